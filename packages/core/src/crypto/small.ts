@@ -1,0 +1,33 @@
+/**
+ * Synchronous hashing and key derivation for small inputs (ids, checksums, keys), from the audited noble library.
+ * Each use names a domain: a label with a version that no other use has.
+ */
+import { hkdf } from "@noble/hashes/hkdf.js"
+import { hmac } from "@noble/hashes/hmac.js"
+import { sha256 } from "@noble/hashes/sha2.js"
+import { concat, utf8 } from "../bytes.ts"
+
+/** SHA-256 of `domain` (as UTF-8), a zero byte, and the parts: 32 bytes. For small inputs. */
+export function hashSmall(domain: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  return sha256(concat(domainPrefix(domain), ...parts))
+}
+
+/** HMAC-SHA-256 under `key` of `domain`, a zero byte, and the parts: 32 bytes. */
+export function macSmall(key: Uint8Array, domain: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  return hmac(sha256, key, concat(domainPrefix(domain), ...parts))
+}
+
+/** HKDF-SHA-256 (RFC 5869) of `secret`: `length` bytes for the one purpose that `label` names. */
+export function deriveKey(
+  secret: Uint8Array,
+  label: string,
+  salt: Uint8Array = new Uint8Array(),
+  length = 32,
+): Uint8Array {
+  return hkdf(sha256, secret, salt, utf8(label), length)
+}
+
+/** The bytes that begin every hashed or signed structure: the domain's label and a zero byte. */
+export function domainPrefix(domain: string): Uint8Array {
+  return utf8(`${domain}\0`)
+}

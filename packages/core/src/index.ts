@@ -1,0 +1,11 @@
+/** Core: what every other package stands on. Nothing here knows Node or a page. */
+export * from "./bytes.ts"
+export { decodeBase32, encodeBase32 } from "./codec/base32.ts"
+export { type CborValue, decodeCbor, encodeCbor, FieldReader } from "./codec/cbor.ts"
+export type { CryptoProvider } from "./crypto/provider.ts"
+export { deriveKey, domainPrefix, hashSmall, macSmall } from "./crypto/small.ts"
+export type { Clock, Env } from "./env.ts"
+export { assert, type ErrorCode, type ErrorDetails, HoldfastError, isHoldfastError } from "./errors.ts"
+export { limits } from "./limits.ts"
+export { mapOrdered, mapPool, Semaphore } from "./pool.ts"
+export { cut } from "./stream/cut.ts"

@@ -1,0 +1,82 @@
+/**
+ * The port every place for shares implements: memory, directory, storage node, S3. All calls are batches and all are
+ * idempotent, so a caller may repeat them after a lost answer. `@holdfast/protocol/testing` has the suite they all pass.
+ */
+import type { ChunkId } from "./chunk.ts"
+
+/** SHA-256 that names a register: 32 bytes. */
+export type RegisterId = Uint8Array & { readonly __id?: "register" }
+
+/** Options of every call over a network. */
+export interface CallOptions {
+  readonly signal?: AbortSignal
+}
+
+/** What became of one share of a batch. */
+export type PutOutcome =
+  | { readonly ok: true /** It was there already. */; readonly existed: boolean }
+  | { readonly ok: false; readonly code: "bad-share" | "full" | "quota" | "io"; readonly message: string }
+
+/** Which share is meant; without `index`, any share of the chunk that the backend holds. */
+export interface ShareQuery {
+  readonly id: ChunkId
+  readonly index?: number
+}
+
+/** A line of a listing, in order of (id, index). */
+export interface ShareInfo {
+  readonly id: ChunkId
+  readonly index: number
+  /** Stored bytes, header included. */
+  readonly sizeBytes: number
+  /** When it was stored or last confirmed by a put, ms since the epoch. */
+  readonly touchedMs: number
+}
+
+/** Where a listing goes on. */
+export interface ListOptions extends CallOptions {
+  /** Lists what comes after this share. */
+  readonly after?: { readonly id: ChunkId; readonly index: number }
+  /** At most so many, 1 to 4096. */
+  readonly limit: number
+}
+
+/** What became of a proposed register value. */
+export type ProposeOutcome =
+  | { readonly accepted: true }
+  | {
+      readonly accepted: false /** The value held instead, to re-read and merge; absent when refused for its form. */
+      readonly current?: Uint8Array
+      readonly message: string
+    }
+
+/** How full a backend is, as far as the caller may know. */
+export interface Usage {
+  readonly usedBytes: number
+  readonly shareCount: number
+  /** Most bytes the caller may use; absent when unlimited. */
+  readonly quotaBytes?: number
+  /** Bytes still free for everybody; absent when unknown. */
+  readonly availableBytes?: number
+}
+
+/** A place for shares and registers, not trusted with plaintext. */
+export interface Backend {
+  /** Stable name of the server: its member id. Placement depends on it. */
+  readonly id: string
+  /** Stores shares durably before it answers; each item is a whole encoded share. */
+  putShares(shares: readonly Uint8Array[], options?: CallOptions): Promise<PutOutcome[]>
+  /** Encoded shares in the order asked; undefined where there is none. The caller verifies them. */
+  getShares(queries: readonly ShareQuery[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>
+  /** Indices held of each chunk. With `touch`, marks them as confirmed now, as a put of the same share would. */
+  hasShares(ids: readonly ChunkId[], options?: CallOptions & { readonly touch?: boolean }): Promise<number[][]>
+  listShares(options: ListOptions): Promise<ShareInfo[]>
+  /** Removes shares; what is not there is not an error. A query without index removes every share of the chunk. */
+  removeShares(queries: readonly ShareQuery[], options?: CallOptions): Promise<void>
+  /** Encoded register values in the order asked; undefined where there is none. */
+  readRegisters(ids: readonly RegisterId[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>
+  /** Takes each correctly signed value whose sequence number is higher than the one held (or equal, byte for byte). */
+  proposeRegisters(values: readonly Uint8Array[], options?: CallOptions): Promise<ProposeOutcome[]>
+  usage(options?: CallOptions): Promise<Usage>
+  close(): Promise<void>
+}

@@ -1,0 +1,28 @@
+/** Protocol: every format that leaves a process, and the port behind which shares are kept. */
+export type {
+  Backend,
+  CallOptions,
+  ListOptions,
+  ProposeOutcome,
+  PutOutcome,
+  RegisterId,
+  ShareInfo,
+  ShareQuery,
+  Usage,
+} from "./backend.ts"
+export {
+  type ChunkId,
+  type Coding,
+  chunkIdOf,
+  type Descriptor,
+  decodeDescriptor,
+  decodeShare,
+  encodeDescriptor,
+  encodeShareHeader,
+  payloadBytes,
+  type Share,
+  shareDomain,
+  shareName,
+} from "./chunk.ts"
+export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema } from "./grid.ts"
+export { decodeRegisterValue, type RegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "./register.ts"

@@ -1,0 +1,76 @@
+/** What the tree asks of the store: chunks by reference and one signed value per register. */
+import type { ChunkId, RegisterId } from "@holdfast/protocol"
+
+/** A chunk and the key that opens it. */
+export interface ChunkRef {
+  /** 32 bytes. */
+  readonly id: ChunkId
+  /** AES-256-GCM key, 32 bytes. */
+  readonly key: Uint8Array
+}
+
+/** Options of a put or get. */
+export interface StoreOptions {
+  readonly signal?: AbortSignal
+}
+
+/** What a put did. */
+export interface PutChunkResult extends ChunkRef {
+  /** Bytes sent to servers; 0 when all shares were there already. */
+  readonly sentBytes: number
+}
+
+/** Encrypted, dispersed chunks over the servers of a grid. */
+export interface ChunkStore {
+  /**
+   * Encrypts under a convergent key, disperses and stores `plaintext` (1 to limits.chunkBytes bytes; the store owns it
+   * from now on). Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
+   */
+  putChunk(plaintext: Uint8Array, options?: StoreOptions): Promise<PutChunkResult>
+  /**
+   * The plaintext, with the zero padding at its end. Small chunks are cached, so never change the bytes.
+   * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT.
+   */
+  getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>
+}
+
+/** The newest content of a register, opened. */
+export interface RegisterContent {
+  readonly sequence: number
+  readonly content: Uint8Array
+}
+
+/** Keys to one register: the seed to write, public and read key to read. */
+export interface RegisterKeys {
+  readonly publicKey: Uint8Array
+  readonly readKey: Uint8Array
+  readonly seed?: Uint8Array
+}
+
+/** Registers kept by quorum. */
+export interface RegisterStore {
+  /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK. */
+  read(keys: RegisterKeys, options?: StoreOptions): Promise<RegisterContent | undefined>
+  /**
+   * Writes `content` as the value after sequence `after` (0 for the first). False when another writer was faster:
+   * re-read, merge, try again. Throws ERR_NO_QUORUM, ERR_WRONG_CAPABILITY without a seed.
+   */
+  write(keys: RegisterKeys, after: number, content: Uint8Array, options?: StoreOptions): Promise<boolean>
+}
+
+/** Health of one chunk. */
+export interface ChunkHealth {
+  readonly id: ChunkId
+  readonly k: number
+  readonly n: number
+  /** Distinct share indices found good. */
+  readonly goodShares: number
+  /** Distinct servers that hold at least one good share. */
+  readonly distinctServers: number
+  /** Shares found that do not verify, as "server/index". */
+  readonly corrupt: readonly string[]
+  /** Shares written by a repair or moved by a rebalance. */
+  readonly placed: number
+}
+
+export type { ChunkId, RegisterId }
