@@ -11,6 +11,20 @@ export type {
   Usage,
 } from "./backend.ts"
 export {
+  type Cap,
+  decodeCap,
+  encodeCap,
+  type ImmutableCap,
+  type ImmutableVerifyCap,
+  type LiteralCap,
+  looksLikeCap,
+  type ReadCap,
+  toReadCap,
+  toVerifyCap,
+  type VerifyCap,
+  type WriteCap,
+} from "./cap.ts"
+export {
   type ChunkId,
   type Coding,
   chunkIdOf,
