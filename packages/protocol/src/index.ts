@@ -40,3 +40,4 @@ export {
 } from "./chunk.ts"
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema } from "./grid.ts"
 export { decodeRegisterValue, type RegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "./register.ts"
+export { verifyShare } from "./share-check.ts"
