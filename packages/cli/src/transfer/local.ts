@@ -1,0 +1,171 @@
+/**
+ * The local side of a transfer: walking a folder, and telling what a file is. Calls are synchronous on purpose: for
+ * thousands of small files the round trip through the thread pool costs several times the system call.
+ */
+import * as fs from "node:fs"
+import { type ErrorCode, HoldfastError } from "@holdfast/core"
+import { printable, whyBadName } from "./path-spec.ts"
+
+/** One file, folder or symlink of a local tree. */
+export interface LocalItem {
+  /** Names below the root of the walk; empty for the root itself. */
+  readonly path: readonly string[]
+  /** Where it is on this machine. */
+  readonly local: string
+  readonly kind: "file" | "directory" | "symlink"
+  /** Permission bits, 0 to 0o7777. */
+  readonly mode: number
+  readonly mtimeNs: bigint
+  readonly sizeBytes: number
+  /** What a symlink points to. */
+  readonly target?: string
+}
+
+/** Something that was left out of a transfer, and why. */
+export interface Problem {
+  /** The place, with control characters made visible. */
+  readonly path: string
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+const lossy = "\ufffd"
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/**
+ * Walks `root` depth first, each folder before what is in it, names in order. What cannot be stored (a socket, a name that
+ * is not UTF-8, a folder that cannot be read) goes to `onProblem` and the walk goes on.
+ */
+export function* walkLocal(root: string, onProblem: (problem: Problem) => void): Generator<LocalItem, void, void> {
+  const stack: { path: readonly string[]; local: string }[] = [{ path: [], local: root }]
+  while (stack.length > 0) {
+    const { path, local } = stack.pop()!
+    const item = attempt(local, onProblem, () => inspect(path, local, path.length === 0))
+    if (!item) continue
+    yield item
+    if (item.kind !== "directory") continue
+    const names = attempt(local, onProblem, () => listNames(local, onProblem)) ?? []
+    for (let i = names.length - 1; i >= 0; i--) {
+      const name = names[i]!
+      stack.push({ path: [...path, name], local: `${local}/${name}` })
+    }
+  }
+}
+
+/** What `local` is. With `follow`, a symlink is followed, as for a name given on the command line. */
+export function inspect(path: readonly string[], local: string, follow = false): LocalItem {
+  const stat = follow ? fs.statSync(local, { bigint: true }) : fs.lstatSync(local, { bigint: true })
+  const common = {
+    path,
+    local,
+    mode: Number(stat.mode) & 0o7777,
+    mtimeNs: stat.mtimeNs,
+    sizeBytes: stat.isFile() ? Number(stat.size) : 0,
+  }
+  if (stat.isFile()) return { ...common, kind: "file" }
+  if (stat.isDirectory()) return { ...common, kind: "directory" }
+  if (stat.isSymbolicLink()) return { ...common, kind: "symlink", target: readTarget(local) }
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    `"${printable(local)}" is a socket, a pipe or a device; only files, folders and symlinks can be stored.`,
+  )
+}
+
+/** True when two modification times are the same as far as a local file system can keep them through Node: 1 us. */
+export function sameTime(a: bigint, b: bigint): boolean {
+  const difference = a - b
+  return -1000n < difference && difference < 1000n
+}
+
+/** A time for fs.utimes: seconds as text, since a negative number would be taken for "now". Exact to 120 ns. */
+export function utimesValue(ns: bigint): string {
+  const seconds = ns / 1_000_000_000n
+  return String(Number(seconds) + Number(ns - seconds * 1_000_000_000n) / 1e9)
+}
+
+/** The error of a local file operation as a HoldfastError: what, where, what to do. */
+export function localError(error: unknown, local: string): HoldfastError {
+  if (error instanceof HoldfastError) return error
+  const systemCode = (error as NodeJS.ErrnoException | undefined)?.code
+  if (systemCode === undefined) throw error // a bug of ours
+  const place = `"${printable(local)}"`
+  const details = { path: local, systemCode }
+  const make = (code: ErrorCode, message: string) => new HoldfastError(code, message, details, { cause: error })
+  switch (systemCode) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return make(
+        "ERR_DISK_FULL",
+        `The local disk is full: ${place} could not be written. Free some space and run it again.`,
+      )
+    case "ENOENT":
+      return make("ERR_NOT_FOUND", `${place} does not exist on this machine.${lossyHint(local)}`)
+    case "EACCES":
+    case "EPERM":
+      return make("ERR_IO", `This user may not read or write ${place}. Change its permissions or leave it out.`)
+    case "ENOTDIR":
+      return make("ERR_NOT_A_DIRECTORY", `${place} is not a folder, so nothing can be put inside it.`)
+    case "EISDIR":
+      return make("ERR_IS_A_DIRECTORY", `${place} is a folder.`)
+    case "ENAMETOOLONG":
+      return make("ERR_INVALID_NAME", `The name ${place} is longer than this file system allows.`)
+    default:
+      return make("ERR_IO", `${place} could not be read or written: ${systemCode}.`)
+  }
+}
+
+function lossyHint(local: string): string {
+  return local.includes(lossy) ? " Its name is not valid UTF-8; rename it first." : ""
+}
+
+function attempt<T>(local: string, onProblem: (problem: Problem) => void, work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    const { code, message } = localError(error, local)
+    onProblem({ path: printable(local), code, message })
+    return undefined
+  }
+}
+
+function listNames(local: string, onProblem: (problem: Problem) => void): string[] {
+  let names = fs.readdirSync(local)
+  if (names.some((name) => name.includes(lossy)))
+    names = fs.readdirSync(local, { encoding: "buffer" }).flatMap((bytes) => {
+      const name = decodeStrictly(bytes)
+      if (name !== undefined) return [name]
+      const shown = printable(`${local}/${bytes.toString("latin1")}`)
+      onProblem({
+        path: shown,
+        code: "ERR_INVALID_NAME",
+        message: `"${shown}" was left out: its name is not valid UTF-8 (shown here as Latin-1). Rename it first.`,
+      })
+      return []
+    })
+  return names.sort().filter((name) => {
+    const why = whyBadName(name)
+    if (why === undefined) return true
+    const shown = printable(`${local}/${name}`)
+    onProblem({ path: shown, code: "ERR_INVALID_NAME", message: `"${shown}" was left out: ${why}.` })
+    return false
+  })
+}
+
+function readTarget(local: string): string {
+  const target = fs.readlinkSync(local)
+  if (!target.includes(lossy)) return target
+  const exact = decodeStrictly(fs.readlinkSync(local, { encoding: "buffer" }))
+  if (exact !== undefined) return exact
+  throw new HoldfastError(
+    "ERR_INVALID_NAME",
+    `The symlink "${printable(local)}" was left out: it points to a name that is not valid UTF-8.`,
+  )
+}
+
+function decodeStrictly(bytes: Uint8Array): string | undefined {
+  try {
+    return strictUtf8.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
