@@ -1,0 +1,115 @@
+/**
+ * The storage engine of a node: shares and registers of many tenants in one directory, durable before they are
+ * acknowledged. Small shares and registers are in an SQLite database, large shares in files. One process at a time.
+ */
+import { mkdir } from "node:fs/promises"
+import { join } from "node:path"
+import { type Clock, type CryptoProvider, HoldfastError, utf8 } from "@holdfast/core"
+import { Committer } from "./committer.ts"
+import { openIndex } from "./database.ts"
+import { ShareFiles } from "./files.ts"
+import type { EngineParts } from "./parts.ts"
+import { type RecoveryReport, recover } from "./recover.ts"
+import { type ScrubOptions, type ScrubReport, scrub } from "./scrub.ts"
+import { FreeSpace } from "./space.ts"
+import { type TenantBackend, tenantBackend } from "./tenant.ts"
+
+/** How to open a storage directory. */
+export interface EngineOptions {
+  /** Made when it does not exist. */
+  readonly dir: string
+  readonly crypto: CryptoProvider
+  readonly clock: Clock
+  /** Disk space kept free; by default 1 GiB or 5 % of the disk, whichever is less. */
+  readonly reservedBytes?: number
+}
+
+/** A tenant's use of the directory. */
+export interface TenantUsage {
+  readonly name: string
+  readonly usedBytes: number
+  readonly shareCount: number
+}
+
+/** An open storage directory. */
+export interface Engine {
+  /** What was found when it was opened; undefined after an orderly close. */
+  readonly recovery: RecoveryReport | undefined
+  /** The namespace of a tenant, made at its first use. Its quota is the one given at that use. */
+  tenant(name: string, options?: { readonly quotaBytes?: number }): Promise<TenantBackend>
+  tenants(): TenantUsage[]
+  availableBytes(): Promise<number>
+  /** Shares that the disk failed to read since the start. */
+  readErrors(): number
+  /** Checks all that is stored. */
+  scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** Waits for what is in work. */
+  close(): Promise<void>
+}
+
+/** Opens a storage directory. Throws ERR_IO when it is in use or broken. */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { dir, crypto, clock, reservedBytes } = options
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const index = openIndex(join(dir, "index.sqlite"))
+  const running = new Set<Promise<unknown>>()
+  let failures = 0
+  let closed = false
+  const track = async <T>(operation: () => Promise<T>): Promise<T> => {
+    if (closed) throw new HoldfastError("ERR_IO", "The storage directory is closed.")
+    const work = operation()
+    running.add(work)
+    try {
+      return await work
+    } finally {
+      running.delete(work)
+    }
+  }
+  const parts: EngineParts = {
+    crypto,
+    clock,
+    index,
+    committer: new Committer(index.exec),
+    files: new ShareFiles(dir),
+    space: new FreeSpace(dir, reservedBytes, clock),
+    track,
+    readFailed: () => void failures++,
+  }
+  const recovery = index.meta("clean") === 1 ? undefined : await recover(parts)
+  await parts.committer.run(() => index.setMeta("clean", 0))
+  const tenants = new Map<string, Promise<TenantBackend>>()
+  const openTenant = async (name: string, quotaBytes: number | undefined) => {
+    checkTenantName(name)
+    if (!index.tenantNamed(name)) await parts.committer.run(() => index.addTenant(name))
+    return tenantBackend(parts, index.tenantNamed(name)!, quotaBytes)
+  }
+  return {
+    recovery,
+    tenant(name, { quotaBytes } = {}) {
+      const known = tenants.get(name)
+      if (known) return known
+      const opened = openTenant(name, quotaBytes)
+      tenants.set(name, opened)
+      opened.catch(() => tenants.delete(name))
+      return opened
+    },
+    tenants: () => index.tenants().map(({ name, bytes, shares }) => ({ name, usedBytes: bytes, shareCount: shares })),
+    availableBytes: () => parts.space.measure(),
+    readErrors: () => failures,
+    scrub: (scrubOptions = {}) => scrub(parts, scrubOptions),
+    async close() {
+      if (closed) return
+      closed = true
+      await Promise.allSettled(running)
+      parts.committer.close()
+      index.setMeta("clean", 1)
+      index.close()
+    },
+  }
+}
+
+function checkTenantName(name: string): void {
+  const sizeBytes = utf8(name).length
+  if (sizeBytes < 1 || sizeBytes > 64)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "A tenant's name has 1 to 64 bytes.", { sizeBytes })
+}

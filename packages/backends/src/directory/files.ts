@@ -1,0 +1,164 @@
+/**
+ * Large shares in files. A file gets a name that was never used before, is written and synchronised, and counts only
+ * once a row of the index names it; so no file is ever seen half-written, and removing one never hits another.
+ * Path: shares/<tenant>/<first byte of the id>/<id>.<index>.<8 random hex digits>
+ */
+import { randomBytes } from "node:crypto"
+import { mkdir, open, readdir, readFile, rename, unlink } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { fromHex, Semaphore, toHex } from "@holdfast/core"
+import { type ChunkId, shareName } from "@holdfast/protocol"
+
+/** Writes at once; more only fill the queue of the thread pool. */
+const parallelWrites = 16
+
+/** A file's name taken apart. */
+export interface FileName {
+  readonly id: ChunkId
+  readonly index: number
+}
+
+/** The files of a storage directory. */
+export class ShareFiles {
+  readonly #root: string
+  readonly #quarantine: string
+  readonly #writes = new Semaphore(parallelWrites)
+  readonly #made = new Map<string, Promise<void>>()
+
+  constructor(dir: string) {
+    this.#root = join(dir, "shares")
+    this.#quarantine = join(dir, "quarantine")
+  }
+
+  /** Writes and synchronises a share; its directory still needs `syncDirectories`. Returns the file's name. */
+  async write(tenant: string, id: ChunkId, index: number, bytes: Uint8Array): Promise<string> {
+    const name = `${shareName(id, index)}.${randomBytes(4).toString("hex")}`
+    const path = this.#path(tenant, name)
+    await this.#makeDirectory(dirname(path))
+    await this.#writes.run(() => writeNew(path, bytes))
+    return name
+  }
+
+  /** Makes the names of files that were written or removed durable. */
+  async syncDirectories(tenant: string, names: readonly string[]): Promise<void> {
+    const paths = new Set(names.map((name) => dirname(this.#path(tenant, name))))
+    await Promise.all([...paths].map((path) => this.#writes.run(() => syncDirectory(path))))
+  }
+
+  /** The bytes of a file; undefined when there is no such file. */
+  async read(tenant: string, name: string): Promise<Uint8Array | undefined> {
+    try {
+      return await readFile(this.#path(tenant, name))
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw error
+    }
+  }
+
+  /** Removes files, durably; those that are gone already are no error. */
+  async remove(tenant: string, names: readonly string[]): Promise<void> {
+    if (names.length === 0) return
+    await Promise.all(names.map((name) => this.#writes.run(() => unlinkIfThere(this.#path(tenant, name)))))
+    await this.syncDirectories(tenant, names)
+  }
+
+  /** Moves a rotten file aside, or keeps rotten bytes that were not in a file. */
+  async quarantine(tenant: string, name: string, bytes?: Uint8Array): Promise<void> {
+    const target = join(this.#quarantine, folderOf(tenant), name)
+    await this.#makeDirectory(dirname(target))
+    if (bytes) await writeNew(`${target}.${randomBytes(4).toString("hex")}`, bytes)
+    else await rename(this.#path(tenant, name), target).catch(ignoreMissing)
+  }
+
+  /** Tenants that have files. */
+  async tenants(): Promise<string[]> {
+    return (await names(this.#root)).map(decodeURIComponent)
+  }
+
+  /** The file names of a tenant, directory by directory. */
+  async *list(tenant: string): AsyncGenerator<string[]> {
+    const folder = join(this.#root, folderOf(tenant))
+    for (const fan of await names(folder)) yield names(join(folder, fan))
+  }
+
+  #path(tenant: string, name: string): string {
+    return join(this.#root, folderOf(tenant), name.slice(0, 2), name)
+  }
+
+  #makeDirectory(path: string): Promise<void> {
+    let made = this.#made.get(path)
+    if (!made) {
+      made = makeDurableDirectory(path)
+      this.#made.set(path, made)
+      made.catch(() => this.#made.delete(path))
+    }
+    return made
+  }
+}
+
+/** The chunk id and index in a file's name; undefined when it is none of ours. */
+export function parseFileName(name: string): FileName | undefined {
+  const match = /^([0-9a-f]{64})\.(\d{1,3})\.[0-9a-f]{8}$/.exec(name)
+  return match ? { id: fromHex(match[1]!), index: Number(match[2]) } : undefined
+}
+
+/** A tenant's folder: its name with all but lower-case letters, digits, - and _ escaped as in a URL. */
+function folderOf(tenant: string): string {
+  return Array.from(new TextEncoder().encode(tenant), (byte) => {
+    const character = String.fromCharCode(byte)
+    return /[a-z0-9_-]/.test(character) ? character : `%${toHex(new Uint8Array([byte]))}`
+  }).join("")
+}
+
+async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, "wx", 0o600)
+  try {
+    for (let done = 0; done < bytes.length; )
+      done += (await file.write(bytes, done, bytes.length - done, done)).bytesWritten
+    await file.datasync()
+  } catch (error) {
+    await unlink(path).catch(ignoreMissing)
+    throw error
+  } finally {
+    await file.close()
+  }
+}
+
+async function makeDurableDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let made = path; ; made = dirname(made)) {
+    await syncDirectory(dirname(made))
+    if (made === first) return
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r")
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+async function names(path: string): Promise<string[]> {
+  try {
+    return await readdir(path)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  await unlink(path).catch(ignoreMissing)
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "ENOENT"
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error
+}

@@ -1,0 +1,25 @@
+/** Storage in a local directory: the engine of the storage node, and the same as a backend of its own. */
+import type { Backend } from "@holdfast/protocol"
+import { type EngineOptions, openEngine } from "./engine.ts"
+
+export { type Engine, type EngineOptions, openEngine, type TenantUsage } from "./engine.ts"
+export { smallShareBytes } from "./parts.ts"
+export type { RecoveryReport } from "./recover.ts"
+export type { Rot, ScrubOptions, ScrubReport } from "./scrub.ts"
+export type { TenantBackend } from "./tenant.ts"
+
+/** Options of a directory backend. */
+export interface DirectoryOptions extends EngineOptions {
+  /** Stable name of the server. */
+  readonly id: string
+  /** Most bytes it holds; unlimited by default. */
+  readonly quotaBytes?: number
+}
+
+/** Opens a directory as a backend for one user. */
+export async function openDirectoryBackend(options: DirectoryOptions): Promise<Backend> {
+  const engine = await openEngine(options)
+  const { quotaBytes } = options
+  const tenant = await engine.tenant("local", quotaBytes === undefined ? {} : { quotaBytes })
+  return { ...tenant, id: options.id, close: () => engine.close() }
+}

@@ -1,0 +1,153 @@
+/**
+ * Storing shares: check, write what is large to files, then name all of a batch in one transaction. Until that commits
+ * nothing of it is visible; a crash leaves at most files that no row names, which the next start looks through.
+ */
+import { HoldfastError, isHoldfastError, mapPool } from "@holdfast/core"
+import { type PutOutcome, type Share, verifyShare } from "@holdfast/protocol"
+import { isDiskFull, type ShareRow } from "./database.ts"
+import { type EngineParts, smallShareBytes } from "./parts.ts"
+
+type Refusal = Extract<PutOutcome, { ok: false }>
+
+/** A share that passed its checks and waits for the transaction. */
+interface Staged {
+  readonly share: Share
+  readonly bytes: Uint8Array
+  /** Where its bytes are; absent when the share held has the same bytes and is only to be touched. */
+  readonly place?: Uint8Array | string
+  /** The row whose bytes turned out to be wrong. */
+  readonly replaces?: ShareRow
+}
+
+/** What the transaction made of a staged share. */
+interface Committed {
+  /** Absent when the share held was removed meanwhile: to be put again. */
+  readonly outcome?: PutOutcome
+  /** A file that no row names any more. */
+  readonly unused?: string
+}
+
+const parallelChecks = 16
+const attempts = 4
+
+/** Puts shares into the namespace of one tenant. */
+export class SharePutter {
+  readonly #parts: EngineParts
+  readonly #tenant: number
+  readonly #name: string
+  readonly #quotaBytes: number
+  /** Bytes of large shares being written, which no row counts yet. */
+  #pendingBytes = 0
+
+  constructor(parts: EngineParts, tenant: { tenant: number; name: string }, quotaBytes = Number.POSITIVE_INFINITY) {
+    this.#parts = parts
+    this.#tenant = tenant.tenant
+    this.#name = tenant.name
+    this.#quotaBytes = quotaBytes
+  }
+
+  /** Stores shares durably. */
+  async put(shares: readonly Uint8Array[]): Promise<PutOutcome[]> {
+    await this.#parts.space.measure()
+    const outcomes = new Array<PutOutcome | undefined>(shares.length)
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const open = shares.flatMap((_, i) => (outcomes[i] ? [] : [i]))
+      if (open.length === 0) break
+      const results = await this.#attempt(open.map((i) => shares[i]!))
+      for (const [j, outcome] of results.entries()) outcomes[open[j]!] = outcome
+    }
+    return outcomes.map(
+      (outcome) => outcome ?? refuse("io", "This share is being removed at the same time; try again."),
+    )
+  }
+
+  async #attempt(shares: readonly Uint8Array[]): Promise<(PutOutcome | undefined)[]> {
+    const staged = await mapPool(shares, parallelChecks, (bytes) => this.#stage(bytes))
+    const ready = staged.filter((item): item is Staged => !("ok" in item))
+    const written = ready.flatMap(({ place }) => (typeof place === "string" ? [place] : []))
+    const { files, committer } = this.#parts
+    let committed: Committed[]
+    try {
+      await files.syncDirectories(this.#name, written)
+      committed = await committer.run(() => ready.map((item) => this.#commit(item)))
+    } catch (error) {
+      await files.remove(this.#name, written).catch(() => undefined) // left to the next start
+      return staged.map((item) => ("ok" in item ? item : diskRefusal(error)))
+    } finally {
+      for (const { place, bytes } of ready) if (typeof place === "string") this.#pendingBytes -= bytes.length
+    }
+    const unused = committed.flatMap((result) => (result.unused === undefined ? [] : [result.unused]))
+    await files.remove(this.#name, unused).catch(() => undefined) // no row names them
+    let next = 0
+    return staged.map((item) => ("ok" in item ? item : committed[next++]!.outcome))
+  }
+
+  async #stage(bytes: Uint8Array): Promise<Staged | Refusal> {
+    const { index, space, files } = this.#parts
+    const share = await verifyShare(this.#parts.crypto, bytes).catch(formRefusal)
+    if ("ok" in share) return share
+    const held = index.share(this.#tenant, share.id, share.index)
+    if (held && (await this.#holds(held, bytes))) return { share, bytes }
+    const replaces = held && { replaces: held }
+    const overQuota = held ? undefined : this.#overQuota(bytes.length + this.#pendingBytes)
+    if (overQuota) return overQuota
+    if (!space.take(bytes.length)) return refuse("full", "The server has no space left for shares.")
+    if (bytes.length < smallShareBytes) return { share, bytes, place: bytes, ...replaces }
+    this.#pendingBytes += bytes.length
+    try {
+      return { share, bytes, place: await files.write(this.#name, share.id, share.index, bytes), ...replaces }
+    } catch (error) {
+      this.#pendingBytes -= bytes.length
+      return diskRefusal(error)
+    }
+  }
+
+  async #holds(held: ShareRow, bytes: Uint8Array): Promise<boolean> {
+    if (held.size !== bytes.length) return false
+    if (held.file === null) return equalIfThere(this.#parts.index.small(held.row), bytes)
+    return equalIfThere(await this.#parts.files.read(this.#name, held.file).catch(() => undefined), bytes)
+  }
+
+  #overQuota(moreBytes: number): Refusal | undefined {
+    if (this.#quotaBytes === Number.POSITIVE_INFINITY) return undefined
+    const usedBytes = this.#parts.index.tenantNamed(this.#name)!.bytes
+    if (usedBytes + moreBytes <= this.#quotaBytes) return undefined
+    return refuse("quota", `The quota of ${this.#quotaBytes} bytes is used up: ${usedBytes} bytes are stored.`)
+  }
+
+  /** Inside the transaction. */
+  #commit({ share, bytes, place, replaces }: Staged): Committed {
+    const { index, clock } = this.#parts
+    const nowMs = clock.nowMs()
+    const file = typeof place === "string" ? { unused: place } : {}
+    const held = index.share(this.#tenant, share.id, share.index)
+    if (held && (place === undefined || held.row !== replaces?.row)) {
+      index.touchShare(nowMs, this.#tenant, share.id, share.index)
+      return { outcome: { ok: true, existed: true }, ...file }
+    }
+    if (place === undefined) return {}
+    if (held) index.dropShare(this.#tenant, held)
+    const overQuota = this.#overQuota(bytes.length)
+    if (overQuota && !held) return { outcome: overQuota, ...file }
+    index.addShare(this.#tenant, share.id, share.index, bytes.length, nowMs, place)
+    return { outcome: { ok: true, existed: false }, ...(held?.file && { unused: held.file }) }
+  }
+}
+
+function equalIfThere(held: Uint8Array | undefined, bytes: Uint8Array): boolean {
+  return held !== undefined && Buffer.compare(held, bytes) === 0
+}
+
+function refuse(code: Refusal["code"], message: string): Refusal {
+  return { ok: false, code, message }
+}
+
+function formRefusal(error: unknown): Refusal {
+  if (isHoldfastError(error)) return refuse("bad-share", error.message)
+  throw error
+}
+
+function diskRefusal(error: unknown): Refusal {
+  if (isDiskFull(error)) return refuse("full", "The server's disk is full.")
+  return refuse("io", error instanceof HoldfastError ? error.message : "The server could not write to its disk.")
+}

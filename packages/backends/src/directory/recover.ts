@@ -1,0 +1,58 @@
+/**
+ * After a start that no orderly close went before: looks through the files for those that no row names. One whose share
+ * verifies and is not held is taken in again (so even a lost index loses no large share); anything else is removed.
+ */
+import { HoldfastError, toHex } from "@holdfast/core"
+import { verifyShare } from "@holdfast/protocol"
+import { type FileName, parseFileName } from "./files.ts"
+import type { EngineParts } from "./parts.ts"
+
+/** What a recovery did. */
+export interface RecoveryReport {
+  readonly adopted: number
+  readonly removed: number
+}
+
+/** Brings files and rows together. Runs before the directory is in use. */
+export async function recover(parts: EngineParts): Promise<RecoveryReport> {
+  const { files, index, committer } = parts
+  let adopted = 0
+  let removed = 0
+  for (const name of await files.tenants()) {
+    await committer.run(() => index.addTenant(name))
+    const tenant = index.tenantNamed(name)!
+    for await (const batch of files.list(name)) {
+      const stray: string[] = []
+      for (const file of batch) {
+        const parsed = parseFileName(file)
+        const row = parsed && index.share(tenant.tenant, parsed.id, parsed.index)
+        if (row?.file === file) continue
+        if (parsed && !row && (await adopt(parts, tenant, file, parsed))) adopted++
+        else stray.push(file)
+      }
+      await files.remove(name, stray)
+      removed += stray.length
+    }
+  }
+  return { adopted, removed }
+}
+
+async function adopt(
+  { files, index, committer, clock, crypto }: EngineParts,
+  { tenant, name }: { tenant: number; name: string },
+  file: string,
+  expected: FileName,
+): Promise<boolean> {
+  const bytes = await files.read(name, file)
+  if (!bytes) return false
+  try {
+    const share = await verifyShare(crypto, bytes)
+    if (toHex(share.id) !== toHex(expected.id) || share.index !== expected.index) return false
+  } catch (error) {
+    if (error instanceof HoldfastError) return false
+    throw error
+  }
+  await files.syncDirectories(name, [file])
+  await committer.run(() => index.addShare(tenant, expected.id, expected.index, bytes.length, clock.nowMs(), file))
+  return true
+}

@@ -1,0 +1,121 @@
+/**
+ * The scrub reads everything that is stored and checks it, without a key. What is rotten moves to the folder
+ * `quarantine` and is no longer held, so that a repair puts a good one in its place.
+ */
+import { equal, HoldfastError, toHex } from "@holdfast/core"
+import { decodeRegisterValue, registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
+import type { RegisterRow, ShareRow, TenantRow } from "./database.ts"
+import type { EngineParts } from "./parts.ts"
+
+/** Something rotten that was found. */
+export interface Rot {
+  readonly tenant: string
+  /** "chunk.index", or "register." and the register's id. */
+  readonly share: string
+  readonly why: string
+}
+
+/** What a scrub found. */
+export interface ScrubReport {
+  readonly shares: number
+  readonly registers: number
+  readonly bytes: number
+  readonly rot: readonly Rot[]
+}
+
+/** Options of a scrub. */
+export interface ScrubOptions {
+  readonly signal?: AbortSignal
+  /** How fast it reads; as fast as it can by default. */
+  readonly bytesPerSecond?: number
+}
+
+const rowsAtOnce = 64
+const notReported = 1000
+
+/** Checks every share and register of every tenant. */
+export async function scrub(parts: EngineParts, options: ScrubOptions): Promise<ScrubReport> {
+  const found = { shares: 0, registers: 0, bytes: 0, rot: [] as Rot[] }
+  const note = async (tenant: TenantRow, share: string, bytes: number, check: () => Promise<string | undefined>) => {
+    options.signal?.throwIfAborted()
+    found.bytes += bytes
+    const why = await parts.track(check)
+    if (why !== undefined && found.rot.length < notReported) found.rot.push({ tenant: tenant.name, share, why })
+    if (options.bytesPerSecond !== undefined)
+      await parts.clock.sleep(Math.ceil((1000 * bytes) / options.bytesPerSecond), options.signal)
+  }
+  for (const tenant of parts.index.tenants()) {
+    for (const row of pages((last?: ShareRow) =>
+      parts.index.sharesAfter(tenant.tenant, last?.chunk ?? new Uint8Array(), last?.idx ?? -1, rowsAtOnce),
+    )) {
+      found.shares++
+      await note(tenant, shareName(row.chunk, row.idx), row.size, () => checkShare(parts, tenant, row))
+    }
+    for (const row of pages((last?: RegisterRow) =>
+      parts.index.registersAfter(tenant.tenant, last?.register ?? new Uint8Array(), rowsAtOnce),
+    )) {
+      found.registers++
+      const name = `register.${toHex(row.register)}`
+      await note(tenant, name, row.value.length, () => checkRegister(parts, tenant, row))
+    }
+  }
+  return found
+}
+
+function* pages<T>(page: (last?: T) => T[]): Generator<T> {
+  for (let rows = page(); rows.length > 0; rows = page(rows.at(-1))) yield* rows
+}
+
+/** Why a share is rotten, once it is out of the way; undefined when it is good. */
+async function checkShare(parts: EngineParts, tenant: TenantRow, row: ShareRow): Promise<string | undefined> {
+  const { index, files, committer } = parts
+  let bytes: Uint8Array | undefined
+  let why: string | undefined
+  try {
+    bytes = row.file === null ? index.small(row.row) : await files.read(tenant.name, row.file)
+    why = bytes ? await shareFault(parts, row, bytes) : "it is missing"
+  } catch (error) {
+    why = `it cannot be read (${(error as { code?: unknown }).code ?? "unknown error"})`
+  }
+  if (why === undefined) return undefined
+  const dropped = await committer.run(() => {
+    const now = index.share(tenant.tenant, row.chunk, row.idx)
+    if (now?.row !== row.row) return false // replaced or removed since
+    index.dropShare(tenant.tenant, now)
+    return true
+  })
+  if (!dropped) return undefined
+  if (row.file !== null) await files.quarantine(tenant.name, row.file)
+  else if (bytes) await files.quarantine(tenant.name, shareName(row.chunk, row.idx), bytes)
+  return why
+}
+
+async function shareFault(parts: EngineParts, row: ShareRow, bytes: Uint8Array): Promise<string | undefined> {
+  try {
+    const share = await verifyShare(parts.crypto, bytes)
+    if (equal(share.id, row.chunk) && share.index === row.idx) return undefined
+    return "it is another share"
+  } catch (error) {
+    if (error instanceof HoldfastError) return error.message
+    throw error
+  }
+}
+
+async function checkRegister(parts: EngineParts, tenant: TenantRow, row: RegisterRow): Promise<string | undefined> {
+  const { index, files, committer } = parts
+  try {
+    const value = await decodeRegisterValue(parts.crypto, row.value)
+    if (equal(registerIdOf(value.publicKey), row.register) && value.sequence === row.sequence) return undefined
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error
+  }
+  const dropped = await committer.run(() => {
+    const now = index.register(tenant.tenant, row.register)
+    if (!now || !equal(now.value, row.value)) return false
+    index.dropRegister(tenant.tenant, now)
+    return true
+  })
+  if (!dropped) return undefined
+  await files.quarantine(tenant.name, `register.${toHex(row.register)}`, row.value)
+  return "its signature is wrong"
+}

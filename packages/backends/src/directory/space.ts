@@ -1,0 +1,46 @@
+/** How much of the disk may still be used: what the file system reports, less what is reserved, less what was promised since. */
+import { statfs } from "node:fs/promises"
+import type { Clock } from "@holdfast/core"
+
+const refreshMs = 500
+
+/** Free space of the file system under a directory. */
+export class FreeSpace {
+  readonly #dir: string
+  readonly #reservedBytes: number | undefined
+  readonly #clock: Clock
+  #freeBytes = 0
+  #measuredMs = Number.NEGATIVE_INFINITY
+  #measuring: Promise<void> = Promise.resolve()
+
+  /** Without `reservedBytes`, 1 GiB or 5 % of the disk is kept free, whichever is less. */
+  constructor(dir: string, reservedBytes: number | undefined, clock: Clock) {
+    this.#dir = dir
+    this.#reservedBytes = reservedBytes
+    this.#clock = clock
+  }
+
+  /** Bytes free for shares, measured at most half a second ago. */
+  async measure(): Promise<number> {
+    const nowMs = this.#clock.nowMs()
+    if (Math.abs(nowMs - this.#measuredMs) >= refreshMs) {
+      this.#measuredMs = nowMs
+      this.#measuring = this.#ask()
+    }
+    await this.#measuring
+    return this.#freeBytes
+  }
+
+  /** Takes `bytes` of what was measured; false when that is not there. */
+  take(bytes: number): boolean {
+    if (bytes > this.#freeBytes) return false
+    this.#freeBytes -= bytes
+    return true
+  }
+
+  async #ask(): Promise<void> {
+    const { bavail, blocks, bsize } = await statfs(this.#dir)
+    const reserved = this.#reservedBytes ?? Math.min(2 ** 30, Math.floor(blocks * bsize * 0.05))
+    this.#freeBytes = Math.max(0, bavail * bsize - reserved)
+  }
+}

@@ -1,0 +1,2 @@
+/** Backends that need Node: a local directory and the client of a storage node. */
+export * from "../directory/index.ts"
