@@ -38,6 +38,8 @@ export interface ChunkStore {
 export interface RegisterContent {
   readonly sequence: number
   readonly content: Uint8Array
+  /** Other contents with the same sequence: writers raced, and the next write must merge them all. */
+  readonly siblings?: readonly Uint8Array[]
 }
 
 /** Keys to one register: the seed to write, public and read key to read. */

@@ -1,0 +1,61 @@
+/**
+ * The chunk pipeline alone (hash, encrypt, encode, hash shares), beside its parts in the same run: what is lost is what
+ * the pipeline adds.
+ */
+import { randomBytes } from "node:crypto"
+import { availableParallelism } from "node:os"
+import { createErasure } from "@holdfast/core/erasure"
+import { nodeCrypto } from "@holdfast/core/node"
+import { createLocalPipeline } from "@holdfast/store"
+import { createWorkerPool } from "@holdfast/store/node"
+
+const mib = 1024 * 1024
+const chunkBytes = 4 * mib
+const coding = { k: 3, n: 5 }
+const secret = randomBytes(32)
+const totalBytes = 512 * mib
+const rounds = totalBytes / chunkBytes
+const plaintext = new Uint8Array(randomBytes(chunkBytes))
+
+/** Seconds for `rounds` calls, after a tenth as many to warm up. */
+async function seconds(work: () => Promise<unknown> | unknown): Promise<number> {
+  for (let i = 0; i < rounds / 10; i++) await work()
+  const start = performance.now()
+  for (let i = 0; i < rounds; i++) await work()
+  return (performance.now() - start) / 1000
+}
+
+function report(name: string, time: number, note = ""): void {
+  process.stdout.write(`${name.padEnd(34)}${(totalBytes / 1e6 / time).toFixed(0).padStart(7)} MB/s  ${note}\n`)
+}
+
+const erasure = await createErasure()
+const key = randomBytes(32)
+const nonce = new Uint8Array(12)
+const payload = new Uint8Array(Math.ceil(chunkBytes / coding.k))
+const parts = {
+  "SHA-256 of the plaintext": await seconds(() => nodeCrypto.sha256(plaintext)),
+  "AES-256-GCM seal": await seconds(() => nodeCrypto.seal(key, nonce, plaintext, nonce)),
+  "erasure 3-of-5 split": await seconds(() => erasure.split(plaintext, coding)),
+  "SHA-256 of the 5 shares": await seconds(async () => {
+    for (let i = 0; i < coding.n; i++) await nodeCrypto.sha256(payload)
+  }),
+}
+for (const [name, time] of Object.entries(parts)) report(name, time)
+const sum = Object.values(parts).reduce((total, time) => total + time, 0)
+report("sum of the parts", sum)
+
+const local = createLocalPipeline({ crypto: nodeCrypto, erasure })
+const alone = await seconds(() => local.seal(plaintext, coding, secret))
+report("pipeline, one thread", alone, `${(alone / sum).toFixed(2)} times its parts (aim: at most 1.30)`)
+
+const sealed = await local.seal(plaintext, coding, secret)
+const open = async () => local.open(sealed.id, sealed.key, [sealed.shares[0]!, sealed.shares[3]!, sealed.shares[4]!])
+report("open from one data, two parity", await seconds(open))
+
+const threads = availableParallelism()
+const pool = createWorkerPool({ threads })
+const start = performance.now()
+await Promise.all(Array.from({ length: rounds }, () => pool.seal(plaintext.slice(), coding, secret)))
+report(`pipeline, ${threads} worker threads`, (performance.now() - start) / 1000)
+await pool.close()

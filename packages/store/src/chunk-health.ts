@@ -1,0 +1,178 @@
+/** Looking after stored chunks without their keys: health, repair, rebalance. */
+import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
+import type { Erasure } from "@holdfast/core/erasure"
+import { type Backend, type ChunkId, decodeShare, type Share } from "@holdfast/protocol"
+import { checkShare, rebuildShares } from "./seal.ts"
+import type { ChunkHealth } from "./types.ts"
+
+/** What health work stands on. */
+export interface HealthDeps {
+  readonly crypto: CryptoProvider
+  readonly clock: Clock
+  readonly erasure: Erasure
+}
+
+/** What a check does beyond asking. */
+export interface CheckOptions {
+  /** Reads and verifies every share instead of believing the servers. */
+  readonly verify?: boolean
+  /** Rebuilds missing and damaged shares and places them on servers that hold none. Implies `verify`. */
+  readonly repair?: boolean
+}
+
+interface Holding {
+  readonly backend: Backend
+  readonly indices: number[]
+}
+
+/** Health of chunk `id` over `ranked` servers, the best place first; repairs it when asked to. */
+export async function checkChunk(
+  deps: HealthDeps,
+  id: ChunkId,
+  ranked: readonly Backend[],
+  options: CheckOptions = {},
+): Promise<ChunkHealth> {
+  const claimed = await holdingsOf(id, ranked)
+  if (!options.verify && !options.repair) {
+    const coding = await codingOf(deps, id, claimed)
+    return summary(id, coding, claimed, [], 0)
+  }
+  const { holdings, shares, corrupt } = await verifyHoldings(deps, id, claimed)
+  const any = shares.values().next().value
+  if (!any) return summary(id, undefined, holdings, corrupt, 0)
+  const placed = options.repair ? await placeMissing(deps, ranked, holdings, shares) : 0
+  return summary(id, any.descriptor, holdings, corrupt, placed)
+}
+
+/** Moves shares of `id` to the best-ranked servers, one on each; copies first, removes after. Gives shares moved. */
+export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: readonly Backend[]): Promise<number> {
+  const holdings = await holdingsOf(id, ranked)
+  const coding = await codingOf(deps, id, holdings)
+  if (!coding) return 0
+  const best = ranked.slice(0, coding.n)
+  const vacant = best.filter((backend) => !holdings.some((held) => held.backend === backend && held.indices.length > 0))
+  const kept = new Set<number>()
+  const surplus: { backend: Backend; index: number }[] = []
+  for (const backend of best)
+    for (const [position, index] of (holdings.find((held) => held.backend === backend)?.indices ?? []).entries())
+      if (position === 0 && !kept.has(index)) kept.add(index)
+      else surplus.push({ backend, index })
+  for (const { backend, indices } of holdings)
+    if (!best.includes(backend)) for (const index of indices) surplus.push({ backend, index })
+  let moved = 0
+  for (const { backend, index } of surplus) {
+    if (!kept.has(index)) {
+      const target = vacant.shift()
+      const [bytes] = target ? await backend.getShares([{ id, index }]) : []
+      if (!target || !bytes || !(await checkShare(deps.crypto, id, bytes))) continue
+      const [outcome] = await target.putShares([bytes])
+      if (!outcome?.ok) continue
+      kept.add(index)
+      moved++
+    }
+    await backend.removeShares([{ id, index }])
+  }
+  return moved
+}
+
+async function holdingsOf(id: ChunkId, backends: readonly Backend[]): Promise<Holding[]> {
+  return Promise.all(
+    backends.map(async (backend) => {
+      const answer = await backend.hasShares([id]).catch(() => [[]] as number[][])
+      return { backend, indices: answer[0] ?? [] }
+    }),
+  )
+}
+
+/** k and n of a chunk, from the first good share that any server gives. */
+async function codingOf(deps: HealthDeps, id: ChunkId, holdings: readonly Holding[]) {
+  for (const { backend, indices } of holdings) {
+    if (indices.length === 0) continue
+    const [bytes] = await backend.getShares([{ id, index: indices[0]! }]).catch(() => [undefined])
+    const share = bytes && (await checkShare(deps.crypto, id, bytes))
+    if (share) return share.descriptor
+  }
+  return undefined
+}
+
+async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]) {
+  const shares = new Map<number, Share>()
+  const corrupt: { backend: Backend; index: number }[] = []
+  const holdings: Holding[] = []
+  for (const { backend, indices } of claimed) {
+    const good: number[] = []
+    const answers = await backend.getShares(indices.map((index) => ({ id, index }))).catch(() => [])
+    for (const [position, index] of indices.entries()) {
+      const bytes = answers[position]
+      const share = bytes && (await checkShare(deps.crypto, id, bytes))
+      if (share && share.index === index) {
+        good.push(index)
+        shares.set(index, share)
+      } else corrupt.push({ backend, index })
+    }
+    holdings.push({ backend, indices: good })
+  }
+  return { holdings, shares, corrupt: corrupt.map(({ backend, index }) => `${backend.id}/${index}`) }
+}
+
+async function placeMissing(
+  deps: HealthDeps,
+  ranked: readonly Backend[],
+  holdings: Holding[],
+  shares: ReadonlyMap<number, Share>,
+): Promise<number> {
+  const { k, n } = shares.values().next().value!.descriptor
+  if (shares.size < k) return 0
+  const holders = holdings.filter((held) => held.indices.length > 0).length
+  const missing = Array.from({ length: n }, (_, index) => index).filter((index) => !shares.has(index))
+  // Every share may exist, but several on one server: then copies go to empty servers, to spread the risk.
+  const doubled = missing.length > 0 || holders >= Math.min(n, ranked.length) ? [] : crowdedIndices(holdings)
+  const wanted = [...missing, ...doubled]
+  if (wanted.length === 0) return 0
+  const rebuilt = rebuildShares(deps.erasure, [...shares.values()], wanted)
+  const vacant = ranked.filter(
+    (backend) => !holdings.some((held) => held.backend === backend && held.indices.length > 0),
+  )
+  let placed = 0
+  for (const bytes of rebuilt) {
+    const index = decodeShare(bytes).index
+    for (let target = vacant.shift(); target; target = vacant.shift()) {
+      const [outcome] = await target.putShares([bytes]).catch(() => [undefined])
+      if (!outcome?.ok) continue
+      const held = holdings.find((holding) => holding.backend === target)!
+      held.indices.push(index)
+      placed++
+      break
+    }
+  }
+  return placed
+}
+
+/** All but one index of each server that holds several. */
+function crowdedIndices(holdings: readonly Holding[]): number[] {
+  return holdings.flatMap((held) => held.indices.slice(1))
+}
+
+function summary(
+  id: ChunkId,
+  coding: { k: number; n: number } | undefined,
+  holdings: readonly Holding[],
+  corrupt: readonly string[],
+  placed: number,
+): ChunkHealth {
+  const good = new Set(holdings.flatMap((held) => held.indices))
+  return {
+    id,
+    k: coding?.k ?? 0,
+    n: coding?.n ?? 0,
+    goodShares: coding ? good.size : 0,
+    distinctServers: holdings.filter((held) => held.indices.length > 0).length,
+    corrupt,
+    placed,
+  }
+}
+
+/** A chunk for messages: the first letters of its id. */
+export function shortId(id: ChunkId): string {
+  return toHex(id).slice(0, 16)
+}

@@ -1,0 +1,129 @@
+/** Getting a chunk: ask the k best-ranked servers, hedge the slow, replace the damaged, take any k shares that verify. */
+import { type Clock, HoldfastError, toHex } from "@holdfast/core"
+import { type ChunkId, decodeShare } from "@holdfast/protocol"
+import type { ChunkPipeline } from "./pipeline.ts"
+import type { Server } from "./server.ts"
+import type { ChunkRef } from "./types.ts"
+
+/** How reads behave. */
+export interface ReadOptions {
+  readonly pipeline: ChunkPipeline
+  readonly clock: Clock
+  /** k that chunks of this grid usually have; the descriptor found decides. */
+  readonly usualK: number
+  /** After so long without an answer another server is asked too. */
+  readonly hedgeMs: number
+}
+
+interface Found {
+  readonly server: string
+  readonly bytes: Uint8Array
+}
+
+/** The plaintext of `ref`. Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT. */
+export async function readChunk(ref: ChunkRef, ranked: readonly Server[], options: ReadOptions): Promise<Uint8Array> {
+  const gathering = new Gathering(ref.id, ranked, options)
+  for (;;) {
+    const { k, shares } = await gathering.gather()
+    const result = await options.pipeline.open(
+      ref.id,
+      ref.key,
+      shares.map((share) => share.bytes),
+    )
+    if ("plaintext" in result) return result.plaintext
+    if (result.damaged.length === 0) throw new Error(`no share damaged, but ${k} do not open`)
+    gathering.drop(result.damaged.map((position) => shares[position]!))
+  }
+}
+
+class Gathering {
+  readonly #id: ChunkId
+  readonly #options: ReadOptions
+  readonly #waiting: Server[]
+  readonly #good = new Map<number, Found>()
+  readonly #problems: string[] = []
+  #k: number
+  #underWay = 0
+  #wake: () => void = () => undefined
+
+  constructor(id: ChunkId, ranked: readonly Server[], options: ReadOptions) {
+    this.#id = id
+    this.#options = options
+    this.#waiting = [...ranked]
+    this.#k = options.usualK
+  }
+
+  /** Waits until k shares with different indices are here. */
+  async gather(): Promise<{ k: number; shares: Found[] }> {
+    while (this.#good.size < this.#k) {
+      while (this.#good.size + this.#underWay < this.#k && this.#waiting.length > 0) this.#ask(this.#waiting.shift()!)
+      if (this.#good.size >= this.#k) break
+      if (this.#underWay === 0) throw this.#tooFew()
+      await this.#answerOrHedge()
+    }
+    const shares = [...this.#good.entries()].sort(([a], [b]) => a - b).slice(0, this.#k)
+    return { k: this.#k, shares: shares.map(([, found]) => found) }
+  }
+
+  drop(damaged: readonly Found[]): void {
+    for (const found of damaged) {
+      for (const [index, held] of this.#good) if (held === found) this.#good.delete(index)
+      this.#problems.push(`${found.server}: its share is damaged`)
+    }
+  }
+
+  #ask(server: Server): void {
+    this.#underWay++
+    void server
+      .get({ id: this.#id })
+      .then(
+        (bytes) => this.#take(server.backend.id, bytes),
+        (error) => void this.#problems.push(error instanceof Error ? error.message : String(error)),
+      )
+      .finally(() => {
+        this.#underWay--
+        this.#wake()
+      })
+  }
+
+  #take(server: string, bytes: Uint8Array | undefined): void {
+    if (!bytes) {
+      this.#problems.push(`${server}: has no share`)
+      return
+    }
+    try {
+      const share = decodeShare(bytes)
+      if (toHex(share.id) !== toHex(this.#id)) throw new Error("another chunk")
+      this.#k = share.descriptor.k
+      if (!this.#good.has(share.index)) this.#good.set(share.index, { server, bytes })
+    } catch {
+      this.#problems.push(`${server}: its share is damaged`)
+    }
+  }
+
+  /** Resolves at the next answer; when that takes too long, asks one more server first. */
+  async #answerOrHedge(): Promise<void> {
+    const answer = new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
+    if (this.#waiting.length === 0) return answer
+    const stop = new AbortController()
+    const late = this.#options.clock.sleep(this.#options.hedgeMs, stop.signal).then(
+      () => true,
+      () => false,
+    )
+    const isLate = await Promise.race([answer.then(() => false), late])
+    stop.abort()
+    if (isLate && this.#waiting.length > 0) this.#ask(this.#waiting.shift()!)
+  }
+
+  #tooFew(): HoldfastError {
+    const found = this.#good.size
+    return new HoldfastError(
+      "ERR_NOT_ENOUGH_SHARES",
+      `Only ${found} of the ${this.#k} shares needed were found for chunk ${toHex(this.#id).slice(0, 16)} ` +
+        `(${this.#problems.join("; ")}). Bring the missing servers back, then try again; nothing was changed.`,
+      { chunk: toHex(this.#id), needed: this.#k, found, problems: [...this.#problems] },
+    )
+  }
+}

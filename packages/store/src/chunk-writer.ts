@@ -1,0 +1,83 @@
+/** Putting a chunk: ask who has what, send only what is missing, count distinct servers. */
+import { HoldfastError, toHex } from "@holdfast/core"
+import type { SealedChunk } from "./seal.ts"
+import type { Server } from "./server.ts"
+
+/** A server that did not take a share, and why. */
+export interface Refusal {
+  readonly server: string
+  readonly why: string
+}
+
+/** What a put did. */
+export interface WriteResult {
+  readonly sentBytes: number
+}
+
+/**
+ * Stores the shares on the first of `ranked` that accept them, at most one share on each. Resolves when every share has
+ * its place or no server is left, if at least `happy` distinct servers hold one. Throws ERR_NOT_ENOUGH_SERVERS.
+ */
+export async function writeChunk(chunk: SealedChunk, ranked: readonly Server[], happy: number): Promise<WriteResult> {
+  const refusals: Refusal[] = []
+  const held = new Map<number, string>() // share index to the server that holds it
+  const free: Server[] = []
+  const answers = await Promise.all(ranked.map((server) => holdings(server, chunk, refusals)))
+  answers.forEach((indices, rank) => {
+    const useful = indices?.find((index) => !held.has(index))
+    if (useful !== undefined) held.set(useful, ranked[rank]!.backend.id)
+    else if (indices) free.push(ranked[rank]!)
+  })
+  const missing = chunk.shares.flatMap((_, index) => (held.has(index) ? [] : [index]))
+  let sentBytes = 0
+  const place = async (index: number): Promise<void> => {
+    const share = chunk.shares[index]!
+    for (let server = free.shift(); server; server = free.shift()) {
+      const outcome = await server.put(share).catch(asRefusal)
+      if (outcome.ok) {
+        if (!outcome.existed) sentBytes += share.length
+        held.set(index, server.backend.id)
+        return
+      }
+      refusals.push({ server: server.backend.id, why: outcome.message })
+    }
+  }
+  await Promise.all(missing.map(place))
+  const distinct = new Set(held.values()).size
+  if (distinct < happy) throw notEnoughServers(chunk, distinct, happy, held, refusals)
+  return { sentBytes }
+}
+
+async function holdings(server: Server, chunk: SealedChunk, refusals: Refusal[]): Promise<number[] | undefined> {
+  try {
+    const indices = await server.has(chunk.id)
+    return indices.filter((index) => index < chunk.shares.length)
+  } catch (error) {
+    refusals.push({ server: server.backend.id, why: messageOf(error) })
+    return undefined
+  }
+}
+
+function asRefusal(error: unknown): { ok: false; message: string } {
+  return { ok: false, message: messageOf(error) }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function notEnoughServers(
+  chunk: SealedChunk,
+  reached: number,
+  happy: number,
+  held: ReadonlyMap<number, string>,
+  refused: readonly Refusal[],
+): HoldfastError {
+  const reasons = refused.map(({ server, why }) => `${server}: ${why}`).join("; ")
+  return new HoldfastError(
+    "ERR_NOT_ENOUGH_SERVERS",
+    `Only ${reached} of the ${happy} servers needed took the data${reasons ? ` (${reasons})` : ""}. ` +
+      "What was stored before stays readable. Bring servers back, free space, or add servers, then repeat: what was sent is not sent again.",
+    { chunk: toHex(chunk.id), happy, reached, accepted: [...held.values()], refused },
+  )
+}

@@ -1,0 +1,20 @@
+/** What the pool and its workers say to each other. */
+import type { Coding } from "@holdfast/protocol"
+
+/** Work for a worker. */
+export type WorkerRequest = { readonly ticket: number } & (
+  | {
+      readonly kind: "seal"
+      readonly plaintext: Uint8Array
+      readonly coding: Coding
+      readonly convergenceSecret: Uint8Array
+    }
+  | { readonly kind: "open"; readonly id: Uint8Array; readonly key: Uint8Array; readonly shares: readonly Uint8Array[] }
+)
+
+/** Its answer: a result, or an error in parts (classes do not survive the way). */
+export interface WorkerAnswer {
+  readonly ticket: number
+  readonly result?: unknown
+  readonly error?: { readonly message: string; readonly code?: string | undefined; readonly details?: unknown }
+}

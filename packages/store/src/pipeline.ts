@@ -1,0 +1,46 @@
+/** Where the chunk pipeline runs: in this thread here, in worker threads in ./node/worker-pool.ts. */
+import type { Coding } from "@holdfast/protocol"
+import { checkShare, openChunk, type PipelineDeps, type SealedChunk, sealChunk } from "./seal.ts"
+import type { ChunkId } from "./types.ts"
+
+/** What became of shares that should restore a chunk. */
+export type OpenResult =
+  | { readonly plaintext: Uint8Array }
+  /** Which of the given shares were damaged; the caller fetches others. */
+  | { readonly damaged: readonly number[] }
+
+/** Runs the expensive part of chunk work somewhere. Buffers handed in belong to the pipeline from then on. */
+export interface ChunkPipeline {
+  seal(plaintext: Uint8Array, coding: Coding, convergenceSecret: Uint8Array): Promise<SealedChunk>
+  /** Verifies k encoded shares of chunk `id` and opens them. */
+  open(id: ChunkId, key: Uint8Array, shares: readonly Uint8Array[]): Promise<OpenResult>
+  close(): Promise<void>
+}
+
+/** The pipeline in the calling thread. */
+export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
+  return {
+    seal: (plaintext, coding, secret) => sealChunk(deps, plaintext, coding, secret),
+    open: (id, key, shares) => openEncoded(deps, id, key, shares),
+    close: async () => undefined,
+  }
+}
+
+/** Verifies and opens encoded shares; says which are damaged when not all are good. */
+export async function openEncoded(
+  deps: PipelineDeps,
+  id: ChunkId,
+  key: Uint8Array,
+  encoded: readonly Uint8Array[],
+): Promise<OpenResult> {
+  const checked = await Promise.all(encoded.map((bytes) => checkShare(deps.crypto, id, bytes)))
+  const damaged = checked.flatMap((share, position) => (share ? [] : [position]))
+  if (damaged.length > 0) return { damaged }
+  return {
+    plaintext: await openChunk(
+      deps,
+      checked.map((share) => share!),
+      key,
+    ),
+  }
+}

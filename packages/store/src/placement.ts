@@ -1,0 +1,30 @@
+/**
+ * Which servers hold a chunk: weighted rendezvous hashing (Thaler and Ravishankar 1998; weights as in Schindelhauer
+ * and Schomaker 2005). Every client computes the same ranking, and a server that comes or goes moves only its own part.
+ */
+import { hashSmall, utf8 } from "@holdfast/core"
+import type { Backend, ChunkId } from "@holdfast/protocol"
+
+/** A server and its share of the load. */
+export interface PlacedServer {
+  readonly backend: Backend
+  /** Relative capacity, above 0. */
+  readonly weight: number
+}
+
+const placementDomain = "holdfast/placement/1"
+
+/** All servers, the best place for `id` first. */
+export function rankServers(servers: readonly PlacedServer[], id: ChunkId): Backend[] {
+  return servers
+    .map((server) => ({ backend: server.backend, score: scoreOf(server, id) }))
+    .sort((a, b) => b.score - a.score || (a.backend.id < b.backend.id ? -1 : 1))
+    .map((ranked) => ranked.backend)
+}
+
+function scoreOf(server: PlacedServer, id: ChunkId): number {
+  const hash = hashSmall(placementDomain, utf8(server.backend.id), id)
+  const view = new DataView(hash.buffer, hash.byteOffset)
+  const uniform = (view.getUint32(0) * 2 ** 21 + (view.getUint32(4) >>> 11) + 1) / (2 ** 53 + 1) // in (0, 1)
+  return -server.weight / Math.log(uniform)
+}

@@ -1,0 +1,230 @@
+/**
+ * Registers kept by quorum over all servers of a grid. Specification: docs/formats/register.md and the section
+ * Register of docs/architecture.md. A client never goes back behind a sequence number it has seen.
+ */
+import { concat, deriveKey, domainPrefix, type Env, equal, HoldfastError, toHex } from "@holdfast/core"
+import {
+  type Backend,
+  decodeRegisterValue,
+  type RegisterValue,
+  registerHashOf,
+  registerIdOf,
+  signRegisterValue,
+} from "@holdfast/protocol"
+import type { RegisterContent, RegisterKeys, RegisterStore } from "./types.ts"
+
+/** Highest sequence number seen of each register, kept on disk by the caller. Ids are in hexadecimal. */
+export interface SeenStore {
+  get(registerId: string): number | undefined
+  set(registerId: string, sequence: number): void
+}
+
+/** What a register store stands on. */
+export interface RegisterDeps {
+  readonly env: Env
+  readonly backends: readonly Backend[]
+  readonly mode: "crash" | "byzantine"
+  readonly seen: SeenStore
+}
+
+interface Answer {
+  readonly backend: Backend
+  /** Absent when the server has no (valid) value. */
+  readonly bytes?: Uint8Array
+  readonly value?: RegisterValue
+}
+
+const contentLabel = "holdfast/register-content/1"
+const zeroNonce = new Uint8Array(12)
+const saltBytes = 32
+
+/** How many of `servers` must answer: all but those that may fail or lie. */
+export function quorumOf(servers: number, mode: "crash" | "byzantine"): number {
+  const faulty = Math.floor((servers - 1) / (mode === "crash" ? 2 : 3))
+  return servers - faulty
+}
+
+/** Registers over `backends`. */
+export function createRegisterStore(deps: RegisterDeps): RegisterStore {
+  const newest = new Map<string, Uint8Array>() // encoded value last read or written, by register id
+  return {
+    async read(keys) {
+      const idHex = toHex(registerIdOf(keys.publicKey))
+      const answers = await collectAnswers(deps, keys)
+      const top = answers.reduce((high, answer) => Math.max(high, answer.value?.sequence ?? 0), 0)
+      refuseRollback(deps, idHex, top)
+      if (top === 0) return undefined
+      const values = distinctValues(answers, top)
+      newest.set(idHex, values[0]!.bytes)
+      deps.seen.set(idHex, top)
+      await writeBack(answers, values[0]!.bytes, top)
+      const contents = await Promise.all(values.map(({ value }) => openContent(deps, keys, value)))
+      return toContent(top, contents)
+    },
+    async write(keys, after, content) {
+      const id = registerIdOf(keys.publicKey)
+      const idHex = toHex(id)
+      const previous =
+        after === 0 ? new Uint8Array(32) : registerHashOf(await valueAt(deps, keys, newest.get(idHex), after))
+      if (!keys.seed)
+        throw new HoldfastError(
+          "ERR_WRONG_CAPABILITY",
+          "This capability only allows reading; writing needs the write capability.",
+        )
+      const sealed = await sealContent(deps, keys, after + 1, content)
+      const bytes = await signRegisterValue(deps.env.crypto, keys.seed, { sequence: after + 1, previous, sealed })
+      if (!(await propose(deps, bytes))) return false
+      newest.set(idHex, bytes)
+      deps.seen.set(idHex, after + 1)
+      return true
+    },
+  }
+}
+
+/** Asks every server, resolves as soon as a quorum has answered. */
+async function collectAnswers(deps: RegisterDeps, keys: RegisterKeys): Promise<Answer[]> {
+  const id = registerIdOf(keys.publicKey)
+  const needed = quorumOf(deps.backends.length, deps.mode)
+  return firstOf(deps.backends, needed, async (backend) => {
+    const [bytes] = await backend.readRegisters([id])
+    if (!bytes) return { backend }
+    try {
+      const value = await decodeRegisterValue(deps.env.crypto, bytes)
+      return equal(value.publicKey, keys.publicKey) ? { backend, bytes, value } : { backend }
+    } catch {
+      return { backend } // a lie or rot: the others decide
+    }
+  })
+}
+
+/** Values with the top sequence, the same order for everyone. More than one: two writers raced and both need merging. */
+function distinctValues(answers: readonly Answer[], top: number): { bytes: Uint8Array; value: RegisterValue }[] {
+  const byHash = new Map<string, { bytes: Uint8Array; value: RegisterValue }>()
+  for (const { bytes, value } of answers)
+    if (bytes && value?.sequence === top) byHash.set(toHex(registerHashOf(bytes)), { bytes, value })
+  return [...byHash.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, found]) => found)
+}
+
+function toContent(sequence: number, contents: readonly Uint8Array[]): RegisterContent {
+  const [content, ...siblings] = contents
+  return siblings.length > 0 ? { sequence, content: content!, siblings } : { sequence, content: content! }
+}
+
+/** Brings servers that answered with less up to date; a server that refuses is its own business. */
+async function writeBack(answers: readonly Answer[], bytes: Uint8Array, top: number): Promise<void> {
+  const laggards = answers.filter((answer) => (answer.value?.sequence ?? 0) < top)
+  await Promise.allSettled(laggards.map(({ backend }) => backend.proposeRegisters([bytes])))
+}
+
+/** True when a quorum accepted; false when another value was there first. Throws ERR_NO_QUORUM. */
+async function propose(deps: RegisterDeps, bytes: Uint8Array): Promise<boolean> {
+  const needed = quorumOf(deps.backends.length, deps.mode)
+  const failures: string[] = []
+  let accepted = 0
+  let refused = 0
+  await Promise.all(
+    deps.backends.map(async (backend) => {
+      try {
+        const [outcome] = await backend.proposeRegisters([bytes])
+        if (outcome?.accepted) accepted++
+        else if (outcome?.current) refused++
+        else failures.push(`${backend.id}: ${outcome?.message ?? "no answer"}`)
+      } catch (error) {
+        failures.push(`${backend.id}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }),
+  )
+  if (accepted >= needed) return true
+  if (refused > 0) return false
+  throw noQuorum(accepted, needed, failures)
+}
+
+/** Runs `ask` on all and resolves with the answers as soon as `needed` succeeded. Throws ERR_NO_QUORUM. */
+async function firstOf(
+  backends: readonly Backend[],
+  needed: number,
+  ask: (backend: Backend) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = []
+  const failures: string[] = []
+  await new Promise<void>((resolve) => {
+    if (backends.length === 0) resolve()
+    for (const backend of backends)
+      void ask(backend)
+        .then(
+          (answer) => void answers.push(answer),
+          (error) => void failures.push(`${backend.id}: ${error instanceof Error ? error.message : String(error)}`),
+        )
+        .finally(() => {
+          if (answers.length >= needed || answers.length + failures.length === backends.length) resolve()
+        })
+  })
+  if (answers.length < needed) throw noQuorum(answers.length, needed, failures)
+  return [...answers]
+}
+
+/** The encoded value with sequence `after`: the one last read, or fetched anew. */
+async function valueAt(
+  deps: RegisterDeps,
+  keys: RegisterKeys,
+  known: Uint8Array | undefined,
+  after: number,
+): Promise<Uint8Array> {
+  if (known && (await decodeRegisterValue(deps.env.crypto, known)).sequence === after) return known
+  const found = distinctValues(await collectAnswers(deps, keys), after)[0]
+  if (!found)
+    throw new HoldfastError(
+      "ERR_CONFLICT",
+      `The value with sequence ${after} that this write follows is gone: read again and repeat.`,
+    )
+  return found.bytes
+}
+
+function refuseRollback(deps: RegisterDeps, idHex: string, top: number): void {
+  const seen = deps.seen.get(idHex) ?? 0
+  if (top >= seen) return
+  throw new HoldfastError(
+    "ERR_ROLLBACK",
+    `The servers offer version ${top} of this tree, but version ${seen} was seen here before. ` +
+      "They may have been restored from an old copy, or someone is hiding newer data. Ask the operator; " +
+      "to accept the older version for reading, use --accept-rollback.",
+    { register: idHex, offered: top, seen },
+  )
+}
+
+function noQuorum(reached: number, needed: number, failures: readonly string[]): HoldfastError {
+  return new HoldfastError(
+    "ERR_NO_QUORUM",
+    `Only ${reached} of the ${needed} servers needed answered (${failures.join("; ")}). Bring servers back, then try again.`,
+    { reached, needed, failures },
+  )
+}
+
+function associatedOf(publicKey: Uint8Array, sequence: number): Uint8Array {
+  const number = new Uint8Array(8)
+  new DataView(number.buffer).setBigUint64(0, BigInt(sequence))
+  return concat(domainPrefix(contentLabel), publicKey, number)
+}
+
+async function sealContent(
+  deps: RegisterDeps,
+  keys: RegisterKeys,
+  sequence: number,
+  content: Uint8Array,
+): Promise<Uint8Array> {
+  const salt = deps.env.crypto.random(saltBytes)
+  const key = deriveKey(keys.readKey, contentLabel, salt)
+  return concat(salt, await deps.env.crypto.seal(key, zeroNonce, content, associatedOf(keys.publicKey, sequence)))
+}
+
+async function openContent(deps: RegisterDeps, keys: RegisterKeys, value: RegisterValue): Promise<Uint8Array> {
+  const key = deriveKey(keys.readKey, contentLabel, value.sealed.subarray(0, saltBytes))
+  const associated = associatedOf(keys.publicKey, value.sequence)
+  const content = await deps.env.crypto.open(key, zeroNonce, value.sealed.subarray(saltBytes), associated)
+  if (!content)
+    throw new HoldfastError(
+      "ERR_CORRUPT",
+      "The tree's newest value is signed by its writer but does not open with this capability's key.",
+    )
+  return content
+}

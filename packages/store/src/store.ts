@@ -1,0 +1,95 @@
+/** Composes the store: chunks and registers over the servers of one grid, for one owner. */
+import type { Env } from "@holdfast/core"
+import { createErasure } from "@holdfast/core/erasure"
+import type { Backend } from "@holdfast/protocol"
+import { ChunkCache } from "./chunk-cache.ts"
+import { type CheckOptions, checkChunk, rebalanceChunk } from "./chunk-health.ts"
+import { readChunk } from "./chunk-reader.ts"
+import { writeChunk } from "./chunk-writer.ts"
+import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.ts"
+import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
+import { type PlacedServer, rankServers } from "./placement.ts"
+import { createRegisterStore, type SeenStore } from "./register-store.ts"
+import { createServer, type Server } from "./server.ts"
+import type { ChunkHealth, ChunkId, ChunkStore, RegisterStore } from "./types.ts"
+
+/** What a store stands on. */
+export interface StoreDeps {
+  readonly env: Env
+  /** The servers of the grid with their weights (capacity, at least 1). */
+  readonly servers: readonly PlacedServer[]
+  /** k of n, and `happy`: the least number of distinct servers for a put to succeed. */
+  readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
+  readonly registerMode: "crash" | "byzantine"
+  /** The owner's secret, 32 bytes: equal content is stored once, and nobody else can confirm a guess. */
+  readonly convergenceSecret: Uint8Array
+  readonly seen: SeenStore
+  /** Where chunk work runs; in the calling thread when absent. */
+  readonly pipeline?: ChunkPipeline
+  /** Bytes of recently read chunks to keep; 32 MiB when absent. */
+  readonly cacheBytes?: number
+  /** After so long without an answer a read asks another server too; 400 ms when absent. */
+  readonly hedgeMs?: number
+}
+
+/** Chunks, registers and their care. */
+export interface Store {
+  readonly chunks: ChunkStore
+  readonly registers: RegisterStore
+  /** Health of one chunk; repairs when asked to. Needs no key. */
+  checkChunk(id: ChunkId, options?: CheckOptions): Promise<ChunkHealth>
+  /** Moves a chunk's shares to where they belong now; gives the number moved. Needs no key. */
+  rebalanceChunk(id: ChunkId): Promise<number>
+  /** Sweeps every server that answers; results by server id, or the error. */
+  collectGarbage(options: GarbageOptions): Promise<ReadonlyMap<string, GarbageResult | Error>>
+  close(): Promise<void>
+}
+
+/** Opens a store. The backends belong to it from now on. */
+export async function createStore(deps: StoreDeps): Promise<Store> {
+  const erasure = await createErasure()
+  const pipeline = deps.pipeline ?? createLocalPipeline({ crypto: deps.env.crypto, erasure })
+  const servers = new Map<Backend, Server>(deps.servers.map(({ backend }) => [backend, createServer(backend)]))
+  const ranked = (id: ChunkId) => rankServers(deps.servers, id)
+  const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
+  const health = { crypto: deps.env.crypto, clock: deps.env.clock, erasure }
+  const { k, happy, n } = deps.coding
+  const cache = new ChunkCache(deps.cacheBytes ?? 32 * 1024 * 1024)
+  const readOptions = { pipeline, clock: deps.env.clock, usualK: k, hedgeMs: deps.hedgeMs ?? 400 }
+  return {
+    chunks: {
+      async putChunk(plaintext, options) {
+        options?.signal?.throwIfAborted()
+        const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
+        const { sentBytes } = await writeChunk(sealed, rankedServers(sealed.id), happy)
+        return { id: sealed.id, key: sealed.key, sentBytes }
+      },
+      async getChunk(ref, options) {
+        options?.signal?.throwIfAborted()
+        return cache.get(ref.id, () => readChunk(ref, rankedServers(ref.id), readOptions))
+      },
+    },
+    registers: createRegisterStore({
+      env: deps.env,
+      backends: deps.servers.map(({ backend }) => backend),
+      mode: deps.registerMode,
+      seen: deps.seen,
+    }),
+    checkChunk: (id, options) => checkChunk(health, id, ranked(id), options),
+    rebalanceChunk: (id) => rebalanceChunk(health, id, ranked(id)),
+    async collectGarbage(options) {
+      const swept = deps.servers.map(async ({ backend }): Promise<[string, GarbageResult | Error]> => {
+        try {
+          return [backend.id, await sweepServer(backend, options)]
+        } catch (error) {
+          return [backend.id, error instanceof Error ? error : new Error(String(error))]
+        }
+      })
+      return new Map(await Promise.all(swept))
+    },
+    async close() {
+      await pipeline.close()
+      await Promise.all(deps.servers.map(({ backend }) => backend.close()))
+    },
+  }
+}

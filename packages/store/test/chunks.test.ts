@@ -1,0 +1,116 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createErasure } from "@holdfast/core/erasure"
+import { nodeEnv } from "@holdfast/core/node"
+import { createLocalPipeline, paddedLength } from "@holdfast/store"
+import { createWorkerPool } from "@holdfast/store/node"
+import { testGrid } from "./fixture.ts"
+
+const sample = (length: number) => new Uint8Array(length).map((_, i) => (i * 31 + (i >> 8)) & 255)
+
+test("a chunk is read back with any two of five servers gone", async () => {
+  const grid = testGrid()
+  const plaintext = sample(100_000)
+  const ref = await (await grid.client()).chunks.putChunk(plaintext.slice())
+  for (let a = 0; a < 5; a++)
+    for (let b = a + 1; b < 5; b++) {
+      for (const [i, server] of grid.servers.entries()) server.down = i === a || i === b
+      const read = await (await grid.client()).chunks.getChunk(ref)
+      assert.deepEqual(Buffer.from(read.subarray(0, plaintext.length)), Buffer.from(plaintext))
+      assert.ok(read.subarray(plaintext.length).every((byte) => byte === 0))
+    }
+})
+
+test("with three of five servers gone the error says how many shares are missing", async () => {
+  const grid = testGrid()
+  const ref = await (await grid.client()).chunks.putChunk(sample(1000))
+  for (const server of grid.servers.slice(0, 3)) server.down = true
+  const store = await grid.client()
+  const failed = await store.chunks.getChunk(ref).catch((error) => error)
+  assert.equal(failed.code, "ERR_NOT_ENOUGH_SHARES")
+  assert.deepEqual({ needed: failed.details.needed, found: failed.details.found }, { needed: 3, found: 2 })
+})
+
+test("a put that reaches fewer distinct servers than happy fails and names those that refused", async () => {
+  const grid = testGrid()
+  grid.servers[0]!.down = true
+  await (await grid.client()).chunks.putChunk(sample(1000))
+  grid.servers[3]!.down = true
+  const failed = await (await grid.client()).chunks.putChunk(sample(2000)).catch((error) => error)
+  assert.equal(failed.code, "ERR_NOT_ENOUGH_SERVERS")
+  assert.equal(failed.details.reached, 3)
+  assert.deepEqual(failed.details.refused.map((refusal: { server: string }) => refusal.server).sort(), ["n1", "n4"])
+})
+
+test("a second put of the same content sends nothing", async () => {
+  const grid = testGrid()
+  const first = await (await grid.client()).chunks.putChunk(sample(50_000))
+  const second = await (await grid.client()).chunks.putChunk(sample(50_000))
+  assert.ok(first.sentBytes > 50_000)
+  assert.equal(second.sentBytes, 0)
+  assert.deepEqual(second.id, first.id)
+})
+
+test("damaged shares are dropped one by one as long as k good ones are left", async () => {
+  const grid = testGrid()
+  const plaintext = sample(30_000)
+  const ref = await (await grid.client()).chunks.putChunk(plaintext.slice())
+  const flip = (share: Uint8Array) => share.map((byte, i) => (i === share.length - 1 ? byte ^ 1 : byte))
+  grid.servers[1]!.tamper = flip
+  grid.servers[4]!.tamper = (share) => share.subarray(0, 20)
+  const read = await (await grid.client()).chunks.getChunk(ref)
+  assert.deepEqual(Buffer.from(read.subarray(0, plaintext.length)), Buffer.from(plaintext))
+  grid.servers[2]!.tamper = flip
+  await assert.rejects((await grid.client()).chunks.getChunk(ref), { code: "ERR_NOT_ENOUGH_SHARES" })
+})
+
+test("repair rebuilds what two emptied servers lost, without a key, and then the others may go", async () => {
+  const grid = testGrid()
+  const plaintext = sample(70_001)
+  const ref = await (await grid.client()).chunks.putChunk(plaintext.slice())
+  grid.servers[0]!.empty()
+  grid.servers[1]!.empty()
+  const store = await grid.client()
+  assert.equal((await store.checkChunk(ref.id, { verify: true })).goodShares, 3)
+  const repaired = await store.checkChunk(ref.id, { repair: true })
+  assert.equal(repaired.placed, 2)
+  assert.equal(repaired.goodShares, 5)
+  assert.equal(repaired.distinctServers, 5)
+  grid.servers[2]!.empty()
+  grid.servers[3]!.down = true
+  const read = await (await grid.client()).chunks.getChunk(ref)
+  assert.deepEqual(Buffer.from(read.subarray(0, plaintext.length)), Buffer.from(plaintext))
+})
+
+test("the worker pool makes the same chunk as the calling thread and opens it again", async () => {
+  const deps = { crypto: nodeEnv.crypto, erasure: await createErasure() }
+  const local = createLocalPipeline(deps)
+  const pool = createWorkerPool({ threads: 2 })
+  const secret = new Uint8Array(32).fill(9)
+  const coding = { k: 3, n: 5 }
+  try {
+    for (const length of [1, 5000, 4 * 1024 * 1024]) {
+      const here = await local.seal(sample(length), coding, secret)
+      const there = await pool.seal(sample(length), coding, secret)
+      assert.deepEqual(Buffer.from(there.id), Buffer.from(here.id))
+      const result = await pool.open(
+        there.id,
+        there.key,
+        [4, 1, 3].map((i) => there.shares[i]!),
+      )
+      assert.ok("plaintext" in result)
+      assert.ok(Buffer.from(result.plaintext.subarray(0, length)).equals(Buffer.from(sample(length))))
+    }
+  } finally {
+    await pool.close()
+  }
+})
+
+test("padding never shrinks, adds at most 12 %, and leaves full chunks alone", () => {
+  for (let length = 1; length < 100_000; length += 7) {
+    const padded = paddedLength(length)
+    assert.ok(padded >= length && padded <= Math.ceil(length * 1.12) + 1, `${length} became ${padded}`)
+  }
+  assert.equal(paddedLength(4 * 1024 * 1024), 4 * 1024 * 1024)
+  assert.equal(paddedLength(9), 10)
+})

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { utf8 } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { toReadCap } from "@holdfast/protocol"
+import { quorumOf, type RegisterKeys } from "@holdfast/store"
+import { memorySeen, testGrid } from "./fixture.ts"
+
+async function newKeys(): Promise<Required<RegisterKeys>> {
+  const seed = nodeCrypto.random(32)
+  const read = await toReadCap(nodeCrypto, { kind: "dw", seed })
+  return { seed, publicKey: read.publicKey, readKey: read.readKey }
+}
+
+test("what was written is read by another client, with two of five servers gone", async () => {
+  const grid = testGrid()
+  const keys = await newKeys()
+  const writer = await grid.client()
+  assert.equal(await writer.registers.read(keys), undefined)
+  assert.ok(await writer.registers.write(keys, 0, utf8("one")))
+  assert.ok(await writer.registers.write(keys, 1, utf8("two")))
+  grid.servers[0]!.down = true
+  grid.servers[4]!.down = true
+  const read = await (await grid.client()).registers.read({ publicKey: keys.publicKey, readKey: keys.readKey })
+  assert.equal(read?.sequence, 2)
+  assert.deepEqual(Buffer.from(read!.content), Buffer.from("two"))
+})
+
+test("with three of five servers gone there is no quorum, to read or to write", async () => {
+  const grid = testGrid()
+  const keys = await newKeys()
+  const store = await grid.client()
+  await store.registers.write(keys, 0, utf8("one"))
+  for (const server of grid.servers.slice(1, 4)) server.down = true
+  await assert.rejects(store.registers.read(keys), { code: "ERR_NO_QUORUM" })
+  await assert.rejects(store.registers.write(keys, 1, utf8("two")), { code: "ERR_NO_QUORUM" })
+})
+
+test("the slower of two writers learns that it lost the race", async () => {
+  const grid = testGrid()
+  const keys = await newKeys()
+  const [a, b] = [await grid.client(), await grid.client()]
+  await a.registers.write(keys, 0, utf8("base"))
+  await b.registers.read(keys)
+  assert.equal(await a.registers.write(keys, 1, utf8("from a")), true)
+  assert.equal(await b.registers.write(keys, 1, utf8("from b")), false)
+})
+
+test("a rollback by every server is refused by a client that saw more", async () => {
+  const grid = testGrid()
+  const keys = await newKeys()
+  const seen = memorySeen()
+  const store = await grid.client(seen)
+  await store.registers.write(keys, 0, utf8("one"))
+  await store.registers.write(keys, 1, utf8("two"))
+  for (const server of grid.servers) server.empty()
+  await (await grid.client()).registers.write(keys, 0, utf8("one again"))
+  await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
+})
+
+test("a read brings servers that came back empty up to date", async () => {
+  const grid = testGrid()
+  const keys = await newKeys()
+  await (await grid.client()).registers.write(keys, 0, utf8("kept"))
+  grid.servers[0]!.empty()
+  grid.servers[1]!.empty()
+  await (await grid.client()).registers.read(keys)
+  grid.servers[2]!.down = true
+  grid.servers[3]!.down = true
+  const read = await (await grid.client()).registers.read(keys)
+  assert.deepEqual(Buffer.from(read!.content), Buffer.from("kept"))
+})
+
+test("a read capability's holder cannot write", async () => {
+  const keys = await newKeys()
+  const store = await testGrid().client()
+  const readOnly = { publicKey: keys.publicKey, readKey: keys.readKey }
+  await assert.rejects(store.registers.write(readOnly, 0, utf8("x")), { code: "ERR_WRONG_CAPABILITY" })
+})
+
+test("quorums leave out f servers of 2f+1 or 3f+1", () => {
+  assert.deepEqual(
+    [1, 3, 4, 5, 7].map((n) => quorumOf(n, "crash")),
+    [1, 2, 3, 3, 4],
+  )
+  assert.deepEqual(
+    [1, 3, 4, 5, 7].map((n) => quorumOf(n, "byzantine")),
+    [1, 3, 3, 4, 5],
+  )
+})
