@@ -82,7 +82,7 @@ export function decodeCap(text: string): Cap {
 
 /** The capability to read that a write capability contains; a read capability is given back. */
 export async function toReadCap(crypto: CryptoProvider, cap: WriteCap | ReadCap): Promise<ReadCap> {
-  if (cap.kind === "dr" || cap.kind === "fr") return cap
+  if ("readKey" in cap) return cap
   return {
     kind: cap.kind === "dw" ? "dr" : "fr",
     publicKey: await crypto.publicKeyOf(cap.seed),
@@ -92,7 +92,7 @@ export async function toReadCap(crypto: CryptoProvider, cap: WriteCap | ReadCap)
 
 /** The capability to verify that any mutable capability contains. */
 export async function toVerifyCap(crypto: CryptoProvider, cap: WriteCap | ReadCap | VerifyCap): Promise<VerifyCap> {
-  if (cap.kind === "dv" || cap.kind === "fv") return cap
+  if (!("seed" in cap) && !("readKey" in cap)) return cap
   const { kind, publicKey } = await toReadCap(crypto, cap)
   return { kind: kind === "dr" ? "dv" : "fv", publicKey }
 }

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { type TestContext, test } from "node:test"
+import { checkLayers } from "../layers.ts"
+import { checkTidy } from "../tidy.ts"
+
+/** A checkout with the given files beside a sound core, store and protocol. */
+function house(t: TestContext, files: Record<string, string>): string {
+  const root = mkdtempSync(join(tmpdir(), "holdfast-house-"))
+  t.after(() => rmSync(root, { recursive: true, force: true }))
+  const manifest = JSON.stringify({ exports: { ".": "./src/index.ts" } })
+  const sound = {
+    "packages/core/package.json": manifest,
+    "packages/core/src/index.ts": "/** One. */\nexport function one() { return 1 }\n",
+    "packages/protocol/package.json": manifest,
+    "packages/protocol/src/index.ts": 'export { one } from "@holdfast/core"\n',
+    "packages/store/package.json": manifest,
+    "packages/store/src/index.ts": 'import { one } from "@holdfast/protocol"\none()\n',
+  }
+  for (const [path, text] of Object.entries({ ...sound, ...files })) {
+    mkdirSync(dirname(join(root, path)), { recursive: true })
+    writeFileSync(join(root, path), text)
+  }
+  return root
+}
+
+const rules = (violations: { rule: string }[]) => [...new Set(violations.map(({ rule }) => rule))]
+
+test("a house in order has no violations", (t) => {
+  const root = house(t, {})
+  assert.deepEqual(checkLayers(root), [])
+  assert.deepEqual(checkTidy(root), [])
+})
+
+const broken: [title: string, path: string, text: string, rule: string][] = [
+  ["an upward import", "packages/core/src/a.ts", 'import "@holdfast/store"\n', "upward-import"],
+  [
+    "an upward import of types",
+    "packages/core/src/a.ts",
+    'import type { X } from "@holdfast/store"\n',
+    "upward-import",
+  ],
+  ["an import from the same layer", "packages/backends/src/a.ts", 'import "@holdfast/store"\n', "upward-import"],
+  ["an upward dynamic import", "packages/core/src/a.ts", 'await import("@holdfast/store")\n', "upward-import"],
+  ["a re-export from above", "packages/core/src/a.ts", 'export * from "@holdfast/store"\n', "upward-import"],
+  ["an import past the exports", "packages/store/src/a.ts", 'import "@holdfast/core/src/a.ts"\n', "deep-import"],
+  ["a path into another package", "packages/store/src/a.ts", 'import "../../core/src/index.ts"\n', "deep-import"],
+  ["a Node module in iso code", "packages/core/src/a.ts", 'import { open } from "node:fs"\n', "iso"],
+  ["a Node half of a package in iso code", "packages/store/src/a.ts", 'import "@holdfast/core/node"\n', "iso"],
+  ["a Buffer in iso code", "packages/tree/src/a.ts", "export const a = Buffer.from([])\n", "iso"],
+  ["process in iso code", "packages/protocol/src/a.ts", "if (process.env.X) throw 1\n", "iso"],
+  ["a server that imports the store", "packages/node/src/a.ts", 'import "@holdfast/store"\n', "server-decrypts"],
+  [
+    "a coordinator that imports the tree",
+    "packages/coordinator/src/a.ts",
+    'import "@holdfast/tree"\n',
+    "upward-import",
+  ],
+  ["a server that deciphers", "packages/node/src/a.ts", "createDecipheriv()\n", "server-decrypts"],
+  [
+    "a server that opens what is sealed",
+    "packages/node/src/a.ts",
+    "await env.crypto.open(k, n, s, a)\n",
+    "server-decrypts",
+  ],
+  ["a package without a layer", "packages/extra/src/a.ts", "export {}\n", "layers"],
+]
+for (const [title, path, text, rule] of broken) {
+  test(`the layers report ${title}`, (t) => {
+    assert.ok(rules(checkLayers(house(t, { [path]: text }))).includes(rule))
+  })
+}
+
+test("the layers report a cycle among files, but not one of types", (t) => {
+  const cycle = (kind: string) =>
+    house(t, {
+      "packages/core/src/a.ts": 'import { b } from "./b.ts"\nexport const a = b\n',
+      "packages/core/src/b.ts": `import ${kind}{ a } from "./a.ts"\n`,
+    })
+  assert.deepEqual(rules(checkLayers(cycle(""))), ["cycle"])
+  assert.deepEqual(checkLayers(cycle("type ")), [])
+})
+
+test("Node is allowed in the folders that are for it, and members may be called process", (t) => {
+  const root = house(t, {
+    "packages/core/src/node/index.ts": 'import "node:fs"\nprocess.exit()\n',
+    "packages/core/src/a.ts": "export const a = { process: 1 }\na.process++\n",
+  })
+  assert.deepEqual(checkLayers(root), [])
+})
+
+const untidy: [title: string, path: string, text: string, rule: string][] = [
+  ["a file of more than 400 lines", "packages/core/src/a.ts", "// line\n".repeat(401), "length"],
+  ["a file called helpers", "packages/core/src/helpers.ts", "export {}\n", "name"],
+  ["an exported function without a comment", "packages/core/src/a.ts", "export function a() {}\n", "comment"],
+  ["an exported class without a comment", "packages/core/src/a.ts", "export class A {}\n", "comment"],
+  ["a format page without vectors", "docs/formats/a.md", "# A\n", "vectors"],
+  ["a format page with vectors that are not there", "docs/formats/a.md", "See interop/vectors/a.json.\n", "vectors"],
+  ["a path of one machine", "docs/a.md", `cd ${["", "root", "x"].join("/")}\n`, "machine-path"],
+  ["a registry in the lock file", "package-lock.json", '{"resolved": "https://example.org/a.tgz"}', "lock-file"],
+  ["a bare note of work to do", "packages/core/src/a.ts", `// ${"TO"}DO\n`, "todo"],
+]
+for (const [title, path, text, rule] of untidy) {
+  test(`tidy reports ${title}`, (t) => {
+    assert.deepEqual(rules(checkTidy(house(t, { [path]: text }))), [rule])
+  })
+}
