@@ -1,0 +1,58 @@
+/** What a transfer asks of the tree it reads or writes. Content is opaque here: how a file's bytes are referred to. */
+
+/** A file, directory, symlink or junction as a tree knows it, without its name. */
+export interface RemoteItem<Content> {
+  readonly kind: "file" | "directory" | "symlink" | "junction"
+  readonly mode: number
+  readonly mtimeNs: bigint
+  readonly sizeBytes: number
+  readonly target?: string
+  readonly content: Content
+}
+
+/** An item to be stored; a directory keeps what is in it already. */
+export interface Change<Content> {
+  readonly path: readonly string[]
+  readonly kind: "file" | "directory" | "symlink"
+  readonly mode: number
+  readonly mtimeNs: bigint
+  readonly sizeBytes: number
+  readonly target?: string
+  /** Only of a file. */
+  readonly content?: Content
+}
+
+/** A tree that can be written. */
+export interface UploadPort<Content> {
+  /** What is in the directory at `path` now; undefined when there is no such directory. */
+  list(path: readonly string[]): Promise<ReadonlyMap<string, RemoteItem<unknown>> | undefined>
+  /** Stores bytes; resolves when they are durable, which may need a `flush`. */
+  add(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<Content>
+  /** Sends what was added and still waits for company. */
+  flush(): Promise<void>
+  /** Makes all changes visible at once. Parents come before what is in them. */
+  commit(changes: readonly Change<Content>[]): Promise<void>
+}
+
+/** A tree that can be read. */
+export interface DownloadPort<Content> {
+  /** What is in a directory or junction, in the tree's order. */
+  list(item: RemoteItem<Content>): AsyncIterable<readonly [name: string, item: RemoteItem<Content>]>
+  /** The bytes of a file. */
+  read(item: RemoteItem<Content>): AsyncIterable<Uint8Array>
+}
+
+/** How many bytes and files a transfer moved and left alone. */
+export interface TransferTotals {
+  files: number
+  directories: number
+  symlinks: number
+  bytes: number
+  /** Files that were the same on both sides. */
+  unchanged: number
+}
+
+/** Zero of everything. */
+export function noTotals(): TransferTotals {
+  return { files: 0, directories: 0, symlinks: 0, bytes: 0, unchanged: 0 }
+}

@@ -1,0 +1,288 @@
+/**
+ * Stores local files and folders in a tree. Small files are read in one go, large ones streamed; bytes in flight are
+ * bounded. Unchanged files (size, time, mode) are skipped. A long upload is committed now and then, so that one that was
+ * interrupted goes on from there: committed files are skipped, and stored chunks are not sent again.
+ */
+import * as fs from "node:fs"
+import { setTimeout as delay } from "node:timers/promises"
+import { inspect, type LocalItem, localError, type Problem, sameTime, walkLocal } from "./local.ts"
+import { printable } from "./path-spec.ts"
+import { type Change, noTotals, type RemoteItem, type TransferTotals, type UploadPort } from "./ports.ts"
+
+/** How an upload is done. */
+export interface UploadOptions {
+  /** Stores files again even when size, time and mode are the same. */
+  readonly overwrite?: boolean
+  readonly signal?: AbortSignal
+  readonly onProblem: (problem: Problem) => void
+  /** Hears of bytes as they are stored or skipped. */
+  readonly onBytes?: (count: number) => void
+  /** Commits at least this often; 1 GiB and 30 s when absent. */
+  readonly commitBytes?: number
+  readonly commitMs?: number
+}
+
+/** Files up to this size are read in one go. */
+const smallBytes = 1024 * 1024
+const readBytes = 4 * 1024 * 1024
+/** Most bytes read and not yet stored; several packs of small files, so that packs fill. */
+const flightBytes = 24 * 1024 * 1024
+/** What a small file costs in memory besides its content. */
+const itemBytes = 1024
+/** What a streamed file may hold at once. */
+const streamBytes = 8 * 1024 * 1024
+
+/** Stores the file, folder or symlink `local` as `path`. */
+export async function upload<Content>(
+  port: UploadPort<Content>,
+  local: string,
+  path: readonly string[],
+  options: UploadOptions,
+): Promise<TransferTotals> {
+  const job = new UploadJob(port, options)
+  const listings = new Map<string, ReadonlyMap<string, RemoteItem<unknown>> | undefined>()
+  const listingOf = async (parts: readonly string[]) => {
+    const key = parts.join("/")
+    if (!listings.has(key)) {
+      if (listings.size > 64) listings.delete(listings.keys().next().value!) // the walk is depth first
+      listings.set(key, await port.list(parts))
+    }
+    return listings.get(key)
+  }
+  try {
+    for (const item of walkLocal(local, options.onProblem)) {
+      const place = [...path, ...item.path]
+      const parent = place.length > 0 ? await listingOf(place.slice(0, -1)) : undefined
+      const wait = job.add(item, place, parent?.get(place.at(-1)!))
+      if (wait) await wait
+    }
+    await job.commit()
+  } catch (error) {
+    await job.abandon()
+    throw error
+  }
+  return job.totals
+}
+
+/** Stores one stream, such as stdin, as `path`. */
+export async function uploadStream<Content>(
+  port: UploadPort<Content>,
+  source: AsyncIterable<Uint8Array>,
+  path: readonly string[],
+  { onBytes, ...attributes }: { mode: number; mtimeNs: bigint; onBytes?: (count: number) => void },
+): Promise<TransferTotals> {
+  const totals = { ...noTotals(), files: 1 }
+  const counted = count(source, (bytes) => {
+    totals.bytes += bytes
+    onBytes?.(bytes)
+  })
+  const stored = port.add(counted)
+  const content = await flushUntil(port, stored)
+  await port.commit([{ path, kind: "file", ...attributes, sizeBytes: totals.bytes, content }])
+  return totals
+}
+
+/** One upload: what is in flight, what is stored and not yet committed. */
+class UploadJob<Content> {
+  readonly totals = noTotals()
+  readonly #port: UploadPort<Content>
+  readonly #options: UploadOptions
+  #changes: Change<Content>[] = []
+  #inFlight = new Set<Promise<void>>()
+  #flightBytes = 0
+  #uncommittedBytes = 0
+  #lastCommit = performance.now()
+  #failure: unknown
+  #room: (() => void) | undefined
+
+  constructor(port: UploadPort<Content>, options: UploadOptions) {
+    this.#port = port
+    this.#options = options
+  }
+
+  /** Takes an item; gives a promise only when the caller must wait before the next one. */
+  add(item: LocalItem, path: readonly string[], existing: RemoteItem<unknown> | undefined): Promise<void> | undefined {
+    if (item.kind === "directory") {
+      this.totals.directories++
+      if (path.length > 0 && !isSame(item, existing)) this.#changes.push(change(item, path))
+    } else if (!this.#options.overwrite && isSame(item, existing)) {
+      this.totals.unchanged++
+      this.#options.onBytes?.(item.sizeBytes)
+    } else if (item.kind === "symlink") {
+      this.totals.symlinks++
+      this.#changes.push(change(item, path))
+    } else this.#addFile(item, path)
+    const isDue =
+      this.#uncommittedBytes >= (this.#options.commitBytes ?? 2 ** 30) ||
+      performance.now() - this.#lastCommit >= (this.#options.commitMs ?? 30_000)
+    if (isDue) return this.commit()
+    if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
+    return undefined
+  }
+
+  /** Waits for all that was added and commits it. */
+  async commit(): Promise<void> {
+    this.#options.signal?.throwIfAborted()
+    await flushUntil(this.#port, Promise.all(this.#inFlight))
+    if (this.#failure) throw this.#failure
+    const changes = this.#changes
+    this.#changes = []
+    if (changes.length > 0) await this.#port.commit(changes)
+    this.#uncommittedBytes = 0
+    this.#lastCommit = performance.now()
+  }
+
+  /** After an error: lets what is in flight end, so that nothing is left unobserved. */
+  async abandon(): Promise<void> {
+    await flushUntil(this.#port, Promise.all(this.#inFlight)).catch(() => undefined)
+  }
+
+  #addFile(item: LocalItem, path: readonly string[]): void {
+    let source: Uint8Array | AsyncIterable<Uint8Array>
+    let read = item
+    try {
+      if (item.sizeBytes <= smallBytes) [read, source] = readWhole(item)
+      else source = this.#stream(item)
+    } catch (error) {
+      this.#report(item, error)
+      return
+    }
+    const weight = Math.min(item.sizeBytes, streamBytes) + itemBytes
+    this.#flightBytes += weight
+    this.#uncommittedBytes += item.sizeBytes
+    const stored = this.#store(source, read, path).finally(() => {
+      this.#flightBytes -= weight
+      this.#inFlight.delete(stored)
+      this.#room?.()
+    })
+    this.#inFlight.add(stored)
+  }
+
+  async #store(
+    source: Uint8Array | AsyncIterable<Uint8Array>,
+    item: LocalItem,
+    path: readonly string[],
+  ): Promise<void> {
+    try {
+      let sizeBytes = 0
+      const tally = (bytes: number) => {
+        sizeBytes += bytes
+        this.#options.onBytes?.(bytes)
+      }
+      if (source instanceof Uint8Array) tally(source.length)
+      const content = await this.#port.add(source instanceof Uint8Array ? source : count(source, tally))
+      this.#changes.push({ ...change(item, path), sizeBytes, content })
+      this.totals.files++
+      this.totals.bytes += sizeBytes
+    } catch (error) {
+      if (error instanceof LocalReadError) this.#report(item, error.cause)
+      else this.#failure ??= error
+    }
+  }
+
+  async *#stream(item: LocalItem): AsyncGenerator<Uint8Array, void, void> {
+    let file: fs.promises.FileHandle | undefined
+    try {
+      file = await fs.promises.open(item.local, openFlags)
+      for (;;) {
+        this.#options.signal?.throwIfAborted()
+        const { bytesRead, buffer } = await file.read(new Uint8Array(readBytes), 0, readBytes)
+        if (bytesRead === 0) return
+        yield buffer.subarray(0, bytesRead)
+      }
+    } catch (cause) {
+      throw this.#options.signal?.aborted ? cause : new LocalReadError("local file cannot be read", { cause })
+    } finally {
+      await file?.close()
+    }
+  }
+
+  async #waitForRoom(): Promise<void> {
+    while (this.#flightBytes >= flightBytes && !this.#failure)
+      await new Promise<void>((resolve) => {
+        this.#room = resolve
+      })
+    this.#options.signal?.throwIfAborted()
+    if (this.#failure) throw this.#failure
+  }
+
+  #report(item: LocalItem, error: unknown): void {
+    const { code, message } = localError(error, item.local)
+    this.#options.onProblem({ path: printable(item.local), code, message })
+  }
+}
+
+/** A local file could not be read while it was being stored: the rest of the upload goes on. */
+class LocalReadError extends Error {}
+
+// A file that was replaced by a symlink since it was looked at must not lead elsewhere.
+const openFlags = fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0)
+
+/** Reads a small file, again when it changed meanwhile, so that content and attributes belong together. */
+function readWhole(item: LocalItem): [LocalItem, Uint8Array] {
+  let expected = item
+  for (let attempt = 0; ; attempt++) {
+    const content = readUpTo(item.local, expected.sizeBytes + 1, item.path.length === 0)
+    if (content.length === expected.sizeBytes || attempt === 3) return [expected, content]
+    expected = inspect(item.path, item.local, item.path.length === 0)
+  }
+}
+
+function readUpTo(local: string, limit: number, follow: boolean): Uint8Array {
+  const file = fs.openSync(local, follow ? fs.constants.O_RDONLY : openFlags)
+  try {
+    const content = new Uint8Array(limit)
+    let filled = 0
+    while (filled < limit) {
+      const bytes = fs.readSync(file, content, filled, limit - filled, null)
+      if (bytes === 0) break
+      filled += bytes
+      if (filled === limit - 1) break // the expected end; a longer file is found by its size and time next time
+    }
+    return content.subarray(0, filled)
+  } finally {
+    fs.closeSync(file)
+  }
+}
+
+function isSame(item: LocalItem, existing: RemoteItem<unknown> | undefined): boolean {
+  return (
+    existing !== undefined &&
+    existing.kind === item.kind &&
+    existing.mode === item.mode &&
+    sameTime(existing.mtimeNs, item.mtimeNs) &&
+    (item.kind !== "file" || existing.sizeBytes === item.sizeBytes) &&
+    existing.target === item.target
+  )
+}
+
+function change(item: LocalItem, path: readonly string[]): Omit<Change<never>, "content"> {
+  const { kind, mode, mtimeNs, sizeBytes, target } = item
+  return { path, kind, mode, mtimeNs, sizeBytes, ...(target === undefined ? {} : { target }) }
+}
+
+/** Waits for `done`, flushing as long as it takes: the end of a stream may come to wait for company after a flush. */
+async function flushUntil<T>(port: UploadPort<unknown>, done: Promise<T>): Promise<T> {
+  let isDone = false
+  const finished = done.finally(() => {
+    isDone = true
+  })
+  finished.catch(() => undefined) // reported by the return below
+  for (let pauseMs = 0; ; pauseMs = Math.min(pauseMs + 1, 20)) {
+    await Promise.race([finished.then(noop, noop), delay(pauseMs)])
+    if (isDone) return finished
+    await port.flush()
+  }
+}
+
+function noop(): void {}
+
+async function* count(
+  source: AsyncIterable<Uint8Array>,
+  onBytes: (count: number) => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const piece of source) {
+    onBytes(piece.length)
+    yield piece
+  }
+}

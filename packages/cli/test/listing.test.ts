@@ -1,0 +1,44 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { formatListing, humanSize, type Listed, modeText, timeText } from "../src/commands/files/listing.ts"
+
+const item: Listed = { name: "a", kind: "file", mode: 0o644, sizeBytes: 1536, mtimeNs: 1_700_000_000_000_000_000n }
+
+test("a long listing lines up sizes and shows where symlinks point", () => {
+  const link: Listed = { ...item, name: "l", kind: "symlink", mode: 0o777, sizeBytes: 0, target: "a" }
+  assert.deepEqual(formatListing([item, link], { long: true, human: false, isTerminal: false }), [
+    "-rw-r--r-- 1536 2023-11-14 22:13 a",
+    "lrwxrwxrwx    0 2023-11-14 22:13 l -> a",
+  ])
+})
+
+test("a hostile name or target cannot drive the terminal", () => {
+  const hostile: Listed = { ...item, kind: "symlink", name: "\u001b[2Jx", target: "\u001b]0;y\u0007" }
+  const [line] = formatListing([hostile], { long: true, human: false, isTerminal: true })
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: looks for what must not be there
+  assert.doesNotMatch(line!, /[\u0000-\u001f]/)
+})
+
+test("a listing of 100,000 entries fits the stack", () => {
+  assert.equal(
+    formatListing(new Array<Listed>(100_000).fill(item), { long: true, human: true, isTerminal: true }).length,
+    100_000,
+  )
+})
+
+test("sizes round to the unit people expect", () => {
+  assert.deepEqual([0, 1023, 1024, 1536, 10_240, 1_048_575, 5 * 2 ** 30].map(humanSize), [
+    "0",
+    "1023",
+    "1.0K",
+    "1.5K",
+    "10K",
+    "1.0M",
+    "5.0G",
+  ])
+})
+
+test("modes and times of any value have a text", () => {
+  assert.equal(modeText({ kind: "directory", mode: 0o750 }), "drwxr-x---")
+  assert.equal(timeText(-(10n ** 30n)), "????-??-?? ??:??")
+})
