@@ -55,6 +55,7 @@ export type Cap = WriteCap | ReadCap | VerifyCap | ImmutableCap | ImmutableVerif
 const checksumDomain = "holdfast/cap-checksum/1"
 const readKeyLabel = "holdfast/read-key/1"
 const maxCapLength = 2048
+const maxLiteralBytes = 256
 
 /** The string of a capability. It is a secret for every kind but the verify ones. */
 export function encodeCap(cap: Cap): string {
@@ -123,6 +124,7 @@ function capOf(kind: Cap["kind"], payload: Uint8Array): Cap {
     case "cv":
       return { kind, chunkId: payload }
     case "lit":
+      if (payload.length > maxLiteralBytes) throw badCap("its content is too long")
       return { kind, content: payload }
   }
 }

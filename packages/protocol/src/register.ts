@@ -8,6 +8,7 @@ import {
   decodeCbor,
   domainPrefix,
   encodeCbor,
+  equal,
   FieldReader,
   HoldfastError,
   hashSmall,
@@ -51,7 +52,7 @@ export async function signRegisterValue(
 ): Promise<Uint8Array> {
   const publicKey = await crypto.publicKeyOf(seed)
   const signature = await crypto.sign(seed, signedBytes({ ...value, publicKey }))
-  return encodeCbor([1, publicKey, value.sequence, value.previous, value.sealed, signature])
+  return encodeValue({ ...value, publicKey, signature })
 }
 
 /** Decodes a value and verifies its signature. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT, ERR_CORRUPT. */
@@ -75,9 +76,15 @@ export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Ar
     signature: fields.bytes(64),
   }
   fields.end()
+  if (!equal(encodeValue(value), bytes))
+    throw new HoldfastError("ERR_BAD_FORMAT", "register value is damaged: it is not in canonical form.")
   if (!(await crypto.verify(value.publicKey, signedBytes(value), value.signature)))
     throw new HoldfastError("ERR_CORRUPT", "A register value has a wrong signature.")
   return value
+}
+
+function encodeValue({ publicKey, sequence, previous, sealed, signature }: RegisterValue): Uint8Array {
+  return encodeCbor([1, publicKey, sequence, previous, sealed, signature])
 }
 
 function signedBytes(value: Omit<RegisterValue, "signature">): Uint8Array {

@@ -1,0 +1,152 @@
+/**
+ * Checks this implementation against the frozen vectors of interop/vectors, in Node and in a page alike. The same files
+ * are read by the second reader in interop/reader.
+ */
+import {
+  assert,
+  type CryptoProvider,
+  concat,
+  domainPrefix,
+  type ErrorCode,
+  fromHex,
+  HoldfastError,
+  macSmall,
+  toHex,
+} from "@holdfast/core"
+import { type Cap, decodeCap, encodeCap, toReadCap, toVerifyCap, type WriteCap } from "../cap.ts"
+import { chunkIdOf, decodeDescriptor, encodeDescriptor } from "../chunk.ts"
+import { decodeRegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "../register.ts"
+import { verifyShare } from "../share-check.ts"
+
+/** Bytes that must be refused with `error`. */
+export interface BadVector {
+  readonly name: string
+  readonly bytes: string
+  readonly error: ErrorCode
+}
+
+/** interop/vectors/chunk.json. Bytes are hexadecimal. */
+export interface ChunkVectors {
+  readonly good: readonly {
+    readonly name: string
+    readonly convergenceSecret: string
+    readonly plaintext: string
+    readonly paddedBytes: number
+    readonly key: string
+    readonly ciphertext: string
+    readonly k: number
+    readonly n: number
+    readonly descriptor: string
+    readonly id: string
+    readonly shares: readonly string[]
+  }[]
+  readonly bad: readonly BadVector[]
+}
+
+/** interop/vectors/register.json. Bytes are hexadecimal. */
+export interface RegisterVectors {
+  readonly good: readonly {
+    readonly name: string
+    readonly seed: string
+    readonly publicKey: string
+    readonly readKey: string
+    readonly id: string
+    readonly sequence: number
+    readonly previous: string
+    readonly content: string
+    readonly sealed: string
+    readonly value: string
+    readonly hash: string
+  }[]
+  readonly bad: readonly BadVector[]
+}
+
+/** interop/vectors/capability.json. Bytes are hexadecimal. */
+export interface CapabilityVectors {
+  readonly good: readonly { readonly name: string; readonly text: string; readonly fields: Record<string, string> }[]
+  readonly derived: readonly { readonly write: string; readonly read: string; readonly verify: string }[]
+  readonly bad: readonly { readonly name: string; readonly text: string; readonly error: ErrorCode }[]
+}
+
+/** Throws unless every chunk vector decodes, verifies, decrypts and encodes as it says. */
+export async function checkChunkVectors(crypto: CryptoProvider, vectors: ChunkVectors): Promise<void> {
+  for (const vector of vectors.good) {
+    const plaintext = fromHex(vector.plaintext)
+    const key = macSmall(fromHex(vector.convergenceSecret), "holdfast/convergent-key/1", await crypto.sha256(plaintext))
+    same(toHex(key), vector.key, `${vector.name}: key`)
+    const padded = concat(plaintext, new Uint8Array(vector.paddedBytes - plaintext.length))
+    const associated = domainPrefix("holdfast/chunk/1")
+    const ciphertext = await crypto.seal(key, new Uint8Array(12), padded, associated)
+    same(toHex(ciphertext), vector.ciphertext, `${vector.name}: ciphertext`)
+    const opened = await crypto.open(key, new Uint8Array(12), ciphertext, associated)
+    same(toHex(opened ?? new Uint8Array()), toHex(padded), `${vector.name}: opened`)
+    const encoded = fromHex(vector.descriptor)
+    same(toHex(encodeDescriptor(decodeDescriptor(encoded))), vector.descriptor, `${vector.name}: descriptor`)
+    same(toHex(chunkIdOf(encoded)), vector.id, `${vector.name}: id`)
+    const shares = await Promise.all(vector.shares.map((share) => verifyShare(crypto, fromHex(share))))
+    for (const [index, share] of shares.entries()) {
+      same(`${share.index} ${toHex(share.id)}`, `${index} ${vector.id}`, `${vector.name}: share ${index}`)
+      same(`${share.descriptor.k}/${share.descriptor.n}`, `${vector.k}/${vector.n}`, `${vector.name}: coding`)
+    }
+    const slices = concat(...shares.slice(0, vector.k).map(({ payload }) => payload))
+    same(toHex(slices.subarray(0, ciphertext.length)), vector.ciphertext, `${vector.name}: slices`)
+  }
+  for (const { name, bytes, error } of vectors.bad)
+    await refused(name, error, () => verifyShare(crypto, fromHex(bytes)))
+}
+
+/** Throws unless every register vector decodes, verifies and signs as it says. */
+export async function checkRegisterVectors(crypto: CryptoProvider, vectors: RegisterVectors): Promise<void> {
+  for (const vector of vectors.good) {
+    const bytes = fromHex(vector.value)
+    const value = await decodeRegisterValue(crypto, bytes)
+    same(toHex(value.publicKey), vector.publicKey, `${vector.name}: public key`)
+    same(value.sequence, vector.sequence, `${vector.name}: sequence`)
+    same(toHex(value.previous), vector.previous, `${vector.name}: previous`)
+    same(toHex(value.sealed), vector.sealed, `${vector.name}: sealed`)
+    same(toHex(registerIdOf(value.publicKey)), vector.id, `${vector.name}: id`)
+    same(toHex(registerHashOf(bytes)), vector.hash, `${vector.name}: hash`)
+    const signed = await signRegisterValue(crypto, fromHex(vector.seed), value)
+    same(toHex(signed), vector.value, `${vector.name}: signed again`)
+  }
+  for (const { name, bytes, error } of vectors.bad)
+    await refused(name, error, () => decodeRegisterValue(crypto, fromHex(bytes)))
+}
+
+/** Throws unless every capability vector decodes, encodes and derives as it says. */
+export async function checkCapabilityVectors(crypto: CryptoProvider, vectors: CapabilityVectors): Promise<void> {
+  for (const { name, text, fields } of vectors.good) {
+    const cap = decodeCap(text)
+    same(encodeCap(cap), text, `${name}: encoded again`)
+    same(JSON.stringify(fieldsOf(cap)), JSON.stringify(fields), `${name}: fields`)
+  }
+  for (const { write, read, verify } of vectors.derived) {
+    const cap = decodeCap(write) as WriteCap
+    const readCap = await toReadCap(crypto, cap)
+    same(encodeCap(readCap), read, "read derived from write")
+    same(encodeCap(await toVerifyCap(crypto, cap)), verify, "verify derived from write")
+    same(encodeCap(await toVerifyCap(crypto, readCap)), verify, "verify derived from read")
+  }
+  for (const { name, text, error } of vectors.bad) await refused(name, error, async () => decodeCap(text))
+}
+
+/** The fields of a capability in hexadecimal, for the vectors. */
+export function fieldsOf(cap: Cap): Record<string, string> {
+  const { kind, ...fields } = cap
+  return { kind, ...Object.fromEntries(Object.entries(fields).map(([name, bytes]) => [name, toHex(bytes)])) }
+}
+
+function same(actual: string | number, expected: string | number, what: string): void {
+  assert(actual === expected, `vector ${what}: got ${actual} instead of ${expected}`)
+}
+
+async function refused(name: string, code: ErrorCode, attempt: () => Promise<unknown>): Promise<void> {
+  let caught: unknown
+  try {
+    await attempt()
+  } catch (error) {
+    caught = error
+  }
+  assert(caught instanceof HoldfastError, `vector ${name} was not refused with an error of ours: ${caught}`)
+  same(caught.code, code, name)
+}

@@ -1,0 +1,230 @@
+/**
+ * Makes the frozen vectors of chunks, registers and capabilities, once for a format version: it refuses to overwrite
+ * any. They hold good cases with each step between, and bad ones with the error that must answer them.
+ */
+import { existsSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import {
+  concat,
+  deriveKey,
+  domainPrefix,
+  encodeBase32,
+  encodeCbor,
+  fromHex,
+  hashSmall,
+  toHex,
+  utf8,
+} from "@holdfast/core"
+import { createErasure } from "@holdfast/core/erasure"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import {
+  type Cap,
+  decodeShare,
+  encodeCap,
+  encodeDescriptor,
+  encodeShareHeader,
+  registerHashOf,
+  registerIdOf,
+  signRegisterValue,
+  toReadCap,
+  toVerifyCap,
+} from "@holdfast/protocol"
+import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
+import { openChunk, sealChunk } from "@holdfast/store"
+
+const folder = join(dirname(import.meta.dirname), "interop", "vectors")
+type Bad = ChunkVectors["bad"][number]
+
+/** Bytes that look random and are the same each time. */
+function bytesOf(name: string, length: number): Uint8Array {
+  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, i) => hashSmall("vectors", utf8(`${name} ${i}`)))
+  return concat(...blocks).subarray(0, length)
+}
+
+function changed(bytes: Uint8Array, at: number, value: number): Uint8Array {
+  const copy = bytes.slice()
+  copy[at < 0 ? copy.length + at : at] = value
+  return copy
+}
+
+async function chunkVectors(): Promise<ChunkVectors> {
+  const erasure = await createErasure()
+  const good: ChunkVectors["good"][number][] = []
+  const secret = bytesOf("convergence secret", 32)
+  const cases: [bytes: number, k: number, n: number][] = [
+    [1, 1, 1],
+    [9, 1, 3],
+    [100, 2, 3],
+    [1000, 3, 5],
+    [1025, 4, 6],
+    [333, 10, 14],
+  ]
+  for (const [length, k, n] of cases) {
+    const plaintext = bytesOf(`plaintext ${length}`, length)
+    const sealed = await sealChunk({ crypto, erasure }, plaintext.slice(), { k, n }, secret)
+    const shares = sealed.shares.map(decodeShare)
+    const { descriptor } = shares[0]!
+    const padded = await openChunk({ crypto, erasure }, shares.slice(n - k), sealed.key)
+    const slices = concat(...shares.slice(0, k).map(({ payload }) => payload))
+    good.push({
+      name: `${length} bytes as ${k} of ${n}`,
+      convergenceSecret: toHex(secret),
+      plaintext: toHex(plaintext),
+      paddedBytes: padded.length,
+      key: toHex(sealed.key),
+      ciphertext: toHex(slices.subarray(0, descriptor.ciphertextBytes)),
+      k,
+      n,
+      descriptor: toHex(encodeDescriptor(descriptor)),
+      id: toHex(sealed.id),
+      shares: sealed.shares.map(toHex),
+    })
+  }
+  return { good, bad: badShares(fromHex(good[2]!.shares[0]!)) }
+}
+
+/** Damaged variants of share 0 of a 2-of-3 chunk. */
+function badShares(share: Uint8Array): Bad[] {
+  const length = (share[5]! << 8) | share[6]!
+  const payload = share.subarray(7 + length)
+  const hashes = new Uint8Array(96)
+  const ciphertextBytes = payload.length * 2
+  const withDescriptor = (fields: Parameters<typeof encodeCbor>[0], index = 0) =>
+    concat(encodeShareHeader(index, encodeCbor(fields)), payload)
+  const canonical = share.subarray(7, 7 + length)
+  // The same descriptor with k as 18 02 instead of 02.
+  const longer = concat(canonical.subarray(0, 2), new Uint8Array([0x18, 2]), canonical.subarray(3))
+  const bad = (name: string, bytes: Uint8Array, error: Bad["error"]): Bad => ({ name, bytes: toHex(bytes), error })
+  return [
+    bad("no bytes", new Uint8Array(), "ERR_BAD_FORMAT"),
+    bad("another magic", changed(share, 0, 0x49), "ERR_BAD_FORMAT"),
+    bad("share version 2", changed(share, 3, 2), "ERR_UNSUPPORTED_VERSION"),
+    bad("index not below n", changed(share, 4, 3), "ERR_BAD_FORMAT"),
+    bad("cut in the descriptor", share.subarray(0, 20), "ERR_BAD_FORMAT"),
+    bad("cut in the payload", share.subarray(0, share.length - 1), "ERR_BAD_FORMAT"),
+    bad("a byte too many", concat(share, new Uint8Array(1)), "ERR_BAD_FORMAT"),
+    bad("payload with a changed byte", changed(share, -1, share[share.length - 1]! ^ 1), "ERR_CORRUPT"),
+    bad("payload under another index", changed(share, 4, 1), "ERR_CORRUPT"),
+    bad("descriptor version 2", withDescriptor([2, 2, 3, ciphertextBytes, hashes]), "ERR_UNSUPPORTED_VERSION"),
+    bad("k larger than n", withDescriptor([1, 3, 2, ciphertextBytes, hashes.subarray(32)]), "ERR_BAD_FORMAT"),
+    bad("k of 0", withDescriptor([1, 0, 3, ciphertextBytes, hashes]), "ERR_BAD_FORMAT"),
+    bad("n of 256", withDescriptor([1, 2, 256, ciphertextBytes, new Uint8Array(8192)]), "ERR_BAD_FORMAT"),
+    bad("a hash too few", withDescriptor([1, 2, 3, ciphertextBytes, hashes.subarray(32)]), "ERR_BAD_FORMAT"),
+    bad("ciphertext shorter than its tag", withDescriptor([1, 2, 3, 15, hashes]), "ERR_BAD_FORMAT"),
+    bad("ciphertext over the limit", withDescriptor([1, 2, 3, 4_194_321, hashes]), "ERR_BAD_FORMAT"),
+    bad("a field too many", withDescriptor([1, 2, 3, ciphertextBytes, hashes, 0]), "ERR_BAD_FORMAT"),
+    bad("k in a longer form than needed", concat(encodeShareHeader(0, longer), payload), "ERR_BAD_FORMAT"),
+  ]
+}
+
+async function registerVectors(): Promise<RegisterVectors> {
+  const good: RegisterVectors["good"][number][] = []
+  let previous = new Uint8Array(32)
+  const seed = bytesOf("register seed", 32)
+  const { publicKey, readKey } = await toReadCap(crypto, { kind: "dw", seed })
+  for (const [index, length] of [0, 40, 3000].entries()) {
+    const sequence = index + 1
+    const content = bytesOf(`content ${index}`, length)
+    const salt = bytesOf(`salt ${index}`, 32)
+    const number = new Uint8Array(8)
+    new DataView(number.buffer).setBigUint64(0, BigInt(sequence))
+    const label = "holdfast/register-content/1"
+    const associated = concat(domainPrefix(label), publicKey, number)
+    const key = deriveKey(readKey, label, salt)
+    const sealed = concat(salt, await crypto.seal(key, new Uint8Array(12), content, associated))
+    const value = await signRegisterValue(crypto, seed, { sequence, previous, sealed })
+    const hash = registerHashOf(value)
+    good.push({
+      name: `value ${sequence}, content of ${length} bytes`,
+      seed: toHex(seed),
+      publicKey: toHex(publicKey),
+      readKey: toHex(readKey),
+      id: toHex(registerIdOf(publicKey)),
+      sequence,
+      previous: toHex(previous),
+      content: toHex(content),
+      sealed: toHex(sealed),
+      value: toHex(value),
+      hash: toHex(hash),
+    })
+    previous = new Uint8Array(hash)
+  }
+  return { good, bad: await badRegisters(seed, fromHex(good[1]!.value)) }
+}
+
+async function badRegisters(seed: Uint8Array, value: Uint8Array): Promise<Bad[]> {
+  const publicKey = await crypto.publicKeyOf(seed)
+  const zeros = (length: number) => new Uint8Array(length)
+  const body = (...fields: (number | Uint8Array)[]) => encodeCbor(fields)
+  // The same value with its sequence as 18 02 instead of 02.
+  const longer = concat(value.subarray(0, 36), new Uint8Array([0x18, 2]), value.subarray(37))
+  const zeroth = await signRegisterValue(crypto, seed, { sequence: 0, previous: zeros(32), sealed: zeros(48) })
+  const large = await signRegisterValue(crypto, seed, { sequence: 1, previous: zeros(32), sealed: zeros(66_000) })
+  const huge = await signRegisterValue(crypto, seed, { sequence: 1, previous: zeros(32), sealed: zeros(70_000) })
+  const bad = (name: string, bytes: Uint8Array, error: Bad["error"]): Bad => ({ name, bytes: toHex(bytes), error })
+  return [
+    bad("no bytes", zeros(0), "ERR_BAD_FORMAT"),
+    bad("cut short", value.subarray(0, value.length - 1), "ERR_BAD_FORMAT"),
+    bad("a byte too many", concat(value, zeros(1)), "ERR_BAD_FORMAT"),
+    bad("version 2", body(2, publicKey, 1, zeros(32), zeros(48), zeros(64)), "ERR_UNSUPPORTED_VERSION"),
+    bad("a signature of zeros", body(1, publicKey, 1, zeros(32), zeros(48), zeros(64)), "ERR_CORRUPT"),
+    bad("another sequence under the same signature", changed(value, 36, 3), "ERR_CORRUPT"),
+    bad("a changed byte of the signature", changed(value, -1, value[value.length - 1]! ^ 1), "ERR_CORRUPT"),
+    bad("sequence 0", zeroth, "ERR_BAD_FORMAT"),
+    bad("a short public key", body(1, publicKey.subarray(1), 1, zeros(32), zeros(48), zeros(64)), "ERR_BAD_FORMAT"),
+    bad("a field missing", body(1, publicKey, 1, zeros(32), zeros(48)), "ERR_BAD_FORMAT"),
+    bad("sealed content over its limit", large, "ERR_BAD_FORMAT"),
+    bad("longer than any value", huge, "ERR_LIMIT"),
+    bad("sequence in a longer form than needed", longer, "ERR_BAD_FORMAT"),
+  ]
+}
+
+async function capabilityVectors(): Promise<CapabilityVectors> {
+  const seed = bytesOf("capability seed", 32)
+  const write = [{ kind: "dw", seed } as const, { kind: "fw", seed: bytesOf("file seed", 32) } as const]
+  const derived = await Promise.all(
+    write.map(async (cap) => ({ cap, read: await toReadCap(crypto, cap), verify: await toVerifyCap(crypto, cap) })),
+  )
+  const caps: Cap[] = [
+    ...derived.flatMap(({ cap, read, verify }) => [cap, read, verify]),
+    { kind: "ci", entry: bytesOf("entry", 77) },
+    { kind: "cv", chunkId: bytesOf("chunk id", 32) },
+    { kind: "lit", content: utf8("hello\n") },
+    { kind: "lit", content: new Uint8Array() },
+  ]
+  const good = caps.map((cap) => ({ name: cap.kind, text: encodeCap(cap), fields: fieldsOf(cap) }))
+  const text = encodeCap(write[0]!)
+  const error = "ERR_BAD_CAPABILITY"
+  const signed = (kind: string, payload: Uint8Array) =>
+    `hf:${kind}:${encodeBase32(concat(payload, hashSmall("holdfast/cap-checksum/1", utf8(`${kind}:`), payload).subarray(0, 4)))}`
+  return {
+    good,
+    derived: derived.map((set) => ({
+      write: encodeCap(set.cap),
+      read: encodeCap(set.read),
+      verify: encodeCap(set.verify),
+    })),
+    bad: [
+      { name: "empty", text: "", error },
+      { name: "without payload", text: "hf:dw:", error },
+      { name: "unknown kind", text: text.replace("hf:dw:", "hf:dx:"), error },
+      { name: "of one kind spelled as another", text: text.replace("hf:dw:", "hf:dv:"), error },
+      { name: "a letter changed", text: `${text.slice(0, 10)}${text[10] === "a" ? "b" : "a"}${text.slice(11)}`, error },
+      { name: "a letter left out", text: text.slice(0, -1), error },
+      { name: "capital letters", text: text.toUpperCase(), error },
+      { name: "a digit outside the alphabet", text: `${text.slice(0, -1)}1`, error },
+      { name: "padding", text: `${text}=`, error },
+      { name: "a seed of 31 bytes", text: signed("dw", seed.subarray(1)), error },
+      { name: "a read capability without a read key", text: signed("dr", seed), error },
+      { name: "a literal of 257 bytes", text: signed("lit", bytesOf("literal", 257)), error },
+      { name: "longer than any", text: signed("ci", bytesOf("long", 2000)), error },
+    ],
+  }
+}
+
+const makers = { chunk: chunkVectors, register: registerVectors, capability: capabilityVectors }
+for (const [name, make] of Object.entries(makers)) {
+  const path = join(folder, `${name}.json`)
+  if (existsSync(path)) console.log(`${name}.json is frozen: left as it is`)
+  else writeFileSync(path, `${JSON.stringify(await make(), null, 1)}\n`)
+}
