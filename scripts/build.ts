@@ -1,0 +1,29 @@
+/** The build: the erasure kernel, then the command and its worker bundled to dist/. Takes about a second. */
+import { existsSync } from "node:fs"
+import { rm } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { build } from "esbuild"
+import { buildKernel } from "./build-kernel.ts"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const entries = { holdfast: "packages/cli/src/main.ts", "chunk-worker": "packages/store/src/node/chunk-worker.ts" }
+
+await buildKernel()
+await rm(`${root}dist`, { recursive: true, force: true })
+await build({
+  absWorkingDir: root,
+  entryPoints: Object.fromEntries(Object.entries(entries).filter(([, path]) => existsSync(`${root}${path}`))),
+  outdir: "dist",
+  outExtension: { ".js": ".mjs" },
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node24",
+  sourcemap: true,
+  logLevel: "warning",
+  // Some dependencies are CommonJS and call require for Node's own modules.
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
+})
