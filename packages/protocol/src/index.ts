@@ -41,3 +41,28 @@ export {
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema } from "./grid.ts"
 export { decodeRegisterValue, type RegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "./register.ts"
 export { verifyShare } from "./share-check.ts"
+export {
+  decodeFailure,
+  decodeFrames,
+  decodeHeld,
+  decodeIds,
+  decodeListRequest,
+  decodeProposeOutcomes,
+  decodePutOutcomes,
+  decodeQueries,
+  decodeShareInfos,
+  decodeUsage,
+  decodeWholeFrames,
+  encodeFailure,
+  encodeFrames,
+  encodeHeld,
+  encodeIds,
+  encodeListRequest,
+  encodeProposeOutcomes,
+  encodePutOutcomes,
+  encodeQueries,
+  encodeShareInfos,
+  encodeUsage,
+  type FrameLimits,
+  registersPerRequest,
+} from "./wire.ts"

@@ -1,2 +1,3 @@
 /** Backends that need Node: a local directory and the client of a storage node. */
 export * from "../directory/index.ts"
+export { createNodeBackend, type NodeAnswer, type NodeBackendOptions, type NodeCall } from "./client.ts"

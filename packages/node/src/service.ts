@@ -1,0 +1,223 @@
+/**
+ * The storage protocol over HTTP. Specification: docs/protocols/storage-node.md. The tenant is what the client's
+ * certificate says, never a parameter. Bodies are bounded while they are read.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
+import type { Engine, TenantBackend } from "@holdfast/backends/node"
+import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { peerOf, type Subject } from "@holdfast/network"
+import {
+  decodeIds,
+  decodeListRequest,
+  decodeQueries,
+  decodeWholeFrames,
+  encodeFailure,
+  encodeFrames,
+  encodeHeld,
+  encodeProposeOutcomes,
+  encodePutOutcomes,
+  encodeShareInfos,
+  encodeUsage,
+  registersPerRequest,
+} from "@holdfast/protocol"
+import { ByteBudget } from "./budget.ts"
+import type { Logger } from "./log.ts"
+import type { Metrics } from "./metrics.ts"
+
+/** What the service works with. */
+export interface ServiceParts {
+  readonly engine: Engine
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly nowMs: () => number
+  readonly quotaOf: (tenant: string) => number | undefined
+  /** True once the node takes no more requests: then each answer ends its connection. */
+  readonly stopping: () => boolean
+}
+
+interface Route {
+  readonly method: "GET" | "POST"
+  /** Largest body. */
+  readonly maxBytes: number
+  /** Memory that its answer may take. */
+  readonly answerBytes: number
+  readonly handle: (tenant: TenantBackend, body: Uint8Array) => Promise<readonly Uint8Array[]>
+}
+
+const idListBytes = 64 * limits.requestItems
+const small = 1024 * 1024
+/** Frames have a header; so a share batch may fill requestBytes by itself. */
+const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 1)
+const answerBytes = limits.requestBytes
+const memoryBytes = 512 * 1024 * 1024
+/** No tenant holds more than this share of the memory, so a slow one cannot keep the others out. */
+const tenantMemoryBytes = memoryBytes / 4
+
+const routes: Readonly<Record<string, Route>> = {
+  "/v1/shares/put": {
+    method: "POST",
+    maxBytes: framedBytes,
+    answerBytes: 0,
+    handle: async (tenant, body) => {
+      const shares = decodeWholeFrames(body, { maxItems: limits.requestItems, maxItemBytes: limits.shareBytes })
+      return [encodePutOutcomes(await tenant.putShares(shares))]
+    },
+  },
+  "/v1/shares/get": {
+    method: "POST",
+    maxBytes: idListBytes,
+    answerBytes,
+    handle: async (tenant, body) => encodeFrames(await tenant.getSharesWithin(decodeQueries(body), answerBytes)),
+  },
+  "/v1/shares/has": {
+    method: "POST",
+    maxBytes: idListBytes,
+    answerBytes: small,
+    handle: async (tenant, body) => {
+      const { ids, touch } = decodeIds(body, limits.requestItems)
+      return [encodeHeld(await tenant.hasShares(ids, { touch }))]
+    },
+  },
+  "/v1/shares/list": {
+    method: "POST",
+    maxBytes: 1024,
+    answerBytes: small,
+    handle: async (tenant, body) => [encodeShareInfos(await tenant.listShares(decodeListRequest(body)))],
+  },
+  "/v1/shares/remove": {
+    method: "POST",
+    maxBytes: idListBytes,
+    answerBytes: 0,
+    handle: async (tenant, body) => {
+      await tenant.removeShares(decodeQueries(body))
+      return []
+    },
+  },
+  "/v1/registers/read": {
+    method: "POST",
+    maxBytes: idListBytes,
+    answerBytes,
+    handle: async (tenant, body) => {
+      const { ids } = decodeIds(body, registersPerRequest)
+      return encodeFrames(await tenant.readRegisters(ids))
+    },
+  },
+  "/v1/registers/propose": {
+    method: "POST",
+    maxBytes: framedBytes,
+    answerBytes,
+    handle: async (tenant, body) => {
+      const bounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
+      return [encodeProposeOutcomes(await tenant.proposeRegisters(decodeWholeFrames(body, bounds)))]
+    },
+  },
+  "/v1/usage": {
+    method: "GET",
+    maxBytes: 0,
+    answerBytes: 0,
+    handle: async (tenant) => [encodeUsage(await tenant.usage())],
+  },
+}
+
+/** The handler of a storage node's requests. */
+export function storageService(parts: ServiceParts): (request: IncomingMessage, response: ServerResponse) => void {
+  const peers = new WeakMap<Socket, Subject>()
+  const memory = new ByteBudget(memoryBytes)
+  const memoryOf = new Map<string, ByteBudget>()
+  const clientOf = (socket: Socket): Subject => {
+    const peer = peers.get(socket) ?? peerOf(socket)
+    peers.set(socket, peer)
+    if (peer.role !== "client")
+      throw new HoldfastError("ERR_REFUSED", `Only clients store here; this certificate is a ${peer.role}'s.`)
+    return peer
+  }
+  const serve = async (request: IncomingMessage, response: ServerResponse) => {
+    const startMs = parts.nowMs()
+    if (parts.stopping()) response.shouldKeepAlive = false
+    const route = routes[request.url ?? ""]
+    const releases: (() => void)[] = []
+    response.once("close", () => {
+      for (const release of releases) release()
+      const endpoint = route ? request.url!.slice(4) : "unknown"
+      parts.metrics.answered(endpoint, response.statusCode, parts.nowMs() - startMs)
+    })
+    try {
+      const { tenant } = clientOf(request.socket)
+      const length = checkRequest(request, route)
+      const own = memoryOf.get(tenant) ?? new ByteBudget(tenantMemoryBytes)
+      memoryOf.set(tenant, own)
+      const bytes = Math.max(length, route!.answerBytes)
+      for (const budget of [own, memory]) {
+        const release = await budget.take(bytes)
+        if (response.destroyed) return release()
+        releases.push(release)
+      }
+      const quotaBytes = parts.quotaOf(tenant)
+      const backend = await parts.engine.tenant(tenant, quotaBytes === undefined ? {} : { quotaBytes })
+      const body = await readBody(request, length)
+      const answer = await route!.handle(backend, body)
+      if (parts.stopping()) response.shouldKeepAlive = false
+      parts.metrics.moved(length, send(response, 200, answer))
+    } catch (error) {
+      fail(parts, request, response, error)
+    }
+  }
+  return (request, response) => void serve(request, response)
+}
+
+/** The length of the body, once the request is one of ours. */
+function checkRequest(request: IncomingMessage, route: Route | undefined): number {
+  if (!route || route.method !== request.method) throw new HoldfastError("ERR_NOT_FOUND", "There is no such endpoint.")
+  const text = request.headers["content-length"] ?? (route.method === "GET" ? "0" : "")
+  if (!/^\d{1,12}$/.test(text)) throw new HoldfastError("ERR_BAD_FORMAT", "A request needs a content-length.")
+  const length = Number(text)
+  if (length > route.maxBytes)
+    throw new HoldfastError(
+      "ERR_LIMIT",
+      `A body of ${length} bytes is over this endpoint's limit of ${route.maxBytes}.`,
+    )
+  return length
+}
+
+async function readBody(request: IncomingMessage, length: number): Promise<Uint8Array> {
+  const body = new Uint8Array(length)
+  let offset = 0
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    body.set(chunk, offset) // HTTP ends the body at its announced length
+    offset += chunk.length
+  }
+  if (offset !== length) throw new HoldfastError("ERR_BAD_FORMAT", "The body is cut short.")
+  return body
+}
+
+function send(response: ServerResponse, status: number, parts: readonly Uint8Array[]): number {
+  const length = parts.reduce((total, part) => total + part.length, 0)
+  response.writeHead(status, { "content-type": "application/octet-stream", "content-length": length })
+  for (const part of parts) response.write(part)
+  response.end()
+  return length
+}
+
+const statuses: Partial<Record<HoldfastError["code"], number>> = {
+  ERR_REFUSED: 403,
+  ERR_NOT_FOUND: 404,
+  ERR_LIMIT: 413,
+  ERR_SERVER_FULL: 507,
+  ERR_BAD_FORMAT: 400,
+  ERR_UNSUPPORTED_VERSION: 400,
+  ERR_INVALID_ARGUMENT: 400,
+}
+
+/** Answers with what the client may know; the log has the rest. */
+function fail({ log }: ServiceParts, request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (response.destroyed || response.headersSent) return void response.destroy()
+  const status = isHoldfastError(error) ? (statuses[error.code] ?? 500) : 500
+  const known = isHoldfastError(error) && status !== 500
+  const code = isHoldfastError(error) ? error.code : "ERR_REMOTE"
+  const message = known ? error.message : "The server failed; its log says why."
+  const cause = error instanceof Error ? error.message : String(error)
+  log(status === 500 ? "error" : "warn", "request-failed", { endpoint: request.url?.slice(0, 64), status, code, cause })
+  if (!request.complete) response.setHeader("connection", "close") // the rest of the body is not read
+  send(response, status, [encodeFailure(code, message)])
+}

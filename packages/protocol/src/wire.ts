@@ -1,0 +1,246 @@
+/**
+ * Bodies of the storage-node protocol. Specification: docs/protocols/storage-node.md. Shares and register values travel
+ * as frames (a count, the lengths, the bytes), so that nothing large is copied; all else is CBOR. Decoders are strict:
+ * what they return has the types and counts asked for, anything else throws ERR_BAD_FORMAT or ERR_LIMIT.
+ */
+import { type CborValue, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
+import type { ListOptions, ProposeOutcome, PutOutcome, RegisterId, ShareInfo, ShareQuery, Usage } from "./backend.ts"
+import type { ChunkId } from "./chunk.ts"
+
+/** Most registers in one request, so that their values fit into one answer. */
+export const registersPerRequest = Math.floor(limits.requestBytes / (limits.registerValueBytes + 64))
+
+const absentLength = 0xffff_ffff
+
+/** Bounds on frames from outside. */
+export interface FrameLimits {
+  readonly maxItems: number
+  readonly maxItemBytes: number
+}
+
+/** Frames as parts to send one after another: the header, then the items themselves, not copied. */
+export function encodeFrames(items: readonly (Uint8Array | undefined)[]): Uint8Array[] {
+  const header = new Uint8Array(4 + 4 * items.length)
+  const view = new DataView(header.buffer)
+  view.setUint32(0, items.length)
+  for (const [i, item] of items.entries()) view.setUint32(4 + 4 * i, item ? item.length : absentLength)
+  return [header, ...items.filter((item) => item !== undefined)]
+}
+
+/** Items of frames: views of `bytes`, undefined for an absent one. */
+export function decodeFrames(bytes: Uint8Array, { maxItems, maxItemBytes }: FrameLimits): (Uint8Array | undefined)[] {
+  if (bytes.length < 4) throw badFrames("they are cut short")
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const count = view.getUint32(0)
+  if (count > maxItems) throw tooMany(count, maxItems)
+  let offset = 4 + 4 * count
+  if (offset > bytes.length) throw badFrames("they are cut short")
+  const items = new Array<Uint8Array | undefined>(count).fill(undefined)
+  for (let i = 0; i < count; i++) {
+    const length = view.getUint32(4 + 4 * i)
+    if (length === absentLength) continue
+    if (length > maxItemBytes)
+      throw new HoldfastError("ERR_LIMIT", `An item of ${length} bytes is over the limit of ${maxItemBytes}.`)
+    if (length > bytes.length - offset) throw badFrames("they are cut short")
+    items[i] = bytes.subarray(offset, offset + length)
+    offset += length
+  }
+  if (offset !== bytes.length) throw badFrames("bytes follow the last item")
+  return items
+}
+
+/** Like decodeFrames, but every item must be there. */
+export function decodeWholeFrames(bytes: Uint8Array, bounds: FrameLimits): Uint8Array[] {
+  return decodeFrames(bytes, bounds).map((item) => {
+    if (!item) throw badFrames("an item is absent")
+    return item
+  })
+}
+
+/** Which shares to get or remove: a list of [id, index or null]. */
+export function encodeQueries(queries: readonly ShareQuery[]): Uint8Array {
+  return encodeCbor(queries.map(({ id, index }) => [id, index ?? null]))
+}
+
+/** Inverse of encodeQueries. */
+export function decodeQueries(bytes: Uint8Array): ShareQuery[] {
+  return listOf(bytes, "share queries", limits.requestItems).map((item) => {
+    const fields = new FieldReader(item, "share query")
+    const id = fields.bytes(32)
+    const index = optionalInteger(fields, limits.maxShares - 1)
+    fields.end()
+    return index === undefined ? { id } : { id, index }
+  })
+}
+
+/** Ids asked for: [touch, ids one after another]. */
+export function encodeIds(ids: readonly Uint8Array[], touch = false): Uint8Array {
+  const all = new Uint8Array(32 * ids.length)
+  for (const [i, id] of ids.entries()) all.set(id, 32 * i)
+  return encodeCbor([touch, all])
+}
+
+/** Inverse of encodeIds. */
+export function decodeIds(bytes: Uint8Array, maxItems: number): { ids: (ChunkId & RegisterId)[]; touch: boolean } {
+  const fields = new FieldReader(decodeCbor(bytes, "ids"), "ids")
+  const touch = fields.any()
+  const all = fields.bytes()
+  fields.end()
+  if (typeof touch !== "boolean" || all.length % 32 !== 0)
+    throw new HoldfastError("ERR_BAD_FORMAT", "ids are damaged: expected a flag and 32 bytes for each.")
+  if (all.length / 32 > maxItems) throw tooMany(all.length / 32, maxItems)
+  const ids = Array.from({ length: all.length / 32 }, (_, i) => all.subarray(32 * i, 32 * i + 32))
+  return { ids, touch }
+}
+
+/** What became of shares: true (it existed), false (new), or [code, message]. */
+export function encodePutOutcomes(outcomes: readonly PutOutcome[]): Uint8Array {
+  return encodeCbor(outcomes.map((outcome) => (outcome.ok ? outcome.existed : [outcome.code, outcome.message])))
+}
+
+const refusalCodes = ["bad-share", "full", "quota", "io"] as const
+
+/** Inverse of encodePutOutcomes, for `count` shares. */
+export function decodePutOutcomes(bytes: Uint8Array, count: number): PutOutcome[] {
+  return exactly(listOf(bytes, "put answer", count), count).map((item) => {
+    if (typeof item === "boolean") return { ok: true, existed: item }
+    const fields = new FieldReader(item, "put outcome")
+    const text = fields.text(32)
+    const message = fields.text(maxMessage)
+    fields.end()
+    return { ok: false, code: refusalCodes.find((code) => code === text) ?? "io", message }
+  })
+}
+
+/** Indices held of each chunk: a byte string for each, one byte an index. */
+export function encodeHeld(held: readonly (readonly number[])[]): Uint8Array {
+  return encodeCbor(held.map((indices) => Uint8Array.from(indices)))
+}
+
+/** Inverse of encodeHeld, for `count` chunks. */
+export function decodeHeld(bytes: Uint8Array, count: number): number[][] {
+  return exactly(listOf(bytes, "has answer", count), count).map((item) => {
+    if (!(item instanceof Uint8Array) || item.length > limits.maxShares)
+      throw new HoldfastError("ERR_BAD_FORMAT", "has answer is damaged: expected indices.")
+    return [...item]
+  })
+}
+
+/** Where a listing starts: [limit, null or [id, index]]. */
+export function encodeListRequest({ after, limit }: ListOptions): Uint8Array {
+  return encodeCbor([limit, after ? [after.id, after.index] : null])
+}
+
+/** Inverse of encodeListRequest. */
+export function decodeListRequest(bytes: Uint8Array): ListOptions {
+  const fields = new FieldReader(decodeCbor(bytes, "list request"), "list request")
+  const limit = fields.integer(1, limits.requestItems)
+  const start = fields.any()
+  fields.end()
+  if (start === null) return { limit }
+  const position = new FieldReader(start, "list position")
+  const after = { id: position.bytes(32), index: position.integer(0, limits.maxShares - 1) }
+  position.end()
+  return { limit, after }
+}
+
+/** Lines of a listing: [id, index, bytes, touched]. */
+export function encodeShareInfos(infos: readonly ShareInfo[]): Uint8Array {
+  return encodeCbor(infos.map(({ id, index, sizeBytes, touchedMs }) => [id, index, sizeBytes, touchedMs]))
+}
+
+/** Inverse of encodeShareInfos. */
+export function decodeShareInfos(bytes: Uint8Array, maxItems: number): ShareInfo[] {
+  return listOf(bytes, "list answer", maxItems).map((item) => {
+    const fields = new FieldReader(item, "listed share")
+    const info = {
+      id: fields.bytes(32),
+      index: fields.integer(0, limits.maxShares - 1),
+      sizeBytes: fields.integer(),
+      touchedMs: fields.integer(),
+    }
+    fields.end()
+    return info
+  })
+}
+
+/** What became of register values: true, or [message, value held or null]. */
+export function encodeProposeOutcomes(outcomes: readonly ProposeOutcome[]): Uint8Array {
+  return encodeCbor(outcomes.map((outcome) => outcome.accepted || [outcome.message, outcome.current ?? null]))
+}
+
+/** Inverse of encodeProposeOutcomes, for `count` values. */
+export function decodeProposeOutcomes(bytes: Uint8Array, count: number): ProposeOutcome[] {
+  return exactly(listOf(bytes, "propose answer", count), count).map((item) => {
+    if (item === true) return { accepted: true }
+    const fields = new FieldReader(item, "propose outcome")
+    const message = fields.text(maxMessage)
+    const current = fields.any()
+    fields.end()
+    if (current === null) return { accepted: false, message }
+    if (!(current instanceof Uint8Array) || current.length > limits.registerValueBytes)
+      throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a register value.")
+    return { accepted: false, message, current }
+  })
+}
+
+/** Usage: [bytes used, shares, quota or null, bytes available or null]. */
+export function encodeUsage({ usedBytes, shareCount, quotaBytes, availableBytes }: Usage): Uint8Array {
+  return encodeCbor([usedBytes, shareCount, quotaBytes ?? null, availableBytes ?? null])
+}
+
+/** Inverse of encodeUsage. */
+export function decodeUsage(bytes: Uint8Array): Usage {
+  const fields = new FieldReader(decodeCbor(bytes, "usage"), "usage")
+  const usage = { usedBytes: fields.integer(), shareCount: fields.integer() }
+  const quotaBytes = optionalInteger(fields)
+  const availableBytes = optionalInteger(fields)
+  fields.end()
+  return {
+    ...usage,
+    ...(quotaBytes !== undefined && { quotaBytes }),
+    ...(availableBytes !== undefined && { availableBytes }),
+  }
+}
+
+/** Why a request failed: [code, message]. */
+export function encodeFailure(code: string, message: string): Uint8Array {
+  return encodeCbor([code, message.slice(0, maxMessage)])
+}
+
+/** Inverse of encodeFailure. */
+export function decodeFailure(bytes: Uint8Array): { code: string; message: string } {
+  const fields = new FieldReader(decodeCbor(bytes, "failure"), "failure")
+  const failure = { code: fields.text(64), message: fields.text(maxMessage) }
+  fields.end()
+  return failure
+}
+
+const maxMessage = 1024
+
+function listOf(bytes: Uint8Array, what: string, maxItems: number): readonly CborValue[] {
+  const value = decodeCbor(bytes, what)
+  if (!Array.isArray(value)) throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: expected a list.`)
+  if (value.length > maxItems) throw tooMany(value.length, maxItems)
+  return value
+}
+
+function exactly(items: readonly CborValue[], count: number): readonly CborValue[] {
+  if (items.length === count) return items
+  throw new HoldfastError("ERR_BAD_FORMAT", `An answer has ${items.length} items instead of ${count}.`)
+}
+
+function optionalInteger(fields: FieldReader, max = Number.MAX_SAFE_INTEGER): number | undefined {
+  const value = fields.any()
+  if (value === null) return undefined
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= max) return value
+  throw new HoldfastError("ERR_BAD_FORMAT", `A message is damaged: expected null or an integer up to ${max}.`)
+}
+
+function badFrames(why: string): HoldfastError {
+  return new HoldfastError("ERR_BAD_FORMAT", `Frames are damaged: ${why}.`)
+}
+
+function tooMany(count: number, maxItems: number): HoldfastError {
+  return new HoldfastError("ERR_LIMIT", `A message has ${count} items; the limit is ${maxItems}.`, { count, maxItems })
+}

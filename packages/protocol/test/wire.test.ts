@@ -1,0 +1,159 @@
+import assert from "node:assert/strict"
+import { describe, it } from "node:test"
+import { concat, HoldfastError } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import fc from "fast-check"
+import {
+  decodeFailure,
+  decodeFrames,
+  decodeHeld,
+  decodeIds,
+  decodeListRequest,
+  decodeProposeOutcomes,
+  decodePutOutcomes,
+  decodeQueries,
+  decodeRegisterValue,
+  decodeShare,
+  decodeShareInfos,
+  decodeUsage,
+  encodeFailure,
+  encodeFrames,
+  encodeHeld,
+  encodeIds,
+  encodeListRequest,
+  encodeProposeOutcomes,
+  encodePutOutcomes,
+  encodeQueries,
+  encodeShareInfos,
+  encodeUsage,
+  verifyShare,
+} from "../src/index.ts"
+import { makeRegisterValue, randomChunk } from "../src/testing/index.ts"
+
+const bounds = { maxItems: 100, maxItemBytes: 1000 }
+const id = fc.uint8Array({ minLength: 32, maxLength: 32 })
+const index = fc.nat(254)
+
+describe("wire messages", () => {
+  it("frames come back as they were sent, absent items too", () => {
+    const item = fc.option(fc.uint8Array({ maxLength: 50 }), { nil: undefined })
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 20 }), (items) => {
+        assert.deepEqual(decodeFrames(concat(...encodeFrames(items)), bounds), items)
+      }),
+    )
+  })
+
+  it("frames over the bounds are refused before their items are looked at", () => {
+    assert.throws(() => decodeFrames(new Uint8Array([255, 255, 255, 255]), bounds), { code: "ERR_LIMIT" })
+    const long = concat(...encodeFrames([new Uint8Array(1001)]))
+    assert.throws(() => decodeFrames(long, bounds), { code: "ERR_LIMIT" })
+    const cut = concat(...encodeFrames([new Uint8Array(10)])).subarray(0, 15)
+    assert.throws(() => decodeFrames(cut, bounds), { code: "ERR_BAD_FORMAT" })
+  })
+
+  it("queries, ids and list requests come back as they were sent", () => {
+    const query = fc.oneof(fc.record({ id }), fc.record({ id, index }))
+    fc.assert(
+      fc.property(
+        fc.array(query, { maxLength: 9 }),
+        fc.array(id, { maxLength: 9 }),
+        fc.boolean(),
+        (queries, ids, touch) => {
+          assert.deepEqual(
+            decodeQueries(encodeQueries(queries)),
+            queries.map((one) => ({ ...one })),
+          )
+          assert.deepEqual(decodeIds(encodeIds(ids, touch), 9), { ids, touch })
+          const after = ids[0] && { id: ids[0], index: 7 }
+          const list = { limit: 5, ...(after && { after }) }
+          assert.deepEqual(decodeListRequest(encodeListRequest(list)), list)
+        },
+      ),
+    )
+  })
+
+  it("answers come back as they were sent", () => {
+    const puts = [
+      { ok: true, existed: false },
+      { ok: false, code: "full", message: "no space" },
+    ] as const
+    assert.deepEqual(decodePutOutcomes(encodePutOutcomes(puts), 2), puts)
+    const proposals = [
+      { accepted: true },
+      { accepted: false, message: "older", current: new Uint8Array([1]) },
+      { accepted: false, message: "bad" },
+    ] as const
+    assert.deepEqual(decodeProposeOutcomes(encodeProposeOutcomes(proposals), 3), proposals)
+    assert.deepEqual(decodeHeld(encodeHeld([[], [0, 254]]), 2), [[], [0, 254]])
+    const infos = [{ id: new Uint8Array(32), index: 3, sizeBytes: 9, touchedMs: 1_790_000_000_000 }]
+    assert.deepEqual(decodeShareInfos(encodeShareInfos(infos), 1), infos)
+    const usage = { usedBytes: 7, shareCount: 1, availableBytes: 2 ** 45 }
+    assert.deepEqual(decodeUsage(encodeUsage(usage)), usage)
+    assert.deepEqual(decodeFailure(encodeFailure("ERR_LIMIT", "too much")), { code: "ERR_LIMIT", message: "too much" })
+  })
+
+  it("an answer with the wrong number of items is refused", () => {
+    assert.throws(() => decodePutOutcomes(encodePutOutcomes([]), 1), { code: "ERR_BAD_FORMAT" })
+    assert.throws(() => decodeHeld(encodeHeld([[1], [2]]), 1), { code: "ERR_LIMIT" })
+  })
+})
+
+describe("bytes from outside", () => {
+  const decoders: Record<string, (bytes: Uint8Array) => unknown> = {
+    share: decodeShare,
+    frames: (bytes) => decodeFrames(bytes, bounds),
+    queries: decodeQueries,
+    ids: (bytes) => decodeIds(bytes, 10),
+    list: decodeListRequest,
+    puts: (bytes) => decodePutOutcomes(bytes, 2),
+    proposals: (bytes) => decodeProposeOutcomes(bytes, 2),
+    held: (bytes) => decodeHeld(bytes, 2),
+    infos: (bytes) => decodeShareInfos(bytes, 10),
+    usage: decodeUsage,
+    failure: decodeFailure,
+  }
+
+  for (const [name, decode] of Object.entries(decoders))
+    it(`${name}: anything at all decodes or throws a typed error`, () => {
+      fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => typedErrorsOnly(() => decode(bytes))))
+      typedErrorsOnly(() => decode(new Uint8Array(1_000_000).fill(0x81))) // a million nested lists
+      typedErrorsOnly(() => decode(Uint8Array.from([0x9b, 0, 0, 0, 255, 255, 255, 255, 255]))) // a list of 2^40
+    })
+
+  it("a share with any one byte changed is refused or is another share, never a crash", async () => {
+    const { shares } = await randomChunk(crypto, 64)
+    const good = shares[1]!
+    for (let at = 0; at < good.length; at++) {
+      const bad = good.slice()
+      bad[at]! ^= 1 << (at % 8)
+      const decoded = await verifyShare(crypto, bad).catch((error: unknown) => error)
+      if (decoded instanceof Error) assert.ok(decoded instanceof HoldfastError, String(decoded))
+      else assert.ok(at < good.length - 64, "a changed payload must not verify")
+    }
+    for (let length = 0; length < good.length; length++)
+      await assert.rejects(verifyShare(crypto, good.subarray(0, length)), HoldfastError)
+  })
+
+  it("a register value with any one byte changed is refused with a typed error", async () => {
+    const good = await makeRegisterValue(crypto, crypto.random(32), 3, "some content")
+    for (let at = 0; at < good.length; at++) {
+      const bad = good.slice()
+      bad[at]! ^= 1 << (at % 8)
+      await assert.rejects(decodeRegisterValue(crypto, bad), HoldfastError)
+    }
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+        await assert.rejects(decodeRegisterValue(crypto, bytes), HoldfastError)
+      }),
+    )
+  })
+})
+
+function typedErrorsOnly(decode: () => unknown): void {
+  try {
+    decode()
+  } catch (error) {
+    assert.ok(error instanceof HoldfastError, String(error))
+  }
+}
