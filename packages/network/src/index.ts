@@ -1,0 +1,31 @@
+/** Network: TLS identities, servers and requests between members of a grid, and what daemons share. */
+export {
+  type AgentOptions,
+  type BytesResponse,
+  type Credentials,
+  createAgent,
+  formatAddress,
+  parseAddress,
+  type RequestOptions,
+  requestBytes,
+} from "./tls/agent.ts"
+export {
+  type Authority,
+  createAuthority,
+  fingerprintOf,
+  openAuthority,
+  requestedKey,
+  type SignOptions,
+} from "./tls/authority.ts"
+export { createSecretDirectory, writeSecretFile } from "./tls/files.ts"
+export {
+  checkIdentity,
+  createKeyAndRequest,
+  expiresSoon,
+  type Identity,
+  type IdentityFiles,
+  loadIdentity,
+  saveIdentity,
+} from "./tls/identity.ts"
+export { closeServer, createTlsServer, listen, peerOf, type TlsServerOptions } from "./tls/server.ts"
+export { isName, isRole, type Role, type Subject } from "./tls/subject.ts"

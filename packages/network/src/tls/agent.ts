@@ -1,0 +1,218 @@
+/**
+ * HTTPS requests to servers of the grid. The grid's authority is the only trust, and a server is known by the member
+ * id in its certificate, so its address may change. Socket errors become ERR_SERVER_UNREACHABLE or ERR_REFUSED.
+ */
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http"
+import { Agent, request } from "node:https"
+import { isIPv6 } from "node:net"
+import { createSecureContext, type PeerCertificate } from "node:tls"
+import { HoldfastError } from "@holdfast/core"
+import { codeOf } from "./files.ts"
+import { type Role, subjectOf } from "./subject.ts"
+
+/** The caller's side of TLS; without key and certificate only what strangers may ask for works. */
+export interface Credentials {
+  readonly caPem: string
+  readonly keyPem?: string
+  readonly certPem?: string
+}
+
+/** Which server to accept, and how many connections to keep. */
+export interface AgentOptions {
+  /** Member id that the server's certificate must name. Without it, any member with `expectedRole`. */
+  readonly expectedId?: string
+  /** Role that the server's certificate must name. Default: node or coordinator. */
+  readonly expectedRole?: Role
+  /** Most connections at once; more requests wait. Default 8. */
+  readonly maxSockets?: number
+}
+
+/** A request with its bounds. */
+export interface RequestOptions {
+  readonly host: string
+  readonly port: number
+  readonly method: string
+  readonly path: string
+  readonly body?: Uint8Array | readonly Uint8Array[]
+  readonly headers?: Readonly<Record<string, string>>
+  /** Longest silence of the server before the request fails. Default 30 s. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+  /** Largest answer accepted. Default 16 MiB and a little. */
+  readonly maxBytes?: number
+}
+
+/** A whole answer. */
+export interface BytesResponse {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Uint8Array
+}
+
+/** An agent that keeps connections to one server open and accepts no other server in its place. */
+export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
+  const { caPem, keyPem, certPem } = credentials
+  return new Agent({
+    keepAlive: true,
+    maxSockets: options.maxSockets ?? 8,
+    maxFreeSockets: options.maxSockets ?? 8,
+    maxCachedSessions: 0, // a resumed session would skip the check of who the server is
+    secureContext: createSecureContext({ minVersion: "TLSv1.3", ca: caPem, key: keyPem, cert: certPem }),
+    rejectUnauthorized: true,
+    checkServerIdentity: (host: string, certificate: PeerCertificate) => checkServer(host, certificate, options),
+  })
+}
+
+/**
+ * Sends one request and reads the whole answer, whatever its status. A request that dies on a connection the server
+ * had just closed for idleness is sent once more, so callers use this for idempotent requests only.
+ * Throws ERR_SERVER_UNREACHABLE, ERR_REFUSED, ERR_LIMIT, ERR_ABORTED.
+ */
+export async function requestBytes(agent: Agent, options: RequestOptions): Promise<BytesResponse> {
+  const first = await attempt(agent, options)
+  if (first !== "stale") return first
+  const second = await attempt(agent, { ...options, headers: { ...options.headers, connection: "close" } })
+  if (second !== "stale") return second
+  throw unreachable(options, "it closed the connection")
+}
+
+/** Splits "host:port" or "[v6]:port". Throws ERR_INVALID_ARGUMENT. */
+export function parseAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(address)
+  const port = Number(match?.[3])
+  if (!match || port < 1 || port > 65_535 || (match[1] !== undefined && !isIPv6(match[1])))
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${address.slice(0, 300)}" is not an address. Write host:port.`)
+  return { host: match[1] ?? match[2]!, port }
+}
+
+/** "host:port", with brackets around an IPv6 host. */
+export function formatAddress(host: string, port: number): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+function checkServer(host: string, certificate: PeerCertificate, options: AgentOptions): Error | undefined {
+  const subject = subjectOf(certificate.subject)
+  const rightRole = options.expectedRole ? subject?.role === options.expectedRole : subject?.role !== "client"
+  if (subject && rightRole && (options.expectedId === undefined || subject.memberId === options.expectedId))
+    return undefined
+  const expected = options.expectedId ?? options.expectedRole ?? "a server of this grid"
+  return new HoldfastError(
+    "ERR_REFUSED",
+    `The server at ${host} is ${subject?.memberId ?? "unknown"}, not ${expected}, so nothing was sent to it. Check its address.`,
+    { host, expected, found: subject?.memberId },
+  )
+}
+
+function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse | "stale"> {
+  const { host, port, method, path, headers, body = [], timeoutMs = 30_000, signal } = options
+  const parts = body instanceof Uint8Array ? [body] : body
+  const length = parts.reduce((total, part) => total + part.length, 0)
+  const maxBytes = options.maxBytes ?? 16 * 1024 * 1024 + 64 * 1024
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(aborted(signal))
+      return
+    }
+    let call: ClientRequest | undefined
+    const onAbort = () => call?.destroy(aborted(signal))
+    const settle = (finish: () => void) => {
+      signal?.removeEventListener("abort", onAbort)
+      finish()
+    }
+    const fail = (cause: Error, answered: boolean) =>
+      settle(() => {
+        const closed = ["ECONNRESET", "EPIPE"].includes(codeOf(cause))
+        if (closed && call?.reusedSocket && !answered) resolve("stale")
+        else reject(explain(options, cause))
+      })
+    call = request(
+      { agent, host, port, method, path, timeout: timeoutMs, headers: { ...headers, "content-length": `${length}` } },
+      (response) => {
+        readBody(response, maxBytes).then(
+          (bytes) =>
+            settle(() => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: bytes })),
+          (error: Error) => {
+            call?.destroy()
+            fail(error, true)
+          },
+        )
+      },
+    )
+    call.on("error", (error) => fail(error, false))
+    call.on("timeout", () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs} ms`)))
+    signal?.addEventListener("abort", onAbort, { once: true })
+    for (const part of parts) call.write(part)
+    call.end()
+  })
+}
+
+async function readBody(response: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+  const announced = Number(response.headers["content-length"] ?? Number.NaN)
+  const tooLarge = () =>
+    new HoldfastError("ERR_LIMIT", `The server's answer is larger than the ${maxBytes} bytes accepted here.`)
+  if (announced > maxBytes) throw tooLarge()
+  const chunks: Uint8Array[] = []
+  let total = 0
+  for await (const chunk of response as AsyncIterable<Uint8Array>) {
+    total += chunk.length
+    if (total > maxBytes) throw tooLarge()
+    chunks.push(chunk)
+  }
+  const whole = new Uint8Array(total)
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
+}
+
+const certificateCodes = /^(ERR_SSL_|ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_|EPROTO$|HOSTNAME_)/
+
+function explain(options: RequestOptions, cause: Error): HoldfastError {
+  if (cause instanceof HoldfastError) return cause
+  const at = formatAddress(options.host, options.port)
+  const code = codeOf(cause)
+  if (
+    code === "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" ||
+    /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE)/.test(code)
+  )
+    return new HoldfastError(
+      "ERR_REFUSED",
+      `The server at ${at} refused our certificate (${code}). Join its grid with an invitation first.`,
+      { address: at, code },
+      { cause },
+    )
+  if (certificateCodes.test(code))
+    return new HoldfastError(
+      "ERR_REFUSED",
+      `The server at ${at} did not prove to belong to this grid (${code}), so nothing was sent to it. Check its address.`,
+      { address: at, code },
+      { cause },
+    )
+  const why: Record<string, string> = {
+    ECONNREFUSED: "nothing listens there",
+    ENOTFOUND: "its name is unknown",
+    EAI_AGAIN: "its name could not be looked up",
+    EHOSTUNREACH: "there is no route to it",
+    ENETUNREACH: "there is no network to it",
+    ETIMEDOUT: "it did not answer in time",
+    ECONNRESET: "it closed the connection: it stopped, or refuses our certificate",
+    EPIPE: "it closed the connection: it stopped, or refuses our certificate",
+  }
+  return unreachable(options, why[code] ?? (code || "the connection failed"), cause)
+}
+
+function unreachable(options: RequestOptions, why: string, cause?: Error): HoldfastError {
+  const at = formatAddress(options.host, options.port)
+  return new HoldfastError(
+    "ERR_SERVER_UNREACHABLE",
+    `The server at ${at} cannot be reached: ${why}. Check that it runs and that a firewall lets it through.`,
+    { address: at, code: codeOf(cause) },
+    cause ? { cause } : undefined,
+  )
+}
+
+function aborted(signal: AbortSignal | undefined): HoldfastError {
+  return new HoldfastError("ERR_ABORTED", "The request was cancelled.", {}, { cause: signal?.reason })
+}

@@ -1,0 +1,40 @@
+/** Who a certificate speaks for: CN is the member id, O the role, OU the tenant. Nothing else of it is believed. */
+import { HoldfastError } from "@holdfast/core"
+
+/** What a member may do: keep shares, store and read, or run the grid. */
+export type Role = "node" | "client" | "coordinator"
+
+/** The names in a certificate's subject. */
+export interface Subject {
+  readonly memberId: string
+  readonly role: Role
+  readonly tenant: string
+}
+
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+/** True for text that may be a member id or a tenant: 1 to 64 letters, digits, dots, underscores, hyphens. */
+export function isName(text: unknown): text is string {
+  return typeof text === "string" && namePattern.test(text)
+}
+
+/** True for one of the roles. */
+export function isRole(text: unknown): text is Role {
+  return text === "node" || text === "client" || text === "coordinator"
+}
+
+/** Takes a subject as node:tls gives it, or undefined when it is not exactly one of ours. */
+export function subjectOf(subject: unknown): Subject | undefined {
+  if (typeof subject !== "object" || subject === null) return undefined
+  const { CN, O, OU } = subject as Record<string, unknown> // a repeated attribute is an array, and so refused
+  return isName(CN) && isRole(O) && isName(OU) ? { memberId: CN, role: O, tenant: OU } : undefined
+}
+
+/** Throws ERR_INVALID_ARGUMENT unless every part is well formed. */
+export function checkSubject({ memberId, role, tenant }: Subject): void {
+  if (!isName(memberId) || !isRole(role) || !isName(tenant))
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      "A member id and a tenant are 1 to 64 letters, digits, dots, underscores or hyphens; a role is node, client or coordinator.",
+    )
+}
