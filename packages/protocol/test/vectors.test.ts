@@ -2,7 +2,10 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
+import { fromHex, toHex } from "@holdfast/core"
+import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
+import { decodeShare } from "@holdfast/protocol"
 import {
   type CapabilityVectors,
   type ChunkVectors,
@@ -21,6 +24,14 @@ function load<T extends { good: readonly unknown[]; bad: readonly unknown[] }>(n
 
 test("chunks and shares agree with the frozen vectors", () =>
   checkChunkVectors(nodeCrypto, load<ChunkVectors>("chunk.json")))
+
+test("the erasure code makes the shares of the frozen vectors", async () => {
+  const erasure = await createErasure()
+  for (const { ciphertext, k, n, shares } of load<ChunkVectors>("chunk.json").good) {
+    const payloads = shares.map((share) => toHex(decodeShare(fromHex(share)).payload))
+    assert.deepEqual(erasure.split(fromHex(ciphertext), { k, n }).map(toHex), payloads)
+  }
+})
 
 test("register values agree with the frozen vectors", () =>
   checkRegisterVectors(nodeCrypto, load<RegisterVectors>("register.json")))

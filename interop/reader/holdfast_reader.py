@@ -1,0 +1,684 @@
+#!/usr/bin/env python3
+"""An independent reader of Holdfast's formats: restores a tree from raw shares, registers and a read capability.
+
+Written from docs/formats/, with Python's standard library and python3-cryptography only, so that data outlives its program.
+Any file that begins with "HFS" 1 is taken for a share, any that decodes as one for a register value, and the database of a
+storage node's folder is looked into for both. The capability comes from a file or standard input, never from the command line.
+
+  holdfast_reader.py ls      --data DIR [--data DIR ...] [--cap-file FILE]
+  holdfast_reader.py restore --data DIR [--data DIR ...] [--cap-file FILE] DEST
+  holdfast_reader.py vectors FILE...
+"""
+import argparse
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+CHUNK_BYTES = 4 * 1024 * 1024
+SHARE_BYTES = CHUNK_BYTES + 16 + 16 * 1024
+REGISTER_BYTES = 65 * 1024
+SEALED_BYTES = 64 * 1024 + 48
+NODE_BYTES = 1024 * 1024
+MAX_DEPTH = 256
+SAFE_INTEGER = 2**53 - 1
+ZERO_NONCE = bytes(12)
+
+
+class HoldfastError(Exception):
+    """What is wrong with data from outside; `code` as in docs/formats."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+def bad(message):
+    return HoldfastError("ERR_BAD_FORMAT", message)
+
+
+def version_error(what, version):
+    return HoldfastError("ERR_UNSUPPORTED_VERSION", f"{what} has version {version}, which this reader does not know")
+
+
+# --- Conventions (docs/formats/README.md) ---
+
+
+def domain_hash(domain, data):
+    return hashlib.sha256(domain.encode() + b"\0" + data).digest()
+
+
+def domain_mac(key, domain, data):
+    return hmac.new(key, domain.encode() + b"\0" + data, hashlib.sha256).digest()
+
+
+def derive(secret, label, salt=b""):
+    extracted = hmac.new(salt or bytes(32), secret, hashlib.sha256).digest()
+    return hmac.new(extracted, label.encode() + b"\x01", hashlib.sha256).digest()
+
+
+def open_sealed(key, sealed, associated):
+    try:
+        return AESGCM(key).decrypt(ZERO_NONCE, sealed, associated)
+    except InvalidTag:
+        raise HoldfastError("ERR_CORRUPT", "something encrypted does not open with its key") from None
+
+
+class Cbor:
+    """Deterministic CBOR: null, booleans, integers, byte strings, text, arrays, maps with text keys."""
+
+    def __init__(self, data):
+        self.data = data
+        self.at = 0
+
+    @staticmethod
+    def decode(data, what):
+        reader = Cbor(data)
+        try:
+            value = reader.item(0)
+        except (IndexError, UnicodeDecodeError, RecursionError):
+            raise bad(f"{what} is cut short or not CBOR") from None
+        if reader.at != len(data):
+            raise bad(f"{what} has bytes after its end")
+        return value
+
+    def take(self, count):
+        if self.at + count > len(self.data):
+            raise IndexError
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def item(self, depth):
+        if depth > 64:
+            raise bad("CBOR is nested too deep")
+        first = self.take(1)[0]
+        major, info = first >> 5, first & 31
+        if major == 7:
+            if info in (20, 21, 22):
+                return {20: False, 21: True, 22: None}[info]
+            raise bad("CBOR has a value that no format uses")
+        number = self.argument(info)
+        if major == 0:
+            return number
+        if major == 1:
+            return -1 - number
+        if major == 2:
+            return bytes(self.take(number))
+        if major == 3:
+            return self.take(number).decode("utf-8")
+        if major == 4:
+            return [self.item(depth + 1) for _ in range(self.count(number))]
+        if major == 5:
+            return self.map(self.count(number), depth)
+        raise bad("CBOR has a tag")
+
+    def argument(self, info):
+        if info < 24:
+            return info
+        if info > 27:
+            raise bad("CBOR has an indefinite or reserved length")
+        width = 1 << (info - 24)
+        number = int.from_bytes(self.take(width), "big")
+        if number < (24 if width == 1 else 1 << (4 * width)):
+            raise bad("CBOR has a number that is longer than needed")
+        return number
+
+    def count(self, number):
+        if number > len(self.data) - self.at:
+            raise IndexError
+        return number
+
+    def map(self, count, depth):
+        result, before = {}, None
+        for _ in range(count):
+            start = self.at
+            key = self.item(depth + 1)
+            encoded = self.data[start : self.at]
+            if not isinstance(key, str) or (before is not None and encoded <= before):
+                raise bad("CBOR has a map whose keys are not text in order")
+            before = encoded
+            result[key] = self.item(depth + 1)
+        return result
+
+
+def fields(value, count, what):
+    if not isinstance(value, list) or len(value) != count:
+        raise bad(f"{what} is not a list of {count} fields")
+    return value
+
+
+def integer(value, low, high, what):
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise bad(f"{what}: a number is not from {low} to {high}")
+    return value
+
+
+def octets(value, length, what):
+    if not isinstance(value, bytes) or (length is not None and len(value) != length):
+        raise bad(f"{what}: expected {length or 'some'} bytes")
+    return value
+
+
+def checked_version(value, what):
+    if not isinstance(value, list) or not value:
+        raise bad(f"{what} is not a list of fields")
+    if integer(value[0], 0, SAFE_INTEGER, what) != 1:
+        raise version_error(what, value[0])
+    return value
+
+
+# --- Erasure code (docs/formats/erasure.md) ---
+
+EXP, LOG = [0] * 510, [0] * 256
+_x = 1
+for _i in range(255):
+    EXP[_i] = EXP[_i + 255] = _x
+    LOG[_x] = _i
+    _x = (_x << 1) ^ (0x11D if _x & 0x80 else 0)
+
+
+def gf_mul(a, b):
+    return EXP[LOG[a] + LOG[b]] if a and b else 0
+
+
+def gf_inv(a):
+    return EXP[255 - LOG[a]]
+
+
+def coding_row(index, k):
+    return [int(index == j) for j in range(k)] if index < k else [gf_inv(index ^ j) for j in range(k)]
+
+
+def invert(matrix):
+    k = len(matrix)
+    work = [row + [int(i == j) for j in range(k)] for i, row in enumerate(matrix)]
+    for column in range(k):
+        pivot = next(i for i in range(column, k) if work[i][column])
+        work[column], work[pivot] = work[pivot], work[column]
+        factor = gf_inv(work[column][column])
+        work[column] = [gf_mul(factor, value) for value in work[column]]
+        for i in range(k):
+            if i != column and work[i][column]:
+                factor = work[i][column]
+                work[i] = [value ^ gf_mul(factor, lead) for value, lead in zip(work[i], work[column])]
+    return [row[k:] for row in work]
+
+
+def combine(coefficients, payloads):
+    """Sum of payloads times coefficients: a table look-up for each byte, and XOR of whole payloads as integers."""
+    total = 0
+    for coefficient, payload in zip(coefficients, payloads):
+        if coefficient:
+            table = bytes(gf_mul(coefficient, value) for value in range(256))
+            total ^= int.from_bytes(payload.translate(table), "little")
+    return total.to_bytes(len(payloads[0]), "little")
+
+
+def join_shares(shares, k, length):
+    """The ciphertext, from a dict of at least k payloads by index."""
+    held = sorted(shares)[:k]
+    payloads = [shares[index] for index in held]
+    if held == list(range(k)):
+        return b"".join(payloads)[:length]
+    rows = invert([coding_row(index, k) for index in held])
+    return b"".join(shares[j] if j in shares else combine(rows[j], payloads) for j in range(k))[:length]
+
+
+# --- Chunks and shares (docs/formats/chunk.md, share.md) ---
+
+
+def decode_descriptor(data):
+    what = "chunk descriptor"
+    value = checked_version(Cbor.decode(data, what), what)
+    _, k, n, length, hashes = fields(value, 5, what)
+    integer(n, 1, 255, what)
+    integer(k, 1, n, what)
+    integer(length, 16, CHUNK_BYTES + 16, what)
+    octets(hashes, 32 * n, what)
+    return k, n, length, [hashes[32 * i : 32 * i + 32] for i in range(n)]
+
+
+def decode_share(data):
+    """(chunk id, k, ciphertext length, index, payload) of a share whose hash fits."""
+    if len(data) > SHARE_BYTES:
+        raise HoldfastError("ERR_LIMIT", "a share is too long")
+    if len(data) < 7 or data[:3] != b"HFS":
+        raise bad("not a share")
+    if data[3] != 1:
+        raise version_error("a share", data[3])
+    index, start = data[4], 7 + int.from_bytes(data[5:7], "big")
+    if start > 7 + 16384 or start > len(data):
+        raise bad("a share is cut short")
+    k, n, length, hashes = decode_descriptor(data[7:start])
+    payload = data[start:]
+    if index >= n or len(payload) != -(-length // k):
+        raise bad("a share's index or length is wrong")
+    if domain_hash("holdfast/share/1", payload) != hashes[index]:
+        raise HoldfastError("ERR_CORRUPT", "a share's hash is wrong")
+    return domain_hash("holdfast/chunk-descriptor/1", data[7:start]), k, length, index, payload
+
+
+def open_chunk(shares, k, length, key):
+    return open_sealed(key, join_shares(shares, k, length), b"holdfast/chunk/1\0")
+
+
+# --- Registers (docs/formats/register.md) ---
+
+
+def verified(public_key, signature, message):
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        return True
+    except (InvalidSignature, ValueError):
+        return False
+
+
+def decode_register(data):
+    """(public key, sequence, sealed) of a value whose signature fits."""
+    what = "register value"
+    if len(data) > REGISTER_BYTES:
+        raise HoldfastError("ERR_LIMIT", "a register value is too long")
+    value = checked_version(Cbor.decode(data, what), what)
+    _, public_key, sequence, previous, sealed, signature = fields(value, 6, what)
+    octets(public_key, 32, what)
+    integer(sequence, 1, SAFE_INTEGER, what)
+    octets(previous, 32, what)
+    octets(signature, 64, what)
+    if len(octets(sealed, None, what)) > SEALED_BYTES:
+        raise bad("a register's content is too long")
+    # The first five fields stand before the signature (2 + 64 bytes) as they do in the signed array of five.
+    body = b"\x85" + data[1:-66]
+    if not verified(public_key, signature, b"holdfast/register-value/1\0" + body):
+        raise HoldfastError("ERR_CORRUPT", "a register value has a wrong signature")
+    return public_key, sequence, sealed
+
+
+def open_register(public_key, read_key, sequence, sealed):
+    label = "holdfast/register-content/1"
+    key = derive(read_key, label, sealed[:32])
+    return open_sealed(key, sealed[32:], label.encode() + b"\0" + public_key + sequence.to_bytes(8, "big"))
+
+
+# --- Capabilities (docs/formats/capability.md) ---
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+CAP_BYTES = {"dw": 32, "fw": 32, "dr": 64, "fr": 64, "dv": 32, "fv": 32, "cv": 32, "ci": None, "lit": None}
+
+
+def decode_base32(text):
+    bits = "".join(format(ALPHABET.index(letter), "05b") for letter in text)
+    whole = len(bits) // 8
+    if len(bits) - 8 * whole >= 5 or "1" in bits[8 * whole :]:
+        raise ValueError
+    return bytes(int(bits[8 * i : 8 * i + 8], 2) for i in range(whole))
+
+
+def decode_cap(text):
+    """(kind, payload). The error never repeats the string."""
+    wrong = HoldfastError("ERR_BAD_CAPABILITY", "this is not a capability: copy the whole string again")
+    parts = text.strip().split(":")
+    if len(text) > 2048 or len(parts) != 3 or parts[0] != "hf" or parts[1] not in CAP_BYTES:
+        raise wrong
+    try:
+        data = decode_base32(parts[2])
+    except ValueError:
+        raise wrong from None
+    kind, payload = parts[1], data[:-4]
+    if len(data) < 4 or domain_hash("holdfast/cap-checksum/1", kind.encode() + b":" + payload)[:4] != data[-4:]:
+        raise wrong
+    if CAP_BYTES[kind] not in (None, len(payload)) or (kind == "lit" and len(payload) > 256):
+        raise wrong
+    return kind, payload
+
+
+def public_key_of(seed):
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key()
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+def read_keys(kind, payload):
+    """(public key, read key) of a capability that reads a register."""
+    if kind in ("dw", "fw"):
+        return public_key_of(payload), derive(payload, "holdfast/read-key/1")
+    if kind in ("dr", "fr"):
+        return payload[:32], payload[32:]
+    raise HoldfastError("ERR_WRONG_CAPABILITY", f"a capability of kind {kind} does not read a tree")
+
+
+# --- Where shares and registers lie ---
+
+
+class Volume:
+    """What was found in the folders: places of shares by chunk id, and the newest register values."""
+
+    def __init__(self, folders):
+        self.shares, self.registers, self.temporary, self.cache = {}, {}, [], {}
+        self.databases = {}
+        for folder in folders:
+            for path in sorted(p for p in Path(folder).rglob("*") if p.is_file() and not p.is_symlink()):
+                self.look_at(path)
+
+    def look_at(self, path):
+        with open(path, "rb") as file:
+            head = file.read(7 + 16384)
+        if head[:4] == b"HFS\x01":
+            start = 7 + int.from_bytes(head[5:7], "big")
+            self.add_share(domain_hash("holdfast/chunk-descriptor/1", head[7:start]), path)
+        elif head[:16] == b"SQLite format 3\0":
+            self.look_into(path)
+        elif head[:2] == b"\x86\x01" and path.stat().st_size <= REGISTER_BYTES:
+            self.add_register(path.read_bytes())
+
+    def look_into(self, path):
+        """A storage node's database: small shares and registers. A copy is opened, so nothing is changed."""
+        folder = tempfile.TemporaryDirectory(prefix="holdfast-reader-")
+        self.temporary.append(folder)
+        for suffix in ("", "-wal"):
+            if Path(f"{path}{suffix}").exists():
+                shutil.copy(f"{path}{suffix}", os.path.join(folder.name, f"index{suffix}"))
+        database = sqlite3.connect(os.path.join(folder.name, "index"))
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"shares", "small", "registers"} <= tables:
+            return
+        for row, chunk in database.execute("SELECT row, chunk FROM shares WHERE file IS NULL"):
+            self.add_share(bytes(chunk), (database, row))
+        for (value,) in database.execute("SELECT value FROM registers"):
+            self.add_register(bytes(value))
+
+    def add_share(self, chunk_id, place):
+        self.shares.setdefault(chunk_id, []).append(place)
+
+    def add_register(self, data):
+        try:
+            public_key, sequence, sealed = decode_register(data)
+        except HoldfastError:
+            return
+        if sequence > self.registers.get(public_key, (0,))[0]:
+            self.registers[public_key] = (sequence, sealed)
+
+    def chunk(self, chunk_id, key):
+        """Plaintext of a chunk, with its padding; the last few are kept."""
+        if chunk_id in self.cache:
+            return self.cache[chunk_id]
+        good, k, length = {}, 256, 0
+        for place in self.shares.get(chunk_id, []):
+            try:
+                found, k, length, index, payload = decode_share(self.load(place))
+            except HoldfastError:
+                continue
+            if found == chunk_id:
+                good[index] = payload
+            if len(good) >= k:
+                break
+        if len(good) < k:
+            raise HoldfastError("ERR_NOT_ENOUGH_SHARES", f"chunk {chunk_id.hex()}: only {len(good)} good shares found")
+        plaintext = open_chunk(good, k, length, key)
+        while len(self.cache) >= 8:
+            self.cache.pop(next(iter(self.cache)))
+        self.cache[chunk_id] = plaintext
+        return plaintext
+
+    def load(self, place):
+        if isinstance(place, Path):
+            return place.read_bytes()
+        database, row = place
+        found = database.execute("SELECT bytes FROM small WHERE row = ?", (row,)).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def content(self, public_key, read_key):
+        if public_key not in self.registers:
+            raise HoldfastError("ERR_NOT_FOUND", "no register value of this capability was found")
+        return open_register(public_key, read_key, *self.registers[public_key])
+
+    def slice(self, reference):
+        chunk, offset, length = reference
+        plaintext = self.chunk(*chunk)
+        if offset + length > len(plaintext):
+            raise bad("a reference goes beyond its chunk")
+        return plaintext[offset : offset + length]
+
+
+# --- Trees (docs/formats/tree.md) ---
+
+
+def decode_reference(value, holder):
+    """((chunk id, key), offset, length); `holder` is the chunk that a self reference means."""
+    what = "reference"
+    if isinstance(value, list) and len(value) == 2 and holder:
+        chunk, (offset, length) = holder, value
+    else:
+        chunk_id, key, offset, length = fields(value, 4, what)
+        chunk = octets(chunk_id, 32, what), octets(key, 32, what)
+    integer(offset, 0, CHUNK_BYTES - 1, what)
+    integer(length, 1, CHUNK_BYTES - offset, what)
+    return chunk, offset, length
+
+
+def check_name(name):
+    if not isinstance(name, str) or not 1 <= len(name.encode()) <= 255 or name in (".", "..") or set("/\0") & set(name):
+        raise bad("a directory has a name that cannot be one")
+    return name
+
+
+def load_node(volume, reference, what):
+    """The two fields after the version, level and items, of a directory or manifest node."""
+    if reference[2] > NODE_BYTES:
+        raise HoldfastError("ERR_LIMIT", f"a {what} is too long")
+    value = checked_version(Cbor.decode(volume.slice(reference), what), what)
+    _, level, items = fields(value, 3, what)
+    integer(level, 0, 24, what)
+    if not isinstance(items, list) or not items:
+        raise bad(f"a {what} is empty")
+    return level, items
+
+
+def entries(volume, reference, expected=None):
+    """All entries of a directory, in order, each with the chunk that self references in it mean."""
+    if reference is None:
+        return
+    level, items = load_node(volume, reference, "directory node")
+    if expected not in (None, level):
+        raise bad("a directory node is at the wrong level")
+    before = b""
+    for item in items:
+        fields(item, 10 if level == 0 else 3, "directory node")
+        name = check_name(item[0]).encode()
+        if name <= before:
+            raise bad("a directory's names are not in order")
+        before = name
+        if level == 0:
+            yield item, reference[0]
+        else:
+            yield from entries(volume, decode_reference(item[1], reference[0]), level - 1)
+
+
+def pieces(volume, reference, expected=None):
+    """(length, reference or None for a hole) of each piece of a file."""
+    level, items = load_node(volume, reference, "file manifest")
+    if expected not in (None, level):
+        raise bad("a manifest node is at the wrong level")
+    for item in items:
+        length, target = fields(item, 2, "file manifest")
+        integer(length, 1, SAFE_INTEGER, "file manifest")
+        target = None if target is None else decode_reference(target, reference[0])
+        if level > 0:
+            yield from pieces(volume, target, level - 1)
+        elif target is not None and target[2] != length:
+            raise bad("a piece of a file has two lengths")
+        else:
+            yield length, target
+
+
+def write_file(volume, path, size, content, holder):
+    with open(path, "xb") as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            form, target = fields(content, 2, "file content")
+            reference = decode_reference(target, holder)
+            parts = [(size, reference)] if integer(form, 1, 2, "file content") == 1 else pieces(volume, reference)
+            for length, part in parts:
+                if part is None:
+                    file.seek(length, os.SEEK_CUR)
+                else:
+                    file.write(volume.slice(part))
+            file.truncate()
+        if file.tell() != size:
+            raise bad(f"a file has {file.tell()} bytes instead of {size}")
+
+
+def restore_directory(volume, reference, target, depth=0):
+    if depth > MAX_DEPTH:
+        raise bad("a tree is too deep")
+    for entry, holder in entries(volume, reference):
+        restore_entry(volume, entry, holder, os.path.join(target, entry[0]), depth)
+
+
+def restore_entry(volume, entry, holder, path, depth=0):
+    _, kind, mode, _uid, _gid, mtime, _ctime, size, xattrs, content = entry
+    integer(kind, 0, 3, "entry")
+    integer(mode, 0, 0o7777, "entry")
+    if kind == 2:
+        os.symlink(content, path)
+    elif kind == 0:
+        write_file(volume, path, integer(size, 0, SAFE_INTEGER, "entry"), content, holder)
+    else:
+        os.mkdir(path)
+        if kind == 1:
+            inner = None if content is None else decode_reference(content, holder)
+        else:
+            inner = root_of(volume, fields(content, 2, "junction")[0].decode())
+        restore_directory(volume, inner, path, depth + 1)
+    for name, value in (xattrs or {}).items():
+        try:
+            os.setxattr(path, name, value, follow_symlinks=False)
+        except OSError as error:
+            print(f"{path}: extended attribute {name} is left out: {error.strerror}", file=sys.stderr)
+    if kind != 2:
+        os.chmod(path, mode)
+    os.utime(path, ns=(mtime, mtime), follow_symlinks=False)
+
+
+def root_of(volume, cap_text):
+    """The directory that a read capability names; None when it is empty."""
+    content = volume.content(*read_keys(*decode_cap(cap_text)))
+    value = checked_version(Cbor.decode(content, "tree root"), "tree root")
+    _, kind, root, _time, _history, _snapshots = fields(value, 6, "tree root")
+    if kind != 1:
+        raise version_error("a tree root", f"1, kind {kind}")
+    return None if root is None else decode_reference(root, None)
+
+
+def list_directory(volume, reference, prefix="", depth=0):
+    if depth > MAX_DEPTH:
+        raise bad("a tree is too deep")
+    for entry, holder in entries(volume, reference):
+        path = f"{prefix}{entry[0]}"
+        print(f"{'-dlj'[integer(entry[1], 0, 3, 'entry')]}{entry[2]:04o} {entry[7]:>12} {path}")
+        if entry[1] == 1 and entry[9] is not None:
+            list_directory(volume, decode_reference(entry[9], holder), path + "/", depth + 1)
+
+
+# --- Vectors (interop/vectors) ---
+
+
+def same(actual, expected, what):
+    if actual != expected:
+        raise SystemExit(f"vector {what}: got {actual!r} instead of {expected!r}")
+
+
+def check_vectors(path):
+    vectors = json.loads(Path(path).read_text())
+    name = Path(path).stem
+    check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[name]
+    decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[name]
+    for vector in vectors["good"]:
+        check_good(vector)
+    for vector in vectors["bad"]:
+        data = vector["text"] if "text" in vector else bytes.fromhex(vector["bytes"])
+        try:
+            decode(data)
+        except HoldfastError as error:
+            same(error.code, vector["error"], vector["name"])
+        else:
+            raise SystemExit(f"vector {vector['name']} was taken for good")
+    for derived in vectors.get("derived", []):
+        keys = read_keys(*decode_cap(derived["write"]))
+        same(b"".join(keys), decode_cap(derived["read"])[1], "read derived from write")
+        same(keys[0], decode_cap(derived["verify"])[1], "verify derived from write")
+    print(f"{name}: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
+
+
+def check_chunk(vector):
+    plaintext, key = bytes.fromhex(vector["plaintext"]), bytes.fromhex(vector["key"])
+    secret = bytes.fromhex(vector["convergenceSecret"])
+    derived = domain_mac(secret, "holdfast/convergent-key/1", hashlib.sha256(plaintext).digest())
+    same(derived, key, "key")
+    shares = {}
+    for share in vector["shares"]:
+        chunk_id, k, length, index, payload = decode_share(bytes.fromhex(share))
+        same(chunk_id.hex(), vector["id"], "chunk id")
+        shares[index] = payload
+    padded = plaintext.ljust(vector["paddedBytes"], b"\0")
+    for start in range(vector["n"]):
+        chosen = {(start + i) % vector["n"]: shares[(start + i) % vector["n"]] for i in range(k)}
+        same(open_chunk(chosen, k, length, key), padded, f"{vector['name']} from shares {sorted(chosen)}")
+
+
+def check_register(vector):
+    data = bytes.fromhex(vector["value"])
+    public_key, sequence, sealed = decode_register(data)
+    same(sequence, vector["sequence"], "sequence")
+    same(domain_hash("holdfast/register-id/1", public_key).hex(), vector["id"], "register id")
+    same(domain_hash("holdfast/register-hash/1", data).hex(), vector["hash"], "hash")
+    read_key = bytes.fromhex(vector["readKey"])
+    same(derive(bytes.fromhex(vector["seed"]), "holdfast/read-key/1"), read_key, "read key")
+    same(open_register(public_key, read_key, sequence, sealed).hex(), vector["content"], "content")
+
+
+def check_capability(vector):
+    kind, payload = decode_cap(vector["text"])
+    values = {name: value for name, value in vector["fields"].items() if name != "kind"}
+    same((kind, payload.hex()), (vector["fields"]["kind"], "".join(values.values())), vector["name"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("ls", "restore"):
+        command = commands.add_parser(name)
+        command.add_argument("--data", action="append", required=True, help="folder with shares and registers")
+        command.add_argument("--cap-file", help="file with the read capability; standard input if absent")
+        if name == "restore":
+            command.add_argument("dest", help="folder to restore into; made, must not exist")
+    commands.add_parser("vectors").add_argument("files", nargs="+")
+    options = parser.parse_args()
+    if options.command == "vectors":
+        for path in options.files:
+            check_vectors(path)
+        return
+    cap = Path(options.cap_file).read_text() if options.cap_file else sys.stdin.read()
+    volume = Volume(options.data)
+    root = root_of(volume, cap)
+    if options.command == "ls":
+        list_directory(volume, root)
+    else:
+        os.makedirs(options.dest)
+        restore_directory(volume, root, options.dest)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HoldfastError as error:
+        sys.exit(f"{error.code}: {error}")
