@@ -1,4 +1,22 @@
 /** Network: TLS identities, servers and requests between members of a grid, and what daemons share. */
+
+export { openGrid, parseJson, parseOr, type SignedGrid, signedGridSchema, signGrid } from "./grid.ts"
+export { createLogger, type Health, type Logger, type LogLevel, startMonitor } from "./http-service.ts"
+export {
+  announce,
+  fetchGrid,
+  fetchMembers,
+  type JoinOptions,
+  join,
+  joinAnswerSchema,
+  loadGrid,
+  loadMemberRecord,
+  type Member,
+  type MemberRecord,
+  memberRecordSchema,
+  memberSchema,
+} from "./join.ts"
+export { type Labels, Metrics } from "./metrics.ts"
 export {
   type AgentOptions,
   type BytesResponse,

@@ -39,6 +39,7 @@ export {
   shareName,
 } from "./chunk.ts"
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema } from "./grid.ts"
+export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { decodeRegisterValue, type RegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "./register.ts"
 export { verifyShare } from "./share-check.ts"
 export {

@@ -1,0 +1,88 @@
+/** What every daemon has beside its work: a monitor on loopback, and a structured log that cannot hold a secret. */
+import { createServer } from "node:http"
+import { closeServer, listen } from "./tls/server.ts"
+
+/** From the most to the least urgent. */
+export type LogLevel = "error" | "warn" | "info" | "debug"
+
+/** Writes one JSON line per event. */
+export interface Logger {
+  error(event: string, fields?: Readonly<Record<string, unknown>>): void
+  warn(event: string, fields?: Readonly<Record<string, unknown>>): void
+  info(event: string, fields?: Readonly<Record<string, unknown>>): void
+  debug(event: string, fields?: Readonly<Record<string, unknown>>): void
+}
+
+const levels: readonly LogLevel[] = ["error", "warn", "info", "debug"]
+const secretName = /token|key|seed|secret|passw|passphrase|authorization|cookie|^cap$|capability|invite/i
+const secretValue = /hf:[a-z]{2,3}:\S*|hf-invite:\S*|-----BEGIN [^-]*PRIVATE KEY-----[\s\S]*/g
+
+/** A logger to `stream`; events less urgent than `level` (default info) are dropped. Secret-looking fields are hidden. */
+export function createLogger({
+  stream,
+  level = "info",
+}: {
+  readonly stream: { write(text: string): unknown }
+  readonly level?: LogLevel
+}): Logger {
+  const enabled = levels.indexOf(level)
+  const log =
+    (of: LogLevel) =>
+    (event: string, fields: Readonly<Record<string, unknown>> = {}) => {
+      if (levels.indexOf(of) > enabled) return
+      const line = {
+        time: new Date().toISOString(),
+        level: of,
+        event: redact(event, 0),
+        ...(redact(fields, 0) as object),
+      }
+      stream.write(`${JSON.stringify(line)}\n`)
+    }
+  return { error: log("error"), warn: log("warn"), info: log("info"), debug: log("debug") }
+}
+
+/** The state of a daemon, for a supervisor. */
+export interface Health {
+  readonly ok: boolean
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** Serves /metrics and /healthz in plain HTTP. Loopback only, unless the operator says otherwise. */
+export async function startMonitor(
+  { host = "127.0.0.1", port }: { readonly host?: string; readonly port: number },
+  { metrics, health }: { readonly metrics: () => string; readonly health: () => Health | Promise<Health> },
+): Promise<{ port: number; close(): Promise<void> }> {
+  const server = createServer(
+    { maxHeaderSize: 8192, headersTimeout: 5_000, requestTimeout: 10_000 },
+    (request, response) => {
+      const answer = (status: number, type: string, body: string) =>
+        response.writeHead(status, { "content-type": type, "x-content-type-options": "nosniff" }).end(body)
+      if (request.method !== "GET") answer(405, "text/plain", "only GET\n")
+      else if (request.url === "/metrics") answer(200, "text/plain; version=0.0.4; charset=utf-8", metrics())
+      else if (request.url === "/healthz")
+        Promise.resolve()
+          .then(health)
+          .then(
+            (state) => answer(state.ok ? 200 : 503, "application/json", `${JSON.stringify(redact(state, 0))}\n`),
+            () => answer(503, "application/json", '{"ok":false}\n'),
+          )
+      else answer(404, "text/plain", "try /metrics or /healthz\n")
+    },
+  )
+  server.maxConnections = 32
+  const bound = await listen(server, { host, port })
+  return { port: bound, close: () => closeServer(server, 500) }
+}
+
+function redact(value: unknown, depth: number): unknown {
+  if (typeof value === "string") return value.slice(0, 2000).replace(secretValue, "[hidden]")
+  if (typeof value === "bigint") return value.toString()
+  if (value instanceof Error) return redact("code" in value ? `${value.code}: ${value.message}` : value.message, depth)
+  if (typeof value !== "object" || value === null) return value
+  if (value instanceof Uint8Array) return `[${value.length} bytes]`
+  if (depth >= 4) return "[deep]"
+  if (Array.isArray(value)) return value.slice(0, 50).map((item) => redact(item, depth + 1))
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, secretName.test(name) ? "[hidden]" : redact(item, depth + 1)]),
+  )
+}

@@ -1,0 +1,70 @@
+/** Counters, gauges and histograms, rendered as Prometheus text (exposition format 0.0.4). */
+
+/** Names and values that tell series of one metric apart. Keep the number of combinations small. */
+export type Labels = Readonly<Record<string, string>>
+
+/** Metrics of one process. */
+export class Metrics {
+  readonly #families = new Map<string, { help: string; type: string; lines: () => string[] }>()
+
+  /** A number that only grows. */
+  counter(name: string, help: string): { add(amount?: number, labels?: Labels): void } {
+    const values = new Map<string, number>()
+    this.#families.set(name, { help, type: "counter", lines: () => linesOf(name, values) })
+    return {
+      add: (amount = 1, labels = {}) => {
+        const key = labelText(labels)
+        values.set(key, (values.get(key) ?? 0) + amount)
+      },
+    }
+  }
+
+  /** A number read when asked for. */
+  gauge(name: string, help: string, read: () => number): void {
+    this.#families.set(name, { help, type: "gauge", lines: () => [`${name} ${read()}`] })
+  }
+
+  /** A distribution over fixed upper bounds, such as seconds. */
+  histogram(name: string, help: string, bounds: readonly number[]): { observe(value: number): void } {
+    const counts = new Array<number>(bounds.length + 1).fill(0)
+    let sum = 0
+    const lines = () => {
+      let total = 0
+      const buckets = counts.map((count, i) => {
+        total += count
+        return `${name}_bucket{le="${bounds[i] ?? "+Inf"}"} ${total}`
+      })
+      return [...buckets, `${name}_sum ${sum}`, `${name}_count ${total}`]
+    }
+    this.#families.set(name, { help, type: "histogram", lines })
+    return {
+      observe: (value) => {
+        const bucket = bounds.findIndex((bound) => value <= bound)
+        counts[bucket < 0 ? bounds.length : bucket]!++
+        sum += value
+      },
+    }
+  }
+
+  /** All metrics as text. */
+  render(): string {
+    let text = ""
+    for (const [name, { help, type, lines }] of this.#families)
+      text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines()
+        .map((line) => `${line}\n`)
+        .join("")}`
+    return text
+  }
+}
+
+function linesOf(name: string, values: ReadonlyMap<string, number>): string[] {
+  return [...values].map(([labels, value]) => `${name}${labels} ${value}`)
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => {
+    const escaped = value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
+    return `${name}="${escaped}"`
+  })
+  return pairs.length > 0 ? `{${pairs.join(",")}}` : ""
+}
