@@ -1,26 +1,142 @@
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { type TestContext, test } from "node:test"
+import { createMemoryBackend } from "@holdfast/backends"
+import { nodeEnv } from "@holdfast/core/node"
+import { decodeCap, type ReadCap } from "@holdfast/protocol"
+import { createStore } from "@holdfast/store"
+import { openJunction, openTree, readFile, walk } from "@holdfast/tree"
 
 const interop = join(dirname(import.meta.dirname), "interop")
 const reader = join(interop, "reader", "holdfast_reader.py")
+const golden = join(interop, "golden", "v1")
+const cap = readFileSync(join(golden, "read-capability"), "utf8")
 const python = ["python3", "/usr/bin/python3"].find(
   (program) => spawnSync(program, ["-c", "import cryptography"]).status === 0,
 )
 
+/** A line of expected.json. */
+interface Found {
+  readonly path: string
+  readonly kind: string
+  readonly mode: number
+  readonly mtimeNs: string
+  readonly size: number
+  readonly sha256?: string
+  readonly target?: string
+}
+
+const expected = JSON.parse(readFileSync(join(golden, "expected.json"), "utf8")) as Found[]
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")
+const inOrder = (found: readonly Found[]) => found.toSorted((a, b) => (a.path < b.path ? -1 : 1))
+const serversOf = (...numbers: number[]) => numbers.map((number) => join(golden, `server-${number}`))
+
 /** Runs the second reader, or skips the test where its library is missing. */
-function read(t: TestContext, args: readonly string[], input = "") {
+function runReader(t: TestContext, args: readonly string[], input = "") {
   if (python) return spawnSync(python, [reader, ...args], { encoding: "utf8", input })
   assert.ok(!process.env.HOLDFAST_REQUIRE_ALL, "python3-cryptography is not installed")
   t.skip("python3-cryptography is not installed")
   return undefined
 }
 
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-reader-"))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** What lies below `folder`, as expected.json has it. */
+function lookAt(folder: string, prefix = ""): Found[] {
+  return readdirSync(folder).flatMap((name) => {
+    const place = join(folder, name)
+    const stat = lstatSync(place, { bigint: true })
+    const line = { path: `${prefix}${name}`, mode: Number(stat.mode & 0o7777n), mtimeNs: String(stat.mtimeNs) }
+    if (stat.isSymbolicLink())
+      return [{ ...line, kind: "symlink", size: Number(stat.size), target: readlinkSync(place) }]
+    if (stat.isDirectory()) return [{ ...line, kind: "directory", size: 0 }, ...lookAt(place, `${prefix}${name}/`)]
+    return [{ ...line, kind: "file", size: Number(stat.size), sha256: sha256(readFileSync(place)) }]
+  })
+}
+
 test("the second reader agrees with all frozen vectors", (t) => {
   const files = ["capability.json", "chunk.json", "register.json"].map((name) => join(interop, "vectors", name))
-  const result = read(t, ["vectors", ...files])
+  const result = runReader(t, ["vectors", ...files])
   if (!result) return
   assert.equal(result.status, 0, result.stderr)
   assert.equal(result.stdout.trim().split("\n").length, files.length)
+})
+
+for (const numbers of [
+  [0, 1, 2, 3, 4],
+  [0, 1, 2],
+  [2, 3, 4],
+  [0, 2, 4],
+]) {
+  test(`the second reader restores the golden volume from servers ${numbers.join(", ")}`, (t) => {
+    const dest = join(temporaryFolder(t), "restored")
+    const data = serversOf(...numbers).flatMap((server) => ["--data", server])
+    const result = runReader(t, ["restore", ...data, dest], cap)
+    if (!result) return
+    assert.equal(result.status, 0, result.stderr)
+    // A junction is restored as a directory; permissions of links are the system's.
+    const wanted = expected.map((line) => (line.kind === "junction" ? { ...line, kind: "directory" } : line))
+    assert.deepEqual(inOrder(lookAt(dest)), inOrder(wanted))
+  })
+}
+
+test("the second reader says which chunk it cannot restore from two servers, and a wrong capability is refused", (t) => {
+  const data = serversOf(1, 3).flatMap((server) => ["--data", server])
+  const short = runReader(t, ["restore", ...data, join(temporaryFolder(t), "restored")], cap)
+  if (!short) return
+  assert.notEqual(short.status, 0)
+  assert.match(short.stderr, /ERR_NOT_ENOUGH_SHARES: chunk [0-9a-f]{64}/)
+  const mistyped = runReader(t, ["ls", ...data], cap.replace(/.\n$/, "\n"))
+  assert.match(mistyped?.stderr ?? "", /ERR_BAD_CAPABILITY/)
+})
+
+test("Holdfast itself reads the golden volume", async () => {
+  const servers = await Promise.all(
+    serversOf(0, 1, 3).map(async (place, index) => {
+      const backend = createMemoryBackend(`server-${index}`, nodeEnv.crypto)
+      const files = (ending: string) =>
+        readdirSync(place)
+          .filter((name) => name.endsWith(ending))
+          .map((name) => new Uint8Array(readFileSync(join(place, name))))
+      assert.ok((await backend.putShares(files(".share"))).every(({ ok }) => ok))
+      assert.ok((await backend.proposeRegisters(files(".register"))).every(({ accepted }) => accepted))
+      return { backend, weight: 1 }
+    }),
+  )
+  await using store = Object.assign(
+    await createStore({
+      env: nodeEnv,
+      servers,
+      coding: { k: 3, happy: 3, n: 5 },
+      registerMode: "crash",
+      convergenceSecret: new Uint8Array(32),
+      seen: { get: () => undefined, set: () => undefined },
+    }),
+    { [Symbol.asyncDispose]: () => store.close() },
+  )
+  const found: Found[] = []
+  const collect = async (keys: ReadCap, prefix: string): Promise<void> => {
+    const tree = await openTree({ chunks: store.chunks, registers: store.registers, env: nodeEnv, keys })
+    for await (const { path, entry } of walk(tree.io, await tree.root())) {
+      const { kind, mode, mtimeNs, size } = entry
+      const line = { path: prefix + path.join("/"), kind, mode, mtimeNs: String(mtimeNs), size }
+      if (entry.kind === "file") {
+        const hash = createHash("sha256")
+        for await (const part of readFile(tree.io, entry)) hash.update(part)
+        found.push({ ...line, sha256: hash.digest("hex") })
+      } else found.push(entry.kind === "symlink" ? { ...line, target: entry.target } : line)
+      if (entry.kind === "junction")
+        await collect((await openJunction(nodeEnv.crypto, undefined, entry)) as ReadCap, `${line.path}/`)
+    }
+  }
+  await collect(decodeCap(cap) as ReadCap, "")
+  assert.deepEqual(inOrder(found), inOrder(expected))
 })

@@ -1,0 +1,180 @@
+/**
+ * Makes the golden volume of a format version, once: a small tree with each kind of entry over five servers, coded
+ * 3 of 5, as share files and register values, with what must come out when it is read. It refuses to overwrite one.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { createMemoryBackend } from "@holdfast/backends"
+import { concat, type Env, hashSmall, toHex, utf8 } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { type Backend, encodeCap, registerIdOf, shareName, toReadCap } from "@holdfast/protocol"
+import { createStore } from "@holdfast/store"
+import {
+  type Attributes,
+  createFileWriter,
+  createTree,
+  type Entry,
+  encodeManifestNode,
+  type FileContent,
+  type ManifestItem,
+  readFile,
+  sealJunction,
+  type Tree,
+  walk,
+} from "@holdfast/tree"
+
+const folder = join(dirname(import.meta.dirname), "interop", "golden", "v1")
+const timeMs = Date.UTC(2026, 0, 2, 3, 4, 5)
+const env: Env = { crypto, clock: { nowMs: () => timeMs, sleep: async () => undefined } }
+const seedOf = (name: string) => hashSmall("golden", utf8(name))
+
+/** What a reader must find at a path. */
+interface Expected {
+  readonly path: string
+  readonly kind: Entry["kind"]
+  readonly mode: number
+  readonly mtimeNs: string
+  readonly size: number
+  readonly sha256?: string
+  readonly target?: string
+}
+
+function bytesOf(name: string, length: number): Uint8Array {
+  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, i) => hashSmall("golden", utf8(`${name} ${i}`)))
+  return concat(...blocks).subarray(0, length)
+}
+
+function attributes(mode: number, second = 0): Attributes {
+  const mtimeNs = BigInt(timeMs) * 1_000_000n + BigInt(second) * 1_000_000_000n + 123_456_789n
+  return { mode, uid: 1000, gid: 100, mtimeNs, ctimeNs: mtimeNs, xattrs: null }
+}
+
+function fileEntry(name: string, content: FileContent, own = attributes(0o644)): Entry {
+  return { ...own, name, kind: "file", size: content.size, content }
+}
+
+/** A file of many small pieces and a hole, under a manifest of two levels. */
+async function longManifest(tree: Tree): Promise<{ content: FileContent; bytes: Uint8Array }> {
+  const { io } = tree
+  const bytes = bytesOf("pieces", 900)
+  const first = await io.chunks.putChunk(bytes.slice(0, 500))
+  const second = await io.chunks.putChunk(bytes.slice(500))
+  const piece = (chunk: typeof first, offset: number, length: number): ManifestItem => ({
+    length,
+    reference: { chunk, offset, length },
+  })
+  const pack = io.newPack()
+  const left = [piece(first, 0, 100), piece(first, 100, 400)]
+  const right = [{ length: 5000, reference: null }, piece(second, 0, 400)]
+  const leftNode = await pack.write((holder) => encodeManifestNode(0, left, holder))
+  const rightNode = await pack.write((holder) => encodeManifestNode(0, right, holder))
+  const nodes = [
+    { length: 500, reference: leftNode },
+    { length: 5400, reference: rightNode },
+  ]
+  const reference = await pack.write((holder) => encodeManifestNode(1, nodes, holder))
+  await pack.seal()
+  return {
+    content: { form: "manifest", size: 5900, reference },
+    bytes: concat(bytes.subarray(0, 500), new Uint8Array(5000), bytes.subarray(500)),
+  }
+}
+
+async function fill(tree: Tree, junction: Entry): Promise<void> {
+  const writer = createFileWriter(tree.io)
+  const files: [path: string[], bytes: Uint8Array, own: Attributes][] = [
+    [["empty"], new Uint8Array(), attributes(0o600)],
+    [["inline.txt"], utf8("Hello, Holdfast.\n"), attributes(0o640, 1)],
+    [["packed.bin"], bytesOf("packed", 5000), attributes(0o644, 2)],
+    [["run.sh"], utf8("#!/bin/sh\necho run\n"), attributes(0o755, 3)],
+    [["sparse"], concat(new Uint8Array(8 * 1024 * 1024), bytesOf("tail", 100)), attributes(0o644, 4)],
+    [["deep", "er", "still", "Ünïcödé 漢字 🜁"], bytesOf("deep", 700), attributes(0o444, 5)],
+  ]
+  const contents = files.map(([, bytes]) => writer.add(bytes.slice()))
+  await writer.flush()
+  const long = await longManifest(tree)
+  await tree.commit(async (session) => {
+    await session.mkdir(["deep", "er", "still"], attributes(0o750, 6), { parents: true })
+    await session.mkdir(["hollow"], attributes(0o700, 7))
+    await session.mkdir(["many"], attributes(0o755, 8))
+    for (const [i, [path, , own]] of files.entries())
+      session.set(path, fileEntry(path.at(-1)!, await contents[i]!, own))
+    session.set(["pieces"], fileEntry("pieces", long.content))
+    session.set(["link"], { ...attributes(0o777, 9), name: "link", kind: "symlink", size: 10, target: "inline.txt" })
+    session.set(["other"], junction)
+  })
+  await tree.commit(async (session) => {
+    for (let i = 0; i < 1200; i++) {
+      const bytes = utf8(`${i}\n`)
+      session.set(["many", `entry-${i}`], fileEntry(`entry-${i}`, { form: "inline", size: bytes.length, bytes }))
+    }
+  })
+  await tree.snapshots.create("before")
+  await tree.commit(async (session) => session.remove(["empty"]))
+  await tree.commit(async (session) =>
+    session.set(["late"], fileEntry("late", { form: "inline", size: 2, bytes: utf8("2\n") })),
+  )
+}
+
+async function expectedOf(tree: Tree): Promise<Expected[]> {
+  const expected: Expected[] = []
+  for await (const { path, entry } of walk(tree.io, await tree.root())) {
+    const { kind, mode, mtimeNs, size } = entry
+    const line = { path: path.join("/"), kind, mode, mtimeNs: String(mtimeNs), size }
+    if (entry.kind === "symlink") expected.push({ ...line, target: entry.target })
+    else if (entry.kind !== "file") expected.push(line)
+    else {
+      const parts: Uint8Array[] = []
+      for await (const part of readFile(tree.io, entry.content)) parts.push(part)
+      expected.push({ ...line, sha256: toHex(await crypto.sha256(...parts)) })
+    }
+  }
+  return expected
+}
+
+async function exportTo(backend: Backend, publicKeys: readonly Uint8Array[]): Promise<void> {
+  const place = join(folder, backend.id)
+  mkdirSync(place, { recursive: true })
+  const listed = await backend.listShares({ limit: 4096 })
+  const shares = await backend.getShares(listed)
+  for (const [i, { id, index }] of listed.entries())
+    writeFileSync(join(place, `${shareName(id, index)}.share`), shares[i]!)
+  const ids = publicKeys.map(registerIdOf)
+  for (const [i, value] of (await backend.readRegisters(ids)).entries())
+    if (value) writeFileSync(join(place, `${toHex(ids[i]!)}.register`), value)
+}
+
+async function makeGolden(): Promise<void> {
+  const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`server-${i}`, crypto))
+  const seen = new Map<string, number>()
+  const store = await createStore({
+    env,
+    servers: backends.map((backend) => ({ backend, weight: 1 })),
+    coding: { k: 3, happy: 5, n: 5 },
+    registerMode: "crash",
+    convergenceSecret: seedOf("convergence secret"),
+    seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
+  })
+  const open = async (name: string) => {
+    const seed = seedOf(name)
+    const read = await toReadCap(crypto, { kind: "dw", seed })
+    const keys = { publicKey: read.publicKey, readKey: read.readKey, seed }
+    return { seed, read, tree: await createTree({ chunks: store.chunks, registers: store.registers, env, keys }) }
+  }
+  const other = await open("other tree")
+  const inside = utf8("in another tree\n")
+  await other.tree.commit(async (session) =>
+    session.set(["inside"], fileEntry("inside", { form: "inline", size: inside.length, bytes: inside })),
+  )
+  const main = await open("tree")
+  const sealed = await sealJunction(crypto, main.seed, { kind: "dw", seed: other.seed })
+  await fill(main.tree, { ...attributes(0o755, 10), name: "other", kind: "junction", size: 0, ...sealed })
+  for (const backend of backends) await exportTo(backend, [main.read.publicKey, other.read.publicKey])
+  const nested = (await expectedOf(other.tree)).map((line) => ({ ...line, path: `other/${line.path}` }))
+  writeFileSync(join(folder, "read-capability"), `${encodeCap(main.read)}\n`)
+  writeFileSync(join(folder, "expected.json"), `${JSON.stringify([...(await expectedOf(main.tree)), ...nested])}\n`)
+  await store.close()
+}
+
+if (existsSync(folder)) console.log("The golden volume is frozen: left as it is.")
+else await makeGolden()
