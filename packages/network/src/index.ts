@@ -31,6 +31,7 @@ export {
   type Authority,
   createAuthority,
   fingerprintOf,
+  isServerName,
   openAuthority,
   requestedKey,
   type SignOptions,

@@ -141,11 +141,16 @@ export async function requestedKey(csrPem: string): Promise<import("@peculiar/x5
   throw bad
 }
 
+/** True for an IP address or a DNS name. */
+export function isServerName(value: string): boolean {
+  const label = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+  return isIP(value) !== 0 || (value.length <= 253 && new RegExp(`^${label}(\\.${label})*$`).test(value))
+}
+
 function alternativeName(value: string): { type: "ip" | "dns"; value: string } {
-  if (isIP(value)) return { type: "ip", value }
-  if (/^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(value))
-    return { type: "dns", value }
-  throw new HoldfastError("ERR_INVALID_ARGUMENT", "A server name is neither a DNS name nor an IP address.")
+  if (!isServerName(value))
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "A server name is neither a DNS name nor an IP address.")
+  return { type: isIP(value) ? "ip" : "dns", value }
 }
 
 function newSerial(): string {

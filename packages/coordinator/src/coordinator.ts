@@ -1,0 +1,154 @@
+/**
+ * The coordinator: the grid's authority, its list of members and its signed description, behind TLS 1.3. Needed to join
+ * and to administer, not to read or write. It holds no key to anybody's data.
+ */
+import { randomBytes } from "node:crypto"
+import { chmodSync, existsSync, mkdirSync } from "node:fs"
+import { rm } from "node:fs/promises"
+import { isIP } from "node:net"
+import { join } from "node:path"
+import { encodeBase32, HoldfastError } from "@holdfast/core"
+import {
+  type Authority,
+  closeServer,
+  createAuthority,
+  createKeyAndRequest,
+  createTlsServer,
+  expiresSoon,
+  formatAddress,
+  type IdentityFiles,
+  type Logger,
+  listen,
+  loadIdentity,
+  Metrics,
+  openAuthority,
+  parseAddress,
+  saveIdentity,
+} from "@holdfast/network"
+import { Database } from "./database.ts"
+import { currentGrid, openGridKey } from "./grid.ts"
+import { createService } from "./service.ts"
+
+/** How to run a coordinator. */
+export interface CoordinatorOptions {
+  /** Its state directory, made 0700 at first start. */
+  readonly dir: string
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+  /** host or host:port by which members reach it. Default: where it listens. */
+  readonly advertise?: string
+  readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
+  /** Default crash. */
+  readonly registerMode?: "crash" | "byzantine"
+  /** The grid's name, for people. */
+  readonly name: string
+  readonly logger: Logger
+  readonly metrics?: Metrics
+  /** Default: the system's clock. */
+  readonly nowMs?: () => number
+}
+
+/** A running coordinator. */
+export interface Coordinator {
+  /** host:port that invitations name. */
+  readonly address: string
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Starts a coordinator; the first start makes its authority, signing key and certificate. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const { dir, host, logger, name, registerMode = "crash", metrics = new Metrics(), nowMs = Date.now } = options
+  const { k, happy, n } = options.coding
+  if (![k, happy, n].every(Number.isInteger) || k < 1 || happy < k || n < happy || n > 255)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `The coding ${k}/${happy}/${n} must obey 1 <= k <= happy <= n <= 255.`,
+    )
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  chmodSync(dir, 0o700)
+  const database = new Database(dir)
+  try {
+    const authorityDir = join(dir, "authority")
+    const authority = existsSync(authorityDir)
+      ? await openAuthority(authorityDir)
+      : await createAuthority(authorityDir, name)
+    const gridKey = await openGridKey(join(dir, "grid"))
+    const identity = await ownIdentity(dir, authority, database, [host, advertisedHost(options)])
+    let address = ""
+    const settings = () => ({
+      name,
+      coordinator: address,
+      caPem: authority.caPem,
+      coding: options.coding,
+      registerMode,
+    })
+    const grid = () => currentGrid(database, gridKey, settings(), nowMs())
+    const { coordinatorId } = identity
+    const { publicKey: gridPublicKey } = gridKey
+    const server = createTlsServer(
+      identity.files,
+      createService({ database, authority, coordinatorId, gridPublicKey, grid, nowMs, logger, metrics }),
+      {
+        requireClientCertificate: false, // a stranger may join; every other path asks who it is
+        maxConnections: 512,
+        requestTimeoutMs: 15_000,
+        onRefused: (reason) => logger.debug("handshake refused", { reason }),
+      },
+    )
+    const port = await listen(server, { host, port: options.port })
+    address = addressOf(options, port)
+    database.set("advertise", address)
+    grid()
+    metrics.gauge("holdfast_coordinator_members", "Members that joined.", () => database.members().length)
+    logger.info("coordinator started", { address, gridId: gridKey.gridId })
+    return {
+      address,
+      port,
+      close: async () => {
+        await closeServer(server)
+        database.close()
+      },
+    }
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+/** The coordinator's own certificate, made at first start and again with a new key when it soon ends. */
+async function ownIdentity(
+  dir: string,
+  authority: Authority,
+  database: Database,
+  hosts: readonly string[],
+): Promise<{ files: IdentityFiles; coordinatorId: string }> {
+  const identityDir = join(dir, "identity")
+  const coordinatorId = database.get("coordinatorId") ?? encodeBase32(randomBytes(10))
+  database.set("coordinatorId", coordinatorId)
+  const known = await loadIdentity(identityDir).catch(() => undefined) // missing or ended: made again
+  if (known && known.memberId === coordinatorId && !expiresSoon(known)) return { files: known, coordinatorId }
+  const { keyPem, csrPem } = await createKeyAndRequest()
+  const serverNames = [...new Set(hosts)].filter((host) => isIP(host) || /^[A-Za-z0-9.-]+$/.test(host))
+  const subject = { memberId: coordinatorId, role: "coordinator", tenant: "grid" } as const
+  const certPem = await authority.sign(csrPem, { ...subject, serverNames })
+  const files = { keyPem, certPem, caPem: authority.caPem }
+  await rm(identityDir, { recursive: true, force: true })
+  await saveIdentity(identityDir, files)
+  return { files, coordinatorId }
+}
+
+function addressOf({ advertise, host }: CoordinatorOptions, port: number): string {
+  if (advertise === undefined && (host === "0.0.0.0" || host === "::"))
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `A coordinator that listens on ${host} must be told the address by which members reach it: give one to advertise.`,
+    )
+  if (advertise === undefined) return formatAddress(host, port)
+  return /:\d+$/.test(advertise) && !isIP(advertise) ? advertise : formatAddress(advertise, port)
+}
+
+function advertisedHost(options: CoordinatorOptions): string {
+  return parseAddress(addressOf(options, options.port || 1)).host
+}

@@ -1,0 +1,59 @@
+/** Invitations: made on the coordinator's own machine, straight in its database, so that no network port makes them. */
+import { randomBytes } from "node:crypto"
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { HoldfastError, hashSmall } from "@holdfast/core"
+import { fingerprintOf, isName, parseAddress } from "@holdfast/network"
+import { encodeInvite } from "@holdfast/protocol"
+import { Database } from "./database.ts"
+
+/** Whom to invite, and for how long. */
+export interface InviteOptions {
+  /** The coordinator's state directory. */
+  readonly dir: string
+  readonly role: "node" | "client"
+  /** Default "default". */
+  readonly tenant?: string
+  /** Default one hour. */
+  readonly ttlSeconds?: number
+  /** The member's name; without it the member chooses. */
+  readonly name?: string
+  /** host:port by which the new member reaches the coordinator. Default: what the coordinator advertises. */
+  readonly address?: string
+  /** Default: now. */
+  readonly nowMs?: number
+}
+
+const maxTtlSeconds = 30 * 86_400
+
+/** Makes an invitation for one member: a string, and a secret. Throws ERR_NOT_FOUND, ERR_INVALID_ARGUMENT, ERR_LIMIT. */
+export async function createInvite(options: InviteOptions): Promise<string> {
+  const { dir, role, tenant = "default", ttlSeconds = 3600, name = "", nowMs = Date.now() } = options
+  if (role !== "node" && role !== "client") throw invalid("The role of an invitation is node or client.")
+  if (!isName(tenant)) throw invalid("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
+  if (name.length > 64) throw invalid("A member's name has at most 64 characters.")
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > maxTtlSeconds)
+    throw invalid(`An invitation lasts 1 to ${maxTtlSeconds} seconds.`)
+  const database = new Database(dir, { mustExist: true })
+  try {
+    const address = options.address ?? database.get("advertise")
+    if (!address) throw invalid("The coordinator's address is not known yet. Start it once, or give an address.")
+    parseAddress(address)
+    const caFingerprint = fingerprintOf(await readFile(join(dir, "authority", "ca.pem")))
+    const token = new Uint8Array(randomBytes(32))
+    const expiryMs = nowMs + ttlSeconds * 1000
+    database.addInvite(tokenHashOf(token), { role, tenant, name }, expiryMs, nowMs)
+    return encodeInvite({ address, caFingerprint, token, expiryMs })
+  } finally {
+    database.close()
+  }
+}
+
+/** What is stored of a token. */
+export function tokenHashOf(token: Uint8Array): Uint8Array {
+  return hashSmall("holdfast/invite-token/1", token)
+}
+
+function invalid(message: string): HoldfastError {
+  return new HoldfastError("ERR_INVALID_ARGUMENT", message)
+}

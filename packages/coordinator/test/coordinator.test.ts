@@ -1,0 +1,227 @@
+import assert from "node:assert/strict"
+import { readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { join as joinPath } from "node:path"
+import { test } from "node:test"
+import { connect } from "node:tls"
+import { fromUtf8, utf8 } from "@holdfast/core"
+import {
+  announce,
+  createAgent,
+  createAuthority,
+  createKeyAndRequest,
+  fetchGrid,
+  fetchMembers,
+  join,
+  loadGrid,
+  loadIdentity,
+  parseAddress,
+  requestBytes,
+} from "@holdfast/network"
+import { decodeInvite, encodeInvite } from "@holdfast/protocol"
+import { createInvite } from "../src/index.ts"
+import { start, temporaryDirectory } from "./fixtures.ts"
+
+const member = { role: "client", tenant: "acme" } as const
+const node = { role: "node", tenant: "grid" } as const
+
+test("a node and a client join with one string each, the node announces, the client sees it in the signed grid", async (t) => {
+  const { dir, address } = await start(t)
+  const base = await temporaryDirectory(t)
+  const [nodeDir, clientDir] = [joinPath(base, "node"), joinPath(base, "client")]
+  const joined = await join(await createInvite({ dir, ...node }), { dir: nodeDir, name: "n1", serverNames: ["::1"] })
+  assert.equal(joined.role, "node")
+  assert.equal((await join(await createInvite({ dir, ...member }), { dir: clientDir, name: "alice" })).role, "client")
+  const before = (await loadGrid(clientDir)).serial
+  const { serial } = await announce(nodeDir, { address: "127.0.0.1:8441", capacityBytes: 1000 })
+  assert.ok(serial > before)
+  const { grid, fresh } = await fetchGrid(clientDir)
+  assert.equal(fresh, true)
+  assert.equal(grid.serial, serial)
+  assert.equal(grid.coordinator, address)
+  assert.deepEqual(grid.coding, { k: 3, happy: 4, n: 5 })
+  assert.deepEqual(grid.servers, [{ id: joined.memberId, name: "n1", address: "127.0.0.1:8441", capacityBytes: 1000 }])
+  assert.deepEqual(await loadGrid(clientDir), grid)
+  assert.equal((await announce(nodeDir, { address: "127.0.0.1:8441", capacityBytes: 1000 })).serial, serial)
+  assert.deepEqual((await fetchMembers(clientDir)).map(({ name }) => name).sort(), ["alice", "n1"])
+  const identity = await loadIdentity(clientDir)
+  assert.deepEqual([identity.role, identity.tenant], ["client", "acme"])
+})
+
+test("every secret on disk is 0600 in directories that are 0700, and the token is nowhere in state or log", async (t) => {
+  const { dir, logged } = await start(t)
+  const clientDir = joinPath(await temporaryDirectory(t), "client")
+  const invite = await createInvite({ dir, ...member })
+  await join(invite, { dir: clientDir, name: "alice" })
+  const token = Buffer.from(decodeInvite(invite).token)
+  for (const root of [dir, clientDir]) {
+    assert.equal((await stat(root)).mode & 0o777, 0o700)
+    for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+      const path = joinPath(entry.parentPath, entry.name)
+      assert.equal((await stat(path)).mode & 0o777, entry.isDirectory() ? 0o700 : 0o600, path)
+      if (!entry.isDirectory()) assert.equal((await readFile(path)).indexOf(token), -1, path)
+    }
+  }
+  for (const spelled of [token.toString("hex"), token.toString("base64url"), invite])
+    assert.equal(logged.join("").includes(spelled), false)
+  assert.match(logged.join(""), /member joined/)
+})
+
+test("an invitation with another fingerprint sends nothing and leaves the token unused", async (t) => {
+  const { dir, logged } = await start(t)
+  const base = await temporaryDirectory(t)
+  const invite = decodeInvite(await createInvite({ dir, ...member }))
+  const other = await createAuthority(joinPath(base, "other-ca"), "other")
+  const wrong = encodeInvite({ ...invite, caFingerprint: other.fingerprint })
+  await assert.rejects(join(wrong, { dir: joinPath(base, "a"), name: "a" }), {
+    code: "ERR_INVITE",
+    message: /nothing was sent/,
+  })
+  assert.doesNotMatch(logged.join(""), /join/)
+  await assert.rejects(stat(joinPath(base, "a")), { code: "ENOENT" })
+  await join(encodeInvite(invite), { dir: joinPath(base, "b"), name: "b" })
+})
+
+test("a token works once, ends when the coordinator says so, and must be one it made", async (t) => {
+  let clockMs = Date.now()
+  const { dir } = await start(t, { nowMs: () => clockMs })
+  const base = await temporaryDirectory(t)
+  const attempt = (invite: string, name: string) => join(invite, { dir: joinPath(base, name), name })
+  const used = await createInvite({ dir, ...member })
+  await attempt(used, "a")
+  await assert.rejects(attempt(used, "b"), { code: "ERR_INVITE", message: /used already/ })
+
+  const short = decodeInvite(await createInvite({ dir, ...member, ttlSeconds: 60 }))
+  clockMs += 61_000
+  const stretched = encodeInvite({ ...short, expiryMs: short.expiryMs + 3_600_000 })
+  await assert.rejects(attempt(stretched, "c"), { code: "ERR_INVITE", message: /expired/ })
+  const ended = encodeInvite({ ...short, expiryMs: Date.now() - 1 })
+  await assert.rejects(attempt(ended, "d"), { code: "ERR_INVITE", message: /ended on/ })
+  const invented = encodeInvite({ ...short, expiryMs: Date.now() + 60_000, token: new Uint8Array(32) })
+  await assert.rejects(attempt(invented, "e"), { code: "ERR_INVITE", message: /not known/ })
+})
+
+test("two that race for one token: exactly one joins", async (t) => {
+  const { dir } = await start(t)
+  const base = await temporaryDirectory(t)
+  const invite = await createInvite({ dir, ...member })
+  const outcomes = await Promise.allSettled(
+    [1, 2, 3, 4].map((i) => join(invite, { dir: joinPath(base, `${i}`), name: `${i}` })),
+  )
+  assert.equal(outcomes.filter(({ status }) => status === "fulfilled").length, 1)
+})
+
+test("a client may not announce", async (t) => {
+  const { dir } = await start(t)
+  const clientDir = joinPath(await temporaryDirectory(t), "client")
+  await join(await createInvite({ dir, ...member }), { dir: clientDir, name: "alice" })
+  await assert.rejects(announce(clientDir, { address: "127.0.0.1:1", capacityBytes: 1 }), {
+    code: "ERR_REFUSED",
+    message: /Only nodes/,
+  })
+})
+
+test("without a certificate, or with one of another authority, there is only joining; guessing is limited", async (t) => {
+  const { dir, port } = await start(t)
+  const base = await temporaryDirectory(t)
+  const caPem = await readFile(joinPath(dir, "authority", "ca.pem"), "utf8")
+  const other = await createAuthority(joinPath(base, "other-ca"), "other")
+  const { keyPem, csrPem } = await createKeyAndRequest()
+  const certPem = await other.sign(csrPem, { memberId: "mallory", role: "node", tenant: "grid" })
+  for (const credentials of [{ caPem }, { caPem, keyPem, certPem }]) {
+    const agent = createAgent(credentials, { expectedRole: "coordinator" })
+    t.after(() => agent.destroy())
+    const ask = (method: string, path: string, body = "") =>
+      requestBytes(agent, { host: "127.0.0.1", port, method, path, body: utf8(body) })
+    for (const [method, path] of [
+      ["GET", "/v1/members"],
+      ["GET", "/v1/grid"],
+      ["POST", "/v1/announce"],
+      ["GET", "/v1/join"],
+      ["GET", "/"],
+    ] as const) {
+      const { status, body } = await ask(method, path)
+      assert.equal(status, 401, path)
+      assert.deepEqual(Object.keys(JSON.parse(fromUtf8(body))), ["code", "message"])
+    }
+    assert.equal((await ask("POST", "/v1/join", "{")).status, 400)
+    assert.equal((await ask("POST", "/v1/join", `"${"x".repeat(40_000)}"`)).status, 413)
+  }
+  const agent = createAgent({ caPem }, { expectedRole: "coordinator" })
+  t.after(() => agent.destroy())
+  const guess = utf8(JSON.stringify({ token: "A".repeat(43), csr: csrPem, name: "m" }))
+  const statuses: number[] = []
+  for (let i = 0; i < 40; i++)
+    statuses.push(
+      (await requestBytes(agent, { host: "127.0.0.1", port, method: "POST", path: "/v1/join", body: guess })).status,
+    )
+  assert.equal(statuses[0], 403)
+  assert.equal(statuses.at(-1), 429)
+})
+
+test("tenants do not see each other's clients", async (t) => {
+  const { dir } = await start(t)
+  const base = await temporaryDirectory(t)
+  for (const tenant of ["acme", "umbrella"])
+    await join(await createInvite({ dir, role: "client", tenant }), { dir: joinPath(base, tenant), name: tenant })
+  assert.deepEqual(
+    (await fetchMembers(joinPath(base, "acme"))).map(({ name }) => name),
+    ["acme"],
+  )
+})
+
+test("while the coordinator is down the cached grid serves; after a restart the same authority answers", async (t) => {
+  const first = await start(t)
+  const clientDir = joinPath(await temporaryDirectory(t), "client")
+  await join(await createInvite({ dir: first.dir, ...member }), { dir: clientDir, name: "alice" })
+  await first.close()
+  const offline = await fetchGrid(clientDir)
+  assert.equal(offline.fresh, false)
+  assert.equal(offline.grid.name, "test grid")
+  await start(t, { dir: first.dir, port: first.port, name: "renamed" })
+  const online = await fetchGrid(clientDir)
+  assert.equal(online.fresh, true)
+  assert.equal(online.grid.name, "renamed")
+  assert.equal(online.grid.serial, offline.grid.serial + 1)
+})
+
+test("an altered cache is refused, and so is a coordinator that offers an older grid", async (t) => {
+  const { dir } = await start(t)
+  const base = await temporaryDirectory(t)
+  const [clientDir, nodeDir] = [joinPath(base, "client"), joinPath(base, "node")]
+  await join(await createInvite({ dir, ...member }), { dir: clientDir, name: "alice" })
+  await join(await createInvite({ dir, ...node }), { dir: nodeDir, name: "n1" })
+  const { DatabaseSync } = await import("node:sqlite")
+  const database = new DatabaseSync(joinPath(dir, "coordinator.db"))
+  t.after(() => database.close())
+  const old = database.prepare("SELECT value FROM settings WHERE name = 'grid'").get()!.value as string
+  await announce(nodeDir, { address: "127.0.0.1:1", capacityBytes: 1 })
+  await announce(nodeDir, { address: "127.0.0.1:2", capacityBytes: 1 })
+  await fetchGrid(clientDir)
+  database.prepare("UPDATE settings SET value = ? WHERE name = 'grid'").run(old)
+  await assert.rejects(fetchGrid(clientDir), { code: "ERR_ROLLBACK" })
+
+  const path = joinPath(clientDir, "grid.json")
+  const cache = await readFile(path, "utf8")
+  await writeFile(path, cache.replace("127.0.0.1:2", "127.0.0.1:3"))
+  await assert.rejects(loadGrid(clientDir), { code: "ERR_CORRUPT" })
+  await writeFile(path, cache.slice(0, -5))
+  await assert.rejects(loadGrid(clientDir), { code: "ERR_BAD_FORMAT" })
+})
+
+test("TLS 1.2 is refused", async (t) => {
+  const { address } = await start(t)
+  const outcome = await new Promise<string>((resolve) => {
+    const socket = connect({ ...parseAddress(address), rejectUnauthorized: false, maxVersion: "TLSv1.2" })
+    socket.on("secureConnect", () => resolve("connected"))
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? "error"))
+  })
+  assert.equal(outcome, "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION")
+})
+
+test("invitations need a coordinator, a role, a tenant and a time that make sense", async (t) => {
+  const { dir } = await start(t)
+  const nowhere = joinPath(await temporaryDirectory(t), "nowhere")
+  await assert.rejects(createInvite({ dir: nowhere, ...member }), { code: "ERR_NOT_FOUND" })
+  for (const bad of [{ tenant: "a/b" }, { ttlSeconds: 0 }, { name: "x".repeat(65) }, { address: "nowhere" }])
+    await assert.rejects(createInvite({ dir, ...member, ...bad }), { code: "ERR_INVALID_ARGUMENT" })
+})
