@@ -1,0 +1,82 @@
+/** Reading a file as a stream: pieces are fetched ahead in parallel, and never more than a few are in memory. */
+import { HoldfastError, mapOrdered } from "@holdfast/core"
+import type { FileContent, FileEntry } from "./entry.ts"
+import type { TreeIo } from "./io.ts"
+import type { ManifestItem } from "./manifest.ts"
+import type { Reference } from "./reference.ts"
+
+/** Options of a read. */
+export interface ReadFileOptions {
+  /** First byte; 0 unless told. */
+  readonly start?: number
+  /** Byte after the last; the end of the file unless told. */
+  readonly end?: number
+  /** Pieces fetched at once; 4 unless told. */
+  readonly prefetch?: number
+}
+
+interface Slice {
+  readonly start: number
+  readonly end: number
+  readonly reference: Reference | null
+}
+
+const holeStepBytes = 1024 * 1024
+
+/**
+ * The bytes of `file` from `start` up to `end` (cut off at its size). Never change them. Missing or wrong data throws
+ * what the store throws, ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros.
+ */
+export async function* readFile(
+  io: TreeIo,
+  file: FileEntry | FileContent,
+  { start = 0, end, prefetch = 4 }: ReadFileOptions = {},
+): AsyncGenerator<Uint8Array, void, void> {
+  const content = "kind" in file ? file.content : file
+  const stop = Math.min(end ?? content.size, content.size)
+  if (!(start >= 0 && Number.isSafeInteger(start)))
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `A read cannot start at byte ${start}.`)
+  if (start >= stop) return
+  if (content.form === "inline") {
+    yield content.bytes.subarray(start, stop)
+    return
+  }
+  if (content.form === "single") {
+    yield (await io.readSlice(content.reference)).subarray(start, stop)
+    return
+  }
+  const slices = slicesOf(io, content.reference, content.size, { start, end: stop })
+  yield* mapOrdered(slices, prefetch, async (slice) => {
+    if (!slice.reference) return new Uint8Array(slice.end - slice.start)
+    return (await io.readSlice(slice.reference)).subarray(slice.start, slice.end)
+  })
+}
+
+/** The parts of a manifest's pieces that make up a range. Throws ERR_BAD_FORMAT unless nodes have the lengths claimed. */
+async function* slicesOf(
+  io: TreeIo,
+  reference: Reference,
+  length: number,
+  range: { readonly start: number; readonly end: number },
+  level?: number,
+): AsyncGenerator<Slice, void, void> {
+  const node = await io.readManifest(reference, level)
+  if (node.items.reduce((sum, item) => sum + item.length, 0) !== length)
+    throw new HoldfastError("ERR_BAD_FORMAT", "A file manifest does not add up to the file's size.")
+  let position = 0
+  for (const item of node.items) {
+    const start = Math.max(range.start - position, 0)
+    const end = Math.min(range.end - position, item.length)
+    position += item.length
+    if (start >= end) continue
+    if (node.level === 0) yield* pieceSlices(item, start, end)
+    else yield* slicesOf(io, item.reference!, item.length, { start, end }, node.level - 1)
+  }
+}
+
+function* pieceSlices({ reference }: ManifestItem, start: number, end: number): Generator<Slice, void, void> {
+  if (reference) yield { start, end, reference }
+  else
+    for (let at = start; at < end; at += holeStepBytes)
+      yield { start: at, end: Math.min(end, at + holeStepBytes), reference }
+}

@@ -1,0 +1,244 @@
+/**
+ * Writing files: content of up to 512 bytes stays inline, files of up to 1 MiB share packs, larger ones are cut into
+ * chunks listed in a manifest. Memory is bounded: a source is read only when there is room for what it gives.
+ */
+import { concat, cut, limits, Semaphore } from "@holdfast/core"
+import type { FileContent } from "./entry.ts"
+import type { TreeIo } from "./io.ts"
+import { encodeManifestNode, type ManifestItem, maxManifestItems, writeManifest } from "./manifest.ts"
+import { Pack } from "./pack.ts"
+import { type PackedReference, type Reference, settle } from "./reference.ts"
+
+/** Options of a file writer. */
+export interface FileWriterOptions {
+  /** Sources read at once; 8 unless told. */
+  readonly concurrency?: number
+}
+
+/** What is known of one file beforehand. */
+export interface AddOptions {
+  /** Likely size in bytes. It only helps speed; it may be wrong. */
+  readonly sizeHint?: number
+}
+
+/** Writes many files. */
+export interface FileWriter {
+  /**
+   * Stores the bytes of `source`; the writer owns them from now on. The promise resolves when they are durable, which
+   * for a small file is when its pack is full or `flush` is called: so do not wait for it before going on adding.
+   */
+  add(source: Uint8Array | AsyncIterable<Uint8Array>, options?: AddOptions): Promise<FileContent>
+  /** Resolves when another file may be added without piling up sources that wait to be read. */
+  ready(): Promise<void>
+  /** Waits for all files being read and stores the pack begun. Throws what went wrong with any pack. */
+  flush(): Promise<void>
+}
+
+/** Most bytes kept inline by the writer. The format permits limits.inlineBytes. */
+export const writerInlineBytes = 512
+/** Files up to this size share packs. */
+export const packedFileBytes = 1024 * 1024
+const chunksInFlight = 6
+
+/** A writer of files into the chunks of `io`. */
+export function createFileWriter(io: TreeIo, { concurrency = 8 }: FileWriterOptions = {}): FileWriter {
+  return new PackingFileWriter(io, concurrency)
+}
+
+class PackingFileWriter implements FileWriter {
+  readonly #io: TreeIo
+  readonly #readers: Semaphore
+  readonly #room = new Semaphore(chunksInFlight)
+  readonly #turn = new Semaphore(1)
+  readonly #concurrency: number
+  readonly #reading = new Set<Promise<unknown>>()
+  #pack = new SharedPack()
+  readonly #sealing = new Set<Promise<unknown>>()
+
+  constructor(io: TreeIo, concurrency: number) {
+    this.#io = io
+    this.#concurrency = concurrency
+    this.#readers = new Semaphore(concurrency)
+  }
+
+  async add(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<FileContent> {
+    const reading = this.#readers.run(() => this.#read(source))
+    this.#reading.add(reading)
+    const content = await reading.finally(() => this.#reading.delete(reading))
+    return content()
+  }
+
+  async ready(): Promise<void> {
+    while (this.#reading.size >= 2 * this.#concurrency) await Promise.race([...this.#reading].map(settled))
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all([...this.#reading].map(settled))
+    await this.#turn.run(() => this.#startSealing())
+    await Promise.all(this.#sealing)
+  }
+
+  /** Reads a source to its end; what it gives resolves when all is durable. */
+  async #read(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<() => Promise<FileContent>> {
+    const iterator = iterate(source)[Symbol.asyncIterator]()
+    const { parts, size, isEnd } = await readHead(iterator)
+    if (!isEnd) return this.#writeLarge(iterator, parts)
+    const bytes = parts.length === 1 ? parts[0]! : concat(...parts)
+    if (size <= writerInlineBytes) return async () => ({ form: "inline", size, bytes })
+    const stored = await this.#append(bytes)
+    return async () => ({ form: "single", size, reference: await stored() })
+  }
+
+  async #writeLarge(
+    iterator: AsyncIterator<Uint8Array>,
+    head: readonly Uint8Array[],
+  ): Promise<() => Promise<FileContent>> {
+    const pieces = await this.#putPieces(cut(resume(head, iterator), limits.chunkBytes))
+    const size = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    const [first] = pieces
+    if (pieces.length === 1 && first?.reference) {
+      const content: FileContent = { form: "single", size, reference: first.reference }
+      return async () => content
+    }
+    if (pieces.length <= maxManifestItems) {
+      const stored = await this.#append(encodeManifestNode(0, pieces))
+      return async () => ({ form: "manifest", size, reference: await stored() })
+    }
+    const pack = this.#io.newPack()
+    const root = await writeManifest(pack, pieces)
+    await pack.seal()
+    return async () => ({ form: "manifest", size, reference: settle(root) })
+  }
+
+  /** Stores pieces, reading the next one only when there is room for it. */
+  async #putPieces(source: AsyncGenerator<Uint8Array, void, void>): Promise<readonly ManifestItem[]> {
+    const puts: Promise<ManifestItem | undefined>[] = []
+    let isEnd = false
+    try {
+      while (!isEnd) {
+        const { promise: pieceRead, resolve, reject } = Promise.withResolvers<void>()
+        const put = this.#room.run(async () => {
+          const piece = await source.next().catch((error: unknown) => {
+            reject(error)
+            throw error
+          })
+          isEnd ||= piece.done === true
+          resolve()
+          if (piece.done) return undefined
+          return { length: piece.value.length, reference: await this.#putPiece(piece.value) }
+        })
+        put.catch(() => (isEnd = true)) // thrown below, in its turn
+        puts.push(put)
+        await pieceRead
+      }
+      return (await Promise.all(puts)).filter((item) => item !== undefined)
+    } finally {
+      await Promise.allSettled(puts)
+      await source.return()
+    }
+  }
+
+  async #putPiece(piece: Uint8Array): Promise<Reference | null> {
+    if (isZero(piece)) return null
+    const length = piece.length
+    const { id, key } = await this.#io.chunks.putChunk(piece)
+    return { chunk: { id, key }, offset: 0, length }
+  }
+
+  /** Adds an item to the shared pack; what it gives resolves when that pack is stored. */
+  async #append(bytes: Uint8Array): Promise<() => Promise<Reference>> {
+    return this.#turn.run(async () => {
+      if (!this.#pack.items.hasRoom(bytes.length)) await this.#startSealing()
+      const pack = this.#pack
+      const reference: PackedReference = pack.items.append(bytes)
+      return async () => {
+        await pack.stored
+        return settle(reference)
+      }
+    })
+  }
+
+  /** Begins to store the pack; resolves when that has room, not when it is done. */
+  async #startSealing(): Promise<void> {
+    const pack = this.#pack
+    if (pack.items.bytes === 0) return
+    this.#pack = new SharedPack()
+    const { promise: begun, resolve } = Promise.withResolvers<void>()
+    const sealing = this.#room.run(async () => {
+      resolve()
+      await pack.seal(this.#io)
+    })
+    this.#sealing.add(sealing)
+    sealing.then(
+      () => this.#sealing.delete(sealing),
+      () => undefined, // kept for flush, and told to those whose files are in it
+    )
+    await begun
+  }
+}
+
+/** A pack that many files wait for. */
+class SharedPack {
+  readonly items = new Pack()
+  readonly stored: Promise<void>
+  readonly #resolve: () => void
+  readonly #reject: (error: unknown) => void
+
+  constructor() {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    promise.catch(() => undefined)
+    this.stored = promise
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  async seal(io: TreeIo): Promise<void> {
+    try {
+      await this.items.seal(io.chunks)
+      this.#resolve()
+    } catch (error) {
+      this.#reject(error)
+      throw error
+    }
+  }
+}
+
+/** Reads until more than `packedFileBytes` came or the source ended. */
+async function readHead(iterator: AsyncIterator<Uint8Array>) {
+  const parts: Uint8Array[] = []
+  let size = 0
+  while (size <= packedFileBytes) {
+    const next = await iterator.next()
+    if (next.done) return { parts, size, isEnd: true }
+    parts.push(next.value)
+    size += next.value.length
+  }
+  return { parts, size, isEnd: false }
+}
+
+async function* resume(head: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>) {
+  try {
+    yield* head
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
+  } finally {
+    await rest.return?.()
+  }
+}
+
+async function* iterate(source: Uint8Array | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  if (source instanceof Uint8Array) yield source
+  else yield* source
+}
+
+/** True when all bytes are zero; stops at the first that is not. */
+function isZero(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte !== 0) return false
+  return true
+}
+
+function settled(promise: Promise<unknown>): Promise<void> {
+  return promise.then(
+    () => undefined,
+    () => undefined,
+  )
+}

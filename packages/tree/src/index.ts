@@ -1,0 +1,44 @@
+/** Tree: directories and files as an encrypted Merkle DAG under a signed root. */
+export { type Difference, diff, diffEntries, type EntryDifference } from "./diff.ts"
+export { countEntries, type ListOptions, listDirectory, listPages, lookupEntry } from "./directory.ts"
+export { type ChildNode, type DirectoryNode, decodeDirectoryNode, encodeDirectoryNode } from "./directory-node.ts"
+export { type DirectoryChanges, updateDirectory } from "./directory-update.ts"
+export {
+  type Attributes,
+  checkEntry,
+  type DirectoryEntry,
+  decodeEntry,
+  type Entry,
+  encodeEntry,
+  type FileContent,
+  type FileEntry,
+  type JunctionEntry,
+  plainAttributes,
+  type SymlinkEntry,
+  sameAttributes,
+  sameContent,
+  sameEntry,
+} from "./entry.ts"
+export { decodeEntryCap, encodeEntryCap } from "./entry-cap.ts"
+export { type ReadFileOptions, readFile } from "./file-reader.ts"
+export { type AddOptions, createFileWriter, type FileWriter, type FileWriterOptions } from "./file-writer.ts"
+export { createTreeIo, TreeIo, type TreeIoOptions } from "./io.ts"
+export { type JunctionContent, openJunction, sealJunction } from "./junction.ts"
+export { decodeManifestNode, encodeManifestNode, type ManifestItem, type ManifestNode } from "./manifest.ts"
+export { conflictName, type MergeResult, merge } from "./merge.ts"
+export { checkName, compareNames, nameProblem } from "./name.ts"
+export { NodePack } from "./pack.ts"
+export { type DirectoryRef, decodeReference, encodeReference, type Reference, sameReference } from "./reference.ts"
+export { decodeRoot, encodeRoot, type PastRoot, type RootContent } from "./root.ts"
+export { CommitSession, type MkdirOptions, type Path } from "./session.ts"
+export { Snapshots } from "./snapshot.ts"
+export {
+  type CommitResult,
+  createTree,
+  openTree,
+  type Resolution,
+  Tree,
+  type TreeOptions,
+  type TreeState,
+} from "./tree.ts"
+export { chunksOf, chunksOfFile, type WalkItem, walk } from "./walk.ts"

@@ -1,0 +1,122 @@
+/** What all work on trees shares: the chunks, the platform, and small caches of nodes and packs read lately. */
+import { type Env, HoldfastError, toHex } from "@holdfast/core"
+import type { ChunkRef, ChunkStore } from "@holdfast/store"
+import { type ChildNode, type DirectoryNode, decodeDirectoryNode } from "./directory-node.ts"
+import { decodeManifestNode, type ManifestNode } from "./manifest.ts"
+import { NodePack } from "./pack.ts"
+import { type Reference, referenceKey } from "./reference.ts"
+
+/** What a TreeIo is made of. */
+export interface TreeIoOptions {
+  readonly chunks: ChunkStore
+  readonly env: Env
+}
+
+const nodeCacheBytes = 6 * 1024 * 1024
+const packCacheBytes = 16 * 1024 * 1024
+/** Slices of at least this much are read past the cache: they are most of their chunk. */
+const wholeChunkBytes = 2 * 1024 * 1024
+
+/** Reads slices and nodes. */
+export class TreeIo {
+  readonly chunks: ChunkStore
+  readonly env: Env
+  readonly #nodes = new ByteCache<DirectoryNode>(nodeCacheBytes)
+  readonly #packs = new ByteCache<Promise<Uint8Array>>(packCacheBytes)
+
+  constructor({ chunks, env }: TreeIoOptions) {
+    this.chunks = chunks
+    this.env = env
+  }
+
+  /** Starts a pack for new nodes. */
+  newPack(): NodePack {
+    return new NodePack(this.chunks)
+  }
+
+  /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */
+  async readSlice(reference: Reference): Promise<Uint8Array> {
+    const { chunk, offset, length } = reference
+    const whole = await (length < wholeChunkBytes ? this.#readPack(chunk) : this.chunks.getChunk(chunk))
+    if (offset + length > whole.length)
+      throw new HoldfastError("ERR_CORRUPT", `Chunk ${toHex(chunk.id)} is shorter than the tree says.`, {
+        chunk: toHex(chunk.id),
+      })
+    return whole.subarray(offset, offset + length)
+  }
+
+  /** A node of a directory; `parent` is the item that refers to it and `level` where it must be. */
+  async readNode(reference: Reference, parent?: ChildNode, level?: number): Promise<DirectoryNode> {
+    const key = referenceKey(reference)
+    let node = this.#nodes.get(key)
+    if (!node) {
+      node = decodeDirectoryNode(await this.readSlice(reference), reference.chunk)
+      this.#nodes.set(key, node, reference.length)
+    }
+    if ((level !== undefined && node.level !== level) || (parent && node.items[0]!.name !== parent.name))
+      throw new HoldfastError("ERR_BAD_FORMAT", "A directory node is not what its parent says.")
+    return node
+  }
+
+  /** A node of a file's manifest, at `level` when that is known. */
+  async readManifest(reference: Reference, level?: number): Promise<ManifestNode> {
+    const node = decodeManifestNode(await this.readSlice(reference), reference.chunk)
+    if (level !== undefined && node.level !== level)
+      throw new HoldfastError("ERR_BAD_FORMAT", "A node of a file manifest is not what its parent says.")
+    return node
+  }
+
+  #readPack(chunk: ChunkRef): Promise<Uint8Array> {
+    const key = toHex(chunk.id)
+    const cached = this.#packs.get(key)
+    if (cached) return cached
+    const loading = this.chunks.getChunk(chunk)
+    this.#packs.set(key, loading, 0)
+    loading.then(
+      (bytes) => this.#packs.set(key, loading, bytes.length),
+      () => this.#packs.delete(key),
+    )
+    return loading
+  }
+}
+
+/** A TreeIo over `chunks`. */
+export function createTreeIo(options: TreeIoOptions): TreeIo {
+  return new TreeIo(options)
+}
+
+/** Values by key up to a number of bytes, least recently used out first. */
+class ByteCache<T> {
+  readonly #entries = new Map<string, { readonly value: T; readonly bytes: number }>()
+  readonly #maxBytes: number
+  #bytes = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  get(key: string): T | undefined {
+    const entry = this.#entries.get(key)
+    if (!entry) return undefined
+    this.#entries.delete(key)
+    this.#entries.set(key, entry)
+    return entry.value
+  }
+
+  set(key: string, value: T, bytes: number): void {
+    this.delete(key)
+    this.#entries.set(key, { value, bytes })
+    this.#bytes += bytes
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#maxBytes) break
+      this.delete(oldest)
+    }
+  }
+
+  delete(key: string): void {
+    const entry = this.#entries.get(key)
+    if (!entry) return
+    this.#entries.delete(key)
+    this.#bytes -= entry.bytes
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Three-way merge of trees, entry by entry against the common ancestor. What truly conflicts is kept twice: theirs
+ * under its name, mine beside it as "name (conflict <short id>)". A change wins over a removal.
+ */
+import { hashSmall, limits, toHex } from "@holdfast/core"
+import { diffEntries, type EntryDifference } from "./diff.ts"
+import { lookupEntry } from "./directory.ts"
+import { updateDirectory } from "./directory-update.ts"
+import { type Attributes, type Entry, encodeEntry, sameAttributes, sameContent, sameEntry } from "./entry.ts"
+import type { TreeIo } from "./io.ts"
+import { nameBytes } from "./name.ts"
+import type { NodePack } from "./pack.ts"
+import { type DirectoryRef, sameReference, settle } from "./reference.ts"
+
+/** What a merge made. */
+export interface MergeResult {
+  readonly root: DirectoryRef
+  /** Paths of the copies kept beside what conflicts. */
+  readonly conflicts: readonly (readonly string[])[]
+}
+
+const conflictDomain = "holdfast/conflict-name/1"
+
+/** Merges `mine` and `theirs`, which both came from `base`. New nodes are stored when this resolves. */
+export async function merge(
+  io: TreeIo,
+  base: DirectoryRef,
+  mine: DirectoryRef,
+  theirs: DirectoryRef,
+): Promise<MergeResult> {
+  const merger = new Merger(io, io.newPack())
+  const root = await merger.directories(base, mine, theirs, [])
+  await merger.pack.seal()
+  return { root: settle(root), conflicts: merger.conflicts }
+}
+
+class Merger {
+  readonly pack: NodePack
+  readonly conflicts: (readonly string[])[] = []
+  readonly #io: TreeIo
+
+  constructor(io: TreeIo, pack: NodePack) {
+    this.#io = io
+    this.pack = pack
+  }
+
+  async directories(
+    base: DirectoryRef,
+    mine: DirectoryRef,
+    theirs: DirectoryRef,
+    path: readonly string[],
+  ): Promise<DirectoryRef> {
+    if (sameReference(base, mine) || sameReference(mine, theirs)) return theirs
+    if (sameReference(base, theirs)) return mine
+    const theirChanges = new Map<string, EntryDifference>()
+    for await (const change of diffEntries(this.#io, base, theirs)) theirChanges.set(change.name, change)
+    const changes = new Map<string, Entry | null>()
+    for await (const { name, before, after } of diffEntries(this.#io, base, mine)) {
+      const theirChange = theirChanges.get(name)
+      if (!theirChange) changes.set(name, after ?? null)
+      else if (after && !theirChange.after) changes.set(name, after)
+      else if (after && theirChange.after) {
+        const merged = await this.#entries(before, after, theirChange.after, [...path, name])
+        if (merged) changes.set(name, merged)
+        else await this.#keepBoth(after, theirs, changes, path)
+      }
+    }
+    return updateDirectory(this.#io, this.pack, theirs, changes)
+  }
+
+  /** The one entry that both become; undefined when they conflict. */
+  async #entries(
+    before: Entry | undefined,
+    mine: Entry,
+    theirs: Entry,
+    path: readonly string[],
+  ): Promise<Entry | undefined> {
+    if (sameEntry(mine, theirs)) return theirs
+    const attributes = mergeAttributes(before, mine, theirs)
+    if (mine.kind === "directory" && theirs.kind === "directory") {
+      const base = before?.kind === "directory" ? before.reference : null
+      const reference = await this.directories(base, mine.reference, theirs.reference, path)
+      return { ...theirs, ...attributes, reference }
+    }
+    if (sameContent(mine, theirs)) return { ...theirs, ...attributes }
+    if (before && sameContent(before, mine)) return { ...theirs, ...attributes }
+    if (before && sameContent(before, theirs)) return { ...mine, ...attributes }
+    return undefined
+  }
+
+  async #keepBoth(
+    mine: Entry,
+    theirs: DirectoryRef,
+    changes: Map<string, Entry | null>,
+    path: readonly string[],
+  ): Promise<void> {
+    const id = toHex(hashSmall(conflictDomain, encodeEntry(mine)))
+    for (let digits = 8; digits <= id.length; digits *= 2) {
+      const copy = { ...mine, name: conflictName(mine.name, id.slice(0, digits)) }
+      const present = changes.get(copy.name) ?? (await lookupEntry(this.#io, theirs, copy.name))
+      if (present && !sameEntry(present, copy)) continue
+      changes.set(copy.name, copy)
+      this.conflicts.push([...path, copy.name])
+      return
+    }
+  }
+}
+
+/** Each attribute as mine when they left it alone, otherwise as theirs. */
+function mergeAttributes(before: Attributes | undefined, mine: Attributes, theirs: Attributes): Attributes {
+  const pick = <K extends keyof Attributes>(key: K): Attributes[K] =>
+    before && theirs[key] === before[key] ? mine[key] : theirs[key]
+  const hasTheirXattrs = !before || !sameAttributes({ ...before, xattrs: theirs.xattrs }, before)
+  return {
+    mode: pick("mode"),
+    uid: pick("uid"),
+    gid: pick("gid"),
+    mtimeNs: pick("mtimeNs"),
+    ctimeNs: pick("ctimeNs"),
+    xattrs: hasTheirXattrs ? theirs.xattrs : mine.xattrs,
+  }
+}
+
+/** `name` with the mark of a conflict; cut where it would be too long. */
+export function conflictName(name: string, shortId: string): string {
+  const suffix = ` (conflict ${shortId})`
+  const characters = [...name]
+  while (nameBytes(characters.join("")) + suffix.length > limits.nameBytes) characters.pop()
+  return characters.join("") + suffix
+}

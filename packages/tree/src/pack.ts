@@ -1,0 +1,78 @@
+/**
+ * Packs: many small items one after another in one chunk of at most limits.chunkBytes. Nodes of a commit are written
+ * children first, so that parents in the same pack refer to them by self references and the root comes last.
+ */
+import { assert, limits } from "@holdfast/core"
+import type { ChunkRef, ChunkStore } from "@holdfast/store"
+import { type OpenPack, PackedReference, type Reference } from "./reference.ts"
+
+/** One chunk being filled. */
+export class Pack implements OpenPack {
+  readonly #parts: Uint8Array[] = []
+  #bytes = 0
+  #chunk: ChunkRef | undefined
+
+  get chunk(): ChunkRef | undefined {
+    return this.#chunk
+  }
+
+  /** Bytes in it so far. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** True when `length` more bytes fit. */
+  hasRoom(length: number): boolean {
+    return this.#bytes + length <= limits.chunkBytes
+  }
+
+  /** Appends an item, which is not copied before the pack is sealed. */
+  append(bytes: Uint8Array): PackedReference {
+    assert(!this.#chunk && bytes.length > 0 && this.hasRoom(bytes.length), "an item does not fit its pack")
+    const reference = new PackedReference(this, this.#bytes, bytes.length)
+    this.#parts.push(bytes)
+    this.#bytes += bytes.length
+    return reference
+  }
+
+  /** Stores the pack, after which its references are valid. */
+  async seal(chunks: ChunkStore): Promise<ChunkRef> {
+    const whole = new Uint8Array(this.#bytes)
+    let offset = 0
+    for (const part of this.#parts) {
+      whole.set(part, offset)
+      offset += part.length
+    }
+    this.#parts.length = 0
+    const { id, key } = await chunks.putChunk(whole)
+    this.#chunk = { id, key }
+    return this.#chunk
+  }
+}
+
+/** Writes nodes into packs, one pack open at a time. */
+export class NodePack {
+  readonly #chunks: ChunkStore
+  #open = new Pack()
+
+  constructor(chunks: ChunkStore) {
+    this.#chunks = chunks
+  }
+
+  /** Writes the node that `encode` makes; it is called again when the node has to go to another pack. */
+  async write(encode: (holder: OpenPack) => Uint8Array): Promise<Reference> {
+    let bytes = encode(this.#open)
+    if (!this.#open.hasRoom(bytes.length)) {
+      await this.seal()
+      bytes = encode(this.#open)
+    }
+    return this.#open.append(bytes)
+  }
+
+  /** Stores what was written. All references given out are valid afterwards. */
+  async seal(): Promise<void> {
+    if (this.#open.bytes === 0) return
+    await this.#open.seal(this.#chunks)
+    this.#open = new Pack()
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * What a tree's register holds: CBOR [1, kind, root, commitTimeMs, history, snapshots]. The last roots stay reachable,
+ * so that a bad commit is undone by going back. Specification: docs/formats/tree.md.
+ */
+import { type CborValue, decodeCbor, encodeCbor, FieldReader, HoldfastError } from "@holdfast/core"
+import { type DirectoryRef, decodeReference, encodeReference, sameReference } from "./reference.ts"
+
+/** A root of the past. */
+export interface PastRoot {
+  readonly sequence: number
+  readonly timeMs: number
+  readonly root: DirectoryRef
+}
+
+/** The content of a tree's register. */
+export interface RootContent {
+  readonly root: DirectoryRef
+  readonly commitTimeMs: number
+  /** Newest first, at most `maxHistory`. */
+  readonly history: readonly PastRoot[]
+  /** A directory that maps a snapshot's name to a directory entry with the root of that time. */
+  readonly snapshots: DirectoryRef
+}
+
+/** Most past roots that are kept. */
+export const maxHistory = 16
+const directoryKind = 1
+
+/** Encodes a root. All references must be of stored packs. */
+export function encodeRoot({ root, commitTimeMs, history, snapshots }: RootContent): Uint8Array {
+  const past = history.map(({ sequence, timeMs, root: at }): CborValue => [sequence, timeMs, encodeNullable(at)])
+  return encodeCbor([1, directoryKind, encodeNullable(root), commitTimeMs, past, encodeNullable(snapshots)])
+}
+
+/** Decodes the content of a register. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
+export function decodeRoot(bytes: Uint8Array): RootContent {
+  const fields = new FieldReader(decodeCbor(bytes, "tree root"), "tree root")
+  const version = fields.integer()
+  if (version !== 1)
+    throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `A tree root of version ${version} needs a newer Holdfast.`, {
+      version,
+    })
+  if (fields.integer() !== directoryKind)
+    throw new HoldfastError("ERR_UNSUPPORTED_VERSION", "This register holds something else than a directory.")
+  const content = {
+    root: decodeNullable(fields.any()),
+    commitTimeMs: fields.integer(),
+    history: fields.array(maxHistory).map(decodePast),
+    snapshots: decodeNullable(fields.any()),
+  }
+  fields.end()
+  return content
+}
+
+/** The root that follows `before`, which had `sequence`. */
+export function nextRoot(
+  before: RootContent,
+  sequence: number,
+  after: { readonly root: DirectoryRef; readonly snapshots: DirectoryRef },
+  nowMs: number,
+): RootContent {
+  const past = { sequence, timeMs: before.commitTimeMs, root: before.root }
+  const history = sameReference(before.root, after.root) ? before.history : [past, ...before.history]
+  return { ...after, commitTimeMs: Math.max(0, Math.trunc(nowMs)), history: history.slice(0, maxHistory) }
+}
+
+function decodePast(value: CborValue): PastRoot {
+  const fields = new FieldReader(value, "tree root")
+  const past = { sequence: fields.integer(), timeMs: fields.integer(), root: decodeNullable(fields.any()) }
+  fields.end()
+  return past
+}
+
+function encodeNullable(reference: DirectoryRef): CborValue {
+  return reference && encodeReference(reference)
+}
+
+function decodeNullable(value: CborValue): DirectoryRef {
+  return value === null ? null : decodeReference(value, undefined)
+}

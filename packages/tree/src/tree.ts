@@ -1,0 +1,228 @@
+/**
+ * A tree: directories and files under the root in a register. A commit writes new chunks and then moves the register,
+ * so it is there as a whole or not at all. Writers may race: who loses merges and tries again.
+ */
+import { type Env, HoldfastError } from "@holdfast/core"
+import type { ChunkRef, ChunkStore, RegisterKeys, RegisterStore } from "@holdfast/store"
+import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
+import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
+import { createTreeIo, type TreeIo } from "./io.ts"
+import { merge } from "./merge.ts"
+import type { NodePack } from "./pack.ts"
+import { type DirectoryRef, sameReference, settle } from "./reference.ts"
+import { decodeRoot, encodeRoot, nextRoot, type RootContent } from "./root.ts"
+import { CommitSession, type Path, requireDirectory } from "./session.ts"
+import { Snapshots } from "./snapshot.ts"
+import { chunksOf } from "./walk.ts"
+
+/** What a tree stands on. */
+export interface TreeOptions {
+  readonly chunks: ChunkStore
+  readonly registers: RegisterStore
+  readonly env: Env
+  readonly keys: RegisterKeys
+  /** Shared with others when given: its caches are used for all. */
+  readonly io?: TreeIo
+}
+
+/** What a commit did. */
+export interface CommitResult {
+  readonly root: DirectoryRef
+  /** Sequence of the register afterwards. */
+  readonly sequence: number
+  /** False when there was nothing to change, and nothing was written. */
+  readonly changed: boolean
+  /** Copies kept because another writer changed the same. */
+  readonly conflicts: readonly Path[]
+  /** Register writes tried. */
+  readonly attempts: number
+}
+
+/** Where a path leads: its entry, or a junction on the way with the names that are left. */
+export interface Resolution {
+  readonly entry: Entry
+  readonly rest: Path
+}
+
+/** The parts of a root that commits change. */
+export interface TreeState {
+  readonly root: DirectoryRef
+  readonly snapshots: DirectoryRef
+}
+
+interface Current {
+  readonly sequence: number
+  readonly content: RootContent
+  /** Root contents of writers that raced to the same sequence. */
+  readonly siblings: readonly RootContent[]
+}
+
+const maxAttempts = 20
+
+/** Opens the tree whose root the register of `keys` holds. Throws ERR_NOT_FOUND when no server knows it. */
+export async function openTree(options: TreeOptions): Promise<Tree> {
+  const tree = new Tree(options)
+  await tree.content()
+  return tree
+}
+
+/** Writes an empty root into a fresh register and opens it. Throws ERR_ALREADY_EXISTS. */
+export async function createTree(options: TreeOptions): Promise<Tree> {
+  const content = { root: null, commitTimeMs: options.env.clock.nowMs(), history: [], snapshots: null }
+  if (!(await options.registers.write(options.keys, 0, encodeRoot(content))))
+    throw new HoldfastError("ERR_ALREADY_EXISTS", "This capability has a directory already. Open it instead.")
+  return new Tree(options)
+}
+
+/** An open tree. It holds nothing that needs closing. */
+export class Tree {
+  readonly io: TreeIo
+  readonly snapshots: Snapshots
+  readonly #options: TreeOptions
+
+  constructor(options: TreeOptions) {
+    this.#options = options
+    this.io = options.io ?? createTreeIo(options)
+    this.snapshots = new Snapshots(this)
+  }
+
+  /** The newest root. Asks the register each time: keep it, and pass it as `at` for consistent reads. */
+  async root(): Promise<DirectoryRef> {
+    return (await this.content()).root
+  }
+
+  /** The newest content of the register: root, history, snapshots. */
+  async content(): Promise<RootContent> {
+    return (await this.#read()).content
+  }
+
+  /** The entry at `path`; undefined when there is none. The root's own entry has an empty name. */
+  async lookup(path: Path, at?: DirectoryRef): Promise<Entry | undefined> {
+    const found = await this.resolve(path, at)
+    return found && found.rest.length === 0 ? found.entry : undefined
+  }
+
+  /** As lookup, but stops at a junction and tells which names are left to look up in its tree. */
+  async resolve(path: Path, at?: DirectoryRef): Promise<Resolution | undefined> {
+    let entry: Entry = rootEntry(at === undefined ? await this.root() : at)
+    for (const [depth, name] of path.entries()) {
+      if (entry.kind === "junction") return { entry, rest: path.slice(depth) }
+      if (entry.kind !== "directory") return undefined
+      const next = await lookupEntry(this.io, entry.reference, name)
+      if (!next) return undefined
+      entry = next
+    }
+    return { entry, rest: [] }
+  }
+
+  /** The entries of the directory at `path`, in order. Throws ERR_NOT_FOUND, ERR_NOT_A_DIRECTORY. */
+  async *list(
+    path: Path,
+    { at, ...options }: ListOptions & { readonly at?: DirectoryRef } = {},
+  ): AsyncGenerator<Entry, void, void> {
+    const directory = requireDirectory(await this.lookup(path, at), path)
+    yield* listDirectory(this.io, directory.reference, options)
+  }
+
+  /** Makes the changes that `change` asks of its session, all at once. Throws ERR_CONFLICT after 20 lost races. */
+  async commit(change: (session: CommitSession) => Promise<void>): Promise<CommitResult> {
+    return this.commitState(async (state, pack) => {
+      const session = new CommitSession(this.io, state.root)
+      await change(session)
+      return { ...state, root: await session.apply(pack) }
+    })
+  }
+
+  /** Commits what `change` makes of the state; for snapshots and other work on whole roots. */
+  async commitState(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
+    let current = await this.#read()
+    const conflicts: Path[] = []
+    let base = await this.#mergeSiblings(current, conflicts)
+    const pack = this.io.newPack()
+    let mine = await change(base, pack)
+    await pack.seal()
+    if (isSameState(mine, current.content) && current.siblings.length === 0)
+      return { root: base.root, sequence: current.sequence, changed: false, conflicts, attempts: 0 }
+    mine = { root: settle(mine.root), snapshots: settle(mine.snapshots) }
+    const { clock } = this.io.env
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const next = encodeRoot(nextRoot(current.content, current.sequence, mine, clock.nowMs()))
+      if (await this.#options.registers.write(this.#options.keys, current.sequence, next))
+        return { root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt }
+      await clock.sleep(this.#backoffMs(attempt))
+      current = await this.#read()
+      const theirs = await this.#mergeSiblings(current, conflicts)
+      mine = await this.#mergeStates(base, mine, theirs, conflicts)
+      base = theirs
+    }
+    throw new HoldfastError(
+      "ERR_CONFLICT",
+      `Other writers were faster ${maxAttempts} times in a row. Nothing was changed; try again when they are done.`,
+      { attempts: maxAttempts },
+    )
+  }
+
+  /** Every chunk that the newest root, its history and its snapshots need. */
+  async *chunks(): AsyncGenerator<ChunkRef, void, void> {
+    const { content, siblings } = await this.#read()
+    const roots = [content, ...siblings].flatMap(({ root, snapshots, history }) => [
+      root,
+      snapshots,
+      ...history.map((past) => past.root),
+    ])
+    yield* chunksOf(this.io, roots)
+  }
+
+  async #read(): Promise<Current> {
+    const value = await this.#options.registers.read(this.#options.keys)
+    if (!value)
+      throw new HoldfastError(
+        "ERR_NOT_FOUND",
+        "No server knows this directory. Check that the capability is meant for this grid.",
+      )
+    const { sequence, content, siblings = [] } = value
+    return { sequence, content: decodeRoot(content), siblings: siblings.map(decodeRoot) }
+  }
+
+  async #mergeSiblings({ content, siblings }: Current, conflicts: Path[]): Promise<TreeState> {
+    let state: TreeState = { root: content.root, snapshots: content.snapshots }
+    for (const sibling of siblings)
+      state = await this.#mergeStates(
+        { root: ancestorOf(content, sibling), snapshots: null },
+        sibling,
+        state,
+        conflicts,
+      )
+    return state
+  }
+
+  async #mergeStates(base: TreeState, mine: TreeState, theirs: TreeState, conflicts: Path[]): Promise<TreeState> {
+    const root = await merge(this.io, base.root, mine.root, theirs.root)
+    const snapshots = await merge(this.io, base.snapshots, mine.snapshots, theirs.snapshots)
+    conflicts.push(...root.conflicts)
+    return { root: root.root, snapshots: snapshots.root }
+  }
+
+  /** Doubles up to about a second, with chance in it so that racers part. */
+  #backoffMs(attempt: number): number {
+    const chance = this.io.env.crypto.random(1)[0]! / 256
+    return Math.min(1000, 5 * 2 ** attempt) * (0.5 + chance)
+  }
+}
+
+/** The root as an entry: roots have no attributes of their own. */
+function rootEntry(reference: DirectoryRef): DirectoryEntry {
+  return { ...plainAttributes(0o755, 0), name: "", kind: "directory", size: 0, reference }
+}
+
+/** The newest root that both have come from; null (an empty tree) when it is no longer in their histories. */
+function ancestorOf(a: RootContent, b: RootContent): DirectoryRef {
+  const others = [b.root, ...b.history.map((past) => past.root)]
+  for (const root of [a.root, ...a.history.map((past) => past.root)])
+    if (others.some((other) => sameReference(root, other))) return root
+  return null
+}
+
+function isSameState(a: TreeState, b: TreeState): boolean {
+  return sameReference(a.root, b.root) && sameReference(a.snapshots, b.snapshots)
+}

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import {
+  createFileWriter,
+  decodeManifestNode,
+  type FileContent,
+  NodePack,
+  readFile,
+  sameReference,
+} from "../src/index.ts"
+import { writeManifest } from "../src/manifest.ts"
+import { bytesOf, memoryIo, noise } from "./grid.ts"
+
+const mib = 1024 * 1024
+
+async function* slices(bytes: Uint8Array, step = 60_000): AsyncGenerator<Uint8Array, void, void> {
+  for (let at = 0; at < bytes.length; at += step) yield bytes.slice(at, at + step)
+}
+
+test("files of any size come back byte for byte", async () => {
+  const { io } = memoryIo()
+  const writer = createFileWriter(io)
+  const sizes = [0, 1, 512, 513, 4096, mib, mib + 1, 4 * mib, 4 * mib + 1, 9 * mib + 77]
+  const adding = sizes.map((size, i) => writer.add(slices(noise(size, i + 1))))
+  await writer.flush()
+  for (const [i, content] of (await Promise.all(adding)).entries()) {
+    assert.equal(content.size, sizes[i])
+    assert.ok(Buffer.from(noise(sizes[i]!, i + 1)).equals(await bytesOf(readFile(io, content))), `size ${sizes[i]}`)
+  }
+})
+
+test("any range of a file is what a slice of it is", async () => {
+  const { io } = memoryIo()
+  const whole = noise(13 * mib + 5)
+  const writer = createFileWriter(io)
+  const adding = writer.add(slices(whole))
+  await writer.flush()
+  const content = await adding
+  for (const [start, end] of [
+    [0, 1],
+    [5, 4 * mib],
+    [4 * mib - 1, 4 * mib + 1],
+    [9 * mib, 20 * mib],
+    [7, 7],
+    [13 * mib + 4, 13 * mib + 5],
+  ] as const)
+    assert.ok(Buffer.from(whole.slice(start, end)).equals(await bytesOf(readFile(io, content, { start, end }))))
+})
+
+test("small files share chunks", async () => {
+  const { io, chunks } = memoryIo()
+  const writer = createFileWriter(io)
+  const adding = Array.from({ length: 2000 }, (_, i) => writer.add(noise(4096, i + 1)))
+  await writer.flush()
+  const contents = await Promise.all(adding)
+  assert.equal(chunks.stored.size, 2)
+  assert.ok(Buffer.from(noise(4096, 1234)).equals(await bytesOf(readFile(io, contents[1233]!))))
+})
+
+test("zeros become holes that cost no chunk and read as zeros", async () => {
+  const { io, chunks } = memoryIo()
+  const writer = createFileWriter(io)
+  const adding = writer.add(slices(new Uint8Array(40 * mib), mib))
+  await writer.flush()
+  const content = await adding
+  assert.equal(chunks.stored.size, 1)
+  const read = await bytesOf(readFile(io, content))
+  assert.equal(read.length, 40 * mib)
+  assert.ok(read.every((byte) => byte === 0))
+})
+
+test("a source is read only as fast as chunks are stored", async () => {
+  const { io, chunks } = memoryIo()
+  const writer = createFileWriter(io)
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+  const put = chunks.putChunk.bind(chunks)
+  chunks.putChunk = async (bytes) => {
+    await gate
+    return put(bytes)
+  }
+  let given = 0
+  const source = async function* () {
+    for (let i = 0; i < 100; i++) {
+      given += mib
+      yield noise(mib, i + 1)
+    }
+  }
+  const adding = [writer.add(source()), writer.add(source())]
+  let before = -1
+  while (given !== before) {
+    before = given
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(given >= 24 * mib && given <= 36 * mib, `${given / mib} MiB were read ahead`)
+  open()
+  await writer.flush()
+  for (const { size } of await Promise.all(adding)) assert.equal(size, 100 * mib)
+  assert.ok(chunks.mostInFlight <= 6)
+})
+
+test("a source that fails fails its file alone, a store that fails everyone's", async () => {
+  const { io, chunks } = memoryIo()
+  const writer = createFileWriter(io)
+  const broken = async function* () {
+    yield noise(3 * mib)
+    throw new Error("the disk is gone")
+  }
+  const failing = assert.rejects(writer.add(broken()), /the disk is gone/)
+  const fine = writer.add(noise(2000))
+  await failing
+  await writer.flush()
+  assert.equal((await fine).size, 2000)
+  chunks.putChunk = async () => {
+    throw new Error("no servers")
+  }
+  const small = assert.rejects(writer.add(noise(2000, 2)), /no servers/)
+  const large = assert.rejects(writer.add(slices(noise(9 * mib))), /no servers/)
+  await assert.rejects(writer.flush(), /no servers/)
+  await Promise.all([small, large])
+})
+
+test("a missing chunk is an error, never zeros or a shorter file", async () => {
+  const { io, chunks } = memoryIo()
+  const writer = createFileWriter(io)
+  const adding = writer.add(slices(noise(9 * mib)))
+  await writer.flush()
+  const content = await adding
+  chunks.stored.delete([...chunks.stored.keys()][1]!)
+  await assert.rejects(bytesOf(readFile(io, content)), { code: "ERR_NOT_ENOUGH_SHARES" })
+})
+
+test("a manifest that does not add up to the file is refused", async () => {
+  const { io } = memoryIo()
+  const writer = createFileWriter(io)
+  const adding = writer.add(slices(noise(5 * mib)))
+  await writer.flush()
+  const content = { ...(await adding), size: 6 * mib } as FileContent
+  await assert.rejects(bytesOf(readFile(io, content)), { code: "ERR_BAD_FORMAT" })
+})
+
+test("long manifests are trees, read only where a range needs it", async () => {
+  const { io, chunks } = memoryIo()
+  const pieces = Array.from({ length: 5000 }, () => ({ length: mib, reference: null }))
+  const { id, key } = await chunks.putChunk(noise(1000))
+  pieces.push({ length: 1000, reference: { chunk: { id, key }, offset: 0, length: 1000 } } as never)
+  const pack = new NodePack(chunks)
+  const root = await writeManifest(pack, pieces)
+  await pack.seal()
+  assert.equal((await io.readManifest(root)).level, 1)
+  const content: FileContent = { form: "manifest", size: 5000 * mib + 1000, reference: root }
+  const end = await bytesOf(readFile(io, content, { start: 5000 * mib - 10 }))
+  assert.ok(Buffer.concat([Buffer.alloc(10), noise(1000)]).equals(end))
+  assert.ok(sameReference(root, { chunk: root.chunk, offset: root.offset, length: root.length }))
+  assert.throws(() => decodeManifestNode(new Uint8Array([0x83, 1, 0, 0x80]), root.chunk), { code: "ERR_BAD_FORMAT" })
+})
