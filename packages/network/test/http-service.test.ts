@@ -1,0 +1,66 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createLogger, Metrics, startMonitor } from "../src/index.ts"
+
+test("secrets never reach the log, whatever field or text they are in", () => {
+  let text = ""
+  const logger = createLogger({ stream: { write: (line) => (text += line) } })
+  const secret = "hf:dw:abcdefghij234567"
+  logger.info(`opened ${secret}`, {
+    token: "s3cret",
+    nested: { apiKey: "s3cret", list: [secret, "hf-invite:s3cret"] },
+    error: new Error(`could not open ${secret}`),
+    bytes: new Uint8Array([1, 2, 3]),
+    path: "/fine",
+  })
+  logger.debug("not shown")
+  assert.doesNotMatch(text, /s3cret|abcdefghij|not shown/)
+  const line = JSON.parse(text) as { level: string; path: string; bytes: string }
+  assert.deepEqual([line.level, line.path, line.bytes], ["info", "/fine", "[3 bytes]"])
+})
+
+test("metrics render as Prometheus text", () => {
+  const metrics = new Metrics()
+  const requests = metrics.counter("requests_total", "Requests.")
+  requests.add(1, { path: 'a"b' })
+  requests.add(2, { path: 'a"b' })
+  metrics.gauge("used_bytes", "Bytes.", () => 42)
+  const seconds = metrics.histogram("seconds", "Time.", [0.1, 1])
+  for (const value of [0.05, 0.5, 5]) seconds.observe(value)
+  assert.equal(
+    metrics.render(),
+    [
+      "# HELP requests_total Requests.",
+      "# TYPE requests_total counter",
+      'requests_total{path="a\\"b"} 3',
+      "# HELP used_bytes Bytes.",
+      "# TYPE used_bytes gauge",
+      "used_bytes 42",
+      "# HELP seconds Time.",
+      "# TYPE seconds histogram",
+      'seconds_bucket{le="0.1"} 1',
+      'seconds_bucket{le="1"} 2',
+      'seconds_bucket{le="+Inf"} 3',
+      "seconds_sum 5.55",
+      "seconds_count 3",
+      "",
+    ].join("\n"),
+  )
+})
+
+test("the monitor tells metrics and health, and nothing else", async (t) => {
+  let ok = true
+  const monitor = await startMonitor(
+    { port: 0 },
+    { metrics: () => "up 1\n", health: () => ({ ok, details: { token: "s3cret" } }) },
+  )
+  t.after(() => monitor.close())
+  const at = `http://127.0.0.1:${monitor.port}`
+  assert.equal(await (await fetch(`${at}/metrics`)).text(), "up 1\n")
+  const healthy = await fetch(`${at}/healthz`)
+  assert.deepEqual([healthy.status, await healthy.json()], [200, { ok: true, details: { token: "[hidden]" } }])
+  ok = false
+  assert.equal((await fetch(`${at}/healthz`)).status, 503)
+  assert.equal((await fetch(`${at}/`)).status, 404)
+  assert.equal((await fetch(`${at}/metrics`, { method: "POST" })).status, 405)
+})
