@@ -3,7 +3,7 @@
  * pages without vectors, and traces of the machine that something was written on.
  */
 import { existsSync, readFileSync, statSync } from "node:fs"
-import { basename, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import ts from "typescript"
 import { lineOf, listFiles, parseSource, type SourceFile, type Violation } from "./source.ts"
 
@@ -25,6 +25,8 @@ export function checkTidy(root: string): Violation[] {
     for (const path of listFiles(root, folder)) if (textFile.test(path)) violations.push(...checkText(root, path))
   }
   for (const path of ["README.md", "CHANGELOG.md", "package.json"]) violations.push(...checkText(root, path))
+  for (const path of ["README.md", "CHANGELOG.md", ...listFiles(root, "docs", ".md")])
+    violations.push(...checkLinks(root, path))
   return [...violations, ...checkFormats(root), ...checkLockFile(root)]
 }
 
@@ -73,6 +75,18 @@ function checkText(root: string, path: string): Violation[] {
         violations.push({ where, rule: "todo", message: "give the reason: `TODO: what and why`" })
     })
   return violations
+}
+
+/** Links between pages lead somewhere. */
+function checkLinks(root: string, path: string): Violation[] {
+  if (!existsSync(join(root, path))) return []
+  const links = [
+    ...readFileSync(join(root, path), "utf8").matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)/g),
+  ]
+  return links
+    .map(([, target]) => target!)
+    .filter((target) => !existsSync(join(root, dirname(path), target)))
+    .map((target) => ({ where: path, rule: "link", message: `links to ${target}, which does not exist` }))
 }
 
 /** Each format page says where its frozen vectors are, and they are there. */

@@ -98,6 +98,7 @@ const untidy: [title: string, path: string, text: string, rule: string][] = [
   ["an exported class without a comment", "packages/core/src/a.ts", "export class A {}\n", "comment"],
   ["a format page without vectors", "docs/formats/a.md", "# A\n", "vectors"],
   ["a format page with vectors that are not there", "docs/formats/a.md", "See interop/vectors/a.json.\n", "vectors"],
+  ["a link to a page that is not there", "README.md", "[a](docs/a.md#b)\n", "link"],
   ["a path of one machine", "docs/a.md", `cd ${["", "root", "x"].join("/")}\n`, "machine-path"],
   ["a registry in the lock file", "package-lock.json", '{"resolved": "https://example.org/a.tgz"}', "lock-file"],
   ["a bare note of work to do", "packages/core/src/a.ts", `// ${"TO"}DO\n`, "todo"],
