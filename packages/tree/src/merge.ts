@@ -58,14 +58,30 @@ class Merger {
     for await (const { name, before, after } of diffEntries(this.#io, base, mine)) {
       const theirChange = theirChanges.get(name)
       if (!theirChange) changes.set(name, after ?? null)
-      else if (after && !theirChange.after) changes.set(name, after)
-      else if (after && theirChange.after) {
+      else if (!after || !theirChange.after) {
+        const kept = await this.#removed(before, after, theirChange.after, [...path, name])
+        if (kept !== undefined) changes.set(name, kept)
+      } else {
         const merged = await this.#entries(before, after, theirChange.after, [...path, name])
         if (merged) changes.set(name, merged)
         else await this.#keepBoth(after, theirs, changes, path)
       }
     }
     return updateDirectory(this.#io, this.pack, theirs, changes)
+  }
+
+  /** What stays of an entry that at least one removed: a changed file, or of a directory what was changed in it. */
+  async #removed(
+    before: Entry | undefined,
+    mine: Entry | undefined,
+    theirs: Entry | undefined,
+    path: readonly string[],
+  ): Promise<Entry | null | undefined> {
+    const changed = mine ?? theirs
+    if (!changed || before?.kind !== "directory" || changed.kind !== "directory") return changed
+    const at = (entry: Entry | undefined) => (entry?.kind === "directory" ? entry.reference : null)
+    const reference = await this.directories(before.reference, at(mine), at(theirs), path)
+    return reference && { ...changed, reference }
   }
 
   /** The one entry that both become; undefined when they conflict. */
