@@ -61,7 +61,8 @@ export async function download<Content>(
   }
   // Steps end in order, so everything inside a directory is there when its end comes.
   for await (const ended of mapOrdered(steps(port, item, local, totals, options, true), filesAtOnce, work))
-    if (ended) await orReport(ended.local, options, async () => finishDirectory(ended.local, ended.item))
+    if (ended && !ended.item.bare)
+      await orReport(ended.local, options, async () => finishDirectory(ended.local, ended.item))
   return totals
 }
 
@@ -148,11 +149,20 @@ async function orReport<T>(local: string, options: DownloadOptions, work: () => 
   }
 }
 
-/** The error at the end of a transfer that left something out. */
-export function incomplete(problems: readonly Problem[], verb: string): HoldfastError {
-  const first = problems[0]!
-  const rest = problems.length > 1 ? ` and ${problems.length - 1} more` : ""
-  return new HoldfastError(first.code, `${problems.length} could not be ${verb}: ${first.message}${rest}`, {
-    problems: problems.slice(0, 1000),
-  })
+/** The error at the end of a transfer that left something out; what was done stays done. */
+export function incomplete(
+  problems: readonly Problem[],
+  verb: "stored" | "fetched",
+  totals: TransferTotals,
+): HoldfastError {
+  const shown = problems.slice(0, mostShown).map(({ message }) => `  ${message}`)
+  if (problems.length > mostShown) shown.push(`  and ${problems.length - mostShown} more`)
+  const what = problems.length === 1 ? "One thing" : `${problems.length} things`
+  return new HoldfastError(
+    problems[0]!.code,
+    `${what} could not be ${verb}; ${totals.files + totals.unchanged} files were:\n${shown.join("\n")}`,
+    { ...totals, problems: problems.slice(0, 1000) },
+  )
 }
+
+const mostShown = 10

@@ -16,6 +16,8 @@ export interface LocalItem {
   /** Permission bits, 0 to 0o7777. */
   readonly mode: number
   readonly mtimeNs: bigint
+  readonly uid: number
+  readonly gid: number
   readonly sizeBytes: number
   /** What a symlink points to. */
   readonly target?: string
@@ -60,6 +62,8 @@ export function inspect(path: readonly string[], local: string, follow = false):
     local,
     mode: Number(stat.mode) & 0o7777,
     mtimeNs: stat.mtimeNs,
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
     sizeBytes: stat.isFile() ? Number(stat.size) : 0,
   }
   if (stat.isFile()) return { ...common, kind: "file" }

@@ -7,6 +7,8 @@ export interface RemoteItem<Content> {
   readonly mtimeNs: bigint
   readonly sizeBytes: number
   readonly target?: string
+  /** Without mode and time of its own: the root of a tree. */
+  readonly bare?: boolean
   readonly content: Content
 }
 
@@ -16,6 +18,8 @@ export interface Change<Content> {
   readonly kind: "file" | "directory" | "symlink"
   readonly mode: number
   readonly mtimeNs: bigint
+  readonly uid?: number
+  readonly gid?: number
   readonly sizeBytes: number
   readonly target?: string
   /** Only of a file. */
@@ -55,4 +59,9 @@ export interface TransferTotals {
 /** Zero of everything. */
 export function noTotals(): TransferTotals {
   return { files: 0, directories: 0, symlinks: 0, bytes: 0, unchanged: 0 }
+}
+
+/** Adds `more` to `totals`. */
+export function addTotals(totals: TransferTotals, more: TransferTotals): void {
+  for (const key of Object.keys(totals) as (keyof TransferTotals)[]) totals[key] += more[key]
 }

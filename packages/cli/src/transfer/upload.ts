@@ -102,7 +102,10 @@ class UploadJob<Content> {
 
   /** Takes an item; gives a promise only when the caller must wait before the next one. */
   add(item: LocalItem, path: readonly string[], existing: RemoteItem<unknown> | undefined): Promise<void> | undefined {
-    if (item.kind === "directory") {
+    if (existing && item.kind !== "directory" && existing.kind !== "file" && existing.kind !== "symlink") {
+      const message = `"${printable(item.local)}" was left out: a directory of this name is there. Remove it first.`
+      this.#options.onProblem({ path: printable(item.local), code: "ERR_IS_A_DIRECTORY", message })
+    } else if (item.kind === "directory") {
       this.totals.directories++
       if (path.length > 0 && !isSame(item, existing)) this.#changes.push(change(item, path))
     } else if (!this.#options.overwrite && isSame(item, existing)) {
@@ -257,8 +260,8 @@ function isSame(item: LocalItem, existing: RemoteItem<unknown> | undefined): boo
 }
 
 function change(item: LocalItem, path: readonly string[]): Omit<Change<never>, "content"> {
-  const { kind, mode, mtimeNs, sizeBytes, target } = item
-  return { path, kind, mode, mtimeNs, sizeBytes, ...(target === undefined ? {} : { target }) }
+  const { kind, mode, mtimeNs, uid, gid, sizeBytes, target } = item
+  return { path, kind, mode, mtimeNs, uid, gid, sizeBytes, ...(target === undefined ? {} : { target }) }
 }
 
 /** Waits for `done`, flushing as long as it takes: the end of a stream may come to wait for company after a flush. */

@@ -1,0 +1,107 @@
+/** `get`: files and directories of a tree into local folders, or to stdout; and `cat`. */
+import * as fs from "node:fs"
+import * as nodePath from "node:path"
+import { HoldfastError } from "@holdfast/core"
+import type { Command } from "commander"
+import { download, incomplete } from "../../transfer/download.ts"
+import type { Problem } from "../../transfer/local.ts"
+import { isStdio, looksRemote, printable } from "../../transfer/path-spec.ts"
+import { addTotals, noTotals } from "../../transfer/ports.ts"
+import { type Context, examples, plural, type TransferFlags, withVolumes, writeOut } from "./frame.ts"
+import { humanSize } from "./listing.ts"
+import { type Found, find, holdsEntries, show } from "./places.ts"
+
+/** Adds `get` and `cat` to the program. */
+export function register(program: Command, context: Context): void {
+  program
+    .command("get")
+    .description("fetch files and directories")
+    .argument("<paths...>", "SRC… DEST: places in a tree, then a local path (or - for stdout)")
+    .option("--overwrite", "write files again even when size, time and mode are the same")
+    .option("--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)")
+    .addHelpText(
+      "after",
+      examples(
+        ["holdfast get home:/photos photos", "the directory becomes ./photos, or is merged into it"],
+        ["holdfast get home:/photos restore/", "with a slash: becomes restore/photos"],
+        ["holdfast get home:/docs@friday/a.txt .", "from the snapshot called friday"],
+        ["holdfast get home:/all.tar - | tar x", "stdout"],
+      ),
+    )
+    .action(async (paths: string[], flags: TransferFlags) => get(context, paths, flags))
+  program
+    .command("cat")
+    .description("write files to stdout")
+    .argument("<paths...>", "files in a tree")
+    .option("--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)")
+    .addHelpText("after", examples(["holdfast cat home:/notes.txt"]))
+    .action(async (paths: string[], flags: TransferFlags) =>
+      withVolumes(context, flags, async (open) => {
+        for (const path of paths) await catFile(context, await find(open, path))
+      }),
+    )
+}
+
+async function get(context: Context, paths: readonly string[], flags: TransferFlags): Promise<void> {
+  const sources = paths.slice(0, -1)
+  const local = paths.at(-1)!
+  if (sources.length === 0)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "get needs a source and a destination: holdfast get SRC… DEST.")
+  if (!isStdio(local) && looksRemote(local))
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      "The destination of get is a local path; write ./ before it if it holds a colon, or use cp to copy within a grid.",
+    )
+  await withVolumes(context, flags, async (open) => {
+    const found: Found[] = []
+    for (const source of sources) found.push(await find(open, source))
+    if (isStdio(local)) {
+      for (const one of found) await catFile(context, one)
+      return
+    }
+    const totals = noTotals()
+    const problems: Problem[] = []
+    const known = found.every(({ item }) => item.kind === "file")
+    const total = known ? found.reduce((sum, { item }) => sum + item.sizeBytes, 0) : undefined
+    const progress = context.progress("get", total)
+    try {
+      for (const one of found) {
+        const to = localTarget(one, local, found.length > 1)
+        const options = { ...flags, onProblem: (p: Problem) => void problems.push(p), onBytes: progress.add }
+        addTotals(totals, await download(one.volume, one.item, to, options))
+      }
+    } finally {
+      progress.close()
+    }
+    if (problems.length > 0) throw incomplete(problems, "fetched", totals)
+    context.output(
+      totals,
+      `Fetched ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, to ${printable(local)}.`,
+    )
+  })
+}
+
+/** A directory takes the local name, or goes inside after a slash; a file goes into an existing folder. */
+function localTarget(found: Found, local: string, several: boolean): string {
+  const inside = several || local.endsWith("/") || local === "." || local === ".." || /\/\.\.?$/.test(local)
+  const name = found.path.at(-1)
+  const isFolder = holdsEntries(found.item)
+  if (name === undefined) return local // the root has no name: its entries go into the folder
+  if (inside) {
+    fs.mkdirSync(local, { recursive: true })
+    return nodePath.join(local, name)
+  }
+  if (!isFolder && fs.statSync(local, { throwIfNoEntry: false })?.isDirectory()) return nodePath.join(local, name)
+  return local
+}
+
+async function catFile(context: Context, found: Found): Promise<void> {
+  if (holdsEntries(found.item))
+    throw new HoldfastError("ERR_IS_A_DIRECTORY", `${show(found)} is a directory; get fetches it, ls lists it.`)
+  if (found.item.kind === "symlink")
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `${show(found)} is a symlink to "${printable(found.item.target ?? "")}"; name the file it points to.`,
+    )
+  for await (const piece of found.volume.read(found.item)) await writeOut(context, piece)
+}

@@ -1,0 +1,219 @@
+/** `ls`, `tree`, `stat`, `du`, `find`: looking at a tree. */
+import type { Command } from "commander"
+import { formatPath, printable } from "../../transfer/path-spec.ts"
+import { type Context, examples, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
+import { globMatches } from "./glob.ts"
+import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
+import { find, findDirectory, holdsEntries, show } from "./places.ts"
+import type { Item, Volume } from "./volume.ts"
+
+const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
+
+/** Adds the commands to the program. */
+export function register(program: Command, context: Context): void {
+  program
+    .command("ls")
+    .description("list directories")
+    .argument("[paths...]", "places in a tree", ["home:"])
+    .option("-l, --long", "with mode, size and time")
+    .option("-h, --human", "sizes as 1.5K")
+    .option(...capFile)
+    .helpOption("--help", "show this help")
+    .addHelpText("after", examples(["holdfast ls -l home:/docs"], ["holdfast ls home:/docs@friday", "in a snapshot"]))
+    .action(async (paths: string[], flags: LsFlags) => ls(context, paths, flags))
+  program
+    .command("tree")
+    .description("show a directory with all below it")
+    .argument("[path]", "a place in a tree", "home:")
+    .option("-d, --depth <levels>", "no deeper than this", Number)
+    .option(...capFile)
+    .addHelpText("after", examples(["holdfast tree -d 2 home:/docs"]))
+    .action(async (path: string, flags: TreeFlags) => tree(context, path, flags))
+  program
+    .command("stat")
+    .description("show everything about an entry")
+    .argument("<paths...>", "places in a tree")
+    .option(...capFile)
+    .addHelpText("after", examples(["holdfast stat home:/docs/a.txt"]))
+    .action(async (paths: string[], flags: VolumeFlags) => stat(context, paths, flags))
+  program
+    .command("du")
+    .description("add up the sizes below directories")
+    .argument("[paths...]", "places in a tree", ["home:"])
+    .option("-h, --human", "sizes as 1.5K")
+    .option(...capFile)
+    .helpOption("--help", "show this help")
+    .addHelpText("after", examples(["holdfast du -h home:/photos home:/docs"]))
+    .action(async (paths: string[], flags: LsFlags) => du(context, paths, flags))
+  program
+    .command("find")
+    .description("find entries by name, type and size")
+    .argument("[path]", "where to begin", "home:")
+    .option("-n, --name <glob>", "name with * and ?")
+    .option("-t, --type <type>", "f (file), d (directory), l (symlink) or j (linked tree)")
+    .option("--larger <bytes>", "files larger than this", Number)
+    .option(...capFile)
+    .addHelpText("after", examples(['holdfast find home:/ --name "*.jpg" --larger 1000000']))
+    .action(async (path: string, flags: FindFlags) => search(context, path, flags))
+}
+
+interface LsFlags extends VolumeFlags {
+  readonly long?: boolean
+  readonly human?: boolean
+}
+interface TreeFlags extends VolumeFlags {
+  readonly depth?: number
+}
+interface FindFlags extends VolumeFlags {
+  readonly name?: string
+  readonly type?: string
+  readonly larger?: number
+}
+
+async function ls(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
+  const style = { long: flags.long ?? false, human: flags.human ?? false, isTerminal: showsOnTerminal(context) }
+  await withVolumes(context, flags, async (open) => {
+    const results: { path: string; entries: unknown[] }[] = []
+    const texts: string[] = []
+    for (const text of paths) {
+      const found = await find(open, text)
+      const listed: Listed[] = []
+      if (holdsEntries(found.item))
+        for await (const [name, item] of found.volume.list(found.item)) listed.push({ ...item, name })
+      else listed.push({ ...found.item, name: found.path.at(-1) ?? "/" })
+      if (context.json) results.push({ path: formatPath(found.path), entries: listed.map(asJson) })
+      else {
+        if (paths.length > 1) texts.push(`${show(found)}:`)
+        for (const line of formatListing(listed, style)) texts.push(line)
+      }
+    }
+    context.output(results.length === 1 ? results[0]!.entries : results, texts.join("\n"))
+  })
+}
+
+async function tree(context: Context, path: string, { depth = Number.POSITIVE_INFINITY, ...flags }: TreeFlags) {
+  await withVolumes(context, flags, async (open) => {
+    const found = await findDirectory(open, path)
+    const lines = [show(found)]
+    const walk = async (item: Item, indent: string, level: number): Promise<unknown[]> => {
+      const children: [string, Item][] = []
+      for await (const [name, child] of found.volume.list(item)) children.push([name, child])
+      const result: unknown[] = []
+      for (const [index, [name, child]] of children.entries()) {
+        const isLast = index === children.length - 1
+        const arrow = child.target === undefined ? "" : ` -> ${printable(child.target)}`
+        lines.push(`${indent}${isLast ? "└── " : "├── "}${printable(name)}${arrow}`)
+        const below =
+          holdsEntries(child) && level < depth
+            ? await walk(child, `${indent}${isLast ? "    " : "│   "}`, level + 1)
+            : undefined
+        result.push({ ...asJson({ ...child, name }), ...(below ? { children: below } : {}) })
+      }
+      return result
+    }
+    const value = await walk(found.item, "", 1)
+    context.output(value, lines.join("\n"))
+  })
+}
+
+async function stat(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
+  await withVolumes(context, flags, async (open) => {
+    const values: object[] = []
+    const texts: string[] = []
+    for (const text of paths) {
+      const found = await find(open, text)
+      const { item } = found
+      const chunks = new Set<string>()
+      for await (const id of found.volume.chunksOf(item, { deep: false })) chunks.add(Buffer.from(id).toString("hex"))
+      values.push({
+        path: formatPath(found.path),
+        ...asJson({ ...item, name: found.path.at(-1) ?? "/" }),
+        chunks: chunks.size,
+      })
+      texts.push(
+        [
+          `path    ${show(found)}`,
+          `type    ${item.kind}${item.target === undefined ? "" : ` to ${printable(item.target)}`}`,
+          `mode    ${modeText(item)} (${item.mode.toString(8).padStart(4, "0")})`,
+          `size    ${item.sizeBytes} (${humanSize(item.sizeBytes)})`,
+          `mtime   ${isoTime(item.mtimeNs)}`,
+          `chunks  ${chunks.size}`,
+        ].join("\n"),
+      )
+    }
+    context.output(values.length === 1 ? values[0] : values, texts.join("\n\n"))
+  })
+}
+
+async function du(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
+  await withVolumes(context, flags, async (open) => {
+    const values: object[] = []
+    const texts: string[] = []
+    for (const text of paths) {
+      const found = await find(open, text)
+      let [bytes, files] = [0, 0]
+      for await (const { item } of walk(found.volume, found.item, found.path)) {
+        if (item.kind !== "file") continue
+        bytes += item.sizeBytes
+        files++
+      }
+      values.push({ path: formatPath(found.path), bytes, files })
+      texts.push(`${flags.human ? humanSize(bytes) : bytes}\t${show(found)}`)
+    }
+    context.output(values, texts.join("\n"))
+  })
+}
+
+async function search(context: Context, path: string, flags: FindFlags): Promise<void> {
+  const kind = flags.type && { f: "file", d: "directory", l: "symlink", j: "junction" }[flags.type]
+  await withVolumes(context, flags, async (open) => {
+    const found = await find(open, path)
+    const values: object[] = []
+    const texts: string[] = []
+    for await (const { path: at, item } of walk(found.volume, found.item, found.path)) {
+      if (flags.name !== undefined && !globMatches(flags.name, at.at(-1) ?? "")) continue
+      if (kind && item.kind !== kind) continue
+      if (flags.larger !== undefined && !(item.kind === "file" && item.sizeBytes > flags.larger)) continue
+      if (context.json) values.push({ path: formatPath(at), ...asJson({ ...item, name: at.at(-1) ?? "/" }) })
+      else
+        texts.push(
+          showsOnTerminal(context)
+            ? show({ volume: found.volume, path: at })
+            : `${found.volume.label}${formatPath(at)}`,
+        )
+    }
+    context.output(values, texts.join("\n"))
+  })
+}
+
+/** An item and all below it, each directory before what is in it. */
+export async function* walk(
+  volume: Volume,
+  item: Item,
+  path: readonly string[],
+): AsyncGenerator<{ path: readonly string[]; item: Item }, void, void> {
+  yield { path, item }
+  if (!holdsEntries(item)) return
+  for await (const [name, child] of volume.list(item)) yield* walk(volume, child, [...path, name])
+}
+
+function asJson({ name, kind, mode, sizeBytes, mtimeNs, target }: Listed) {
+  return {
+    name,
+    kind,
+    mode: mode.toString(8).padStart(4, "0"),
+    size: sizeBytes,
+    mtime: isoTime(mtimeNs),
+    mtimeNs: String(mtimeNs),
+    ...(target === undefined ? {} : { target }),
+  }
+}
+
+/** ISO time with all nine digits. */
+export function isoTime(ns: bigint): string {
+  const seconds = ns / 1_000_000_000n - (ns % 1_000_000_000n < 0n ? 1n : 0n)
+  const date = new Date(Number(seconds) * 1000)
+  if (Number.isNaN(date.getTime())) return `${seconds} s`
+  const digits = String(ns - seconds * 1_000_000_000n).padStart(9, "0")
+  return date.toISOString().replace(/\.\d+Z$/, `.${digits}Z`)
+}

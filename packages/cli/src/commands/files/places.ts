@@ -1,0 +1,84 @@
+/** From what was typed to a place in an opened tree, with clear errors for what is not there. */
+import { HoldfastError } from "@holdfast/core"
+import { formatPath, parseRemote, printable, type RemoteBase, snapshotReadings } from "../../transfer/path-spec.ts"
+import type { Item, Volume } from "./volume.ts"
+
+/** Opens the tree that a place starts at. */
+export type VolumeOpener = (base: RemoteBase) => Promise<Volume>
+
+/** A place that may or may not exist. */
+export interface Place {
+  readonly volume: Volume
+  readonly path: readonly string[]
+  /** Written with a slash at its end, or the root: things go inside it. */
+  readonly inside: boolean
+}
+
+/** A place that exists. */
+export interface Found extends Place {
+  readonly item: Item
+}
+
+/** The place that `text` names, as it stands: never in a snapshot. */
+export async function openPlace(open: VolumeOpener, text: string): Promise<Place> {
+  const { base, path, inside } = parseRemote(text)
+  return { ...(await (await open(base)).locate(path)), inside }
+}
+
+/** What `text` names, in the tree or in a snapshot; undefined when there is nothing. */
+export async function lookUp(open: VolumeOpener, text: string): Promise<Found | undefined> {
+  const place = await openPlace(open, text)
+  const item = await place.volume.lookup(place.path)
+  if (item) return { ...place, item }
+  for (const reading of snapshotReadings(place.path)) {
+    const volume = await place.volume.snapshot(reading.snapshot)
+    if (!volume) continue
+    const found = await volume.lookup(reading.path)
+    if (found) return { volume, path: reading.path, inside: place.inside, item: found }
+  }
+  return undefined
+}
+
+/** What `text` names. Throws ERR_NOT_FOUND. */
+export async function find(open: VolumeOpener, text: string): Promise<Found> {
+  const found = await lookUp(open, text)
+  if (found) return found
+  const { volume, path } = await openPlace(open, text)
+  throw notFound(volume, path)
+}
+
+/** A directory that `text` names. Throws ERR_NOT_FOUND, ERR_NOT_A_DIRECTORY. */
+export async function findDirectory(open: VolumeOpener, text: string): Promise<Found> {
+  const found = await find(open, text)
+  if (!holdsEntries(found.item))
+    throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show(found)} is a ${found.item.kind}, not a directory.`)
+  return found
+}
+
+/** True for a directory and for a tree linked in. */
+export function holdsEntries(item: Item): boolean {
+  return item.kind === "directory" || item.kind === "junction"
+}
+
+/** A place for messages: `home:/docs/a`, without control characters. */
+export function show({ volume, path }: Pick<Place, "volume" | "path">): string {
+  return printable(`${volume.label}${formatPath(path)}`)
+}
+
+/** Where a source called `name` ends up at `place`: inside an existing directory, or under the place's own name. */
+export async function target(place: Place, name: string, { merge }: { readonly merge: boolean }): Promise<Place> {
+  const inner = { ...place, path: [...place.path, name], inside: false }
+  if (place.inside) return inner
+  if (merge) return place
+  const item = await place.volume.lookup(place.path)
+  return item && holdsEntries(item) ? inner : place
+}
+
+/** The error for a place that is not there; names the part that is missing and offers the alias's root. */
+export function notFound(volume: Volume, path: readonly string[]): HoldfastError {
+  return new HoldfastError(
+    "ERR_NOT_FOUND",
+    `${show({ volume, path })} does not exist. "holdfast ls ${printable(volume.label)}${formatPath(path.slice(0, -1))}" shows what does.`,
+    { path: formatPath(path) },
+  )
+}

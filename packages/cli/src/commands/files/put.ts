@@ -1,0 +1,119 @@
+/** `put`: local files and folders, or stdin, into a tree. */
+import * as fs from "node:fs"
+import * as nodePath from "node:path"
+import { HoldfastError } from "@holdfast/core"
+import type { Command } from "commander"
+import { incomplete } from "../../transfer/download.ts"
+import { localError, type Problem, walkLocal } from "../../transfer/local.ts"
+import { checkName, isStdio, looksRemote, printable } from "../../transfer/path-spec.ts"
+import { addTotals, noTotals, type TransferTotals } from "../../transfer/ports.ts"
+import { upload, uploadStream } from "../../transfer/upload.ts"
+import { type Context, examples, plural, type TransferFlags, withVolumes } from "./frame.ts"
+import { humanSize } from "./listing.ts"
+import { holdsEntries, notFound, openPlace, type Place, show, target } from "./places.ts"
+
+/** Adds `put` to the program. */
+export function register(program: Command, context: Context): void {
+  program
+    .command("put")
+    .description("store local files and folders")
+    .argument("<paths...>", "SRC… DEST: local files or folders (or - for stdin), then where they go")
+    .option("--overwrite", "store files again even when size, time and mode are the same")
+    .option("--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)")
+    .addHelpText(
+      "after",
+      examples(
+        ["holdfast put photos home:/photos", "the folder becomes home:/photos, or is merged into it"],
+        ["holdfast put photos home:/backup/", "with a slash: becomes home:/backup/photos"],
+        ["holdfast put a.txt b.txt home:/docs", "several files go into the directory"],
+        ["tar c . | holdfast put - home:/all.tar", "stdin"],
+      ),
+    )
+    .action(async (paths: string[], flags: TransferFlags) => put(context, paths, flags))
+}
+
+async function put(context: Context, paths: readonly string[], flags: TransferFlags): Promise<void> {
+  const sources = paths.slice(0, -1)
+  if (sources.length === 0)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "put needs a source and a destination: holdfast put SRC… DEST.")
+  await withVolumes(context, flags, async (open) => {
+    let place = await openPlace(open, paths.at(-1)!)
+    if (sources.length > 1) place = { ...place, inside: true }
+    const totals = noTotals()
+    const problems: Problem[] = []
+    const progress = context.progress("put", context.isTerminal ? measure(sources) : undefined)
+    try {
+      for (const source of sources)
+        addTotals(
+          totals,
+          await putOne(context, source, place, { ...flags, onProblem: (p) => problems.push(p), onBytes: progress.add }),
+        )
+    } finally {
+      progress.close()
+    }
+    if (problems.length > 0) throw incomplete(problems, "stored", totals)
+    context.output(
+      totals,
+      `Stored ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, in ${show(place)}.`,
+    )
+  })
+}
+
+async function putOne(
+  context: Context,
+  source: string,
+  place: Place,
+  options: TransferFlags & { onProblem: (problem: Problem) => void; onBytes: (count: number) => void },
+): Promise<TransferTotals> {
+  if (isStdio(source)) {
+    if (place.inside)
+      throw new HoldfastError(
+        "ERR_INVALID_ARGUMENT",
+        "Stdin has no name: give the destination one, such as home:/a.txt.",
+      )
+    await requireParent(place)
+    const mtimeNs = BigInt(Date.now()) * 1_000_000n
+    return uploadStream(place.volume.upload(), context.stdin, place.path, {
+      mode: 0o644,
+      mtimeNs,
+      onBytes: options.onBytes,
+    })
+  }
+  const isFolder = statOf(source).isDirectory()
+  const name = nodePath.basename(nodePath.resolve(source))
+  if (place.inside) checkName(name)
+  const to =
+    isFolder && place.path.length === 0 && source.endsWith("/") ? place : await target(place, name, { merge: isFolder })
+  await requireParent(to)
+  return upload(to.volume.upload(), source, to.path, options)
+}
+
+/** Found out before anything is sent. */
+async function requireParent({ volume, path }: Place): Promise<void> {
+  if (path.length === 0) return
+  const parent = await volume.lookup(path.slice(0, -1))
+  if (!parent) throw notFound(volume, path.slice(0, -1))
+  if (!holdsEntries(parent))
+    throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show({ volume, path: path.slice(0, -1) })} is not a directory.`)
+}
+
+function statOf(source: string): fs.Stats {
+  try {
+    return fs.statSync(source)
+  } catch (error) {
+    if (looksRemote(source) && !source.includes("/../"))
+      throw new HoldfastError(
+        "ERR_NOT_FOUND",
+        `"${printable(source.startsWith("hf:") ? "(capability)" : source)}" does not exist on this machine. put takes local files; use get to fetch, cp to copy within a grid.`,
+      )
+    throw localError(error, source)
+  }
+}
+
+/** Bytes to store, for the progress bar. */
+function measure(sources: readonly string[]): number | undefined {
+  if (sources.some(isStdio)) return undefined
+  let bytes = 0
+  for (const source of sources) for (const item of walkLocal(source, () => undefined)) bytes += item.sizeBytes
+  return bytes
+}

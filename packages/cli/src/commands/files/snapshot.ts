@@ -1,0 +1,109 @@
+/** `snapshot`, `diff`, `cap`: versions of a tree, and handing it over. */
+import { HoldfastError } from "@holdfast/core"
+import type { Command } from "commander"
+import { formatPath, printable } from "../../transfer/path-spec.ts"
+import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
+import { isoTime } from "./ls.ts"
+import { find, openPlace } from "./places.ts"
+
+const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
+
+/** Adds the commands to the program. */
+export function register(program: Command, context: Context): void {
+  const snapshot = program
+    .command("snapshot")
+    .description("keep a tree as it is now, under a name")
+    .addHelpText("after", examples(["holdfast snapshot create home: friday"], ["holdfast ls home:/docs@friday"]))
+  snapshot
+    .command("create")
+    .description("name the state of the whole tree")
+    .argument("<tree>", "the tree, such as home:")
+    .argument("<name>", "name of the snapshot")
+    .option(...capFile)
+    .action(async (tree: string, name: string, flags: VolumeFlags) => create(context, tree, name, flags))
+  snapshot
+    .command("list")
+    .description("list the snapshots of a tree")
+    .argument("[tree]", "the tree", "home:")
+    .option(...capFile)
+    .action(async (tree: string, flags: VolumeFlags) => list(context, tree, flags))
+  snapshot
+    .command("remove")
+    .description("give a snapshot up; gc then frees what only it held")
+    .argument("<tree>", "the tree")
+    .argument("<name>", "name of the snapshot")
+    .option(...capFile)
+    .action(async (tree: string, name: string, flags: VolumeFlags) =>
+      withVolumes(context, flags, async (open) => {
+        await (await openPlace(open, tree)).volume.removeSnapshot(name)
+        context.output({ removed: name }, "")
+      }),
+    )
+  program
+    .command("diff")
+    .description("tell what differs between two places")
+    .argument("<before>", "a place in a tree")
+    .argument("<after>", "another, or the same in a snapshot")
+    .option(...capFile)
+    .addHelpText("after", examples(["holdfast diff home:/docs@friday home:/docs"]))
+    .action(async (before: string, after: string, flags: VolumeFlags) => diff(context, before, after, flags))
+  program
+    .command("cap")
+    .description("print a capability to a place: whoever has it needs nothing else")
+    .argument("<path>", "a place in a tree")
+    .option("--read", "one that can only read")
+    .option("--verify", "one that can only check and repair")
+    .option(...capFile)
+    .addHelpText("after", examples(["holdfast cap home: --read > friends.cap"], ["holdfast ls @file:friends.cap"]))
+    .action(async (path: string, flags: CapFlags) => cap(context, path, flags))
+}
+
+interface CapFlags extends VolumeFlags {
+  readonly read?: boolean
+  readonly verify?: boolean
+}
+
+async function create(context: Context, tree: string, name: string, flags: VolumeFlags): Promise<void> {
+  if (name === "" || /[/@\0]/.test(name) || name.length > 64 || !name.isWellFormed())
+    throw new HoldfastError(
+      "ERR_INVALID_NAME",
+      `"${printable(name)}" cannot name a snapshot: use 1 to 64 letters without / and @.`,
+    )
+  await withVolumes(context, flags, async (open) => {
+    await (await openPlace(open, tree)).volume.createSnapshot(name)
+    context.output({ created: name }, "")
+  })
+}
+
+async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
+  await withVolumes(context, flags, async (open) => {
+    const snapshots = await (await openPlace(open, tree)).volume.listSnapshots()
+    context.output(
+      snapshots.map(({ name, createdNs }) => ({ name, created: isoTime(createdNs) })),
+      snapshots.map(({ name, createdNs }) => `${isoTime(createdNs).slice(0, 19)}Z ${printable(name)}`).join("\n"),
+    )
+  })
+}
+
+async function diff(context: Context, before: string, after: string, flags: VolumeFlags): Promise<void> {
+  await withVolumes(context, flags, async (open) => {
+    const [a, b] = [await find(open, before), await find(open, after)]
+    const values: object[] = []
+    const lines: string[] = []
+    for await (const { kind, path } of b.volume.diff(a.item, b.item)) {
+      values.push({ kind, path: formatPath(path) })
+      lines.push(`${{ added: "+", removed: "-", changed: "~" }[kind]} ${printable(formatPath(path))}`)
+    }
+    context.output(values, lines.join("\n"))
+  })
+}
+
+async function cap(context: Context, path: string, { read, verify, ...flags }: CapFlags): Promise<void> {
+  if (read && verify)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "Choose one of --read and --verify: read includes verify.")
+  await withVolumes(context, flags, async (open) => {
+    const found = await find(open, path)
+    const text = await found.volume.capOf(found.path, verify ? "verify" : read ? "read" : "write")
+    context.output({ cap: text }, text)
+  })
+}

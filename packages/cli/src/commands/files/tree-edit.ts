@@ -1,0 +1,139 @@
+/** Writing to a tree: what the file commands change, and what an upload commits. */
+import { HoldfastError, utf8 } from "@holdfast/core"
+import { decodeCap } from "@holdfast/protocol"
+import {
+  type CommitSession,
+  createFileWriter,
+  decodeEntryCap,
+  type Entry,
+  type FileContent,
+  listDirectory,
+  plainAttributes,
+  sealJunction,
+} from "@holdfast/tree"
+import type { Change, UploadPort } from "../../transfer/ports.ts"
+import { rootEntry } from "./root-entry.ts"
+import { contentOf, type TreeVolume } from "./tree-volume.ts"
+import type { Edit, Item } from "./volume.ts"
+
+/** Runs `work` on a tree as one commit. */
+export async function editOf(volume: TreeVolume, work: (edit: Edit) => Promise<void>): Promise<void> {
+  const result = await volume.writable().commit((session) => work(sessionEdit(volume, session)))
+  volume.root = rootEntry(result.root)
+}
+
+/** Stores files and commits what an upload brings. */
+export function uploadPortOf(volume: TreeVolume): UploadPort<unknown> {
+  const tree = volume.writable()
+  const writer = createFileWriter(volume.io, { concurrency: 8 })
+  const nowMs = volume.io.env.clock.nowMs()
+  return {
+    async list(path) {
+      const item = await volume.lookup(path)
+      if (item?.kind !== "directory") return undefined
+      const entries = new Map<string, Item>()
+      for await (const [name, child] of volume.list(item)) entries.set(name, child)
+      return entries
+    },
+    add: (source) => writer.add(source),
+    flush: () => writer.flush(),
+    async commit(changes) {
+      const result = await tree.commit(async (session) => {
+        for (const change of changes) await applyChange(session, change, nowMs)
+      })
+      volume.root = rootEntry(result.root)
+    },
+  }
+}
+
+async function applyChange(session: CommitSession, change: Change<unknown>, nowMs: number): Promise<void> {
+  const { path, kind, mode, mtimeNs, uid = 0, gid = 0 } = change
+  const attributes = { ...plainAttributes(mode, nowMs), uid, gid, mtimeNs }
+  const own = { ...attributes, name: path.at(-1)! }
+  if (kind === "file") {
+    const content = change.content as FileContent
+    session.set(path, { ...own, kind, size: content.size, content })
+  } else if (kind === "symlink") {
+    const target = change.target!
+    session.set(path, { ...own, kind, size: utf8(target).length, target })
+  } else {
+    const existing = await session.lookup(path)
+    if (existing && (existing.kind === "file" || existing.kind === "symlink"))
+      session.set(path, { ...own, kind, size: 0, reference: null })
+    else await session.mkdir(path, attributes, { update: true })
+  }
+}
+
+function sessionEdit(volume: TreeVolume, session: CommitSession): Edit {
+  const { io } = volume
+  const plain = () => plainAttributes(0o755, io.env.clock.nowMs())
+  const lookup = async (path: readonly string[]): Promise<Entry | undefined> =>
+    path.length === 0 ? volume.root : session.lookup(path)
+  return {
+    async lookup(path) {
+      const entry = await lookup(path)
+      return entry && volume.item(entry)
+    },
+    async isEmpty(path) {
+      const entry = await lookup(path)
+      if (entry?.kind !== "directory") return true
+      for await (const _ of listDirectory(io, entry.reference)) return false
+      return true
+    },
+    mkdir: (path) => session.mkdir(path, plain()),
+    async set(path, item) {
+      const { entry, owner } = contentOf(item)
+      const named = entry.name === "" ? { ...entry, ...plain() } : entry
+      session.set(
+        path,
+        entry.kind === "junction" && owner !== volume
+          ? ({ ...named, ...(await resealed(volume, owner, entry)) } as Entry)
+          : named,
+      )
+    },
+    async remove(path) {
+      session.remove(path)
+    },
+    move: (from, to) => session.move(from, to),
+    link: (path, cap) => link(volume, session, path, cap),
+  }
+}
+
+/** A junction of another tree, sealed for writers of this one as far as its own writer may. */
+async function resealed(volume: TreeVolume, owner: TreeVolume, junction: Extract<Entry, { kind: "junction" }>) {
+  const inner = await owner.enter(junction, [junction.name])
+  const strength = inner.access?.seed ? "write" : "read"
+  const cap = decodeCap(await inner.capOf([], strength))
+  return sealJunction(volume.io.env.crypto, volume.access!.seed!, cap)
+}
+
+async function link(volume: TreeVolume, session: CommitSession, path: readonly string[], text: string): Promise<void> {
+  const cap = decodeCap(text)
+  const { crypto, clock } = volume.io.env
+  const attributes = { ...plainAttributes(0o755, clock.nowMs()), name: path.at(-1)! }
+  switch (cap.kind) {
+    case "dw":
+    case "dr":
+      session.set(path, {
+        ...attributes,
+        kind: "junction",
+        size: 0,
+        ...(await sealJunction(crypto, volume.access!.seed!, cap)),
+      })
+      return
+    case "ci":
+      session.set(path, decodeEntryCap(cap)) // it never changes, so it can stand here as it is
+      return
+    case "lit": {
+      const size = cap.content.length
+      const content = { form: "inline" as const, size, bytes: cap.content }
+      session.set(path, { ...attributes, mode: 0o644, kind: "file", size, content })
+      return
+    }
+    default:
+      throw new HoldfastError(
+        "ERR_WRONG_CAPABILITY",
+        "Only a capability to a directory, or to something immutable, can be linked in; a verify capability cannot.",
+      )
+  }
+}

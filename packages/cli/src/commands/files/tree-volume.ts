@@ -1,0 +1,300 @@
+/** A tree, or something immutable, behind the interface of the file commands. */
+import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { type Cap, type ChunkId, decodeCap, encodeCap, toReadCap } from "@holdfast/protocol"
+import type { RegisterKeys } from "@holdfast/store"
+import {
+  diff,
+  type Entry,
+  encodeEntryCap,
+  type JunctionEntry,
+  listDirectory,
+  lookupEntry,
+  openJunction,
+  plainAttributes,
+  readFile,
+  sameContent,
+  type Tree,
+  type TreeIo,
+} from "@holdfast/tree"
+import type { UploadPort } from "../../transfer/ports.ts"
+import { reach } from "./reach.ts"
+import { editOf, uploadPortOf } from "./tree-edit.ts"
+import type { Difference, Edit, Item, SnapshotInfo, Volume } from "./volume.ts"
+
+/** What a TreeVolume is made of. */
+export interface TreeVolumeParts {
+  readonly io: TreeIo
+  readonly label: string
+  readonly root: Entry
+  /** Absent for what is immutable. */
+  readonly tree?: Tree
+  readonly access?: RegisterKeys
+  /** Public keys of the trees above, in which this one is linked. */
+  readonly above: readonly string[]
+  readonly open: (cap: Cap, label: string, above: readonly string[]) => Promise<TreeVolume>
+}
+
+/** An entry with the volume that it was found in, which junctions need. */
+export interface EntryContent {
+  readonly entry: Entry
+  readonly owner: TreeVolume
+}
+
+/** Most trees linked in one another on a path. */
+const maxNesting = 16
+/** Longest capability that is accepted as text. */
+const maxCapLength = 2048
+
+/** One opened tree. Reads see the root of when it was opened, or of its own last change. */
+export class TreeVolume implements Volume {
+  readonly label: string
+  readonly io: TreeIo
+  readonly tree: Tree | undefined
+  readonly access: RegisterKeys | undefined
+  readonly #parts: TreeVolumeParts
+  readonly #linked = new Map<string, Promise<TreeVolume>>()
+  #root: Entry
+
+  constructor(parts: TreeVolumeParts) {
+    this.#parts = parts
+    this.#root = parts.root
+    this.label = parts.label
+    this.io = parts.io
+    this.tree = parts.tree
+    this.access = parts.access
+  }
+
+  /** The root's entry, and how to replace it after a commit. */
+  get root(): Entry {
+    return this.#root
+  }
+  set root(entry: Entry) {
+    this.#root = entry
+  }
+
+  async locate(path: readonly string[]): Promise<{ volume: TreeVolume; path: readonly string[] }> {
+    let entry: Entry | undefined = this.#root
+    for (const [depth, name] of path.entries()) {
+      if (entry?.kind === "junction") {
+        const inner = await this.enter(entry, path.slice(0, depth))
+        return inner.locate(path.slice(depth))
+      }
+      if (entry?.kind !== "directory") break
+      entry = await lookupEntry(this.io, entry.reference, name)
+    }
+    return { volume: this, path }
+  }
+
+  async lookup(path: readonly string[]): Promise<Item | undefined> {
+    const { volume, path: rest } = await this.locate(path)
+    if (volume !== this) return volume.lookup(rest)
+    let entry: Entry | undefined = this.#root
+    for (const name of path) {
+      if (entry?.kind !== "directory") return undefined
+      entry = await lookupEntry(this.io, entry.reference, name)
+    }
+    return entry && this.item(entry)
+  }
+
+  async *list(item: Item): AsyncGenerator<readonly [string, Item], void, void> {
+    const { entry, owner } = contentOf(item)
+    if (entry.kind === "junction") {
+      const inner = await owner.enter(entry, [entry.name])
+      yield* inner.list(inner.item(inner.root))
+    } else if (entry.kind === "directory")
+      for await (const child of listDirectory(owner.io, entry.reference)) yield [child.name, owner.item(child)]
+  }
+
+  read(item: Item, range: { readonly start?: number; readonly end?: number } = {}): AsyncIterable<Uint8Array> {
+    const { entry, owner } = contentOf(item)
+    if (entry.kind !== "file")
+      throw new HoldfastError("ERR_IS_A_DIRECTORY", `"${entry.name}" is a ${entry.kind} and has no content to read.`)
+    return readFile(owner.io, entry, range)
+  }
+
+  upload(): UploadPort<unknown> {
+    return uploadPortOf(this)
+  }
+
+  edit(work: (edit: Edit) => Promise<void>): Promise<void> {
+    return editOf(this, work)
+  }
+
+  async snapshot(name: string): Promise<Volume | undefined> {
+    const found = await this.tree?.snapshots.lookup(name)
+    if (!found) return undefined
+    const { io, above, open } = this.#parts
+    const access = this.access && { publicKey: this.access.publicKey, readKey: this.access.readKey }
+    return new TreeVolume({ io, above, open, label: `${this.label}@${name}`, root: found, ...(access && { access }) })
+  }
+
+  async listSnapshots(): Promise<SnapshotInfo[]> {
+    const all: SnapshotInfo[] = []
+    for await (const { name, mtimeNs } of this.writableOrReadable().snapshots.list())
+      all.push({ name, createdNs: mtimeNs })
+    return all
+  }
+
+  async createSnapshot(name: string): Promise<void> {
+    await this.writable().snapshots.create(name)
+  }
+
+  async removeSnapshot(name: string): Promise<void> {
+    await this.writable().snapshots.remove(name)
+  }
+
+  async *diff(before: Item, after: Item): AsyncGenerator<Difference, void, void> {
+    const [a, b] = [await this.#entered(before), await this.#entered(after)]
+    if (a.entry.kind === "directory" && b.entry.kind === "directory")
+      for await (const { path, kind, before: from, after: to } of diff(this.io, a.entry.reference, b.entry.reference))
+        yield { path, kind, ...(from && { before: a.owner.item(from) }), ...(to && { after: b.owner.item(to) }) }
+    else if (!sameContent(a.entry, b.entry)) yield { path: [], kind: "changed", before, after }
+  }
+
+  async capOf(path: readonly string[], strength: "write" | "read" | "verify"): Promise<string> {
+    const { volume, path: rest } = await this.locate(path)
+    if (volume !== this) return volume.capOf(rest, strength)
+    const item = await this.lookup(path)
+    const entry = item && contentOf(item).entry
+    if (!entry) throw new HoldfastError("ERR_NOT_FOUND", `${this.label}/${path.join("/")} does not exist.`)
+    if (entry.kind === "junction") return (await this.enter(entry, path)).capOf([], strength)
+    if (path.length === 0 && this.tree) return this.#rootCap(strength)
+    return entryCap(entry.name === "" ? { ...entry, name: "root" } : entry, strength)
+  }
+
+  async *chunksOf(item: Item, { deep }: { readonly deep: boolean }): AsyncGenerator<ChunkId, void, void> {
+    const { entry, owner } = contentOf(item)
+    if (entry.kind === "junction") {
+      const inner = await owner.enter(entry, [entry.name])
+      yield* inner.chunksOf(inner.item(inner.root), { deep })
+      return
+    }
+    for await (const reached of reach(owner.io, entry, { deep }))
+      if ("chunk" in reached) yield reached.chunk
+      else {
+        const inner = await owner.enter(reached.junction, [reached.junction.name])
+        yield* inner.chunksOf(inner.item(inner.root), { deep })
+      }
+  }
+
+  async *liveChunks(): AsyncGenerator<ChunkId, void, void> {
+    if (!this.tree) return yield* this.chunksOf(this.item(this.#root), { deep: true })
+    for await (const { id } of this.tree.chunks()) yield id
+    const { root, history, snapshots } = await this.tree.content()
+    const seen = new Set<string>()
+    for (const reference of [root, snapshots, ...history.map((past) => past.root)]) {
+      const entry: Entry = { ...plainAttributes(0, 0), name: "", kind: "directory", size: 0, reference }
+      for await (const reached of reach(this.io, entry, { deep: true, seen }))
+        if ("junction" in reached)
+          try {
+            yield* (await this.enter(reached.junction, [reached.junction.name])).liveChunks()
+          } catch (error) {
+            if (!(error instanceof CircularLink)) throw error // its chunks are counted above
+          }
+    }
+  }
+
+  /** An entry of this tree as the commands see it. */
+  item(entry: Entry): Item {
+    const { kind, mode, mtimeNs, size } = entry
+    const content: EntryContent = { entry, owner: this }
+    const common = { kind, mode, mtimeNs, sizeBytes: size, content }
+    if (entry.kind === "symlink") return { ...common, target: entry.target }
+    return entry.name === "" ? { ...common, bare: true } : common
+  }
+
+  /** The tree that `junction` links in. Throws ERR_INVALID_ARGUMENT for a circle. */
+  async enter(junction: JunctionEntry, path: readonly string[]): Promise<TreeVolume> {
+    const key = toHex(junction.readCap)
+    let linked = this.#linked.get(key)
+    if (!linked) {
+      linked = this.#open(junction, `${this.label}/${path.join("/")}`)
+      this.#linked.set(key, linked)
+    }
+    return linked
+  }
+
+  /** The tree, if it may be changed. Throws ERR_WRONG_CAPABILITY. */
+  writable(): Tree {
+    if (this.tree && this.access?.seed) return this.tree
+    throw new HoldfastError(
+      "ERR_WRONG_CAPABILITY",
+      `${this.label} can only be read: it is a snapshot or was opened with a read capability. Changing it needs a write capability.`,
+    )
+  }
+
+  private writableOrReadable(): Tree {
+    if (this.tree) return this.tree
+    throw new HoldfastError("ERR_WRONG_CAPABILITY", `${this.label} is immutable and has no snapshots.`)
+  }
+
+  async #open(junction: JunctionEntry, label: string): Promise<TreeVolume> {
+    const own = this.access ? [...this.#parts.above, toHex(this.access.publicKey)] : this.#parts.above
+    const { crypto } = this.io.env
+    const cap = await openJunction(crypto, this.access?.seed, junction).catch((error: unknown) => {
+      // Copied here from another tree: the write capability is sealed for writers of that one.
+      if (!isHoldfastError(error, "ERR_CORRUPT")) throw error
+      return openJunction(crypto, undefined, junction)
+    })
+    if (cap.kind !== "dw" && cap.kind !== "dr")
+      throw new HoldfastError("ERR_BAD_FORMAT", `${label} links something that is not a directory.`)
+    const { publicKey } = await toReadCap(crypto, cap)
+    if (own.includes(toHex(publicKey)) || own.length >= maxNesting) throw new CircularLink(label)
+    return this.#parts.open(cap, label, own)
+  }
+
+  async #entered(item: Item): Promise<EntryContent> {
+    const { entry, owner } = contentOf(item)
+    if (entry.kind !== "junction") return { entry, owner }
+    const inner = await owner.enter(entry, [entry.name])
+    return { entry: inner.root, owner: inner }
+  }
+
+  async #rootCap(strength: "write" | "read" | "verify"): Promise<string> {
+    const { publicKey, readKey, seed } = this.access!
+    if (strength === "verify") return encodeCap({ kind: "dv", publicKey })
+    if (strength === "read") return encodeCap({ kind: "dr", publicKey, readKey })
+    if (seed) return encodeCap({ kind: "dw", seed })
+    throw new HoldfastError(
+      "ERR_WRONG_CAPABILITY",
+      `${this.label} was opened with a read capability, which cannot give one to write. Use --read.`,
+    )
+  }
+}
+
+/** A tree linked in itself, or too many in one another. */
+class CircularLink extends HoldfastError {
+  constructor(label: string) {
+    super("ERR_INVALID_ARGUMENT", `${label} is linked in a circle, or too deep, and was not entered.`)
+  }
+}
+
+/** What is behind an item of a TreeVolume. */
+export function contentOf(item: Item): EntryContent {
+  return item.content as EntryContent
+}
+
+function entryCap(entry: Entry, strength: "write" | "read" | "verify"): string {
+  if (strength === "write")
+    throw new HoldfastError(
+      "ERR_WRONG_CAPABILITY",
+      "Only a whole tree has a write capability. --read gives one to what this holds now, --verify one to check it.",
+    )
+  if (strength === "verify") {
+    const chunkId = ownChunk(entry)
+    if (!chunkId)
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${entry.name}" stands on no chunk of its own to verify.`)
+    return encodeCap({ kind: "cv", chunkId })
+  }
+  const text = encodeCap(encodeEntryCap(entry))
+  if (text.length > maxCapLength)
+    throw new HoldfastError("ERR_LIMIT", `"${entry.name}" is too much for a capability; give one to its directory.`)
+  decodeCap(text)
+  return text
+}
+
+function ownChunk(entry: Entry): ChunkId | undefined {
+  if (entry.kind === "directory") return entry.reference?.chunk.id
+  if (entry.kind === "file" && entry.content.form !== "inline") return entry.content.reference.chunk.id
+  return undefined
+}

@@ -1,0 +1,60 @@
+/** What the file commands ask of an opened tree: the alias or capability is resolved, paths are lists of names. */
+import type { ChunkId } from "@holdfast/protocol"
+import type { DownloadPort, RemoteItem, UploadPort } from "../../transfer/ports.ts"
+
+/** An entry; its content is known to the tree alone. */
+export type Item = RemoteItem<unknown>
+
+/** A snapshot as listings show it. */
+export interface SnapshotInfo {
+  readonly name: string
+  readonly createdNs: bigint
+}
+
+/** One difference between two directories. */
+export interface Difference {
+  readonly kind: "added" | "removed" | "changed"
+  readonly path: readonly string[]
+  readonly before?: Item
+  readonly after?: Item
+}
+
+/** Changes that become visible together. It may run again after a lost race, so it must not act elsewhere. */
+export interface Edit {
+  lookup(path: readonly string[]): Promise<Item | undefined>
+  isEmpty(path: readonly string[]): Promise<boolean>
+  mkdir(path: readonly string[]): Promise<void>
+  /** Puts an item of this or another tree of the grid here; its content is shared, not copied. */
+  set(path: readonly string[], item: Item): Promise<void>
+  remove(path: readonly string[]): Promise<void>
+  move(from: readonly string[], to: readonly string[]): Promise<void>
+  /** Links the tree or file of a capability in. */
+  link(path: readonly string[], cap: string): Promise<void>
+}
+
+/** An opened tree, or one snapshot of it. */
+export interface Volume extends DownloadPort<unknown> {
+  /** How messages call it: the alias, never a capability. */
+  readonly label: string
+  /** Where a path leads when trees are linked in on the way: the innermost tree, and the path in it. */
+  locate(path: readonly string[]): Promise<{ readonly volume: Volume; readonly path: readonly string[] }>
+  lookup(path: readonly string[]): Promise<Item | undefined>
+  read(item: Item, range?: { readonly start?: number; readonly end?: number }): AsyncIterable<Uint8Array>
+  /** Throws ERR_WRONG_CAPABILITY when the tree is only readable. */
+  upload(): UploadPort<unknown>
+  /** Throws ERR_WRONG_CAPABILITY when the tree is only readable. */
+  edit(work: (edit: Edit) => Promise<void>): Promise<void>
+  /** A read-only view; undefined when there is no such snapshot. */
+  snapshot(name: string): Promise<Volume | undefined>
+  listSnapshots(): Promise<SnapshotInfo[]>
+  createSnapshot(name: string): Promise<void>
+  removeSnapshot(name: string): Promise<void>
+  /** What changed from `before` to `after`; whole directories that are equal are skipped without being read. */
+  diff(before: Item, after: Item): AsyncIterable<Difference>
+  /** A capability to an item: of the root as strong as asked, of anything below an immutable one. */
+  capOf(path: readonly string[], strength: "write" | "read" | "verify"): Promise<string>
+  /** Ids of the chunks an item stands on; with `deep`, of everything below it too. Each id may come more than once. */
+  chunksOf(item: Item, options: { readonly deep: boolean }): AsyncIterable<ChunkId>
+  /** Ids of every chunk that the tree, its history and its snapshots need. */
+  liveChunks(): AsyncIterable<ChunkId>
+}

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createMemoryBackend } from "@holdfast/backends"
+import { nodeCrypto } from "@holdfast/core/node"
+import { registerIdOf, signRegisterValue } from "@holdfast/protocol"
+import type { ChunkHealth } from "@holdfast/store"
+import { globMatches } from "../src/commands/files/glob.ts"
+import { addHealth, checkChunks, checkRegister, emptyReport } from "../src/commands/files/health.ts"
+
+const id = (byte: number) => new Uint8Array(32).fill(byte)
+const health: ChunkHealth = { id: id(1), k: 3, n: 5, goodShares: 5, distinctServers: 5, corrupt: [], placed: 0 }
+
+test("a chunk is healthy only with all shares on servers of their own", () => {
+  const cases: [Partial<ChunkHealth>, "healthy" | "damaged" | "lost"][] = [
+    [{}, "healthy"],
+    [{ goodShares: 4, distinctServers: 4 }, "damaged"],
+    [{ distinctServers: 4 }, "damaged"],
+    [{ corrupt: ["n1/0"] }, "damaged"],
+    [{ goodShares: 3, distinctServers: 3 }, "damaged"],
+    [{ goodShares: 2, distinctServers: 2 }, "lost"],
+    [{ k: 0, n: 0, goodShares: 0, distinctServers: 0 }, "lost"],
+  ]
+  for (const [change, expected] of cases) {
+    const report = emptyReport()
+    addHealth(report, { ...health, ...change }, 5, false)
+    assert.equal(report[expected], 1, JSON.stringify(change))
+  }
+})
+
+test("fewer servers than shares is not damage, and the weakest chunk is told", () => {
+  const report = emptyReport()
+  addHealth(report, { ...health, distinctServers: 4 }, 4, false)
+  addHealth(report, { ...health, goodShares: 4, distinctServers: 4 }, 4, false)
+  assert.deepEqual([report.healthy, report.damaged, report.leastServers, report.leastSpare], [1, 1, 4, 1])
+})
+
+test("each chunk is checked once, and few at a time", async () => {
+  let [running, most, checked] = [0, 0, 0]
+  async function* ids() {
+    for (let i = 0; i < 1000; i++) yield id(i % 100)
+  }
+  await checkChunks(
+    ids(),
+    async () => {
+      most = Math.max(most, ++running)
+      await new Promise(setImmediate)
+      running--
+      return health
+    },
+    () => checked++,
+  )
+  assert.equal(checked, 100)
+  assert.ok(most > 1 && most <= 16, `${most} at once`)
+})
+
+test("a register check names servers that are behind, empty or hold something else", async () => {
+  const seed = id(7)
+  const publicKey = await nodeCrypto.publicKeyOf(seed)
+  const value = (sequence: number) =>
+    signRegisterValue(nodeCrypto, seed, { sequence, previous: id(0), sealed: new Uint8Array(60) })
+  const servers = ["a", "b", "c"].map((name) => createMemoryBackend(name, nodeCrypto))
+  await servers[0]!.proposeRegisters([await value(2)])
+  await servers[1]!.proposeRegisters([await value(1)])
+  assert.equal(registerIdOf(publicKey).length, 32)
+  const copies = await checkRegister(servers, nodeCrypto, publicKey)
+  assert.deepEqual(
+    copies.map(({ sequence, problem }) => [sequence, problem]),
+    [
+      [2, undefined],
+      [1, "is behind: newest is 2"],
+      [undefined, "has no value"],
+    ],
+  )
+})
+
+test("globs match whole names, and no pattern takes long", () => {
+  assert.ok(
+    globMatches("*.jpg", "a.jpg") && globMatches("?", "🎉") && globMatches("*", "") && globMatches("a*b*c", "aXbbYc"),
+  )
+  assert.ok(!globMatches("*.jpg", "a.jpeg") && !globMatches("?", "") && !globMatches("a*b", "abc"))
+  assert.ok(!globMatches(`${"*a".repeat(60)}b`, "a".repeat(255)))
+})
