@@ -36,6 +36,7 @@ const ofOneFile: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "ERR_CORRUPT",
   "ERR_INVALID_NAME",
   "ERR_IS_A_DIRECTORY",
+  "ERR_LIMIT",
   "ERR_NOT_A_DIRECTORY",
   "ERR_NOT_ENOUGH_SHARES",
   "ERR_UNSUPPORTED_VERSION",

@@ -1,4 +1,5 @@
 /** `ls`, `tree`, `stat`, `du`, `find`: looking at a tree. */
+import { isHoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import { formatPath, printable } from "../../transfer/path-spec.ts"
 import { type Context, examples, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
@@ -194,7 +195,12 @@ export async function* walk(
 ): AsyncGenerator<{ path: readonly string[]; item: Item }, void, void> {
   yield { path, item }
   if (!holdsEntries(item)) return
-  for await (const [name, child] of volume.list(item)) yield* walk(volume, child, [...path, name])
+  try {
+    for await (const [name, child] of volume.list(item)) yield* walk(volume, child, [...path, name])
+  } catch (error) {
+    // A tree linked in itself: what is in it was told further above.
+    if (item.kind !== "junction" || !isHoldfastError(error, "ERR_LIMIT")) throw error
+  }
 }
 
 function asJson({ name, kind, mode, sizeBytes, mtimeNs, target }: Listed) {

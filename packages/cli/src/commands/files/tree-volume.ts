@@ -171,10 +171,7 @@ export class TreeVolume implements Volume {
     }
     for await (const reached of reach(owner.io, entry, { deep }))
       if ("chunk" in reached) yield reached.chunk
-      else {
-        const inner = await owner.enter(reached.junction, [reached.junction.name])
-        yield* inner.chunksOf(inner.item(inner.root), { deep })
-      }
+      else yield* owner.#below(reached.junction, (inner) => inner.chunksOf(inner.item(inner.root), { deep }))
   }
 
   async *liveChunks(): AsyncGenerator<ChunkId, void, void> {
@@ -185,12 +182,7 @@ export class TreeVolume implements Volume {
     for (const reference of [root, snapshots, ...history.map((past) => past.root)]) {
       const entry: Entry = { ...plainAttributes(0, 0), name: "", kind: "directory", size: 0, reference }
       for await (const reached of reach(this.io, entry, { deep: true, seen }))
-        if ("junction" in reached)
-          try {
-            yield* (await this.enter(reached.junction, [reached.junction.name])).liveChunks()
-          } catch (error) {
-            if (!(error instanceof CircularLink)) throw error // its chunks are counted above
-          }
+        if ("junction" in reached) yield* this.#below(reached.junction, (inner) => inner.liveChunks())
     }
   }
 
@@ -226,6 +218,21 @@ export class TreeVolume implements Volume {
   private writableOrReadable(): Tree {
     if (this.tree) return this.tree
     throw new HoldfastError("ERR_WRONG_CAPABILITY", `${this.label} is immutable and has no snapshots.`)
+  }
+
+  /** What `work` gives for a tree that is linked in; nothing for a circle, whose content is told further above. */
+  async *#below<T>(
+    junction: JunctionEntry,
+    work: (inner: TreeVolume) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, void> {
+    let inner: TreeVolume
+    try {
+      inner = await this.enter(junction, [junction.name])
+    } catch (error) {
+      if (error instanceof CircularLink) return
+      throw error
+    }
+    yield* work(inner)
   }
 
   async #open(junction: JunctionEntry, label: string): Promise<TreeVolume> {
@@ -265,7 +272,7 @@ export class TreeVolume implements Volume {
 /** A tree linked in itself, or too many in one another. */
 class CircularLink extends HoldfastError {
   constructor(label: string) {
-    super("ERR_INVALID_ARGUMENT", `${label} is linked in a circle, or too deep, and was not entered.`)
+    super("ERR_LIMIT", `${label} is linked in a circle, or too deep, and was not entered.`)
   }
 }
 

@@ -1,0 +1,223 @@
+import assert from "node:assert/strict"
+import * as fs from "node:fs"
+import { test } from "node:test"
+import { isHoldfastError } from "@holdfast/core"
+import { createHarness } from "./files-harness.ts"
+
+const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
+
+function fill(folder: string): void {
+  fs.mkdirSync(`${folder}/src/sub`, { recursive: true })
+  fs.writeFileSync(`${folder}/src/a.txt`, "alpha")
+  fs.writeFileSync(`${folder}/src/b.bin`, Buffer.alloc(3_000_000, 1))
+  fs.writeFileSync(`${folder}/src/sub/c.txt`, "c".repeat(2000))
+  fs.symlinkSync("../a.txt", `${folder}/src/sub/l`)
+}
+
+test("a folder put into a tree is listed, read and fetched", async (t) => {
+  const { folder, run, json } = await createHarness(t)
+  fill(folder)
+  assert.match(await run("put", `${folder}/src`, "home:/docs"), /Stored 3 files/)
+  assert.equal(await run("ls", "home:/docs"), "a.txt\nb.bin\nsub/\n")
+  assert.match(
+    await run("ls", "-l", "home:/docs/sub"),
+    /^-rw-r--r-- 2000 .* c.txt\nlrwxrwxrwx +\d+ .* l -> \.\.\/a.txt\n$/,
+  )
+  assert.equal(await run("cat", "home:/docs/a.txt"), "alpha")
+  await run("get", "home:/docs", `${folder}/back`)
+  assert.ok(fs.readFileSync(`${folder}/back/b.bin`).equals(fs.readFileSync(`${folder}/src/b.bin`)))
+  assert.equal(fs.readlinkSync(`${folder}/back/sub/l`), "../a.txt")
+  const [stat] = [await json<{ size: number; mode: string }>("stat", "home:/docs/b.bin")]
+  assert.deepEqual([stat.size, stat.mode], [3_000_000, "0644"])
+})
+
+test("the same put again stores nothing, and a folder is merged, not nested", async (t) => {
+  const { folder, run, json } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  const again = await json<{ files: number; unchanged: number }>("put", `${folder}/src`, "home:/docs")
+  assert.deepEqual([again.files, again.unchanged], [0, 4])
+  await run("put", `${folder}/src`, "home:")
+  await run("put", `${folder}/src`, "home:/docs/")
+  assert.equal(await run("ls", "home:"), "docs/\nsrc/\n")
+  assert.equal(await run("ls", "home:/docs"), "a.txt\nb.bin\nsrc/\nsub/\n")
+})
+
+test("a file goes into a directory that exists, and under its new name otherwise", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fill(folder)
+  await run("mkdir", "home:/in")
+  await run("put", `${folder}/src/a.txt`, "home:/in")
+  await run("put", `${folder}/src/a.txt`, "home:/other")
+  assert.equal(await run("cat", "home:/in/a.txt"), "alpha")
+  assert.equal(await run("cat", "home:/other"), "alpha")
+  await assert.rejects(run("put", `${folder}/src/a.txt`, "home:/no/such/place"), withCode("ERR_NOT_FOUND"))
+})
+
+test("mkdir, cp, mv and rm do what they say and refuse to destroy", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  await assert.rejects(run("mkdir", "home:/x/y"), withCode("ERR_NOT_FOUND"))
+  await run("mkdir", "-p", "home:/x/y")
+  await run("mkdir", "-p", "home:/x/y")
+  await assert.rejects(run("mkdir", "home:/x"), withCode("ERR_ALREADY_EXISTS"))
+  await run("cp", "home:/docs", "home:/x/copy")
+  await run("mv", "home:/docs/a.txt", "home:/x/y/")
+  await assert.rejects(run("mv", "home:/x", "home:/x/y"), withCode("ERR_INVALID_ARGUMENT"))
+  await assert.rejects(run("rm", "home:/x"), withCode("ERR_NOT_EMPTY"))
+  await assert.rejects(run("rm", "home:"), withCode("ERR_INVALID_ARGUMENT"))
+  await assert.rejects(run("rm", "home:/nothing"), withCode("ERR_NOT_FOUND"))
+  await run("rm", "-f", "home:/nothing")
+  await run("rm", "-r", "home:/docs")
+  assert.equal(
+    await run("find", "home:", "--type", "f"),
+    "home:/x/copy/a.txt\nhome:/x/copy/b.bin\nhome:/x/copy/sub/c.txt\nhome:/x/y/a.txt\n",
+  )
+})
+
+test("find, du and tree walk what is there", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  assert.equal(await run("find", "home:/", "--name", "*.txt"), "home:/docs/a.txt\nhome:/docs/sub/c.txt\n")
+  assert.equal(await run("find", "home:/", "--larger", "2000"), "home:/docs/b.bin\n")
+  assert.equal(await run("du", "home:/docs"), "3002005\thome:/docs\n")
+  assert.equal(
+    await run("tree", "home:/docs"),
+    "home:/docs\n├── a.txt\n├── b.bin\n└── sub\n    ├── c.txt\n    └── l -> ../a.txt\n",
+  )
+})
+
+test("a snapshot keeps what was there, is read by @name and cannot be changed", async (t) => {
+  const { folder, run, json } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  await run("snapshot", "create", "home:", "friday")
+  await run("rm", "home:/docs/a.txt")
+  assert.equal(await run("cat", "home:/docs@friday/a.txt"), "alpha")
+  assert.equal(await run("ls", "home:/@friday"), "docs/\n")
+  assert.equal(await run("diff", "home:/docs@friday", "home:/docs"), "- /a.txt\n")
+  await run("cp", "home:/docs@friday/a.txt", "home:/docs/a.txt")
+  assert.equal(await run("cat", "home:/docs/a.txt"), "alpha")
+  assert.deepEqual(
+    (await json<{ name: string }[]>("snapshot", "list", "home:")).map(({ name }) => name),
+    ["friday"],
+  )
+  await run("snapshot", "remove", "home:", "friday")
+  await assert.rejects(run("ls", "home:/@friday"), withCode("ERR_NOT_FOUND"))
+})
+
+test("a name with @ in it wins over a snapshot", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fs.mkdirSync(`${folder}/p/@types`, { recursive: true })
+  fs.writeFileSync(`${folder}/p/@types/x`, "literal")
+  await run("put", `${folder}/p`, "home:/p")
+  await run("snapshot", "create", "home:", "types")
+  assert.equal(await run("cat", "home:/p/@types/x"), "literal")
+})
+
+test("a read capability reads and cannot write; one below the root keeps what it was", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  const read = (await run("cap", "home:", "--read")).trim()
+  assert.match(read, /^hf:dr:/)
+  assert.equal(await run("cat", `${read}/docs/a.txt`), "alpha")
+  await assert.rejects(run("mkdir", `${read}/x`), withCode("ERR_WRONG_CAPABILITY"))
+  await assert.rejects(run("put", `${folder}/src`, `${read}/x`), withCode("ERR_WRONG_CAPABILITY"))
+  await assert.rejects(run("cap", "home:/docs"), withCode("ERR_WRONG_CAPABILITY"))
+  const fixed = (await run("cap", "home:/docs", "--read")).trim()
+  assert.match(fixed, /^hf:ci:/)
+  await run("rm", "home:/docs/a.txt")
+  fs.writeFileSync(`${folder}/cap`, `${fixed}\n`, { mode: 0o600 })
+  assert.equal(await run("cat", `@file:${folder}/cap//a.txt`), "alpha")
+  assert.equal(await run("cat", "--cap-file", `${folder}/cap`, "cap:/a.txt"), "alpha")
+  await assert.rejects(run("ls", `${read.slice(0, -1)}x`), withCode("ERR_BAD_CAPABILITY"))
+})
+
+test("a tree linked in is entered, and a circle is not", async (t) => {
+  const { folder, run, json, aliases } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  const fixed = (await run("cap", "home:/docs", "--read")).trim()
+  await run("ln", fixed, "home:/kept")
+  assert.equal(await run("cat", "home:/kept/a.txt"), "alpha")
+  await run("ln", aliases.get("home")!, "home:/self")
+  await assert.rejects(run("ls", "home:/self"), withCode("ERR_LIMIT"))
+  assert.equal(await run("find", "home:", "--name", "a.txt"), "home:/docs/a.txt\nhome:/kept/a.txt\n")
+  assert.ok((await json<{ ok: boolean }>("check", "--deep", "home:")).ok)
+  await assert.rejects(run("get", "home:", `${folder}/all`), withCode("ERR_LIMIT"))
+  assert.equal(fs.readFileSync(`${folder}/all/kept/a.txt`, "utf8"), "alpha")
+  await assert.rejects(
+    run("ln", (await run("cap", "home:", "--verify")).trim(), "home:/v"),
+    withCode("ERR_WRONG_CAPABILITY"),
+  )
+  await assert.rejects(run("ln", "hf:dr:abc", "home:/v"), withCode("ERR_BAD_CAPABILITY"))
+})
+
+test("check finds lost shares, repair puts them right, and the verify capability checks the register", async (t) => {
+  const { folder, run, json, backends, reopen } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  const healthy = await json<{ ok: boolean; chunks: number }>("check", "--deep", "home:")
+  assert.ok(healthy.ok && healthy.chunks >= 2)
+  for (const backend of backends.slice(0, 2)) {
+    const shares = await backend.listShares({ limit: 4096 })
+    await backend.removeShares(shares)
+  }
+  await reopen()
+  const broken = await json<{ ok: boolean; damaged: number; leastSpare: number }>("check", "--deep", "home:")
+  assert.deepEqual([broken.ok, broken.damaged, broken.leastSpare, process.exitCode], [false, healthy.chunks, 0, 5])
+  process.exitCode = 0
+  const mended = await json<{ ok: boolean; placed: number }>("check", "--deep", "--repair", "home:")
+  assert.ok(mended.ok && mended.placed === 2 * healthy.chunks)
+  for (const backend of backends.slice(2, 4)) await backend.removeShares(await backend.listShares({ limit: 4096 }))
+  await reopen()
+  await run("get", "home:/docs", `${folder}/back`)
+  assert.equal(fs.readFileSync(`${folder}/back/a.txt`, "utf8"), "alpha")
+  const verify = (await run("cap", "home:", "--verify")).trim()
+  const registers = await json<{ ok: boolean; registers: { sequence: number }[] }>("check", verify)
+  assert.ok(registers.ok && registers.registers.length === 5)
+  const chunk = (await run("cap", "home:/docs", "--verify")).trim()
+  const one = await json<{ chunks: number; ok: boolean }>("check", chunk, "--repair")
+  assert.deepEqual([one.chunks, one.ok], [1, true])
+})
+
+test("gc removes what nothing refers to after the grace, and keeps trees, snapshots and history", async (t) => {
+  const { folder, run, json, backends } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  await run("snapshot", "create", "home:", "keep")
+  await run("rm", "-r", "home:/docs")
+  assert.equal((await json<{ shares: number }>("gc", "--grace", "0s")).shares, 0)
+  assert.equal(await run("cat", "home:/docs@keep/a.txt"), "alpha")
+  await run("snapshot", "remove", "home:", "keep")
+  for (let i = 0; i < 20; i++) await run("mkdir", `home:/d${i}`) // pushes the old roots out of the history
+  assert.equal((await json<{ shares: number }>("gc")).shares, 0)
+  const dry = await json<{ shares: number }>("gc", "--grace", "0s", "--dry-run")
+  const removed = await json<{ shares: number; bytes: number }>("gc", "--grace", "0s")
+  assert.equal(dry.shares, removed.shares)
+  assert.ok(removed.bytes > 3_000_000, `${removed.bytes} bytes`)
+  assert.equal((await run("ls", "home:")).split("\n").length, 21)
+  assert.equal(backends.length, 5)
+})
+
+test("rebalance moves nothing when all is in its place", async (t) => {
+  const { folder, run, json } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  assert.equal((await json<{ moved: number }>("rebalance", "home:")).moved, 0)
+})
+
+test("wrong uses say what to write instead", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  await assert.rejects(run("put", "home:/docs", "home:/x"), /put takes local files/)
+  await assert.rejects(run("get", "home:/docs", "home:/x"), /destination of get is a local path/)
+  await assert.rejects(run("cat", "home:/docs"), withCode("ERR_IS_A_DIRECTORY"))
+  await assert.rejects(run("ls", "home:/nope"), /holdfast ls home:\//)
+  await assert.rejects(run("put", `${folder}/src`), /SRC… DEST/)
+  await assert.rejects(run("gc", "--grace", "soon"), withCode("ERR_INVALID_ARGUMENT"))
+})

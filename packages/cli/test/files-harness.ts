@@ -1,0 +1,121 @@
+/** The file commands in this process, over a store of memory backends: everything real but the network. */
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as paths from "node:path"
+import { Writable } from "node:stream"
+import { createMemoryBackend } from "@holdfast/backends"
+import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
+import { type Backend, encodeCap, toReadCap } from "@holdfast/protocol"
+import { createStore } from "@holdfast/store"
+import { createTree } from "@holdfast/tree"
+import { Command } from "commander"
+import * as change from "../src/commands/files/change.ts"
+import * as check from "../src/commands/files/check.ts"
+import * as get from "../src/commands/files/get.ts"
+import * as ls from "../src/commands/files/ls.ts"
+import * as put from "../src/commands/files/put.ts"
+import * as snapshot from "../src/commands/files/snapshot.ts"
+import type { Context } from "../src/context.ts"
+import type { Session } from "../src/session.ts"
+
+/** A grid of five servers in memory with the alias `home:` and a folder on disk. */
+export interface Harness {
+  readonly folder: string
+  readonly backends: Backend[]
+  readonly aliases: Map<string, string>
+  /** Runs a command; gives its standard output. */
+  run(...args: string[]): Promise<string>
+  /** Runs a command with --json; gives the value. */
+  json<T>(...args: string[]): Promise<T>
+  /** Forgets what was cached, as a new process would. */
+  reopen(): Promise<void>
+}
+
+/** Sets it up; all is removed after test `t`. */
+export async function createHarness(t: { after(done: () => unknown): void }): Promise<Harness> {
+  const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-files-"))
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
+  const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
+  const aliases = new Map<string, string>()
+  const seen = new Map<string, number>()
+  const convergenceSecret = randomBytes(32)
+  const open = async (): Promise<Session> => {
+    const store = await createStore({
+      env: nodeEnv,
+      servers: backends.map((backend) => ({ backend, weight: 1 })),
+      coding: { k: 3, happy: 4, n: 5 },
+      registerMode: "crash",
+      convergenceSecret,
+      seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
+    })
+    const capOf = (alias: string) => {
+      const cap = aliases.get(alias)
+      if (!cap) throw new Error(`no alias ${alias}`)
+      return cap
+    }
+    return {
+      store,
+      backends,
+      env: nodeEnv,
+      capOf,
+      profile: { aliases },
+      close: async () => undefined,
+    } as unknown as Session
+  }
+  let session = await open()
+  aliases.set("home", await addTree(session))
+  const harness: Harness = {
+    folder,
+    backends,
+    aliases,
+    async run(...args) {
+      const pieces: Buffer[] = []
+      const stdout = new Writable({
+        write(piece: Buffer, _encoding, done) {
+          pieces.push(piece)
+          done()
+        },
+      })
+      const context = contextOf(stdout, session, args.includes("--json"))
+      const program = new Command().exitOverride().option("--json")
+      for (const module of [put, get, ls, change, snapshot, check]) module.register(program, context)
+      for (const command of program.commands) command.option("--json")
+      for (const command of program.commands) for (const inner of command.commands) inner.option("--json")
+      await program.parseAsync(args, { from: "user" })
+      return Buffer.concat(pieces).toString("utf8")
+    },
+    async json(...args) {
+      return JSON.parse(await harness.run(...args, "--json"))
+    },
+    async reopen() {
+      session = await open()
+    },
+  }
+  return harness
+}
+
+/** Makes an empty tree; gives its write capability. */
+export async function addTree(session: Session): Promise<string> {
+  const seed = nodeCrypto.random(32)
+  const { publicKey, readKey } = await toReadCap(nodeCrypto, { kind: "dw", seed })
+  const { chunks, registers } = session.store
+  await createTree({ chunks, registers, env: nodeEnv, keys: { publicKey, readKey, seed } })
+  return encodeCap({ kind: "dw", seed })
+}
+
+function contextOf(stdout: Writable, session: Session, json: boolean): Context {
+  return {
+    stdin: process.stdin,
+    stdout: stdout as unknown as Context["stdout"],
+    stderr: process.stderr,
+    env: {},
+    json,
+    isTerminal: false,
+    profile: "test",
+    output: (value, text) => void stdout.write(json ? JSON.stringify(value) : text === "" ? "" : `${text}\n`),
+    progress: () => ({ add: () => undefined, close: () => undefined }),
+    openSession: async () => session,
+    close: async () => undefined,
+  }
+}
