@@ -20,6 +20,8 @@ await build({
   format: "esm",
   platform: "node",
   target: "node24",
+  // These two talk through global state at import time, which bundling reorders.
+  external: ["@peculiar/x509", "reflect-metadata"],
   sourcemap: true,
   logLevel: "warning",
   // Some dependencies are CommonJS and call require for Node's own modules.

@@ -1,0 +1,93 @@
+/** Every command with its one-line summary and where its code lies; the code is loaded when the command is asked for. */
+import type { Command } from "commander"
+import type { Context } from "./context.ts"
+
+/** A command's code. */
+export interface CommandModule {
+  register(program: Command, context: Context): void
+}
+
+/** One or more commands of one module. */
+export interface CommandSource {
+  readonly names: readonly string[]
+  readonly summaries: readonly string[]
+  readonly hidden?: boolean
+  load(): Promise<CommandModule>
+}
+
+/** All commands, in the order of the help. */
+export const commands: readonly CommandSource[] = [
+  {
+    names: ["up", "down", "status"],
+    summaries: ["start a local grid and a client for it", "stop the local grid", "show how the grid is"],
+    load: () => import("./commands/grid/local.ts"),
+  },
+  { names: ["put"], summaries: ["store files and folders"], load: () => import("./commands/files/put.ts") },
+  {
+    names: ["get", "cat"],
+    summaries: ["fetch files and folders", "print a file"],
+    load: () => import("./commands/files/get.ts"),
+  },
+  {
+    names: ["ls", "tree", "stat", "du", "find"],
+    summaries: [
+      "list a directory",
+      "list a directory and all below it",
+      "say everything about a path",
+      "sum up sizes",
+      "find paths by name, type or size",
+    ],
+    load: () => import("./commands/files/ls.ts"),
+  },
+  {
+    names: ["mkdir", "cp", "mv", "rm", "ln"],
+    summaries: [
+      "make a directory",
+      "copy within the grid",
+      "move or rename",
+      "remove",
+      "link a capability into a directory",
+    ],
+    load: () => import("./commands/files/change.ts"),
+  },
+  {
+    names: ["snapshot", "diff", "cap"],
+    summaries: ["keep, list and remove snapshots", "show what changed", "print a capability to share"],
+    load: () => import("./commands/files/snapshot.ts"),
+  },
+  {
+    names: ["check", "rebalance", "gc"],
+    summaries: [
+      "check the health of files and repair it",
+      "move shares after nodes came or went",
+      "remove what nothing refers to",
+    ],
+    load: () => import("./commands/files/check.ts"),
+  },
+  {
+    names: ["alias"],
+    summaries: ["name capabilities"],
+    load: () => import("./commands/grid/alias.ts"),
+  },
+  {
+    names: ["coordinator", "node", "invite", "join"],
+    summaries: ["run a grid's coordinator", "run a storage node", "invite a member", "join a grid with an invitation"],
+    load: () => import("./commands/grid/members.ts"),
+  },
+  {
+    names: ["doctor"],
+    summaries: ["find what is wrong here and how to mend it"],
+    load: () => import("./commands/grid/doctor.ts"),
+  },
+  {
+    names: ["completion"],
+    summaries: ["print completion for a shell"],
+    load: () => import("./commands/grid/completion.ts"),
+  },
+  {
+    names: ["supervise"],
+    summaries: ["keep a local grid running"],
+    hidden: true,
+    load: () => import("./commands/grid/supervise.ts"),
+  },
+]

@@ -1,0 +1,75 @@
+/** `holdfast alias`: names for capabilities, kept in the profile. */
+import { readFile } from "node:fs/promises"
+import { text as readAll } from "node:stream/consumers"
+import { decodeCap } from "@holdfast/protocol"
+import type { Command } from "commander"
+import type { Context } from "../../context.ts"
+import { createAliasTree } from "../../new-tree.ts"
+import { pathsOf } from "../../profile/paths.ts"
+import { openProfile } from "../../profile/profile.ts"
+
+/** Adds the command. */
+export function register(program: Command, context: Context): void {
+  const alias = program.command("alias").description("name capabilities, so that paths can begin with the name")
+  alias.addHelpText(
+    "after",
+    "\nExamples:\n  holdfast alias create photos\n  holdfast alias add team --cap-file team.cap\n  holdfast alias list\n  holdfast alias remove team\n",
+  )
+  alias
+    .command("add")
+    .description("name a capability, read from a file or from standard input")
+    .argument("<name>", "the alias, without a colon")
+    .option("--cap-file <file>", "file that holds the capability; - or nothing is standard input")
+    .action(async (name: string, flags: { capFile?: string }) => {
+      const { capFile } = flags
+      const cap = (capFile && capFile !== "-" ? await readFile(capFile, "utf8") : await readAll(context.stdin)).trim()
+      const profile = await open(context)
+      await profile.setAlias(name.replace(/:$/, ""), cap)
+      context.output(
+        { alias: name, kind: decodeCap(cap).kind },
+        `${name}: now stands for a capability of kind hf:${decodeCap(cap).kind}:.`,
+      )
+    })
+  alias
+    .command("create")
+    .description("make a new, empty tree and name it")
+    .argument("<name>", "the alias, without a colon")
+    .action(async (given: string) => {
+      const name = given.replace(/:$/, "")
+      await createAliasTree(await context.openSession(), name)
+      context.output({ alias: name, kind: "dw" }, `${name}: is a new, empty tree.`)
+    })
+  alias
+    .command("list")
+    .description("list aliases and what they grant (never the capabilities themselves)")
+    .action(async () => {
+      const profile = await open(context)
+      const rows = [...profile.aliases].map(([name, cap]) => ({ name, kind: decodeCap(cap).kind }))
+      context.output(rows, rows.map(({ name, kind }) => `${`${name}:`.padEnd(20)} ${grants[kind]}`).join("\n"))
+    })
+  alias
+    .command("remove")
+    .description("forget an alias; what it stands for stays stored")
+    .argument("<name>")
+    .action(async (name: string) => {
+      const profile = await open(context)
+      await profile.removeAlias(name.replace(/:$/, ""))
+      context.output({ removed: name }, `${name} is forgotten.`)
+    })
+}
+
+const grants = {
+  dw: "directory, write",
+  dr: "directory, read",
+  dv: "directory, verify",
+  fw: "file, write",
+  fr: "file, read",
+  fv: "file, verify",
+  ci: "immutable, read",
+  cv: "immutable, verify",
+  lit: "literal",
+} as const
+
+function open(context: Context) {
+  return openProfile(pathsOf(context.env), context.profile)
+}

@@ -1,0 +1,203 @@
+/** `holdfast coordinator run`, `node run`, `invite`, `join`: the parts of a grid on separate machines. */
+import { statfs } from "node:fs/promises"
+import { join as joinPath } from "node:path"
+import { text as readAll } from "node:stream/consumers"
+import { HoldfastError } from "@holdfast/core"
+import type { Command } from "commander"
+import type { Context } from "../../context.ts"
+import { parseCoding } from "../../local-grid/config.ts"
+import { pathsOf, profileDir } from "../../profile/paths.ts"
+
+const announceEveryMs = 60_000
+const announceRetryMs = 2_000
+
+/** Adds the commands. */
+export function register(program: Command, context: Context): void {
+  program
+    .command("coordinator")
+    .description("run a grid's coordinator")
+    .command("run")
+    .description("run the coordinator in the foreground; its authority is made at the first start")
+    .requiredOption("--dir <folder>", "where it keeps its keys and members")
+    .option("--listen <host:port>", "where it listens", "0.0.0.0:7443")
+    .option("--advertise <host[:port]>", "how members reach it, when that differs")
+    .option("--coding <k/happy/n>", "how data is spread", "3/4/5")
+    .option("--register-mode <mode>", "crash (2f+1 servers) or byzantine (3f+1)", "crash")
+    .option("--name <name>", "the grid's name", "grid")
+    .addHelpText(
+      "after",
+      "\nExample:\n  holdfast coordinator run --dir /var/lib/holdfast/coordinator --advertise coord.example.org:7443\n",
+    )
+    .action((flags: CoordinatorFlags) => runCoordinator(context, flags))
+  program
+    .command("node")
+    .description("run a storage node")
+    .command("run")
+    .description("run the node in the foreground; join first")
+    .requiredOption("--dir <folder>", "where it keeps shares")
+    .requiredOption("--identity <folder>", "the identity that `holdfast join` made")
+    .option("--listen <host:port>", "where it listens", "0.0.0.0:7444")
+    .option("--advertise <host:port>", "how clients reach it, when that differs")
+    .option("--monitor <host:port>", "health and metrics (default: a free port of 127.0.0.1)")
+    .option("--quota <bytes>", "most bytes of each tenant")
+    .option("--reserve <bytes>", "disk space to keep free")
+    .addHelpText(
+      "after",
+      "\nExample:\n  holdfast node run --identity /var/lib/holdfast/id --dir /srv/holdfast --advertise n1.example.org:7444\n",
+    )
+    .action((flags: NodeFlags) => runNode(flags))
+  program
+    .command("invite")
+    .description("print an invitation for one new member (on the coordinator's machine)")
+    .requiredOption("--dir <folder>", "the coordinator's folder")
+    .option("--role <role>", "node or client", "client")
+    .option("--tenant <name>", "whose data a client's is", "default")
+    .option("--name <name>", "the member's name")
+    .option("--ttl <seconds>", "how long it is valid", "3600")
+    .addHelpText("after", "\nExample:\n  holdfast invite --dir /var/lib/holdfast/coordinator --role node --name n1\n")
+    .action((flags: InviteFlags) => invite(context, flags))
+  program
+    .command("join")
+    .description("join a grid with an invitation, read from a file or standard input")
+    .option("--invite-file <file>", "file that holds the invitation; - or nothing is standard input")
+    .option("--identity <folder>", "a node's identity folder; without it the profile joins as a client")
+    .option("--name <name>", "this member's name", "member")
+    .option("--server-name <names...>", "DNS names and addresses of a node, for its certificate")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  holdfast join --invite-file invite.txt\n  holdfast join --identity /var/lib/holdfast/id --name n1 --server-name n1.example.org < invite.txt\n",
+    )
+    .action((flags: JoinFlags) => joinGrid(context, flags))
+}
+
+interface CoordinatorFlags {
+  readonly dir: string
+  readonly listen: string
+  readonly advertise?: string
+  readonly coding: string
+  readonly registerMode: string
+  readonly name: string
+}
+interface NodeFlags {
+  readonly dir: string
+  readonly identity: string
+  readonly listen: string
+  readonly advertise?: string
+  readonly monitor?: string
+  readonly quota?: string
+  readonly reserve?: string
+}
+interface InviteFlags {
+  readonly dir: string
+  readonly role: string
+  readonly tenant: string
+  readonly name?: string
+  readonly ttl: string
+}
+interface JoinFlags {
+  readonly inviteFile?: string
+  readonly identity?: string
+  readonly name: string
+  readonly serverName?: readonly string[]
+}
+
+async function runCoordinator(context: Context, flags: CoordinatorFlags): Promise<void> {
+  const { startCoordinator } = await import("@holdfast/coordinator")
+  const { createLogger, parseAddress } = await import("@holdfast/network")
+  if (flags.registerMode !== "crash" && flags.registerMode !== "byzantine")
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `--register-mode is crash or byzantine, not "${flags.registerMode}".`,
+    )
+  const coordinator = await startCoordinator({
+    dir: flags.dir,
+    ...parseAddress(flags.listen),
+    ...(flags.advertise ? { advertise: flags.advertise } : {}),
+    coding: parseCoding(flags.coding, 255),
+    registerMode: flags.registerMode,
+    name: flags.name,
+    logger: createLogger({ stream: context.stderr }),
+  })
+  await untilAsked()
+  await coordinator.close()
+}
+
+async function runNode(flags: NodeFlags): Promise<void> {
+  const { startNode } = await import("@holdfast/node")
+  const { announce, parseAddress } = await import("@holdfast/network")
+  const node = await startNode({
+    identityDir: flags.identity,
+    dir: flags.dir,
+    ...parseAddress(flags.listen),
+    ...(flags.monitor ? { monitor: parseAddress(flags.monitor) } : {}),
+    ...(flags.quota ? { quotas: { defaultBytes: wholeNumber("--quota", flags.quota) } } : {}),
+    ...(flags.reserve ? { reservedBytes: wholeNumber("--reserve", flags.reserve) } : {}),
+  })
+  const address = flags.advertise ?? node.address
+  let timer: NodeJS.Timeout | undefined
+  const announceAgain = async () => {
+    try {
+      const disk = await statfs(flags.dir)
+      await announce(flags.identity, { address, capacityBytes: disk.blocks * disk.bsize })
+      timer = setTimeout(announceAgain, announceEveryMs)
+    } catch (error) {
+      process.stderr.write(
+        `${JSON.stringify({ level: "warn", event: "announce-failed", why: error instanceof Error ? error.message : "" })}\n`,
+      )
+      timer = setTimeout(announceAgain, announceRetryMs)
+    }
+  }
+  await announceAgain()
+  await untilAsked()
+  clearTimeout(timer)
+  await node.close()
+}
+
+async function invite(context: Context, flags: InviteFlags): Promise<void> {
+  const { createInvite } = await import("@holdfast/coordinator")
+  if (flags.role !== "node" && flags.role !== "client")
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `--role is node or client, not "${flags.role}".`)
+  const text = await createInvite({
+    dir: flags.dir,
+    role: flags.role,
+    tenant: flags.tenant,
+    ttlSeconds: wholeNumber("--ttl", flags.ttl),
+    ...(flags.name ? { name: flags.name } : {}),
+  })
+  context.output({ invite: text }, text)
+}
+
+async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
+  const { join } = await import("@holdfast/network")
+  const { createProfile } = await import("../../profile/profile.ts")
+  const { readSecret } = await import("../files/frame.ts")
+  const { inviteFile } = flags
+  const text = inviteFile && inviteFile !== "-" ? await readSecret(inviteFile) : (await readAll(context.stdin)).trim()
+  const paths = pathsOf(context.env)
+  const dir = flags.identity ?? joinPath(profileDir(paths, context.profile), "identity")
+  const joined = await join(text, {
+    dir,
+    name: flags.name,
+    ...(flags.serverName ? { serverNames: flags.serverName } : {}),
+  })
+  if (joined.role === "client" && !flags.identity) await createProfile(paths, context.profile)
+  const next =
+    joined.role === "node"
+      ? `Now run: holdfast node run --identity ${dir} --dir FOLDER --advertise HOST:PORT`
+      : "Now make a tree with `holdfast alias create NAME`, or add one that was shared with you: holdfast alias add NAME --cap-file FILE"
+  context.output(joined, `Joined as ${joined.role} ${joined.memberId}.\n${next}`)
+}
+
+function untilAsked(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once("SIGTERM", () => resolve())
+    process.once("SIGINT", () => resolve())
+  })
+}
+
+function wholeNumber(flag: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `${flag} takes a whole number, not "${text}".`)
+  return value
+}

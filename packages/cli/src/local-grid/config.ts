@@ -1,0 +1,120 @@
+/** What a local grid consists of: ports, coding and folders, decided once when it is made. */
+import { existsSync } from "node:fs"
+import { mkdir, readFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { join } from "node:path"
+import { HoldfastError } from "@holdfast/core"
+import { writeSecretFile } from "@holdfast/network"
+import { z } from "zod"
+
+const configSchema = z.object({
+  version: z.literal(1),
+  coding: z.object({ k: z.number().int(), happy: z.number().int(), n: z.number().int() }),
+  coordinatorPort: z.number().int(),
+  statusPort: z.number().int(),
+  nodes: z.array(z.object({ name: z.string(), port: z.number().int() })).max(255),
+})
+
+/** A local grid's settings. */
+export type LocalGridConfig = z.infer<typeof configSchema>
+
+/** Where the parts of a local grid lie. */
+export interface LocalGridFiles {
+  readonly dir: string
+  readonly config: string
+  readonly supervisor: string
+  readonly coordinatorDir: string
+  log(part: string): string
+  nodeIdentity(name: string): string
+  nodeData(name: string): string
+}
+
+/** The files of the grid in `dir`. */
+export function gridFiles(dir: string): LocalGridFiles {
+  return {
+    dir,
+    config: join(dir, "grid.json"),
+    supervisor: join(dir, "supervisor.json"),
+    coordinatorDir: join(dir, "coordinator"),
+    log: (part) => join(dir, "log", `${part}.log`),
+    nodeIdentity: (name) => join(dir, name, "identity"),
+    nodeData: (name) => join(dir, name, "data"),
+  }
+}
+
+/** The settings of the grid in `dir`; undefined when there is none. */
+export async function loadConfig(dir: string): Promise<LocalGridConfig | undefined> {
+  const path = gridFiles(dir).config
+  if (!existsSync(path)) return undefined
+  try {
+    return configSchema.parse(JSON.parse(await readFile(path, "utf8")))
+  } catch (cause) {
+    throw new HoldfastError(
+      "ERR_BAD_FORMAT",
+      `${path} is damaged. Restore it, or remove ${dir} to start anew.`,
+      { path },
+      { cause },
+    )
+  }
+}
+
+/** Decides on a new grid's settings and writes them. */
+export async function makeConfig(
+  dir: string,
+  nodeCount: number,
+  coding: LocalGridConfig["coding"],
+): Promise<LocalGridConfig> {
+  const ports = await freePorts(nodeCount + 1)
+  const config: LocalGridConfig = {
+    version: 1,
+    coding,
+    coordinatorPort: ports[0]!,
+    statusPort: await preferredPort(7070),
+    nodes: ports.slice(1).map((port, i) => ({ name: `n${i + 1}`, port })),
+  }
+  await mkdir(join(dir, "log"), { recursive: true, mode: 0o700 })
+  await writeSecretFile(gridFiles(dir).config, `${JSON.stringify(config, null, 1)}\n`)
+  return config
+}
+
+/** Parses K/H/N. Throws ERR_INVALID_ARGUMENT. */
+export function parseCoding(text: string, nodeCount: number): LocalGridConfig["coding"] {
+  const match = /^(\d{1,3})\/(\d{1,3})\/(\d{1,3})$/.exec(text)
+  const [k, happy, n] = (match?.slice(1) ?? []).map(Number) as [number, number, number]
+  if (!match || k < 1 || k > happy || happy > n || n > 255)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `"${text}" is not a coding: write K/HAPPY/N with K <= HAPPY <= N <= 255, like 3/4/5.`,
+    )
+  if (happy > nodeCount)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `Coding ${text} needs ${happy} distinct nodes, but there are only ${nodeCount}.`,
+    )
+  return { k, happy, n }
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)))
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+async function preferredPort(port: number): Promise<number> {
+  try {
+    const server = await listen(port)
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  } catch {
+    return (await freePorts(1))[0]!
+  }
+}
+
+function listen(port: number): Promise<ReturnType<typeof createServer>> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once("error", reject)
+    server.listen(port, "127.0.0.1", () => resolve(server))
+  })
+}

@@ -1,0 +1,141 @@
+/**
+ * Keeps a local grid running: the coordinator and each node as a process of its own, started again after a crash with
+ * growing pauses; makes the nodes' identities at the first start.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { open } from "node:fs/promises"
+import { connect } from "node:net"
+import { createInvite } from "@holdfast/coordinator"
+import { join as joinGrid, writeSecretFile } from "@holdfast/network"
+import { gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
+import { markOf } from "./process.ts"
+
+/** What a part of the grid is doing. */
+export interface PartState {
+  readonly name: string
+  readonly port: number
+  pid: number | undefined
+  /** Times it was started again after it ended by itself. */
+  restarts: number
+}
+
+/** A running supervisor. */
+export interface Supervisor {
+  readonly parts: readonly PartState[]
+  /** Ends all parts gracefully. */
+  stop(): Promise<void>
+}
+
+const firstPauseMs = 200
+const longestPauseMs = 30_000
+const stopGraceMs = 15_000
+
+/** Starts every part; resolves when all were started once. */
+export async function superviseGrid(
+  dir: string,
+  config: LocalGridConfig,
+  command: readonly string[],
+): Promise<Supervisor> {
+  const files = gridFiles(dir)
+  const lanes: Lane[] = []
+  const start = (name: string, port: number, args: readonly string[]) => {
+    const lane = new Lane({ name, port, pid: undefined, restarts: 0 }, [...command, ...args], files)
+    lanes.push(lane)
+    return lane.start()
+  }
+  const { k, happy, n } = config.coding
+  await start("coordinator", config.coordinatorPort, [
+    ...["coordinator", "run", "--dir", files.coordinatorDir, "--listen", `127.0.0.1:${config.coordinatorPort}`],
+    ...["--coding", `${k}/${happy}/${n}`, "--register-mode", "crash", "--name", "local"],
+  ])
+  await waitForPort(config.coordinatorPort)
+  for (const { name, port } of config.nodes) {
+    if (!existsSync(files.nodeIdentity(name))) {
+      const invite = await createInvite({ dir: files.coordinatorDir, role: "node", name, ttlSeconds: 600 })
+      await joinGrid(invite, { dir: files.nodeIdentity(name), name, serverNames: ["127.0.0.1", "localhost"] })
+    }
+    await start(name, port, [
+      ...["node", "run", "--identity", files.nodeIdentity(name), "--dir", files.nodeData(name)],
+      ...["--listen", `127.0.0.1:${port}`],
+    ])
+  }
+  const record = async () => {
+    const parts = lanes.map((lane) => lane.part)
+    const supervisor = await markOf(process.pid)
+    await writeSecretFile(files.supervisor, `${JSON.stringify({ supervisor, parts })}\n`)
+  }
+  for (const lane of lanes) lane.onChange = () => void record().catch(() => undefined)
+  await record()
+  return {
+    parts: lanes.map((lane) => lane.part),
+    stop: async () => void (await Promise.all(lanes.map((lane) => lane.stop()))),
+  }
+}
+
+class Lane {
+  readonly part: PartState
+  onChange: () => void = () => undefined
+  readonly #command: readonly string[]
+  readonly #files: LocalGridFiles
+  #child: ChildProcess | undefined
+  #stopping = false
+  #pauseMs = firstPauseMs
+
+  constructor(part: PartState, command: readonly string[], files: LocalGridFiles) {
+    this.part = part
+    this.#command = command
+    this.#files = files
+  }
+
+  async start(): Promise<void> {
+    if (this.#stopping) return
+    const log = await open(this.#files.log(this.part.name), "a", 0o600)
+    const [program, ...args] = this.#command
+    const child = spawn(program!, args, { stdio: ["ignore", log.fd, log.fd] })
+    this.#child = child
+    this.part.pid = child.pid
+    child.once("spawn", () => void log.close())
+    child.once("exit", () => this.#ended(Date.now()))
+    child.once("error", () => void log.close())
+    this.onChange()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const child = this.#child
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once("exit", resolve))
+    child.kill("SIGTERM")
+    const hard = setTimeout(() => child.kill("SIGKILL"), stopGraceMs)
+    await ended
+    clearTimeout(hard)
+  }
+
+  #ended(atMs: number): void {
+    this.part.pid = undefined
+    if (this.#stopping) return
+    this.part.restarts++
+    setTimeout(() => void this.start(), this.#pauseMs)
+    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2)
+    // A part that then runs for a minute has earned a quick start next time.
+    setTimeout(() => {
+      if (this.part.pid !== undefined && Date.now() - atMs > 60_000) this.#pauseMs = firstPauseMs
+    }, 61_000).unref()
+  }
+}
+
+/** Resolves when something listens on the port; the coordinator's first start makes keys. */
+async function waitForPort(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt++) {
+    const isOpen = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, "127.0.0.1", () => {
+        socket.destroy()
+        resolve(true)
+      })
+      socket.once("error", () => resolve(false))
+    })
+    if (isOpen) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}

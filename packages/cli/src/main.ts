@@ -1,0 +1,26 @@
+/** The `holdfast` command. Only the command that is asked for is loaded, so that starting is quick. */
+import { commands } from "./command-table.ts"
+import { createContext } from "./context.ts"
+import { exitCodeOf, reportError } from "./exit-codes.ts"
+import { version } from "./version.ts"
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
+    process.stdout.write(`${version}\n`)
+    return
+  }
+  const context = createContext(process, args)
+  try {
+    const { runProgram } = await import("./program.ts")
+    await runProgram(args, context, commands)
+  } catch (error) {
+    reportError(context, error)
+    process.exitCode = exitCodeOf(error)
+  } finally {
+    await context.close()
+  }
+}
+
+// A reader that goes away (holdfast cat … | head) is not an error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+await main(process.argv.slice(2))

@@ -1,0 +1,36 @@
+/** Where things lie, after the XDG base directory specification. */
+import { homedir } from "node:os"
+import { join, resolve } from "node:path"
+import { HoldfastError } from "@holdfast/core"
+
+/** Folders of Holdfast for this user. */
+export interface Paths {
+  /** Profiles: keys, certificates, aliases. */
+  readonly config: string
+  /** The local grid and its data. */
+  readonly data: string
+  /** What was seen of registers. */
+  readonly state: string
+}
+
+/** The folders, from the environment. */
+export function pathsOf(env: NodeJS.ProcessEnv): Paths {
+  const home = env["HOME"] ?? homedir()
+  const folder = (variable: string, fallback: string) =>
+    join(resolve(env[variable] || join(home, fallback)), "holdfast")
+  return {
+    config: folder("XDG_CONFIG_HOME", ".config"),
+    data: folder("XDG_DATA_HOME", ".local/share"),
+    state: folder("XDG_STATE_HOME", ".local/state"),
+  }
+}
+
+/** The folder of the profile `name`. Throws ERR_INVALID_ARGUMENT for a name that is not one word. */
+export function profileDir(paths: Paths, name: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `"${name}" cannot name a profile: use letters, digits, dots and dashes.`,
+    )
+  return join(paths.config, "profiles", name)
+}

@@ -1,0 +1,80 @@
+/** A session with a grid: profile, servers and store composed. The only place that knows how they fit together. */
+
+import { existsSync } from "node:fs"
+import { createNodeBackend } from "@holdfast/backends/node"
+import type { Env } from "@holdfast/core"
+import { nodeEnv } from "@holdfast/core/node"
+import { createAgent, fetchGrid, loadGrid, loadIdentity, parseAddress, requestBytes } from "@holdfast/network"
+import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
+import { createStore, type Store } from "@holdfast/store"
+import { createWorkerPool } from "@holdfast/store/node"
+import { pathsOf } from "./profile/paths.ts"
+import { openProfile, type Profile, unknownAlias } from "./profile/profile.ts"
+
+/** Everything a command needs of the grid. */
+export interface Session {
+  readonly profile: Profile
+  readonly grid: GridDescription
+  readonly env: Env
+  readonly backends: readonly Backend[]
+  readonly store: Store
+  /** The capability behind an alias. Throws ERR_UNKNOWN_ALIAS. */
+  capOf(alias: string): string
+  close(): Promise<void>
+}
+
+/** A cached grid description older than this is refreshed, if the coordinator answers. */
+const refreshAfterMs = 60_000
+
+/** Opens the grid of a profile. Throws ERR_NO_PROFILE. */
+export async function openSession(profileName: string, environment: NodeJS.ProcessEnv): Promise<Session> {
+  const profile = await openProfile(pathsOf(environment), profileName)
+  const grid = await currentGrid(profile)
+  const identity = await loadIdentity(profile.identityDir)
+  const backends = grid.servers.map((server) => connect(server, identity))
+  const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
+  const workerUrl = existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {}
+  const store = await createStore({
+    env: nodeEnv,
+    servers: backends.map((backend, i) => ({ backend, weight: Math.max(1, grid.servers[i]!.capacityBytes) })),
+    coding: grid.coding,
+    registerMode: grid.registerMode,
+    convergenceSecret: profile.convergenceSecret,
+    seen: profile.seen,
+    pipeline: createWorkerPool(workerUrl),
+  })
+  return {
+    profile,
+    grid,
+    env: nodeEnv,
+    backends,
+    store,
+    capOf(alias) {
+      const cap = profile.aliases.get(alias)
+      if (!cap) throw unknownAlias(alias, [...profile.aliases.keys()])
+      return cap
+    },
+    async close() {
+      await profile.flush()
+      await store.close()
+    },
+  }
+}
+
+async function currentGrid(profile: Profile): Promise<GridDescription> {
+  const cached = await loadGrid(profile.identityDir).catch(() => undefined)
+  if (cached && Date.now() - cached.issuedMs < refreshAfterMs) return cached
+  return (await fetchGrid(profile.identityDir)).grid
+}
+
+/** A backend that reaches a server over mutual TLS. */
+export function connect(server: GridServer, identity: Awaited<ReturnType<typeof loadIdentity>>): Backend {
+  const agent = createAgent(identity, { expectedId: server.id, expectedRole: "node" })
+  const { host, port } = parseAddress(server.address)
+  return createNodeBackend({
+    id: server.id,
+    address: server.address,
+    request: (call) => requestBytes(agent, { host, port, ...call }),
+    close: () => agent.destroy(),
+  })
+}
