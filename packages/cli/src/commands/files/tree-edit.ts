@@ -12,18 +12,18 @@ import {
   sealJunction,
 } from "@holdfast/tree"
 import type { Change, UploadPort } from "../../transfer/ports.ts"
+import { contentOf, type OpenedTree } from "./opened-tree.ts"
 import { rootEntry } from "./root-entry.ts"
-import { contentOf, type TreeVolume } from "./tree-volume.ts"
 import type { Edit, Item } from "./volume.ts"
 
 /** Runs `work` on a tree as one commit. */
-export async function editOf(volume: TreeVolume, work: (edit: Edit) => Promise<void>): Promise<void> {
+export async function editOf(volume: OpenedTree, work: (edit: Edit) => Promise<void>): Promise<void> {
   const result = await volume.writable().commit((session) => work(sessionEdit(volume, session)))
   volume.root = rootEntry(result.root)
 }
 
 /** Stores files and commits what an upload brings. */
-export function uploadPortOf(volume: TreeVolume): UploadPort<unknown> {
+export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
   const tree = volume.writable()
   const writer = createFileWriter(volume.io, { concurrency: 8 })
   const nowMs = volume.io.env.clock.nowMs()
@@ -64,7 +64,7 @@ async function applyChange(session: CommitSession, change: Change<unknown>, nowM
   }
 }
 
-function sessionEdit(volume: TreeVolume, session: CommitSession): Edit {
+function sessionEdit(volume: OpenedTree, session: CommitSession): Edit {
   const { io } = volume
   const plain = () => plainAttributes(0o755, io.env.clock.nowMs())
   const lookup = async (path: readonly string[]): Promise<Entry | undefined> =>
@@ -100,14 +100,14 @@ function sessionEdit(volume: TreeVolume, session: CommitSession): Edit {
 }
 
 /** A junction of another tree, sealed for writers of this one as far as its own writer may. */
-async function resealed(volume: TreeVolume, owner: TreeVolume, junction: Extract<Entry, { kind: "junction" }>) {
+async function resealed(volume: OpenedTree, owner: OpenedTree, junction: Extract<Entry, { kind: "junction" }>) {
   const inner = await owner.enter(junction, [junction.name])
   const strength = inner.access?.seed ? "write" : "read"
   const cap = decodeCap(await inner.capOf([], strength))
   return sealJunction(volume.io.env.crypto, volume.access!.seed!, cap)
 }
 
-async function link(volume: TreeVolume, session: CommitSession, path: readonly string[], text: string): Promise<void> {
+async function link(volume: OpenedTree, session: CommitSession, path: readonly string[], text: string): Promise<void> {
   const cap = decodeCap(text)
   const { crypto, clock } = volume.io.env
   const attributes = { ...plainAttributes(0o755, clock.nowMs()), name: path.at(-1)! }

@@ -17,6 +17,7 @@ import {
   type TreeIo,
 } from "@holdfast/tree"
 import type { UploadPort } from "../../transfer/ports.ts"
+import { contentOf, type EntryContent, type OpenedTree } from "./opened-tree.ts"
 import { reach } from "./reach.ts"
 import { editOf, uploadPortOf } from "./tree-edit.ts"
 import type { Difference, Edit, Item, SnapshotInfo, Volume } from "./volume.ts"
@@ -34,19 +35,13 @@ export interface TreeVolumeParts {
   readonly open: (cap: Cap, label: string, above: readonly string[]) => Promise<TreeVolume>
 }
 
-/** An entry with the volume that it was found in, which junctions need. */
-export interface EntryContent {
-  readonly entry: Entry
-  readonly owner: TreeVolume
-}
-
 /** Most trees linked in one another on a path. */
 const maxNesting = 16
 /** Longest capability that is accepted as text. */
 const maxCapLength = 2048
 
 /** One opened tree. Reads see the root of when it was opened, or of its own last change. */
-export class TreeVolume implements Volume {
+export class TreeVolume implements OpenedTree {
   readonly label: string
   readonly io: TreeIo
   readonly tree: Tree | undefined
@@ -97,7 +92,7 @@ export class TreeVolume implements Volume {
   }
 
   async *list(item: Item): AsyncGenerator<readonly [string, Item], void, void> {
-    const { entry, owner } = contentOf(item)
+    const { entry, owner } = contentOf<TreeVolume>(item)
     if (entry.kind === "junction") {
       const inner = await owner.enter(entry, [entry.name])
       yield* inner.list(inner.item(inner.root))
@@ -106,7 +101,7 @@ export class TreeVolume implements Volume {
   }
 
   read(item: Item, range: { readonly start?: number; readonly end?: number } = {}): AsyncIterable<Uint8Array> {
-    const { entry, owner } = contentOf(item)
+    const { entry, owner } = contentOf<TreeVolume>(item)
     if (entry.kind !== "file")
       throw new HoldfastError("ERR_IS_A_DIRECTORY", `"${entry.name}" is a ${entry.kind} and has no content to read.`)
     return readFile(owner.io, entry, range)
@@ -155,7 +150,7 @@ export class TreeVolume implements Volume {
     const { volume, path: rest } = await this.locate(path)
     if (volume !== this) return volume.capOf(rest, strength)
     const item = await this.lookup(path)
-    const entry = item && contentOf(item).entry
+    const entry = item && contentOf<TreeVolume>(item).entry
     if (!entry) throw new HoldfastError("ERR_NOT_FOUND", `${this.label}/${path.join("/")} does not exist.`)
     if (entry.kind === "junction") return (await this.enter(entry, path)).capOf([], strength)
     if (path.length === 0 && this.tree) return this.#rootCap(strength)
@@ -163,7 +158,7 @@ export class TreeVolume implements Volume {
   }
 
   async *chunksOf(item: Item, { deep }: { readonly deep: boolean }): AsyncGenerator<ChunkId, void, void> {
-    const { entry, owner } = contentOf(item)
+    const { entry, owner } = contentOf<TreeVolume>(item)
     if (entry.kind === "junction") {
       const inner = await owner.enter(entry, [entry.name])
       yield* inner.chunksOf(inner.item(inner.root), { deep })
@@ -189,7 +184,7 @@ export class TreeVolume implements Volume {
   /** An entry of this tree as the commands see it. */
   item(entry: Entry): Item {
     const { kind, mode, mtimeNs, size } = entry
-    const content: EntryContent = { entry, owner: this }
+    const content: EntryContent<TreeVolume> = { entry, owner: this }
     const common = { kind, mode, mtimeNs, sizeBytes: size, content }
     if (entry.kind === "symlink") return { ...common, target: entry.target }
     return entry.name === "" ? { ...common, bare: true } : common
@@ -251,7 +246,7 @@ export class TreeVolume implements Volume {
   }
 
   async #entered(item: Item): Promise<EntryContent> {
-    const { entry, owner } = contentOf(item)
+    const { entry, owner } = contentOf<TreeVolume>(item)
     if (entry.kind !== "junction") return { entry, owner }
     const inner = await owner.enter(entry, [entry.name])
     return { entry: inner.root, owner: inner }
@@ -274,11 +269,6 @@ class CircularLink extends HoldfastError {
   constructor(label: string) {
     super("ERR_LIMIT", `${label} is linked in a circle, or too deep, and was not entered.`)
   }
-}
-
-/** What is behind an item of a TreeVolume. */
-export function contentOf(item: Item): EntryContent {
-  return item.content as EntryContent
 }
 
 function entryCap(entry: Entry, strength: "write" | "read" | "verify"): string {

@@ -1,7 +1,6 @@
 /** `holdfast completion`: shell completion of commands. */
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
-import { commands } from "../../command-table.ts"
 import type { Context } from "../../context.ts"
 
 /** Adds the command. */
@@ -14,24 +13,32 @@ export function register(program: Command, context: Context): void {
       "after",
       '\nExamples:\n  eval "$(holdfast completion bash)"\n  holdfast completion fish > ~/.config/fish/completions/holdfast.fish\n',
     )
-    .action((shell: string) => context.output({ shell, script: scriptFor(shell) }, scriptFor(shell)))
+    .action((shell: string) => {
+      const script = scriptFor(
+        shell,
+        program.commands
+          .map((command) => ({ name: command.name(), summary: command.description() }))
+          .filter(({ name }) => name !== "supervise"),
+      )
+      context.output({ shell, script }, script)
+    })
 }
 
-function scriptFor(shell: string): string {
-  const visible = commands.filter((source) => !source.hidden)
-  const names = visible.flatMap((source) => source.names)
+interface CommandName {
+  readonly name: string
+  readonly summary: string
+}
+
+function scriptFor(shell: string, commands: readonly CommandName[]): string {
+  const names = commands.map(({ name }) => name)
   switch (shell) {
     case "bash":
       return `_holdfast() { if [ "$COMP_CWORD" = 1 ]; then COMPREPLY=($(compgen -W "${names.join(" ")}" -- "\${COMP_WORDS[1]}")); else COMPREPLY=($(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}")); fi; }\ncomplete -o filenames -F _holdfast holdfast`
     case "zsh":
       return `#compdef holdfast\n_holdfast() { if (( CURRENT == 2 )); then compadd ${names.join(" ")}; else _files; fi }\ncompdef _holdfast holdfast`
     case "fish":
-      return visible
-        .flatMap((source) =>
-          source.names.map(
-            (name, i) => `complete -c holdfast -n __fish_use_subcommand -a ${name} -d '${source.summaries[i] ?? ""}'`,
-          ),
-        )
+      return commands
+        .map(({ name, summary }) => `complete -c holdfast -n __fish_use_subcommand -a ${name} -d '${summary}'`)
         .join("\n")
     default:
       throw new HoldfastError(

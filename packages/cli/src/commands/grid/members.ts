@@ -139,12 +139,12 @@ async function runNode(flags: NodeFlags): Promise<void> {
     try {
       const disk = await statfs(flags.dir)
       await announce(flags.identity, { address, capacityBytes: disk.blocks * disk.bsize })
-      timer = setTimeout(announceAgain, announceEveryMs)
+      timer = setTimeout(() => void announceAgain(), announceEveryMs)
     } catch (error) {
       process.stderr.write(
         `${JSON.stringify({ level: "warn", event: "announce-failed", why: error instanceof Error ? error.message : "" })}\n`,
       )
-      timer = setTimeout(announceAgain, announceRetryMs)
+      timer = setTimeout(() => void announceAgain(), announceRetryMs)
     }
   }
   await announceAgain()

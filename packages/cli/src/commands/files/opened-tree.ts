@@ -1,0 +1,28 @@
+/** An opened tree as reading and writing share it, and the entries that were found in it. */
+import type { RegisterKeys } from "@holdfast/store"
+import type { Entry, JunctionEntry, Tree, TreeIo } from "@holdfast/tree"
+import type { Item, Volume } from "./volume.ts"
+
+/** A volume with the tree behind it. */
+export interface OpenedTree extends Volume {
+  readonly io: TreeIo
+  readonly access: RegisterKeys | undefined
+  /** The root's entry; replaced after a commit. */
+  root: Entry
+  item(entry: Entry): Item
+  /** Opens the tree that a junction at `path` leads to. */
+  enter(junction: JunctionEntry, path: readonly string[]): Promise<OpenedTree>
+  /** The tree, when it may be written. Throws ERR_WRONG_CAPABILITY. */
+  writable(): Tree
+}
+
+/** An entry with the tree that it was found in, which junctions need. */
+export interface EntryContent<Owner = OpenedTree> {
+  readonly entry: Entry
+  readonly owner: Owner
+}
+
+/** The entry behind an item. */
+export function contentOf<Owner = OpenedTree>(item: Item): EntryContent<Owner> {
+  return item.content as EntryContent<Owner>
+}
