@@ -29,6 +29,8 @@ const readBytes = 4 * 1024 * 1024
 const flightBytes = 24 * 1024 * 1024
 /** What a small file costs in memory besides its content. */
 const itemBytes = 1024
+/** After so long without progress, what waits for a full pack is sent in a smaller one. */
+const idleMs = 500
 /** What a streamed file may hold at once. */
 const streamBytes = 8 * 1024 * 1024
 
@@ -150,13 +152,19 @@ class UploadJob<Content> {
       this.#report(item, error)
       return
     }
-    const weight = Math.min(item.sizeBytes, streamBytes) + itemBytes
+    let weight = Math.min(item.sizeBytes, streamBytes) + itemBytes
     this.#flightBytes += weight
     this.#uncommittedBytes += item.sizeBytes
-    const stored = this.#store(source, read, path).finally(() => {
-      this.#flightBytes -= weight
-      this.#inFlight.delete(stored)
+    const release = (rest: number) => {
+      this.#flightBytes -= weight - rest
+      weight = rest
       this.#room?.()
+    }
+    // Once it was read to its end, a stream holds nothing, though it may have to wait for its pack to be stored.
+    if (!(source instanceof Uint8Array)) source = whenEnded(source, () => release(itemBytes))
+    const stored = this.#store(source, read, path).finally(() => {
+      this.#inFlight.delete(stored)
+      release(0)
     })
     this.#inFlight.add(stored)
   }
@@ -201,10 +209,13 @@ class UploadJob<Content> {
   }
 
   async #waitForRoom(): Promise<void> {
-    while (this.#flightBytes >= flightBytes && !this.#failure)
-      await new Promise<void>((resolve) => {
+    while (this.#flightBytes >= flightBytes && !this.#failure) {
+      const room = new Promise<void>((resolve) => {
         this.#room = resolve
       })
+      const isIdle = await Promise.race([room.then(() => false), delay(idleMs, true)])
+      if (isIdle) await this.#port.flush() // what is in flight may wait for company that cannot come
+    }
     this.#options.signal?.throwIfAborted()
     if (this.#failure) throw this.#failure
   }
@@ -279,6 +290,14 @@ async function flushUntil<T>(port: UploadPort<unknown>, done: Promise<T>): Promi
 }
 
 function noop(): void {}
+
+async function* whenEnded(
+  source: AsyncIterable<Uint8Array>,
+  onEnd: () => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  yield* source
+  onEnd()
+}
 
 async function* count(
   source: AsyncIterable<Uint8Array>,
