@@ -3,7 +3,7 @@
  * that are the same already are left alone, so an interrupted download goes on from there.
  */
 import * as fs from "node:fs"
-import { concat, type ErrorCode, HoldfastError, isHoldfastError, mapOrdered } from "@holdfast/core"
+import { concat, type ErrorCode, HoldfastError, isHoldfastError, mapOrdered, Semaphore } from "@holdfast/core"
 import { type Problem, sameTime } from "./local.ts"
 import { printable } from "./path-spec.ts"
 import {
@@ -28,6 +28,8 @@ export interface DownloadOptions {
 }
 
 const filesAtOnce = 32
+/** Files that are streamed: each has several chunks in memory. */
+const largeAtOnce = 2
 /** Files up to this size are held in memory and written in one go. */
 const smallBytes = 256 * 1024
 /** What concerns one file only; anything else ends the download. */
@@ -54,10 +56,11 @@ export async function download<Content>(
   options: DownloadOptions,
 ): Promise<TransferTotals> {
   const totals = noTotals()
+  const large = new Semaphore(largeAtOnce)
   const work = async (step: Step<Content>) => {
     if (step.end) return step
     options.signal?.throwIfAborted()
-    await orReport(step.local, options, () => place(port, step.item, step.local, totals, options))
+    await orReport(step.local, options, () => place(port, step.item, step.local, totals, large, options))
     return undefined
   }
   // Steps end in order, so everything inside a directory is there when its end comes.
@@ -101,6 +104,7 @@ async function place<Content>(
   item: RemoteItem<Content>,
   local: string,
   totals: TransferTotals,
+  large: Semaphore,
   options: DownloadOptions,
 ): Promise<void> {
   if (!options.overwrite && isThere(item, local)) {
@@ -117,7 +121,7 @@ async function place<Content>(
     const content = await readSmall(port.read(item))
     placeSmallFile(local, content, item)
     options.onBytes?.(content.length)
-  } else await placeFile(local, port.read(item), item, options.onBytes)
+  } else await large.run(() => placeFile(local, port.read(item), item, options.onBytes))
   totals.files++
   totals.bytes += item.sizeBytes
 }
