@@ -124,7 +124,7 @@ async function loadState(dir: string): Promise<GridState | undefined> {
 async function startSupervisor(context: Context, dir: string): Promise<void> {
   await mkdir(join(dir, "log"), { recursive: true, mode: 0o700 })
   const log = await open(gridFiles(dir).log("supervisor"), "a", 0o600)
-  const child = spawn(process.execPath, [process.argv[1]!, "supervise", "--dir", dir], {
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, "supervise", "--dir", dir], {
     detached: true,
     stdio: ["ignore", log.fd, log.fd],
     env: context.env,

@@ -21,7 +21,7 @@ async function supervise(context: Context, dir: string): Promise<void> {
     process.once("SIGTERM", resolve)
     process.once("SIGINT", resolve)
   })
-  const supervisor = await superviseGrid(dir, config, [process.execPath, process.argv[1]!])
+  const supervisor = await superviseGrid(dir, config, [process.execPath, ...process.execArgv, process.argv[1]!])
   const page = await startStatusPage({ port: config.statusPort, config, parts: supervisor.parts }).catch((error) => {
     context.stderr.write(`status page: ${error instanceof Error ? error.message : String(error)}\n`)
     return undefined
