@@ -39,6 +39,10 @@ export class MemoryTree implements UploadPort<MemoryContent>, DownloadPort<Memor
     return Array.isArray(place) ? Promise.resolve(this.#children(place)) : entriesOf(place)
   }
 
+  async lookup(path: readonly string[]): Promise<MemoryItem | undefined> {
+    return path.length === 0 ? this.root : this.#children(path.slice(0, -1))?.get(path.at(-1)!)
+  }
+
   async *read(item: MemoryItem): AsyncGenerator<Uint8Array> {
     if ("bytes" in item.content) yield item.content.bytes
   }

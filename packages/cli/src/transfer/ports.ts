@@ -28,6 +28,8 @@ export interface Change<Content> {
 
 /** A tree that can be written. */
 export interface UploadPort<Content> {
+  /** What is at `path` now. */
+  lookup(path: readonly string[]): Promise<RemoteItem<unknown> | undefined>
   /** What is in the directory at `path` now; undefined when there is no such directory. */
   list(path: readonly string[]): Promise<ReadonlyMap<string, RemoteItem<unknown>> | undefined>
   /** Stores bytes; resolves when they are durable, which may need a `flush`. */

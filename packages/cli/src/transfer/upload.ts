@@ -54,8 +54,10 @@ export async function upload<Content>(
   try {
     for (const item of walkLocal(local, options.onProblem)) {
       const place = [...path, ...item.path]
-      const parent = place.length > 0 ? await listingOf(place.slice(0, -1)) : undefined
-      const wait = job.add(item, place, parent?.get(place.at(-1)!))
+      // What is beside the root of the upload does not matter, and may be much.
+      const existing =
+        item.path.length === 0 ? await port.lookup(place) : (await listingOf(place.slice(0, -1)))?.get(place.at(-1)!)
+      const wait = job.add(item, place, existing)
       if (wait) await wait
     }
     await job.commit()

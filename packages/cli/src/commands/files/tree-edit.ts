@@ -28,6 +28,7 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
   const writer = createFileWriter(volume.io, { concurrency: 8 })
   const nowMs = volume.io.env.clock.nowMs()
   return {
+    lookup: (path) => volume.lookup(path),
     async list(path) {
       const item = await volume.lookup(path)
       if (item?.kind !== "directory") return undefined
