@@ -5,6 +5,7 @@
 import { existsSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import {
+  BufferPool,
   concat,
   deriveKey,
   domainPrefix,
@@ -49,6 +50,7 @@ function changed(bytes: Uint8Array, at: number, value: number): Uint8Array {
 
 async function chunkVectors(): Promise<ChunkVectors> {
   const erasure = await createErasure()
+  const buffers = new BufferPool({ maxIdleBytes: 0 })
   const good: ChunkVectors["good"][number][] = []
   const secret = bytesOf("convergence secret", 32)
   const cases: [bytes: number, k: number, n: number][] = [
@@ -61,10 +63,10 @@ async function chunkVectors(): Promise<ChunkVectors> {
   ]
   for (const [length, k, n] of cases) {
     const plaintext = bytesOf(`plaintext ${length}`, length)
-    const sealed = await sealChunk({ crypto, erasure }, plaintext.slice(), { k, n }, secret)
+    const sealed = await sealChunk({ crypto, erasure, buffers }, plaintext.slice(), { k, n }, secret)
     const shares = sealed.shares.map(decodeShare)
     const { descriptor } = shares[0]!
-    const padded = await openChunk({ crypto, erasure }, shares.slice(n - k), sealed.key)
+    const padded = await openChunk({ crypto, erasure, buffers }, shares.slice(n - k), sealed.key)
     const slices = concat(...shares.slice(0, k).map(({ payload }) => payload))
     good.push({
       name: `${length} bytes as ${k} of ${n}`,

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs"
 import { createNodeBackend } from "@holdfast/backends/node"
-import type { Env } from "@holdfast/core"
+import type { BufferPool, Env } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
 import { createAgent, fetchGrid, loadGrid, loadIdentity, parseAddress, requestBytes } from "@holdfast/network"
 import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
@@ -31,9 +31,9 @@ export async function openSession(profileName: string, environment: NodeJS.Proce
   const profile = await openProfile(pathsOf(environment), profileName)
   const grid = await currentGrid(profile)
   const identity = await loadIdentity(profile.identityDir)
-  const backends = grid.servers.map((server) => connect(server, identity))
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
-  const workerUrl = existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {}
+  const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
+  const backends = grid.servers.map((server) => connect(server, identity, pipeline.buffers))
   const store = await createStore({
     env: nodeEnv,
     servers: backends.map((backend, i) => ({ backend, weight: Math.max(1, grid.servers[i]!.capacityBytes) })),
@@ -41,7 +41,7 @@ export async function openSession(profileName: string, environment: NodeJS.Proce
     registerMode: grid.registerMode,
     convergenceSecret: profile.convergenceSecret,
     seen: profile.seen,
-    pipeline: createWorkerPool(workerUrl),
+    pipeline,
   })
   return {
     profile,
@@ -67,14 +67,19 @@ async function currentGrid(profile: Profile): Promise<GridDescription> {
   return (await fetchGrid(profile.identityDir)).grid
 }
 
-/** A backend that reaches a server over mutual TLS. */
-export function connect(server: GridServer, identity: Awaited<ReturnType<typeof loadIdentity>>): Backend {
+/** A backend that reaches a server over mutual TLS. Large answers lie in arrays of `buffers`. */
+export function connect(
+  server: GridServer,
+  identity: Awaited<ReturnType<typeof loadIdentity>>,
+  buffers?: BufferPool,
+): Backend {
   const agent = createAgent(identity, { expectedId: server.id, expectedRole: "node" })
   const { host, port } = parseAddress(server.address)
+  const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}
   return createNodeBackend({
     id: server.id,
     address: server.address,
-    request: (call) => requestBytes(agent, { host, port, ...call }),
+    request: (call) => requestBytes(agent, { host, port, ...allocation, ...call }),
     close: () => agent.destroy(),
   })
 }

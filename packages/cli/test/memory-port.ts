@@ -1,4 +1,5 @@
 /** A tree in memory behind the transfer ports: stores small items only when flushed or when a pack is full, as real packs do. */
+import { BufferPool } from "@holdfast/core"
 import type { Change, DownloadPort, RemoteItem, UploadPort } from "../src/transfer/ports.ts"
 
 export type MemoryContent = { bytes: Uint8Array } | { children: Map<string, MemoryItem> }
@@ -25,6 +26,7 @@ export function symlink(target: string): MemoryItem {
 const packItems = 100
 
 export class MemoryTree implements UploadPort<MemoryContent>, DownloadPort<MemoryContent> {
+  readonly buffers = new BufferPool({ maxIdleBytes: 0 })
   root: MemoryItem = directory()
   commits: (readonly Change<MemoryContent>[])[] = []
   added = 0

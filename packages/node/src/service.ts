@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Engine, TenantBackend } from "@holdfast/backends/node"
-import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { BufferPool, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import { peerOf, type Subject } from "@holdfast/network"
 import {
   decodeIds,
@@ -53,6 +53,8 @@ const answerBytes = limits.requestBytes
 const memoryBytes = 512 * 1024 * 1024
 /** No tenant holds more than this share of the memory, so a slow one cannot keep the others out. */
 const tenantMemoryBytes = memoryBytes / 4
+/** Memory for bodies that is kept for the next ones. */
+const idleBytes = 32 * 1024 * 1024
 
 const routes: Readonly<Record<string, Route>> = {
   "/v1/shares/put": {
@@ -124,6 +126,7 @@ const routes: Readonly<Record<string, Route>> = {
 export function storageService(parts: ServiceParts): (request: IncomingMessage, response: ServerResponse) => void {
   const peers = new WeakMap<Socket, Subject>()
   const memory = new ByteBudget(memoryBytes)
+  const bodies = new BufferPool({ maxIdleBytes: idleBytes })
   const memoryOf = new Map<string, ByteBudget>()
   const clientOf = (socket: Socket): Subject => {
     const peer = peers.get(socket) ?? peerOf(socket)
@@ -155,8 +158,9 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       }
       const quotaBytes = parts.quotaOf(tenant)
       const backend = await parts.engine.tenant(tenant, quotaBytes === undefined ? {} : { quotaBytes })
-      const body = await readBody(request, length)
-      const answer = await route!.handle(backend, body)
+      const body = await readBody(request, bodies.take(length))
+      // Not when the connection closes: that may be before the work is done.
+      const answer = await route!.handle(backend, body).finally(() => bodies.give(body))
       if (parts.stopping()) response.shouldKeepAlive = false
       parts.metrics.moved(length, send(response, 200, answer))
     } catch (error) {
@@ -180,9 +184,8 @@ function checkRequest(request: IncomingMessage, route: Route | undefined): numbe
   return length
 }
 
-/** Reads the body into one array; events, since an async iterator costs more than the bytes of a small TLS record. */
-function readBody(request: IncomingMessage, length: number): Promise<Uint8Array> {
-  const body = new Uint8Array(length)
+/** Fills `body`, as long as announced; events, since an async iterator costs more than the bytes of a small TLS record. */
+function readBody(request: IncomingMessage, body: Uint8Array): Promise<Uint8Array> {
   let offset = 0
   return new Promise((resolve, reject) => {
     const cut = () => reject(new HoldfastError("ERR_BAD_FORMAT", "The body is cut short."))
@@ -190,7 +193,7 @@ function readBody(request: IncomingMessage, length: number): Promise<Uint8Array>
       body.set(chunk, offset) // HTTP ends the body at its announced length
       offset += chunk.length
     })
-    request.once("end", () => (offset === length ? resolve(body) : cut()))
+    request.once("end", () => (offset === body.length ? resolve(body) : cut()))
     request.once("error", cut)
     request.once("close", cut)
   })

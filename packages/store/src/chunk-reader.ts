@@ -30,7 +30,10 @@ export async function readChunk(ref: ChunkRef, ranked: readonly Server[], option
       ref.key,
       shares.map((share) => share.bytes),
     )
-    if ("plaintext" in result) return result.plaintext
+    if ("plaintext" in result) {
+      for (const { bytes } of shares) options.pipeline.buffers.give(bytes)
+      return result.plaintext
+    }
     if (result.damaged.length === 0) throw new Error(`no share damaged, but ${k} do not open`)
     gathering.drop(result.damaged.map((position) => shares[position]!))
   }

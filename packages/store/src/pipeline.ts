@@ -1,6 +1,7 @@
 /** Where the chunk pipeline runs: in this thread here, in worker threads in ./node/worker-pool.ts. */
+import type { BufferPool } from "@holdfast/core"
 import type { Coding } from "@holdfast/protocol"
-import { checkShare, openChunk, type PipelineDeps, type SealedChunk, sealChunk } from "./seal.ts"
+import { checkShare, openChunk, type PipelineDeps, type SealedChunk, sealChunk, sealedBytes } from "./seal.ts"
 import type { ChunkId } from "./types.ts"
 
 /** What became of shares that should restore a chunk. */
@@ -9,8 +10,11 @@ export type OpenResult =
   /** Which of the given shares were damaged; the caller fetches others. */
   | { readonly damaged: readonly number[] }
 
-/** Runs the expensive part of chunk work somewhere. Buffers handed in belong to the pipeline from then on. */
+/** Runs the expensive part of chunk work somewhere. Arrays handed in may be moved away: they are not the caller's any more. */
 export interface ChunkPipeline {
+  /** Arrays that cost nothing to hand in. They stay the caller's, to be given back when their bytes are no longer needed. */
+  readonly buffers: BufferPool
+  /** The `memory` of the result may be given to `buffers` once all shares are sent. */
   seal(plaintext: Uint8Array, coding: Coding, convergenceSecret: Uint8Array): Promise<SealedChunk>
   /** Verifies k encoded shares of chunk `id` and opens them. */
   open(id: ChunkId, key: Uint8Array, shares: readonly Uint8Array[]): Promise<OpenResult>
@@ -20,7 +24,9 @@ export interface ChunkPipeline {
 /** The pipeline in the calling thread. */
 export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
   return {
-    seal: (plaintext, coding, secret) => sealChunk(deps, plaintext, coding, secret),
+    buffers: deps.buffers,
+    seal: (plaintext, coding, secret) =>
+      sealChunk(deps, plaintext, coding, secret, deps.buffers.take(sealedBytes(plaintext.length, coding))),
     open: (id, key, shares) => openEncoded(deps, id, key, shares),
     close: async () => undefined,
   }

@@ -2,7 +2,16 @@
  * The chunk pipeline without any network: plaintext to encoded shares and back. Specification: docs/formats/chunk.md.
  * Runs in worker threads in Node and as it is in a browser.
  */
-import { assert, type CryptoProvider, domainPrefix, HoldfastError, limits, macSmall, toHex } from "@holdfast/core"
+import {
+  assert,
+  type BufferPool,
+  type CryptoProvider,
+  domainPrefix,
+  HoldfastError,
+  limits,
+  macSmall,
+  toHex,
+} from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
 import {
   type ChunkId,
@@ -23,12 +32,16 @@ export interface SealedChunk {
   readonly id: ChunkId
   readonly key: Uint8Array
   readonly shares: readonly Uint8Array[]
+  /** What the shares lie in. */
+  readonly memory: Uint8Array
 }
 
 /** What the pipeline needs. */
 export interface PipelineDeps {
   readonly crypto: CryptoProvider
   readonly erasure: Erasure
+  /** For what is needed only while a chunk is worked on. */
+  readonly buffers: BufferPool
 }
 
 const chunkAssociated = domainPrefix("holdfast/chunk/1")
@@ -36,26 +49,43 @@ const sharePrefix = domainPrefix(shareDomain)
 const convergentDomain = "holdfast/convergent-key/1"
 /** Each key seals one plaintext only, so the nonce can be constant. */
 const zeroNonce = new Uint8Array(12)
+const tagBytes = 16
 
-/** Encrypts under a convergent key and disperses. `plaintext` has 1 to limits.chunkBytes bytes. */
+/**
+ * Encrypts under a convergent key and disperses. `plaintext` has 1 to limits.chunkBytes bytes. The shares lie one after
+ * another in `target`, which has `sealedBytes` bytes.
+ */
 export async function sealChunk(
   deps: PipelineDeps,
   plaintext: Uint8Array,
   coding: Coding,
   convergenceSecret: Uint8Array,
+  target: Uint8Array = new Uint8Array(sealedBytes(plaintext.length, coding)),
 ): Promise<SealedChunk> {
   assert(plaintext.length >= 1 && plaintext.length <= limits.chunkBytes, `a chunk of ${plaintext.length} bytes`)
   const key = macSmall(convergenceSecret, convergentDomain, await deps.crypto.sha256(plaintext))
-  const ciphertext = await deps.crypto.seal(key, zeroNonce, padded(plaintext), chunkAssociated)
-  return { key, ...(await disperse(deps, ciphertext, coding)) }
+  const content = padded(plaintext)
+  const scratch = deps.buffers.take(content.length + tagBytes)
+  const ciphertext = await deps.crypto.seal(key, zeroNonce, content, chunkAssociated, scratch)
+  const dispersed = await disperse(deps, ciphertext, coding, target)
+  deps.buffers.give(scratch)
+  return { key, ...dispersed }
+}
+
+/** Bytes that all shares of a chunk of `plaintextBytes` take together. */
+export function sealedBytes(plaintextBytes: number, coding: Coding): number {
+  const ciphertextBytes = paddedBytes(plaintextBytes) + tagBytes
+  return coding.n * (headerBytes(ciphertextBytes, coding) + payloadBytes(ciphertextBytes, coding.k))
 }
 
 /** Restores the plaintext (with its padding) from any k verified shares. Throws ERR_CORRUPT. */
 export async function openChunk(deps: PipelineDeps, shares: readonly Share[], key: Uint8Array): Promise<Uint8Array> {
   const first = shares[0]
   assert(first, "openChunk without shares")
-  const ciphertext = joinShares(deps.erasure, shares)
+  const scratch = deps.buffers.take(first.payload.length * first.descriptor.k)
+  const ciphertext = joinShares(deps.erasure, shares, scratch)
   const plaintext = await deps.crypto.open(key, zeroNonce, ciphertext, chunkAssociated)
+  deps.buffers.give(scratch)
   if (!plaintext)
     throw new HoldfastError(
       "ERR_CORRUPT",
@@ -89,12 +119,27 @@ export function rebuildShares(erasure: Erasure, shares: readonly Share[], wanted
   return payloads.map((payload, i) => encodeShare(wanted[i]!, encoded, payload))
 }
 
-async function disperse(deps: PipelineDeps, ciphertext: Uint8Array, coding: Coding) {
-  const payloads = deps.erasure.split(ciphertext, coding)
+async function disperse(deps: PipelineDeps, ciphertext: Uint8Array, coding: Coding, target: Uint8Array) {
+  const headerLength = headerBytes(ciphertext.length, coding)
+  const shareLength = headerLength + payloadBytes(ciphertext.length, coding.k)
+  assert(target.length === coding.n * shareLength, "the array for a sealed chunk")
+  const shares = Array.from({ length: coding.n }, (_, i) => target.subarray(i * shareLength, (i + 1) * shareLength))
+  const payloads = deps.erasure.split(
+    ciphertext,
+    coding,
+    shares.map((share) => share.subarray(headerLength)),
+  )
   const shareHashes = await Promise.all(payloads.map((payload) => deps.crypto.sha256(sharePrefix, payload)))
   const descriptor: Descriptor = { ...coding, ciphertextBytes: ciphertext.length, shareHashes }
   const encoded = encodeDescriptor(descriptor)
-  return { id: chunkIdOf(encoded), shares: payloads.map((payload, index) => encodeShare(index, encoded, payload)) }
+  for (const [index, share] of shares.entries()) share.set(encodeShareHeader(index, encoded))
+  return { id: chunkIdOf(encoded), shares, memory: target }
+}
+
+/** Bytes before the payload of each share: the same for all, whatever their hashes are. */
+function headerBytes(ciphertextBytes: number, coding: Coding): number {
+  const shareHashes = Array.from({ length: coding.n }, () => new Uint8Array(32))
+  return encodeShareHeader(0, encodeDescriptor({ ...coding, ciphertextBytes, shareHashes })).length
 }
 
 function encodeShare(index: number, encodedDescriptor: Uint8Array, payload: Uint8Array): Uint8Array {
@@ -105,19 +150,23 @@ function encodeShare(index: number, encodedDescriptor: Uint8Array, payload: Uint
   return bytes
 }
 
-function joinShares(erasure: Erasure, shares: readonly Share[]): Uint8Array {
+function joinShares(erasure: Erasure, shares: readonly Share[], target: Uint8Array): Uint8Array {
   const { descriptor } = shares[0]!
   assert(shares.length >= descriptor.k, "too few shares to join")
   assert(shares[0]!.payload.length === payloadBytes(descriptor.ciphertextBytes, descriptor.k), "a share's length")
-  return erasure.join(payloadMap(shares), descriptor, descriptor.ciphertextBytes)
+  return erasure.join(payloadMap(shares), descriptor, descriptor.ciphertextBytes, target)
 }
 
 function payloadMap(shares: readonly Share[]): Map<number, Uint8Array> {
   return new Map(shares.map((share) => [share.index, share.payload]))
 }
 
+function paddedBytes(plaintextBytes: number): number {
+  return Math.min(limits.chunkBytes, paddedLength(plaintextBytes))
+}
+
 function padded(plaintext: Uint8Array): Uint8Array {
-  const length = Math.min(limits.chunkBytes, paddedLength(plaintext.length))
+  const length = paddedBytes(plaintext.length)
   if (length === plaintext.length) return plaintext
   const bytes = new Uint8Array(length)
   bytes.set(plaintext)

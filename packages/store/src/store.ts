@@ -1,8 +1,7 @@
 /** Composes the store: chunks and registers over the servers of one grid, for one owner. */
-import type { Env } from "@holdfast/core"
+import { BufferPool, type Env } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import type { Backend } from "@holdfast/protocol"
-import { ChunkCache } from "./chunk-cache.ts"
 import { type CheckOptions, checkChunk, rebalanceChunk } from "./chunk-health.ts"
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
@@ -12,6 +11,9 @@ import { type PlacedServer, rankServers } from "./placement.ts"
 import { createRegisterStore, type SeenStore } from "./register-store.ts"
 import { createServer, type Server } from "./server.ts"
 import type { ChunkHealth, ChunkId, ChunkStore, RegisterStore } from "./types.ts"
+
+/** Memory kept for the next chunks where no pipeline is given. */
+const maxIdleBytes = 16 * 1024 * 1024
 
 /** What a store stands on. */
 export interface StoreDeps {
@@ -26,8 +28,6 @@ export interface StoreDeps {
   readonly seen: SeenStore
   /** Where chunk work runs; in the calling thread when absent. */
   readonly pipeline?: ChunkPipeline
-  /** Bytes of recently read chunks to keep; 32 MiB when absent. */
-  readonly cacheBytes?: number
   /** After so long without an answer a read asks another server too; 400 ms when absent. */
   readonly hedgeMs?: number
 }
@@ -48,25 +48,28 @@ export interface Store {
 /** Opens a store. The backends belong to it from now on. */
 export async function createStore(deps: StoreDeps): Promise<Store> {
   const erasure = await createErasure()
-  const pipeline = deps.pipeline ?? createLocalPipeline({ crypto: deps.env.crypto, erasure })
+  const pipeline =
+    deps.pipeline ??
+    createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
   const servers = new Map<Backend, Server>(deps.servers.map(({ backend }) => [backend, createServer(backend)]))
   const ranked = (id: ChunkId) => rankServers(deps.servers, id)
   const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
   const health = { crypto: deps.env.crypto, clock: deps.env.clock, erasure }
   const { k, happy, n } = deps.coding
-  const cache = new ChunkCache(deps.cacheBytes ?? 32 * 1024 * 1024)
   const readOptions = { pipeline, clock: deps.env.clock, usualK: k, hedgeMs: deps.hedgeMs ?? 400 }
   return {
     chunks: {
+      buffers: pipeline.buffers,
       async putChunk(plaintext, options) {
         options?.signal?.throwIfAborted()
         const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
         const { sentBytes } = await writeChunk(sealed, rankedServers(sealed.id), happy)
+        pipeline.buffers.give(sealed.memory)
         return { id: sealed.id, key: sealed.key, sentBytes }
       },
       async getChunk(ref, options) {
         options?.signal?.throwIfAborted()
-        return cache.get(ref.id, () => readChunk(ref, rankedServers(ref.id), readOptions))
+        return readChunk(ref, rankedServers(ref.id), readOptions)
       },
     },
     registers: createRegisterStore({

@@ -1,4 +1,5 @@
 /** What the tree asks of the store: chunks by reference and one signed value per register. */
+import type { BufferPool } from "@holdfast/core"
 import type { ChunkId, RegisterId } from "@holdfast/protocol"
 
 /** A chunk and the key that opens it. */
@@ -22,13 +23,15 @@ export interface PutChunkResult extends ChunkRef {
 
 /** Encrypted, dispersed chunks over the servers of a grid. */
 export interface ChunkStore {
+  /** For large plaintexts: such arrays reach the threads that do the work without a copy, and are used again. */
+  readonly buffers: BufferPool
   /**
    * Encrypts under a convergent key, disperses and stores `plaintext` (1 to limits.chunkBytes bytes; the store owns it
-   * from now on). Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
+   * meanwhile, and for ever unless it came from `buffers`). Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
    */
   putChunk(plaintext: Uint8Array, options?: StoreOptions): Promise<PutChunkResult>
   /**
-   * The plaintext, with the zero padding at its end. Small chunks are cached, so never change the bytes.
+   * The plaintext, with the zero padding at its end. Nothing is cached here.
    * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT.
    */
   getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { BufferPool } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeEnv } from "@holdfast/core/node"
 import { createLocalPipeline, paddedLength } from "@holdfast/store"
@@ -83,7 +84,8 @@ test("repair rebuilds what two emptied servers lost, without a key, and then the
 })
 
 test("the worker pool makes the same chunk as the calling thread and opens it again", async () => {
-  const deps = { crypto: nodeEnv.crypto, erasure: await createErasure() }
+  const buffers = new BufferPool({ maxIdleBytes: 0 })
+  const deps = { crypto: nodeEnv.crypto, erasure: await createErasure(), buffers }
   const local = createLocalPipeline(deps)
   const pool = createWorkerPool({ threads: 2 })
   const secret = new Uint8Array(32).fill(9)

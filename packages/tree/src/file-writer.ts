@@ -93,7 +93,8 @@ class PackingFileWriter implements FileWriter {
     iterator: AsyncIterator<Uint8Array>,
     head: readonly Uint8Array[],
   ): Promise<() => Promise<FileContent>> {
-    const pieces = await this.#putPieces(cut(resume(head, iterator), limits.chunkBytes))
+    const take = (length: number) => this.#io.chunks.buffers.take(length)
+    const pieces = await this.#putPieces(cut(resume(head, iterator), limits.chunkBytes, take))
     const size = pieces.reduce((sum, piece) => sum + piece.length, 0)
     const [first] = pieces
     if (pieces.length === 1 && first?.reference) {
@@ -139,9 +140,14 @@ class PackingFileWriter implements FileWriter {
   }
 
   async #putPiece(piece: Uint8Array): Promise<Reference | null> {
-    if (isZero(piece)) return null
+    const { buffers } = this.#io.chunks
+    if (isZero(piece)) {
+      buffers.give(piece)
+      return null
+    }
     const length = piece.length
     const { id, key } = await this.#io.chunks.putChunk(piece)
+    buffers.give(piece)
     return { chunk: { id, key }, offset: 0, length }
   }
 

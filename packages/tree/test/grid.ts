@@ -1,5 +1,5 @@
 /** A small store that keeps chunks by SHA-256 and registers by key, and counts what goes in and out. */
-import { equal, HoldfastError, toHex } from "@holdfast/core"
+import { BufferPool, equal, HoldfastError, toHex } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
 import type {
   ChunkRef,
@@ -40,6 +40,8 @@ export class MemoryChunks implements ChunkStore {
     this.inFlight--
     return { id: new Uint8Array(id), key: new Uint8Array(key), sentBytes: isNew ? plaintext.length : 0 }
   }
+
+  readonly buffers = new BufferPool({ maxIdleBytes: 16 * 1024 * 1024 })
 
   async getChunk({ id, key }: ChunkRef): Promise<Uint8Array> {
     this.gets++

@@ -1,4 +1,5 @@
 /** What a transfer asks of the tree it reads or writes. Content is opaque here: how a file's bytes are referred to. */
+import type { BufferPool } from "@holdfast/core"
 
 /** A file, directory, symlink or junction as a tree knows it, without its name. */
 export interface RemoteItem<Content> {
@@ -28,6 +29,8 @@ export interface Change<Content> {
 
 /** A tree that can be written. */
 export interface UploadPort<Content> {
+  /** Where large pieces to be added come from best. */
+  readonly buffers: BufferPool
   /** What is at `path` now. */
   lookup(path: readonly string[]): Promise<RemoteItem<unknown> | undefined>
   /** What is in the directory at `path` now; undefined when there is no such directory. */

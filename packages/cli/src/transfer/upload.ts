@@ -199,9 +199,10 @@ class UploadJob<Content> {
       file = await fs.promises.open(item.local, openFlags)
       for (;;) {
         this.#options.signal?.throwIfAborted()
-        const { bytesRead, buffer } = await file.read(new Uint8Array(readBytes), 0, readBytes)
-        if (bytesRead === 0) return
-        yield buffer.subarray(0, bytesRead)
+        const piece = this.#port.buffers.take(readBytes)
+        const { bytesRead } = await file.read(piece, 0, readBytes)
+        if (bytesRead === 0) return this.#port.buffers.give(piece)
+        yield piece.subarray(0, bytesRead)
       }
     } catch (cause) {
       throw this.#options.signal?.aborted ? cause : new LocalReadError("local file cannot be read", { cause })

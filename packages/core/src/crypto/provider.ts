@@ -7,8 +7,17 @@
 export interface CryptoProvider {
   /** SHA-256 of the parts one after another: 32 bytes. */
   sha256(...parts: readonly Uint8Array[]): Promise<Uint8Array>
-  /** AES-256-GCM: ciphertext followed by the 16-byte tag. `key` 32 bytes, `nonce` 12 bytes. */
-  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Promise<Uint8Array>
+  /**
+   * AES-256-GCM: ciphertext followed by the 16-byte tag. `key` 32 bytes, `nonce` 12 bytes. The result is in `target`
+   * when that is given: 16 bytes more than `plaintext`, and no part of it.
+   */
+  seal(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    plaintext: Uint8Array,
+    associated: Uint8Array,
+    target?: Uint8Array,
+  ): Promise<Uint8Array>
   /** Inverse of seal; undefined when the tag does not verify. */
   open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Promise<Uint8Array | undefined>
   /** Ed25519 public key (32 bytes) of a 32-byte seed. */

@@ -14,10 +14,21 @@ export interface ErasureCoding {
 
 /** Encodes and restores. All methods are synchronous; the results belong to the caller. */
 export interface Erasure {
-  /** All n payloads of ceil(data.length / k) bytes; the first k are views of `data`, the last of them zero-padded. */
-  split(data: Uint8Array, coding: ErasureCoding): Uint8Array[]
-  /** The first `length` bytes of what was split, from any k payloads by index. */
-  join(payloads: ReadonlyMap<number, Uint8Array>, coding: ErasureCoding, length: number): Uint8Array
+  /**
+   * All n payloads of ceil(data.length / k) bytes: k slices of `data`, the last of them zero-padded, and the parity. They
+   * are in `target` when that is given: n arrays of that length.
+   */
+  split(data: Uint8Array, coding: ErasureCoding, target?: readonly Uint8Array[]): readonly Uint8Array[]
+  /**
+   * The first `length` bytes of what was split, from any k payloads by index; in `target` when that is given: an array of
+   * k payloads' length.
+   */
+  join(
+    payloads: ReadonlyMap<number, Uint8Array>,
+    coding: ErasureCoding,
+    length: number,
+    target?: Uint8Array,
+  ): Uint8Array
   /** The payloads with the `wanted` indices, from any k payloads by index. */
   reconstruct(payloads: ReadonlyMap<number, Uint8Array>, coding: ErasureCoding, wanted: readonly number[]): Uint8Array[]
 }
@@ -34,22 +45,29 @@ export function createScalarErasure(): Erasure {
 
 function erasureOver(combine: Combine): Erasure {
   return {
-    split(data, coding) {
+    split(data, coding, target) {
       checkCoding(coding)
       const { k, n } = coding
       const payloadBytes = Math.ceil(data.length / k)
-      const slices = Array.from({ length: k }, (_, i) => slice(data, i, payloadBytes))
-      const parity = Array.from({ length: n - k }, () => new Uint8Array(payloadBytes))
+      const payloads = target ?? Array.from({ length: n }, () => new Uint8Array(payloadBytes))
+      assert(payloads.length === n && payloads.every(({ length }) => length === payloadBytes), "arrays to split into")
+      for (let index = 0; index < k; index++) {
+        const slice = data.subarray(index * payloadBytes, (index + 1) * payloadBytes)
+        payloads[index]!.set(slice)
+        payloads[index]!.fill(0, slice.length)
+      }
+      const parity = payloads.slice(k)
       const rows = parity.map((_, i) => codingRow(k + i, k))
-      if (n > k) combine(slices, rows, parity)
-      return [...slices, ...parity]
+      if (n > k) combine(payloads.slice(0, k), rows, parity)
+      return payloads
     },
-    join(payloads, coding, length) {
+    join(payloads, coding, length, target) {
       checkCoding(coding)
       const { k } = coding
       const held = choose(payloads, k)
       const payloadBytes = payloads.get(held[0]!)!.length
-      const whole = new Uint8Array(k * payloadBytes)
+      const whole = target ?? new Uint8Array(k * payloadBytes)
+      assert(whole.length === k * payloadBytes, "the array to join into")
       const part = (index: number) => whole.subarray(index * payloadBytes, (index + 1) * payloadBytes)
       const missing: number[] = []
       for (let index = 0; index < k; index++) {
@@ -89,12 +107,4 @@ function choose(payloads: ReadonlyMap<number, Uint8Array>, k: number): number[] 
   const held = [...payloads.keys()].sort((a, b) => a - b).slice(0, k)
   assert(held.length === k, `restoring needs ${k} payloads, got ${held.length}`)
   return held
-}
-
-function slice(data: Uint8Array, index: number, payloadBytes: number): Uint8Array {
-  const piece = data.subarray(index * payloadBytes, (index + 1) * payloadBytes)
-  if (piece.length === payloadBytes) return piece
-  const padded = new Uint8Array(payloadBytes)
-  padded.set(piece)
-  return padded
 }

@@ -17,9 +17,11 @@ export const webCrypto: CryptoProvider = {
     const whole = parts.length === 1 ? parts[0]! : concat(...parts)
     return new Uint8Array(await subtle().digest("SHA-256", whole as Owned))
   },
-  async seal(key, nonce, plaintext, associated) {
+  async seal(key, nonce, plaintext, associated, target) {
     const algorithm = { name: "AES-GCM", iv: nonce as Owned, additionalData: associated as Owned }
-    return new Uint8Array(await subtle().encrypt(algorithm, await aesKey(key, "encrypt"), plaintext as Owned))
+    const sealed = new Uint8Array(await subtle().encrypt(algorithm, await aesKey(key, "encrypt"), plaintext as Owned))
+    target?.set(sealed)
+    return target ?? sealed
   },
   async open(key, nonce, sealed, associated) {
     const algorithm = { name: "AES-GCM", iv: nonce as Owned, additionalData: associated as Owned }

@@ -1,5 +1,6 @@
-/** A worker thread that seals and opens chunks. Buffers are transferred, not copied. */
+/** A worker thread that seals and opens chunks. Large arrays are shared or transferred, not copied. */
 import { parentPort } from "node:worker_threads"
+import { BufferPool } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
 import { openEncoded } from "../pipeline.ts"
@@ -7,21 +8,19 @@ import { sealChunk } from "../seal.ts"
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.ts"
 
 const port = parentPort!
-const deps = createErasure().then((erasure) => ({ crypto: nodeCrypto, erasure }))
+const buffers = new BufferPool({ maxIdleBytes: 16 * 1024 * 1024 })
+const deps = createErasure().then((erasure) => ({ crypto: nodeCrypto, erasure, buffers }))
 
 async function work(request: WorkerRequest): Promise<unknown> {
   if (request.kind === "seal")
-    return sealChunk(await deps, request.plaintext, request.coding, request.convergenceSecret)
+    return sealChunk(await deps, request.plaintext, request.coding, request.convergenceSecret, request.target)
   return openEncoded(await deps, request.id, request.key, request.shares)
 }
 
-/** The memory behind the large arrays of a result, each whole and ours alone, so that it can move. */
+/** The memory of a restored plaintext, when it is whole and ours alone, so that it can move. Shares are in shared memory. */
 function transferable(result: unknown): ArrayBuffer[] {
-  const { shares, plaintext } = result as { shares?: Uint8Array[]; plaintext?: Uint8Array }
-  const arrays = shares ?? (plaintext ? [plaintext] : [])
-  return arrays
-    .filter((array) => array.byteLength === array.buffer.byteLength)
-    .map((array) => array.buffer as ArrayBuffer)
+  const { plaintext } = result as { plaintext?: Uint8Array }
+  return plaintext && plaintext.byteLength === plaintext.buffer.byteLength ? [plaintext.buffer as ArrayBuffer] : []
 }
 
 port.on("message", (request: WorkerRequest) => {

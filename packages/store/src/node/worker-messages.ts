@@ -8,6 +8,8 @@ export type WorkerRequest = { readonly ticket: number } & (
       readonly plaintext: Uint8Array
       readonly coding: Coding
       readonly convergenceSecret: Uint8Array
+      /** Where the shares go; memory that both threads see. */
+      readonly target: Uint8Array
     }
   | { readonly kind: "open"; readonly id: Uint8Array; readonly key: Uint8Array; readonly shares: readonly Uint8Array[] }
 )

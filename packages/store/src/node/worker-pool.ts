@@ -1,9 +1,9 @@
 /** The chunk pipeline in worker threads: as many as asked for, a bounded queue in front of each. */
 import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
-import { type ErrorCode, HoldfastError, Semaphore } from "@holdfast/core"
+import { BufferPool, type ErrorCode, HoldfastError, Semaphore } from "@holdfast/core"
 import type { ChunkPipeline, OpenResult } from "../pipeline.ts"
-import type { SealedChunk } from "../seal.ts"
+import { type SealedChunk, sealedBytes } from "../seal.ts"
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.ts"
 
 /** How the pool is made. */
@@ -13,6 +13,9 @@ export interface WorkerPoolOptions {
   /** Threads; one a core (at most 8) when absent. */
   readonly threads?: number
 }
+
+/** Memory kept for the next chunks. */
+const maxIdleBytes = 64 * 1024 * 1024
 
 type Job = WorkerRequest extends infer R ? (R extends WorkerRequest ? Omit<R, "ticket"> : never) : never
 
@@ -38,9 +41,14 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
     }
     return all.reduce((least, thread) => (thread.load < least.load ? thread : least))
   }
+  const buffers = new BufferPool({ maxIdleBytes, allocate: (sizeBytes) => new SharedArrayBuffer(sizeBytes) })
   return {
-    seal: (plaintext, coding, convergenceSecret) =>
-      run<SealedChunk>({ kind: "seal", plaintext, coding, convergenceSecret }, ownMemory([plaintext])),
+    buffers,
+    async seal(plaintext, coding, convergenceSecret) {
+      const target = buffers.take(sealedBytes(plaintext.length, coding))
+      const job: Job = { kind: "seal", plaintext, coding, convergenceSecret, target }
+      return { ...(await run<SealedChunk>(job, ownMemory([plaintext]))), memory: target }
+    },
     open: (id, key, shares) => run<OpenResult>({ kind: "open", id, key, shares }, ownMemory(shares)),
     async close() {
       await Promise.all([...all].map((thread) => thread.close()))
@@ -48,11 +56,12 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
   }
 }
 
-/** Memory that can be moved rather than copied: whole buffers of some size, no slices of a shared one. */
+/** Memory that can be moved rather than copied: whole buffers of some size that no other thread sees. */
 function ownMemory(arrays: readonly Uint8Array[]): ArrayBuffer[] {
   return arrays
     .filter((array) => array.byteLength === array.buffer.byteLength && array.byteLength > 16_384)
-    .map((array) => array.buffer as ArrayBuffer)
+    .map((array) => array.buffer)
+    .filter((memory) => memory instanceof ArrayBuffer)
 }
 
 class PoolThread {

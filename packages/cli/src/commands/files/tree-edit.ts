@@ -36,6 +36,7 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
       for await (const [name, child] of volume.list(item)) entries.set(name, child)
       return entries
     },
+    buffers: volume.io.chunks.buffers,
     add: (source) => writer.add(source),
     flush: () => writer.flush(),
     async commit(changes) {
