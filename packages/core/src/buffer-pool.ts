@@ -7,51 +7,54 @@
 export interface BufferPoolOptions {
   /** Most bytes kept for reuse. */
   readonly maxIdleBytes: number
-  /** Makes memory, for instance such as threads can share; plain memory when absent. */
-  readonly allocate?: (sizeBytes: number) => ArrayBufferLike
 }
 
 /** Smaller arrays cost less than looking after them. */
 const minPooledBytes = 64 * 1024
 /** Sizes are rounded up, so that nearly equal ones fit each other. */
 const roundBytes = 256 * 1024
-/** A view may leave out so much of its array, a header for instance, and still stand for the whole. */
-const slackBytes = 4096
+/** A view may leave out so much of its array, the length of a frame for instance, and still be all that is of use in it. */
+const slackBytes = 16
 
 /** Arrays to be used again. Giving back is never required: what is not given back is garbage as usual. */
 export class BufferPool {
-  readonly #idle: ArrayBufferLike[] = []
+  readonly #idle: ArrayBuffer[] = []
   readonly #lent = new WeakMap<ArrayBufferLike, number>()
   readonly #maxIdleBytes: number
-  readonly #allocate: (sizeBytes: number) => ArrayBufferLike
   #idleBytes = 0
 
-  constructor({ maxIdleBytes, allocate = (sizeBytes) => new ArrayBuffer(sizeBytes) }: BufferPoolOptions) {
+  constructor({ maxIdleBytes }: BufferPoolOptions) {
     this.#maxIdleBytes = maxIdleBytes
-    this.#allocate = allocate
   }
 
   /** An array of `length` bytes with arbitrary content. */
-  take(length: number): Uint8Array {
+  take(length: number): Uint8Array<ArrayBuffer> {
     if (length < minPooledBytes) return new Uint8Array(length)
     const position = this.#idle.findLastIndex(({ byteLength }) => byteLength >= length && byteLength <= 2 * length)
-    const memory =
-      position < 0 ? this.#allocate(Math.ceil(length / roundBytes) * roundBytes) : this.#idle.splice(position, 1)[0]!
-    if (position >= 0) this.#idleBytes -= memory.byteLength
-    this.#lent.set(memory, length)
-    return new Uint8Array(memory, 0, length)
+    const [found] = position < 0 ? [] : this.#idle.splice(position, 1)
+    if (found) this.#idleBytes -= found.byteLength
+    const memory = found ?? new ArrayBuffer(Math.ceil(length / roundBytes) * roundBytes)
+    return this.adopt(new Uint8Array(memory, 0, length))
   }
 
-  /**
-   * Ends the use of an array that `take` gave, or of a view of nearly all of it; nobody may look at it any more. Other
-   * arrays, and small parts of one, are left to the garbage collector.
-   */
+  /** Lets an array be given back that came from elsewhere, or from here and was in another thread meanwhile. */
+  adopt<T extends Uint8Array>(bytes: T): T {
+    this.#lent.set(bytes.buffer, bytes.length)
+    return bytes
+  }
+
+  /** True for an array that `take` gave, or a view of all but a few bytes of it, until it is given back: nobody else has a part. */
+  isWhole(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
+    const length = this.#lent.get(bytes.buffer)
+    return length !== undefined && bytes.length > 0 && bytes.length >= length - slackBytes
+  }
+
+  /** Ends the use of an array; nobody may look at it any more. One that is not whole is left to the garbage collector. */
   give(bytes: Uint8Array): void {
+    if (!this.isWhole(bytes)) return
     const memory = bytes.buffer
-    const length = this.#lent.get(memory)
-    if (length === undefined || bytes.length < length - slackBytes) return
     this.#lent.delete(memory)
-    if (memory.byteLength > this.#maxIdleBytes) return
+    if (memory.byteLength < minPooledBytes || memory.byteLength > this.#maxIdleBytes) return
     this.#idle.push(memory)
     this.#idleBytes += memory.byteLength
     while (this.#idleBytes > this.#maxIdleBytes) this.#idleBytes -= this.#idle.shift()!.byteLength

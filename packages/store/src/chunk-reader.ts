@@ -17,7 +17,7 @@ export interface ReadOptions {
 
 interface Found {
   readonly server: string
-  readonly bytes: Uint8Array
+  bytes: Uint8Array
 }
 
 /** The plaintext of `ref`. Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT. */
@@ -30,10 +30,8 @@ export async function readChunk(ref: ChunkRef, ranked: readonly Server[], option
       ref.key,
       shares.map((share) => share.bytes),
     )
-    if ("plaintext" in result) {
-      for (const { bytes } of shares) options.pipeline.buffers.give(bytes)
-      return result.plaintext
-    }
+    if ("plaintext" in result) return result.plaintext
+    for (const [position, share] of shares.entries()) share.bytes = result.shares[position]!
     if (result.damaged.length === 0) throw new Error(`no share damaged, but ${k} do not open`)
     gathering.drop(result.damaged.map((position) => shares[position]!))
   }

@@ -7,12 +7,15 @@ import type { ChunkId } from "./types.ts"
 /** What became of shares that should restore a chunk. */
 export type OpenResult =
   | { readonly plaintext: Uint8Array }
-  /** Which of the given shares were damaged; the caller fetches others. */
-  | { readonly damaged: readonly number[] }
+  /** Which of the given shares were damaged, so that the caller fetches others, and all of them back. */
+  | { readonly damaged: readonly number[]; readonly shares: readonly Uint8Array[] }
 
-/** Runs the expensive part of chunk work somewhere. Arrays handed in may be moved away: they are not the caller's any more. */
+/**
+ * Runs the expensive part of chunk work somewhere. Arrays handed in may be moved away: they belong to the pipeline from then
+ * on, which gives back to `buffers` what came from there.
+ */
 export interface ChunkPipeline {
-  /** Arrays that cost nothing to hand in. They stay the caller's, to be given back when their bytes are no longer needed. */
+  /** Arrays that cost nothing to hand in. */
   readonly buffers: BufferPool
   /** The `memory` of the result may be given to `buffers` once all shares are sent. */
   seal(plaintext: Uint8Array, coding: Coding, convergenceSecret: Uint8Array): Promise<SealedChunk>
@@ -25,9 +28,17 @@ export interface ChunkPipeline {
 export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
   return {
     buffers: deps.buffers,
-    seal: (plaintext, coding, secret) =>
-      sealChunk(deps, plaintext, coding, secret, deps.buffers.take(sealedBytes(plaintext.length, coding))),
-    open: (id, key, shares) => openEncoded(deps, id, key, shares),
+    async seal(plaintext, coding, secret) {
+      const target = deps.buffers.take(sealedBytes(plaintext.length, coding))
+      const sealed = await sealChunk(deps, plaintext, coding, secret, target)
+      deps.buffers.give(plaintext)
+      return sealed
+    },
+    async open(id, key, shares) {
+      const result = await openEncoded(deps, id, key, shares)
+      if ("plaintext" in result) for (const share of shares) deps.buffers.give(share)
+      return result
+    },
     close: async () => undefined,
   }
 }
@@ -41,7 +52,7 @@ export async function openEncoded(
 ): Promise<OpenResult> {
   const checked = await Promise.all(encoded.map((bytes) => checkShare(deps.crypto, id, bytes)))
   const damaged = checked.flatMap((share, position) => (share ? [] : [position]))
-  if (damaged.length > 0) return { damaged }
+  if (damaged.length > 0) return { damaged, shares: encoded }
   return {
     plaintext: await openChunk(
       deps,

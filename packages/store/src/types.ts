@@ -27,7 +27,7 @@ export interface ChunkStore {
   readonly buffers: BufferPool
   /**
    * Encrypts under a convergent key, disperses and stores `plaintext` (1 to limits.chunkBytes bytes; the store owns it
-   * meanwhile, and for ever unless it came from `buffers`). Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
+   * from now on). Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
    */
   putChunk(plaintext: Uint8Array, options?: StoreOptions): Promise<PutChunkResult>
   /**

@@ -140,14 +140,12 @@ class PackingFileWriter implements FileWriter {
   }
 
   async #putPiece(piece: Uint8Array): Promise<Reference | null> {
-    const { buffers } = this.#io.chunks
     if (isZero(piece)) {
-      buffers.give(piece)
+      this.#io.chunks.buffers.give(piece)
       return null
     }
     const length = piece.length
     const { id, key } = await this.#io.chunks.putChunk(piece)
-    buffers.give(piece)
     return { chunk: { id, key }, offset: 0, length }
   }
 

@@ -1,4 +1,4 @@
-/** A worker thread that seals and opens chunks. Large arrays are shared or transferred, not copied. */
+/** A worker thread that seals and opens chunks. Large arrays are moved to and fro, not copied. */
 import { parentPort } from "node:worker_threads"
 import { BufferPool } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
@@ -17,15 +17,24 @@ async function work(request: WorkerRequest): Promise<unknown> {
   return openEncoded(await deps, request.id, request.key, request.shares)
 }
 
-/** The memory of a restored plaintext, when it is whole and ours alone, so that it can move. Shares are in shared memory. */
-function transferable(result: unknown): ArrayBuffer[] {
+/** The arrays that came with a request: shares of a sealed chunk are views of its target. */
+function arraysOf(request: WorkerRequest): readonly Uint8Array[] {
+  return request.kind === "seal" ? [request.plaintext, request.target] : request.shares
+}
+
+/** Memory to move: all that came, and a restored plaintext when it is whole. */
+function moved(returned: readonly Uint8Array[], result: unknown): ArrayBuffer[] {
   const { plaintext } = result as { plaintext?: Uint8Array }
-  return plaintext && plaintext.byteLength === plaintext.buffer.byteLength ? [plaintext.buffer as ArrayBuffer] : []
+  const isWhole = plaintext && plaintext.byteLength === plaintext.buffer.byteLength
+  return [...returned, ...(isWhole ? [plaintext] : [])].map(({ buffer }) => buffer as ArrayBuffer)
 }
 
 port.on("message", (request: WorkerRequest) => {
   work(request).then(
-    (result) => port.postMessage({ ticket: request.ticket, result } satisfies WorkerAnswer, transferable(result)),
+    (result) => {
+      const returned = arraysOf(request)
+      port.postMessage({ ticket: request.ticket, result, returned } satisfies WorkerAnswer, moved(returned, result))
+    },
     (error: Error & { code?: string; details?: unknown }) =>
       port.postMessage({
         ticket: request.ticket,

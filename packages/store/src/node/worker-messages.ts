@@ -8,7 +8,7 @@ export type WorkerRequest = { readonly ticket: number } & (
       readonly plaintext: Uint8Array
       readonly coding: Coding
       readonly convergenceSecret: Uint8Array
-      /** Where the shares go; memory that both threads see. */
+      /** Where the shares go. */
       readonly target: Uint8Array
     }
   | { readonly kind: "open"; readonly id: Uint8Array; readonly key: Uint8Array; readonly shares: readonly Uint8Array[] }
@@ -18,5 +18,7 @@ export type WorkerRequest = { readonly ticket: number } & (
 export interface WorkerAnswer {
   readonly ticket: number
   readonly result?: unknown
+  /** The arrays of the request, moved back to be used again. */
+  readonly returned?: readonly Uint8Array[]
   readonly error?: { readonly message: string; readonly code?: string | undefined; readonly details?: unknown }
 }

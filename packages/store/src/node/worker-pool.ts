@@ -26,11 +26,13 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
   const places = new Semaphore(2 * threads) // one at work and one waiting for each thread: memory stays bounded
   const all: PoolThread[] = []
 
-  const run = <T>(job: Job, transfer: ArrayBuffer[]): Promise<T> =>
-    places.run(async () => {
-      const thread = pick()
-      return (await thread.run(job, transfer)) as T
-    })
+  const run = (job: Job, arrays: readonly Uint8Array[]): Promise<WorkerAnswer> =>
+    places.run(() =>
+      pick().run(
+        job,
+        arrays.map(({ buffer }) => buffer as ArrayBuffer),
+      ),
+    )
   const pick = (): PoolThread => {
     const free = all.find((thread) => thread.load === 0)
     if (free) return free
@@ -41,32 +43,39 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
     }
     return all.reduce((least, thread) => (thread.load < least.load ? thread : least))
   }
-  const buffers = new BufferPool({ maxIdleBytes, allocate: (sizeBytes) => new SharedArrayBuffer(sizeBytes) })
+  const buffers = new BufferPool({ maxIdleBytes })
+  /** The array itself when nobody else has a part of its memory, else a copy: only whole memory can be moved. */
+  const movable = (bytes: Uint8Array): Uint8Array =>
+    buffers.isWhole(bytes) || bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice()
   return {
     buffers,
     async seal(plaintext, coding, convergenceSecret) {
+      const isLent = buffers.isWhole(plaintext)
+      const piece = movable(plaintext)
       const target = buffers.take(sealedBytes(plaintext.length, coding))
-      const job: Job = { kind: "seal", plaintext, coding, convergenceSecret, target }
-      return { ...(await run<SealedChunk>(job, ownMemory([plaintext]))), memory: target }
+      const job: Job = { kind: "seal", plaintext: piece, coding, convergenceSecret, target }
+      const { result, returned } = await run(job, [piece, target])
+      if (isLent) buffers.give(buffers.adopt(returned![0]!))
+      return { ...(result as SealedChunk), memory: buffers.adopt(returned![1]!) }
     },
-    open: (id, key, shares) => run<OpenResult>({ kind: "open", id, key, shares }, ownMemory(shares)),
+    async open(id, key, encoded) {
+      const isLent = encoded.map((bytes) => buffers.isWhole(bytes))
+      const shares = encoded.map(movable)
+      const { result, returned } = await run({ kind: "open", id, key, shares }, shares)
+      const back = returned!.map((bytes, i) => (isLent[i] ? buffers.adopt(bytes) : bytes))
+      if ("damaged" in (result as OpenResult)) return { ...(result as OpenResult), shares: back }
+      for (const bytes of back) buffers.give(bytes)
+      return result as OpenResult
+    },
     async close() {
       await Promise.all([...all].map((thread) => thread.close()))
     },
   }
 }
 
-/** Memory that can be moved rather than copied: whole buffers of some size that no other thread sees. */
-function ownMemory(arrays: readonly Uint8Array[]): ArrayBuffer[] {
-  return arrays
-    .filter((array) => array.byteLength === array.buffer.byteLength && array.byteLength > 16_384)
-    .map((array) => array.buffer)
-    .filter((memory) => memory instanceof ArrayBuffer)
-}
-
 class PoolThread {
   readonly #worker: Worker
-  readonly #jobs = new Map<number, { resolve: (result: unknown) => void; reject: (error: unknown) => void }>()
+  readonly #jobs = new Map<number, { resolve: (answer: WorkerAnswer) => void; reject: (error: unknown) => void }>()
   #nextTicket = 1
 
   constructor(url: URL, onExit: () => void) {
@@ -84,7 +93,7 @@ class PoolThread {
     return this.#jobs.size
   }
 
-  run(job: Job, transfer: ArrayBuffer[]): Promise<unknown> {
+  run(job: Job, transfer: ArrayBuffer[]): Promise<WorkerAnswer> {
     const ticket = this.#nextTicket++
     this.#worker.ref()
     return new Promise((resolve, reject) => {
@@ -102,7 +111,7 @@ class PoolThread {
     if (!job) return
     this.#jobs.delete(answer.ticket)
     if (this.#jobs.size === 0) this.#worker.unref()
-    if (!answer.error) job.resolve(answer.result)
+    if (!answer.error) job.resolve(answer)
     else if (answer.error.code)
       job.reject(
         new HoldfastError(
