@@ -36,6 +36,7 @@ export {
   requestedKey,
   type SignOptions,
 } from "./tls/authority.ts"
+export { writeBody } from "./tls/body.ts"
 export { createSecretDirectory, writeSecretFile } from "./tls/files.ts"
 export {
   checkIdentity,

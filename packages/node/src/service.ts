@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Engine, TenantBackend } from "@holdfast/backends/node"
 import { BufferPool, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
-import { peerOf, type Subject } from "@holdfast/network"
+import { peerOf, type Subject, writeBody } from "@holdfast/network"
 import {
   decodeIds,
   decodeListRequest,
@@ -202,8 +202,7 @@ function readBody(request: IncomingMessage, body: Uint8Array): Promise<Uint8Arra
 function send(response: ServerResponse, status: number, parts: readonly Uint8Array[]): number {
   const length = parts.reduce((total, part) => total + part.length, 0)
   response.writeHead(status, { "content-type": "application/octet-stream", "content-length": length })
-  for (const part of parts) response.write(part)
-  response.end()
+  void writeBody(response, parts)
   return length
 }
 

@@ -7,6 +7,7 @@ import { Agent, request } from "node:https"
 import { isIPv6 } from "node:net"
 import { createSecureContext, type PeerCertificate } from "node:tls"
 import { concat, HoldfastError } from "@holdfast/core"
+import { writeBody } from "./body.ts"
 import { codeOf } from "./files.ts"
 import { type Role, subjectOf } from "./subject.ts"
 
@@ -143,8 +144,7 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
     call.on("error", (error) => fail(error, false))
     call.on("timeout", () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs} ms`)))
     signal?.addEventListener("abort", onAbort, { once: true })
-    for (const part of parts) call.write(part)
-    call.end()
+    void writeBody(call, parts)
   })
 }
 
