@@ -1,16 +1,18 @@
 /**
  * Large shares in files. A file gets a name that was never used before, is written and synchronised, and counts only
  * once a row of the index names it; so no file is ever seen half-written, and removing one never hits another.
- * Path: shares/<tenant>/<first byte of the id>/<id>.<index>.<8 random hex digits>
+ * Path: shares/<tenant>/<8 random hex digits>/<id>.<index>.<8 random hex digits>. A tenant's new files go to one folder
+ * until that is full, so that files written together share the synchronisation of their folder.
  */
 import { randomBytes } from "node:crypto"
-import { mkdir, open, readdir, readFile, rename, unlink } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { mkdir, open, readdir, readFile, rename, rmdir, unlink } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
 import { fromHex, Semaphore, toHex } from "@holdfast/core"
 import { type ChunkId, shareName } from "@holdfast/protocol"
 
 /** Writes at once; more only fill the queue of the thread pool. */
 const parallelWrites = 16
+const filesPerFolder = 4096
 
 /** A file's name taken apart. */
 export interface FileName {
@@ -24,6 +26,9 @@ export class ShareFiles {
   readonly #quarantine: string
   readonly #writes = new Semaphore(parallelWrites)
   readonly #made = new Map<string, Promise<void>>()
+  /** Where a tenant's next files go, and how many have gone there. */
+  readonly #open = new Map<string, { folder: string; count: number }>()
+  readonly #syncs = new Map<string, FolderSync>()
 
   constructor(dir: string) {
     this.#root = join(dir, "shares")
@@ -32,7 +37,7 @@ export class ShareFiles {
 
   /** Writes and synchronises a share; its directory still needs `syncDirectories`. Returns the file's name. */
   async write(tenant: string, id: ChunkId, index: number, bytes: Uint8Array): Promise<string> {
-    const name = `${shareName(id, index)}.${randomBytes(4).toString("hex")}`
+    const name = `${this.#folderFor(tenant)}/${shareName(id, index)}.${randomBytes(4).toString("hex")}`
     const path = this.#path(tenant, name)
     await this.#makeDirectory(dirname(path))
     await this.#writes.run(() => writeNew(path, bytes))
@@ -42,7 +47,7 @@ export class ShareFiles {
   /** Makes the names of files that were written or removed durable. */
   async syncDirectories(tenant: string, names: readonly string[]): Promise<void> {
     const paths = new Set(names.map((name) => dirname(this.#path(tenant, name))))
-    await Promise.all([...paths].map((path) => this.#writes.run(() => syncDirectory(path))))
+    await Promise.all([...paths].map((path) => this.#syncFolder(path)))
   }
 
   /** The bytes of a file; undefined when there is no such file. */
@@ -64,7 +69,7 @@ export class ShareFiles {
 
   /** Moves a rotten file aside, or keeps rotten bytes that were not in a file. */
   async quarantine(tenant: string, name: string, bytes?: Uint8Array): Promise<void> {
-    const target = join(this.#quarantine, folderOf(tenant), name)
+    const target = join(this.#quarantine, folderOf(tenant), basename(name))
     await this.#makeDirectory(dirname(target))
     if (bytes) await writeNew(`${target}.${randomBytes(4).toString("hex")}`, bytes)
     else await rename(this.#path(tenant, name), target).catch(ignoreMissing)
@@ -75,14 +80,39 @@ export class ShareFiles {
     return (await names(this.#root)).map(decodeURIComponent)
   }
 
-  /** The file names of a tenant, directory by directory. */
+  /** The file names of a tenant, folder by folder; removes empty folders. Only before files are written. */
   async *list(tenant: string): AsyncGenerator<string[]> {
     const folder = join(this.#root, folderOf(tenant))
-    for (const fan of await names(folder)) yield names(join(folder, fan))
+    for (const part of await names(folder)) {
+      const files = await names(join(folder, part))
+      if (files.length === 0) await rmdir(join(folder, part)).catch(() => undefined)
+      yield files.map((name) => `${part}/${name}`)
+    }
   }
 
   #path(tenant: string, name: string): string {
-    return join(this.#root, folderOf(tenant), name.slice(0, 2), name)
+    return join(this.#root, folderOf(tenant), name)
+  }
+
+  #folderFor(tenant: string): string {
+    let current = this.#open.get(tenant)
+    if (!current || current.count >= filesPerFolder) {
+      current = { folder: randomBytes(4).toString("hex"), count: 0 }
+      this.#open.set(tenant, current)
+    }
+    current.count++
+    return current.folder
+  }
+
+  #syncFolder(path: string): Promise<void> {
+    let sync = this.#syncs.get(path)
+    if (!sync) {
+      sync = new FolderSync(() => this.#writes.run(() => syncDirectory(path)))
+      this.#syncs.set(path, sync)
+    }
+    return sync.run().finally(() => {
+      if (sync.isIdle) this.#syncs.delete(path)
+    })
   }
 
   #makeDirectory(path: string): Promise<void> {
@@ -96,9 +126,39 @@ export class ShareFiles {
   }
 }
 
+/** Who asks while a synchronisation is under way waits for the next one, and all who wait share it. */
+class FolderSync {
+  readonly #sync: () => Promise<void>
+  #running: Promise<void> | undefined
+  #next: Promise<void> | undefined
+
+  constructor(sync: () => Promise<void>) {
+    this.#sync = sync
+  }
+
+  get isIdle(): boolean {
+    return this.#running === undefined
+  }
+
+  run(): Promise<void> {
+    if (!this.#running) return this.#start()
+    this.#next ??= this.#running.catch(() => undefined).then(() => this.#start())
+    return this.#next
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined
+    const running = this.#sync().finally(() => {
+      if (this.#running === running) this.#running = undefined
+    })
+    this.#running = running
+    return running
+  }
+}
+
 /** The chunk id and index in a file's name; undefined when it is none of ours. */
 export function parseFileName(name: string): FileName | undefined {
-  const match = /^([0-9a-f]{64})\.(\d{1,3})\.[0-9a-f]{8}$/.exec(name)
+  const match = /^[0-9a-f]{8}\/([0-9a-f]{64})\.(\d{1,3})\.[0-9a-f]{8}$/.exec(name)
   return match ? { id: fromHex(match[1]!), index: Number(match[2]) } : undefined
 }
 
