@@ -4,7 +4,8 @@ import type { Context } from "./context.ts"
 
 /** A command's code. */
 export interface CommandModule {
-  register(program: Command, context: Context): void
+  /** `sources` is the whole table, for what speaks of all commands. */
+  register(program: Command, context: Context, sources: readonly CommandSource[]): void
 }
 
 /** One or more commands of one module. */
@@ -68,6 +69,11 @@ export const commands: readonly CommandSource[] = [
     names: ["alias"],
     summaries: ["name capabilities"],
     load: () => import("./commands/grid/alias.ts"),
+  },
+  {
+    names: ["lock", "unlock"],
+    summaries: ["put the profile's secrets under a passphrase", "take the passphrase away again"],
+    load: () => import("./commands/grid/lock.ts"),
   },
   {
     names: ["coordinator", "node", "invite", "join"],

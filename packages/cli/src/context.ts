@@ -1,4 +1,6 @@
 /** What a command is given: where to write, how the user wants it, and a session with the grid when it asks for one. */
+import { jsonValue } from "./exit-codes.ts"
+import type { Profile } from "./profile/profile.ts"
 import { createProgress, type Progress } from "./progress.ts"
 import type { Session } from "./session.ts"
 
@@ -18,6 +20,12 @@ export interface Context {
   progress(label: string, total?: number): Progress
   /** The name of the profile in use. */
   readonly profile: string
+  /** The file named to hold the passphrase of a locked profile. */
+  readonly passphraseFile: string | undefined
+  /** The passphrase of a locked profile: from the file, or asked for once. */
+  passphrase(): Promise<string>
+  /** Opens the profile without its grid. */
+  openProfile(): Promise<Profile>
   /** Opens the grid that the profile knows; closed at the end of the run. */
   openSession(): Promise<Session>
   close(): Promise<void>
@@ -25,27 +33,42 @@ export interface Context {
 
 /** The context of a real process. */
 export function createContext(process: NodeJS.Process, args: readonly string[]): Context {
-  const json = args.includes("--json")
-  const isTerminal = process.stderr.isTTY === true
-  const named = args.indexOf("--profile")
-  const profile = (named >= 0 ? args[named + 1] : undefined) ?? process.env["HOLDFAST_PROFILE"] ?? "default"
+  const { stdin, stdout, stderr, env } = process
+  const json = hasFlag(args, "--json")
+  const isTerminal = stderr.isTTY === true
+  const profile = optionValue(args, "--profile") ?? (env["HOLDFAST_PROFILE"] || "default")
+  const passphraseFile = optionValue(args, "--passphrase-file") ?? (env["HOLDFAST_PASSPHRASE_FILE"] || undefined)
+  let asked: Promise<string> | undefined
   let session: Promise<Session> | undefined
+  const passphrase = () => {
+    asked ??= import("./profile/passphrase.ts").then(({ readPassphrase }) =>
+      readPassphrase(passphraseFile, `Passphrase of profile ${profile}: `),
+    )
+    return asked
+  }
+  const warnOfRollback = ({ offered, seen }: { readonly offered: number; readonly seen: number }) =>
+    void stderr.write(
+      `holdfast: warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.\n`,
+    )
   return {
-    stdin: process.stdin,
-    stdout: process.stdout,
-    stderr: process.stderr,
-    env: process.env,
-    json,
-    isTerminal,
-    profile,
+    ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase },
     output(value, text) {
-      if (json) process.stdout.write(`${JSON.stringify(value, jsonValue)}\n`)
-      else if (text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`)
+      if (json) stdout.write(`${JSON.stringify(value, jsonValue)}\n`)
+      else if (text !== "") stdout.write(text.endsWith("\n") ? text : `${text}\n`)
     },
-    progress: (label, total) =>
-      createProgress(isTerminal && !json ? process.stderr : undefined, label, total, Date.now),
+    progress: (label, total) => createProgress(isTerminal && !json ? stderr : undefined, label, total, Date.now),
+    async openProfile() {
+      const [{ openProfile }, { pathsOf }] = await Promise.all([
+        import("./profile/profile.ts"),
+        import("./profile/paths.ts"),
+      ])
+      return openProfile(pathsOf(env), profile, passphrase)
+    },
     async openSession() {
-      session ??= import("./session.ts").then((module) => module.openSession(profile, process.env))
+      const onRollback = hasFlag(args, "--accept-rollback") ? { onRollback: warnOfRollback } : {}
+      session ??= import("./session.ts").then((module) =>
+        module.openSession(profile, env, { passphrase, ...onRollback }),
+      )
       return session
     },
     async close() {
@@ -54,8 +77,19 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   }
 }
 
-/** JSON has no bigint and no bytes: both become text. */
-function jsonValue(_key: string, value: unknown): unknown {
-  if (typeof value === "bigint") return value.toString()
-  return value
+/** The arguments that may be options: those before `--`. */
+function options(args: readonly string[]): readonly string[] {
+  const end = args.indexOf("--")
+  return end < 0 ? args : args.slice(0, end)
+}
+
+function hasFlag(args: readonly string[], flag: string): boolean {
+  return options(args).includes(flag)
+}
+
+function optionValue(args: readonly string[], option: string): string | undefined {
+  const given = options(args)
+  const at = given.indexOf(option)
+  if (at >= 0) return given[at + 1]
+  return given.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1)
 }

@@ -1,5 +1,5 @@
 /** What the command's exit code says, and how errors are shown. docs/errors.md lists both. */
-import { type ErrorCode, isHoldfastError } from "@holdfast/core"
+import { type ErrorCode, HoldfastError, isHoldfastError } from "@holdfast/core"
 import type { Context } from "./context.ts"
 
 /** Exit codes of the command. */
@@ -11,6 +11,7 @@ export const exitCodes = {
   unavailable: 4,
   damaged: 5,
   refused: 6,
+  locked: 7,
 } as const
 
 const byError: Partial<Record<ErrorCode, number>> = {
@@ -30,26 +31,41 @@ const byError: Partial<Record<ErrorCode, number>> = {
   ERR_WRONG_CAPABILITY: exitCodes.refused,
   ERR_REFUSED: exitCodes.refused,
   ERR_INVITE: exitCodes.refused,
-  ERR_LOCKED: exitCodes.refused,
+  ERR_LOCKED: exitCodes.locked,
+  ERR_WRONG_PASSPHRASE: exitCodes.locked,
+  ERR_EXPOSED: exitCodes.refused,
   ERR_QUOTA_EXCEEDED: exitCodes.refused,
 }
 
 /** The exit code for an error. */
 export function exitCodeOf(error: unknown): number {
-  return isHoldfastError(error) ? (byError[error.code] ?? exitCodes.failed) : exitCodes.failed
+  const known = knownError(error)
+  return known ? (byError[known.code] ?? exitCodes.failed) : exitCodes.failed
 }
 
 /** Shows an error: its message for people, or an object with --json; a stack only for our own bugs or on request. */
-export function reportError(context: Context, error: unknown): void {
-  const known = isHoldfastError(error)
-  if (context.json) {
-    const { message, code, details } = known ? error : { message: messageOf(error), code: "ERR_INTERNAL", details: {} }
-    context.stdout.write(`${JSON.stringify({ error: { code, message, details } })}\n`)
-    return
-  }
-  context.stderr.write(`holdfast: ${messageOf(error)}\n`)
+export function reportError(context: Pick<Context, "json" | "stdout" | "stderr" | "env">, error: unknown): void {
+  const known = knownError(error)
+  const { code, message, details } = known ?? { code: "ERR_INTERNAL", message: messageOf(error), details: {} }
+  if (context.json) context.stdout.write(`${JSON.stringify({ error: { code, message, details } }, jsonValue)}\n`)
+  else context.stderr.write(`holdfast: ${message}\n`)
   if (context.env["HOLDFAST_DEBUG"] === "1" && error instanceof Error) context.stderr.write(`${error.stack}\n`)
-  else if (!known) context.stderr.write("This looks like a bug. Set HOLDFAST_DEBUG=1 to see where it happened.\n")
+  else if (!known && !context.json)
+    context.stderr.write("This looks like a bug. Set HOLDFAST_DEBUG=1 to see where it happened.\n")
+}
+
+/** JSON has no bigint: it becomes text. */
+export function jsonValue(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? value.toString() : value
+}
+
+/** Our own errors, and what the operating system answered; the rest are bugs. */
+function knownError(error: unknown): HoldfastError | undefined {
+  if (isHoldfastError(error)) return error
+  if (!(error instanceof Error) || !("syscall" in error)) return undefined
+  const { code = "" } = error as NodeJS.ErrnoException
+  const isFull = code === "ENOSPC" || code === "EDQUOT"
+  return new HoldfastError(isFull ? "ERR_DISK_FULL" : "ERR_IO", `The system answered: ${error.message}.`, { code })
 }
 
 function messageOf(error: unknown): string {

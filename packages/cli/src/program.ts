@@ -1,10 +1,9 @@
 /** Builds the commander program: the asked-for command in full, the others as a line of help. */
+import { HoldfastError } from "@holdfast/core"
 import { Command, CommanderError } from "commander"
 import type { CommandModule, CommandSource } from "./command-table.ts"
 import type { Context } from "./context.ts"
 import { version } from "./version.ts"
-
-const globalOptions = ["--json", "--profile"]
 
 /** Parses `args` and runs the command. Usage errors are reported by commander and leave exit code 2. */
 export async function runProgram(
@@ -12,55 +11,87 @@ export async function runProgram(
   context: Context,
   sources: readonly CommandSource[],
 ): Promise<void> {
-  const program = new Command("holdfast")
-    .description("End-to-end encrypted files on machines that nobody has to trust")
-    .version(version, "-V, --version")
-    .option("--json", "print one JSON value instead of text")
-    .option("--profile <name>", "use another profile (or set HOLDFAST_PROFILE)")
-    .helpCommand(true)
-    .showHelpAfterError("(holdfast --help, or holdfast COMMAND --help, says more)")
-    .addHelpText(
-      "after",
-      "\nStart here:\n  holdfast up\n  holdfast put ~/Documents home:/\n  holdfast ls -l home:/Documents\n",
-    )
-  program.configureOutput({
-    writeOut: (text) => void context.stdout.write(text),
-    writeErr: (text) => void context.stderr.write(text),
-  })
-  program.exitOverride()
   const asked = firstWord(args)
-  const wanted = sources.filter((source) => source.names.includes(asked === "help" ? (args[1] ?? "") : (asked ?? "")))
-  const loaded: CommandModule[] = []
-  for (const source of wanted) loaded.push(await source.load())
-  for (const module of loaded) module.register(program, context)
-  const known = new Set(program.commands.map((command) => command.name()))
-  for (const source of sources)
-    for (const [i, name] of source.names.entries())
-      if (!known.has(name))
-        program.command(name, source.hidden ? { hidden: true } : {}).description(source.summaries[i] ?? "")
-  for (const command of allCommands(program)) {
-    command.exitOverride()
-    command.configureOutput(program.configureOutput())
-    if (!command.options.some((option) => option.long === "--json")) command.option("--json", "print JSON")
-  }
+  const name = asked === "help" ? args[args.indexOf("help") + 1] : asked
+  const program = await buildProgram(context, sources, (source) => source.names.includes(name ?? ""))
   try {
     if (args.length === 0) program.outputHelp()
     else await program.parseAsync(args as string[], { from: "user" })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
+    if (context.json && error.exitCode !== 0)
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", error.message.replace(/^error: /, ""))
     process.exitCode = error.exitCode === 0 ? 0 : 2
   }
 }
 
-function allCommands(command: Command): Command[] {
+/** The program with the commands that `isWanted` in full. */
+export async function buildProgram(
+  context: Context,
+  sources: readonly CommandSource[],
+  isWanted: (source: CommandSource) => boolean,
+): Promise<Command> {
+  const program = globalProgram(context)
+  const loaded: CommandModule[] = []
+  for (const source of sources) if (isWanted(source)) loaded.push(await source.load())
+  for (const module of loaded) module.register(program, context, sources)
+  const known = new Map(program.commands.map((command) => [command.name(), command]))
+  const inOrder: Command[] = []
+  for (const source of sources)
+    for (const [i, name] of source.names.entries())
+      inOrder.push(
+        (known.get(name) as Command | undefined) ??
+          new Command(name).description(source.summaries[i] ?? "").copyInheritedSettings(program),
+      )
+  const hidden = new Set(sources.filter((source) => source.hidden).flatMap(({ names }) => names))
+  for (const command of inOrder)
+    if (!known.has(command.name())) program.addCommand(command, { hidden: hidden.has(command.name()) })
+  sortCommands(program, inOrder)
+  for (const command of allCommands(program)) {
+    command.exitOverride()
+    command.configureOutput(program.configureOutput()).configureHelp(program.configureHelp())
+  }
+  return program
+}
+
+function globalProgram(context: Context): Command {
+  const program = new Command("holdfast")
+    .description("End-to-end encrypted files on machines that nobody has to trust")
+    .version(version, "-V, --version")
+    .option("--json", "print one JSON value instead of text")
+    .option("--profile <name>", "use another profile (or set HOLDFAST_PROFILE)")
+    .option("--passphrase-file <file>", "passphrase of a locked profile; - is stdin (or set HOLDFAST_PASSPHRASE_FILE)")
+    .option("--accept-rollback", "read a tree although its servers offer an older version than seen before")
+    .helpCommand(true)
+    .showHelpAfterError("(holdfast --help, or holdfast COMMAND --help, says more)")
+    .addHelpText(
+      "after",
+      "\nStart here:\n  holdfast up\n  holdfast put ~/Documents home:\n  holdfast ls -l home:Documents\n",
+    )
+  program.configureOutput({
+    writeOut: (text) => void context.stdout.write(text),
+    writeErr: (text) => void (context.json || context.stderr.write(text)),
+  })
+  program.configureHelp({ showGlobalOptions: true })
+  return program.exitOverride()
+}
+
+/** Commands in the order of the table, whichever were loaded. */
+function sortCommands(program: Command, order: readonly Command[]): void {
+  const list = program.commands as Command[]
+  list.sort((a, b) => order.indexOf(a) - order.indexOf(b))
+}
+
+/** Every command below `command`. */
+export function allCommands(command: Command): Command[] {
   return command.commands.flatMap((child) => [child as Command, ...allCommands(child as Command)])
 }
 
 function firstWord(args: readonly string[]): string | undefined {
   for (let i = 0; i < args.length; i++) {
     const word = args[i]!
-    if (word === "--profile") i++
-    else if (!globalOptions.includes(word) && !word.startsWith("-")) return word
+    if (word === "--profile" || word === "--passphrase-file") i++
+    else if (!word.startsWith("-")) return word
   }
   return undefined
 }

@@ -4,12 +4,13 @@ import { existsSync } from "node:fs"
 import { createNodeBackend } from "@holdfast/backends/node"
 import type { BufferPool, Env } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
-import { createAgent, fetchGrid, loadGrid, loadIdentity, parseAddress, requestBytes } from "@holdfast/network"
+import { createAgent, fetchGrid, type Identity, loadGrid, parseAddress, requestBytes } from "@holdfast/network"
 import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
-import { createStore, type Store } from "@holdfast/store"
+import { createStore, type Rollback, type Store } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { pathsOf } from "./profile/paths.ts"
 import { openProfile, type Profile, unknownAlias } from "./profile/profile.ts"
+import type { AskPassphrase } from "./profile/secrets.ts"
 
 /** Everything a command needs of the grid. */
 export interface Session {
@@ -26,11 +27,23 @@ export interface Session {
 /** A cached grid description older than this is refreshed, if the coordinator answers. */
 const refreshAfterMs = 60_000
 
+/** How a session is opened. */
+export interface SessionOptions {
+  /** For a locked profile. */
+  readonly passphrase: AskPassphrase
+  /** Takes an older root than one seen before, for reading; called with what was found. */
+  readonly onRollback?: (rollback: Rollback) => void
+}
+
 /** Opens the grid of a profile. Throws ERR_NO_PROFILE. */
-export async function openSession(profileName: string, environment: NodeJS.ProcessEnv): Promise<Session> {
-  const profile = await openProfile(pathsOf(environment), profileName)
-  const grid = await currentGrid(profile)
-  const identity = await loadIdentity(profile.identityDir)
+export async function openSession(
+  profileName: string,
+  environment: NodeJS.ProcessEnv,
+  { passphrase, onRollback }: SessionOptions,
+): Promise<Session> {
+  const profile = await openProfile(pathsOf(environment), profileName, passphrase)
+  const identity = await profile.identity()
+  const grid = await currentGrid(profile, identity)
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
   const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
   const backends = grid.servers.map((server) => connect(server, identity, pipeline.buffers))
@@ -42,6 +55,7 @@ export async function openSession(profileName: string, environment: NodeJS.Proce
     convergenceSecret: profile.convergenceSecret,
     seen: profile.seen,
     pipeline,
+    ...(onRollback ? { onRollback } : {}),
   })
   return {
     profile,
@@ -61,18 +75,14 @@ export async function openSession(profileName: string, environment: NodeJS.Proce
   }
 }
 
-async function currentGrid(profile: Profile): Promise<GridDescription> {
+async function currentGrid(profile: Profile, identity: Identity): Promise<GridDescription> {
   const cached = await loadGrid(profile.identityDir).catch(() => undefined)
   if (cached && Date.now() - cached.issuedMs < refreshAfterMs) return cached
-  return (await fetchGrid(profile.identityDir)).grid
+  return (await fetchGrid(profile.identityDir, { identity })).grid
 }
 
 /** A backend that reaches a server over mutual TLS. Large answers lie in arrays of `buffers`. */
-export function connect(
-  server: GridServer,
-  identity: Awaited<ReturnType<typeof loadIdentity>>,
-  buffers?: BufferPool,
-): Backend {
+export function connect(server: GridServer, identity: Identity, buffers?: BufferPool): Backend {
   const agent = createAgent(identity, { expectedId: server.id, expectedRole: "node" })
   const { host, port } = parseAddress(server.address)
   const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}

@@ -30,6 +30,8 @@ export type ErrorCode =
   | "ERR_REFUSED" // the other side refused our certificate or request
   | "ERR_INVITE" // an invitation is wrong, expired or used
   | "ERR_LOCKED" // the profile is locked with a passphrase
+  | "ERR_WRONG_PASSPHRASE" // it does not open the locked profile
+  | "ERR_EXPOSED" // a file with secrets may be read by others
   | "ERR_NO_PROFILE"
   | "ERR_DISK_FULL" // the local disk
   | "ERR_IO" // another local input/output error

@@ -12,7 +12,14 @@ import { openGrid, parseJson, parseOr, type SignedGrid, signedGridSchema } from 
 import { type BytesResponse, type Credentials, createAgent, parseAddress, requestBytes } from "./tls/agent.ts"
 import { fingerprintOf } from "./tls/authority.ts"
 import { codeOf, refuseUnlessFree, writeSecretFile } from "./tls/files.ts"
-import { checkIdentity, createKeyAndRequest, loadIdentity, readIdentityFile, saveIdentity } from "./tls/identity.ts"
+import {
+  checkIdentity,
+  createKeyAndRequest,
+  type Identity,
+  loadIdentity,
+  readIdentityFile,
+  saveIdentity,
+} from "./tls/identity.ts"
 import { isName, type Role } from "./tls/subject.ts"
 
 const nameSchema = z.string().refine(isName)
@@ -122,14 +129,18 @@ export async function loadGrid(dir: string): Promise<GridDescription> {
  */
 export async function fetchGrid(
   dir: string,
-  options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  options: { readonly timeoutMs?: number; readonly signal?: AbortSignal; readonly identity?: Identity } = {},
 ): Promise<{ grid: GridDescription; fresh: boolean }> {
-  const [record, identity, cached] = await Promise.all([loadMemberRecord(dir), loadIdentity(dir), loadGrid(dir)])
+  const { identity: given, timeoutMs = 5_000, ...more } = options
+  const [record, identity, cached] = await Promise.all([
+    loadMemberRecord(dir),
+    given ?? loadIdentity(dir),
+    loadGrid(dir),
+  ])
   let response: BytesResponse
   try {
-    const { timeoutMs = 5_000 } = options
     const expectedId = record.coordinatorId
-    response = await call(identity, record.coordinator, { path: "/v1/grid", expectedId, ...options, timeoutMs })
+    response = await call(identity, record.coordinator, { path: "/v1/grid", expectedId, ...more, timeoutMs })
   } catch (error) {
     if (isHoldfastError(error, "ERR_SERVER_UNREACHABLE")) return { grid: cached, fresh: false }
     throw error

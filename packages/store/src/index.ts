@@ -4,7 +4,7 @@ export type { GarbageOptions, GarbageResult } from "./garbage.ts"
 export { paddedLength } from "./padding.ts"
 export { type ChunkPipeline, createLocalPipeline, type OpenResult, openEncoded } from "./pipeline.ts"
 export { type PlacedServer, rankServers } from "./placement.ts"
-export { createRegisterStore, quorumOf, type SeenStore } from "./register-store.ts"
+export { createRegisterStore, quorumOf, type Rollback, type SeenStore } from "./register-store.ts"
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
 export { createStore, type Store, type StoreDeps } from "./store.ts"
 export type {

@@ -25,6 +25,19 @@ export interface RegisterDeps {
   readonly backends: readonly Backend[]
   readonly mode: "crash" | "byzantine"
   readonly seen: SeenStore
+  /**
+   * When given, an older value than one seen before is read all the same, after this was called; what would change a
+   * register that was read so is refused. Else reading is refused.
+   */
+  readonly onRollback?: (rollback: Rollback) => void
+}
+
+/** Servers offer an older value of a register than one seen before. */
+export interface Rollback {
+  /** In hexadecimal. */
+  readonly register: string
+  readonly offered: number
+  readonly seen: number
 }
 
 interface Answer {
@@ -47,23 +60,33 @@ export function quorumOf(servers: number, mode: "crash" | "byzantine"): number {
 /** Registers over `backends`. */
 export function createRegisterStore(deps: RegisterDeps): RegisterStore {
   const newest = new Map<string, Uint8Array>() // encoded value last read or written, by register id
+  const rolledBack = new Map<string, Rollback>()
   return {
     async read(keys) {
       const idHex = toHex(registerIdOf(keys.publicKey))
       const answers = await collectAnswers(deps, keys)
       const top = answers.reduce((high, answer) => Math.max(high, answer.value?.sequence ?? 0), 0)
-      refuseRollback(deps, idHex, top)
+      const rollback = rollbackOf(deps, idHex, top)
+      if (rollback && !deps.onRollback) throw rollbackError(rollback)
+      if (rollback && !rolledBack.has(idHex)) {
+        rolledBack.set(idHex, rollback)
+        deps.onRollback?.(rollback)
+      }
       if (top === 0) return undefined
       const values = distinctValues(answers, top)
       newest.set(idHex, values[0]!.bytes)
-      deps.seen.set(idHex, top)
-      await writeBack(answers, values[0]!.bytes, top)
+      if (!rollback) {
+        deps.seen.set(idHex, top)
+        await writeBack(answers, values[0]!.bytes, top)
+      }
       const contents = await Promise.all(values.map(({ value }) => openContent(deps, keys, value)))
       return toContent(top, contents)
     },
     async write(keys, after, content) {
       const id = registerIdOf(keys.publicKey)
       const idHex = toHex(id)
+      const rollback = rolledBack.get(idHex)
+      if (rollback) throw rollbackError(rollback)
       const previous =
         after === 0 ? new Uint8Array(32) : registerHashOf(await valueAt(deps, keys, newest.get(idHex), after))
       if (!keys.seed)
@@ -180,15 +203,19 @@ async function valueAt(
   return found.bytes
 }
 
-function refuseRollback(deps: RegisterDeps, idHex: string, top: number): void {
-  const seen = deps.seen.get(idHex) ?? 0
-  if (top >= seen) return
-  throw new HoldfastError(
+function rollbackOf(deps: RegisterDeps, register: string, offered: number): Rollback | undefined {
+  const seen = deps.seen.get(register) ?? 0
+  return offered < seen ? { register, offered, seen } : undefined
+}
+
+/** The error for what a rollback forbids. */
+export function rollbackError(rollback: Rollback): HoldfastError {
+  return new HoldfastError(
     "ERR_ROLLBACK",
-    `The servers offer version ${top} of this tree, but version ${seen} was seen here before. ` +
+    `The servers offer version ${rollback.offered} of this tree, but version ${rollback.seen} was seen here before. ` +
       "They may have been restored from an old copy, or someone is hiding newer data. Ask the operator; " +
-      "to accept the older version for reading, use --accept-rollback.",
-    { register: idHex, offered: top, seen },
+      "to accept the older version for reading only, use --accept-rollback.",
+    { ...rollback },
   )
 }
 

@@ -8,7 +8,7 @@ import { writeChunk } from "./chunk-writer.ts"
 import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
-import { createRegisterStore, type SeenStore } from "./register-store.ts"
+import { createRegisterStore, type Rollback, rollbackError, type SeenStore } from "./register-store.ts"
 import { createServer, type Server } from "./server.ts"
 import type { ChunkHealth, ChunkId, ChunkStore, RegisterStore } from "./types.ts"
 
@@ -26,6 +26,8 @@ export interface StoreDeps {
   /** The owner's secret, 32 bytes: equal content is stored once, and nobody else can confirm a guess. */
   readonly convergenceSecret: Uint8Array
   readonly seen: SeenStore
+  /** Takes older registers than seen before, for reading only: writing and collecting garbage are refused then. */
+  readonly onRollback?: (rollback: Rollback) => void
   /** Where chunk work runs; in the calling thread when absent. */
   readonly pipeline?: ChunkPipeline
   /** After so long without an answer a read asks another server too; 400 ms when absent. */
@@ -56,6 +58,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
   const health = { crypto: deps.env.crypto, clock: deps.env.clock, erasure }
   const { k, happy, n } = deps.coding
+  const { onRollback } = deps
+  let rolledBack: Rollback | undefined
   const readOptions = { pipeline, clock: deps.env.clock, usualK: k, hedgeMs: deps.hedgeMs ?? 400 }
   return {
     chunks: {
@@ -77,10 +81,18 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       backends: deps.servers.map(({ backend }) => backend),
       mode: deps.registerMode,
       seen: deps.seen,
+      ...(onRollback && {
+        onRollback: (rollback: Rollback) => {
+          rolledBack = rollback
+          onRollback(rollback)
+        },
+      }),
     }),
     checkChunk: (id, options) => checkChunk(health, id, ranked(id), options),
     rebalanceChunk: (id) => rebalanceChunk(health, id, ranked(id)),
     async collectGarbage(options) {
+      // An older root does not name what newer ones need.
+      if (rolledBack) throw rollbackError(rolledBack)
       const swept = deps.servers.map(async ({ backend }): Promise<[string, GarbageResult | Error]> => {
         try {
           return [backend.id, await sweepServer(backend, options)]

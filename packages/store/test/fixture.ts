@@ -3,7 +3,7 @@
 import { createMemoryBackend } from "@holdfast/backends"
 import { nodeEnv } from "@holdfast/core/node"
 import type { Backend } from "@holdfast/protocol"
-import { createStore, type SeenStore, type Store } from "@holdfast/store"
+import { createStore, type SeenStore, type Store, type StoreDeps } from "@holdfast/store"
 
 /** A memory backend behind a switch. */
 export interface SwitchedServer {
@@ -54,14 +54,14 @@ export function memorySeen(): SeenStore & { readonly map: Map<string, number> } 
 export interface Grid {
   readonly servers: SwitchedServer[]
   /** A new client of the same owner, with nothing cached. */
-  client(seen?: SeenStore): Promise<Store>
+  client(seen?: SeenStore, options?: Pick<StoreDeps, "onRollback">): Promise<Store>
 }
 
 export function testGrid(count = 5, coding = { k: 3, happy: 4, n: 5 }): Grid {
   const servers = Array.from({ length: count }, (_, i) => switchedServer(`n${i + 1}`))
   return {
     servers,
-    client: (seen = memorySeen()) =>
+    client: (seen = memorySeen(), options = {}) =>
       createStore({
         env: nodeEnv,
         servers: servers.map(({ backend }) => ({ backend, weight: 1 })),
@@ -70,6 +70,7 @@ export function testGrid(count = 5, coding = { k: 3, happy: 4, n: 5 }): Grid {
         convergenceSecret: new Uint8Array(32).fill(7),
         seen,
         hedgeMs: 50,
+        ...options,
       }),
   }
 }

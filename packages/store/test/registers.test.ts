@@ -88,3 +88,26 @@ test("quorums leave out f servers of 2f+1 or 3f+1", () => {
     [1, 3, 3, 4, 5],
   )
 })
+
+test("a rollback that was accepted is told, read, never written, and not forgotten", async () => {
+  const grid = testGrid()
+  const keys = await newKeys()
+  const seen = memorySeen()
+  const store = await grid.client(seen)
+  await store.registers.write(keys, 0, utf8("one"))
+  await store.registers.write(keys, 1, utf8("two"))
+  for (const server of grid.servers) server.empty()
+  await (await grid.client()).registers.write(keys, 0, utf8("one again"))
+  const told: { offered: number; seen: number }[] = []
+  const accepting = await grid.client(seen, { onRollback: (rollback) => void told.push(rollback) })
+  const read = await accepting.registers.read(keys)
+  assert.deepEqual(Buffer.from(read!.content), Buffer.from("one again"))
+  await accepting.registers.read(keys)
+  assert.deepEqual(
+    told.map(({ offered, seen }) => [offered, seen]),
+    [[1, 2]],
+  )
+  await assert.rejects(accepting.registers.write(keys, 1, utf8("three")), { code: "ERR_ROLLBACK" })
+  await assert.rejects(accepting.collectGarbage({ keep: () => false, touchedBeforeMs: 0 }), { code: "ERR_ROLLBACK" })
+  await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
+})

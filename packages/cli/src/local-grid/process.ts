@@ -1,5 +1,6 @@
 /** Processes that outlive a command: a pid with its start time, so that a reused pid is never taken for ours. */
 import { readFile } from "node:fs/promises"
+import { connect } from "node:net"
 
 /** A process that can be found again. */
 export interface ProcessMark {
@@ -38,4 +39,18 @@ export async function stopProcess(mark: ProcessMark, graceMs: number): Promise<v
     if (Date.now() > until) process.kill(mark.pid, "SIGKILL")
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
+}
+
+/** True when something accepts connections there. */
+export function isListening(port: number, host = "127.0.0.1", timeoutMs = 3_000): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host, timeout: timeoutMs })
+    const end = (answer: boolean) => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once("connect", () => end(true))
+    socket.once("timeout", () => end(false))
+    socket.once("error", () => end(false))
+  })
 }

@@ -5,17 +5,19 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { open } from "node:fs/promises"
-import { connect } from "node:net"
 import { createInvite } from "@holdfast/coordinator"
 import { join as joinGrid, writeSecretFile } from "@holdfast/network"
 import { gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
-import { markOf } from "./process.ts"
+import { isListening, markOf } from "./process.ts"
+import { stopLeftovers } from "./state.ts"
 
 /** What a part of the grid is doing. */
 export interface PartState {
   readonly name: string
   readonly port: number
   pid: number | undefined
+  /** The start tick of the process, so that a reused pid is not taken for it. */
+  started?: string
   /** Times it was started again after it ended by itself. */
   restarts: number
 }
@@ -38,6 +40,7 @@ export async function superviseGrid(
   command: readonly string[],
 ): Promise<Supervisor> {
   const files = gridFiles(dir)
+  await stopLeftovers(dir) // of a supervisor that was killed: they hold the ports
   const lanes: Lane[] = []
   const start = (name: string, port: number, args: readonly string[]) => {
     const lane = new Lane({ name, port, pid: undefined, restarts: 0 }, [...command, ...args], files)
@@ -65,11 +68,20 @@ export async function superviseGrid(
     const supervisor = await markOf(process.pid)
     await writeSecretFile(files.supervisor, `${JSON.stringify({ supervisor, parts })}\n`)
   }
-  for (const lane of lanes) lane.onChange = () => void record().catch(() => undefined)
-  await record()
+  // One after another, so that the last state is the one that stays.
+  let recorded = record()
+  const recordNext = () => {
+    recorded = recorded.then(record).catch(() => undefined)
+  }
+  for (const lane of lanes) lane.onChange = recordNext
+  await recorded
   return {
     parts: lanes.map((lane) => lane.part),
-    stop: async () => void (await Promise.all(lanes.map((lane) => lane.stop()))),
+    async stop() {
+      await Promise.all(lanes.map((lane) => lane.stop()))
+      recordNext()
+      await recorded
+    },
   }
 }
 
@@ -81,6 +93,7 @@ class Lane {
   #child: ChildProcess | undefined
   #stopping = false
   #pauseMs = firstPauseMs
+  #restart: NodeJS.Timeout | undefined
 
   constructor(part: PartState, command: readonly string[], files: LocalGridFiles) {
     this.part = part
@@ -91,6 +104,7 @@ class Lane {
   async start(): Promise<void> {
     if (this.#stopping) return
     const log = await open(this.#files.log(this.part.name), "a", 0o600)
+    if (this.#stopping) return log.close()
     const [program, ...args] = this.#command
     const child = spawn(program!, args, { stdio: ["ignore", log.fd, log.fd] })
     this.#child = child
@@ -98,11 +112,13 @@ class Lane {
     child.once("spawn", () => void log.close())
     child.once("exit", () => this.#ended(Date.now()))
     child.once("error", () => void log.close())
+    if (child.pid !== undefined) this.part.started = (await markOf(child.pid))?.started ?? ""
     this.onChange()
   }
 
   async stop(): Promise<void> {
     this.#stopping = true
+    clearTimeout(this.#restart)
     const child = this.#child
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     const ended = new Promise((resolve) => child.once("exit", resolve))
@@ -116,7 +132,8 @@ class Lane {
     this.part.pid = undefined
     if (this.#stopping) return
     this.part.restarts++
-    setTimeout(() => void this.start(), this.#pauseMs)
+    this.onChange()
+    this.#restart = setTimeout(() => void this.start(), this.#pauseMs)
     this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2)
     // A part that then runs for a minute has earned a quick start next time.
     setTimeout(() => {
@@ -127,15 +144,6 @@ class Lane {
 
 /** Resolves when something listens on the port; the coordinator's first start makes keys. */
 async function waitForPort(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 300; attempt++) {
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, "127.0.0.1", () => {
-        socket.destroy()
-        resolve(true)
-      })
-      socket.once("error", () => resolve(false))
-    })
-    if (isOpen) return
+  for (let attempt = 0; attempt < 300 && !(await isListening(port)); attempt++)
     await new Promise((resolve) => setTimeout(resolve, 100))
-  }
 }

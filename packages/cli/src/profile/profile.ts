@@ -1,21 +1,23 @@
 /** A profile: the identity of one client on one grid, its aliases (which are secrets) and what it has seen. */
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
-import { mkdir, readFile } from "node:fs/promises"
+import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { writeSecretFile } from "@holdfast/network"
+import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { decodeCap } from "@holdfast/protocol"
 import { z } from "zod"
 import { type Paths, profileDir } from "./paths.ts"
-
-const secretsSchema = z.object({
-  version: z.literal(1),
-  /** 32 bytes in hexadecimal. */
-  convergenceSecret: z.string().regex(/^[0-9a-f]{64}$/),
-  aliases: z.record(z.string(), z.string()),
-})
-type Secrets = z.infer<typeof secretsSchema>
+import {
+  type AskPassphrase,
+  changing,
+  hasSecrets,
+  type OpenedSecrets,
+  readJson,
+  readSecrets,
+  removeLeftovers,
+  writeSecrets,
+} from "./secrets.ts"
 
 const seenSchema = z.record(z.string(), z.number().int().nonnegative())
 
@@ -25,6 +27,8 @@ export interface Profile {
   readonly dir: string
   /** Where the TLS identity and the cached grid lie. */
   readonly identityDir: string
+  /** The TLS identity, its key from where it is kept. */
+  identity(): Promise<Identity>
   readonly convergenceSecret: Uint8Array
   /** Capabilities by alias. */
   readonly aliases: ReadonlyMap<string, string>
@@ -35,73 +39,90 @@ export interface Profile {
   flush(): Promise<void>
 }
 
-/** Opens a profile. Throws ERR_NO_PROFILE. */
-export async function openProfile(paths: Paths, name: string): Promise<Profile> {
+/** Opens a profile; `ask` is called when it is locked. Throws ERR_NO_PROFILE, ERR_EXPOSED, ERR_WRONG_PASSPHRASE. */
+export async function openProfile(paths: Paths, name: string, ask: AskPassphrase): Promise<Profile> {
   const dir = profileDir(paths, name)
+  if (!hasSecrets(dir)) throw noProfile(name)
+  let opened = await readSecrets(dir, ask)
+  await removeLeftovers(dir)
+  const change = (edit: (aliases: Record<string, string>) => void) =>
+    changing(dir, async () => {
+      const current = await readSecrets(dir, ask, opened.lock?.key)
+      const aliases = { ...current.secrets.aliases }
+      edit(aliases)
+      const next: OpenedSecrets = { ...current, secrets: { ...current.secrets, aliases } }
+      await writeSecrets(dir, next)
+      opened = next
+    })
   const identityDir = join(dir, "identity")
-  if (!existsSync(join(dir, "secrets.json")))
-    throw new HoldfastError(
-      "ERR_NO_PROFILE",
-      `There is no profile "${name}" yet. Start a local grid with \`holdfast up\`, or join one with \`holdfast join\`.`,
-    )
-  let secrets = await readJson(join(dir, "secrets.json"), secretsSchema)
-  const seenPath = join(paths.state, "seen", `${name}.json`)
-  const seen = new Map(existsSync(seenPath) ? Object.entries(await readJson(seenPath, seenSchema)) : [])
-  let isSeenChanged = false
-  const change = async (edit: (aliases: Record<string, string>) => void) => {
-    const aliases = { ...(await readJson(join(dir, "secrets.json"), secretsSchema)).aliases }
-    edit(aliases)
-    secrets = { ...secrets, aliases }
-    await writeJson(dir, "secrets.json", secrets)
-  }
   return {
     name,
     dir,
     identityDir,
-    convergenceSecret: Buffer.from(secrets.convergenceSecret, "hex"),
+    identity: () => loadIdentity(identityDir, Date.now(), opened.lock?.keyPem),
+    convergenceSecret: Buffer.from(opened.secrets.convergenceSecret, "hex"),
     get aliases() {
-      return new Map(Object.entries(secrets.aliases))
+      return new Map(Object.entries(opened.secrets.aliases))
     },
-    setAlias(alias, cap) {
+    async setAlias(alias, cap) {
       checkAlias(alias)
       decodeCap(cap)
-      return change((aliases) => {
+      await change((aliases) => {
         aliases[alias] = cap
       })
     },
-    async removeAlias(alias) {
-      if (!Object.hasOwn(secrets.aliases, alias)) throw unknownAlias(alias, Object.keys(secrets.aliases))
-      await change((aliases) => {
+    removeAlias: (alias) =>
+      change((aliases) => {
+        if (!Object.hasOwn(aliases, alias)) throw unknownAlias(alias, Object.keys(aliases))
         delete aliases[alias]
-      })
-    },
+      }),
+    ...(await openSeen(join(paths.state, "seen"), name)),
+  }
+}
+
+/** The highest sequence numbers seen of registers, on disk. */
+async function openSeen(folder: string, name: string): Promise<Pick<Profile, "seen" | "flush">> {
+  const path = join(folder, `${name}.json`)
+  const load = async (): Promise<z.infer<typeof seenSchema>> => (existsSync(path) ? readJson(path, seenSchema) : {})
+  const seen = new Map(Object.entries(await load()))
+  let isChanged = false
+  return {
     seen: {
       get: (id) => seen.get(id),
       set(id, sequence) {
         if ((seen.get(id) ?? 0) >= sequence) return
         seen.set(id, sequence)
-        isSeenChanged = true
+        isChanged = true
       },
     },
     async flush() {
-      if (!isSeenChanged) return
-      isSeenChanged = false
+      if (!isChanged) return
+      isChanged = false
       // Another command may have seen more meanwhile: the highest of each counts.
-      const stored = existsSync(seenPath) ? await readJson(seenPath, seenSchema) : {}
-      for (const [id, sequence] of Object.entries(stored)) if ((seen.get(id) ?? 0) < sequence) seen.set(id, sequence)
-      await writeJson(join(paths.state, "seen"), `${name}.json`, Object.fromEntries(seen))
+      for (const [id, sequence] of Object.entries(await load()))
+        if ((seen.get(id) ?? 0) < sequence) seen.set(id, sequence)
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await writeSecretFile(path, `${JSON.stringify(Object.fromEntries(seen), null, 1)}\n`)
     },
   }
 }
 
 /** Makes the secrets of a new profile, once its identity is there. Keeps those that exist. */
-export async function createProfile(paths: Paths, name: string): Promise<Profile> {
+export async function createProfile(paths: Paths, name: string): Promise<void> {
   const dir = profileDir(paths, name)
-  if (!existsSync(join(dir, "secrets.json"))) {
-    const fresh: Secrets = { version: 1, convergenceSecret: randomBytes(32).toString("hex"), aliases: {} }
-    await writeJson(dir, "secrets.json", fresh)
-  }
-  return openProfile(paths, name)
+  await changing(dir, async () => {
+    if (hasSecrets(dir)) return
+    const convergenceSecret = randomBytes(32).toString("hex")
+    await writeSecrets(dir, { secrets: { version: 1, convergenceSecret, aliases: {} } })
+  })
+}
+
+/** The error for a profile that nobody made. */
+export function noProfile(name: string): HoldfastError {
+  return new HoldfastError(
+    "ERR_NO_PROFILE",
+    `There is no profile "${name}" yet. Start a local grid with \`holdfast up\`, or join one with \`holdfast join\`.`,
+  )
 }
 
 /** The error for an alias that nobody made. */
@@ -119,17 +140,4 @@ function checkAlias(alias: string): void {
       "ERR_INVALID_ARGUMENT",
       `"${alias}" cannot be an alias: use letters, digits, dots and dashes.`,
     )
-}
-
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
-  try {
-    return schema.parse(JSON.parse(await readFile(path, "utf8")))
-  } catch (cause) {
-    throw new HoldfastError("ERR_BAD_FORMAT", `${path} is damaged. Restore it from a backup.`, { path }, { cause })
-  }
-}
-
-async function writeJson(dir: string, name: string, value: unknown): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  await writeSecretFile(join(dir, name), `${JSON.stringify(value, null, 1)}\n`)
 }

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 
 /** Replaces one file atomically and durably, mode 0600. */
-export async function writeSecretFile(path: string, content: string): Promise<void> {
+export async function writeSecretFile(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
   try {
     await writeSynced(temporary, content)
@@ -75,7 +75,7 @@ export function ioError(what: string, cause: unknown): HoldfastError {
   return new HoldfastError("ERR_IO", `${what}: ${code || String(cause)}.`, { code }, { cause })
 }
 
-async function writeSynced(path: string, content: string): Promise<void> {
+async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, "wx", 0o600)
   try {
     await file.writeFile(content)

@@ -70,12 +70,17 @@ export async function saveIdentity(
   await createSecretDirectory(dir, { ...more, "ca.pem": caPem, "cert.pem": certPem, "key.pem": keyPem })
 }
 
-/** Loads and checks an identity directory. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED, ERR_IO. */
-export async function loadIdentity(dir: string, nowMs: number = Date.now()): Promise<Identity> {
-  const [keyPem, certPem, caPem] = await Promise.all(
-    ["key.pem", "cert.pem", "ca.pem"].map((name) => readIdentityFile(dir, name)),
-  )
-  return checkIdentity({ keyPem: keyPem!, certPem: certPem!, caPem: caPem! }, nowMs)
+/**
+ * Loads and checks an identity directory; `keyPem` is the private key when it is kept elsewhere.
+ * Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED, ERR_IO.
+ */
+export async function loadIdentity(dir: string, nowMs: number = Date.now(), keyPem?: string): Promise<Identity> {
+  const [key, certPem, caPem] = await Promise.all([
+    keyPem ?? readIdentityFile(dir, "key.pem"),
+    readIdentityFile(dir, "cert.pem"),
+    readIdentityFile(dir, "ca.pem"),
+  ])
+  return checkIdentity({ keyPem: key, certPem, caPem }, nowMs)
 }
 
 /** True when less than `withinMs` (default 30 days) of the certificate's validity is left. */

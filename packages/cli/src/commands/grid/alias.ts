@@ -1,12 +1,9 @@
 /** `holdfast alias`: names for capabilities, kept in the profile. */
-import { readFile } from "node:fs/promises"
-import { text as readAll } from "node:stream/consumers"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
-import { pathsOf } from "../../profile/paths.ts"
-import { openProfile } from "../../profile/profile.ts"
+import { readSecret } from "../files/frame.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
@@ -21,21 +18,18 @@ export function register(program: Command, context: Context): void {
     .argument("<name>", "the alias, without a colon")
     .option("--cap-file <file>", "file that holds the capability; - or nothing is standard input")
     .action(async (name: string, flags: { capFile?: string }) => {
-      const { capFile } = flags
-      const cap = (capFile && capFile !== "-" ? await readFile(capFile, "utf8") : await readAll(context.stdin)).trim()
-      const profile = await open(context)
-      await profile.setAlias(name.replace(/:$/, ""), cap)
-      context.output(
-        { alias: name, kind: decodeCap(cap).kind },
-        `${name}: now stands for a capability of kind hf:${decodeCap(cap).kind}:.`,
-      )
+      const cap = await readSecret(flags.capFile ?? "-")
+      const { kind } = decodeCap(cap)
+      const alias = nameOf(name)
+      await (await context.openProfile()).setAlias(alias, cap)
+      context.output({ alias, kind }, `${alias}: now stands for a capability of kind hf:${kind}:.`)
     })
   alias
     .command("create")
     .description("make a new, empty tree and name it")
     .argument("<name>", "the alias, without a colon")
     .action(async (given: string) => {
-      const name = given.replace(/:$/, "")
+      const name = nameOf(given)
       await createAliasTree(await context.openSession(), name)
       context.output({ alias: name, kind: "dw" }, `${name}: is a new, empty tree.`)
     })
@@ -43,7 +37,7 @@ export function register(program: Command, context: Context): void {
     .command("list")
     .description("list aliases and what they grant (never the capabilities themselves)")
     .action(async () => {
-      const profile = await open(context)
+      const profile = await context.openProfile()
       const rows = [...profile.aliases].map(([name, cap]) => ({ name, kind: decodeCap(cap).kind }))
       context.output(rows, rows.map(({ name, kind }) => `${`${name}:`.padEnd(20)} ${grants[kind]}`).join("\n"))
     })
@@ -51,9 +45,9 @@ export function register(program: Command, context: Context): void {
     .command("remove")
     .description("forget an alias; what it stands for stays stored")
     .argument("<name>")
-    .action(async (name: string) => {
-      const profile = await open(context)
-      await profile.removeAlias(name.replace(/:$/, ""))
+    .action(async (given: string) => {
+      const name = nameOf(given)
+      await (await context.openProfile()).removeAlias(name)
       context.output({ removed: name }, `${name} is forgotten.`)
     })
 }
@@ -70,6 +64,7 @@ const grants = {
   lit: "literal",
 } as const
 
-function open(context: Context) {
-  return openProfile(pathsOf(context.env), context.profile)
+/** An alias as it is kept: people also write the colon that paths have. */
+function nameOf(given: string): string {
+  return given.replace(/:$/, "")
 }

@@ -1,49 +1,102 @@
-/** `holdfast completion`: shell completion of commands. */
+/** `holdfast completion`: shell completion of commands, their subcommands and options; file names for the rest. */
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
+import type { CommandSource } from "../../command-table.ts"
 import type { Context } from "../../context.ts"
+import { buildProgram } from "../../program.ts"
 
 /** Adds the command. */
-export function register(program: Command, context: Context): void {
+export function register(program: Command, context: Context, sources: readonly CommandSource[]): void {
   program
     .command("completion")
     .description("print completion for a shell")
     .argument("<shell>", "bash, zsh or fish")
     .addHelpText(
       "after",
-      '\nExamples:\n  eval "$(holdfast completion bash)"\n  holdfast completion fish > ~/.config/fish/completions/holdfast.fish\n',
+      '\nExamples:\n  eval "$(holdfast completion bash)"\n  holdfast completion zsh > ~/.zfunc/_holdfast\n  holdfast completion fish > ~/.config/fish/completions/holdfast.fish\n',
     )
-    .action((shell: string) => {
-      const script = scriptFor(
-        shell,
-        program.commands
-          .map((command) => ({ name: command.name(), summary: command.description() }))
-          .filter(({ name }) => name !== "supervise"),
-      )
+    .action(async (shell: string) => {
+      const visible = sources.filter(({ hidden }) => !hidden)
+      const whole = await buildProgram(context, visible, () => true)
+      const script = scriptFor(shell, wordsOf(whole))
       context.output({ shell, script }, script)
     })
 }
 
-interface CommandName {
+/** What can follow `holdfast NAME`. */
+interface Words {
   readonly name: string
   readonly summary: string
+  readonly subcommands: readonly string[]
+  readonly options: readonly string[]
 }
 
-function scriptFor(shell: string, commands: readonly CommandName[]): string {
-  const names = commands.map(({ name }) => name)
+function wordsOf(program: Command): Words[] {
+  const longOf = (command: Command) => command.options.flatMap(({ long }) => (long ? [long] : []))
+  const everywhere = [...longOf(program).filter((option) => option !== "--version"), "--help"]
+  return program.commands.map((command) => {
+    const below = command.commands as readonly Command[]
+    return {
+      name: command.name(),
+      summary: command.description(),
+      subcommands: below.map((child) => child.name()),
+      options: [...new Set([...longOf(command), ...below.flatMap(longOf), ...everywhere])],
+    }
+  })
+}
+
+function scriptFor(shell: string, words: readonly Words[]): string {
   switch (shell) {
     case "bash":
-      return `_holdfast() { if [ "$COMP_CWORD" = 1 ]; then COMPREPLY=($(compgen -W "${names.join(" ")}" -- "\${COMP_WORDS[1]}")); else COMPREPLY=($(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}")); fi; }\ncomplete -o filenames -F _holdfast holdfast`
+      return bashScript(words)
     case "zsh":
-      return `#compdef holdfast\n_holdfast() { if (( CURRENT == 2 )); then compadd ${names.join(" ")}; else _files; fi }\ncompdef _holdfast holdfast`
+      // zsh runs bash's completion functions once it was asked to.
+      return `#compdef holdfast\nautoload -Uz bashcompinit && bashcompinit\n${bashScript(words)}`
     case "fish":
-      return commands
-        .map(({ name, summary }) => `complete -c holdfast -n __fish_use_subcommand -a ${name} -d '${summary}'`)
-        .join("\n")
+      return fishScript(words)
     default:
       throw new HoldfastError(
         "ERR_INVALID_ARGUMENT",
         `"${shell}" is not a shell that completion knows: bash, zsh or fish.`,
       )
   }
+}
+
+function bashScript(words: readonly Words[]): string {
+  const names = words.map(({ name }) => name).join(" ")
+  const cases = words.map(
+    ({ name, subcommands, options }) => `    ${name}) subs="${subcommands.join(" ")}"; opts="${options.join(" ")}" ;;`,
+  )
+  return `_holdfast() {
+  local word="\${COMP_WORDS[COMP_CWORD]}" subs="" opts=""
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "${names}" -- "$word"))
+    return
+  fi
+  case "\${COMP_WORDS[1]}" in
+${cases.join("\n")}
+  esac
+  case "$word" in
+    -*) COMPREPLY=($(compgen -W "$opts" -- "$word")) ;;
+    *)
+      if [ -n "$subs" ] && [ "$COMP_CWORD" -eq 2 ]; then
+        COMPREPLY=($(compgen -W "$subs" -- "$word"))
+      else
+        compopt -o filenames 2>/dev/null
+        COMPREPLY=($(compgen -f -- "$word"))
+      fi ;;
+  esac
+}
+complete -F _holdfast holdfast`
+}
+
+function fishScript(words: readonly Words[]): string {
+  const quoted = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`
+  const lines = words.flatMap(({ name, summary, subcommands, options }) => [
+    `complete -c holdfast -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`,
+    ...subcommands.map((sub) => `complete -c holdfast -n '__fish_seen_subcommand_from ${name}' -a ${sub}`),
+    ...options.map((option) => `complete -c holdfast -n '__fish_seen_subcommand_from ${name}' -l ${option.slice(2)}`),
+  ])
+  return lines.join("\n")
 }

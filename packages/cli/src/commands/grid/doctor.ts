@@ -1,120 +1,127 @@
 /** `holdfast doctor`: what is wrong with this installation, and how to mend it. */
-import { existsSync } from "node:fs"
-import { stat, statfs } from "node:fs/promises"
+import { statfs } from "node:fs/promises"
 import { join } from "node:path"
-import { fetchGrid, loadGrid, loadIdentity } from "@holdfast/network"
+import { expiresSoon, fetchGrid, type Identity, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
+import { examineLocalGrid } from "../../local-grid/examine.ts"
+import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
+import { exposed, hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
 import { sizeText } from "../../progress.ts"
 import { connect } from "../../session.ts"
 
-interface Finding {
-  readonly check: string
-  readonly ok: boolean
-  readonly message: string
-  /** What to do about it. */
-  readonly mend?: string
-}
-
 const lowSpaceBytes = 1024 ** 3
+/** Clocks of two machines may differ so much before it is worth a word. */
+const clockSkewMs = 5 * 60_000
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
   program
     .command("doctor")
     .description("find what is wrong with this installation and how to mend it")
-    .addHelpText("after", "\nExample:\n  holdfast doctor --json\n")
-    .action(async () => {
-      const findings = await examine(context)
+    .option("--dir <folder>", "where the local grid keeps its data")
+    .addHelpText("after", "\nExamples:\n  holdfast doctor\n  holdfast doctor --json\n")
+    .action(async (flags: { dir?: string }) => {
+      const findings = await examine(context, flags.dir ?? join(pathsOf(context.env).data, "grid"))
+      const isWell = findings.every(({ ok }) => ok)
       const lines = findings.map(
         ({ ok, check, message, mend }) =>
           `${ok ? "ok  " : "BAD "} ${check}: ${message}${mend && !ok ? `\n       ${mend}` : ""}`,
       )
-      context.output({ ok: findings.every(({ ok }) => ok), findings }, lines.join("\n"))
-      if (findings.some(({ ok }) => !ok)) process.exitCode = exitCodes.failed
+      context.output({ ok: isWell, findings }, lines.join("\n"))
+      if (!isWell) process.exitCode = exitCodes.failed
     })
 }
 
-async function examine(context: Context): Promise<Finding[]> {
-  const paths = pathsOf(context.env)
-  const dir = profileDir(paths, context.profile)
+async function examine(context: Context, gridDir: string): Promise<Finding[]> {
+  const machine = [nodeVersion(), await diskSpace(context)]
+  const local = await examineLocalGrid(gridDir)
+  return [...machine, ...local, ...(await examineProfile(context))]
+}
+
+async function examineProfile(context: Context): Promise<Finding[]> {
+  const dir = profileDir(pathsOf(context.env), context.profile)
   const identityDir = join(dir, "identity")
-  const findings = [nodeVersion(), await diskSpace(context)]
-  if (!existsSync(join(dir, "secrets.json"))) {
-    findings.push(
+  if (!hasSecrets(dir))
+    return [
       bad(
         "profile",
         `there is no profile "${context.profile}"`,
         "Run `holdfast up` for a local grid, or `holdfast join` with an invitation.",
       ),
-    )
-    return findings
-  }
-  findings.push(
-    await secrecy(dir),
-    await attempt("identity", () => certificate(identityDir), "Join the grid again with a new invitation."),
+    ]
+  const files = secretFiles(dir)
+  const open = await exposed([dir, files.plain, files.locked, files.privateKey])
+  if (open.length > 0)
+    return [bad("permissions", `others may read ${open.join(", ")}`, `Close that with: chmod go= ${open.join(" ")}`)]
+  const closed = good("permissions", "secrets are readable by you only")
+  if (isLocked(dir) && context.passphraseFile === undefined)
+    return [closed, good("profile", "locked; --passphrase-file lets doctor look at certificate and servers too")]
+  return [closed, ...(await examineMembership(context, identityDir))]
+}
+
+async function examineMembership(context: Context, identityDir: string): Promise<Finding[]> {
+  let identity: Identity | undefined
+  const certificate = await attempt(
+    "certificate",
+    async () => {
+      identity = await (await context.openProfile()).identity()
+      if (expiresSoon(identity))
+        throw new Error(
+          `the certificate of ${identity.memberId} ends on ${new Date(identity.notAfterMs).toISOString()}`,
+        )
+      return `${identity.memberId} until ${new Date(identity.notAfterMs).toISOString().slice(0, 10)}`
+    },
+    "Join the grid again with a new invitation, under a new profile: holdfast --profile NEW join.",
   )
-  findings.push(
-    await attempt(
-      "grid description",
-      async () => `cached, serial ${(await loadGrid(identityDir)).serial}`,
-      "Reach the coordinator once: holdfast status.",
-    ),
+  const grid = await attempt(
+    "grid description",
+    async () => {
+      const { serial, issuedMs } = await loadGrid(identityDir)
+      return clockMessage(serial, issuedMs, Date.now())
+    },
+    "Set this machine's clock and the coordinator's (timedatectl set-ntp true), then reach the coordinator: holdfast status.",
   )
-  findings.push(
-    await attempt(
-      "coordinator",
-      () => coordinator(identityDir),
-      "Start it again. Reading and writing go on without it.",
-    ),
+  if (!identity) return [certificate, grid]
+  const own = identity
+  const coordinator = await attempt(
+    "coordinator",
+    async () => {
+      const { fresh, grid: newest } = await fetchGrid(identityDir, { identity: own })
+      if (!fresh) throw new Error(`${newest.coordinator} does not answer`)
+      return `${newest.coordinator} answers`
+    },
+    "Start it again. Reading and writing go on without it.",
   )
-  findings.push(...(await servers(identityDir)))
-  return findings
+  return [certificate, grid, coordinator, ...(await servers(identityDir, own))]
+}
+
+/** Says which description is cached. Throws when it comes from the future: then one of two clocks is wrong. */
+export function clockMessage(serial: number, issuedMs: number, nowMs: number): string {
+  const aheadMs = issuedMs - nowMs
+  if (aheadMs > clockSkewMs)
+    throw new Error(`it was made ${Math.round(aheadMs / 60_000)} minutes in the future: a clock is wrong`)
+  return `cached, serial ${serial}`
 }
 
 function nodeVersion(): Finding {
-  const ok = Number.parseInt(process.versions.node, 10) >= 24
-  return { check: "node", ok, message: process.version, mend: "Use Node 24 or newer, or start through `npx holdfast`." }
+  const isNew = Number.parseInt(process.versions.node, 10) >= 24
+  if (isNew) return good("node", process.version)
+  return bad("node", process.version, "Use Node 24 or newer, or start through `npx holdfast`.")
 }
 
 async function diskSpace(context: Context): Promise<Finding> {
   const disk = await statfs(context.env["HOME"] ?? "/")
   const free = disk.bavail * disk.bsize
-  return { check: "disk", ok: free > lowSpaceBytes, message: `${sizeText(free)} free`, mend: "Free some space." }
+  const message = `${sizeText(free)} free`
+  return free > lowSpaceBytes ? good("disk", message) : bad("disk", message, "Free some space.")
 }
 
-async function secrecy(dir: string): Promise<Finding> {
-  const modes = await Promise.all(
-    [dir, join(dir, "secrets.json"), join(dir, "identity", "key.pem")].map(async (path) => ({
-      path,
-      mode: (await stat(path)).mode & 0o077,
-    })),
-  )
-  const open = modes.filter(({ mode }) => mode !== 0).map(({ path }) => path)
-  return open.length === 0
-    ? { check: "permissions", ok: true, message: "secrets are readable by you only" }
-    : bad("permissions", `others may read ${open.join(", ")}`, `chmod go= ${open.join(" ")}`)
-}
-
-async function certificate(identityDir: string): Promise<string> {
-  const identity = await loadIdentity(identityDir)
-  return `certificate of ${identity.memberId} is valid`
-}
-
-async function coordinator(identityDir: string): Promise<string> {
-  const { fresh, grid } = await fetchGrid(identityDir)
-  if (!fresh) throw new Error(`${grid.coordinator} does not answer`)
-  return `${grid.coordinator} answers`
-}
-
-async function servers(identityDir: string): Promise<Finding[]> {
-  const [grid, identity] = await Promise.all([loadGrid(identityDir), loadIdentity(identityDir)]).catch(() => [
-    undefined,
-    undefined,
-  ])
-  if (!grid || !identity) return []
+async function servers(identityDir: string, identity: Identity): Promise<Finding[]> {
+  const grid = await loadGrid(identityDir).catch(() => undefined)
+  if (!grid) return []
   return Promise.all(
     grid.servers.map((server) =>
       attempt(
@@ -128,20 +135,8 @@ async function servers(identityDir: string): Promise<Finding[]> {
             await backend.close()
           }
         },
-        "Start it again (`holdfast up` for a local grid), or repair what it held: holdfast check --deep --repair.",
+        "Start it again (`holdfast up` for a local grid), or repair what it held: holdfast check --deep --repair home:",
       ),
     ),
   )
-}
-
-async function attempt(check: string, work: () => Promise<string>, mend: string): Promise<Finding> {
-  try {
-    return { check, ok: true, message: await work() }
-  } catch (error) {
-    return bad(check, error instanceof Error ? error.message : String(error), mend)
-  }
-}
-
-function bad(check: string, message: string, mend: string): Finding {
-  return { check, ok: false, message, mend }
 }

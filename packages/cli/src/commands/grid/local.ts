@@ -1,39 +1,26 @@
 /** `holdfast up`, `down` and `status`: a whole grid on this machine, and a client for it. */
 import { spawn } from "node:child_process"
-import { mkdir, open, readFile } from "node:fs/promises"
-import { join } from "node:path"
+import { mkdir, open } from "node:fs/promises"
+import { join, resolve } from "node:path"
 import { createInvite } from "@holdfast/coordinator"
 import { HoldfastError } from "@holdfast/core"
 import { fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
-import { z } from "zod"
 import type { Context } from "../../context.ts"
 import { gridFiles, type LocalGridConfig, loadConfig, makeConfig, parseCoding } from "../../local-grid/config.ts"
-import { isRunning, type ProcessMark, stopProcess } from "../../local-grid/process.ts"
+import { isListening, isRunning, stopProcess } from "../../local-grid/process.ts"
+import { loadState, stopLeftovers } from "../../local-grid/state.ts"
 import { createAliasTree } from "../../new-tree.ts"
-import { pathsOf } from "../../profile/paths.ts"
+import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { createProfile } from "../../profile/profile.ts"
-import { sizeText } from "../../progress.ts"
-import { openSession } from "../../session.ts"
-
-const stateSchema = z.object({
-  supervisor: z.object({ pid: z.number().int(), started: z.string() }),
-  parts: z.array(
-    z.object({
-      name: z.string(),
-      port: z.number().int(),
-      pid: z.number().int().optional(),
-      restarts: z.number().int(),
-    }),
-  ),
-})
-type GridState = z.infer<typeof stateSchema>
+import { isLocked } from "../../profile/secrets.ts"
+import { showStatus } from "./status.ts"
 
 const readyTimeoutMs = 60_000
 const stopTimeoutMs = 30_000
 
 interface UpFlags {
-  readonly nodes: string
+  readonly nodes?: string
   readonly coding?: string
   readonly dir?: string
 }
@@ -43,7 +30,7 @@ export function register(program: Command, context: Context): void {
   program
     .command("up")
     .description("start a local grid of separate node processes and make a client for it (alias home:)")
-    .option("--nodes <count>", "storage nodes", "5")
+    .option("--nodes <count>", "storage nodes (default: 5)")
     .option(
       "--coding <k/happy/n>",
       "any K of N shares restore; HAPPY distinct nodes must take a put (default 3/4/5, less with fewer nodes)",
@@ -61,17 +48,18 @@ export function register(program: Command, context: Context): void {
     .command("status")
     .description("show the grid: processes, servers, space")
     .option("--dir <folder>", "where the local grid keeps its data")
-    .addHelpText("after", "\nExample:\n  holdfast status --json\n")
-    .action((flags: { dir?: string }) => status(context, flags))
+    .addHelpText("after", "\nExamples:\n  holdfast status\n  holdfast status --json\n")
+    .action((flags: { dir?: string }) => showStatus(context, gridDir(context, flags)))
 }
 
 async function up(context: Context, flags: UpFlags): Promise<void> {
   const dir = gridDir(context, flags)
-  const config = (await loadConfig(dir)) ?? (await newConfig(dir, flags))
+  const config = await configOf(dir, flags)
+  await refuseOtherGrid(context, dir, config)
   if (!(await isRunning((await loadState(dir))?.supervisor))) await startSupervisor(context, dir)
-  await joinAsClient(context, dir)
-  await waitForServers(context, config)
-  const made = await ensureHome(context)
+  const locked = isLocked(profileDir(pathsOf(context.env), context.profile))
+  const made = locked ? false : await prepareClient(context, dir, config)
+  if (locked) await waitForPorts(config)
   const page = `http://127.0.0.1:${config.statusPort}/`
   const { k, n } = config.coding
   context.output(
@@ -81,27 +69,77 @@ async function up(context: Context, flags: UpFlags): Promise<void> {
       coding: config.coding,
       statusPage: page,
       profile: context.profile,
+      locked,
       newTree: made,
     },
     [
       `The grid runs: ${config.nodes.length} nodes, any ${k} of ${n} shares restore a file. Status page: ${page}`,
+      ...(locked ? [`The profile "${context.profile}" is locked: commands ask for its passphrase.`] : []),
       "",
       "Now type, for example:",
-      "  holdfast put README.md home:/       store a file, encrypted and spread over the nodes",
-      "  holdfast ls -l home:/               list",
-      "  holdfast cat home:/README.md        read it back",
-      "  holdfast status                     see the nodes;  holdfast down stops them",
-      "(in a checkout: npx holdfast ...)",
+      ...nextSteps(commandName(context.env)),
     ].join("\n"),
   )
 }
 
 function gridDir(context: Context, flags: { dir?: string }): string {
-  return flags.dir ?? join(pathsOf(context.env).data, "grid")
+  return flags.dir === undefined ? join(pathsOf(context.env).data, "grid") : resolve(flags.dir)
+}
+
+/** How the command is called here: npm and npx leave their mark, and there `holdfast` alone is not found. */
+function commandName(env: NodeJS.ProcessEnv): string {
+  return env["npm_command"] === undefined ? "holdfast" : "npx holdfast"
+}
+
+function nextSteps(command: string): string[] {
+  const steps = [
+    ["put README.md home:", "store a file, encrypted and spread over the nodes"],
+    ["ls -l home:", "list"],
+    ["cat home:README.md", "read it back"],
+    ["status", "see the nodes"],
+    ["down", "stop them; the data stays"],
+  ] as const
+  return steps.map(([words, what]) => `  ${`${command} ${words}`.padEnd(34)} ${what}`)
+}
+
+/** The settings of the grid in `dir`, made now if it is new. They cannot be changed later. */
+async function configOf(dir: string, flags: UpFlags): Promise<LocalGridConfig> {
+  const config = await loadConfig(dir)
+  if (!config) return newConfig(dir, flags)
+  const { k, happy, n } = config.coding
+  const isOther =
+    (flags.nodes !== undefined && Number(flags.nodes) !== config.nodes.length) ||
+    (flags.coding !== undefined && flags.coding !== `${k}/${happy}/${n}`)
+  if (isOther)
+    throw new HoldfastError(
+      "ERR_ALREADY_EXISTS",
+      `The grid in ${dir} has ${config.nodes.length} nodes and coding ${k}/${happy}/${n}, which stay. ` +
+        "Start it without --nodes and --coding, or make another one with --dir and --profile.",
+    )
+  return config
+}
+
+/** A profile belongs to one grid. */
+async function refuseOtherGrid(context: Context, dir: string, config: LocalGridConfig): Promise<void> {
+  const identityDir = join(profileDir(pathsOf(context.env), context.profile), "identity")
+  const known = await loadGrid(identityDir).catch(() => undefined)
+  if (!known || known.coordinator === `127.0.0.1:${config.coordinatorPort}`) return
+  throw new HoldfastError(
+    "ERR_ALREADY_EXISTS",
+    `The profile "${context.profile}" belongs to the grid at ${known.coordinator}, not to the one in ${dir}. ` +
+      "Name another profile: --profile NAME.",
+  )
+}
+
+/** Joins the grid as a client, waits for its nodes, makes `home:`. True when that was made now. */
+async function prepareClient(context: Context, dir: string, config: LocalGridConfig): Promise<boolean> {
+  await joinAsClient(context, dir)
+  await waitForServers(context, config)
+  return ensureHome(context)
 }
 
 async function newConfig(dir: string, flags: UpFlags): Promise<LocalGridConfig> {
-  const count = Number(flags.nodes)
+  const count = Number(flags.nodes ?? 5)
   if (!Number.isInteger(count) || count < 1 || count > 64)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", `--nodes takes a number from 1 to 64, not "${flags.nodes}".`)
   const coding = flags.coding ?? (count >= 5 ? "3/4/5" : defaultCoding(count))
@@ -111,14 +149,6 @@ async function newConfig(dir: string, flags: UpFlags): Promise<LocalGridConfig> 
 /** Survives one lost node where that is possible. */
 function defaultCoding(count: number): string {
   return count === 1 ? "1/1/1" : `${count - 1}/${count}/${count}`
-}
-
-async function loadState(dir: string): Promise<GridState | undefined> {
-  try {
-    return stateSchema.parse(JSON.parse(await readFile(gridFiles(dir).supervisor, "utf8")))
-  } catch {
-    return undefined // no grid was started here yet
-  }
 }
 
 async function startSupervisor(context: Context, dir: string): Promise<void> {
@@ -164,70 +194,36 @@ async function waitForServers(context: Context, config: LocalGridConfig): Promis
     const { grid } = await fetchGrid(identityDir)
     return grid.servers.length >= config.nodes.length
   })
+  await waitForPorts(config)
+}
+
+async function waitForPorts(config: LocalGridConfig): Promise<void> {
+  const ports = [config.coordinatorPort, ...config.nodes.map(({ port }) => port)]
+  await until("all parts of the grid to listen", async () =>
+    (await Promise.all(ports.map((port) => isListening(port)))).every(Boolean),
+  )
 }
 
 /** Makes the tree `home:` unless it exists. True when it was made now. */
 async function ensureHome(context: Context): Promise<boolean> {
-  const session = await openSession(context.profile, context.env)
-  try {
-    if (session.profile.aliases.has("home")) return false
-    await createAliasTree(session, "home")
-    return true
-  } finally {
-    await session.close()
-  }
+  const session = await context.openSession()
+  if (session.profile.aliases.has("home")) return false
+  await createAliasTree(session, "home")
+  return true
 }
 
 async function down(context: Context, flags: { dir?: string }): Promise<void> {
   const dir = gridDir(context, flags)
-  const mark = (await loadState(dir))?.supervisor
-  const wasRunning = await isRunning(mark)
-  if (wasRunning) await stopProcess(mark as ProcessMark, stopTimeoutMs)
+  const state = await loadState(dir)
+  const wasRunning = await isRunning(state?.supervisor)
+  if (state && wasRunning) await stopProcess(state.supervisor, stopTimeoutMs)
+  const left = await stopLeftovers(dir)
+  const stopped = wasRunning || left > 0
   context.output(
-    { stopped: wasRunning, dir },
-    wasRunning
-      ? "The local grid is stopped. Its data stays; `holdfast up` starts it again."
+    { stopped, dir },
+    stopped
+      ? `The local grid is stopped. Its data stays; \`${commandName(context.env)} up\` starts it again.`
       : "No local grid is running.",
-  )
-}
-
-async function status(context: Context, flags: { dir?: string }): Promise<void> {
-  const state = await loadState(gridDir(context, flags))
-  const running = await isRunning(state?.supervisor)
-  const session = await context.openSession()
-  const servers = await Promise.all(
-    session.grid.servers.map(async (server, i) => {
-      const usage = await session.backends[i]!.usage().catch((error: Error) => error)
-      const part = state?.parts.find((candidate) => candidate.name === server.name)
-      const up = !(usage instanceof Error)
-      return {
-        id: server.id,
-        name: server.name,
-        address: server.address,
-        up,
-        ...(part?.pid ? { pid: part.pid } : {}),
-        ...(up ? { usage } : { error: usage.message }),
-      }
-    }),
-  )
-  const text = servers.map((server) => {
-    const space =
-      "usage" in server && server.usage
-        ? `${sizeText(server.usage.usedBytes)} in ${server.usage.shareCount} shares`
-        : "not reachable"
-    return `  ${server.name.padEnd(8)} ${(server.up ? "up" : "DOWN").padEnd(5)} ${server.address.padEnd(22)} ${space}`
-  })
-  const { coding, registerMode, name } = session.grid
-  const localLine = state
-    ? `Local grid: ${running ? "running" : "stopped (holdfast up starts it)"}`
-    : "No local grid on this machine"
-  context.output(
-    { local: state ? { running, parts: state.parts } : null, grid: { name, coding, registerMode }, servers },
-    [
-      localLine,
-      `Grid ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${servers.filter((server) => server.up).length} of ${servers.length} servers up`,
-      ...text,
-    ].join("\n"),
   )
 }
 

@@ -1,0 +1,43 @@
+/** What runs of a local grid, written by its supervisor and read by commands. */
+import { readFile } from "node:fs/promises"
+import { z } from "zod"
+import { gridFiles } from "./config.ts"
+import { isRunning, stopProcess } from "./process.ts"
+
+const markSchema = z.object({ pid: z.number().int().positive(), started: z.string() })
+const stateSchema = z.object({
+  supervisor: markSchema,
+  parts: z.array(
+    z.object({
+      name: z.string(),
+      port: z.number().int(),
+      pid: z.number().int().positive().optional(),
+      started: z.string().optional(),
+      restarts: z.number().int(),
+    }),
+  ),
+})
+
+/** The processes of a local grid. */
+export type GridState = z.infer<typeof stateSchema>
+
+const stopGraceMs = 15_000
+
+/** The state that the last supervisor wrote; undefined when none did. */
+export async function loadState(dir: string): Promise<GridState | undefined> {
+  try {
+    return stateSchema.parse(JSON.parse(await readFile(gridFiles(dir).supervisor, "utf8")))
+  } catch {
+    return undefined // no grid was started here yet
+  }
+}
+
+/** Ends parts that a killed supervisor left behind; gives their number. */
+export async function stopLeftovers(dir: string): Promise<number> {
+  const parts = (await loadState(dir))?.parts ?? []
+  const marks = parts.flatMap(({ pid, started }) => (pid && started !== undefined ? [{ pid, started }] : []))
+  const running = await Promise.all(marks.map(isRunning))
+  const left = marks.filter((_, i) => running[i])
+  await Promise.all(left.map((mark) => stopProcess(mark, stopGraceMs)))
+  return left.length
+}

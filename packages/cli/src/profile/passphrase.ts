@@ -1,0 +1,74 @@
+/** Where a passphrase comes from: a file that was named, or the terminal, without echo. Never an argument. */
+import { openSync } from "node:fs"
+import { ReadStream } from "node:tty"
+import { HoldfastError } from "@holdfast/core"
+import { readSecret } from "../commands/files/frame.ts"
+
+const longest = 1024
+const shortest = 8
+
+/** A passphrase from `file` (`-` is standard input), or asked for with `question` when none is named. */
+export async function readPassphrase(file: string | undefined, question: string): Promise<string> {
+  const passphrase = file === undefined ? await askTerminal(question) : await readSecret(file)
+  if (passphrase === "" || passphrase.length > longest)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      passphrase === "" ? "The passphrase is empty." : `A passphrase has at most ${longest} characters.`,
+    )
+  return passphrase
+}
+
+/** A new passphrase; from the terminal it is asked for twice. Throws ERR_INVALID_ARGUMENT for a short one. */
+export async function readNewPassphrase(file: string | undefined): Promise<string> {
+  const passphrase = await readPassphrase(file, "New passphrase: ")
+  if (passphrase.length < shortest)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `The passphrase is too short: take at least ${shortest} characters, better some words.`,
+    )
+  if (file === undefined && (await askTerminal("Again: ")) !== passphrase)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "The two passphrases differ. Nothing was changed.")
+  return passphrase
+}
+
+/** Asks on the controlling terminal, so that standard input stays free for data. Throws ERR_LOCKED without one. */
+async function askTerminal(question: string): Promise<string> {
+  let terminal: ReadStream
+  try {
+    terminal = new ReadStream(openSync("/dev/tty", "r+"))
+  } catch {
+    throw new HoldfastError(
+      "ERR_LOCKED",
+      "A passphrase is needed and there is no terminal to ask on. Name a file that holds it: --passphrase-file FILE, - for standard input, or HOLDFAST_PASSPHRASE_FILE.",
+    )
+  }
+  const { writeSync } = await import("node:fs")
+  const show = (text: string) => void writeSync((terminal as unknown as { fd: number }).fd, text)
+  terminal.setRawMode(true)
+  show(question)
+  try {
+    return await readLine(terminal)
+  } finally {
+    terminal.setRawMode(false)
+    show("\n")
+    terminal.destroy()
+  }
+}
+
+function readLine(terminal: ReadStream): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let typed: string[] = []
+    terminal.setEncoding("utf8")
+    terminal.on("data", (text: string) => {
+      for (const character of text)
+        if (character === "\r" || character === "\n") return resolve(typed.join(""))
+        else if (character === "\u0003" || character === "\u0004")
+          return reject(new HoldfastError("ERR_ABORTED", "No passphrase was given."))
+        else if (character === "\u007f" || character === "\b") typed.pop()
+        else if (character === "\u0015") typed = []
+        else typed.push(character)
+    })
+    terminal.once("error", reject)
+    terminal.once("end", () => reject(new HoldfastError("ERR_ABORTED", "The terminal was closed.")))
+  })
+}

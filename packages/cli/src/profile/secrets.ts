@@ -1,0 +1,215 @@
+/**
+ * The secrets of a profile on disk: `secrets.json` and the private key as they are, or both in `secrets.locked` under a
+ * passphrase. While `secrets.locked` exists it alone counts; plain files beside it are what an interrupted change left,
+ * and are removed by the next command that opens the profile.
+ */
+import { existsSync } from "node:fs"
+import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { equal, fromUtf8, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { writeSecretFile } from "@holdfast/network"
+import { z } from "zod"
+import { isRunning, markOf } from "../local-grid/process.ts"
+import {
+  decodeSealed,
+  keyOfPassphrase,
+  newParameters,
+  openSealed,
+  type PassphraseKey,
+  sealSecrets,
+} from "./sealed-secrets.ts"
+
+const secretsSchema = z.object({
+  version: z.literal(1),
+  /** 32 bytes in hexadecimal. */
+  convergenceSecret: z.string().regex(/^[0-9a-f]{64}$/),
+  aliases: z.record(z.string(), z.string()),
+})
+const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384) })
+
+/** What only the owner may know. */
+export type Secrets = z.infer<typeof secretsSchema>
+
+/** Secrets as they were read. */
+export interface OpenedSecrets {
+  readonly secrets: Secrets
+  /** There when the profile is locked: what opened it, and the private key that is locked with it. */
+  readonly lock?: { readonly key: PassphraseKey; readonly keyPem: string }
+}
+
+/** Asks for the passphrase, at most once in a run. */
+export type AskPassphrase = () => Promise<string>
+
+const waitMs = 10_000
+
+/** The files of the profile in `dir`. */
+export const secretFiles = (dir: string) => ({
+  plain: join(dir, "secrets.json"),
+  locked: join(dir, "secrets.locked"),
+  privateKey: join(dir, "identity", "key.pem"),
+  changing: join(dir, "changing"),
+})
+
+/** True while the secrets are under a passphrase. */
+export function isLocked(dir: string): boolean {
+  return existsSync(secretFiles(dir).locked)
+}
+
+/** True when there is a profile. */
+export function hasSecrets(dir: string): boolean {
+  return isLocked(dir) || existsSync(secretFiles(dir).plain)
+}
+
+/** Reads the secrets. Throws ERR_BAD_FORMAT, ERR_EXPOSED, ERR_LOCKED, ERR_WRONG_PASSPHRASE. */
+export async function readSecrets(dir: string, ask: AskPassphrase, known?: PassphraseKey): Promise<OpenedSecrets> {
+  const files = secretFiles(dir)
+  if (!isLocked(dir)) {
+    await refuseExposed([dir, files.plain, files.privateKey])
+    return { secrets: await readJson(files.plain, secretsSchema) }
+  }
+  await refuseExposed([dir, files.locked])
+  const sealed = await whole(files.locked, async () => decodeSealed(await readFile(files.locked)))
+  const isKnown = known && equal(known.parameters.salt, sealed.parameters.salt)
+  const key = isKnown ? known : await keyOfPassphrase(await ask(), sealed.parameters)
+  const plaintext = await openSealed(nodeCrypto, sealed, key)
+  const { keyPem, ...secrets } = await whole(files.locked, () => lockedSchema.parse(JSON.parse(fromUtf8(plaintext))))
+  return { secrets, lock: { key, keyPem } }
+}
+
+/** Replaces the secrets, locked as they were. Call it within `changing`. */
+export async function writeSecrets(dir: string, { secrets, lock }: OpenedSecrets): Promise<void> {
+  const files = secretFiles(dir)
+  if (lock) {
+    const plaintext = utf8(JSON.stringify({ ...secrets, keyPem: lock.keyPem }))
+    await writeSecretFile(files.locked, await sealSecrets(nodeCrypto, lock.key, plaintext))
+  } else await writeSecretFile(files.plain, `${JSON.stringify(secrets, null, 1)}\n`)
+}
+
+/** Puts the secrets under a passphrase, or under another one. Call it within `changing`. */
+export async function lockSecrets(dir: string, opened: OpenedSecrets, passphrase: string): Promise<void> {
+  const key = await keyOfPassphrase(passphrase, newParameters(nodeCrypto))
+  const keyPem = opened.lock?.keyPem ?? (await readFile(secretFiles(dir).privateKey, "utf8"))
+  await writeSecrets(dir, { secrets: opened.secrets, lock: { key, keyPem } })
+  await removePlain(dir)
+}
+
+/** Puts the plain files back and takes the lock away, in this order. Call it within `changing`. */
+export async function unlockSecrets(dir: string, { secrets, lock }: OpenedSecrets): Promise<void> {
+  if (!lock) return
+  const files = secretFiles(dir)
+  await writeSecretFile(files.privateKey, lock.keyPem)
+  await writeSecrets(dir, { secrets })
+  await removeDurably([files.locked])
+}
+
+/** Removes plain secrets that an interrupted lock or unlock left beside the locked ones. */
+export async function removeLeftovers(dir: string): Promise<void> {
+  if (!isLocked(dir) || (await plainFiles(dir)).length === 0) return
+  await changing(dir, async () => {
+    if (isLocked(dir)) await removePlain(dir) // else another command has just unlocked it
+  })
+}
+
+/** Runs `work` while no other command changes this profile. Throws ERR_CONFLICT when one takes too long. */
+export async function changing<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const { changing: path } = secretFiles(dir)
+  const until = Date.now() + waitMs
+  while (!(await claim(path))) {
+    const text = await readFile(path, "utf8").catch(() => "")
+    const [pid, started = ""] = text.split(" ")
+    const isStale = text !== "" && !(await isRunning({ pid: Number(pid), started }))
+    if (isStale && (await readFile(path, "utf8").catch(() => "")) === text) await rm(path, { force: true })
+    else if (Date.now() > until)
+      throw new HoldfastError("ERR_CONFLICT", `Process ${pid} is changing this profile (${dir}). Try again later.`)
+    else await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  try {
+    return await work()
+  } finally {
+    await rm(path, { force: true })
+  }
+}
+
+async function claim(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, "wx", 0o600)
+    const mark = await markOf(process.pid)
+    await file.writeFile(`${process.pid} ${mark?.started ?? ""}`)
+    await file.close()
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+    throw error
+  }
+}
+
+async function removePlain(dir: string): Promise<void> {
+  await removeDurably(await plainFiles(dir))
+}
+
+/** Plain files that exist, with those that a killed write of them left. */
+async function plainFiles(dir: string): Promise<string[]> {
+  const { plain, privateKey } = secretFiles(dir)
+  const lists = [plain, privateKey].map(async (path) => {
+    const paths = (await readdir(dirname(path))).map((name) => join(dirname(path), name))
+    return paths.filter((one) => one === path || one.startsWith(`${path}.`))
+  })
+  return (await Promise.all(lists)).flat()
+}
+
+async function removeDurably(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await rm(path, { force: true })
+  for (const folder of new Set(paths.map((path) => dirname(path)))) {
+    const handle = await open(folder, "r")
+    await handle.sync().finally(() => handle.close())
+  }
+}
+
+/** Throws ERR_EXPOSED when others may look into one of `paths`. */
+async function refuseExposed(paths: readonly string[]): Promise<void> {
+  const open = await exposed(paths)
+  if (open.length === 0) return
+  throw new HoldfastError(
+    "ERR_EXPOSED",
+    `Other users of this machine may read your secrets: ${open.join(", ")}. Close that with: chmod go= ${open.join(" ")}`,
+    { paths: open },
+  )
+}
+
+/** Those of `paths` that others than their owner may read or write. */
+export async function exposed(paths: readonly string[]): Promise<string[]> {
+  const modes = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        ({ mode }) => mode & 0o077,
+        () => 0,
+      ),
+    ),
+  )
+  return paths.filter((_, i) => modes[i] !== 0)
+}
+
+/** Reads JSON of a file of the profile. Throws ERR_BAD_FORMAT that names the file. */
+export function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+  return whole(path, async () => schema.parse(JSON.parse(await readFile(path, "utf8"))))
+}
+
+/** Runs `read`; what fails in it means that the file is damaged. The cause stays out: it may quote a secret. */
+async function whole<T>(path: string, read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    const system =
+      error instanceof Error && "errno" in error ? String((error as NodeJS.ErrnoException).code) : undefined
+    if (system) throw new HoldfastError("ERR_IO", `${path} cannot be read: ${system}.`, { path, code: system })
+    const code = isHoldfastError(error) ? error.code : "ERR_BAD_FORMAT"
+    const why = isHoldfastError(error) ? ` ${error.message}` : ""
+    const todo =
+      code === "ERR_UNSUPPORTED_VERSION"
+        ? ""
+        : " Restore it from a backup, or join again and add your aliases from the capabilities that you kept."
+    throw new HoldfastError(code, `${path} cannot be used.${why}${todo}`, { path })
+  }
+}
