@@ -13,7 +13,15 @@ export function register(program: Command, context: Context): void {
   const snapshot = program
     .command("snapshot")
     .description("keep a tree as it is now, under a name")
-    .addHelpText("after", examples(["holdfast snapshot create home: friday"], ["holdfast ls home:/docs@friday"]))
+    .addHelpText(
+      "after",
+      examples(
+        ["holdfast snapshot create home: friday"],
+        ["holdfast snapshot list home:"],
+        ["holdfast ls home:/docs@friday"],
+        ["holdfast snapshot remove home: friday"],
+      ),
+    )
   snapshot
     .command("create")
     .description("name the state of the whole tree")

@@ -83,6 +83,7 @@ ${cases.join("\n")}
       if [ -n "$subs" ] && [ "$COMP_CWORD" -eq 2 ]; then
         COMPREPLY=($(compgen -W "$subs" -- "$word"))
       else
+        local IFS=$'\\n'
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$word"))
       fi ;;

@@ -1,0 +1,106 @@
+/** Writes docs/guides/command-line.md from the command's own help, so that page and program cannot differ. */
+import { writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import type { Command } from "commander"
+import { commands } from "../packages/cli/src/command-table.ts"
+import { createContext } from "../packages/cli/src/context.ts"
+import { buildProgram } from "../packages/cli/src/program.ts"
+
+/** Where the page is. */
+export const commandPage = fileURLToPath(new URL("../docs/guides/command-line.md", import.meta.url))
+
+/** Every command but the hidden ones, in full. */
+export function wholeProgram(): Promise<Command> {
+  const visible = commands.filter(({ hidden }) => !hidden)
+  return buildProgram(createContext(process, []), visible, () => true)
+}
+
+/** The page's text. */
+export async function makeCommandPage(): Promise<string> {
+  const program = await wholeProgram()
+  const sections = program.commands.map((command) => sectionOf(command, 2))
+  return `${intro(optionsOf(program))}\n${sections.join("\n")}`
+}
+
+function intro(options: string): string {
+  return `# The command line
+
+\`holdfast COMMAND --help\` says the same as this page, which is made from it by \`node scripts/make-command-page.ts\`. In a checkout the
+command is \`npx holdfast\`.
+
+## Paths
+
+\`ALIAS:PATH\` is a place in the tree that an alias stands for: \`home:docs/a.txt\`, \`home:/docs/a.txt\` and \`home:\` (the whole tree).
+\`home:docs@friday/a.txt\` is the same place in a snapshot. \`@file:FILE//PATH\` is a place below the capability that a file holds; with
+\`--cap-file FILE\` it is \`cap:PATH\`, and \`-\` as the file is standard input. A capability may also stand where an alias does, but what is on a
+command line can be seen by other users of the machine. A local path that could be taken for one of these begins with \`./\`.
+
+## Options of all commands
+
+\`\`\`text
+${options}
+\`\`\`
+
+With \`--json\` a command prints one JSON value, and an error is \`{"error":{"code","message","details"}}\`. Codes and exit codes are in
+[errors.md](../errors.md). \`HOLDFAST_DEBUG=1\` adds where in the code an error arose.
+
+## Files and environment
+
+| What                              | Where                                                                          |
+| --------------------------------- | ------------------------------------------------------------------------------ |
+| keys, certificate, aliases        | \`\${XDG_CONFIG_HOME:-~/.config}/holdfast/profiles/NAME\`, readable by you only    |
+| the local grid with all its data  | \`\${XDG_DATA_HOME:-~/.local/share}/holdfast/grid\`                                |
+| newest version seen of each tree  | \`\${XDG_STATE_HOME:-~/.local/state}/holdfast/seen\`                               |
+| \`HOLDFAST_PROFILE\`                | the profile to use; else \`default\`                                             |
+| \`HOLDFAST_PASSPHRASE_FILE\`        | a file that holds the passphrase of a locked profile                           |
+| \`HOLDFAST_DEBUG\`                  | \`1\` shows stacks                                                               |
+
+## A profile under a passphrase
+
+\`holdfast lock\` encrypts capabilities, private key and convergence secret; from then on a command that needs them asks once, on the
+terminal, even while standard input is a pipe. \`up\`, \`down\`, \`status\` and \`doctor\` need no secrets and do not ask; \`status\` and \`doctor\` tell more
+with \`--passphrase-file\`. Nothing opens a profile whose passphrase is forgotten. Keep your write capabilities elsewhere too
+(\`holdfast cap home: > FILE\`): with one of them and a new profile everything is there again.
+`
+}
+
+function sectionOf(command: Command, depth: number): string {
+  const children = command.commands.filter((child) => child.name() !== "help")
+  const help = fullHelp(command)
+  const heading = `${"#".repeat(depth)} ${pathOf(command)}\n\n${command.description()}.\n`
+  const examples = /\nExamples?:\n([\s\S]*)$/.exec(help)?.[1]?.trimEnd()
+  const shown = examples
+    ? `\n\`\`\`sh\n${examples.replace(/^ {2}/gm, "").replace(/ {2,}(?=\S)/g, "   # ")}\n\`\`\`\n`
+    : ""
+  if (children.length > 0) return [heading + shown, ...children.map((child) => sectionOf(child, depth + 1))].join("\n")
+  return `${heading}\n\`\`\`text\n${withoutExamples(help)}\n\`\`\`\n${shown}`
+}
+
+/** Usage, arguments and options of its own. */
+function withoutExamples(help: string): string {
+  const blocks = help
+    .replace(/\nExamples?:\n[\s\S]*$/, "")
+    .trimEnd()
+    .split("\n\n")
+  return blocks.filter((block) => /^(Usage|Arguments|Options):/.test(block)).join("\n\n")
+}
+
+function optionsOf(program: Command): string {
+  return /Options:\n([\s\S]*?)\n\n/.exec(fullHelp(program))![1]!
+}
+
+function pathOf(command: Command): string {
+  return command.parent?.parent ? `${pathOf(command.parent as Command)} ${command.name()}` : command.name()
+}
+
+function fullHelp(command: Command): string {
+  let text = ""
+  const writeOut = (piece: string) => {
+    text += piece
+  }
+  command.configureOutput({ writeOut, getOutHelpWidth: () => 120 })
+  command.outputHelp()
+  return text
+}
+
+if (import.meta.main) writeFileSync(commandPage, await makeCommandPage())
