@@ -16,6 +16,15 @@ const roundBytes = 256 * 1024
 /** A view may leave out so much of its array, the length of a frame for instance, and still be all that is of use in it. */
 const slackBytes = 16
 
+/**
+ * Frees the memory of an array at once that nobody will look at any more, instead of waiting for the garbage collector. Does
+ * nothing to a view of part of some memory.
+ */
+export function discard(bytes: Uint8Array): void {
+  const memory = bytes.buffer
+  if (memory instanceof ArrayBuffer && memory.byteLength === bytes.byteLength) memory.transfer(0)
+}
+
 /** Arrays to be used again. Giving back is never required: what is not given back is garbage as usual. */
 export class BufferPool {
   readonly #idle: ArrayBuffer[] = []

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Engine, TenantBackend } from "@holdfast/backends/node"
-import { BufferPool, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { BufferPool, discard, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import { peerOf, type Subject, writeBody } from "@holdfast/network"
 import {
   decodeIds,
@@ -192,6 +192,7 @@ function readBody(request: IncomingMessage, body: Uint8Array): Promise<Uint8Arra
     request.on("data", (chunk: Uint8Array) => {
       body.set(chunk, offset) // HTTP ends the body at its announced length
       offset += chunk.length
+      discard(chunk)
     })
     request.once("end", () => (offset === body.length ? resolve(body) : cut()))
     request.once("error", cut)

@@ -1,6 +1,7 @@
 /** The Node side of core: node:crypto, the system clock. */
 import * as crypto from "node:crypto"
 import { setTimeout as delay } from "node:timers/promises"
+import { discard } from "../buffer-pool.ts"
 import type { CryptoProvider } from "../crypto/provider.ts"
 import type { Clock, Env } from "../env.ts"
 
@@ -23,8 +24,11 @@ export const nodeCrypto: CryptoProvider = {
   async seal(key, nonce, plaintext, associated, target = new Uint8Array(plaintext.length + 16)) {
     const cipher = crypto.createCipheriv("aes-256-gcm", key, nonce)
     cipher.setAAD(associated)
-    for (let at = 0; at < plaintext.length; at += sealStepBytes)
-      target.set(cipher.update(plaintext.subarray(at, at + sealStepBytes)), at)
+    for (let at = 0; at < plaintext.length; at += sealStepBytes) {
+      const piece = cipher.update(plaintext.subarray(at, at + sealStepBytes))
+      target.set(piece, at)
+      discard(piece)
+    }
     cipher.final()
     target.set(cipher.getAuthTag(), plaintext.length)
     return target

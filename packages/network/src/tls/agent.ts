@@ -6,7 +6,7 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:h
 import { Agent, request } from "node:https"
 import { isIPv6 } from "node:net"
 import { createSecureContext, type PeerCertificate } from "node:tls"
-import { concat, HoldfastError } from "@holdfast/core"
+import { concat, discard, HoldfastError } from "@holdfast/core"
 import { writeBody } from "./body.ts"
 import { codeOf } from "./files.ts"
 import { type Role, subjectOf } from "./subject.ts"
@@ -163,11 +163,13 @@ function readBody(
     const chunks: Uint8Array[] = []
     let total = 0
     response.on("data", (chunk: Uint8Array) => {
-      if (body)
-        body.set(chunk, total) // HTTP ends the body at its announced length
-      else if (total + chunk.length <= maxBytes) chunks.push(chunk)
-      else tooLarge()
+      const start = total
       total += chunk.length
+      if (body) {
+        body.set(chunk, start) // HTTP ends the body at its announced length
+        discard(chunk)
+      } else if (total <= maxBytes) chunks.push(chunk)
+      else tooLarge()
     })
     response.once("end", () => resolve(body ?? concat(...chunks)))
     response.once("error", reject)
