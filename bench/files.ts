@@ -65,7 +65,7 @@ function isInstalled(program: string): boolean {
   }
 }
 
-const grid = await startGrid()
+const grid = await startGrid({ isBuilt: true })
 const at = (name: string) => `${grid.folder}/${name}`
 const holdfast = (...args: string[]) => measure(grid.start(args))
 const other = (program: string, args: readonly string[], env: Readonly<Record<string, string>>) =>

@@ -6,7 +6,8 @@ import * as paths from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 
 const root = paths.dirname(import.meta.dirname)
-const command = paths.join(root, "packages/cli/src/main.ts")
+const sources = paths.join(root, "packages/cli/src/main.ts")
+const built = paths.join(root, "bin/holdfast.mjs")
 
 /** How a command ended. */
 export interface Ended {
@@ -48,7 +49,8 @@ interface State {
 }
 
 /** Starts a grid. Close it in the end. */
-export async function startGrid({ nodes = 5, coding = "3/4/5" } = {}): Promise<Grid> {
+export async function startGrid({ nodes = 5, coding = "3/4/5", isBuilt = false } = {}): Promise<Grid> {
+  const command = isBuilt ? built : sources
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-e2e-"))
   const env = {
     ...process.env,
