@@ -130,7 +130,8 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
-async function isListening(port: number): Promise<boolean> {
+/** True when something listens on a port of this machine. */
+export async function isListening(port: number): Promise<boolean> {
   const { connect } = await import("node:net")
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => {

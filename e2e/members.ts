@@ -1,0 +1,127 @@
+/** A grid whose coordinator and nodes are processes of the test, so that it can kill and start each at will. */
+import { type ChildProcess, spawn } from "node:child_process"
+import * as fs from "node:fs"
+import { createServer } from "node:net"
+import * as os from "node:os"
+import * as paths from "node:path"
+import { type Ended, finish, isListening, until } from "./grid.ts"
+
+const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
+
+/** A running grid of five nodes, coding 3/4/5, and one client with the alias `home:`. */
+export interface Members {
+  readonly folder: string
+  /** Names of the nodes. */
+  readonly nodes: readonly string[]
+  /** Runs `holdfast` as the client. */
+  start(args: readonly string[]): ChildProcess
+  /** The same, to its end; throws when it does not end with 0. */
+  run(args: readonly string[]): Promise<Ended>
+  /** Kills a member with SIGKILL. */
+  kill(member: string): Promise<void>
+  /** Starts a killed member again; resolves when it listens. */
+  revive(member: string): Promise<void>
+  /** Where a node keeps its shares. */
+  dataOf(node: string): string
+  /** Ends all processes; `keep` leaves the folder. */
+  close(options?: { readonly keep?: boolean }): Promise<void>
+}
+
+interface Process {
+  readonly args: readonly string[]
+  readonly port: number
+  child?: ChildProcess
+}
+
+/** Starts the members. Close them in the end. */
+export async function startMembers(): Promise<Members> {
+  const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-members-"))
+  const env = {
+    ...process.env,
+    XDG_CONFIG_HOME: `${folder}/config`,
+    XDG_DATA_HOME: `${folder}/data`,
+    XDG_STATE_HOME: `${folder}/state`,
+    XDG_CACHE_HOME: `${folder}/cache`,
+  }
+  const start = (args: readonly string[]) =>
+    spawn(process.execPath, [command, ...args], { env, stdio: ["pipe", "pipe", "pipe"] })
+  const run = async (args: readonly string[]) => {
+    const ended = await finish(start(args))
+    if (ended.code !== 0) throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`)
+    return ended
+  }
+  const processes = new Map<string, Process>()
+  const revive = async (member: string) => {
+    const known = processes.get(member)!
+    const log = fs.openSync(`${folder}/log`, "a")
+    const child = spawn(process.execPath, [command, ...known.args], { env, stdio: ["ignore", log, log] })
+    fs.closeSync(log)
+    known.child = child
+    await until(`${member} to listen`, () => {
+      if (child.exitCode !== null) throw new Error(`${member} ended: ${fs.readFileSync(`${folder}/log`, "utf8")}`)
+      return isListening(known.port)
+    })
+  }
+  const invite = async (name: string, ...more: string[]) => {
+    const file = `${folder}/${name}.invite`
+    fs.writeFileSync(file, (await run(["invite", "--dir", `${folder}/coordinator`, ...more])).stdout, { mode: 0o600 })
+    return file
+  }
+
+  const nodes = ["n1", "n2", "n3", "n4", "n5"]
+  const ports = await freePorts(nodes.length + 1)
+  const listen = (port: number) => ["--listen", `127.0.0.1:${port}`]
+  const coordinatorArgs = ["coordinator", "run", "--dir", `${folder}/coordinator`, ...listen(ports[0]!)]
+  processes.set("coordinator", { args: [...coordinatorArgs, "--coding", "3/4/5"], port: ports[0]! })
+  await revive("coordinator")
+  for (const [i, name] of nodes.entries()) {
+    const identity = `${folder}/${name}/identity`
+    const file = await invite(name, "--role", "node", "--name", name)
+    await run(["join", "--invite-file", file, "--identity", identity, "--name", name, "--server-name", "127.0.0.1"])
+    const port = ports[i + 1]!
+    const args = ["node", "run", "--identity", identity, "--dir", `${folder}/${name}/data`, ...listen(port)]
+    processes.set(name, { args, port })
+    await revive(name)
+  }
+  await run([
+    "join",
+    "--invite-file",
+    await invite("client", "--role", "client", "--tenant", "alice"),
+    "--name",
+    "laptop",
+  ])
+  await run(["alias", "create", "home"])
+  return {
+    folder,
+    nodes,
+    start,
+    run,
+    revive,
+    async kill(member) {
+      const { child } = processes.get(member)!
+      const ended = new Promise((resolve) => child!.once("exit", resolve))
+      child!.kill("SIGKILL")
+      await ended
+    },
+    dataOf: (node) => `${folder}/${node}/data`,
+    async close({ keep = false } = {}) {
+      await Promise.all(
+        [...processes.values()].map(async ({ child }) => {
+          if (!child || child.exitCode !== null || child.signalCode !== null) return
+          const ended = new Promise((resolve) => child.once("exit", resolve))
+          child.kill("SIGTERM")
+          await ended
+        }),
+      )
+      if (!keep) fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"))
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))))
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
