@@ -29,6 +29,7 @@ import {
   signRegisterValue,
   toReadCap,
   toVerifyCap,
+  verifyKeyOf,
 } from "@holdfast/protocol"
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
@@ -124,28 +125,36 @@ async function registerVectors(): Promise<RegisterVectors> {
   let previous = new Uint8Array(32)
   const seed = bytesOf("register seed", 32)
   const { publicKey, readKey } = await toReadCap(crypto, { kind: "dw", seed })
+  const verifyKey = verifyKeyOf(readKey)
   for (const [index, length] of [0, 40, 3000].entries()) {
     const sequence = index + 1
     const content = bytesOf(`content ${index}`, length)
-    const salt = bytesOf(`salt ${index}`, 32)
+    const careContent = bytesOf(`care ${index}`, 33 * index)
     const number = new Uint8Array(8)
     new DataView(number.buffer).setBigUint64(0, BigInt(sequence))
-    const label = "holdfast/register-content/1"
-    const associated = concat(domainPrefix(label), publicKey, number)
-    const key = deriveKey(readKey, label, salt)
-    const sealed = concat(salt, await crypto.seal(key, new Uint8Array(12), content, associated))
-    const value = await signRegisterValue(crypto, seed, { sequence, previous, sealed })
+    const seal = async (secret: Uint8Array, label: string, saltName: string, plaintext: Uint8Array) => {
+      const salt = bytesOf(`${saltName} ${index}`, 32)
+      const associated = concat(domainPrefix(label), publicKey, number)
+      const key = deriveKey(secret, label, salt)
+      return concat(salt, await crypto.seal(key, new Uint8Array(12), plaintext, associated))
+    }
+    const sealed = await seal(readKey, "holdfast/register-content/1", "salt", content)
+    const care = await seal(verifyKey, "holdfast/register-care/1", "care salt", careContent)
+    const value = await signRegisterValue(crypto, seed, { sequence, previous, sealed, care })
     const hash = registerHashOf(value)
     good.push({
       name: `value ${sequence}, content of ${length} bytes`,
       seed: toHex(seed),
       publicKey: toHex(publicKey),
       readKey: toHex(readKey),
+      verifyKey: toHex(verifyKey),
       id: toHex(registerIdOf(publicKey)),
       sequence,
       previous: toHex(previous),
       content: toHex(content),
       sealed: toHex(sealed),
+      careContent: toHex(careContent),
+      care: toHex(care),
       value: toHex(value),
       hash: toHex(hash),
     })
@@ -160,22 +169,35 @@ async function badRegisters(seed: Uint8Array, value: Uint8Array): Promise<Bad[]>
   const body = (...fields: (number | Uint8Array)[]) => encodeCbor(fields)
   // The same value with its sequence as 18 02 instead of 02.
   const longer = concat(value.subarray(0, 36), new Uint8Array([0x18, 2]), value.subarray(37))
-  const zeroth = await signRegisterValue(crypto, seed, { sequence: 0, previous: zeros(32), sealed: zeros(48) })
-  const large = await signRegisterValue(crypto, seed, { sequence: 1, previous: zeros(32), sealed: zeros(66_000) })
-  const huge = await signRegisterValue(crypto, seed, { sequence: 1, previous: zeros(32), sealed: zeros(70_000) })
+  const signed = (value: { sequence?: number; sealed?: number; care?: number }) =>
+    signRegisterValue(crypto, seed, {
+      sequence: value.sequence ?? 1,
+      previous: zeros(32),
+      sealed: zeros(value.sealed ?? 48),
+      care: zeros(value.care ?? 48),
+    })
+  const zeroth = await signed({ sequence: 0 })
+  const large = await signed({ sealed: 66_000 })
+  const much = await signed({ care: 16_433 })
+  const huge = await signed({ sealed: 66_000, care: 17_000 })
   const bad = (name: string, bytes: Uint8Array, error: Bad["error"]): Bad => ({ name, bytes: toHex(bytes), error })
   return [
     bad("no bytes", zeros(0), "ERR_BAD_FORMAT"),
     bad("cut short", value.subarray(0, value.length - 1), "ERR_BAD_FORMAT"),
     bad("a byte too many", concat(value, zeros(1)), "ERR_BAD_FORMAT"),
-    bad("version 2", body(2, publicKey, 1, zeros(32), zeros(48), zeros(64)), "ERR_UNSUPPORTED_VERSION"),
-    bad("a signature of zeros", body(1, publicKey, 1, zeros(32), zeros(48), zeros(64)), "ERR_CORRUPT"),
+    bad("version 2", body(2, publicKey, 1, zeros(32), zeros(48), zeros(48), zeros(64)), "ERR_UNSUPPORTED_VERSION"),
+    bad("a signature of zeros", body(1, publicKey, 1, zeros(32), zeros(48), zeros(48), zeros(64)), "ERR_CORRUPT"),
     bad("another sequence under the same signature", changed(value, 36, 3), "ERR_CORRUPT"),
     bad("a changed byte of the signature", changed(value, -1, value[value.length - 1]! ^ 1), "ERR_CORRUPT"),
     bad("sequence 0", zeroth, "ERR_BAD_FORMAT"),
-    bad("a short public key", body(1, publicKey.subarray(1), 1, zeros(32), zeros(48), zeros(64)), "ERR_BAD_FORMAT"),
-    bad("a field missing", body(1, publicKey, 1, zeros(32), zeros(48)), "ERR_BAD_FORMAT"),
+    bad(
+      "a short public key",
+      body(1, publicKey.subarray(1), 1, zeros(32), zeros(48), zeros(48), zeros(64)),
+      "ERR_BAD_FORMAT",
+    ),
+    bad("a field missing", body(1, publicKey, 1, zeros(32), zeros(48), zeros(64)), "ERR_BAD_FORMAT"),
     bad("sealed content over its limit", large, "ERR_BAD_FORMAT"),
+    bad("sealed care over its limit", much, "ERR_BAD_FORMAT"),
     bad("longer than any value", huge, "ERR_LIMIT"),
     bad("sequence in a longer form than needed", longer, "ERR_BAD_FORMAT"),
   ]
@@ -217,6 +239,7 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
       { name: "a digit outside the alphabet", text: `${text.slice(0, -1)}1`, error },
       { name: "padding", text: `${text}=`, error },
       { name: "a seed of 31 bytes", text: signed("dw", seed.subarray(1)), error },
+      { name: "a verify capability without a verify key", text: signed("dv", seed), error },
       { name: "a read capability without a read key", text: signed("dr", seed), error },
       { name: "a literal of 257 bytes", text: signed("lit", bytesOf("literal", 257)), error },
       { name: "longer than any", text: signed("ci", bytesOf("long", 2000)), error },

@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 CHUNK_BYTES = 4 * 1024 * 1024
 SHARE_BYTES = CHUNK_BYTES + 16 + 16 * 1024
-REGISTER_BYTES = 65 * 1024
+REGISTER_BYTES = 81 * 1024
 SEALED_BYTES = 64 * 1024 + 48
+CARE_BYTES = 16 * 1024 + 48
 NODE_BYTES = 1024 * 1024
 MAX_DEPTH = 256
 SAFE_INTEGER = 2**53 - 1
@@ -274,6 +275,8 @@ def open_chunk(shares, k, length, key):
 
 # --- Registers (docs/formats/register.md) ---
 
+CONTENT_LABEL, CARE_LABEL = "holdfast/register-content/1", "holdfast/register-care/1"
+
 
 def verified(public_key, signature, message):
     try:
@@ -284,35 +287,37 @@ def verified(public_key, signature, message):
 
 
 def decode_register(data):
-    """(public key, sequence, sealed) of a value whose signature fits."""
+    """(public key, sequence, sealed, care) of a value whose signature fits."""
     what = "register value"
     if len(data) > REGISTER_BYTES:
         raise HoldfastError("ERR_LIMIT", "a register value is too long")
     value = checked_version(Cbor.decode(data, what), what)
-    _, public_key, sequence, previous, sealed, signature = fields(value, 6, what)
+    _, public_key, sequence, previous, sealed, care, signature = fields(value, 7, what)
     octets(public_key, 32, what)
     integer(sequence, 1, SAFE_INTEGER, what)
     octets(previous, 32, what)
     octets(signature, 64, what)
     if len(octets(sealed, None, what)) > SEALED_BYTES:
         raise bad("a register's content is too long")
-    # The first five fields stand before the signature (2 + 64 bytes) as they do in the signed array of five.
-    body = b"\x85" + data[1:-66]
+    if len(octets(care, None, what)) > CARE_BYTES:
+        raise bad("a register's care is too long")
+    # The first six fields stand before the signature (2 + 64 bytes) as they do in the signed array of six.
+    body = b"\x86" + data[1:-66]
     if not verified(public_key, signature, b"holdfast/register-value/1\0" + body):
         raise HoldfastError("ERR_CORRUPT", "a register value has a wrong signature")
-    return public_key, sequence, sealed
+    return public_key, sequence, sealed, care
 
 
-def open_register(public_key, read_key, sequence, sealed):
-    label = "holdfast/register-content/1"
-    key = derive(read_key, label, sealed[:32])
+def open_register(label, public_key, secret, sequence, sealed):
+    """What is sealed as the content (with the read key) or as the care (with the verify key) of a value."""
+    key = derive(secret, label, sealed[:32])
     return open_sealed(key, sealed[32:], label.encode() + b"\0" + public_key + sequence.to_bytes(8, "big"))
 
 
 # --- Capabilities (docs/formats/capability.md) ---
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-CAP_BYTES = {"dw": 32, "fw": 32, "dr": 64, "fr": 64, "dv": 32, "fv": 32, "cv": 32, "ci": None, "lit": None}
+CAP_BYTES = {"dw": 32, "fw": 32, "dr": 64, "fr": 64, "dv": 64, "fv": 64, "cv": 32, "ci": None, "lit": None}
 
 
 def decode_base32(text):
@@ -376,7 +381,7 @@ class Volume:
             self.add_share(domain_hash("holdfast/chunk-descriptor/1", head[7:start]), path)
         elif head[:16] == b"SQLite format 3\0":
             self.look_into(path)
-        elif head[:2] == b"\x86\x01" and path.stat().st_size <= REGISTER_BYTES:
+        elif head[:2] == b"\x87\x01" and path.stat().st_size <= REGISTER_BYTES:
             self.add_register(path.read_bytes())
 
     def look_into(self, path):
@@ -400,7 +405,7 @@ class Volume:
 
     def add_register(self, data):
         try:
-            public_key, sequence, sealed = decode_register(data)
+            public_key, sequence, sealed, _care = decode_register(data)
         except HoldfastError:
             return
         if sequence > self.registers.get(public_key, (0,))[0]:
@@ -438,7 +443,7 @@ class Volume:
     def content(self, public_key, read_key):
         if public_key not in self.registers:
             raise HoldfastError("ERR_NOT_FOUND", "no register value of this capability was found")
-        return open_register(public_key, read_key, *self.registers[public_key])
+        return open_register(CONTENT_LABEL, public_key, read_key, *self.registers[public_key])
 
     def slice(self, reference):
         chunk, offset, length = reference
@@ -615,7 +620,7 @@ def check_vectors(path):
     for derived in vectors.get("derived", []):
         keys = read_keys(*decode_cap(derived["write"]))
         same(b"".join(keys), decode_cap(derived["read"])[1], "read derived from write")
-        same(keys[0], decode_cap(derived["verify"])[1], "verify derived from write")
+        same(keys[0] + derive(keys[1], "holdfast/verify-key/1"), decode_cap(derived["verify"])[1], "verify derived from write")
     print(f"{name}: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
 
 
@@ -637,13 +642,16 @@ def check_chunk(vector):
 
 def check_register(vector):
     data = bytes.fromhex(vector["value"])
-    public_key, sequence, sealed = decode_register(data)
+    public_key, sequence, sealed, care = decode_register(data)
     same(sequence, vector["sequence"], "sequence")
     same(domain_hash("holdfast/register-id/1", public_key).hex(), vector["id"], "register id")
     same(domain_hash("holdfast/register-hash/1", data).hex(), vector["hash"], "hash")
     read_key = bytes.fromhex(vector["readKey"])
     same(derive(bytes.fromhex(vector["seed"]), "holdfast/read-key/1"), read_key, "read key")
-    same(open_register(public_key, read_key, sequence, sealed).hex(), vector["content"], "content")
+    verify_key = bytes.fromhex(vector["verifyKey"])
+    same(derive(read_key, "holdfast/verify-key/1"), verify_key, "verify key")
+    same(open_register(CONTENT_LABEL, public_key, read_key, sequence, sealed).hex(), vector["content"], "content")
+    same(open_register(CARE_LABEL, public_key, verify_key, sequence, care).hex(), vector["careContent"], "care")
 
 
 def check_capability(vector):

@@ -57,13 +57,14 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/files/snapshot.ts"),
   },
   {
-    names: ["check", "rebalance", "gc"],
-    summaries: [
-      "check the health of files and repair it",
-      "move shares after nodes came or went",
-      "remove what nothing refers to",
-    ],
+    names: ["check", "rebalance"],
+    summaries: ["check the health of files and repair it", "move shares after nodes came or went"],
     load: () => import("./commands/files/check.ts"),
+  },
+  {
+    names: ["gc"],
+    summaries: ["remove what nothing refers to"],
+    load: () => import("./commands/files/gc.ts"),
   },
   {
     names: ["alias"],

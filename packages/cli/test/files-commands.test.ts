@@ -2,7 +2,21 @@ import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
+import { type Backend, decodeCap, registerIdOf, type VerifyCap } from "@holdfast/protocol"
 import { createHarness } from "./files-harness.ts"
+
+interface Checked {
+  readonly ok: boolean
+  readonly chunks: number
+  readonly healthy: number
+  readonly damaged: number
+  readonly lost: number
+  readonly placed: number
+}
+
+async function shareCount(backend: Backend): Promise<number> {
+  return (await backend.listShares({ limit: 4096 })).length
+}
 
 const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
 
@@ -156,7 +170,7 @@ test("a tree linked in is entered, and a circle is not", async (t) => {
   await assert.rejects(run("ln", "hf:dr:abc", "home:/v"), withCode("ERR_BAD_CAPABILITY"))
 })
 
-test("check finds lost shares, repair puts them right, and the verify capability checks the register", async (t) => {
+test("check finds lost shares, repair puts them right, of the root too", async (t) => {
   const { folder, run, json, backends, reopen } = await createHarness(t)
   fill(folder)
   await run("put", `${folder}/src`, "home:/docs")
@@ -176,12 +190,66 @@ test("check finds lost shares, repair puts them right, and the verify capability
   await reopen()
   await run("get", "home:/docs", `${folder}/back`)
   assert.equal(fs.readFileSync(`${folder}/back/a.txt`, "utf8"), "alpha")
-  const verify = (await run("cap", "home:", "--verify")).trim()
-  const registers = await json<{ ok: boolean; registers: { sequence: number }[] }>("check", verify)
-  assert.ok(registers.ok && registers.registers.length === 5)
   const chunk = (await run("cap", "home:/docs", "--verify")).trim()
   const one = await json<{ chunks: number; ok: boolean }>("check", chunk, "--repair")
   assert.deepEqual([one.chunks, one.ok], [1, true])
+})
+
+test("a verify capability alone restores full health after a server came back empty, and reads nothing", async (t) => {
+  const { folder, run, json, backends, aliases, reopen, replaceServer } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  await run("snapshot", "create", "home:", "monday")
+  for (let i = 0; i < 70; i++) await run("mkdir", `home:/d${i}`) // enough for a segment
+  await run("rm", "-r", "home:/docs")
+  const writeCap = aliases.get("home")!
+  aliases.set("home", (await run("cap", "home:", "--verify")).trim())
+  const [shares, register] = [
+    await shareCount(backends[1]!),
+    registerIdOf((decodeCap(aliases.get("home")!) as VerifyCap).publicKey),
+  ]
+  replaceServer(1)
+  await reopen()
+  const broken = await json<Checked>("check", "home:")
+  assert.deepEqual([broken.ok, broken.healthy, broken.damaged, process.exitCode], [false, 0, broken.chunks, 5])
+  process.exitCode = 0
+  const repaired = await json<Checked>("check", "home:", "--repair")
+  assert.ok(repaired.ok && repaired.placed === broken.chunks && repaired.lost === 0, JSON.stringify(repaired))
+  const verified = await json<Checked>("check", "home:", "--verify")
+  assert.deepEqual([verified.ok, verified.healthy], [true, broken.chunks])
+  assert.equal(await shareCount(backends[1]!), shares)
+  assert.ok((await backends[1]!.readRegisters([register]))[0])
+  for (const command of [["ls"], ["cat"], ["stat"], ["get"], ["cp"], ["mkdir"], ["snapshot", "list"], ["cap"]]) {
+    const more = { get: [folder], cp: ["home:/b"] }[command[0]!] ?? []
+    await assert.rejects(run(...command, "home:", ...more), withCode("ERR_WRONG_CAPABILITY"), command.join())
+  }
+  await assert.rejects(run("check", "home:/docs"), withCode("ERR_WRONG_CAPABILITY"))
+  assert.equal((await json<{ shares: number }>("gc", "--grace", "0s")).shares, 0)
+  assert.equal((await json<{ moved: number }>("rebalance", "home:")).moved, 0)
+  aliases.set("home", writeCap)
+  for (const lost of [2, 3]) replaceServer(lost)
+  await reopen()
+  assert.equal(await run("cat", "home:/docs@monday/a.txt"), "alpha")
+})
+
+test("gc by a writer leaves a verify capability nothing to miss, gc by a reader removes nothing that it lists", async (t) => {
+  const { folder, run, json, aliases } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  await run("rm", "-r", "home:/docs")
+  for (let i = 0; i < 90; i++) await run("mkdir", `home:/d${i}`) // pushes the old roots out of the history
+  const verify = (await run("cap", "home:", "--verify")).trim()
+  const write = aliases.get("home")!
+  const before = await json<Checked>("check", verify)
+  aliases.set("home", (await run("cap", "home:", "--read")).trim())
+  const sparing = await json<{ shares: number }>("gc", "--grace", "0s")
+  assert.ok((await json<Checked>("check", verify)).ok)
+  aliases.set("home", write)
+  const thorough = await json<{ shares: number }>("gc", "--grace", "0s")
+  const after = await json<Checked>("check", verify)
+  assert.ok(after.ok && after.chunks < before.chunks - 50, `${before.chunks} chunks, then ${after.chunks}`)
+  assert.ok(thorough.shares > sparing.shares + 250, `${sparing.shares} shares, then ${thorough.shares}`)
+  assert.equal((await json<{ shares: number }>("gc", "--grace", "0s")).shares, 0)
 })
 
 test("gc removes what nothing refers to after the grace, and keeps trees, snapshots and history", async (t) => {

@@ -12,6 +12,7 @@ import { createTree } from "@holdfast/tree"
 import { Command } from "commander"
 import * as change from "../src/commands/files/change.ts"
 import * as check from "../src/commands/files/check.ts"
+import * as gc from "../src/commands/files/gc.ts"
 import * as get from "../src/commands/files/get.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
@@ -28,6 +29,8 @@ export interface Harness {
   run(...args: string[]): Promise<string>
   /** Runs a command with --json; gives the value. */
   json<T>(...args: string[]): Promise<T>
+  /** A server comes back empty. */
+  replaceServer(position: number): void
   /** Forgets what was cached, as a new process would. */
   reopen(): Promise<void>
 }
@@ -79,7 +82,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
       })
       const context = contextOf(stdout, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check]) module.register(program, context)
+      for (const module of [put, get, ls, change, snapshot, check, gc]) module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")
       await program.parseAsync(args, { from: "user" })
@@ -87,6 +90,9 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
     },
     async json(...args) {
       return JSON.parse(await harness.run(...args, "--json"))
+    },
+    replaceServer(position) {
+      backends[position] = createMemoryBackend(backends[position]!.id, nodeCrypto)
     },
     async reopen() {
       session = await open()

@@ -57,7 +57,12 @@ test("a register check names servers that are behind, empty or hold something el
   const seed = id(7)
   const publicKey = await nodeCrypto.publicKeyOf(seed)
   const value = (sequence: number) =>
-    signRegisterValue(nodeCrypto, seed, { sequence, previous: id(0), sealed: new Uint8Array(60) })
+    signRegisterValue(nodeCrypto, seed, {
+      sequence,
+      previous: id(0),
+      sealed: new Uint8Array(60),
+      care: new Uint8Array(60),
+    })
   const servers = ["a", "b", "c"].map((name) => createMemoryBackend(name, nodeCrypto))
   await servers[0]!.proposeRegisters([await value(2)])
   await servers[1]!.proposeRegisters([await value(1)])

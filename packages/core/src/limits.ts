@@ -10,8 +10,10 @@ export const limits = {
   descriptorBytes: 16 * 1024,
   /** Most bytes of a register's encrypted content. */
   registerContentBytes: 64 * 1024,
+  /** Most bytes of a register's encrypted list of the chunks its content needs. */
+  registerCareBytes: 16 * 1024,
   /** Most bytes of an encoded register value. */
-  registerValueBytes: 65 * 1024,
+  registerValueBytes: 81 * 1024,
   /** Most bytes of one request or answer of the storage protocol. */
   requestBytes: 16 * 1024 * 1024,
   /** Most items (shares, ids, registers) in one request. */

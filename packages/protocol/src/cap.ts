@@ -30,10 +30,11 @@ export interface ReadCap {
   readonly publicKey: Uint8Array
   readonly readKey: Uint8Array
 }
-/** May check signatures and repair: the public key, 32 bytes. */
+/** May check signatures, list what a tree needs and repair it: public key and verify key, 32 bytes each. */
 export interface VerifyCap {
   readonly kind: "dv" | "fv"
   readonly publicKey: Uint8Array
+  readonly verifyKey: Uint8Array
 }
 /** An immutable file, directory or snapshot: an encoded tree entry (see docs/formats/tree.md). */
 export interface ImmutableCap {
@@ -54,6 +55,7 @@ export type Cap = WriteCap | ReadCap | VerifyCap | ImmutableCap | ImmutableVerif
 
 const checksumDomain = "holdfast/cap-checksum/1"
 const readKeyLabel = "holdfast/read-key/1"
+const verifyKeyLabel = "holdfast/verify-key/1"
 const maxCapLength = 2048
 const maxLiteralBytes = 256
 
@@ -94,20 +96,25 @@ export async function toReadCap(crypto: CryptoProvider, cap: WriteCap | ReadCap)
 /** The capability to verify that any mutable capability contains. */
 export async function toVerifyCap(crypto: CryptoProvider, cap: WriteCap | ReadCap | VerifyCap): Promise<VerifyCap> {
   if (!("seed" in cap) && !("readKey" in cap)) return cap
-  const { kind, publicKey } = await toReadCap(crypto, cap)
-  return { kind: kind === "dr" ? "dv" : "fv", publicKey }
+  const { kind, publicKey, readKey } = await toReadCap(crypto, cap)
+  return { kind: kind === "dr" ? "dv" : "fv", publicKey, verifyKey: verifyKeyOf(readKey) }
+}
+
+/** The key that lists a tree's chunks without opening any: it follows from the read key, never the other way. */
+export function verifyKeyOf(readKey: Uint8Array): Uint8Array {
+  return deriveKey(readKey, verifyKeyLabel)
 }
 
 function payloadOf(cap: Cap): Uint8Array {
   if ("seed" in cap) return cap.seed
   if ("readKey" in cap) return concat(cap.publicKey, cap.readKey)
-  if ("publicKey" in cap) return cap.publicKey
+  if ("publicKey" in cap) return concat(cap.publicKey, cap.verifyKey)
   if (cap.kind === "ci") return cap.entry
   return cap.kind === "cv" ? cap.chunkId : cap.content
 }
 
 function capOf(kind: Cap["kind"], payload: Uint8Array): Cap {
-  const length = { dw: 32, fw: 32, dr: 64, fr: 64, dv: 32, fv: 32, cv: 32, ci: undefined, lit: undefined }[kind]
+  const length = { dw: 32, fw: 32, dr: 64, fr: 64, dv: 64, fv: 64, cv: 32, ci: undefined, lit: undefined }[kind]
   if (length !== undefined && payload.length !== length) throw badCap("its length is wrong for its kind")
   switch (kind) {
     case "dw":
@@ -118,7 +125,7 @@ function capOf(kind: Cap["kind"], payload: Uint8Array): Cap {
       return { kind, publicKey: payload.subarray(0, 32), readKey: payload.subarray(32) }
     case "dv":
     case "fv":
-      return { kind, publicKey: payload }
+      return { kind, publicKey: payload.subarray(0, 32), verifyKey: payload.subarray(32) }
     case "ci":
       return { kind, entry: payload }
     case "cv":

@@ -22,6 +22,7 @@ export {
   toReadCap,
   toVerifyCap,
   type VerifyCap,
+  verifyKeyOf,
   type WriteCap,
 } from "./cap.ts"
 export {

@@ -1,6 +1,7 @@
 /**
  * The signed value of a register. Specification: docs/formats/register.md.
- * Servers check form, signature and sequence; what it says is encrypted for holders of the read key.
+ * Servers check form, signature and sequence; what it says is encrypted: `sealed` for holders of the read key, `care`
+ * (which chunks the content needs) for those of the verify key.
  */
 import {
   type CryptoProvider,
@@ -26,6 +27,8 @@ export interface RegisterValue {
   readonly previous: Uint8Array
   /** Salt and AEAD ciphertext: opaque here. */
   readonly sealed: Uint8Array
+  /** Salt and AEAD ciphertext of what a verify capability opens: opaque here. */
+  readonly care: Uint8Array
   /** Ed25519 signature, 64 bytes. */
   readonly signature: Uint8Array
 }
@@ -73,6 +76,7 @@ export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Ar
     sequence: fields.integer(1),
     previous: fields.bytes(32),
     sealed: fields.bytes(undefined, limits.registerContentBytes + 48),
+    care: fields.bytes(undefined, limits.registerCareBytes + 48),
     signature: fields.bytes(64),
   }
   fields.end()
@@ -83,11 +87,11 @@ export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Ar
   return value
 }
 
-function encodeValue({ publicKey, sequence, previous, sealed, signature }: RegisterValue): Uint8Array {
-  return encodeCbor([1, publicKey, sequence, previous, sealed, signature])
+function encodeValue({ publicKey, sequence, previous, sealed, care, signature }: RegisterValue): Uint8Array {
+  return encodeCbor([1, publicKey, sequence, previous, sealed, care, signature])
 }
 
 function signedBytes(value: Omit<RegisterValue, "signature">): Uint8Array {
-  const body = encodeCbor([1, value.publicKey, value.sequence, value.previous, value.sealed])
+  const body = encodeCbor([1, value.publicKey, value.sequence, value.previous, value.sealed, value.care])
   return concat(domainPrefix(valueDomain), body)
 }

@@ -31,7 +31,7 @@ const smallBytes = fc.uint8Array({ maxLength: 200 })
 const caps: fc.Arbitrary<Cap> = fc.oneof(
   fc.record({ kind: fc.constantFrom("dw" as const, "fw" as const), seed: bytes(32) }),
   fc.record({ kind: fc.constantFrom("dr" as const, "fr" as const), publicKey: bytes(32), readKey: bytes(32) }),
-  fc.record({ kind: fc.constantFrom("dv" as const, "fv" as const), publicKey: bytes(32) }),
+  fc.record({ kind: fc.constantFrom("dv" as const, "fv" as const), publicKey: bytes(32), verifyKey: bytes(32) }),
   fc.record({ kind: fc.constant("ci" as const), entry: smallBytes }),
   fc.record({ kind: fc.constant("cv" as const), chunkId: bytes(32) }),
   fc.record({ kind: fc.constant("lit" as const), content: smallBytes }),
@@ -147,6 +147,7 @@ test("a register value with any one bit changed is refused", async () => {
     sequence: 3,
     previous: new Uint8Array(32),
     sealed: new Uint8Array(50),
+    care: new Uint8Array(50),
   })
   await decodeRegisterValue(nodeCrypto, good)
   for (let bit = 0; bit < good.length * 8; bit++) {

@@ -8,12 +8,15 @@ export { createRegisterStore, quorumOf, type Rollback, type SeenStore } from "./
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
 export { createStore, type Store, type StoreDeps } from "./store.ts"
 export type {
+  CareKeys,
   ChunkHealth,
   ChunkRef,
   ChunkStore,
   PutChunkResult,
+  RegisterCare,
   RegisterContent,
   RegisterKeys,
+  RegisterParts,
   RegisterStore,
   StoreOptions,
 } from "./types.ts"

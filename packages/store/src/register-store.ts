@@ -10,8 +10,9 @@ import {
   registerHashOf,
   registerIdOf,
   signRegisterValue,
+  verifyKeyOf,
 } from "@holdfast/protocol"
-import type { RegisterContent, RegisterKeys, RegisterStore } from "./types.ts"
+import type { CareKeys, RegisterContent, RegisterKeys, RegisterParts, RegisterStore } from "./types.ts"
 
 /** Highest sequence number seen of each register, kept on disk by the caller. Ids are in hexadecimal. */
 export interface SeenStore {
@@ -48,6 +49,7 @@ interface Answer {
 }
 
 const contentLabel = "holdfast/register-content/1"
+const careLabel = "holdfast/register-care/1"
 const zeroNonce = new Uint8Array(12)
 const saltBytes = 32
 
@@ -61,28 +63,42 @@ export function quorumOf(servers: number, mode: "crash" | "byzantine"): number {
 export function createRegisterStore(deps: RegisterDeps): RegisterStore {
   const newest = new Map<string, Uint8Array>() // encoded value last read or written, by register id
   const rolledBack = new Map<string, Rollback>()
+
+  /** The values of the highest sequence; undefined when no server has any. */
+  async function readNewest({ publicKey }: Pick<RegisterKeys, "publicKey">): Promise<RegisterValue[] | undefined> {
+    const idHex = toHex(registerIdOf(publicKey))
+    const answers = await collectAnswers(deps, publicKey)
+    const top = answers.reduce((high, answer) => Math.max(high, answer.value?.sequence ?? 0), 0)
+    const rollback = rollbackOf(deps, idHex, top)
+    if (rollback && !deps.onRollback) throw rollbackError(rollback)
+    if (rollback && !rolledBack.has(idHex)) {
+      rolledBack.set(idHex, rollback)
+      deps.onRollback?.(rollback)
+    }
+    if (top === 0) return undefined
+    const values = distinctValues(answers, top)
+    newest.set(idHex, values[0]!.bytes)
+    if (!rollback) {
+      deps.seen.set(idHex, top)
+      await writeBack(answers, values[0]!.bytes, top)
+    }
+    return values.map(({ value }) => value)
+  }
+
   return {
     async read(keys) {
-      const idHex = toHex(registerIdOf(keys.publicKey))
-      const answers = await collectAnswers(deps, keys)
-      const top = answers.reduce((high, answer) => Math.max(high, answer.value?.sequence ?? 0), 0)
-      const rollback = rollbackOf(deps, idHex, top)
-      if (rollback && !deps.onRollback) throw rollbackError(rollback)
-      if (rollback && !rolledBack.has(idHex)) {
-        rolledBack.set(idHex, rollback)
-        deps.onRollback?.(rollback)
-      }
-      if (top === 0) return undefined
-      const values = distinctValues(answers, top)
-      newest.set(idHex, values[0]!.bytes)
-      if (!rollback) {
-        deps.seen.set(idHex, top)
-        await writeBack(answers, values[0]!.bytes, top)
-      }
-      const contents = await Promise.all(values.map(({ value }) => openContent(deps, keys, value)))
-      return toContent(top, contents)
+      const values = await readNewest(keys)
+      if (!values) return undefined
+      const parts = await Promise.all(values.map((value) => openParts(deps, keys, value)))
+      return toContent(values[0]!.sequence, parts)
     },
-    async write(keys, after, content) {
+    async readCare(keys) {
+      const values = await readNewest(keys)
+      if (!values) return undefined
+      const care = await Promise.all(values.map((value) => openCare(deps, keys, value)))
+      return { sequence: values[0]!.sequence, care }
+    },
+    async write(keys, after, parts) {
       const id = registerIdOf(keys.publicKey)
       const idHex = toHex(id)
       const rollback = rolledBack.get(idHex)
@@ -94,26 +110,30 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
           "ERR_WRONG_CAPABILITY",
           "This capability only allows reading; writing needs the write capability.",
         )
-      const sealed = await sealContent(deps, keys, after + 1, content)
-      const bytes = await signRegisterValue(deps.env.crypto, keys.seed, { sequence: after + 1, previous, sealed })
+      const sequence = after + 1
+      const bytes = await signRegisterValue(deps.env.crypto, keys.seed, {
+        sequence,
+        previous,
+        ...(await sealParts(deps, keys, sequence, parts)),
+      })
       if (!(await propose(deps, bytes))) return false
       newest.set(idHex, bytes)
-      deps.seen.set(idHex, after + 1)
+      deps.seen.set(idHex, sequence)
       return true
     },
   }
 }
 
 /** Asks every server, resolves as soon as a quorum has answered. */
-async function collectAnswers(deps: RegisterDeps, keys: RegisterKeys): Promise<Answer[]> {
-  const id = registerIdOf(keys.publicKey)
+async function collectAnswers(deps: RegisterDeps, publicKey: Uint8Array): Promise<Answer[]> {
+  const id = registerIdOf(publicKey)
   const needed = quorumOf(deps.backends.length, deps.mode)
   return firstOf(deps.backends, needed, async (backend) => {
     const [bytes] = await backend.readRegisters([id])
     if (!bytes) return { backend }
     try {
       const value = await decodeRegisterValue(deps.env.crypto, bytes)
-      return equal(value.publicKey, keys.publicKey) ? { backend, bytes, value } : { backend }
+      return equal(value.publicKey, publicKey) ? { backend, bytes, value } : { backend }
     } catch {
       return { backend } // a lie or rot: the others decide
     }
@@ -128,9 +148,8 @@ function distinctValues(answers: readonly Answer[], top: number): { bytes: Uint8
   return [...byHash.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, found]) => found)
 }
 
-function toContent(sequence: number, contents: readonly Uint8Array[]): RegisterContent {
-  const [content, ...siblings] = contents
-  return siblings.length > 0 ? { sequence, content: content!, siblings } : { sequence, content: content! }
+function toContent(sequence: number, [first, ...siblings]: readonly RegisterParts[]): RegisterContent {
+  return { sequence, ...first!, ...(siblings.length > 0 && { siblings }) }
 }
 
 /** Brings servers that answered with less up to date; a server that refuses is its own business. */
@@ -194,7 +213,7 @@ async function valueAt(
   after: number,
 ): Promise<Uint8Array> {
   if (known && (await decodeRegisterValue(deps.env.crypto, known)).sequence === after) return known
-  const found = distinctValues(await collectAnswers(deps, keys), after)[0]
+  const found = distinctValues(await collectAnswers(deps, keys.publicKey), after)[0]
   if (!found)
     throw new HoldfastError(
       "ERR_CONFLICT",
@@ -227,31 +246,56 @@ function noQuorum(reached: number, needed: number, failures: readonly string[]):
   )
 }
 
-function associatedOf(publicKey: Uint8Array, sequence: number): Uint8Array {
-  const number = new Uint8Array(8)
-  new DataView(number.buffer).setBigUint64(0, BigInt(sequence))
-  return concat(domainPrefix(contentLabel), publicKey, number)
+async function sealParts(deps: RegisterDeps, keys: RegisterKeys, sequence: number, { content, care }: RegisterParts) {
+  const place = { publicKey: keys.publicKey, sequence }
+  return {
+    sealed: await sealPart(deps, keys.readKey, contentLabel, place, content),
+    care: await sealPart(deps, verifyKeyOf(keys.readKey), careLabel, place, care),
+  }
 }
 
-async function sealContent(
+async function openParts(deps: RegisterDeps, keys: RegisterKeys, value: RegisterValue): Promise<RegisterParts> {
+  const content = await openPart(deps, keys.readKey, contentLabel, value, value.sealed)
+  return { content, care: await openCare(deps, { ...keys, verifyKey: verifyKeyOf(keys.readKey) }, value) }
+}
+
+function openCare(deps: RegisterDeps, { verifyKey }: CareKeys, value: RegisterValue): Promise<Uint8Array> {
+  return openPart(deps, verifyKey, careLabel, value, value.care)
+}
+
+type ValuePlace = Pick<RegisterValue, "publicKey" | "sequence">
+
+async function sealPart(
   deps: RegisterDeps,
-  keys: RegisterKeys,
-  sequence: number,
-  content: Uint8Array,
+  secret: Uint8Array,
+  label: string,
+  place: ValuePlace,
+  plaintext: Uint8Array,
 ): Promise<Uint8Array> {
   const salt = deps.env.crypto.random(saltBytes)
-  const key = deriveKey(keys.readKey, contentLabel, salt)
-  return concat(salt, await deps.env.crypto.seal(key, zeroNonce, content, associatedOf(keys.publicKey, sequence)))
+  const key = deriveKey(secret, label, salt)
+  return concat(salt, await deps.env.crypto.seal(key, zeroNonce, plaintext, associatedOf(label, place)))
 }
 
-async function openContent(deps: RegisterDeps, keys: RegisterKeys, value: RegisterValue): Promise<Uint8Array> {
-  const key = deriveKey(keys.readKey, contentLabel, value.sealed.subarray(0, saltBytes))
-  const associated = associatedOf(keys.publicKey, value.sequence)
-  const content = await deps.env.crypto.open(key, zeroNonce, value.sealed.subarray(saltBytes), associated)
-  if (!content)
-    throw new HoldfastError(
-      "ERR_CORRUPT",
-      "The tree's newest value is signed by its writer but does not open with this capability's key.",
-    )
-  return content
+async function openPart(
+  deps: RegisterDeps,
+  secret: Uint8Array,
+  label: string,
+  place: ValuePlace,
+  sealed: Uint8Array,
+): Promise<Uint8Array> {
+  const key = deriveKey(secret, label, sealed.subarray(0, saltBytes))
+  const opened = await deps.env.crypto.open(key, zeroNonce, sealed.subarray(saltBytes), associatedOf(label, place))
+  if (opened) return opened
+  throw new HoldfastError(
+    "ERR_CORRUPT",
+    "The tree's newest value is signed by its writer but does not open with this capability's key.",
+  )
+}
+
+/** Binds what is sealed to its register and sequence. */
+function associatedOf(label: string, { publicKey, sequence }: ValuePlace): Uint8Array {
+  const number = new Uint8Array(8)
+  new DataView(number.buffer).setBigUint64(0, BigInt(sequence))
+  return concat(domainPrefix(label), publicKey, number)
 }

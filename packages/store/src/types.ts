@@ -41,8 +41,20 @@ export interface ChunkStore {
 export interface RegisterContent {
   readonly sequence: number
   readonly content: Uint8Array
-  /** Other contents with the same sequence: writers raced, and the next write must merge them all. */
-  readonly siblings?: readonly Uint8Array[]
+  /** What a verify capability opens. */
+  readonly care: Uint8Array
+  /** Others with the same sequence: writers raced, and the next write must merge them all. */
+  readonly siblings?: readonly RegisterParts[]
+}
+
+/** What a register value encrypts. */
+export type RegisterParts = Pick<RegisterContent, "content" | "care">
+
+/** What a verify capability opens of a register. */
+export interface RegisterCare {
+  readonly sequence: number
+  /** Several when writers raced to the same sequence. */
+  readonly care: readonly Uint8Array[]
 }
 
 /** Keys to one register: the seed to write, public and read key to read. */
@@ -52,15 +64,23 @@ export interface RegisterKeys {
   readonly seed?: Uint8Array
 }
 
+/** Keys that only open the care of a register. */
+export interface CareKeys {
+  readonly publicKey: Uint8Array
+  readonly verifyKey: Uint8Array
+}
+
 /** Registers kept by quorum. */
 export interface RegisterStore {
   /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK. */
   read(keys: RegisterKeys, options?: StoreOptions): Promise<RegisterContent | undefined>
+  /** The newest care, which needs no read key; otherwise as `read`. */
+  readCare(keys: CareKeys, options?: StoreOptions): Promise<RegisterCare | undefined>
   /**
-   * Writes `content` as the value after sequence `after` (0 for the first). False when another writer was faster:
+   * Writes `content` and `care` as the value after sequence `after` (0 for the first). False when another writer was faster:
    * re-read, merge, try again. Throws ERR_NO_QUORUM, ERR_WRONG_CAPABILITY without a seed.
    */
-  write(keys: RegisterKeys, after: number, content: Uint8Array, options?: StoreOptions): Promise<boolean>
+  write(keys: RegisterKeys, after: number, parts: RegisterParts, options?: StoreOptions): Promise<boolean>
 }
 
 /** Health of one chunk. */

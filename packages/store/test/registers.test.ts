@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { utf8 } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { toReadCap } from "@holdfast/protocol"
+import { toReadCap, verifyKeyOf } from "@holdfast/protocol"
 import { quorumOf, type RegisterKeys } from "@holdfast/store"
 import { memorySeen, testGrid } from "./fixture.ts"
 
@@ -12,13 +12,15 @@ async function newKeys(): Promise<Required<RegisterKeys>> {
   return { seed, publicKey: read.publicKey, readKey: read.readKey }
 }
 
+const parts = (text: string) => ({ content: utf8(text), care: utf8(`care of ${text}`) })
+
 test("what was written is read by another client, with two of five servers gone", async () => {
   const grid = testGrid()
   const keys = await newKeys()
   const writer = await grid.client()
   assert.equal(await writer.registers.read(keys), undefined)
-  assert.ok(await writer.registers.write(keys, 0, utf8("one")))
-  assert.ok(await writer.registers.write(keys, 1, utf8("two")))
+  assert.ok(await writer.registers.write(keys, 0, parts("one")))
+  assert.ok(await writer.registers.write(keys, 1, parts("two")))
   grid.servers[0]!.down = true
   grid.servers[4]!.down = true
   const read = await (await grid.client()).registers.read({ publicKey: keys.publicKey, readKey: keys.readKey })
@@ -30,20 +32,20 @@ test("with three of five servers gone there is no quorum, to read or to write", 
   const grid = testGrid()
   const keys = await newKeys()
   const store = await grid.client()
-  await store.registers.write(keys, 0, utf8("one"))
+  await store.registers.write(keys, 0, parts("one"))
   for (const server of grid.servers.slice(1, 4)) server.down = true
   await assert.rejects(store.registers.read(keys), { code: "ERR_NO_QUORUM" })
-  await assert.rejects(store.registers.write(keys, 1, utf8("two")), { code: "ERR_NO_QUORUM" })
+  await assert.rejects(store.registers.write(keys, 1, parts("two")), { code: "ERR_NO_QUORUM" })
 })
 
 test("the slower of two writers learns that it lost the race", async () => {
   const grid = testGrid()
   const keys = await newKeys()
   const [a, b] = [await grid.client(), await grid.client()]
-  await a.registers.write(keys, 0, utf8("base"))
+  await a.registers.write(keys, 0, parts("base"))
   await b.registers.read(keys)
-  assert.equal(await a.registers.write(keys, 1, utf8("from a")), true)
-  assert.equal(await b.registers.write(keys, 1, utf8("from b")), false)
+  assert.equal(await a.registers.write(keys, 1, parts("from a")), true)
+  assert.equal(await b.registers.write(keys, 1, parts("from b")), false)
 })
 
 test("a rollback by every server is refused by a client that saw more", async () => {
@@ -51,17 +53,17 @@ test("a rollback by every server is refused by a client that saw more", async ()
   const keys = await newKeys()
   const seen = memorySeen()
   const store = await grid.client(seen)
-  await store.registers.write(keys, 0, utf8("one"))
-  await store.registers.write(keys, 1, utf8("two"))
+  await store.registers.write(keys, 0, parts("one"))
+  await store.registers.write(keys, 1, parts("two"))
   for (const server of grid.servers) server.empty()
-  await (await grid.client()).registers.write(keys, 0, utf8("one again"))
+  await (await grid.client()).registers.write(keys, 0, parts("one again"))
   await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
 })
 
 test("a read brings servers that came back empty up to date", async () => {
   const grid = testGrid()
   const keys = await newKeys()
-  await (await grid.client()).registers.write(keys, 0, utf8("kept"))
+  await (await grid.client()).registers.write(keys, 0, parts("kept"))
   grid.servers[0]!.empty()
   grid.servers[1]!.empty()
   await (await grid.client()).registers.read(keys)
@@ -75,7 +77,24 @@ test("a read capability's holder cannot write", async () => {
   const keys = await newKeys()
   const store = await testGrid().client()
   const readOnly = { publicKey: keys.publicKey, readKey: keys.readKey }
-  await assert.rejects(store.registers.write(readOnly, 0, utf8("x")), { code: "ERR_WRONG_CAPABILITY" })
+  await assert.rejects(store.registers.write(readOnly, 0, parts("x")), { code: "ERR_WRONG_CAPABILITY" })
+})
+
+test("a verify key opens the care of a register and nothing else", async () => {
+  const keys = await newKeys()
+  const grid = testGrid()
+  await (await grid.client()).registers.write(keys, 0, parts("secret"))
+  const verifyKey = verifyKeyOf(keys.readKey)
+  const { registers } = await grid.client()
+  const read = await registers.readCare({ publicKey: keys.publicKey, verifyKey })
+  assert.equal(read?.sequence, 1)
+  assert.deepEqual(
+    read.care.map((bytes) => Buffer.from(bytes).toString()),
+    ["care of secret"],
+  )
+  await assert.rejects(registers.read({ publicKey: keys.publicKey, readKey: verifyKey }), { code: "ERR_CORRUPT" })
+  const wrong = { publicKey: keys.publicKey, verifyKey: keys.readKey }
+  await assert.rejects(registers.readCare(wrong), { code: "ERR_CORRUPT" })
 })
 
 test("quorums leave out f servers of 2f+1 or 3f+1", () => {
@@ -94,10 +113,10 @@ test("a rollback that was accepted is told, read, never written, and not forgott
   const keys = await newKeys()
   const seen = memorySeen()
   const store = await grid.client(seen)
-  await store.registers.write(keys, 0, utf8("one"))
-  await store.registers.write(keys, 1, utf8("two"))
+  await store.registers.write(keys, 0, parts("one"))
+  await store.registers.write(keys, 1, parts("two"))
   for (const server of grid.servers) server.empty()
-  await (await grid.client()).registers.write(keys, 0, utf8("one again"))
+  await (await grid.client()).registers.write(keys, 0, parts("one again"))
   const told: { offered: number; seen: number }[] = []
   const accepting = await grid.client(seen, { onRollback: (rollback) => void told.push(rollback) })
   const read = await accepting.registers.read(keys)
@@ -107,7 +126,7 @@ test("a rollback that was accepted is told, read, never written, and not forgott
     told.map(({ offered, seen }) => [offered, seen]),
     [[1, 2]],
   )
-  await assert.rejects(accepting.registers.write(keys, 1, utf8("three")), { code: "ERR_ROLLBACK" })
+  await assert.rejects(accepting.registers.write(keys, 1, parts("three")), { code: "ERR_ROLLBACK" })
   await assert.rejects(accepting.collectGarbage({ keep: () => false, touchedBeforeMs: 0 }), { code: "ERR_ROLLBACK" })
   await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
 })

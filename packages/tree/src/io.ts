@@ -29,9 +29,11 @@ export class TreeIo {
     this.env = env
   }
 
-  /** Starts a pack for new nodes. */
+  /** Starts a pack for new nodes, which are read from memory at first. */
   newPack(): NodePack {
-    return new NodePack(this.chunks)
+    return new NodePack(this.chunks, ({ id }, bytes) =>
+      this.#packs.set(toHex(id), Promise.resolve(bytes), bytes.length),
+    )
   }
 
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */

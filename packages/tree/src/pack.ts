@@ -6,6 +6,9 @@ import { assert, limits } from "@holdfast/core"
 import type { ChunkRef, ChunkStore } from "@holdfast/store"
 import { type OpenPack, PackedReference, type Reference } from "./reference.ts"
 
+/** Hears of a pack that was stored. */
+export type OnSealed = (chunk: ChunkRef, bytes: Uint8Array) => void
+
 /** One chunk being filled. */
 export class Pack implements OpenPack {
   readonly #parts: Uint8Array[] = []
@@ -36,7 +39,7 @@ export class Pack implements OpenPack {
   }
 
   /** Stores the pack, after which its references are valid. */
-  async seal(chunks: ChunkStore): Promise<ChunkRef> {
+  async seal(chunks: ChunkStore, onSealed?: OnSealed): Promise<ChunkRef> {
     const whole = new Uint8Array(this.#bytes)
     let offset = 0
     for (const part of this.#parts) {
@@ -44,8 +47,10 @@ export class Pack implements OpenPack {
       offset += part.length
     }
     this.#parts.length = 0
+    const copy = onSealed && whole.slice() // the store owns what it is given
     const { id, key } = await chunks.putChunk(whole)
     this.#chunk = { id, key }
+    if (copy) onSealed(this.#chunk, copy)
     return this.#chunk
   }
 }
@@ -53,10 +58,12 @@ export class Pack implements OpenPack {
 /** Writes nodes into packs, one pack open at a time. */
 export class NodePack {
   readonly #chunks: ChunkStore
+  readonly #onSealed: OnSealed | undefined
   #open = new Pack()
 
-  constructor(chunks: ChunkStore) {
+  constructor(chunks: ChunkStore, onSealed?: OnSealed) {
     this.#chunks = chunks
+    this.#onSealed = onSealed
   }
 
   /** Writes the node that `encode` makes; it is called again when the node has to go to another pack. */
@@ -72,7 +79,7 @@ export class NodePack {
   /** Stores what was written. All references given out are valid afterwards. */
   async seal(): Promise<void> {
     if (this.#open.bytes === 0) return
-    await this.#open.seal(this.#chunks)
+    await this.#open.seal(this.#chunks, this.#onSealed)
     this.#open = new Pack()
   }
 }

@@ -2,14 +2,17 @@
  * A tree: directories and files under the root in a register. A commit writes new chunks and then moves the register,
  * so it is there as a whole or not at all. Writers may race: who loses merges and tries again.
  */
-import { type Env, HoldfastError } from "@holdfast/core"
+import { type Env, HoldfastError, toHex } from "@holdfast/core"
+import type { ChunkId } from "@holdfast/protocol"
 import type { ChunkRef, ChunkStore, RegisterKeys, RegisterStore } from "@holdfast/store"
+import { appendCare, type CareList, careIds, decodeCare, emptyCare, encodeCare, exactCare } from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
+import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
 import { merge } from "./merge.ts"
 import type { NodePack } from "./pack.ts"
-import { type DirectoryRef, sameReference, settle } from "./reference.ts"
+import { type DirectoryRef, referenceKey, sameReference, settle } from "./reference.ts"
 import { decodeRoot, encodeRoot, nextRoot, type RootContent } from "./root.ts"
 import { CommitSession, type Path, requireDirectory } from "./session.ts"
 import { Snapshots } from "./snapshot.ts"
@@ -55,6 +58,8 @@ interface Current {
   readonly content: RootContent
   /** Root contents of writers that raced to the same sequence. */
   readonly siblings: readonly RootContent[]
+  /** The care list of each of them. */
+  readonly care: readonly CareList[]
 }
 
 const maxAttempts = 20
@@ -69,7 +74,8 @@ export async function openTree(options: TreeOptions): Promise<Tree> {
 /** Writes an empty root into a fresh register and opens it. Throws ERR_ALREADY_EXISTS. */
 export async function createTree(options: TreeOptions): Promise<Tree> {
   const content = { root: null, commitTimeMs: options.env.clock.nowMs(), history: [], snapshots: null }
-  if (!(await options.registers.write(options.keys, 0, encodeRoot(content))))
+  const parts = { content: encodeRoot(content), care: encodeCare(emptyCare) }
+  if (!(await options.registers.write(options.keys, 0, parts)))
     throw new HoldfastError("ERR_ALREADY_EXISTS", "This capability has a directory already. Open it instead.")
   return new Tree(options)
 }
@@ -146,8 +152,8 @@ export class Tree {
     mine = { root: settle(mine.root), snapshots: settle(mine.snapshots) }
     const { clock } = this.io.env
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const next = encodeRoot(nextRoot(current.content, current.sequence, mine, clock.nowMs()))
-      if (await this.#options.registers.write(this.#options.keys, current.sequence, next))
+      const next = nextRoot(current.content, current.sequence, mine, clock.nowMs())
+      if (await this.#write(current.sequence, next, await this.#careFor(current, mine)))
         return { root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt }
       await clock.sleep(this.#backoffMs(attempt))
       current = await this.#read()
@@ -155,17 +161,53 @@ export class Tree {
       mine = await this.#mergeStates(base, mine, theirs, conflicts)
       base = theirs
     }
-    throw new HoldfastError(
-      "ERR_CONFLICT",
-      `Other writers were faster ${maxAttempts} times in a row. Nothing was changed; try again when they are done.`,
-      { attempts: maxAttempts },
-    )
+    throw busy()
   }
 
   /** Every chunk that the newest root, its history and its snapshots need. */
   async *chunks(): AsyncGenerator<ChunkRef, void, void> {
-    const { content, siblings } = await this.#read()
-    const roots = [content, ...siblings].flatMap(({ root, snapshots, history }) => [
+    const { content, siblings, care } = await this.#read()
+    for (const { chunk } of care.flatMap(({ segments }) => segments)) yield chunk
+    yield* this.#needed([content, ...siblings])
+  }
+
+  /** As `chunks`, but from the care list: also what was needed lately, and nothing of the tree is read. See careIds. */
+  async *caredFor(onUnreadable?: (error: HoldfastError) => void): AsyncGenerator<ChunkId, void, void> {
+    for (const list of (await this.#read()).care) yield* careIds(this.io.chunks, list, onUnreadable)
+  }
+
+  /**
+   * Writes the care list anew when it names what is no longer needed. To be called before anything is removed, so that
+   * nobody who checks by the list misses it. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
+   */
+  async trimCare(): Promise<void> {
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const { sequence, content, siblings, care } = await this.#read()
+      if (siblings.length > 0) {
+        await this.commitState(async (state) => state)
+        continue
+      }
+      const needed = new Set<string>()
+      for await (const { id } of this.#needed([content])) needed.add(toHex(id))
+      if (!(await this.#isExcessive(care[0], needed))) return
+      if (await this.#write(sequence, content, await exactCare(this.io.chunks, needed))) return
+      await this.io.env.clock.sleep(this.#backoffMs(attempt))
+    }
+    throw busy()
+  }
+
+  async #isExcessive(care: CareList | undefined, needed: ReadonlySet<string>): Promise<boolean> {
+    if (!care) return false
+    const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
+    for await (const id of careIds(this.io.chunks, care)) {
+      const name = toHex(id)
+      if (!needed.has(name) && !own.has(name)) return true
+    }
+    return false
+  }
+
+  async *#needed(contents: readonly RootContent[]): AsyncGenerator<ChunkRef, void, void> {
+    const roots = contents.flatMap(({ root, snapshots, history }) => [
       root,
       snapshots,
       ...history.map((past) => past.root),
@@ -180,8 +222,29 @@ export class Tree {
         "ERR_NOT_FOUND",
         "No server knows this directory. Check that the capability is meant for this grid.",
       )
-    const { sequence, content, siblings = [] } = value
-    return { sequence, content: decodeRoot(content), siblings: siblings.map(decodeRoot) }
+    const { sequence, content, care, siblings = [] } = value
+    return {
+      sequence,
+      content: decodeRoot(content),
+      siblings: siblings.map((sibling) => decodeRoot(sibling.content)),
+      care: [care, ...siblings.map((sibling) => sibling.care)].map(decodeCare),
+    }
+  }
+
+  #write(after: number, content: RootContent, care: CareList): Promise<boolean> {
+    const parts = { content: encodeRoot(content), care: encodeCare(care) }
+    return this.#options.registers.write(this.#options.keys, after, parts)
+  }
+
+  /** The care list for `mine`, which follows `current`: old roots and snapshots are listed already. */
+  async #careFor({ content, care }: Current, mine: TreeState): Promise<CareList> {
+    const listed = [content.root, ...content.history.map((past) => past.root)]
+    const steps = [
+      { before: content.root, after: mine.root },
+      { before: content.snapshots, after: mine.snapshots },
+    ]
+    const known = listed.flatMap((root) => (root ? [referenceKey(root)] : []))
+    return appendCare(this.io.chunks, care, await freshChunks(this.io, steps, known))
   }
 
   async #mergeSiblings({ content, siblings }: Current, conflicts: Path[]): Promise<TreeState> {
@@ -208,6 +271,14 @@ export class Tree {
     const chance = this.io.env.crypto.random(1)[0]! / 256
     return Math.min(1000, 5 * 2 ** attempt) * (0.5 + chance)
   }
+}
+
+function busy(): HoldfastError {
+  return new HoldfastError(
+    "ERR_CONFLICT",
+    `Other writers were faster ${maxAttempts} times in a row. Nothing was changed; try again when they are done.`,
+    { attempts: maxAttempts },
+  )
 }
 
 /** The root as an entry: roots have no attributes of their own. */

@@ -2,11 +2,14 @@
 import { BufferPool, equal, HoldfastError, toHex } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
 import type {
+  CareKeys,
   ChunkRef,
   ChunkStore,
   PutChunkResult,
+  RegisterCare,
   RegisterContent,
   RegisterKeys,
+  RegisterParts,
   RegisterStore,
 } from "@holdfast/store"
 import {
@@ -60,11 +63,16 @@ export class MemoryRegisters implements RegisterStore {
     return this.values.get(toHex(publicKey))
   }
 
-  async write({ publicKey, seed }: RegisterKeys, after: number, content: Uint8Array): Promise<boolean> {
+  async readCare({ publicKey }: CareKeys): Promise<RegisterCare | undefined> {
+    const value = this.values.get(toHex(publicKey))
+    return value && { sequence: value.sequence, care: [value, ...(value.siblings ?? [])].map(({ care }) => care) }
+  }
+
+  async write({ publicKey, seed }: RegisterKeys, after: number, parts: RegisterParts): Promise<boolean> {
     if (!seed) throw new HoldfastError("ERR_WRONG_CAPABILITY", "no seed")
     if ((this.values.get(toHex(publicKey))?.sequence ?? 0) !== after) return false
     this.writes++
-    this.values.set(toHex(publicKey), { sequence: after + 1, content })
+    this.values.set(toHex(publicKey), { sequence: after + 1, ...parts })
     return true
   }
 }

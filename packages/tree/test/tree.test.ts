@@ -120,7 +120,7 @@ test("values of one sequence are merged by the next commit", async () => {
   options.registers.values.set(key, common)
   await tree.commit(async (session) => session.set(["theirs"], file("theirs")))
   const theirs = options.registers.values.get(key)!
-  options.registers.values.set(key, { ...mine, siblings: [theirs.content] })
+  options.registers.values.set(key, { ...mine, siblings: [theirs] })
   await tree.commit(async () => undefined)
   assert.deepEqual(await paths(tree), ["base", "mine", "theirs"])
 })

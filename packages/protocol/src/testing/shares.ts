@@ -36,5 +36,5 @@ export function makeRegisterValue(
   text: string,
 ): Promise<Uint8Array> {
   const sealed = new TextEncoder().encode(text)
-  return signRegisterValue(crypto, seed, { sequence, previous: new Uint8Array(32), sealed })
+  return signRegisterValue(crypto, seed, { sequence, previous: new Uint8Array(32), sealed, care: new Uint8Array() })
 }

@@ -13,7 +13,7 @@ import {
   macSmall,
   toHex,
 } from "@holdfast/core"
-import { type Cap, decodeCap, encodeCap, toReadCap, toVerifyCap, type WriteCap } from "../cap.ts"
+import { type Cap, decodeCap, encodeCap, toReadCap, toVerifyCap, verifyKeyOf, type WriteCap } from "../cap.ts"
 import { chunkIdOf, decodeDescriptor, encodeDescriptor } from "../chunk.ts"
 import { decodeRegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "../register.ts"
 import { verifyShare } from "../share-check.ts"
@@ -50,11 +50,14 @@ export interface RegisterVectors {
     readonly seed: string
     readonly publicKey: string
     readonly readKey: string
+    readonly verifyKey: string
     readonly id: string
     readonly sequence: number
     readonly previous: string
     readonly content: string
     readonly sealed: string
+    readonly careContent: string
+    readonly care: string
     readonly value: string
     readonly hash: string
   }[]
@@ -104,6 +107,8 @@ export async function checkRegisterVectors(crypto: CryptoProvider, vectors: Regi
     same(value.sequence, vector.sequence, `${vector.name}: sequence`)
     same(toHex(value.previous), vector.previous, `${vector.name}: previous`)
     same(toHex(value.sealed), vector.sealed, `${vector.name}: sealed`)
+    same(toHex(value.care), vector.care, `${vector.name}: care`)
+    same(toHex(verifyKeyOf(fromHex(vector.readKey))), vector.verifyKey, `${vector.name}: verify key`)
     same(toHex(registerIdOf(value.publicKey)), vector.id, `${vector.name}: id`)
     same(toHex(registerHashOf(bytes)), vector.hash, `${vector.name}: hash`)
     const signed = await signRegisterValue(crypto, fromHex(vector.seed), value)

@@ -1,7 +1,7 @@
 /** What the file commands need of the command line's frame, and what they all do: open a session, trees, secrets. */
 import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
-import { decodeCap } from "@holdfast/protocol"
+import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import type { Session } from "../../session.ts"
 import { localError } from "../../transfer/local.ts"
@@ -25,34 +25,39 @@ export function showsOnTerminal(context: Context): boolean {
   return context.stdout.isTTY === true
 }
 
-/** Runs `work` with a way to open trees; each tree is opened once. `cap:` is the capability of --cap-file. */
+/** Gives the capability that a place starts with; `cap:` stands for that of --cap-file. Each file is read once. */
+export type CapFinder = (base: RemoteBase) => Promise<Cap>
+
+/** Runs `work` with a way to open trees; each tree is opened once. */
 export async function withVolumes<T>(
   context: Context,
   flags: VolumeFlags,
-  work: (open: VolumeOpener, session: Session) => Promise<T>,
+  work: (open: VolumeOpener, session: Session, capOf: CapFinder) => Promise<T>,
 ): Promise<T> {
   const session = await context.openSession()
-  const volumes = new Map<string, Promise<Volume>>()
-  const open = (base: RemoteBase): Promise<Volume> => {
-    const asked: RemoteBase =
-      base.kind === "alias" && base.alias === "cap" && flags.capFile !== undefined
-        ? { kind: "cap-file", file: flags.capFile }
-        : base
-    const key = JSON.stringify(asked)
-    let volume = volumes.get(key)
-    if (!volume) {
-      volume = openBase(session, asked)
-      volumes.set(key, volume)
-    }
-    return volume
-  }
-  return work(open, session)
+  const capOf = once((base: RemoteBase) => findCap(session, flags, base))
+  const open = once(async (base: RemoteBase): Promise<Volume> => {
+    const label = base.kind === "alias" ? `${base.alias}:` : "(capability)"
+    return openVolume(session, await capOf(base), label)
+  })
+  return work(open, session, capOf)
 }
 
-async function openBase(session: Session, base: RemoteBase): Promise<Volume> {
-  if (base.kind === "alias") return openVolume(session, decodeCap(session.capOf(base.alias)), `${base.alias}:`)
-  const text = base.kind === "cap" ? base.text : await readSecret(base.file)
-  return openVolume(session, decodeCap(text), "(capability)")
+function once<T>(work: (base: RemoteBase) => Promise<T>): (base: RemoteBase) => Promise<T> {
+  const results = new Map<string, Promise<T>>()
+  return (base) => {
+    const key = JSON.stringify(base)
+    const result = results.get(key) ?? work(base)
+    results.set(key, result)
+    return result
+  }
+}
+
+async function findCap(session: Session, { capFile }: VolumeFlags, base: RemoteBase): Promise<Cap> {
+  if (base.kind === "cap") return decodeCap(base.text)
+  if (base.kind === "cap-file") return decodeCap(await readSecret(base.file))
+  if (base.alias === "cap" && capFile !== undefined) return decodeCap(await readSecret(capFile))
+  return decodeCap(session.capOf(base.alias))
 }
 
 /** Most bytes of a file with a capability. */

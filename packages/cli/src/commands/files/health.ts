@@ -64,6 +64,7 @@ export async function checkChunks(
 ): Promise<void> {
   const batchSize = 256
   const atOnce = 16
+  const maxSeen = 1_000_000 // beyond, some are checked twice
   const seen = new Set<string>()
   let batch: ChunkId[] = []
   const drain = async () => {
@@ -73,6 +74,7 @@ export async function checkChunks(
   for await (const id of ids) {
     const key = toHex(id)
     if (seen.has(key)) continue
+    if (seen.size >= maxSeen) seen.clear()
     seen.add(key)
     batch.push(id)
     if (batch.length >= batchSize) await drain()
@@ -82,37 +84,53 @@ export async function checkChunks(
 
 /** What one server has of a register. */
 export interface RegisterCopy {
+  /** First digits of the register's id. */
+  readonly register: string
   readonly server: string
   /** Absent when the server has none or an invalid one, or gave no answer. */
   readonly sequence?: number
   readonly problem?: string
 }
 
-/** Asks each server for its value of the register that `publicKey` signs, and verifies it. Needs no secret. */
+/**
+ * Asks each server for its value of the register that `publicKey` signs, and verifies it; `repair` gives the newest to
+ * those without it. Needs no secret.
+ */
 export async function checkRegister(
   backends: readonly Backend[],
   crypto: CryptoProvider,
   publicKey: Uint8Array,
+  { repair = false } = {},
 ): Promise<RegisterCopy[]> {
   const id = registerIdOf(publicKey)
-  const copies = await Promise.all(
-    backends.map(async (backend): Promise<RegisterCopy> => {
-      const server = backend.id
+  const register = toHex(id).slice(0, 16)
+  const found = await Promise.all(
+    backends.map(async (backend): Promise<RegisterCopy & { bytes?: Uint8Array }> => {
+      const where = { register, server: backend.id }
       try {
         const [bytes] = await backend.readRegisters([id])
-        if (!bytes) return { server, problem: "has no value" }
+        if (!bytes) return { ...where, problem: "has no value" }
         const value = await decodeRegisterValue(crypto, bytes)
-        if (toHex(value.publicKey) !== toHex(publicKey)) return { server, problem: "gave another register's value" }
-        return { server, sequence: value.sequence }
+        if (toHex(value.publicKey) !== toHex(publicKey)) return { ...where, problem: "gave another register's value" }
+        return { ...where, sequence: value.sequence, bytes }
       } catch (error) {
-        return { server, problem: error instanceof Error ? error.message : "gave no answer" }
+        return { ...where, problem: error instanceof Error ? error.message : "gave no answer" }
       }
     }),
   )
-  const newest = Math.max(0, ...copies.map(({ sequence = 0 }) => sequence))
-  return copies.map((copy) =>
-    copy.sequence !== undefined && copy.sequence < newest
-      ? { ...copy, problem: `is behind: newest is ${newest}` }
-      : copy,
+  const newest = found.reduce((high, { sequence = 0 }) => Math.max(high, sequence), 0)
+  const bytes = found.find(({ sequence }) => sequence === newest)?.bytes
+  return Promise.all(
+    found.map(async ({ bytes: own, ...copy }, position): Promise<RegisterCopy> => {
+      if (own && copy.sequence === newest) return copy
+      if (repair && bytes && (await isTaken(backends[position]!, bytes)))
+        return { register, server: copy.server, sequence: newest }
+      return copy.sequence === undefined ? copy : { ...copy, problem: `is behind: newest is ${newest}` }
+    }),
   )
+}
+
+async function isTaken(backend: Backend, value: Uint8Array): Promise<boolean> {
+  const [outcome] = await backend.proposeRegisters([value]).catch(() => [])
+  return outcome?.accepted === true
 }

@@ -1,6 +1,6 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
 import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import { type Cap, type ChunkId, decodeCap, encodeCap, toReadCap } from "@holdfast/protocol"
+import { type Cap, type ChunkId, decodeCap, encodeCap, toReadCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
   diff,
@@ -20,7 +20,7 @@ import type { UploadPort } from "../../transfer/ports.ts"
 import { contentOf, type EntryContent, type OpenedTree } from "./opened-tree.ts"
 import { reach } from "./reach.ts"
 import { editOf, uploadPortOf } from "./tree-edit.ts"
-import type { Difference, Edit, Item, SnapshotInfo, Volume } from "./volume.ts"
+import type { ChunksOptions, Difference, Edit, Item, SnapshotInfo, Volume } from "./volume.ts"
 
 /** What a TreeVolume is made of. */
 export interface TreeVolumeParts {
@@ -157,27 +157,34 @@ export class TreeVolume implements OpenedTree {
     return entryCap(entry.name === "" ? { ...entry, name: "root" } : entry, strength)
   }
 
-  async *chunksOf(item: Item, { deep }: { readonly deep: boolean }): AsyncGenerator<ChunkId, void, void> {
+  async *chunksOf(item: Item, options: ChunksOptions): AsyncGenerator<ChunkId, void, void> {
     const { entry, owner } = contentOf<TreeVolume>(item)
     if (entry.kind === "junction") {
       const inner = await owner.enter(entry, [entry.name])
-      yield* inner.chunksOf(inner.item(inner.root), { deep })
+      yield* inner.chunksOf(inner.item(inner.root), options)
       return
     }
-    for await (const reached of reach(owner.io, entry, { deep }))
+    if (owner.tree && entry === owner.root) {
+      options.onRegister?.(owner.access!.publicKey)
+      // What cannot be read of the list is told as lost by its own id.
+      if (options.deep) yield* owner.tree.caredFor(() => undefined)
+    }
+    for await (const reached of reach(owner.io, entry, options))
       if ("chunk" in reached) yield reached.chunk
-      else yield* owner.#below(reached.junction, (inner) => inner.chunksOf(inner.item(inner.root), { deep }))
+      else yield* owner.#below(reached.junction, (inner) => inner.chunksOf(inner.item(inner.root), options))
   }
 
-  async *liveChunks(): AsyncGenerator<ChunkId, void, void> {
+  async *liveChunks(options: { readonly trim: boolean }): AsyncGenerator<ChunkId, void, void> {
     if (!this.tree) return yield* this.chunksOf(this.item(this.#root), { deep: true })
+    if (!this.access?.seed) yield* this.tree.caredFor(() => undefined)
+    else if (options.trim) await this.tree.trimCare()
     for await (const { id } of this.tree.chunks()) yield id
     const { root, history, snapshots } = await this.tree.content()
     const seen = new Set<string>()
     for (const reference of [root, snapshots, ...history.map((past) => past.root)]) {
       const entry: Entry = { ...plainAttributes(0, 0), name: "", kind: "directory", size: 0, reference }
       for await (const reached of reach(this.io, entry, { deep: true, seen }))
-        if ("junction" in reached) yield* this.#below(reached.junction, (inner) => inner.liveChunks())
+        if ("junction" in reached) yield* this.#below(reached.junction, (inner) => inner.liveChunks(options))
     }
   }
 
@@ -254,7 +261,7 @@ export class TreeVolume implements OpenedTree {
 
   async #rootCap(strength: "write" | "read" | "verify"): Promise<string> {
     const { publicKey, readKey, seed } = this.access!
-    if (strength === "verify") return encodeCap({ kind: "dv", publicKey })
+    if (strength === "verify") return encodeCap({ kind: "dv", publicKey, verifyKey: verifyKeyOf(readKey) })
     if (strength === "read") return encodeCap({ kind: "dr", publicKey, readKey })
     if (seed) return encodeCap({ kind: "dw", seed })
     throw new HoldfastError(

@@ -32,6 +32,13 @@ export interface Edit {
   link(path: readonly string[], cap: string): Promise<void>
 }
 
+/** How far `chunksOf` goes. */
+export interface ChunksOptions {
+  readonly deep: boolean
+  /** Hears the public key of each register that the item stands on. */
+  readonly onRegister?: (publicKey: Uint8Array) => void
+}
+
 /** An opened tree, or one snapshot of it. */
 export interface Volume extends DownloadPort<unknown> {
   /** How messages call it: the alias, never a capability. */
@@ -53,8 +60,14 @@ export interface Volume extends DownloadPort<unknown> {
   diff(before: Item, after: Item): AsyncIterable<Difference>
   /** A capability to an item: of the root as strong as asked, of anything below an immutable one. */
   capOf(path: readonly string[], strength: "write" | "read" | "verify"): Promise<string>
-  /** Ids of the chunks an item stands on; with `deep`, of everything below it too. Each id may come more than once. */
-  chunksOf(item: Item, options: { readonly deep: boolean }): AsyncIterable<ChunkId>
-  /** Ids of every chunk that the tree, its history and its snapshots need. */
-  liveChunks(): AsyncIterable<ChunkId>
+  /**
+   * Ids of the chunks an item stands on; with `deep`, of everything below it too, and of a whole tree also of its history
+   * and snapshots. Each id may come more than once.
+   */
+  chunksOf(item: Item, options: ChunksOptions): AsyncIterable<ChunkId>
+  /**
+   * Ids of every chunk that the tree, its history and its snapshots need. With `trim` the tree's list for verify
+   * capabilities is brought to exactly these first, where it may be written; where not, all that it names counts too.
+   */
+  liveChunks(options: { readonly trim: boolean }): AsyncIterable<ChunkId>
 }

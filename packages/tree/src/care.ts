@@ -1,0 +1,166 @@
+/**
+ * The care list: ids of all chunks that a tree's root, history and snapshots need, for whoever may check and repair it
+ * but not read it. CBOR [1, inline ids, references of segments], sealed in the register under the verify key; a segment is
+ * a chunk of ids alone. It may name more than is needed, never less. Specification: docs/formats/tree.md.
+ */
+import {
+  assert,
+  decodeCbor,
+  encodeCbor,
+  FieldReader,
+  fromHex,
+  HoldfastError,
+  isHoldfastError,
+  limits,
+  toHex,
+} from "@holdfast/core"
+import type { ChunkId } from "@holdfast/protocol"
+import type { CareKeys, ChunkStore, RegisterStore } from "@holdfast/store"
+import { decodeReference, encodeReference, type Reference, referenceKey } from "./reference.ts"
+
+/** A care list as the register holds it. */
+export interface CareList {
+  /** The newest ids, 32 bytes each, one after another. */
+  readonly inline: Uint8Array
+  /** Where the other ids lie, 32 bytes each and sorted; the oldest and largest first. */
+  readonly segments: readonly Reference[]
+}
+
+/** Of a tree that needs nothing yet. */
+export const emptyCare: CareList = { inline: new Uint8Array(), segments: [] }
+
+const idBytes = 32
+const maxInlineIds = 64
+const maxSegments = 180
+/** Ids in a full segment, which is merged no more. */
+const segmentIds = limits.chunkBytes / idBytes
+
+/** Encodes a care list. Throws ERR_LIMIT. */
+export function encodeCare({ inline, segments }: CareList): Uint8Array {
+  if (segments.length > maxSegments)
+    throw new HoldfastError(
+      "ERR_LIMIT",
+      `This tree needs more than ${maxSegments * segmentIds} chunks, which is the most that one tree can list. Keep a part of it in a tree of its own.`,
+    )
+  return encodeCbor([1, inline, segments.map((segment) => encodeReference(segment))])
+}
+
+/** Decodes a care list. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
+export function decodeCare(bytes: Uint8Array): CareList {
+  const fields = new FieldReader(decodeCbor(bytes, "care list"), "care list")
+  const version = fields.integer()
+  if (version !== 1)
+    throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `A care list of version ${version} needs a newer Holdfast.`, {
+      version,
+    })
+  const inline = fields.bytes(undefined, maxInlineIds * idBytes).slice()
+  const segments = fields.array(maxSegments).map((segment) => decodeReference(segment, undefined))
+  fields.end()
+  if ([inline, ...segments].some(({ length }) => length % idBytes !== 0))
+    throw new HoldfastError("ERR_BAD_FORMAT", "A care list is damaged: it does not hold whole ids.")
+  return { inline, segments }
+}
+
+/**
+ * All that any of `lists` names (several are of writers that raced), with `fresh` added. Few ids stay inline; more become a segment, into which those before it go while it has
+ * at least half their ids: so there are O(log n) segments, and O(log n) bytes are written for each id in the long run.
+ */
+export async function appendCare(
+  chunks: ChunkStore,
+  lists: readonly CareList[],
+  fresh: readonly ChunkId[],
+): Promise<CareList> {
+  const ids = new Set([...lists.flatMap(({ inline }) => [...idsIn(inline)]), ...fresh].map(toHex))
+  const held = new Map(lists.flatMap((list) => list.segments).map((segment) => [referenceKey(segment), segment]))
+  const segments = [...held.values()].sort((a, b) => b.length - a.length)
+  if (ids.size <= maxInlineIds) return { inline: joined([...ids]), segments }
+  for (let last = segments.at(-1); last && ids.size >= idCount(last) / 2; last = segments.at(-1)) {
+    if (idCount(last) >= segmentIds) break
+    const older = await readSegment(chunks, last).catch(leaveUnreadable)
+    if (!older) break
+    for (const id of idsIn(older)) ids.add(toHex(id))
+    segments.pop()
+  }
+  return { inline: new Uint8Array(), segments: [...segments, ...(await writeSegments(chunks, ids))] }
+}
+
+/** A list of exactly `ids`, in hexadecimal. */
+export async function exactCare(chunks: ChunkStore, ids: ReadonlySet<string>): Promise<CareList> {
+  if (ids.size <= maxInlineIds) return { inline: joined([...ids].sort()), segments: [] }
+  return { inline: new Uint8Array(), segments: await writeSegments(chunks, ids) }
+}
+
+/**
+ * Every id that the list names, and those of the chunks that hold its segments. Read segment by segment; an id may
+ * come twice. A segment that cannot be read is told to `onUnreadable`, after its own id was given; without it, throws.
+ */
+export async function* careIds(
+  chunks: ChunkStore,
+  { inline, segments }: CareList,
+  onUnreadable?: (error: HoldfastError) => void,
+): AsyncGenerator<ChunkId, void, void> {
+  for (const { chunk } of segments) yield chunk.id
+  yield* idsIn(inline)
+  for (const segment of segments) {
+    const ids = await readSegment(chunks, segment).catch((error: unknown) => {
+      if (!onUnreadable || !isHoldfastError(error)) throw error
+      onUnreadable(error)
+      return new Uint8Array()
+    })
+    yield* idsIn(ids)
+  }
+}
+
+/** What the register of a verify capability lists. Throws ERR_NOT_FOUND, and what the register store throws. */
+export async function readCare(registers: RegisterStore, keys: CareKeys): Promise<readonly CareList[]> {
+  const value = await registers.readCare(keys)
+  if (!value)
+    throw new HoldfastError(
+      "ERR_NOT_FOUND",
+      "No server knows what this capability is for. Check that it is meant for this grid.",
+    )
+  return value.care.map(decodeCare)
+}
+
+async function readSegment(chunks: ChunkStore, { chunk, offset, length }: Reference): Promise<Uint8Array> {
+  const bytes = await chunks.getChunk(chunk)
+  if (offset + length > bytes.length)
+    throw new HoldfastError("ERR_CORRUPT", `Chunk ${toHex(chunk.id)} is shorter than the care list says.`)
+  return bytes.subarray(offset, offset + length)
+}
+
+async function writeSegments(chunks: ChunkStore, ids: ReadonlySet<string>): Promise<Reference[]> {
+  const sorted = [...ids].sort()
+  const segments: Reference[] = []
+  for (let start = 0; start < sorted.length; start += segmentIds) {
+    const bytes = joined(sorted.slice(start, start + segmentIds))
+    const { length } = bytes
+    const { id, key } = await chunks.putChunk(bytes)
+    segments.push({ chunk: { id, key }, offset: 0, length })
+  }
+  return segments
+}
+
+/** A commit must not fail because an old segment cannot be read now: it is merged another time. */
+function leaveUnreadable(error: unknown): undefined {
+  if (!isHoldfastError(error)) throw error
+  return undefined
+}
+
+function idCount(segment: Reference): number {
+  return segment.length / idBytes
+}
+
+function* idsIn(bytes: Uint8Array): Generator<ChunkId, void, void> {
+  for (let at = 0; at < bytes.length; at += idBytes) yield bytes.slice(at, at + idBytes)
+}
+
+function joined(ids: readonly string[]): Uint8Array {
+  const bytes = new Uint8Array(ids.length * idBytes)
+  for (const [i, id] of ids.entries()) {
+    const one = fromHex(id)
+    assert(one.length === idBytes, "a chunk id has a wrong length")
+    bytes.set(one, i * idBytes)
+  }
+  return bytes
+}

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { toHex } from "@holdfast/core"
+import fc from "fast-check"
+import { appendCare, careIds, emptyCare } from "../src/care.ts"
+import {
+  createTree,
+  type DirectoryRef,
+  decodeCare,
+  encodeCare,
+  openTree,
+  plainAttributes,
+  readCare,
+  type Tree,
+} from "../src/index.ts"
+import { collect, env, file, MemoryChunks, MemoryRegisters, newKeys, noise } from "./grid.ts"
+
+const plain = plainAttributes(0o755, 0)
+const idOf = (i: number) => new Uint8Array(Buffer.from(noise(32, i + 1)))
+
+async function freshTree() {
+  const chunks = new MemoryChunks()
+  const options = { chunks, registers: new MemoryRegisters(), env, keys: newKeys() }
+  return { tree: await createTree(options), options, chunks }
+}
+
+/** Ids that the care list in the register names, as a holder of the verify key reads them. */
+async function listed({ chunks, options }: Awaited<ReturnType<typeof freshTree>>): Promise<string[]> {
+  const verifyKey = new Uint8Array(32)
+  const lists = await readCare(options.registers, { publicKey: options.keys.publicKey, verifyKey })
+  const ids: string[] = []
+  for (const list of lists) for await (const id of careIds(chunks, list)) ids.push(toHex(id))
+  return ids
+}
+
+function holdsAll(all: ReadonlySet<string>, some: ReadonlySet<string>): boolean {
+  return [...some].every((id) => all.has(id))
+}
+
+async function needed(tree: Tree): Promise<Set<string>> {
+  return new Set((await collect(tree.chunks())).map(({ id }) => toHex(id)))
+}
+
+async function putFile(tree: Tree, path: readonly string[], size: number, seed: number): Promise<void> {
+  const content = await tree.io.chunks.putChunk(noise(size, seed).slice())
+  const reference = { chunk: { id: content.id, key: content.key }, offset: 0, length: size }
+  await tree.commit(async (session) => {
+    const own = { ...plain, name: path.at(-1)!, kind: "file" as const, size }
+    session.set(path, { ...own, content: { form: "single", size, reference } })
+  })
+}
+
+type Step = readonly [kind: "put" | "rename" | "remove" | "snapshot" | "restore" | "mkdir", a: number, b: number]
+const step: fc.Arbitrary<Step> = fc.tuple(
+  fc.constantFrom("put", "rename", "remove", "snapshot", "restore", "mkdir"),
+  fc.nat(5),
+  fc.nat(5),
+)
+
+test("after any commits the care list names every chunk that root, history and snapshots need", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
+      const made = await freshTree()
+      const { tree } = made
+      for (const [i, [kind, a, b]] of steps.entries()) {
+        const at = a % 2 === 0 ? [`f${a}`] : ["d", `f${a}`]
+        try {
+          if (kind === "put") await putFile(tree, at, 600 + b, i)
+          else if (kind === "mkdir") await tree.commit((session) => session.mkdir(["d"], plain))
+          else if (kind === "rename") await tree.commit((session) => session.move(at, [`f${b}`]))
+          else if (kind === "remove") await tree.commit(async (session) => session.remove(a === 0 ? ["d"] : at))
+          else if (kind === "snapshot") await tree.snapshots.create(`s${b}`)
+          else {
+            const snapshot = await tree.snapshots.lookup(`s${b}`)
+            if (snapshot) await tree.commit(async (session) => session.set(["d"], { ...snapshot, name: "d" }))
+          }
+        } catch (error) {
+          assert.match(String((error as { code?: string }).code), /^ERR_(NOT_FOUND|ALREADY_EXISTS|NOT_A_DIRECTORY)$/)
+        }
+        const names = new Set(await listed(made))
+        for (const id of await needed(tree)) assert.ok(names.has(id), `${id} is missing after step ${i} ${kind}`)
+      }
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test("a list of many ids has few segments, and each id is written a few times only", async () => {
+  const chunks = new MemoryChunks()
+  let care = emptyCare
+  const count = 20_000
+  for (let i = 0; i < count; i += 2) {
+    care = await appendCare(chunks, [care], [idOf(i), idOf(i + 1)])
+    assert.ok(encodeCare(care).length < 4096)
+  }
+  assert.ok(care.segments.length <= 10, `${care.segments.length} segments`)
+  assert.ok(chunks.putBytes < count * 32 * 9, `${chunks.putBytes / 32 / count} times`)
+  const ids = new Set((await collect(careIds(chunks, decodeCare(encodeCare(care))))).map(toHex))
+  for (let i = 0; i < count; i++) assert.ok(ids.has(toHex(idOf(i))))
+})
+
+test("a commit survives a segment that cannot be read, and the list keeps naming it", async () => {
+  const made = await freshTree()
+  for (let i = 0; i < 50; i++) await putFile(made.tree, [`f${i}`], 700, i)
+  const [segment] = (await readCare(made.options.registers, { ...made.options.keys, verifyKey: idOf(1) }))[0]!.segments
+  assert.ok(segment)
+  const lost = toHex(segment.chunk.id)
+  made.chunks.stored.delete(lost)
+  for (let i = 50; i < 150; i++) await putFile(made.tree, [`f${i}`], 700, i)
+  const [list] = await readCare(made.options.registers, { ...made.options.keys, verifyKey: idOf(1) })
+  const problems: unknown[] = []
+  const ids = new Set((await collect(careIds(made.chunks, list!, (error) => problems.push(error)))).map(toHex))
+  assert.ok(ids.has(lost) && problems.length === 1)
+  await assert.rejects(collect(careIds(made.chunks, list!)), { code: "ERR_NOT_ENOUGH_SHARES" })
+})
+
+test("trimming drops what is no longer needed, and writes nothing when all is needed", async () => {
+  const made = await freshTree()
+  const { tree, options } = made
+  for (let i = 0; i < 80; i++) await putFile(tree, ["same"], 700, i)
+  assert.ok((await listed(made)).length > (await needed(tree)).size)
+  await tree.trimCare()
+  assert.deepEqual(new Set(await listed(made)), await needed(tree))
+  const { writes } = options.registers
+  await tree.trimCare()
+  assert.equal(options.registers.writes, writes)
+})
+
+test("writers that race to one sequence lose nothing of either list", async () => {
+  const made = await freshTree()
+  const { tree, options } = made
+  await putFile(tree, ["base"], 700, 1)
+  const [key, common] = [...options.registers.values][0]!
+  await putFile(tree, ["mine"], 700, 2)
+  const mine = options.registers.values.get(key)!
+  options.registers.values.set(key, common)
+  await putFile(tree, ["theirs"], 700, 3)
+  options.registers.values.set(key, { ...mine, siblings: [options.registers.values.get(key)!] })
+  const whole = async () => holdsAll(new Set(await listed(made)), await needed(tree))
+  assert.ok(await whole())
+  await tree.commit(async () => undefined)
+  assert.equal(options.registers.values.get(key)!.siblings, undefined)
+  assert.ok(await whole())
+})
+
+test("a commit of many writers at once lists what each of them stored", async () => {
+  const made = await freshTree()
+  await Promise.all(
+    Array.from({ length: 5 }, async (_, i) => {
+      const own = await openTree(made.options)
+      for (let j = 0; j < 3; j++) await putFile(own, [`f${i}-${j}`], 700, 10 * i + j)
+    }),
+  )
+  assert.ok(holdsAll(new Set(await listed(made)), await needed(made.tree)))
+})
+
+test("listing what a small change of a large directory needs reads few chunks", async () => {
+  const made = await freshTree()
+  const { tree, chunks, options } = made
+  await tree.commit(async (session) => {
+    for (let i = 0; i < 20_000; i++) session.set([`entry-${i}`], file(`entry-${i}`))
+  })
+  const again = await openTree({ ...options })
+  const [gets, bytes] = [chunks.gets, chunks.putBytes]
+  await again.commit(async (session) => session.set(["one-more"], file("one-more")))
+  assert.ok(chunks.gets - gets <= 3, `${chunks.gets - gets} reads`)
+  assert.ok(chunks.putBytes - bytes < 100_000, `${chunks.putBytes - bytes} bytes`)
+  const root: DirectoryRef = await again.root()
+  await again.commit((session) => session.mkdir(["moved"], plain))
+  await again.snapshots.create("whole")
+  assert.ok(root)
+  assert.ok(chunks.gets - gets <= 5, `${chunks.gets - gets} reads`)
+})
