@@ -102,7 +102,12 @@ export async function startGrid({ nodes = 5, coding = "3/4/5", isBuilt = false }
       fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
-  await run(["up", "--nodes", String(nodes), "--coding", coding])
+  try {
+    await run(["up", "--nodes", String(nodes), "--coding", coding])
+  } catch (error) {
+    await grid.close() // what did start
+    throw error
+  }
   return grid
 }
 

@@ -127,10 +127,10 @@ test("interactive bash completes holdfast as it is typed", async (t) => {
     env: { PATH: process.env["PATH"], HOME: home, TERM: "dumb" },
   })
   t.after(() => shell.kill("SIGKILL"))
-  shell.stdin.write('echo [holdfast \b; holdfast() { echo "[$*]"; }\nholdfast rebal\t --dr\nexit\n')
+  shell.stdin.write('holdfast() { echo "[$*]"; }\nholdfast rebal\t now\nexit\n')
   let shown = ""
   for await (const piece of shell.stdout) shown += String(piece)
-  assert.match(shown, /\[rebalance --dr/)
+  assert.match(shown, /\[rebalance now\]/)
 })
 
 test("completion scripts for zsh and fish name every command", (t) => {

@@ -1,5 +1,5 @@
 /** Where a passphrase comes from: a file that was named, or the terminal, without echo. Never an argument. */
-import { openSync } from "node:fs"
+import { closeSync, openSync, writeSync } from "node:fs"
 import { ReadStream } from "node:tty"
 import { HoldfastError } from "@holdfast/core"
 import { readSecret } from "../commands/files/frame.ts"
@@ -33,25 +33,27 @@ export async function readNewPassphrase(file: string | undefined): Promise<strin
 
 /** Asks on the controlling terminal, so that standard input stays free for data. Throws ERR_LOCKED without one. */
 async function askTerminal(question: string): Promise<string> {
-  let terminal: ReadStream
+  const { terminal, screen } = openTerminal()
+  terminal.setRawMode(true)
+  writeSync(screen, question)
   try {
-    terminal = new ReadStream(openSync("/dev/tty", "r+"))
+    return await readLine(terminal)
+  } finally {
+    writeSync(screen, "\n")
+    closeSync(screen)
+    terminal.setRawMode(false)
+    terminal.destroy()
+  }
+}
+
+function openTerminal(): { terminal: ReadStream; screen: number } {
+  try {
+    return { terminal: new ReadStream(openSync("/dev/tty", "r")), screen: openSync("/dev/tty", "w") }
   } catch {
     throw new HoldfastError(
       "ERR_LOCKED",
       "A passphrase is needed and there is no terminal to ask on. Name a file that holds it: --passphrase-file FILE, - for standard input, or HOLDFAST_PASSPHRASE_FILE.",
     )
-  }
-  const { writeSync } = await import("node:fs")
-  const show = (text: string) => void writeSync((terminal as unknown as { fd: number }).fd, text)
-  terminal.setRawMode(true)
-  show(question)
-  try {
-    return await readLine(terminal)
-  } finally {
-    terminal.setRawMode(false)
-    show("\n")
-    terminal.destroy()
   }
 }
 
