@@ -88,6 +88,21 @@ for (const numbers of [
   })
 }
 
+test("the second reader finds every chunk of the golden volume healthy with a verify capability, and reads nothing", (t) => {
+  const data = serversOf(0, 1, 2, 3, 4).flatMap((server) => ["--data", server])
+  const verify = readFileSync(join(golden, "verify-capability"), "utf8")
+  const result = runReader(t, ["chunks", ...data], verify)
+  if (!result) return
+  assert.equal(result.status, 0, result.stderr)
+  const lines = result.stdout.trim().split("\n")
+  assert.deepEqual([...new Set(lines.map((line) => line.slice(65)))], ["5 good shares, 3 needed"])
+  const stored = readdirSync(serversOf(0)[0]!).filter((name) => name.endsWith(".share"))
+  const listed = new Set(lines.map((line) => line.slice(0, 64)))
+  const unlisted = stored.filter((name) => !listed.has(name.slice(0, 64)))
+  assert.equal(unlisted.length, 1, "only the chunk of the tree that is linked in is not listed")
+  assert.match(runReader(t, ["ls", ...data], verify)?.stderr ?? "", /ERR_WRONG_CAPABILITY/)
+})
+
 test("the second reader says which chunk it cannot restore from two servers, and a wrong capability is refused", (t) => {
   const data = serversOf(1, 3).flatMap((server) => ["--data", server])
   const short = runReader(t, ["restore", ...data, join(temporaryFolder(t), "restored")], cap)

@@ -5,15 +5,17 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { createMemoryBackend } from "@holdfast/backends"
-import { concat, type Env, hashSmall, toHex, utf8 } from "@holdfast/core"
+import { concat, type Env, fromHex, hashSmall, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { type Backend, encodeCap, registerIdOf, shareName, toReadCap } from "@holdfast/protocol"
-import { createStore } from "@holdfast/store"
+import { type Backend, encodeCap, registerIdOf, shareName, toReadCap, toVerifyCap } from "@holdfast/protocol"
+import { createStore, type RegisterKeys, type Store } from "@holdfast/store"
 import {
   type Attributes,
   createFileWriter,
   createTree,
+  decodeCare,
   type Entry,
+  encodeCare,
   encodeManifestNode,
   type FileContent,
   type ManifestItem,
@@ -169,11 +171,24 @@ async function makeGolden(): Promise<void> {
   const main = await open("tree")
   const sealed = await sealJunction(crypto, main.seed, { kind: "dw", seed: other.seed })
   await fill(main.tree, { ...attributes(0o755, 10), name: "other", kind: "junction", size: 0, ...sealed })
+  await keepListInSegment(store, { ...main.read, seed: main.seed })
   for (const backend of backends) await exportTo(backend, [main.read.publicKey, other.read.publicKey])
   const nested = (await expectedOf(other.tree)).map((line) => ({ ...line, path: `other/${line.path}` }))
   writeFileSync(join(folder, "read-capability"), `${encodeCap(main.read)}\n`)
+  writeFileSync(join(folder, "verify-capability"), `${encodeCap(await toVerifyCap(crypto, main.read))}\n`)
   writeFileSync(join(folder, "expected.json"), `${JSON.stringify([...(await expectedOf(main.tree)), ...nested])}\n`)
   await store.close()
+}
+
+/** Moves most of the care list into a segment, which writers do for longer lists only. */
+async function keepListInSegment({ chunks, registers }: Store, keys: RegisterKeys): Promise<void> {
+  const { sequence, content, care } = (await registers.read(keys))!
+  const { inline } = decodeCare(care)
+  const cut = inline.length - 64
+  const ids = Array.from({ length: cut / 32 }, (_, i) => toHex(inline.subarray(32 * i, 32 * i + 32)))
+  const { id, key } = await chunks.putChunk(fromHex(ids.sort().join("")))
+  const segments = [{ chunk: { id, key }, offset: 0, length: cut }]
+  await registers.write(keys, sequence, { content, care: encodeCare({ inline: inline.slice(cut), segments }) })
 }
 
 if (existsSync(folder)) console.log("The golden volume is frozen: left as it is.")

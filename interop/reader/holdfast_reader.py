@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""An independent reader of Holdfast's formats: restores a tree from raw shares, registers and a read capability.
+"""An independent reader of Holdfast's formats: restores a tree from raw shares, registers and a read capability, and
+tells the health of its chunks with a verify capability.
 
 Written from docs/formats/, with Python's standard library and python3-cryptography only, so that data outlives its program.
 Any file that begins with "HFS" 1 is taken for a share, any that decodes as one for a register value, and the database of a
@@ -7,6 +8,7 @@ storage node's folder is looked into for both. The capability comes from a file 
 
   holdfast_reader.py ls      --data DIR [--data DIR ...] [--cap-file FILE]
   holdfast_reader.py restore --data DIR [--data DIR ...] [--cap-file FILE] DEST
+  holdfast_reader.py chunks  --data DIR [--data DIR ...] [--cap-file FILE]
   holdfast_reader.py vectors FILE...
 """
 import argparse
@@ -360,6 +362,14 @@ def read_keys(kind, payload):
     raise HoldfastError("ERR_WRONG_CAPABILITY", f"a capability of kind {kind} does not read a tree")
 
 
+def verify_keys(kind, payload):
+    """(public key, verify key) of any capability that a register belongs to."""
+    if kind in ("dv", "fv"):
+        return payload[:32], payload[32:]
+    public_key, read_key = read_keys(kind, payload)
+    return public_key, derive(read_key, "holdfast/verify-key/1")
+
+
 # --- Where shares and registers lie ---
 
 
@@ -405,16 +415,14 @@ class Volume:
 
     def add_register(self, data):
         try:
-            public_key, sequence, sealed, _care = decode_register(data)
+            public_key, sequence, sealed, care = decode_register(data)
         except HoldfastError:
             return
         if sequence > self.registers.get(public_key, (0,))[0]:
-            self.registers[public_key] = (sequence, sealed)
+            self.registers[public_key] = (sequence, sealed, care)
 
-    def chunk(self, chunk_id, key):
-        """Plaintext of a chunk, with its padding; the last few are kept."""
-        if chunk_id in self.cache:
-            return self.cache[chunk_id]
+    def good_shares(self, chunk_id, enough=256):
+        """(payloads by index, k, ciphertext length) of the shares that verify; no more than k or `enough` of them are sought."""
         good, k, length = {}, 256, 0
         for place in self.shares.get(chunk_id, []):
             try:
@@ -423,8 +431,15 @@ class Volume:
                 continue
             if found == chunk_id:
                 good[index] = payload
-            if len(good) >= k:
+            if len(good) >= max(k, enough):
                 break
+        return good, k, length
+
+    def chunk(self, chunk_id, key):
+        """Plaintext of a chunk, with its padding; the last few are kept."""
+        if chunk_id in self.cache:
+            return self.cache[chunk_id]
+        good, k, length = self.good_shares(chunk_id, 0)
         if len(good) < k:
             raise HoldfastError("ERR_NOT_ENOUGH_SHARES", f"chunk {chunk_id.hex()}: only {len(good)} good shares found")
         plaintext = open_chunk(good, k, length, key)
@@ -441,9 +456,17 @@ class Volume:
         return bytes(found[0]) if found else b""
 
     def content(self, public_key, read_key):
+        sequence, sealed, _care = self.register(public_key)
+        return open_register(CONTENT_LABEL, public_key, read_key, sequence, sealed)
+
+    def care(self, public_key, verify_key):
+        sequence, _sealed, care = self.register(public_key)
+        return open_register(CARE_LABEL, public_key, verify_key, sequence, care)
+
+    def register(self, public_key):
         if public_key not in self.registers:
             raise HoldfastError("ERR_NOT_FOUND", "no register value of this capability was found")
-        return open_register(CONTENT_LABEL, public_key, read_key, *self.registers[public_key])
+        return self.registers[public_key]
 
     def slice(self, reference):
         chunk, offset, length = reference
@@ -594,6 +617,31 @@ def list_directory(volume, reference, prefix="", depth=0):
             list_directory(volume, decode_reference(entry[9], holder), path + "/", depth + 1)
 
 
+def cared_for(volume, cap_text):
+    """Ids of all chunks that a tree's care list names, and of those that hold the list."""
+    what = "care list"
+    value = checked_version(Cbor.decode(volume.care(*verify_keys(*decode_cap(cap_text))), what), what)
+    _, inline, segments = fields(value, 3, what)
+    parts = [octets(inline, None, what)]
+    if len(inline) > 64 * 32 or not isinstance(segments, list) or len(segments) > 180:
+        raise bad("a care list is too long")
+    for segment in segments:
+        reference = decode_reference(segment, None)
+        yield reference[0][0]
+        parts.append(volume.slice(reference))
+    for part in parts:
+        if len(part) % 32:
+            raise bad("a care list does not hold whole ids")
+        for at in range(0, len(part), 32):
+            yield part[at : at + 32]
+
+
+def list_chunks(volume, cap_text):
+    for chunk_id in sorted(set(cared_for(volume, cap_text))):
+        good, k, _length = volume.good_shares(chunk_id)
+        print(f"{chunk_id.hex()} {len(good)} good shares, {k if good else '?'} needed")
+
+
 # --- Vectors (interop/vectors) ---
 
 
@@ -663,10 +711,10 @@ def check_capability(vector):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("ls", "restore"):
+    for name in ("ls", "restore", "chunks"):
         command = commands.add_parser(name)
         command.add_argument("--data", action="append", required=True, help="folder with shares and registers")
-        command.add_argument("--cap-file", help="file with the read capability; standard input if absent")
+        command.add_argument("--cap-file", help="file with the capability; standard input if absent")
         if name == "restore":
             command.add_argument("dest", help="folder to restore into; made, must not exist")
     commands.add_parser("vectors").add_argument("files", nargs="+")
@@ -677,6 +725,9 @@ def main():
         return
     cap = Path(options.cap_file).read_text() if options.cap_file else sys.stdin.read()
     volume = Volume(options.data)
+    if options.command == "chunks":
+        list_chunks(volume, cap)
+        return
     root = root_of(volume, cap)
     if options.command == "ls":
         list_directory(volume, root)
