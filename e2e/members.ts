@@ -8,6 +8,12 @@ import { type Ended, finish, isListening, until } from "./grid.ts"
 
 const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
 
+/** How a command is run. */
+export interface MemberRunOptions {
+  readonly code?: number
+  readonly input?: string | Uint8Array
+}
+
 /** A running grid of five nodes, coding 3/4/5, and one client with the alias `home:`. */
 export interface Members {
   readonly folder: string
@@ -15,12 +21,14 @@ export interface Members {
   readonly nodes: readonly string[]
   /** Runs `holdfast` as the client. */
   start(args: readonly string[]): ChildProcess
-  /** The same, to its end; throws when it does not end with 0. */
-  run(args: readonly string[]): Promise<Ended>
+  /** The same, to its end; throws when it does not end with `code`, 0 unless told. */
+  run(args: readonly string[], options?: MemberRunOptions): Promise<Ended>
   /** Kills a member with SIGKILL. */
   kill(member: string): Promise<void>
-  /** Starts a killed member again; resolves when it listens. */
-  revive(member: string): Promise<void>
+  /** Starts a killed member again, with `more` options this time; resolves when it listens. */
+  revive(member: string, more?: readonly string[]): Promise<void>
+  /** Prints an invitation into a file and gives its name. */
+  invite(name: string, ...options: readonly string[]): Promise<string>
   /** Where a node keeps its shares. */
   dataOf(node: string): string
   /** Ends all processes; `keep` leaves the folder. */
@@ -45,16 +53,16 @@ export async function startMembers(): Promise<Members> {
   }
   const start = (args: readonly string[]) =>
     spawn(process.execPath, [command, ...args], { env, stdio: ["pipe", "pipe", "pipe"] })
-  const run = async (args: readonly string[]) => {
-    const ended = await finish(start(args))
-    if (ended.code !== 0) throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`)
+  const run = async (args: readonly string[], { code = 0, input = "" }: MemberRunOptions = {}) => {
+    const ended = await finish(start(args), input)
+    if (ended.code !== code) throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`)
     return ended
   }
   const processes = new Map<string, Process>()
-  const revive = async (member: string) => {
+  const revive = async (member: string, more: readonly string[] = []) => {
     const known = processes.get(member)!
     const log = fs.openSync(`${folder}/log`, "a")
-    const child = spawn(process.execPath, [command, ...known.args], { env, stdio: ["ignore", log, log] })
+    const child = spawn(process.execPath, [command, ...known.args, ...more], { env, stdio: ["ignore", log, log] })
     fs.closeSync(log)
     known.child = child
     await until(`${member} to listen`, () => {
@@ -62,7 +70,7 @@ export async function startMembers(): Promise<Members> {
       return isListening(known.port)
     })
   }
-  const invite = async (name: string, ...more: string[]) => {
+  const invite = async (name: string, ...more: readonly string[]) => {
     const file = `${folder}/${name}.invite`
     fs.writeFileSync(file, (await run(["invite", "--dir", `${folder}/coordinator`, ...more])).stdout, { mode: 0o600 })
     return file
@@ -97,6 +105,7 @@ export async function startMembers(): Promise<Members> {
     start,
     run,
     revive,
+    invite,
     async kill(member) {
       const { child } = processes.get(member)!
       const ended = new Promise((resolve) => child!.once("exit", resolve))

@@ -8,7 +8,16 @@ import { globMatches } from "../src/commands/files/glob.ts"
 import { addHealth, checkChunks, checkRegister, emptyReport } from "../src/commands/files/health.ts"
 
 const id = (byte: number) => new Uint8Array(32).fill(byte)
-const health: ChunkHealth = { id: id(1), k: 3, n: 5, goodShares: 5, distinctServers: 5, corrupt: [], placed: 0 }
+const health: ChunkHealth = {
+  id: id(1),
+  k: 3,
+  n: 5,
+  goodShares: 5,
+  distinctServers: 5,
+  corrupt: [],
+  placed: 0,
+  silent: new Map<string, string>(),
+}
 
 test("a chunk is healthy only with all shares on servers of their own", () => {
   const cases: [Partial<ChunkHealth>, "healthy" | "damaged" | "lost"][] = [

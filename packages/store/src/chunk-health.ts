@@ -23,6 +23,8 @@ export interface CheckOptions {
 interface Holding {
   readonly backend: Backend
   readonly indices: number[]
+  /** Why there was no answer. */
+  readonly silence?: string
 }
 
 /** Health of chunk `id` over `ranked` servers, the best place first; repairs it when asked to. */
@@ -35,13 +37,13 @@ export async function checkChunk(
   const claimed = await holdingsOf(id, ranked)
   if (!options.verify && !options.repair) {
     const coding = await codingOf(deps, id, claimed)
-    return summary(id, coding, claimed, [], 0)
+    return summary(id, coding, claimed, [], 0, claimed)
   }
   const { holdings, shares, corrupt } = await verifyHoldings(deps, id, claimed)
   const any = shares.values().next().value
-  if (!any) return summary(id, undefined, holdings, corrupt, 0)
+  if (!any) return summary(id, undefined, holdings, corrupt, 0, claimed)
   const placed = options.repair ? await placeMissing(deps, ranked, holdings, shares) : 0
-  return summary(id, any.descriptor, holdings, corrupt, placed)
+  return summary(id, any.descriptor, holdings, corrupt, placed, claimed)
 }
 
 /** Moves shares of `id` to the best-ranked servers, one on each; copies first, removes after. Gives shares moved. */
@@ -78,8 +80,12 @@ export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: read
 async function holdingsOf(id: ChunkId, backends: readonly Backend[]): Promise<Holding[]> {
   return Promise.all(
     backends.map(async (backend) => {
-      const answer = await backend.hasShares([id]).catch(() => [[]] as number[][])
-      return { backend, indices: answer[0] ?? [] }
+      try {
+        const [indices = []] = await backend.hasShares([id])
+        return { backend, indices }
+      } catch (error) {
+        return { backend, indices: [], silence: error instanceof Error ? error.message : String(error) }
+      }
     }),
   )
 }
@@ -159,6 +165,7 @@ function summary(
   holdings: readonly Holding[],
   corrupt: readonly string[],
   placed: number,
+  asked: readonly Holding[],
 ): ChunkHealth {
   const good = new Set(holdings.flatMap((held) => held.indices))
   return {
@@ -169,6 +176,7 @@ function summary(
     distinctServers: holdings.filter((held) => held.indices.length > 0).length,
     corrupt,
     placed,
+    silent: new Map(asked.flatMap(({ backend, silence }) => (silence === undefined ? [] : [[backend.id, silence]]))),
   }
 }
 

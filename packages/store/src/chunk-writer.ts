@@ -7,6 +7,8 @@ import type { Server } from "./server.ts"
 export interface Refusal {
   readonly server: string
   readonly why: string
+  /** True when the tenant's quota is the reason. */
+  readonly isQuota: boolean
 }
 
 /** What a put did. */
@@ -39,7 +41,7 @@ export async function writeChunk(chunk: SealedChunk, ranked: readonly Server[], 
         held.set(index, server.backend.id)
         return
       }
-      refusals.push({ server: server.backend.id, why: outcome.message })
+      refusals.push({ server: server.backend.id, why: outcome.message, isQuota: outcome.code === "quota" })
     }
   }
   await Promise.all(missing.map(place))
@@ -53,13 +55,13 @@ async function holdings(server: Server, chunk: SealedChunk, refusals: Refusal[])
     const indices = await server.has(chunk.id)
     return indices.filter((index) => index < chunk.shares.length)
   } catch (error) {
-    refusals.push({ server: server.backend.id, why: messageOf(error) })
+    refusals.push({ server: server.backend.id, why: messageOf(error), isQuota: false })
     return undefined
   }
 }
 
-function asRefusal(error: unknown): { ok: false; message: string } {
-  return { ok: false, message: messageOf(error) }
+function asRefusal(error: unknown): { ok: false; code: "io"; message: string } {
+  return { ok: false, code: "io", message: messageOf(error) }
 }
 
 function messageOf(error: unknown): string {
@@ -74,10 +76,14 @@ function notEnoughServers(
   refused: readonly Refusal[],
 ): HoldfastError {
   const reasons = refused.map(({ server, why }) => `${server}: ${why}`).join("; ")
+  const isQuota = reached + refused.filter((refusal) => refusal.isQuota).length >= happy
+  const advice = isQuota
+    ? "Remove what you do not need and run `holdfast gc`, or ask the provider for more"
+    : "Bring servers back, free space, or add servers"
   return new HoldfastError(
-    "ERR_NOT_ENOUGH_SERVERS",
+    isQuota ? "ERR_QUOTA_EXCEEDED" : "ERR_NOT_ENOUGH_SERVERS",
     `Only ${reached} of the ${happy} servers needed took the data${reasons ? ` (${reasons})` : ""}. ` +
-      "What was stored before stays readable. Bring servers back, free space, or add servers, then repeat: what was sent is not sent again.",
+      `What was stored before stays readable. ${advice}, then repeat: what was sent is not sent again.`,
     { chunk: toHex(chunk.id), happy, reached, accepted: [...held.values()], refused },
   )
 }

@@ -6,6 +6,7 @@ import { type CheckOptions, checkChunk, rebalanceChunk } from "./chunk-health.ts
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
 import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.ts"
+import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
 import { createRegisterStore, type Rollback, rollbackError, type SeenStore } from "./register-store.ts"
@@ -53,8 +54,12 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const pipeline =
     deps.pipeline ??
     createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
-  const servers = new Map<Backend, Server>(deps.servers.map(({ backend }) => [backend, createServer(backend)]))
-  const ranked = (id: ChunkId) => rankServers(deps.servers, id)
+  const placed = deps.servers.map(({ backend, weight }) => ({
+    backend: withPatience(backend, deps.env.clock),
+    weight,
+  }))
+  const servers = new Map<Backend, Server>(placed.map(({ backend }) => [backend, createServer(backend)]))
+  const ranked = (id: ChunkId) => rankServers(placed, id)
   const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
   const health = { crypto: deps.env.crypto, clock: deps.env.clock, erasure }
   const { k, happy, n } = deps.coding
@@ -78,7 +83,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
     registers: createRegisterStore({
       env: deps.env,
-      backends: deps.servers.map(({ backend }) => backend),
+      backends: placed.map(({ backend }) => backend),
       mode: deps.registerMode,
       seen: deps.seen,
       ...(onRollback && {
@@ -93,7 +98,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     async collectGarbage(options) {
       // An older root does not name what newer ones need.
       if (rolledBack) throw rollbackError(rolledBack)
-      const swept = deps.servers.map(async ({ backend }): Promise<[string, GarbageResult | Error]> => {
+      const swept = placed.map(async ({ backend }): Promise<[string, GarbageResult | Error]> => {
         try {
           return [backend.id, await sweepServer(backend, options)]
         } catch (error) {
@@ -104,7 +109,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
     async close() {
       await pipeline.close()
-      await Promise.all(deps.servers.map(({ backend }) => backend.close()))
+      await Promise.all(placed.map(({ backend }) => backend.close()))
     },
   }
 }

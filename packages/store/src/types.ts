@@ -96,6 +96,8 @@ export interface ChunkHealth {
   readonly corrupt: readonly string[]
   /** Shares written by a repair or moved by a rebalance. */
   readonly placed: number
+  /** Why servers gave no answer, by their ids: what they hold is not known. */
+  readonly silent: ReadonlyMap<string, string>
 }
 
 export type { ChunkId, RegisterId }

@@ -36,7 +36,7 @@ export interface RequestOptions {
   readonly path: string
   readonly body?: Uint8Array | readonly Uint8Array[]
   readonly headers?: Readonly<Record<string, string>>
-  /** Longest silence of the server before the request fails. Default 30 s. */
+  /** Longest silence of the server before the request fails. Default 30 s; a new connection must be there in a third. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
   /** Largest answer accepted. Default 16 MiB and a little. */
@@ -142,6 +142,12 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
       },
     )
     call.on("error", (error) => fail(error, false))
+    call.once("socket", (socket) => {
+      if (!socket.connecting) return
+      const late = () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs / 3} ms`))
+      const timer = setTimeout(late, timeoutMs / 3)
+      for (const event of ["secureConnect", "close"]) socket.once(event, () => clearTimeout(timer))
+    })
     call.on("timeout", () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs} ms`)))
     signal?.addEventListener("abort", onAbort, { once: true })
     void writeBody(call, parts)

@@ -133,6 +133,7 @@ function conclude(
     if (report.placed > 0) lines.push(`${plural(report.placed, "share")} put right.`)
     for (const where of report.corrupt) lines.push(`damaged: share ${where}`)
     for (const id of report.lostChunks) lines.push(`lost: chunk ${id}`)
+    for (const why of Object.values(report.silent)) lines.push(`no answer: ${why}`)
   } else if (copies.length === 0) lines.push(`${place ?? "It"} stands on no chunk of its own: nothing to check.`)
   for (const { register, server, problem } of copies)
     if (problem) lines.push(`${server}: ${problem} (register ${register})`)

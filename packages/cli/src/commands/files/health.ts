@@ -21,6 +21,8 @@ export interface HealthReport {
   corrupt: string[]
   /** Ids of lost chunks; the first 1000. */
   lostChunks: string[]
+  /** Why servers gave no answer, by their ids. */
+  silent: Record<string, string>
 }
 
 /** A report on nothing yet. */
@@ -35,6 +37,7 @@ export function emptyReport(): HealthReport {
     leastSpare: Number.POSITIVE_INFINITY,
     corrupt: [],
     lostChunks: [],
+    silent: {},
   }
 }
 
@@ -48,6 +51,7 @@ export function addHealth(report: HealthReport, health: ChunkHealth, servers: nu
   report.leastSpare = Math.min(report.leastSpare, Math.max(0, health.goodShares - health.k))
   for (const where of health.corrupt)
     if (report.corrupt.length < most) report.corrupt.push(`${where} of ${toHex(health.id).slice(0, 16)}`)
+  for (const [server, why] of health.silent) report.silent[server] ??= why
   const isSpread = health.distinctServers >= Math.min(health.n, servers)
   if (health.k === 0 || health.goodShares < health.k) {
     report.lost++

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createMemoryBackend } from "@holdfast/backends"
+import { type Clock, HoldfastError } from "@holdfast/core"
+import { nodeEnv } from "@holdfast/core/node"
+import { withPatience } from "../src/patience.ts"
+
+test("a server that cannot be reached is tried once for each pause, which grows; then it is used as before", async () => {
+  const time = { nowMs: 0 }
+  const clock: Clock = { nowMs: () => time.nowMs, sleep: () => Promise.reject(new Error("not used")) }
+  const memory = createMemoryBackend("a", nodeEnv.crypto)
+  let isDown = true
+  let calls = 0
+  const flaky = withPatience(
+    {
+      ...memory,
+      hasShares: async (ids) => {
+        calls++
+        if (isDown) throw new HoldfastError("ERR_SERVER_UNREACHABLE", "gone")
+        return memory.hasShares(ids)
+      },
+    },
+    clock,
+  )
+  const ask = () => flaky.hasShares([new Uint8Array(32)])
+  const failures = async (count: number) => {
+    const results = await Promise.allSettled(Array.from({ length: count }, ask))
+    assert.ok(results.every(({ status }) => status === "rejected"))
+  }
+  await failures(1)
+  await failures(5)
+  assert.equal(calls, 1)
+  time.nowMs = 1000
+  await failures(5)
+  assert.equal(calls, 2)
+  time.nowMs = 2999
+  await failures(1)
+  assert.equal(calls, 2)
+  time.nowMs = 3000
+  isDown = false
+  assert.deepEqual(await ask(), [[]])
+  assert.deepEqual(await ask(), [[]])
+  assert.equal(calls, 4)
+})
+
+test("other errors close nothing", async () => {
+  const memory = createMemoryBackend("a", nodeEnv.crypto)
+  let calls = 0
+  const refusing = withPatience(
+    {
+      ...memory,
+      usage: async () => {
+        calls++
+        throw new HoldfastError("ERR_REFUSED", "no")
+      },
+    },
+    nodeEnv.clock,
+  )
+  for (let i = 0; i < 3; i++) await assert.rejects(refusing.usage(), { code: "ERR_REFUSED" })
+  assert.equal(calls, 3)
+})
