@@ -118,6 +118,18 @@ test("after the supervisor itself is killed, up starts anew and down leaves no p
   assert.deepEqual(processesOf(grid), [])
 })
 
+test("a taken port of the status page moves the page, and up says where", async (t) => {
+  const grid = await gridOf(t)
+  const { statusPage } = await grid.json<{ statusPage: string }>(["up"])
+  await grid.run(["down"])
+  const intruder = createServer((socket) => void socket.destroy())
+  await new Promise<void>((resolve) => intruder.listen(Number(new URL(statusPage).port), "127.0.0.1", resolve))
+  const moved = await grid.json<{ statusPage: string }>(["up"])
+  assert.notEqual(moved.statusPage, statusPage)
+  assert.match(await (await fetch(moved.statusPage)).text(), /4 of 4 processes run/)
+  await new Promise((resolve) => intruder.close(resolve))
+})
+
 test("a second grid in another folder needs a profile of its own", async (t) => {
   const grid = await gridOf(t)
   const dir = `${grid.folder}/second`
@@ -128,6 +140,10 @@ test("a second grid in another folder needs a profile of its own", async (t) => 
   try {
     await grid.run(["--profile", "second", "put", "-", "home:file"], { input: "other" })
     assert.equal((await grid.run(["ls", "home:"])).stdout, "")
+    const { local } = await grid.json<{ local: unknown }>(["--profile", "second", "status"])
+    assert.equal(local, null) // what runs in the usual folder is another grid
+    const { findings } = await grid.json<Diagnosis>(["--profile", "second", "doctor"])
+    assert.ok(!findings.some(({ check }) => check.startsWith("process")))
   } finally {
     await grid.run(["down", "--dir", dir])
   }

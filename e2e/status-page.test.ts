@@ -77,7 +77,7 @@ test("a screen reader is told language, title, landmarks and headers; the keyboa
   assert.deepEqual(await page.getByRole("columnheader").allTextContents(), [
     "Part",
     "State",
-    "Address",
+    "Port",
     "Process",
     "Restarts",
   ])

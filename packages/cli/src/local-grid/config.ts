@@ -58,6 +58,17 @@ export async function loadConfig(dir: string): Promise<LocalGridConfig | undefin
   }
 }
 
+/** The settings of the grid in `dir`, if it is the one that has this coordinator. */
+export async function configOfGrid(dir: string, coordinator: string): Promise<LocalGridConfig | undefined> {
+  const config = await loadConfig(dir)
+  return config && coordinatorAddress(config) === coordinator ? config : undefined
+}
+
+/** Where members of a local grid reach its coordinator. */
+export function coordinatorAddress({ coordinatorPort }: LocalGridConfig): string {
+  return `127.0.0.1:${coordinatorPort}`
+}
+
 /** Decides on a new grid's settings and writes them. */
 export async function makeConfig(
   dir: string,

@@ -7,6 +7,8 @@ import { isRunning, stopProcess } from "./process.ts"
 const markSchema = z.object({ pid: z.number().int().positive(), started: z.string() })
 const stateSchema = z.object({
   supervisor: markSchema,
+  /** Where the status page is; its usual port may be taken. */
+  statusPort: z.number().int().optional(),
   parts: z.array(
     z.object({
       name: z.string(),

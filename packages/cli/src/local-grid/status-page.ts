@@ -1,6 +1,7 @@
 /** A small web page on loopback that shows how the local grid is. No script, no secret, nothing from elsewhere. */
 import { createHash } from "node:crypto"
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
 import type { LocalGridConfig } from "./config.ts"
 import type { PartState } from "./supervisor.ts"
 
@@ -28,9 +29,11 @@ const headers = {
 
 const refreshing = "/?refresh"
 
-/** Serves the page on 127.0.0.1. */
-export async function startStatusPage(options: StatusPageOptions): Promise<{ close(): Promise<void> }> {
-  const allowedHosts = new Set([`127.0.0.1:${options.port}`, `localhost:${options.port}`])
+/** Serves the page on 127.0.0.1, on another port when the asked-for one is taken. */
+export async function startStatusPage(
+  options: StatusPageOptions,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const allowedHosts = new Set<string>()
   const server = createServer((request, response) => {
     const { method, url } = request
     const answer = (status: number, text: string, more: Readonly<Record<string, string>> = {}) => {
@@ -45,17 +48,26 @@ export async function startStatusPage(options: StatusPageOptions): Promise<{ clo
   })
   server.requestTimeout = 10_000
   server.maxConnections = 64
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(options.port, "127.0.0.1", resolve)
-  })
+  const port = await listenOn(server, options.port).catch(() => listenOn(server, 0))
+  for (const name of ["127.0.0.1", "localhost"]) allowedHosts.add(`${name}:${port}`)
   return {
+    port,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
       }),
   }
+}
+
+function listenOn(server: Server, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject)
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", reject)
+      resolve((server.address() as AddressInfo).port)
+    })
+  })
 }
 
 function page({ config, parts }: StatusPageOptions, isRefreshing: boolean): string {

@@ -25,6 +25,8 @@ export interface PartState {
 /** A running supervisor. */
 export interface Supervisor {
   readonly parts: readonly PartState[]
+  /** Tells other processes where the status page is. */
+  announcePage(port: number): Promise<void>
   /** Ends all parts gracefully. */
   stop(): Promise<void>
 }
@@ -63,10 +65,11 @@ export async function superviseGrid(
       ...["--listen", `127.0.0.1:${port}`],
     ])
   }
+  let statusPort: number | undefined
   const record = async () => {
     const parts = lanes.map((lane) => lane.part)
     const supervisor = await markOf(process.pid)
-    await writeSecretFile(files.supervisor, `${JSON.stringify({ supervisor, parts })}\n`)
+    await writeSecretFile(files.supervisor, `${JSON.stringify({ supervisor, statusPort, parts })}\n`)
   }
   // One after another, so that the last state is the one that stays.
   let recorded = record()
@@ -77,6 +80,11 @@ export async function superviseGrid(
   await recorded
   return {
     parts: lanes.map((lane) => lane.part),
+    async announcePage(port) {
+      statusPort = port
+      recordNext()
+      await recorded
+    },
     async stop() {
       await Promise.all(lanes.map((lane) => lane.stop()))
       recordNext()

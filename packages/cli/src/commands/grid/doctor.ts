@@ -5,6 +5,7 @@ import { expiresSoon, fetchGrid, type Identity, loadGrid } from "@holdfast/netwo
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
+import { configOfGrid } from "../../local-grid/config.ts"
 import { examineLocalGrid } from "../../local-grid/examine.ts"
 import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
@@ -37,7 +38,10 @@ export function register(program: Command, context: Context): void {
 
 async function examine(context: Context, gridDir: string): Promise<Finding[]> {
   const machine = [nodeVersion(), await diskSpace(context)]
-  const local = await examineLocalGrid(gridDir)
+  const dir = profileDir(pathsOf(context.env), context.profile)
+  const grid = await loadGrid(join(dir, "identity")).catch(() => undefined)
+  const isElsewhere = grid && !(await configOfGrid(gridDir, grid.coordinator).catch(() => true))
+  const local = isElsewhere ? [] : await examineLocalGrid(gridDir)
   return [...machine, ...local, ...(await examineProfile(context))]
 }
 

@@ -7,7 +7,14 @@ import { HoldfastError } from "@holdfast/core"
 import { fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { gridFiles, type LocalGridConfig, loadConfig, makeConfig, parseCoding } from "../../local-grid/config.ts"
+import {
+  coordinatorAddress,
+  gridFiles,
+  type LocalGridConfig,
+  loadConfig,
+  makeConfig,
+  parseCoding,
+} from "../../local-grid/config.ts"
 import { isListening, isRunning, stopProcess } from "../../local-grid/process.ts"
 import { loadState, stopLeftovers } from "../../local-grid/state.ts"
 import { createAliasTree } from "../../new-tree.ts"
@@ -60,7 +67,7 @@ async function up(context: Context, flags: UpFlags): Promise<void> {
   const locked = isLocked(profileDir(pathsOf(context.env), context.profile))
   const made = locked ? false : await prepareClient(context, dir, config)
   if (locked) await waitForPorts(config)
-  const page = `http://127.0.0.1:${config.statusPort}/`
+  const page = `http://127.0.0.1:${(await loadState(dir))?.statusPort ?? config.statusPort}/`
   const { k, n } = config.coding
   context.output(
     {
@@ -123,7 +130,7 @@ async function configOf(dir: string, flags: UpFlags): Promise<LocalGridConfig> {
 async function refuseOtherGrid(context: Context, dir: string, config: LocalGridConfig): Promise<void> {
   const identityDir = join(profileDir(pathsOf(context.env), context.profile), "identity")
   const known = await loadGrid(identityDir).catch(() => undefined)
-  if (!known || known.coordinator === `127.0.0.1:${config.coordinatorPort}`) return
+  if (!known || known.coordinator === coordinatorAddress(config)) return
   throw new HoldfastError(
     "ERR_ALREADY_EXISTS",
     `The profile "${context.profile}" belongs to the grid at ${known.coordinator}, not to the one in ${dir}. ` +
@@ -167,7 +174,8 @@ async function startSupervisor(context: Context, dir: string): Promise<void> {
   })
   await until("the local grid to start", async () => {
     if (ended) throw startFailed(dir)
-    return (await loadState(dir))?.supervisor.pid === child.pid
+    const state = await loadState(dir)
+    return state?.supervisor.pid === child.pid && state?.statusPort !== undefined
   })
 }
 

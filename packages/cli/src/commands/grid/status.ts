@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { loadGrid, parseAddress } from "@holdfast/network"
 import type { GridDescription } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
+import { configOfGrid } from "../../local-grid/config.ts"
 import { isListening, isRunning } from "../../local-grid/process.ts"
 import { loadState } from "../../local-grid/state.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
@@ -17,11 +18,12 @@ interface ServerState {
 
 /** Prints the local grid in `dir`, if any, and every server of the profile's grid. */
 export async function showStatus(context: Context, dir: string): Promise<void> {
-  const state = await loadState(dir)
-  const running = await isRunning(state?.supervisor)
   const profile = profileDir(pathsOf(context.env), context.profile)
   const withoutKey = isLocked(profile) && context.passphraseFile === undefined
   const grid = withoutKey ? await loadGrid(join(profile, "identity")) : (await context.openSession()).grid
+  // The profile may belong to another grid than the one on this machine.
+  const state = (await configOfGrid(dir, grid.coordinator)) && (await loadState(dir))
+  const running = await isRunning(state?.supervisor)
   const states = withoutKey ? await knock(grid) : await askServers(context)
   const servers = grid.servers
     .map(({ id, name, address }, i) => {
@@ -32,7 +34,7 @@ export async function showStatus(context: Context, dir: string): Promise<void> {
   const { coding, registerMode, name } = grid
   const local = state
     ? `Local grid: ${running ? "running" : "stopped (holdfast up starts it)"}`
-    : "No local grid on this machine"
+    : `Coordinator: ${grid.coordinator}`
   const up = servers.filter((server) => server.up).length
   context.output(
     {
