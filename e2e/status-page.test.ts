@@ -1,7 +1,9 @@
 /** The status page of a real local grid, in a real browser. */
 import assert from "node:assert/strict"
+import { once } from "node:events"
 import { existsSync } from "node:fs"
-import { request } from "node:http"
+import { type IncomingMessage, request } from "node:http"
+import { text as readAll } from "node:stream/consumers"
 import { after, before, type TestContext, test } from "node:test"
 import { type Browser, chromium } from "playwright-core"
 import { type Grid, startGrid } from "./grid.ts"
@@ -97,17 +99,12 @@ test("a screen reader is told language, title, landmarks and headers; the keyboa
 
 test("the page answers this machine's names only, never writes, and forbids scripts and frames", async () => {
   const { port } = new URL(address)
-  const ask = (host: string, { method = "GET", path = "/" } = {}) =>
-    new Promise<{ status: number; policy: string; text: string }>((resolve, reject) => {
-      const call = request({ host: "127.0.0.1", port, method, path, headers: { host } }, async (response) => {
-        let text = ""
-        for await (const piece of response) text += String(piece)
-        const policy = String(response.headers["content-security-policy"])
-        resolve({ status: response.statusCode!, policy, text })
-      })
-      call.once("error", reject)
-      call.end()
-    })
+  const ask = async (host: string, { method = "GET", path = "/" } = {}) => {
+    const call = request({ host: "127.0.0.1", port, method, path, headers: { host } }).end()
+    const [response] = (await once(call, "response")) as [IncomingMessage]
+    const policy = String(response.headers["content-security-policy"])
+    return { status: response.statusCode!, policy, text: await readAll(response) }
+  }
   for (const host of [`127.0.0.1:${port}`, `localhost:${port}`]) assert.equal((await ask(host)).status, 200)
   for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1", `127.0.0.1:1`]) {
     const { status, text } = await ask(host)
