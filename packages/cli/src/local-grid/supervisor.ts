@@ -7,7 +7,7 @@ import { existsSync } from "node:fs"
 import { open } from "node:fs/promises"
 import { createInvite } from "@holdfast/coordinator"
 import { join as joinGrid, writeSecretFile } from "@holdfast/network"
-import { gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
+import { coordinatorAddress, gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
 import { isListening, markOf } from "./process.ts"
 import { stopLeftovers } from "./state.ts"
 
@@ -49,21 +49,12 @@ export async function superviseGrid(
     lanes.push(lane)
     return lane.start()
   }
-  const { k, happy, n } = config.coding
-  await start("coordinator", config.coordinatorPort, [
-    ...["coordinator", "run", "--dir", files.coordinatorDir, "--listen", `127.0.0.1:${config.coordinatorPort}`],
-    ...["--coding", `${k}/${happy}/${n}`, "--register-mode", "crash", "--name", "local"],
-  ])
-  await waitForPort(config.coordinatorPort)
-  for (const { name, port } of config.nodes) {
-    if (!existsSync(files.nodeIdentity(name))) {
-      const invite = await createInvite({ dir: files.coordinatorDir, role: "node", name, ttlSeconds: 600 })
-      await joinGrid(invite, { dir: files.nodeIdentity(name), name, serverNames: ["127.0.0.1", "localhost"] })
-    }
-    await start(name, port, [
-      ...["node", "run", "--identity", files.nodeIdentity(name), "--dir", files.nodeData(name)],
-      ...["--listen", `127.0.0.1:${port}`],
-    ])
+  const stop = async () => void (await Promise.all(lanes.map((lane) => lane.stop())))
+  try {
+    await startParts(config, files, start)
+  } catch (error) {
+    await stop() // else the parts that did start would keep this process, and its caller waiting
+    throw error
   }
   let statusPort: number | undefined
   const record = async () => {
@@ -86,10 +77,36 @@ export async function superviseGrid(
       await recorded
     },
     async stop() {
-      await Promise.all(lanes.map((lane) => lane.stop()))
+      await stop()
       recordNext()
       await recorded
     },
+  }
+}
+
+/** The coordinator first, then each node, which joins before its first start. */
+async function startParts(
+  config: LocalGridConfig,
+  files: LocalGridFiles,
+  start: (name: string, port: number, args: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const { k, happy, n } = config.coding
+  const address = coordinatorAddress(config)
+  await start("coordinator", config.coordinatorPort, [
+    ...["coordinator", "run", "--dir", files.coordinatorDir, "--listen", address],
+    ...["--coding", `${k}/${happy}/${n}`, "--register-mode", "crash", "--name", "local"],
+  ])
+  await waitForPort(config.coordinatorPort)
+  for (const { name, port } of config.nodes) {
+    if (!existsSync(files.nodeIdentity(name))) {
+      // The address is given: the coordinator notes its own only a moment after it listens.
+      const invite = await createInvite({ dir: files.coordinatorDir, address, role: "node", name, ttlSeconds: 600 })
+      await joinGrid(invite, { dir: files.nodeIdentity(name), name, serverNames: ["127.0.0.1", "localhost"] })
+    }
+    await start(name, port, [
+      ...["node", "run", "--identity", files.nodeIdentity(name), "--dir", files.nodeData(name)],
+      ...["--listen", `127.0.0.1:${port}`],
+    ])
   }
 }
 
