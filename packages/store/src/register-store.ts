@@ -124,11 +124,11 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
   }
 }
 
-/** Asks every server, resolves as soon as a quorum has answered. */
+/** Asks every server, resolves as soon as a quorum has answered; of a fork it hears all, to know the most held value. */
 async function collectAnswers(deps: RegisterDeps, publicKey: Uint8Array): Promise<Answer[]> {
   const id = registerIdOf(publicKey)
   const needed = quorumOf(deps.backends.length, deps.mode)
-  return firstOf(deps.backends, needed, async (backend) => {
+  return firstOf(deps.backends, { needed, unless: isForked }, async (backend) => {
     const [bytes] = await backend.readRegisters([id])
     if (!bytes) return { backend }
     try {
@@ -140,12 +140,25 @@ async function collectAnswers(deps: RegisterDeps, publicKey: Uint8Array): Promis
   })
 }
 
-/** Values with the top sequence, the same order for everyone. More than one: two writers raced and both need merging. */
+/**
+ * Values with the top sequence. More than one: two writers raced and both need merging. First comes the one that most
+ * servers hold: with all of them up, the one that was acknowledged.
+ */
 function distinctValues(answers: readonly Answer[], top: number): { bytes: Uint8Array; value: RegisterValue }[] {
-  const byHash = new Map<string, { bytes: Uint8Array; value: RegisterValue }>()
-  for (const { bytes, value } of answers)
-    if (bytes && value?.sequence === top) byHash.set(toHex(registerHashOf(bytes)), { bytes, value })
-  return [...byHash.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, found]) => found)
+  const byHash = new Map<string, { bytes: Uint8Array; value: RegisterValue; holders: number }>()
+  for (const { bytes, value } of answers) {
+    if (!bytes || value?.sequence !== top) continue
+    const hash = toHex(registerHashOf(bytes))
+    byHash.set(hash, { bytes, value, holders: (byHash.get(hash)?.holders ?? 0) + 1 })
+  }
+  return [...byHash.entries()]
+    .sort(([a, x], [b, y]) => y.holders - x.holders || (a < b ? -1 : 1))
+    .map(([, found]) => found)
+}
+
+function isForked(answers: readonly Answer[]): boolean {
+  const top = answers.reduce((high, { value }) => Math.max(high, value?.sequence ?? 0), 0)
+  return top > 0 && distinctValues(answers, top).length > 1
 }
 
 function toContent(sequence: number, [first, ...siblings]: readonly RegisterParts[]): RegisterContent {
@@ -181,10 +194,10 @@ async function propose(deps: RegisterDeps, bytes: Uint8Array): Promise<boolean> 
   throw noQuorum(accepted, needed, failures)
 }
 
-/** Runs `ask` on all and resolves with the answers as soon as `needed` succeeded. Throws ERR_NO_QUORUM. */
+/** Runs `ask` on all; resolves when `needed` succeeded, `unless` all are to be heard. Throws ERR_NO_QUORUM. */
 async function firstOf(
   backends: readonly Backend[],
-  needed: number,
+  { needed, unless }: { readonly needed: number; readonly unless: (answers: readonly Answer[]) => boolean },
   ask: (backend: Backend) => Promise<Answer>,
 ): Promise<Answer[]> {
   const answers: Answer[] = []
@@ -198,7 +211,8 @@ async function firstOf(
           (error) => void failures.push(`${backend.id}: ${error instanceof Error ? error.message : String(error)}`),
         )
         .finally(() => {
-          if (answers.length >= needed || answers.length + failures.length === backends.length) resolve()
+          const isLast = answers.length + failures.length === backends.length
+          if (isLast || (answers.length >= needed && !unless(answers))) resolve()
         })
   })
   if (answers.length < needed) throw noQuorum(answers.length, needed, failures)
