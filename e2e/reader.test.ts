@@ -9,7 +9,7 @@ import { createMemoryBackend } from "@holdfast/backends"
 import { nodeEnv } from "@holdfast/core/node"
 import { decodeCap, type ReadCap } from "@holdfast/protocol"
 import { createStore } from "@holdfast/store"
-import { openJunction, openTree, readFile, walk } from "@holdfast/tree"
+import { mutableFileOf, openJunction, openTree, readFile, walk } from "@holdfast/tree"
 
 const interop = join(dirname(import.meta.dirname), "interop")
 const reader = join(interop, "reader", "holdfast_reader.py")
@@ -99,8 +99,18 @@ test("the second reader finds every chunk of the golden volume healthy with a ve
   const stored = readdirSync(serversOf(0)[0]!).filter((name) => name.endsWith(".share"))
   const listed = new Set(lines.map((line) => line.slice(0, 64)))
   const unlisted = stored.filter((name) => !listed.has(name.slice(0, 64)))
-  assert.equal(unlisted.length, 1, "only the chunk of the tree that is linked in is not listed")
+  assert.equal(unlisted.length, 4, "only one chunk of the tree that is linked in and three of the file are not listed")
   assert.match(runReader(t, ["ls", ...data], verify)?.stderr ?? "", /ERR_WRONG_CAPABILITY/)
+})
+
+test("the second reader restores a mutable file from its own capability", (t) => {
+  const dest = join(temporaryFolder(t), "file")
+  const data = serversOf(1, 2, 3).flatMap((server) => ["--data", server])
+  const result = runReader(t, ["restore", ...data, "--cap-file", join(golden, "file-read-capability"), dest])
+  if (!result) return
+  assert.equal(result.status, 0, result.stderr)
+  assert.equal(readFileSync(dest, "utf8"), "in a mutable file\n")
+  assert.equal(lstatSync(dest).mode & 0o777, 0o660)
 })
 
 test("the second reader says which chunk it cannot restore from two servers, and a wrong capability is refused", (t) => {
@@ -138,9 +148,16 @@ test("Holdfast itself reads the golden volume", async () => {
     { [Symbol.asyncDispose]: () => store.close() },
   )
   const found: Found[] = []
+  const linkedFile = async (keys: ReadCap) => {
+    const tree = await openTree({ chunks: store.chunks, registers: store.registers, env: nodeEnv, keys })
+    return mutableFileOf(tree.io, await tree.root())
+  }
   const collect = async (keys: ReadCap, prefix: string): Promise<void> => {
     const tree = await openTree({ chunks: store.chunks, registers: store.registers, env: nodeEnv, keys })
-    for await (const { path, entry } of walk(tree.io, await tree.root())) {
+    for await (const { path, entry: own } of walk(tree.io, await tree.root())) {
+      const linked =
+        own.kind === "junction" ? ((await openJunction(nodeEnv.crypto, undefined, own)) as ReadCap) : undefined
+      const entry = linked?.kind === "fr" ? await linkedFile(linked) : own
       const { kind, mode, mtimeNs, size } = entry
       const line = { path: prefix + path.join("/"), kind, mode, mtimeNs: String(mtimeNs), size }
       if (entry.kind === "file") {
@@ -148,8 +165,7 @@ test("Holdfast itself reads the golden volume", async () => {
         for await (const part of readFile(tree.io, entry)) hash.update(part)
         found.push({ ...line, sha256: hash.digest("hex") })
       } else found.push(entry.kind === "symlink" ? { ...line, target: entry.target } : line)
-      if (entry.kind === "junction")
-        await collect((await openJunction(nodeEnv.crypto, undefined, entry)) as ReadCap, `${line.path}/`)
+      if (linked?.kind === "dr") await collect(linked, `${line.path}/`)
     }
   }
   await collect(decodeCap(cap) as ReadCap, "")

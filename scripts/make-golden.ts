@@ -12,6 +12,7 @@ import { createStore, type RegisterKeys, type Store } from "@holdfast/store"
 import {
   type Attributes,
   createFileWriter,
+  createMutableFile,
   createTree,
   decodeCare,
   type Entry,
@@ -19,6 +20,7 @@ import {
   encodeManifestNode,
   type FileContent,
   type ManifestItem,
+  mutableFileName,
   readFile,
   sealJunction,
   type Tree,
@@ -82,7 +84,7 @@ async function longManifest(tree: Tree): Promise<{ content: FileContent; bytes: 
   }
 }
 
-async function fill(tree: Tree, junction: Entry): Promise<void> {
+async function fill(tree: Tree, junctions: readonly Entry[]): Promise<void> {
   const writer = createFileWriter(tree.io)
   const files: [path: string[], bytes: Uint8Array, own: Attributes][] = [
     [["empty"], new Uint8Array(), attributes(0o600)],
@@ -103,7 +105,7 @@ async function fill(tree: Tree, junction: Entry): Promise<void> {
       session.set(path, fileEntry(path.at(-1)!, await contents[i]!, own))
     session.set(["pieces"], fileEntry("pieces", long.content))
     session.set(["link"], { ...attributes(0o777, 9), name: "link", kind: "symlink", size: 10, target: "inline.txt" })
-    session.set(["other"], junction)
+    for (const junction of junctions) session.set([junction.name], junction)
   })
   await tree.commit(async (session) => {
     for (let i = 0; i < 1200; i++) {
@@ -157,11 +159,12 @@ async function makeGolden(): Promise<void> {
     convergenceSecret: seedOf("convergence secret"),
     seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
   })
-  const open = async (name: string) => {
+  const open = async (name: string, kind: "dw" | "fw" = "dw") => {
     const seed = seedOf(name)
-    const read = await toReadCap(crypto, { kind: "dw", seed })
+    const read = await toReadCap(crypto, { kind, seed })
     const keys = { publicKey: read.publicKey, readKey: read.readKey, seed }
-    return { seed, read, tree: await createTree({ chunks: store.chunks, registers: store.registers, env, keys }) }
+    const create = kind === "fw" ? createMutableFile : createTree
+    return { seed, read, tree: await create({ chunks: store.chunks, registers: store.registers, env, keys }) }
   }
   const other = await open("other tree")
   const inside = utf8("in another tree\n")
@@ -169,14 +172,31 @@ async function makeGolden(): Promise<void> {
     session.set(["inside"], fileEntry("inside", { form: "inline", size: inside.length, bytes: inside })),
   )
   const main = await open("tree")
+  const file = await open("mutable file", "fw")
+  const text = utf8("in a mutable file\n")
+  for (const bytes of [utf8("before"), text])
+    await file.tree.commit(async (session) =>
+      session.set(
+        [mutableFileName],
+        fileEntry(mutableFileName, { form: "inline", size: bytes.length, bytes }, attributes(0o660, 11)),
+      ),
+    )
   const sealed = await sealJunction(crypto, main.seed, { kind: "dw", seed: other.seed })
-  await fill(main.tree, { ...attributes(0o755, 10), name: "other", kind: "junction", size: 0, ...sealed })
+  const sealedFile = await sealJunction(crypto, main.seed, { kind: "fw", seed: file.seed })
+  await fill(main.tree, [
+    { ...attributes(0o755, 10), name: "other", kind: "junction", size: 0, ...sealed },
+    { ...attributes(0o755, 12), name: "mutable", kind: "junction", size: 0, ...sealedFile },
+  ])
   await keepListInSegment(store, { ...main.read, seed: main.seed })
-  for (const backend of backends) await exportTo(backend, [main.read.publicKey, other.read.publicKey])
+  for (const backend of backends)
+    await exportTo(backend, [main.read.publicKey, other.read.publicKey, file.read.publicKey])
   const nested = (await expectedOf(other.tree)).map((line) => ({ ...line, path: `other/${line.path}` }))
+  const linked = (await expectedOf(file.tree)).map((line) => ({ ...line, path: "mutable" }))
+  const own = (await expectedOf(main.tree)).filter(({ path }) => path !== "mutable")
   writeFileSync(join(folder, "read-capability"), `${encodeCap(main.read)}\n`)
+  writeFileSync(join(folder, "file-read-capability"), `${encodeCap(file.read)}\n`)
   writeFileSync(join(folder, "verify-capability"), `${encodeCap(await toVerifyCap(crypto, main.read))}\n`)
-  writeFileSync(join(folder, "expected.json"), `${JSON.stringify([...(await expectedOf(main.tree)), ...nested])}\n`)
+  writeFileSync(join(folder, "expected.json"), `${JSON.stringify([...own, ...nested, ...linked])}\n`)
   await store.close()
 }
 

@@ -573,6 +573,8 @@ def restore_directory(volume, reference, target, depth=0):
 
 
 def restore_entry(volume, entry, holder, path, depth=0):
+    if entry[1] == 3 and linked_kind(entry) in ("fw", "fr"):
+        entry, holder = mutable_file(volume, linked_cap(entry))
     _, kind, mode, _uid, _gid, mtime, _ctime, size, xattrs, content = entry
     integer(kind, 0, 3, "entry")
     integer(mode, 0, 0o7777, "entry")
@@ -585,7 +587,7 @@ def restore_entry(volume, entry, holder, path, depth=0):
         if kind == 1:
             inner = None if content is None else decode_reference(content, holder)
         else:
-            inner = root_of(volume, fields(content, 2, "junction")[0].decode())
+            inner = root_of(volume, linked_cap(entry))
         restore_directory(volume, inner, path, depth + 1)
     for name, value in (xattrs or {}).items():
         try:
@@ -595,6 +597,22 @@ def restore_entry(volume, entry, holder, path, depth=0):
     if kind != 2:
         os.chmod(path, mode)
     os.utime(path, ns=(mtime, mtime), follow_symlinks=False)
+
+
+def linked_cap(entry):
+    return octets(fields(entry[9], 2, "junction")[0], None, "junction").decode()
+
+
+def linked_kind(entry):
+    return decode_cap(linked_cap(entry))[0]
+
+
+def mutable_file(volume, cap_text):
+    """The entry that a capability for a mutable file denotes, and the chunk that self references in it mean."""
+    for entry, holder in entries(volume, root_of(volume, cap_text)):
+        if entry[0] == "content" and entry[1] == 0:
+            return entry, holder
+    raise bad("a mutable file has no content")
 
 
 def root_of(volume, cap_text):
@@ -607,12 +625,16 @@ def root_of(volume, cap_text):
     return None if root is None else decode_reference(root, None)
 
 
+def print_entry(entry, path):
+    print(f"{'-dlj'[integer(entry[1], 0, 3, 'entry')]}{entry[2]:04o} {entry[7]:>12} {path}")
+
+
 def list_directory(volume, reference, prefix="", depth=0):
     if depth > MAX_DEPTH:
         raise bad("a tree is too deep")
     for entry, holder in entries(volume, reference):
         path = f"{prefix}{entry[0]}"
-        print(f"{'-dlj'[integer(entry[1], 0, 3, 'entry')]}{entry[2]:04o} {entry[7]:>12} {path}")
+        print_entry(entry, path)
         if entry[1] == 1 and entry[9] is not None:
             list_directory(volume, decode_reference(entry[9], holder), path + "/", depth + 1)
 
@@ -727,6 +749,13 @@ def main():
     volume = Volume(options.data)
     if options.command == "chunks":
         list_chunks(volume, cap)
+        return
+    if decode_cap(cap)[0] in ("fw", "fr"):
+        entry, holder = mutable_file(volume, cap)
+        if options.command == "ls":
+            print_entry(entry, entry[0])
+        else:
+            restore_entry(volume, entry, holder, options.dest)
         return
     root = root_of(volume, cap)
     if options.command == "ls":

@@ -3,15 +3,15 @@ import { type CryptoProvider, HoldfastError } from "@holdfast/core"
 import { type Cap, toReadCap } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 
-/** The keys that a directory capability grants. Throws ERR_WRONG_CAPABILITY for one that does not read a tree. */
+/** The keys that a capability to a directory or mutable file grants. Throws ERR_WRONG_CAPABILITY for one that does not read a tree. */
 export async function keysOfCap(crypto: CryptoProvider, cap: Cap): Promise<RegisterKeys> {
-  if (cap.kind === "dw") {
+  if (cap.kind === "dw" || cap.kind === "fw") {
     const read = await toReadCap(crypto, cap)
     return { publicKey: read.publicKey, readKey: read.readKey, seed: cap.seed }
   }
-  if (cap.kind === "dr") return { publicKey: cap.publicKey, readKey: cap.readKey }
+  if (cap.kind === "dr" || cap.kind === "fr") return { publicKey: cap.publicKey, readKey: cap.readKey }
   throw new HoldfastError(
     "ERR_WRONG_CAPABILITY",
-    `A capability of kind hf:${cap.kind}: does not open a directory tree.`,
+    `A capability of kind hf:${cap.kind}: does not open a directory or a mutable file.`,
   )
 }

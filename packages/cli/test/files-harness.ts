@@ -17,6 +17,7 @@ import * as get from "../src/commands/files/get.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
+import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
 import type { Session } from "../src/session.ts"
 
@@ -62,7 +63,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
       backends,
       env: nodeEnv,
       capOf,
-      profile: { aliases },
+      profile: { aliases, setAlias: async (name: string, cap: string) => void aliases.set(name, cap) },
       close: async () => undefined,
     } as unknown as Session
   }
@@ -82,7 +83,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
       })
       const context = contextOf(stdout, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check, gc]) module.register(program, context)
+      for (const module of [put, get, ls, change, snapshot, check, gc, alias]) module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")
       await program.parseAsync(args, { from: "user" })

@@ -5,7 +5,7 @@ import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { checkName } from "../../transfer/path-spec.ts"
 import { type Context, examples, plural, readSecret, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
-import { find, holdsEntries, notFound, openPlace, show, target } from "./places.ts"
+import { find, holdsEntries, nameAt, notFound, openPlace, type Place, show, target } from "./places.ts"
 import type { Edit, Volume } from "./volume.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
@@ -90,11 +90,11 @@ async function mkdir(context: Context, paths: readonly string[], { parents, ...f
 async function copy(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
   const [sources, destination] = sourcesAndDestination(paths, "cp")
   await withVolumes(context, flags, async (open) => {
-    let to = await openPlace(open, destination)
+    let to = await openPlace(open, destination, { follow: true })
     if (sources.length > 1) to = { ...to, inside: true }
     for (const source of sources) {
       const from = await find(open, source)
-      const place = await target(to, nameOf(from.path, source), { merge: false })
+      const place = await target(to, nameOf(from, source), { merge: false })
       await place.volume.edit(async (edit) => {
         await mustBeFree(edit, place.volume, place.path)
         await edit.set(place.path, from.item)
@@ -107,7 +107,7 @@ async function copy(context: Context, paths: readonly string[], flags: VolumeFla
 async function move(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
   const [sources, destination] = sourcesAndDestination(paths, "mv")
   await withVolumes(context, flags, async (open) => {
-    let to = await openPlace(open, destination)
+    let to = await openPlace(open, destination, { follow: true })
     if (sources.length > 1) to = { ...to, inside: true }
     for (const source of sources) {
       const from = await openPlace(open, source)
@@ -116,7 +116,7 @@ async function move(context: Context, paths: readonly string[], flags: VolumeFla
           "ERR_INVALID_ARGUMENT",
           "mv works within one tree. Use cp, look at the result, then rm.",
         )
-      const place = await target(to, nameOf(from.path, source), { merge: false })
+      const place = await target(to, nameOf(from, source), { merge: false })
       if (isBelow(place.path, from.path))
         throw new HoldfastError("ERR_INVALID_ARGUMENT", `${show(from)} cannot be moved into itself.`)
       await place.volume.edit(async (edit) => {
@@ -135,7 +135,10 @@ async function remove(context: Context, paths: readonly string[], flags: RmFlags
     for (const text of paths) {
       const place = await openPlace(open, text)
       if (place.path.length === 0)
-        throw new HoldfastError("ERR_INVALID_ARGUMENT", `${show(place)} is the root of a tree and cannot be removed.`)
+        throw new HoldfastError(
+          "ERR_INVALID_ARGUMENT",
+          `${show(place)} is the root of a tree and cannot be removed. "holdfast alias remove" forgets an alias.`,
+        )
       await place.volume.edit(async (edit) => {
         const item = await edit.lookup(place.path)
         if (!item && flags.force) return
@@ -173,19 +176,20 @@ function sourcesAndDestination(paths: readonly string[], verb: string): [readonl
   return [paths.slice(0, -1), paths.at(-1)!]
 }
 
-function nameOf(path: readonly string[], text: string): string {
-  const name = path.at(-1) ?? "root"
-  checkName(name)
-  if (path.length === 0 && !text.includes("@"))
+function nameOf(place: Place, text: string): string {
+  const name = nameAt(place)
+  checkName(name ?? "root")
+  if (name === undefined && !text.includes("@"))
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
       "The root of a tree cannot be copied or moved as a whole; name what is in it.",
     )
-  return name
+  return name ?? "root"
 }
 
 /** A file gives way to what takes its place; a directory must be removed first. */
 async function mustBeFree(edit: Edit, volume: Volume, path: readonly string[]): Promise<void> {
+  if (path.length === 0 && volume.isFile) return
   if (path.length === 0) throw alreadyExists(show({ volume, path }))
   const existing = await edit.lookup(path)
   if (existing && holdsEntries(existing)) throw alreadyExists(show({ volume, path }))

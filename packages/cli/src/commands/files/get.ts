@@ -9,7 +9,7 @@ import { isStdio, looksRemote, printable } from "../../transfer/path-spec.ts"
 import { addTotals, noTotals } from "../../transfer/ports.ts"
 import { type Context, examples, plural, type TransferFlags, withVolumes, writeOut } from "./frame.ts"
 import { humanSize } from "./listing.ts"
-import { type Found, find, holdsEntries, show } from "./places.ts"
+import { type Found, find, holdsEntries, nameAt, show } from "./places.ts"
 
 /** Adds `get` and `cat` to the program. */
 export function register(program: Command, context: Context): void {
@@ -84,7 +84,7 @@ async function get(context: Context, paths: readonly string[], flags: TransferFl
 /** A directory takes the local name, or goes inside after a slash; a file goes into an existing folder. */
 function localTarget(found: Found, local: string, several: boolean): string {
   const inside = several || local.endsWith("/") || local === "." || local === ".." || /\/\.\.?$/.test(local)
-  const name = found.path.at(-1)
+  const name = nameAt(found)
   const isFolder = holdsEntries(found.item)
   if (name === undefined) return local // the root has no name: its entries go into the folder
   if (inside) {

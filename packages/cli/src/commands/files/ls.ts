@@ -5,7 +5,7 @@ import { formatPath, printable } from "../../transfer/path-spec.ts"
 import { type Context, examples, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
 import { globMatches } from "./glob.ts"
 import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
-import { find, findDirectory, holdsEntries, show } from "./places.ts"
+import { find, findDirectory, holdsEntries, nameAt, show } from "./places.ts"
 import type { Item, Volume } from "./volume.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
@@ -81,7 +81,11 @@ async function ls(context: Context, paths: readonly string[], flags: LsFlags): P
       const listed: Listed[] = []
       if (holdsEntries(found.item))
         for await (const [name, item] of found.volume.list(found.item)) listed.push({ ...item, name })
-      else listed.push({ ...found.item, name: found.path.at(-1) ?? "/" })
+      else {
+        listed.push({ ...found.item, name: nameAt(found) ?? "/" })
+        if (found.path.length === 0)
+          for await (const [name, item] of found.volume.copies()) listed.push({ ...item, name })
+      }
       if (context.json) results.push({ path: formatPath(found.path), entries: listed.map(asJson) })
       else {
         if (paths.length > 1) texts.push(`${show(found)}:`)
@@ -128,7 +132,7 @@ async function stat(context: Context, paths: readonly string[], flags: VolumeFla
       for await (const id of found.volume.chunksOf(item, { deep: false })) chunks.add(Buffer.from(id).toString("hex"))
       values.push({
         path: formatPath(found.path),
-        ...asJson({ ...item, name: found.path.at(-1) ?? "/" }),
+        ...asJson({ ...item, name: nameAt(found) ?? "/" }),
         chunks: chunks.size,
       })
       texts.push(

@@ -1,7 +1,8 @@
 /** Opens the tree, file or snapshot that a capability grants, as the file commands see it. */
 import { HoldfastError } from "@holdfast/core"
-import { type Cap, type ReadCap, toReadCap, type WriteCap } from "@holdfast/protocol"
+import type { Cap } from "@holdfast/protocol"
 import { createTreeIo, decodeEntryCap, type Entry, openTree, plainAttributes, type TreeIo } from "@holdfast/tree"
+import { keysOfCap } from "../../tree-keys.ts"
 import type { Session } from "./frame.ts"
 import { rootEntry } from "./root-entry.ts"
 import { TreeVolume } from "./tree-volume.ts"
@@ -27,12 +28,15 @@ export async function openTreeVolume(
   const common = { io, label, above, open }
   switch (cap.kind) {
     case "dw":
-    case "dr": {
-      const access = await accessOf(session, cap)
+    case "dr":
+    case "fw":
+    case "fr": {
+      const access = await keysOfCap(session.env.crypto, cap)
       const { chunks, registers } = session.store
       const tree = await openTree({ chunks, registers, env: session.env, io, keys: access })
-      const { root } = await tree.content()
-      return new TreeVolume({ ...common, tree, access, root: rootEntry(root) })
+      const isFile = cap.kind === "fw" || cap.kind === "fr"
+      const top = await tree.root()
+      return new TreeVolume({ ...common, tree, access, isFile, top, root: await rootEntry(io, top, isFile) })
     }
     case "ci":
       return new TreeVolume({ ...common, root: decodeEntryCap(cap) })
@@ -45,15 +49,7 @@ export async function openTreeVolume(
         "ERR_WRONG_CAPABILITY",
         `${label} can only verify: "holdfast check" takes it. To read, ask for a read capability.`,
       )
-    case "fw":
-    case "fr":
-      throw new HoldfastError("ERR_WRONG_CAPABILITY", `${label} is for a mutable file; this version opens directories.`)
   }
-}
-
-async function accessOf(session: Session, cap: WriteCap | ReadCap) {
-  const { publicKey, readKey } = await toReadCap(session.env.crypto, cap)
-  return "seed" in cap ? { publicKey, readKey, seed: cap.seed } : { publicKey, readKey }
 }
 
 function ioOf(session: Session): TreeIo {

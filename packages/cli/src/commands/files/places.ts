@@ -19,10 +19,15 @@ export interface Found extends Place {
   readonly item: Item
 }
 
-/** The place that `text` names, as it stands: never in a snapshot. */
-export async function openPlace(open: VolumeOpener, text: string): Promise<Place> {
+/** The place that `text` names, as it stands: never in a snapshot. With `follow` what is linked in there is entered. */
+export async function openPlace(
+  open: VolumeOpener,
+  text: string,
+  options: { readonly follow?: boolean } = {},
+): Promise<Place> {
   const { base, path, inside } = parseRemote(text)
-  return { ...(await (await open(base)).locate(path)), inside }
+  const place = await (await open(base)).locate(path, options)
+  return { ...place, inside: inside && !(place.volume.isFile && place.path.length === 0) }
 }
 
 /** What `text` names, in the tree or in a snapshot; undefined when there is nothing. */
@@ -60,9 +65,14 @@ export function holdsEntries(item: Item): boolean {
   return item.kind === "directory" || item.kind === "junction"
 }
 
+/** What the item at a place is called; undefined for the root of a directory. */
+export function nameAt({ volume, path }: Pick<Place, "volume" | "path">): string | undefined {
+  return path.at(-1) ?? volume.rootName
+}
+
 /** A place for messages: `home:/docs/a`, without control characters. */
 export function show({ volume, path }: Pick<Place, "volume" | "path">): string {
-  return printable(`${volume.label}${formatPath(path)}`)
+  return printable(volume.isFile && path.length === 0 ? volume.label : `${volume.label}${formatPath(path)}`)
 }
 
 /** Where a source called `name` ends up at `place`: inside an existing directory, or under the place's own name. */
@@ -76,6 +86,8 @@ export async function target(place: Place, name: string, { merge }: { readonly m
 
 /** The error for a place that is not there; names the part that is missing and offers the alias's root. */
 export function notFound(volume: Volume, path: readonly string[]): HoldfastError {
+  if (volume.isFile)
+    return new HoldfastError("ERR_NOT_A_DIRECTORY", `${printable(volume.label)} is a file, so nothing is below it.`)
   return new HoldfastError(
     "ERR_NOT_FOUND",
     `${show({ volume, path })} does not exist. "holdfast ls ${printable(volume.label)}${formatPath(path.slice(0, -1))}" shows what does.`,

@@ -37,7 +37,7 @@ async function put(context: Context, paths: readonly string[], flags: TransferFl
   if (sources.length === 0)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "put needs a source and a destination: holdfast put SRC… DEST.")
   await withVolumes(context, flags, async (open) => {
-    let place = await openPlace(open, paths.at(-1)!)
+    let place = await openPlace(open, paths.at(-1)!, { follow: true })
     if (sources.length > 1) place = { ...place, inside: true }
     const totals = noTotals()
     const problems: Problem[] = []
@@ -80,6 +80,8 @@ async function putOne(
     })
   }
   const isFolder = statOf(source).isDirectory()
+  if (isFolder && place.volume.isFile)
+    throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show(place)} is a file, and "${printable(source)}" is a folder.`)
   const name = nodePath.basename(nodePath.resolve(source))
   if (place.inside) checkName(name)
   const to =

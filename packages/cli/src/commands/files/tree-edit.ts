@@ -8,18 +8,18 @@ import {
   type Entry,
   type FileContent,
   listDirectory,
+  mutableFileName,
   plainAttributes,
   sealJunction,
 } from "@holdfast/tree"
 import type { Change, UploadPort } from "../../transfer/ports.ts"
 import { contentOf, type OpenedTree } from "./opened-tree.ts"
-import { rootEntry } from "./root-entry.ts"
 import type { Edit, Item } from "./volume.ts"
 
 /** Runs `work` on a tree as one commit. */
 export async function editOf(volume: OpenedTree, work: (edit: Edit) => Promise<void>): Promise<void> {
   const result = await volume.writable().commit((session) => work(sessionEdit(volume, session)))
-  volume.root = rootEntry(result.root)
+  await volume.adopt(result.root)
 }
 
 /** Stores files and commits what an upload brings. */
@@ -27,25 +27,51 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
   const tree = volume.writable()
   const writer = createFileWriter(volume.io, { concurrency: 8 })
   const nowMs = volume.io.env.clock.nowMs()
+  const linked = new Map<string, OpenedTree>() // mutable files by their path here: their content is replaced, not the link
+  const noteLink = (path: readonly string[], item: Item) => {
+    const { owner } = contentOf(item)
+    if (owner !== volume && owner.isFile) linked.set(path.join("/"), owner)
+  }
   return {
     lookup: (path) => volume.lookup(path),
     async list(path) {
       const item = await volume.lookup(path)
       if (item?.kind !== "directory") return undefined
       const entries = new Map<string, Item>()
-      for await (const [name, child] of volume.list(item)) entries.set(name, child)
+      for await (const [name, child] of volume.list(item)) {
+        entries.set(name, child)
+        noteLink([...path, name], child)
+      }
       return entries
     },
     buffers: volume.io.chunks.buffers,
     add: (source) => writer.add(source),
     flush: () => writer.flush(),
     async commit(changes) {
+      const own: Change<unknown>[] = []
+      for (const change of changes) {
+        const file = change.kind === "file" ? linked.get(change.path.join("/")) : undefined
+        if (file) await uploadPortOf(file).commit([{ ...change, path: [] }])
+        else own.push({ ...change, path: inTree(volume, change.path, change.kind) })
+      }
       const result = await tree.commit(async (session) => {
-        for (const change of changes) await applyChange(session, change, nowMs)
+        for (const change of own) await applyChange(session, change, nowMs)
       })
-      volume.root = rootEntry(result.root)
+      await volume.adopt(result.root)
     },
   }
+}
+
+/** Where in its tree a path of a volume lies: a mutable file is one entry of its tree, and nothing else is set there. */
+function inTree(volume: OpenedTree, path: readonly string[], kind: string): readonly string[] {
+  if (!volume.isFile) return path
+  if (path.length === 0 && kind === "file") return [mutableFileName]
+  throw new HoldfastError(
+    "ERR_NOT_A_DIRECTORY",
+    path.length === 0
+      ? `${volume.label} is a file and cannot become a ${kind}.`
+      : `${volume.label} is a file, so nothing can be put below it.`,
+  )
 }
 
 async function applyChange(session: CommitSession, change: Change<unknown>, nowMs: number): Promise<void> {
@@ -82,22 +108,23 @@ function sessionEdit(volume: OpenedTree, session: CommitSession): Edit {
       for await (const _ of listDirectory(io, entry.reference)) return false
       return true
     },
-    mkdir: (path) => session.mkdir(path, plain()),
+    mkdir: async (path) => session.mkdir(inTree(volume, path, "directory"), plain()),
     async set(path, item) {
       const { entry, owner } = contentOf(item)
-      const named = entry.name === "" ? { ...entry, ...plain() } : entry
+      const named = entry.name === "" && entry.kind === "directory" ? { ...entry, ...plain() } : entry
       session.set(
-        path,
+        inTree(volume, path, entry.kind),
         entry.kind === "junction" && owner !== volume
           ? ({ ...named, ...(await resealed(volume, owner, entry)) } as Entry)
           : named,
       )
     },
     async remove(path) {
-      session.remove(path)
+      // Of a mutable file only copies are removed, which are beside it in its tree.
+      session.remove(volume.isFile && path[0] === mutableFileName ? inTree(volume, path, "file") : path)
     },
-    move: (from, to) => session.move(from, to),
-    link: (path, cap) => link(volume, session, path, cap),
+    move: async (from, to) => session.move(from, inTree(volume, to, "link")),
+    link: async (path, cap) => link(volume, session, inTree(volume, path, "link"), cap),
   }
 }
 
@@ -116,6 +143,8 @@ async function link(volume: OpenedTree, session: CommitSession, path: readonly s
   switch (cap.kind) {
     case "dw":
     case "dr":
+    case "fw":
+    case "fr":
       session.set(path, {
         ...attributes,
         kind: "junction",
@@ -135,7 +164,7 @@ async function link(volume: OpenedTree, session: CommitSession, path: readonly s
     default:
       throw new HoldfastError(
         "ERR_WRONG_CAPABILITY",
-        "Only a capability to a directory, or to something immutable, can be linked in; a verify capability cannot.",
+        "A verify capability cannot be linked in, as nothing can be read with it.",
       )
   }
 }

@@ -1,14 +1,16 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
-import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import { type Cap, type ChunkId, decodeCap, encodeCap, toReadCap, verifyKeyOf } from "@holdfast/protocol"
+import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
+import { type Cap, type ChunkId, decodeCap, encodeCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
+  type DirectoryRef,
   diff,
   type Entry,
   encodeEntryCap,
   type JunctionEntry,
   listDirectory,
   lookupEntry,
+  mutableFileName,
   openJunction,
   plainAttributes,
   readFile,
@@ -17,8 +19,10 @@ import {
   type TreeIo,
 } from "@holdfast/tree"
 import type { UploadPort } from "../../transfer/ports.ts"
+import { keysOfCap } from "../../tree-keys.ts"
 import { contentOf, type EntryContent, type OpenedTree } from "./opened-tree.ts"
 import { reach } from "./reach.ts"
+import { rootEntry } from "./root-entry.ts"
 import { editOf, uploadPortOf } from "./tree-edit.ts"
 import type { ChunksOptions, Difference, Edit, Item, SnapshotInfo, Volume } from "./volume.ts"
 
@@ -27,6 +31,10 @@ export interface TreeVolumeParts {
   readonly io: TreeIo
   readonly label: string
   readonly root: Entry
+  /** A mutable file, or a snapshot of one. */
+  readonly isFile?: boolean
+  /** Root directory of the tree, or of the time of a snapshot. */
+  readonly top?: DirectoryRef
   /** Absent for what is immutable. */
   readonly tree?: Tree
   readonly access?: RegisterKeys
@@ -39,6 +47,7 @@ export interface TreeVolumeParts {
 const maxNesting = 16
 /** Longest capability that is accepted as text. */
 const maxCapLength = 2048
+const fileCapStart = utf8("hf:fr:")
 
 /** One opened tree. Reads see the root of when it was opened, or of its own last change. */
 export class TreeVolume implements OpenedTree {
@@ -48,47 +57,73 @@ export class TreeVolume implements OpenedTree {
   readonly access: RegisterKeys | undefined
   readonly #parts: TreeVolumeParts
   readonly #linked = new Map<string, Promise<TreeVolume>>()
+  readonly isFile: boolean
   #root: Entry
+  #top: DirectoryRef
 
   constructor(parts: TreeVolumeParts) {
     this.#parts = parts
     this.#root = parts.root
+    this.#top = parts.top ?? null
+    this.isFile = parts.isFile ?? false
     this.label = parts.label
     this.io = parts.io
     this.tree = parts.tree
     this.access = parts.access
   }
 
-  /** The root's entry, and how to replace it after a commit. */
   get root(): Entry {
     return this.#root
   }
-  set root(entry: Entry) {
-    this.#root = entry
+
+  async adopt(top: DirectoryRef): Promise<void> {
+    this.#root = await rootEntry(this.io, top, this.isFile)
+    this.#top = top
   }
 
-  async locate(path: readonly string[]): Promise<{ volume: TreeVolume; path: readonly string[] }> {
+  /** An alias names its mutable file, and what is immutable has a name in it. */
+  get rootName(): string | undefined {
+    if (this.isFile) return /^([^:()]+):/.exec(this.label)?.[1] ?? mutableFileName
+    return this.#root.name || undefined
+  }
+
+  async locate(
+    path: readonly string[],
+    { follow = false } = {},
+  ): Promise<{ volume: TreeVolume; path: readonly string[] }> {
     let entry: Entry | undefined = this.#root
     for (const [depth, name] of path.entries()) {
       if (entry?.kind === "junction") {
         const inner = await this.enter(entry, path.slice(0, depth))
-        return inner.locate(path.slice(depth))
+        return inner.locate(path.slice(depth), { follow })
       }
       if (entry?.kind !== "directory") break
       entry = await lookupEntry(this.io, entry.reference, name)
     }
+    if (follow && entry?.kind === "junction") return { volume: await this.enter(entry, path), path: [] }
     return { volume: this, path }
   }
 
   async lookup(path: readonly string[]): Promise<Item | undefined> {
     const { volume, path: rest } = await this.locate(path)
     if (volume !== this) return volume.lookup(rest)
+    if (this.isFile && path.length === 1 && path[0] !== mutableFileName) {
+      const copy = await lookupEntry(this.io, this.#top, path[0]!)
+      return copy && this.item(copy)
+    }
     let entry: Entry | undefined = this.#root
     for (const name of path) {
       if (entry?.kind !== "directory") return undefined
       entry = await lookupEntry(this.io, entry.reference, name)
     }
-    return entry && this.item(entry)
+    return entry && this.#resolved(entry, path)
+  }
+
+  /** An entry as an item; a linked mutable file as the file that it is. */
+  async #resolved(entry: Entry, path: readonly string[]): Promise<Item> {
+    if (entry.kind !== "junction" || !linksFile(entry)) return this.item(entry)
+    const inner = await this.enter(entry, path)
+    return inner.item(inner.root)
   }
 
   async *list(item: Item): AsyncGenerator<readonly [string, Item], void, void> {
@@ -97,7 +132,17 @@ export class TreeVolume implements OpenedTree {
       const inner = await owner.enter(entry, [entry.name])
       yield* inner.list(inner.item(inner.root))
     } else if (entry.kind === "directory")
-      for await (const child of listDirectory(owner.io, entry.reference)) yield [child.name, owner.item(child)]
+      for await (const child of listDirectory(owner.io, entry.reference)) {
+        // A linked file that cannot be opened is still listed, as what it is here.
+        const item = owner.#resolved(child, [child.name]).catch(() => owner.item(child))
+        yield [child.name, child.kind === "junction" ? await item : owner.item(child)]
+      }
+  }
+
+  async *copies(): AsyncGenerator<readonly [string, Item], void, void> {
+    if (!this.isFile) return
+    for await (const entry of listDirectory(this.io, this.#top))
+      if (entry.name !== mutableFileName) yield [entry.name, this.item(entry)]
   }
 
   read(item: Item, range: { readonly start?: number; readonly end?: number } = {}): AsyncIterable<Uint8Array> {
@@ -120,7 +165,11 @@ export class TreeVolume implements OpenedTree {
     if (!found) return undefined
     const { io, above, open } = this.#parts
     const access = this.access && { publicKey: this.access.publicKey, readKey: this.access.readKey }
-    return new TreeVolume({ io, above, open, label: `${this.label}@${name}`, root: found, ...(access && { access }) })
+    const { isFile } = this
+    const top = found.reference
+    const root = isFile ? await rootEntry(io, top, true) : found
+    const label = `${this.label}@${name}`
+    return new TreeVolume({ io, above, open, label, isFile, top, root, ...(access && { access }) })
   }
 
   async listSnapshots(): Promise<SnapshotInfo[]> {
@@ -150,11 +199,12 @@ export class TreeVolume implements OpenedTree {
     const { volume, path: rest } = await this.locate(path)
     if (volume !== this) return volume.capOf(rest, strength)
     const item = await this.lookup(path)
-    const entry = item && contentOf<TreeVolume>(item).entry
-    if (!entry) throw new HoldfastError("ERR_NOT_FOUND", `${this.label}/${path.join("/")} does not exist.`)
+    if (!item) throw new HoldfastError("ERR_NOT_FOUND", `${this.label}/${path.join("/")} does not exist.`)
+    const { entry, owner } = contentOf<TreeVolume>(item)
+    if (owner !== this) return owner.capOf([], strength) // a file that is linked in
     if (entry.kind === "junction") return (await this.enter(entry, path)).capOf([], strength)
     if (path.length === 0 && this.tree) return this.#rootCap(strength)
-    return entryCap(entry.name === "" ? { ...entry, name: "root" } : entry, strength)
+    return entryCap(entry.name === "" ? { ...entry, name: this.rootName ?? "root" } : entry, strength)
   }
 
   async *chunksOf(item: Item, options: ChunksOptions): AsyncGenerator<ChunkId, void, void> {
@@ -194,7 +244,7 @@ export class TreeVolume implements OpenedTree {
     const content: EntryContent<TreeVolume> = { entry, owner: this }
     const common = { kind, mode, mtimeNs, sizeBytes: size, content }
     if (entry.kind === "symlink") return { ...common, target: entry.target }
-    return entry.name === "" ? { ...common, bare: true } : common
+    return entry.name === "" && kind === "directory" ? { ...common, bare: true } : common
   }
 
   /** The tree that `junction` links in. Throws ERR_INVALID_ARGUMENT for a circle. */
@@ -245,9 +295,7 @@ export class TreeVolume implements OpenedTree {
       if (!isHoldfastError(error, "ERR_CORRUPT")) throw error
       return openJunction(crypto, undefined, junction)
     })
-    if (cap.kind !== "dw" && cap.kind !== "dr")
-      throw new HoldfastError("ERR_BAD_FORMAT", `${label} links something that is not a directory.`)
-    const { publicKey } = await toReadCap(crypto, cap)
+    const { publicKey } = await keysOfCap(crypto, cap)
     if (own.includes(toHex(publicKey)) || own.length >= maxNesting) throw new CircularLink(label)
     return this.#parts.open(cap, label, own)
   }
@@ -261,14 +309,20 @@ export class TreeVolume implements OpenedTree {
 
   async #rootCap(strength: "write" | "read" | "verify"): Promise<string> {
     const { publicKey, readKey, seed } = this.access!
-    if (strength === "verify") return encodeCap({ kind: "dv", publicKey, verifyKey: verifyKeyOf(readKey) })
-    if (strength === "read") return encodeCap({ kind: "dr", publicKey, readKey })
-    if (seed) return encodeCap({ kind: "dw", seed })
+    if (strength === "verify")
+      return encodeCap({ kind: this.isFile ? "fv" : "dv", publicKey, verifyKey: verifyKeyOf(readKey) })
+    if (strength === "read") return encodeCap({ kind: this.isFile ? "fr" : "dr", publicKey, readKey })
+    if (seed) return encodeCap({ kind: this.isFile ? "fw" : "dw", seed })
     throw new HoldfastError(
       "ERR_WRONG_CAPABILITY",
       `${this.label} was opened with a read capability, which cannot give one to write. Use --read.`,
     )
   }
+}
+
+/** True for a link to a mutable file. */
+function linksFile({ readCap }: JunctionEntry): boolean {
+  return fileCapStart.every((byte, i) => readCap[i] === byte)
 }
 
 /** A tree linked in itself, or too many in one another. */

@@ -43,9 +43,21 @@ export interface ChunksOptions {
 export interface Volume extends DownloadPort<unknown> {
   /** How messages call it: the alias, never a capability. */
   readonly label: string
-  /** Where a path leads when trees are linked in on the way: the innermost tree, and the path in it. */
-  locate(path: readonly string[]): Promise<{ readonly volume: Volume; readonly path: readonly string[] }>
+  /** A mutable file or a snapshot of one: the root is a file, and nothing is below it. */
+  readonly isFile: boolean
+  /** What the root is called where it is copied to; undefined for the root of a directory. */
+  readonly rootName: string | undefined
+  /**
+   * Where a path leads when trees are linked in on the way: the innermost tree, and the path in it. With `follow` what is
+   * linked in at its end is entered as well.
+   */
+  locate(
+    path: readonly string[],
+    options?: { readonly follow?: boolean },
+  ): Promise<{ readonly volume: Volume; readonly path: readonly string[] }>
   lookup(path: readonly string[]): Promise<Item | undefined>
+  /** Of a mutable file: copies kept because two writers changed it at once; each is found as the one name of a path. */
+  copies(): AsyncIterable<readonly [name: string, item: Item]>
   read(item: Item, range?: { readonly start?: number; readonly end?: number }): AsyncIterable<Uint8Array>
   /** Throws ERR_WRONG_CAPABILITY when the tree is only readable. */
   upload(): UploadPort<unknown>

@@ -10,7 +10,7 @@ export function register(program: Command, context: Context): void {
   const alias = program.command("alias").description("name capabilities, so that paths can begin with the name")
   alias.addHelpText(
     "after",
-    "\nExamples:\n  holdfast alias create photos\n  holdfast alias add team --cap-file team.cap\n  holdfast alias list\n  holdfast alias remove team\n",
+    "\nExamples:\n  holdfast alias create photos\n  holdfast alias create notes --file\n  holdfast alias add team --cap-file team.cap\n  holdfast alias list\n  holdfast alias remove team\n",
   )
   alias
     .command("add")
@@ -28,10 +28,12 @@ export function register(program: Command, context: Context): void {
     .command("create")
     .description("make a new, empty tree and name it")
     .argument("<name>", "the alias, without a colon")
-    .action(async (given: string) => {
+    .option("--file", "a single file instead of a tree, to be shared by itself")
+    .action(async (given: string, { file = false }: { file?: boolean }) => {
       const name = nameOf(given)
-      await createAliasTree(await context.openSession(), name)
-      context.output({ alias: name, kind: "dw" }, `${name}: is a new, empty tree.`)
+      const kind = file ? "fw" : "dw"
+      await createAliasTree(await context.openSession(), name, kind)
+      context.output({ alias: name, kind }, `${name}: is a new, empty ${file ? "file" : "tree"}.`)
     })
   alias
     .command("list")
