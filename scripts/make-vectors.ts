@@ -212,7 +212,8 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
   const caps: Cap[] = [
     ...derived.flatMap(({ cap, read, verify }) => [cap, read, verify]),
     { kind: "ci", entry: bytesOf("entry", 77) },
-    { kind: "cv", chunkId: bytesOf("chunk id", 32) },
+    { kind: "cv", chunkIds: bytesOf("chunk id", 32) },
+    { kind: "cv", chunkIds: bytesOf("chunk ids", 38 * 32) },
     { kind: "lit", content: utf8("hello\n") },
     { kind: "lit", content: new Uint8Array() },
   ]
@@ -241,6 +242,9 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
       { name: "a seed of 31 bytes", text: signed("dw", seed.subarray(1)), error },
       { name: "a verify capability without a verify key", text: signed("dv", seed), error },
       { name: "a read capability without a read key", text: signed("dr", seed), error },
+      { name: "no chunk", text: signed("cv", seed.subarray(32)), error },
+      { name: "a chunk and a half", text: signed("cv", bytesOf("chunk ids", 48)), error },
+      { name: "39 chunks", text: signed("cv", bytesOf("chunk ids", 39 * 32)), error },
       { name: "a literal of 257 bytes", text: signed("lit", bytesOf("literal", 257)), error },
       { name: "longer than any", text: signed("ci", bytesOf("long", 2000)), error },
     ],

@@ -319,7 +319,7 @@ def open_register(label, public_key, secret, sequence, sealed):
 # --- Capabilities (docs/formats/capability.md) ---
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-CAP_BYTES = {"dw": 32, "fw": 32, "dr": 64, "fr": 64, "dv": 64, "fv": 64, "cv": 32, "ci": None, "lit": None}
+CAP_BYTES = {"dw": 32, "fw": 32, "dr": 64, "fr": 64, "dv": 64, "fv": 64, "cv": None, "ci": None, "lit": None}
 
 
 def decode_base32(text):
@@ -342,6 +342,8 @@ def decode_cap(text):
         raise wrong from None
     kind, payload = parts[1], data[:-4]
     if len(data) < 4 or domain_hash("holdfast/cap-checksum/1", kind.encode() + b":" + payload)[:4] != data[-4:]:
+        raise wrong
+    if kind == "cv" and (len(payload) % 32 or not 32 <= len(payload) <= 38 * 32):
         raise wrong
     if CAP_BYTES[kind] not in (None, len(payload)) or (kind == "lit" and len(payload) > 256):
         raise wrong

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
@@ -190,9 +191,51 @@ test("check finds lost shares, repair puts them right, of the root too", async (
   await reopen()
   await run("get", "home:/docs", `${folder}/back`)
   assert.equal(fs.readFileSync(`${folder}/back/a.txt`, "utf8"), "alpha")
-  const chunk = (await run("cap", "home:/docs", "--verify")).trim()
-  const one = await json<{ chunks: number; ok: boolean }>("check", chunk, "--repair")
-  assert.deepEqual([one.chunks, one.ok], [1, true])
+})
+
+test("a capability to what a place holds now reads it or repairs it, whatever becomes of the place", async (t) => {
+  const { folder, run, json, replaceServer, reopen } = await createHarness(t)
+  fill(folder)
+  fs.writeFileSync(`${folder}/src/long`, randomBytes(9_000_000))
+  await run("put", `${folder}/src`, "home:/docs")
+  await run("snapshot", "create", "home:", "friday")
+  const verify = async (path: string) => (await run("cap", path, "--verify")).trim()
+  const [directory, long, kept] = [
+    await verify("home:/docs"),
+    await verify("home:/docs/long"),
+    (await run("cap", "home:/docs@friday")).trim(),
+  ]
+  assert.match(kept, /^hf:ci:/)
+  assert.equal((await run("cap", "home:/docs", "--read")).trim(), kept)
+  assert.equal((await run("cap", kept, "--verify")).trim(), directory)
+  await assert.rejects(run("cap", "home:/docs"), withCode("ERR_WRONG_CAPABILITY"))
+  await assert.rejects(verify("home:/docs/a.txt"), withCode("ERR_INVALID_ARGUMENT"))
+  await run("rm", "-r", "home:/docs")
+  replaceServer(3)
+  await reopen()
+  const file = await json<Checked>("check", long)
+  assert.deepEqual([file.ok, file.chunks, file.damaged], [false, 4, 4]) // three pieces and the manifest
+  process.exitCode = 0
+  const all = await json<Checked>("check", directory, "--repair")
+  assert.ok(all.ok && all.placed === all.chunks && all.chunks > file.chunks, JSON.stringify(all))
+  replaceServer(0)
+  replaceServer(1)
+  await reopen()
+  await run("get", `${kept}/long`, `${folder}/long`)
+  assert.ok(fs.readFileSync(`${folder}/long`).equals(fs.readFileSync(`${folder}/src/long`)))
+  await assert.rejects(run("cat", directory), withCode("ERR_WRONG_CAPABILITY"))
+})
+
+test("what stands on more chunks than a capability can name is left to the verify capability of its tree", async (t) => {
+  const { folder, run } = await createHarness(t)
+  const piece = Buffer.alloc(4 * 1024 * 1024)
+  for (let i = 0; i < 40; i++) {
+    piece.fill(i + 1)
+    fs.appendFileSync(`${folder}/huge`, piece)
+  }
+  await run("put", `${folder}/huge`, "home:/huge")
+  await assert.rejects(run("cap", "home:/huge", "--verify"), withCode("ERR_LIMIT"))
+  assert.match(await run("cap", "home:/huge", "--read"), /^hf:ci:/)
 })
 
 test("a verify capability alone restores full health after a server came back empty, and reads nothing", async (t) => {

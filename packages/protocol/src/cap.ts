@@ -41,10 +41,11 @@ export interface ImmutableCap {
   readonly kind: "ci"
   readonly entry: Uint8Array
 }
-/** The chunk that holds an immutable item: its id, 32 bytes. */
+/** The chunks that an immutable item stands on. */
 export interface ImmutableVerifyCap {
   readonly kind: "cv"
-  readonly chunkId: Uint8Array
+  /** 1 to `maxVerifyIds` ids of 32 bytes, one after another. */
+  readonly chunkIds: Uint8Array
 }
 /** Small content carried in the capability itself, at most 256 bytes. */
 export interface LiteralCap {
@@ -58,6 +59,8 @@ const readKeyLabel = "holdfast/read-key/1"
 const verifyKeyLabel = "holdfast/verify-key/1"
 const maxCapLength = 2048
 const maxLiteralBytes = 256
+/** Most chunks that an immutable verify capability names: more would not fit its length. */
+export const maxVerifyIds = 38
 
 /** The string of a capability. It is a secret for every kind but the verify ones. */
 export function encodeCap(cap: Cap): string {
@@ -110,11 +113,11 @@ function payloadOf(cap: Cap): Uint8Array {
   if ("readKey" in cap) return concat(cap.publicKey, cap.readKey)
   if ("publicKey" in cap) return concat(cap.publicKey, cap.verifyKey)
   if (cap.kind === "ci") return cap.entry
-  return cap.kind === "cv" ? cap.chunkId : cap.content
+  return cap.kind === "cv" ? cap.chunkIds : cap.content
 }
 
 function capOf(kind: Cap["kind"], payload: Uint8Array): Cap {
-  const length = { dw: 32, fw: 32, dr: 64, fr: 64, dv: 64, fv: 64, cv: 32, ci: undefined, lit: undefined }[kind]
+  const length = { dw: 32, fw: 32, dr: 64, fr: 64, dv: 64, fv: 64, cv: undefined, ci: undefined, lit: undefined }[kind]
   if (length !== undefined && payload.length !== length) throw badCap("its length is wrong for its kind")
   switch (kind) {
     case "dw":
@@ -129,7 +132,9 @@ function capOf(kind: Cap["kind"], payload: Uint8Array): Cap {
     case "ci":
       return { kind, entry: payload }
     case "cv":
-      return { kind, chunkId: payload }
+      if (payload.length < 32 || payload.length > 32 * maxVerifyIds || payload.length % 32 !== 0)
+        throw badCap("its length is wrong for its kind")
+      return { kind, chunkIds: payload }
     case "lit":
       if (payload.length > maxLiteralBytes) throw badCap("its content is too long")
       return { kind, content: payload }

@@ -18,6 +18,7 @@ export {
   type ImmutableVerifyCap,
   type LiteralCap,
   looksLikeCap,
+  maxVerifyIds,
   type ReadCap,
   toReadCap,
   toVerifyCap,

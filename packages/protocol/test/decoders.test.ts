@@ -33,7 +33,7 @@ const caps: fc.Arbitrary<Cap> = fc.oneof(
   fc.record({ kind: fc.constantFrom("dr" as const, "fr" as const), publicKey: bytes(32), readKey: bytes(32) }),
   fc.record({ kind: fc.constantFrom("dv" as const, "fv" as const), publicKey: bytes(32), verifyKey: bytes(32) }),
   fc.record({ kind: fc.constant("ci" as const), entry: smallBytes }),
-  fc.record({ kind: fc.constant("cv" as const), chunkId: bytes(32) }),
+  fc.record({ kind: fc.constant("cv" as const), chunkIds: fc.nat(37).chain((more) => bytes(32 * (more + 1))) }),
   fc.record({ kind: fc.constant("lit" as const), content: smallBytes }),
 )
 

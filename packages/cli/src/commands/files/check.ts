@@ -1,6 +1,6 @@
 /** `check`, `rebalance`: looking after what is stored. */
 import { toHex } from "@holdfast/core"
-import type { Cap, ChunkId, VerifyCap } from "@holdfast/protocol"
+import type { Cap, ChunkId, ImmutableVerifyCap, VerifyCap } from "@holdfast/protocol"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
 import { exitCodes } from "../../exit-codes.ts"
@@ -74,7 +74,7 @@ async function standsOn(
   text: string,
   deep: boolean,
 ): Promise<Footing> {
-  if (cap?.kind === "cv") return { ids: only(cap.chunkId), registers: [] }
+  if (cap?.kind === "cv") return { ids: idsOf(cap), registers: [] }
   if (cap?.kind === "dv" || cap?.kind === "fv") return { ids: listedIds(session, cap), registers: [cap.publicKey] }
   const found = await find(open, text)
   const registers: Uint8Array[] = []
@@ -178,6 +178,7 @@ async function rebalance(context: Context, paths: readonly string[], flags: Volu
   })
 }
 
-async function* only(id: ChunkId): AsyncGenerator<ChunkId, void, void> {
-  yield id
+/** What an immutable verify capability names. */
+export async function* idsOf({ chunkIds }: ImmutableVerifyCap): AsyncGenerator<ChunkId, void, void> {
+  for (let at = 0; at < chunkIds.length; at += 32) yield chunkIds.slice(at, at + 32)
 }

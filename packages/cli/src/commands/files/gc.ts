@@ -4,6 +4,7 @@ import type { Cap, ChunkId } from "@holdfast/protocol"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
 import { parseRemote } from "../../transfer/path-spec.ts"
+import { idsOf } from "./check.ts"
 import { type Context, examples, plural, type Session, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
 import { find, type VolumeOpener } from "./places.ts"
@@ -57,7 +58,7 @@ async function* liveChunks(
   text: string,
   trim: boolean,
 ): AsyncGenerator<ChunkId, void, void> {
-  if (cap.kind === "cv") yield cap.chunkId
+  if (cap.kind === "cv") yield* idsOf(cap)
   else if (cap.kind === "dv" || cap.kind === "fv")
     for (const list of await readCare(session.store.registers, cap)) yield* careIds(session.store.chunks, list)
   else yield* (await find(open, text)).volume.liveChunks({ trim })

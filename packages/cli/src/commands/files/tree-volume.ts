@@ -1,12 +1,11 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
 import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
-import { type Cap, type ChunkId, decodeCap, encodeCap, verifyKeyOf } from "@holdfast/protocol"
+import { type Cap, type ChunkId, encodeCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
   type DirectoryRef,
   diff,
   type Entry,
-  encodeEntryCap,
   type JunctionEntry,
   listDirectory,
   lookupEntry,
@@ -20,6 +19,7 @@ import {
 } from "@holdfast/tree"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
+import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
 import { contentOf, type EntryContent, type OpenedTree } from "./opened-tree.ts"
 import { reach } from "./reach.ts"
 import { rootEntry } from "./root-entry.ts"
@@ -45,8 +45,6 @@ export interface TreeVolumeParts {
 
 /** Most trees linked in one another on a path. */
 const maxNesting = 16
-/** Longest capability that is accepted as text. */
-const maxCapLength = 2048
 const fileCapStart = utf8("hf:fr:")
 
 /** One opened tree. Reads see the root of when it was opened, or of its own last change. */
@@ -204,7 +202,13 @@ export class TreeVolume implements OpenedTree {
     if (owner !== this) return owner.capOf([], strength) // a file that is linked in
     if (entry.kind === "junction") return (await this.enter(entry, path)).capOf([], strength)
     if (path.length === 0 && this.tree) return this.#rootCap(strength)
-    return entryCap(entry.name === "" ? { ...entry, name: this.rootName ?? "root" } : entry, strength)
+    if (strength === "write" && this.tree)
+      throw new HoldfastError(
+        "ERR_WRONG_CAPABILITY",
+        "Only a whole tree has a write capability. --read gives one to what this holds now, --verify one to check it.",
+      )
+    const named = entry.name === "" ? { ...entry, name: this.rootName ?? "root" } : entry
+    return strength === "verify" ? entryVerifyCap(this.io, named) : entryReadCap(named)
   }
 
   async *chunksOf(item: Item, options: ChunksOptions): AsyncGenerator<ChunkId, void, void> {
@@ -330,29 +334,4 @@ class CircularLink extends HoldfastError {
   constructor(label: string) {
     super("ERR_LIMIT", `${label} is linked in a circle, or too deep, and was not entered.`)
   }
-}
-
-function entryCap(entry: Entry, strength: "write" | "read" | "verify"): string {
-  if (strength === "write")
-    throw new HoldfastError(
-      "ERR_WRONG_CAPABILITY",
-      "Only a whole tree has a write capability. --read gives one to what this holds now, --verify one to check it.",
-    )
-  if (strength === "verify") {
-    const chunkId = ownChunk(entry)
-    if (!chunkId)
-      throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${entry.name}" stands on no chunk of its own to verify.`)
-    return encodeCap({ kind: "cv", chunkId })
-  }
-  const text = encodeCap(encodeEntryCap(entry))
-  if (text.length > maxCapLength)
-    throw new HoldfastError("ERR_LIMIT", `"${entry.name}" is too much for a capability; give one to its directory.`)
-  decodeCap(text)
-  return text
-}
-
-function ownChunk(entry: Entry): ChunkId | undefined {
-  if (entry.kind === "directory") return entry.reference?.chunk.id
-  if (entry.kind === "file" && entry.content.form !== "inline") return entry.content.reference.chunk.id
-  return undefined
 }
