@@ -75,7 +75,10 @@ test("after any commits the care list names every chunk that root, history and s
             if (snapshot) await tree.commit(async (session) => session.set(["d"], { ...snapshot, name: "d" }))
           }
         } catch (error) {
-          assert.match(String((error as { code?: string }).code), /^ERR_(NOT_FOUND|ALREADY_EXISTS|NOT_A_DIRECTORY|INVALID_ARGUMENT)$/)
+          assert.match(
+            String((error as { code?: string }).code),
+            /^ERR_(NOT_FOUND|ALREADY_EXISTS|NOT_A_DIRECTORY|INVALID_ARGUMENT)$/,
+          )
         }
         const names = new Set(await listed(made))
         for (const id of await needed(tree)) assert.ok(names.has(id), `${id} is missing after step ${i} ${kind}`)
