@@ -5,11 +5,8 @@ import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { type TestContext, test } from "node:test"
-import { createMemoryBackend } from "@holdfast/backends"
 import { nodeEnv } from "@holdfast/core/node"
-import { decodeCap, type ReadCap } from "@holdfast/protocol"
-import { createStore } from "@holdfast/store"
-import { mutableFileOf, openJunction, openTree, readFile, walk } from "@holdfast/tree"
+import { type Found, readGolden } from "./golden.ts"
 
 const interop = join(dirname(import.meta.dirname), "interop")
 const reader = join(interop, "reader", "holdfast_reader.py")
@@ -18,17 +15,6 @@ const cap = readFileSync(join(golden, "read-capability"), "utf8")
 const python = ["python3", "/usr/bin/python3"].find(
   (program) => spawnSync(program, ["-c", "import cryptography"]).status === 0,
 )
-
-/** A line of expected.json. */
-interface Found {
-  readonly path: string
-  readonly kind: string
-  readonly mode: number
-  readonly mtimeNs: string
-  readonly size: number
-  readonly sha256?: string
-  readonly target?: string
-}
 
 const expected = JSON.parse(readFileSync(join(golden, "expected.json"), "utf8")) as Found[]
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")
@@ -63,7 +49,9 @@ function lookAt(folder: string, prefix = ""): Found[] {
 }
 
 test("the second reader agrees with all frozen vectors", (t) => {
-  const files = ["capability.json", "chunk.json", "register.json"].map((name) => join(interop, "vectors", name))
+  const files = ["capability.json", "chunk.json", "erasure.json", "register.json"].map((name) =>
+    join(interop, "vectors", name),
+  )
   const result = runReader(t, ["vectors", ...files])
   if (!result) return
   assert.equal(result.status, 0, result.stderr)
@@ -124,50 +112,12 @@ test("the second reader says which chunk it cannot restore from two servers, and
 })
 
 test("Holdfast itself reads the golden volume", async () => {
-  const servers = await Promise.all(
-    serversOf(0, 1, 3).map(async (place, index) => {
-      const backend = createMemoryBackend(`server-${index}`, nodeEnv.crypto)
-      const files = (ending: string) =>
-        readdirSync(place)
-          .filter((name) => name.endsWith(ending))
-          .map((name) => new Uint8Array(readFileSync(join(place, name))))
-      assert.ok((await backend.putShares(files(".share"))).every(({ ok }) => ok))
-      assert.ok((await backend.proposeRegisters(files(".register"))).every(({ accepted }) => accepted))
-      return { backend, weight: 1 }
-    }),
-  )
-  await using store = Object.assign(
-    await createStore({
-      env: nodeEnv,
-      servers,
-      coding: { k: 3, happy: 3, n: 5 },
-      registerMode: "crash",
-      convergenceSecret: new Uint8Array(32),
-      seen: { get: () => undefined, set: () => undefined },
-    }),
-    { [Symbol.asyncDispose]: () => store.close() },
-  )
-  const found: Found[] = []
-  const linkedFile = async (keys: ReadCap) => {
-    const tree = await openTree({ chunks: store.chunks, registers: store.registers, env: nodeEnv, keys })
-    return mutableFileOf(tree.io, await tree.root())
-  }
-  const collect = async (keys: ReadCap, prefix: string): Promise<void> => {
-    const tree = await openTree({ chunks: store.chunks, registers: store.registers, env: nodeEnv, keys })
-    for await (const { path, entry: own } of walk(tree.io, await tree.root())) {
-      const linked =
-        own.kind === "junction" ? ((await openJunction(nodeEnv.crypto, undefined, own)) as ReadCap) : undefined
-      const entry = linked?.kind === "fr" ? await linkedFile(linked) : own
-      const { kind, mode, mtimeNs, size } = entry
-      const line = { path: prefix + path.join("/"), kind, mode, mtimeNs: String(mtimeNs), size }
-      if (entry.kind === "file") {
-        const hash = createHash("sha256")
-        for await (const part of readFile(tree.io, entry)) hash.update(part)
-        found.push({ ...line, sha256: hash.digest("hex") })
-      } else found.push(entry.kind === "symlink" ? { ...line, target: entry.target } : line)
-      if (linked?.kind === "dr") await collect(linked, `${line.path}/`)
-    }
-  }
-  await collect(decodeCap(cap) as ReadCap, "")
-  assert.deepEqual(inOrder(found), inOrder(expected))
+  const held = serversOf(0, 1, 3).map((place) => {
+    const files = (ending: string) =>
+      readdirSync(place)
+        .filter((name) => name.endsWith(ending))
+        .map((name) => new Uint8Array(readFileSync(join(place, name))))
+    return { shares: files(".share"), registers: files(".register") }
+  })
+  assert.deepEqual(inOrder(await readGolden(nodeEnv, cap, held)), inOrder(expected))
 })

@@ -79,10 +79,7 @@ export function decodeDescriptor(bytes: Uint8Array): Descriptor {
   const hashes = fields.bytes(32 * n0.n)
   fields.end()
   const shareHashes = Array.from({ length: n0.n }, (_, i) => hashes.subarray(32 * i, 32 * i + 32))
-  const descriptor = { ...n0, ciphertextBytes, shareHashes }
-  if (!equal(encodeDescriptor(descriptor), bytes))
-    throw new HoldfastError("ERR_BAD_FORMAT", "Chunk descriptor is damaged: it is not in canonical form.")
-  return descriptor
+  return { ...n0, ciphertextBytes, shareHashes }
 }
 
 /** Share bytes: "HFS" 1, index (1 byte), descriptor length (2 bytes, big endian), descriptor, payload. */

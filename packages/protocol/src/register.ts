@@ -80,8 +80,6 @@ export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Ar
     signature: fields.bytes(64),
   }
   fields.end()
-  if (!equal(encodeValue(value), bytes))
-    throw new HoldfastError("ERR_BAD_FORMAT", "register value is damaged: it is not in canonical form.")
   if (!(await crypto.verify(value.publicKey, signedBytes(value), value.signature)))
     throw new HoldfastError("ERR_CORRUPT", "A register value has a wrong signature.")
   return value

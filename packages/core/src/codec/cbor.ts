@@ -3,6 +3,7 @@
  * text, arrays and maps with text keys; shortest forms only. What is not canonical does not decode.
  */
 import { decode, encode } from "cborg"
+import { equal } from "../bytes.ts"
 import { HoldfastError } from "../errors.ts"
 
 /** What our formats are made of. */
@@ -16,13 +17,30 @@ export type CborValue =
   | readonly CborValue[]
   | { readonly [key: string]: CborValue }
 
-/** The one encoding of `value`. */
+/** Deepest nesting of arrays and maps; our formats need a third of it. */
+const maxDepth = 32
+
+/** The one encoding of `value`. Throws TypeError for what our formats do not have: fractions, broken text, deep nesting. */
 export function encodeCbor(value: CborValue): Uint8Array {
-  return encode(value, { float64: true })
+  checkValue(value, 0)
+  return encode(value)
 }
 
-/** The value that `bytes` encode; `what` names them in the error. Throws ERR_BAD_FORMAT. */
+/** The value that `bytes` encode; `what` names them in the error. Throws ERR_BAD_FORMAT unless they are its one encoding. */
 export function decodeCbor(bytes: Uint8Array, what: string): CborValue {
+  const value = decodeAny(bytes, what)
+  let again: Uint8Array | undefined
+  try {
+    again = encodeCbor(value)
+  } catch {
+    // a value that our formats do not have
+  }
+  if (!again || !equal(again, bytes))
+    throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not in canonical form.`, { what })
+  return value
+}
+
+function decodeAny(bytes: Uint8Array, what: string): CborValue {
   try {
     return decode(bytes, {
       strict: true,
@@ -36,6 +54,15 @@ export function decodeCbor(bytes: Uint8Array, what: string): CborValue {
   } catch (cause) {
     throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not valid CBOR.`, { what }, { cause })
   }
+}
+
+function checkValue(value: CborValue, depth: number): void {
+  if (depth > maxDepth) throw new TypeError(`more than ${maxDepth} levels`)
+  if (typeof value === "number" && !Number.isSafeInteger(value)) throw new TypeError("a number that is no integer")
+  if (typeof value === "string" && !value.isWellFormed()) throw new TypeError("text that is not Unicode")
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return
+  for (const item of Array.isArray(value) ? value : Object.values(value)) checkValue(item, depth + 1)
+  if (!Array.isArray(value)) for (const key of Object.keys(value)) checkValue(key, depth)
 }
 
 /** Reads the fields of a CBOR array one by one, each with its type checked. Throws ERR_BAD_FORMAT naming `what`. */
