@@ -482,15 +482,18 @@ class Volume:
 
 
 def decode_reference(value, holder):
-    """((chunk id, key), offset, length); `holder` is the chunk that a self reference means."""
+    """((chunk id, key), offset, length); `holder` is where the node lies that has it, for self references."""
     what = "reference"
-    if isinstance(value, list) and len(value) == 2 and holder:
-        chunk, (offset, length) = holder, value
+    is_self = isinstance(value, list) and len(value) == 2 and holder
+    if is_self:
+        chunk, (offset, length) = holder[0], value
     else:
         chunk_id, key, offset, length = fields(value, 4, what)
         chunk = octets(chunk_id, 32, what), octets(key, 32, what)
     integer(offset, 0, CHUNK_BYTES - 1, what)
     integer(length, 1, CHUNK_BYTES - offset, what)
+    if is_self and offset + length > holder[1]:
+        raise bad("a self reference does not point to what comes before it")
     return chunk, offset, length
 
 
@@ -513,7 +516,7 @@ def load_node(volume, reference, what):
 
 
 def entries(volume, reference, expected=None):
-    """All entries of a directory, in order, each with the chunk that self references in it mean."""
+    """All entries of a directory, in order, each with where its node lies, for self references."""
     if reference is None:
         return
     level, items = load_node(volume, reference, "directory node")
@@ -527,9 +530,9 @@ def entries(volume, reference, expected=None):
             raise bad("a directory's names are not in order")
         before = name
         if level == 0:
-            yield item, reference[0]
+            yield item, reference
         else:
-            yield from entries(volume, decode_reference(item[1], reference[0]), level - 1)
+            yield from entries(volume, decode_reference(item[1], reference), level - 1)
 
 
 def pieces(volume, reference, expected=None):
@@ -540,7 +543,7 @@ def pieces(volume, reference, expected=None):
     for item in items:
         length, target = fields(item, 2, "file manifest")
         integer(length, 1, SAFE_INTEGER, "file manifest")
-        target = None if target is None else decode_reference(target, reference[0])
+        target = None if target is None else decode_reference(target, reference)
         if level > 0:
             yield from pieces(volume, target, level - 1)
         elif target is not None and target[2] != length:

@@ -4,7 +4,6 @@
  * history was. Specification: docs/formats/tree.md.
  */
 import { decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
-import type { ChunkRef } from "@holdfast/store"
 import { decodeEntryFields, type Entry, encodeEntryFields, entryWeight } from "./entry.ts"
 import { compareNames, nameBytes, nameHash, nameProblem } from "./name.ts"
 import { decodeReference, encodeReference, type OpenPack, type Reference } from "./reference.ts"
@@ -39,8 +38,8 @@ export function encodeDirectoryNode(level: number, items: readonly NodeItem[], h
   return encodeCbor([1, level, encoded])
 }
 
-/** Decodes a node that lies in chunk `holder`. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT. */
-export function decodeDirectoryNode(bytes: Uint8Array, holder: ChunkRef): DirectoryNode {
+/** Decodes the node that lies at `holder`. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT. */
+export function decodeDirectoryNode(bytes: Uint8Array, holder: Reference): DirectoryNode {
   const fields = openNode(bytes, "directory node")
   const level = fields.integer(0, maxNodeLevel)
   const items = fields.array()
@@ -96,7 +95,7 @@ export class NodeCutter {
   }
 }
 
-function decodeChild(fields: FieldReader, holder: ChunkRef): ChildNode {
+function decodeChild(fields: FieldReader, holder: Reference): ChildNode {
   const name = fields.text(limits.nameBytes)
   const problem = nameProblem(name)
   if (problem) throw badNode(`a name is wrong: ${problem}`)

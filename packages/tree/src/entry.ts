@@ -3,7 +3,6 @@
  * [name, kind, mode, uid, gid, mtimeNs, ctimeNs, size, xattrs, content]. Specification: docs/formats/tree.md.
  */
 import { type CborValue, decodeCbor, encodeCbor, equal, FieldReader, HoldfastError, limits, utf8 } from "@holdfast/core"
-import type { ChunkRef } from "@holdfast/store"
 import { checkName, nameBytes, nameProblem } from "./name.ts"
 import {
   type DirectoryRef,
@@ -100,8 +99,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
   return encodeCbor(encodeEntryFields(entry))
 }
 
-/** Decodes one entry; `holder` is the chunk for self references. Throws ERR_BAD_FORMAT. */
-export function decodeEntry(bytes: Uint8Array, holder?: ChunkRef): Entry {
+/** Decodes one entry; `holder` is where the node lies that has it, for self references. Throws ERR_BAD_FORMAT. */
+export function decodeEntry(bytes: Uint8Array, holder?: Reference): Entry {
   return decodeEntryFields(decodeCbor(bytes, "entry"), holder)
 }
 
@@ -157,7 +156,7 @@ export function entryWeight(entry: Entry): number {
 }
 
 /** The entry that `value` holds. Throws ERR_BAD_FORMAT. */
-export function decodeEntryFields(value: CborValue, holder: ChunkRef | undefined): Entry {
+export function decodeEntryFields(value: CborValue, holder: Reference | undefined): Entry {
   const fields = new FieldReader(value, "entry")
   const name = fields.text(limits.nameBytes)
   const kind = kinds[fields.integer(0, 3)]!
@@ -192,7 +191,7 @@ function encodeContent(entry: Entry, holder: OpenPack | undefined): CborValue {
   }
 }
 
-function contentOf(base: EntryBase, kind: Entry["kind"], value: CborValue, holder: ChunkRef | undefined): Entry {
+function contentOf(base: EntryBase, kind: Entry["kind"], value: CborValue, holder: Reference | undefined): Entry {
   if (kind === "file") return { ...base, kind, content: fileContentOf(value, base.size, holder) }
   if (kind === "directory") return { ...base, kind, reference: value === null ? null : decodeReference(value, holder) }
   if (kind === "symlink") {
@@ -207,7 +206,7 @@ function contentOf(base: EntryBase, kind: Entry["kind"], value: CborValue, holde
   return { ...base, kind, readCap, sealedWriteCap: sealed }
 }
 
-function fileContentOf(value: CborValue, size: number, holder: ChunkRef | undefined): FileContent {
+function fileContentOf(value: CborValue, size: number, holder: Reference | undefined): FileContent {
   // Copied: a view would keep the whole chunk that holds the node in memory.
   if (value instanceof Uint8Array) return { form: "inline", size, bytes: value.slice() }
   const fields = new FieldReader(value, "file content")

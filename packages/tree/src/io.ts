@@ -52,7 +52,7 @@ export class TreeIo {
     const key = referenceKey(reference)
     let node = this.#nodes.get(key)
     if (!node) {
-      node = decodeDirectoryNode(await this.readSlice(reference), reference.chunk)
+      node = decodeDirectoryNode(await this.readSlice(reference), reference)
       this.#nodes.set(key, node, reference.length)
     }
     if ((level !== undefined && node.level !== level) || (parent && node.items[0]!.name !== parent.name))
@@ -62,7 +62,7 @@ export class TreeIo {
 
   /** A node of a file's manifest, at `level` when that is known. */
   async readManifest(reference: Reference, level?: number): Promise<ManifestNode> {
-    const node = decodeManifestNode(await this.readSlice(reference), reference.chunk)
+    const node = decodeManifestNode(await this.readSlice(reference), reference)
     if (level !== undefined && node.level !== level)
       throw new HoldfastError("ERR_BAD_FORMAT", "A node of a file manifest is not what its parent says.")
     return node

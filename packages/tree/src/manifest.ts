@@ -3,7 +3,6 @@
  * [length, reference] of a node one level lower. Specification: docs/formats/tree.md.
  */
 import { type CborValue, encodeCbor, FieldReader, HoldfastError } from "@holdfast/core"
-import type { ChunkRef } from "@holdfast/store"
 import { openNode } from "./directory-node.ts"
 import type { NodePack } from "./pack.ts"
 import { decodeReference, encodeReference, type OpenPack, type Reference } from "./reference.ts"
@@ -34,8 +33,8 @@ export function encodeManifestNode(level: number, items: readonly ManifestItem[]
   return encodeCbor([1, level, encoded])
 }
 
-/** Decodes a node that lies in chunk `holder`. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT. */
-export function decodeManifestNode(bytes: Uint8Array, holder: ChunkRef): ManifestNode {
+/** Decodes the node that lies at `holder`. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT. */
+export function decodeManifestNode(bytes: Uint8Array, holder: Reference): ManifestNode {
   const fields = openNode(bytes, "file manifest")
   const level = fields.integer(0, maxManifestLevel)
   const items = fields.array(maxManifestItems).map((item) => decodeItem(item, level, holder))
@@ -59,7 +58,7 @@ export async function writeManifest(pack: NodePack, pieces: readonly ManifestIte
   }
 }
 
-function decodeItem(value: CborValue, level: number, holder: ChunkRef): ManifestItem {
+function decodeItem(value: CborValue, level: number, holder: Reference): ManifestItem {
   const fields = new FieldReader(value, "file manifest")
   const length = fields.integer(1)
   const field = fields.any()

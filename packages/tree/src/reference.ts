@@ -45,15 +45,20 @@ export function encodeReference(reference: Reference, holder?: OpenPack): CborVa
   return [reference.chunk.id, reference.chunk.key, offset, length]
 }
 
-/** Decodes a reference found in a node of chunk `holder`; self references are refused without one. Throws ERR_BAD_FORMAT. */
-export function decodeReference(value: CborValue, holder: ChunkRef | undefined): Reference {
+/**
+ * Decodes a reference found in the node that lies at `holder`; self references are refused without one, and point to what
+ * comes before the node, so that no chain of them is endless. Throws ERR_BAD_FORMAT.
+ */
+export function decodeReference(value: CborValue, holder: Reference | undefined): Reference {
   const fields = new FieldReader(value, "reference")
-  let chunk = holder
-  if (fields.remaining !== 2) chunk = { id: fields.bytes(32), key: fields.bytes(32) }
+  const isSelf = fields.remaining === 2
+  const chunk = isSelf ? holder?.chunk : { id: fields.bytes(32), key: fields.bytes(32) }
   if (!chunk) throw new HoldfastError("ERR_BAD_FORMAT", "A reference names no chunk, and no chunk holds it.")
   const offset = fields.integer(0, limits.chunkBytes - 1)
   const length = fields.integer(1, limits.chunkBytes - offset)
   fields.end()
+  if (isSelf && holder && offset + length > holder.offset)
+    throw new HoldfastError("ERR_BAD_FORMAT", "A self reference does not point to what comes before it.")
   return { chunk, offset, length }
 }
 

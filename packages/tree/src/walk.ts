@@ -1,5 +1,5 @@
 /** Everything below a directory: its entries with their paths, and the chunks that hold it all. */
-import { toHex } from "@holdfast/core"
+import { HoldfastError, limits, toHex } from "@holdfast/core"
 import type { ChunkRef } from "@holdfast/store"
 import { listPages } from "./directory.ts"
 import type { ChildNode } from "./directory-node.ts"
@@ -22,6 +22,7 @@ export async function* walk(
   for await (const page of listPages(io, directory)) {
     for (const entry of page) {
       const path = [...prefix, entry.name]
+      if (path.length > limits.pathDepth) throw tooDeep()
       yield { path, entry }
       if (entry.kind === "directory") yield* walk(io, entry.reference, path)
     }
@@ -58,19 +59,21 @@ async function* chunksBelow(
   io: TreeIo,
   reference: Reference,
   seen: Seen,
+  depth = 0,
   level?: number,
 ): AsyncGenerator<ChunkRef, void, void> {
+  if (depth > limits.pathDepth) throw tooDeep()
   if (!seen.nodes.add(referenceKey(reference))) return
   yield* once(reference, seen)
   const node = await io.readNode(reference, undefined, level)
   for (const item of node.items) {
-    if ("kind" in item) yield* chunksOfEntry(io, item, seen)
-    else yield* chunksBelow(io, (item as ChildNode).reference, seen, node.level - 1)
+    if ("kind" in item) yield* chunksOfEntry(io, item, seen, depth + 1)
+    else yield* chunksBelow(io, (item as ChildNode).reference, seen, depth, node.level - 1)
   }
 }
 
-async function* chunksOfEntry(io: TreeIo, entry: Entry, seen: Seen): AsyncGenerator<ChunkRef, void, void> {
-  if (entry.kind === "directory" && entry.reference) yield* chunksBelow(io, entry.reference, seen)
+async function* chunksOfEntry(io: TreeIo, entry: Entry, seen: Seen, depth = 0): AsyncGenerator<ChunkRef, void, void> {
+  if (entry.kind === "directory" && entry.reference) yield* chunksBelow(io, entry.reference, seen, depth)
   if (entry.kind !== "file" || entry.content.form === "inline") return
   if (entry.content.form === "single") yield* once(entry.content.reference, seen)
   else yield* chunksOfManifest(io, entry.content.reference, seen)
@@ -94,6 +97,10 @@ async function* chunksOfManifest(
 
 function* once({ chunk }: Reference, seen: Seen): Generator<ChunkRef, void, void> {
   if (seen.chunks.add(toHex(chunk.id))) yield chunk
+}
+
+function tooDeep(): HoldfastError {
+  return new HoldfastError("ERR_LIMIT", `A directory is nested deeper than ${limits.pathDepth}: this tree is damaged.`)
 }
 
 /** A set that begins anew when it is full. */

@@ -6,6 +6,7 @@ import fc from "fast-check"
 import {
   chunksOf,
   createFileWriter,
+  type DirectoryRef,
   decodeDirectoryNode,
   decodeEntry,
   decodeEntryCap,
@@ -24,10 +25,13 @@ import {
   type Reference,
   sameEntry,
   sealJunction,
+  walk,
 } from "../src/index.ts"
 import { collect, directoryOf, env, file, MemoryChunks, memoryIo, noise } from "./grid.ts"
 
 const chunk = { id: noise(32, 3), key: noise(32, 4) }
+/** Where a node lies that ends its chunk. */
+const holder = { chunk, offset: limits.chunkBytes, length: 1 }
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength })
 const reference: fc.Arbitrary<Reference> = fc
   .tuple(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.nat(9999))
@@ -103,9 +107,9 @@ test("equal entries only are the same", () => {
 })
 
 const decoders: Readonly<Record<string, (input: Uint8Array) => unknown>> = {
-  entry: (input) => decodeEntry(input, chunk),
-  "directory node": (input) => decodeDirectoryNode(input, chunk),
-  manifest: (input) => decodeManifestNode(input, chunk),
+  entry: (input) => decodeEntry(input, holder),
+  "directory node": (input) => decodeDirectoryNode(input, holder),
+  manifest: (input) => decodeManifestNode(input, holder),
   root: decodeRoot,
   "entry capability": (input) => decodeEntryCap({ kind: "ci", entry: input }),
 }
@@ -185,30 +189,62 @@ test("entries with a wrong field are refused", () => {
   ]
   for (const [field, value] of wrong)
     assert.throws(
-      () => decodeEntry(encodeCbor(good.with(field, value) as never), chunk),
+      () => decodeEntry(encodeCbor(good.with(field, value) as never), holder),
       { code: "ERR_BAD_FORMAT" },
       `${field}`,
     )
-  assert.throws(() => decodeEntry(encodeCbor([...good, 0] as never), chunk), { code: "ERR_BAD_FORMAT" })
-  assert.ok(decodeEntry(encodeCbor([...good] as never), chunk))
+  assert.throws(() => decodeEntry(encodeCbor([...good, 0] as never), holder), { code: "ERR_BAD_FORMAT" })
+  assert.ok(decodeEntry(encodeCbor([...good] as never), holder))
 })
 
 test("nodes out of order, empty, too large or of a later version are refused", () => {
-  const node = (items: readonly Entry[]) => decodeDirectoryNode(encodeDirectoryNode(0, items), chunk)
+  const node = (items: readonly Entry[]) => decodeDirectoryNode(encodeDirectoryNode(0, items), holder)
   assert.throws(() => node([file("b"), file("a")]), { code: "ERR_BAD_FORMAT" })
   assert.throws(() => node([file("a"), file("a")]), { code: "ERR_BAD_FORMAT" })
   assert.throws(() => node([]), { code: "ERR_BAD_FORMAT" })
-  assert.throws(() => decodeDirectoryNode(encodeCbor([2, 0, []]), chunk), { code: "ERR_UNSUPPORTED_VERSION" })
-  assert.throws(() => decodeManifestNode(encodeCbor([2, 0, []]), chunk), { code: "ERR_UNSUPPORTED_VERSION" })
+  assert.throws(() => decodeDirectoryNode(encodeCbor([2, 0, []]), holder), { code: "ERR_UNSUPPORTED_VERSION" })
+  assert.throws(() => decodeManifestNode(encodeCbor([2, 0, []]), holder), { code: "ERR_UNSUPPORTED_VERSION" })
   assert.throws(() => decodeRoot(encodeCbor([2, 0, []])), { code: "ERR_UNSUPPORTED_VERSION" })
-  assert.throws(() => decodeDirectoryNode(new Uint8Array(limits.treeNodeBytes + 1), chunk), { code: "ERR_LIMIT" })
+  assert.throws(() => decodeDirectoryNode(new Uint8Array(limits.treeNodeBytes + 1), holder), { code: "ERR_LIMIT" })
 })
 
-test("a self reference is to the chunk that holds it, and means nothing without one", () => {
-  assert.deepEqual(decodeReference([5, 6], chunk), { chunk, offset: 5, length: 6 })
+test("a self reference is to what comes before it in the chunk that holds it, and means nothing without one", () => {
+  assert.deepEqual(decodeReference([5, 6], holder), { chunk, offset: 5, length: 6 })
   assert.throws(() => decodeReference([5, 6], undefined), { code: "ERR_BAD_FORMAT" })
-  assert.throws(() => decodeReference([5, limits.chunkBytes], chunk), { code: "ERR_BAD_FORMAT" })
-  assert.throws(() => decodeReference([5, 0], chunk), { code: "ERR_BAD_FORMAT" })
+  assert.throws(() => decodeReference([5, limits.chunkBytes], holder), { code: "ERR_BAD_FORMAT" })
+  assert.throws(() => decodeReference([5, 0], holder), { code: "ERR_BAD_FORMAT" })
+  const node = { chunk, offset: 20, length: 30 }
+  assert.deepEqual(decodeReference([5, 15], node), { chunk, offset: 5, length: 15 })
+  for (const [offset, length] of [
+    [20, 30],
+    [5, 16],
+    [25, 5],
+    [60, 10],
+  ] as const)
+    assert.throws(() => decodeReference([offset, length], node), { code: "ERR_BAD_FORMAT" }, `${offset}, ${length}`)
+})
+
+test("directories nested in one another beyond the deepest path end a walk with an error", async () => {
+  const { io } = memoryIo()
+  const pack = io.newPack()
+  const inside = (reference: DirectoryRef): Entry => ({
+    ...plainAttributes(0o755, 0),
+    name: "d",
+    kind: "directory",
+    size: 0,
+    reference,
+  })
+  let reference: DirectoryRef = null
+  for (let depth = 0; depth <= limits.pathDepth + 1; depth++) {
+    const below = reference
+    reference = await pack.write((into) => encodeDirectoryNode(0, [inside(below)], into))
+  }
+  await pack.seal()
+  const drain = async (items: AsyncIterable<unknown>) => {
+    for await (const _ of items);
+  }
+  await assert.rejects(drain(walk(io, reference)), { code: "ERR_LIMIT" })
+  await assert.rejects(drain(chunksOf(io, reference)), { code: "ERR_LIMIT" })
 })
 
 test("nodes of one commit refer to each other within a chunk, and by id across chunks", async () => {
