@@ -5,7 +5,14 @@
  */
 import { assert, HoldfastError } from "@holdfast/core"
 import { DirectoryCursor } from "./directory-cursor.ts"
-import { type ChildNode, encodeDirectoryNode, maxNodeLevel, NodeCutter, type NodeItem } from "./directory-node.ts"
+import {
+  type ChildNode,
+  type DirectoryNode,
+  encodeDirectoryNode,
+  maxNodeLevel,
+  NodeCutter,
+  type NodeItem,
+} from "./directory-node.ts"
 import { checkEntry, type Entry, sameEntry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
@@ -197,7 +204,8 @@ class NodeWriter {
   async write(level: number, groups: readonly (readonly NodeItem[])[]): Promise<readonly ChildNode[]> {
     const nodes: ChildNode[] = []
     for (const items of groups) {
-      const reference = await this.#pack.write((holder) => encodeDirectoryNode(level, items, holder))
+      const node = { level, items } as DirectoryNode
+      const reference = await this.#pack.write((holder) => encodeDirectoryNode(level, items, holder), node)
       if (level > 0) this.#written.set(reference, items)
       const count = level === 0 ? items.length : items.reduce((sum, item) => sum + (item as ChildNode).count, 0)
       nodes.push({ name: items[0]!.name, reference, count })

@@ -46,6 +46,7 @@ class FreshWalk {
   readonly ids = new Map<string, ChunkId>()
   readonly #io: TreeIo
   readonly #known: Set<string>
+  #last: ChunkId | undefined
   readonly #seen = new Set<string>()
   /** Directories without a counterpart; perhaps they were only moved. */
   #added: Reference[] = []
@@ -63,7 +64,7 @@ class FreshWalk {
     const read: ReadItems = (reference, level) =>
       this.#io.readNode(reference, undefined, level) as ReturnType<ReadItems>
     const [old, fresh] = await this.#leaves(read, before, after)
-    await this.#entries(this.#entriesOf(old.nodes), this.#entriesOf(fresh.nodes))
+    await this.#entries(new EntryRun(this.#io, old.nodes), fresh.nodes)
   }
 
   /** Adds what was put off: directories that were found nowhere before. */
@@ -92,42 +93,44 @@ class FreshWalk {
     }
   }
 
-  async *#entriesOf(leaves: readonly Reference[]): AsyncGenerator<Entry, void, void> {
-    for (const leaf of leaves) yield* (await this.#io.readNode(leaf, undefined, 0)).items as readonly Entry[]
-  }
-
-  /** Goes through the entries of both sides in the order of their names. */
-  async #entries(olds: AsyncGenerator<Entry>, news: AsyncGenerator<Entry>): Promise<void> {
-    let old = await olds.next()
-    for await (const entry of news) {
-      while (!old.done && compareNames(old.value.name, entry.name) < 0) {
-        this.#removed(old.value)
-        old = await olds.next()
+  /** Goes through the entries of both sides in the order of their names. Most need no waiting, so few are awaited. */
+  async #entries(old: EntryRun, leaves: readonly Reference[]): Promise<void> {
+    await old.fill()
+    for (const leaf of leaves) {
+      for (const entry of (await this.#io.readNode(leaf, undefined, 0)).items as readonly Entry[]) {
+        while (old.head && compareNames(old.head.name, entry.name) < 0) {
+          this.#removed(old.head)
+          if (old.skip()) await old.fill()
+        }
+        const before = old.head?.name === entry.name ? old.head : undefined
+        const work = this.#entry(before, entry)
+        if (work) await work
+        if (before && old.skip()) await old.fill()
       }
-      const hasOld = !old.done && old.value.name === entry.name
-      await this.#entry(hasOld ? (old.value as Entry) : undefined, entry)
-      if (hasOld) old = await olds.next()
     }
-    for (; !old.done; old = await olds.next()) this.#removed(old.value)
+    while (old.head) {
+      this.#removed(old.head)
+      if (old.skip()) await old.fill()
+    }
   }
 
-  async #entry(before: Entry | undefined, after: Entry): Promise<void> {
-    if (before && sameContent(before, after)) return
+  #entry(before: Entry | undefined, after: Entry): Promise<void> | undefined {
+    if (before && sameContent(before, after)) return undefined
     if (after.kind === "directory" && before?.kind === "directory")
-      await this.directory(before.reference, after.reference)
-    else {
-      if (before) this.#removed(before)
-      if (after.kind === "directory" && after.reference) this.#added.push(after.reference)
-    }
-    if (after.kind === "file") await this.#file(before?.kind === "file" ? before.content : undefined, after.content)
+      return this.directory(before.reference, after.reference)
+    if (before) this.#removed(before)
+    if (after.kind === "directory" && after.reference) this.#added.push(after.reference)
+    if (after.kind !== "file" || after.content.form === "inline") return undefined
+    if (after.content.form === "manifest")
+      return this.#manifest(before?.kind === "file" ? before.content : undefined, after.content.reference)
+    this.#add(after.content.reference.chunk.id)
+    return undefined
   }
 
-  async #file(before: FileContent | undefined, after: FileContent): Promise<void> {
-    if (after.form === "inline") return
-    if (after.form === "single") return this.#add(after.reference.chunk.id)
+  async #manifest(before: FileContent | undefined, after: Reference): Promise<void> {
     const old = before?.form === "manifest" ? before.reference : null
     const read: ReadItems = (reference, level) => this.#io.readManifest(reference, level)
-    const [oldLeaves, freshLeaves] = await this.#leaves(read, old, after.reference)
+    const [oldLeaves, freshLeaves] = await this.#leaves(read, old, after)
     const held = new Set((await below(read, oldLeaves)).nodes.map(referenceKey))
     for (const piece of (await below(read, freshLeaves)).nodes)
       if (!held.has(referenceKey(piece))) this.#add(piece.chunk.id)
@@ -138,7 +141,39 @@ class FreshWalk {
   }
 
   #add(id: ChunkId): void {
+    if (id === this.#last) return // most of a pack's items come one after another
+    this.#last = id
     this.ids.set(toHex(id), id)
+  }
+}
+
+/** The entries of some leaves, one after another. */
+class EntryRun {
+  readonly #io: TreeIo
+  readonly #leaves: readonly Reference[]
+  #next = 0
+  #items: readonly Entry[] = []
+  #at = 0
+
+  constructor(io: TreeIo, leaves: readonly Reference[]) {
+    this.#io = io
+    this.#leaves = leaves
+  }
+
+  /** The entry here; undefined at the end. */
+  get head(): Entry | undefined {
+    return this.#items[this.#at]
+  }
+
+  /** Goes on; true when `fill` is needed before `head` is asked again. */
+  skip(): boolean {
+    return ++this.#at >= this.#items.length
+  }
+
+  async fill(): Promise<void> {
+    const leaf = this.#leaves[this.#next++]
+    this.#items = leaf ? ((await this.#io.readNode(leaf, undefined, 0)).items as readonly Entry[]) : []
+    this.#at = 0
   }
 }
 

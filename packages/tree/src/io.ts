@@ -31,9 +31,10 @@ export class TreeIo {
 
   /** Starts a pack for new nodes, which are read from memory at first. */
   newPack(): NodePack {
-    return new NodePack(this.chunks, ({ id }, bytes) =>
-      this.#packs.set(toHex(id), Promise.resolve(bytes), bytes.length),
-    )
+    return new NodePack(this.chunks, ({ id }, bytes, nodes) => {
+      this.#packs.set(toHex(id), Promise.resolve(bytes), bytes.length)
+      for (const [reference, node] of nodes) this.#nodes.set(referenceKey(reference), node, reference.length)
+    })
   }
 
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */

@@ -4,10 +4,14 @@
  */
 import { assert, limits } from "@holdfast/core"
 import type { ChunkRef, ChunkStore } from "@holdfast/store"
+import type { DirectoryNode } from "./directory-node.ts"
 import { type OpenPack, PackedReference, type Reference } from "./reference.ts"
 
-/** Hears of a pack that was stored. */
-export type OnSealed = (chunk: ChunkRef, bytes: Uint8Array) => void
+/** A node as it was written. */
+type WrittenNode = readonly [reference: Reference, node: DirectoryNode]
+
+/** Hears of a pack that was stored, and of the directory nodes in it. */
+export type OnSealed = (chunk: ChunkRef, bytes: Uint8Array, nodes: readonly WrittenNode[]) => void
 
 /** One chunk being filled. */
 export class Pack implements OpenPack {
@@ -39,7 +43,7 @@ export class Pack implements OpenPack {
   }
 
   /** Stores the pack, after which its references are valid. */
-  async seal(chunks: ChunkStore, onSealed?: OnSealed): Promise<ChunkRef> {
+  async seal(chunks: ChunkStore, onSealed?: (chunk: ChunkRef, bytes: Uint8Array) => void): Promise<ChunkRef> {
     const whole = new Uint8Array(this.#bytes)
     let offset = 0
     for (const part of this.#parts) {
@@ -60,6 +64,7 @@ export class NodePack {
   readonly #chunks: ChunkStore
   readonly #onSealed: OnSealed | undefined
   #open = new Pack()
+  #nodes: WrittenNode[] = []
 
   constructor(chunks: ChunkStore, onSealed?: OnSealed) {
     this.#chunks = chunks
@@ -67,19 +72,24 @@ export class NodePack {
   }
 
   /** Writes the node that `encode` makes; it is called again when the node has to go to another pack. */
-  async write(encode: (holder: OpenPack) => Uint8Array): Promise<Reference> {
+  async write(encode: (holder: OpenPack) => Uint8Array, node?: DirectoryNode): Promise<Reference> {
     let bytes = encode(this.#open)
     if (!this.#open.hasRoom(bytes.length)) {
       await this.seal()
       bytes = encode(this.#open)
     }
-    return this.#open.append(bytes)
+    const reference = this.#open.append(bytes)
+    if (node) this.#nodes.push([reference, node])
+    return reference
   }
 
   /** Stores what was written. All references given out are valid afterwards. */
   async seal(): Promise<void> {
     if (this.#open.bytes === 0) return
-    await this.#open.seal(this.#chunks, this.#onSealed)
+    const nodes = this.#nodes
+    const onSealed = this.#onSealed
+    await this.#open.seal(this.#chunks, onSealed && ((chunk, bytes) => onSealed(chunk, bytes, nodes)))
     this.#open = new Pack()
+    this.#nodes = []
   }
 }
