@@ -117,7 +117,7 @@ export async function readCare(registers: RegisterStore, keys: CareKeys): Promis
   if (!value)
     throw new HoldfastError(
       "ERR_NOT_FOUND",
-      "No server knows what this capability is for. Check that it is meant for this grid.",
+      "No server knows what this capability is for. Check that it is meant for this grid, and for your tenant on it.",
     )
   return value.care.map(decodeCare)
 }
