@@ -22,7 +22,7 @@ const slackBytes = 16
  */
 export function discard(bytes: Uint8Array): void {
   const memory = bytes.buffer
-  if (memory instanceof ArrayBuffer && memory.byteLength === bytes.byteLength) memory.transfer(0)
+  if (bytes.length > 0 && memory instanceof ArrayBuffer && memory.byteLength === bytes.byteLength) memory.transfer(0)
 }
 
 /** Arrays to be used again. Giving back is never required: what is not given back is garbage as usual. */
