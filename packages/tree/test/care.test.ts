@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { toHex } from "@holdfast/core"
+import { type CborValue, encodeCbor, limits, toHex } from "@holdfast/core"
 import fc from "fast-check"
 import { appendCare, careIds, emptyCare } from "../src/care.ts"
 import {
@@ -173,4 +173,24 @@ test("listing what a small change of a large directory needs reads few chunks", 
   await again.snapshots.create("whole")
   assert.ok(root)
   assert.ok(chunks.gets - gets <= 5, `${chunks.gets - gets} reads`)
+})
+
+test("a damaged care list is refused, and survives being written and read otherwise", () => {
+  const chunk = { id: idOf(1), key: idOf(2) }
+  const good = { inline: new Uint8Array(64).fill(1), segments: [{ chunk, offset: 0, length: 96 }] }
+  assert.deepEqual(decodeCare(encodeCare(good)), good)
+  const reference = [chunk.id, chunk.key, 0, 96]
+  const bad: CborValue[] = [
+    [1, new Uint8Array(31), []],
+    [1, new Uint8Array(65 * 32), []],
+    [1, new Uint8Array(), [[chunk.id, chunk.key, 0, 95]]],
+    [1, new Uint8Array(), [[0, 96]]],
+    [1, new Uint8Array(), Array.from({ length: 181 }, () => reference)],
+    [1, new Uint8Array(), [], 0],
+    [1, new Uint8Array()],
+  ]
+  for (const value of bad) assert.throws(() => decodeCare(encodeCbor(value)), { code: "ERR_BAD_FORMAT" })
+  const long = { inline: new Uint8Array(64 * 32), segments: Array.from({ length: 180 }, () => good.segments[0]!) }
+  assert.ok(encodeCare(long).length <= limits.registerCareBytes, "the longest list fits its register")
+  assert.throws(() => encodeCare({ ...long, segments: [...long.segments, good.segments[0]!] }), { code: "ERR_LIMIT" })
 })

@@ -7,6 +7,7 @@ import {
   chunksOf,
   createFileWriter,
   type DirectoryRef,
+  decodeCare,
   decodeDirectoryNode,
   decodeEntry,
   decodeEntryCap,
@@ -14,6 +15,7 @@ import {
   decodeReference,
   decodeRoot,
   type Entry,
+  encodeCare,
   encodeDirectoryNode,
   encodeEntry,
   encodeEntryCap,
@@ -111,6 +113,7 @@ const decoders: Readonly<Record<string, (input: Uint8Array) => unknown>> = {
   "directory node": (input) => decodeDirectoryNode(input, holder),
   manifest: (input) => decodeManifestNode(input, holder),
   root: decodeRoot,
+  "care list": decodeCare,
   "entry capability": (input) => decodeEntryCap({ kind: "ci", entry: input }),
 }
 
@@ -132,6 +135,7 @@ const goodOnes = [
     { length: 5, reference: null },
   ]),
   encodeRoot({ root: at, commitTimeMs: 5, history: [{ sequence: 1, timeMs: 2, root: null }], snapshots: at }),
+  encodeCare({ inline: new Uint8Array(64), segments: [{ chunk, offset: 0, length: 96 }] }),
 ]
 
 for (const [what, decode] of Object.entries(decoders)) {
@@ -205,6 +209,7 @@ test("nodes out of order, empty, too large or of a later version are refused", (
   assert.throws(() => decodeDirectoryNode(encodeCbor([2, 0, []]), holder), { code: "ERR_UNSUPPORTED_VERSION" })
   assert.throws(() => decodeManifestNode(encodeCbor([2, 0, []]), holder), { code: "ERR_UNSUPPORTED_VERSION" })
   assert.throws(() => decodeRoot(encodeCbor([2, 0, []])), { code: "ERR_UNSUPPORTED_VERSION" })
+  assert.throws(() => decodeCare(encodeCbor([2, 0, []])), { code: "ERR_UNSUPPORTED_VERSION" })
   assert.throws(() => decodeDirectoryNode(new Uint8Array(limits.treeNodeBytes + 1), holder), { code: "ERR_LIMIT" })
 })
 
