@@ -26,6 +26,8 @@ export interface Harness {
   readonly folder: string
   readonly backends: Backend[]
   readonly aliases: Map<string, string>
+  /** What was written to standard error. */
+  readonly warnings: string[]
   /** Runs a command; gives its standard output. */
   run(...args: string[]): Promise<string>
   /** Runs a command with --json; gives the value. */
@@ -42,6 +44,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
   const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
   const aliases = new Map<string, string>()
+  const warnings: string[] = []
   const seen = new Map<string, number>()
   const convergenceSecret = randomBytes(32)
   const open = async (): Promise<Session> => {
@@ -73,6 +76,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
     folder,
     backends,
     aliases,
+    warnings,
     async run(...args) {
       const pieces: Buffer[] = []
       const stdout = new Writable({
@@ -81,7 +85,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
           done()
         },
       })
-      const context = contextOf(stdout, session, args.includes("--json"))
+      const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
       for (const module of [put, get, ls, change, snapshot, check, gc, alias]) module.register(program, context)
       for (const command of program.commands) command.option("--json")
@@ -111,11 +115,11 @@ export async function addTree(session: Session): Promise<string> {
   return encodeCap({ kind: "dw", seed })
 }
 
-function contextOf(stdout: Writable, session: Session, json: boolean): Context {
+function contextOf(stdout: Writable, warnings: string[], session: Session, json: boolean): Context {
   return {
     stdin: process.stdin,
     stdout: stdout as unknown as Context["stdout"],
-    stderr: process.stderr,
+    stderr: { write: (text: string) => warnings.push(text) } as unknown as Context["stderr"],
     env: {},
     json,
     isTerminal: false,

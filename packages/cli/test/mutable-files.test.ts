@@ -143,8 +143,8 @@ test("readers of a directory read a mutable file in it and cannot write it; gc k
   assert.deepEqual([ok, registers.length], [true, 10])
 })
 
-test("of two writers at once both contents are kept, and the copy is listed, read and removed", async (t) => {
-  const { run, folder } = await withFile(t)
+test("of two writers at once both contents are kept, and the copy is told, listed, read and removed", async (t) => {
+  const { run, folder, warnings } = await withFile(t)
   const texts = ["from the one", "from the other"]
   for (const [i, text] of texts.entries()) fs.writeFileSync(`${folder}/${i}`, text)
   await Promise.all(texts.map((_, i) => run("put", `${folder}/${i}`, "notes:")))
@@ -152,6 +152,7 @@ test("of two writers at once both contents are kept, and the copy is listed, rea
   assert.equal(name, "notes")
   assert.match(copy!, /^content \(conflict [0-9a-f]{8}\)$/)
   assert.deepEqual(more, [])
+  assert.match(warnings.join(""), /another writer .* kept as notes:\/content \(conflict/)
   const kept = [await run("cat", "notes:"), await run("cat", `notes:/${copy}`)]
   assert.deepEqual(kept.toSorted(), texts)
   await run("cp", `notes:/${copy}`, "notes:")

@@ -38,7 +38,10 @@ export async function withVolumes<T>(
   const capOf = once((base: RemoteBase) => findCap(session, flags, base))
   const open = once(async (base: RemoteBase): Promise<Volume> => {
     const label = base.kind === "alias" ? `${base.alias}:` : "(capability)"
-    return openVolume(session, await capOf(base), label)
+    return openVolume(session, await capOf(base), {
+      label,
+      warn: (text) => void context.stderr.write(`holdfast: ${text}\n`),
+    })
   })
   return work(open, session, capOf)
 }

@@ -6,26 +6,26 @@ import { keysOfCap } from "../../tree-keys.ts"
 import type { Session } from "./frame.ts"
 import { rootEntry } from "./root-entry.ts"
 import { TreeVolume } from "./tree-volume.ts"
-import type { Volume } from "./volume.ts"
 
 const ios = new WeakMap<Session, TreeIo>()
 
-/** Opens what `cap` grants; `label` stands for it in messages. Throws ERR_WRONG_CAPABILITY, ERR_NOT_FOUND. */
-export async function openVolume(session: Session, cap: Cap, label: string): Promise<Volume> {
-  return openTreeVolume(session, cap, label, [])
+/** How a tree is opened. */
+export interface OpenOptions {
+  /** What stands for it in messages. */
+  readonly label: string
+  /** Hears what a user should know although the command went well. */
+  readonly warn: (text: string) => void
+  /** Public keys of the trees that this one is linked in, against circles. */
+  readonly above?: readonly string[]
 }
 
-/** As openVolume; `above` are the public keys of the trees that this one is linked in, against circles. */
-export async function openTreeVolume(
-  session: Session,
-  cap: Cap,
-  label: string,
-  above: readonly string[],
-): Promise<TreeVolume> {
+/** Opens what `cap` grants. Throws ERR_WRONG_CAPABILITY, ERR_NOT_FOUND. */
+export async function openVolume(session: Session, cap: Cap, options: OpenOptions): Promise<TreeVolume> {
+  const { label, warn, above = [] } = options
   const io = ioOf(session)
   const open = (inner: Cap, innerLabel: string, innerAbove: readonly string[]) =>
-    openTreeVolume(session, inner, innerLabel, innerAbove)
-  const common = { io, label, above, open }
+    openVolume(session, inner, { label: innerLabel, warn, above: innerAbove })
+  const common = { io, label, warn, above, open }
   switch (cap.kind) {
     case "dw":
     case "dr":

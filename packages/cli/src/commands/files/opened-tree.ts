@@ -1,6 +1,6 @@
 /** An opened tree as reading and writing share it, and the entries that were found in it. */
 import type { RegisterKeys } from "@holdfast/store"
-import type { DirectoryRef, Entry, JunctionEntry, Tree, TreeIo } from "@holdfast/tree"
+import type { CommitResult, Entry, JunctionEntry, Tree, TreeIo } from "@holdfast/tree"
 import type { Item, Volume } from "./volume.ts"
 
 /** A volume with the tree behind it. */
@@ -9,8 +9,8 @@ export interface OpenedTree extends Volume {
   readonly access: RegisterKeys | undefined
   /** The root's entry: of a mutable file the file itself. */
   readonly root: Entry
-  /** Takes the root that a commit made. */
-  adopt(top: DirectoryRef): Promise<void>
+  /** Takes the root that a commit made, and warns of what conflicted. */
+  adopt(result: CommitResult): Promise<void>
   item(entry: Entry): Item
   /** Opens the tree that a junction at `path` leads to. */
   enter(junction: JunctionEntry, path: readonly string[]): Promise<OpenedTree>

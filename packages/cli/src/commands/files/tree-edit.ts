@@ -19,7 +19,7 @@ import type { Edit, Item } from "./volume.ts"
 /** Runs `work` on a tree as one commit. */
 export async function editOf(volume: OpenedTree, work: (edit: Edit) => Promise<void>): Promise<void> {
   const result = await volume.writable().commit((session) => work(sessionEdit(volume, session)))
-  await volume.adopt(result.root)
+  await volume.adopt(result)
 }
 
 /** Stores files and commits what an upload brings. */
@@ -57,7 +57,7 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
       const result = await tree.commit(async (session) => {
         for (const change of own) await applyChange(session, change, nowMs)
       })
-      await volume.adopt(result.root)
+      await volume.adopt(result)
     },
   }
 }

@@ -3,6 +3,7 @@ import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import { type Cap, type ChunkId, encodeCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
+  type CommitResult,
   type DirectoryRef,
   diff,
   type Entry,
@@ -17,6 +18,7 @@ import {
   type Tree,
   type TreeIo,
 } from "@holdfast/tree"
+import { formatPath, printable } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
@@ -30,6 +32,7 @@ import type { ChunksOptions, Difference, Edit, Item, SnapshotInfo, Volume } from
 export interface TreeVolumeParts {
   readonly io: TreeIo
   readonly label: string
+  readonly warn: (text: string) => void
   readonly root: Entry
   /** A mutable file, or a snapshot of one. */
   readonly isFile?: boolean
@@ -74,9 +77,13 @@ export class TreeVolume implements OpenedTree {
     return this.#root
   }
 
-  async adopt(top: DirectoryRef): Promise<void> {
-    this.#root = await rootEntry(this.io, top, this.isFile)
-    this.#top = top
+  async adopt({ root, conflicts }: CommitResult): Promise<void> {
+    this.#root = await rootEntry(this.io, root, this.isFile)
+    this.#top = root
+    for (const path of conflicts)
+      this.#parts.warn(
+        `another writer changed the same at the same time; your version is kept as ${printable(`${this.label}${formatPath(path)}`)}`,
+      )
   }
 
   /** An alias names its mutable file, and what is immutable has a name in it. */
@@ -161,13 +168,13 @@ export class TreeVolume implements OpenedTree {
   async snapshot(name: string): Promise<Volume | undefined> {
     const found = await this.tree?.snapshots.lookup(name)
     if (!found) return undefined
-    const { io, above, open } = this.#parts
+    const { io, above, open, warn } = this.#parts
     const access = this.access && { publicKey: this.access.publicKey, readKey: this.access.readKey }
     const { isFile } = this
     const top = found.reference
     const root = isFile ? await rootEntry(io, top, true) : found
     const label = `${this.label}@${name}`
-    return new TreeVolume({ io, above, open, label, isFile, top, root, ...(access && { access }) })
+    return new TreeVolume({ io, above, open, warn, label, isFile, top, root, ...(access && { access }) })
   }
 
   async listSnapshots(): Promise<SnapshotInfo[]> {
