@@ -55,6 +55,17 @@ test("full nodes are named, one is done without, and what was stored stays reada
   await members.run(["put", "-", "home:/two-full"], { input: randomBytes(50_000) })
 })
 
+test("a node that hangs is waited for a little, and then done without", async () => {
+  members.signal("n3", "SIGSTOP")
+  try {
+    await assertKept()
+    await members.run(["put", "-", "home:/while-one-hangs"], { input: "written\n" })
+    assert.equal((await members.run(["cat", "home:/while-one-hangs"])).stdout, "written\n")
+  } finally {
+    members.signal("n3", "SIGCONT")
+  }
+})
+
 test("a quota that is used up is told apart from a full disk", async () => {
   await withNodes(members.nodes, ["--quota", "1000000"], async () => {
     const ended = await members.run(["put", "-", "home:/too-much"], { input: randomBytes(9_000_000), code: 6 })

@@ -25,6 +25,8 @@ export interface Members {
   run(args: readonly string[], options?: MemberRunOptions): Promise<Ended>
   /** Kills a member with SIGKILL. */
   kill(member: string): Promise<void>
+  /** Stops a member without ending it (SIGSTOP), or lets it go on (SIGCONT). */
+  signal(member: string, signal: "SIGSTOP" | "SIGCONT"): void
   /** Starts a killed member again, with `more` options this time; resolves when it listens. */
   revive(member: string, more?: readonly string[]): Promise<void>
   /** Prints an invitation into a file and gives its name. */
@@ -106,6 +108,7 @@ export async function startMembers(): Promise<Members> {
     run,
     revive,
     invite,
+    signal: (member, signal) => void processes.get(member)!.child!.kill(signal),
     async kill(member) {
       const { child } = processes.get(member)!
       const ended = new Promise((resolve) => child!.once("exit", resolve))

@@ -61,7 +61,7 @@ export async function openSession(
     profile,
     grid,
     env: nodeEnv,
-    backends,
+    backends: store.backends,
     store,
     capOf(alias) {
       const cap = profile.aliases.get(alias)

@@ -1,5 +1,5 @@
 /** Putting a chunk: ask who has what, send only what is missing, count distinct servers. */
-import { HoldfastError, toHex } from "@holdfast/core"
+import { type Clock, HoldfastError, toHex } from "@holdfast/core"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
 
@@ -16,15 +16,23 @@ export interface WriteResult {
   readonly sentBytes: number
 }
 
+/** When `happy` servers have answered what they hold, the others have so long to answer too. */
+const graceMs = 2000
+
 /**
  * Stores the shares on the first of `ranked` that accept them, at most one share on each. Resolves when every share has
  * its place or no server is left, if at least `happy` distinct servers hold one. Throws ERR_NOT_ENOUGH_SERVERS.
  */
-export async function writeChunk(chunk: SealedChunk, ranked: readonly Server[], happy: number): Promise<WriteResult> {
+export async function writeChunk(
+  chunk: SealedChunk,
+  ranked: readonly Server[],
+  happy: number,
+  clock: Clock,
+): Promise<WriteResult> {
   const refusals: Refusal[] = []
   const held = new Map<number, string>() // share index to the server that holds it
   const free: Server[] = []
-  const answers = await Promise.all(ranked.map((server) => holdings(server, chunk, refusals)))
+  const answers = await allHoldings(chunk, ranked, happy, clock, refusals)
   answers.forEach((indices, rank) => {
     const useful = indices?.find((index) => !held.has(index))
     if (useful !== undefined) held.set(useful, ranked[rank]!.backend.id)
@@ -50,14 +58,36 @@ export async function writeChunk(chunk: SealedChunk, ranked: readonly Server[], 
   return { sentBytes }
 }
 
-async function holdings(server: Server, chunk: SealedChunk, refusals: Refusal[]): Promise<number[] | undefined> {
-  try {
-    const indices = await server.has(chunk.id)
-    return indices.filter((index) => index < chunk.shares.length)
-  } catch (error) {
-    refusals.push({ server: server.backend.id, why: messageOf(error), isQuota: false })
-    return undefined
-  }
+/** What each server holds of the chunk; undefined of those that fail, or let wait when enough others have answered. */
+async function allHoldings(
+  chunk: SealedChunk,
+  ranked: readonly Server[],
+  enough: number,
+  clock: Clock,
+  refusals: Refusal[],
+): Promise<readonly (number[] | undefined)[]> {
+  const answers = ranked.map((): number[] | undefined => undefined)
+  const silent = new Set(ranked)
+  let answered = 0
+  const { promise: enoughAnswered, resolve } = Promise.withResolvers<void>()
+  const asked = ranked.map(async (server, rank) => {
+    try {
+      const indices = await server.has(chunk.id)
+      answers[rank] = indices.filter((index) => index < chunk.shares.length)
+      if (++answered === enough) resolve()
+    } catch (error) {
+      if (silent.has(server)) refusals.push({ server: server.backend.id, why: messageOf(error), isQuota: false })
+    }
+    silent.delete(server)
+  })
+  const stop = new AbortController()
+  const late = enoughAnswered.then(() => clock.sleep(graceMs, stop.signal)).catch(() => undefined)
+  await Promise.race([Promise.all(asked), late])
+  stop.abort()
+  for (const { backend } of silent)
+    refusals.push({ server: backend.id, why: `it did not answer within ${graceMs} ms`, isQuota: false })
+  silent.clear()
+  return [...answers]
 }
 
 function asRefusal(error: unknown): { ok: false; code: "io"; message: string } {

@@ -37,6 +37,8 @@ export interface StoreDeps {
 
 /** Chunks, registers and their care. */
 export interface Store {
+  /** The servers as the store uses them: one that cannot be reached is left alone for a while. */
+  readonly backends: readonly Backend[]
   readonly chunks: ChunkStore
   readonly registers: RegisterStore
   /** Health of one chunk; repairs when asked to. Needs no key. */
@@ -67,12 +69,13 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   let rolledBack: Rollback | undefined
   const readOptions = { pipeline, clock: deps.env.clock, usualK: k, hedgeMs: deps.hedgeMs ?? 400 }
   return {
+    backends: placed.map(({ backend }) => backend),
     chunks: {
       buffers: pipeline.buffers,
       async putChunk(plaintext, options) {
         options?.signal?.throwIfAborted()
         const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
-        const { sentBytes } = await writeChunk(sealed, rankedServers(sealed.id), happy)
+        const { sentBytes } = await writeChunk(sealed, rankedServers(sealed.id), happy, deps.env.clock)
         pipeline.buffers.give(sealed.memory)
         return { id: sealed.id, key: sealed.key, sentBytes }
       },

@@ -58,8 +58,11 @@ const getBatchItems = 256
 
 /** The backend that `request` reaches. */
 export function createNodeBackend(options: NodeBackendOptions): Backend {
+  const closing = new AbortController() // what is under way when it is closed must not keep anybody waiting
+  const until = (signal: AbortSignal | undefined) =>
+    signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
   const call = (path: string, body: readonly Uint8Array[], { signal }: CallOptions = {}) =>
-    send(options, { method: "POST", path: `/v1/${path}`, body, ...(signal && { signal }) })
+    send(options, { method: "POST", path: `/v1/${path}`, body, signal: until(signal) })
   return {
     id: options.id,
     putShares: (shares, callOptions) =>
@@ -97,9 +100,12 @@ export function createNodeBackend(options: NodeBackendOptions): Backend {
         decodeProposeOutcomes(await call("registers/propose", encodeFrames(batch), callOptions), batch.length),
       ),
     async usage({ signal } = {}) {
-      return decodeUsage(await send(options, { method: "GET", path: "/v1/usage", body: [], ...(signal && { signal }) }))
+      return decodeUsage(await send(options, { method: "GET", path: "/v1/usage", body: [], signal: until(signal) }))
     },
-    close: async () => options.close?.(),
+    async close() {
+      closing.abort()
+      await options.close?.()
+    },
   }
 }
 

@@ -36,7 +36,7 @@ export interface RequestOptions {
   readonly path: string
   readonly body?: Uint8Array | readonly Uint8Array[]
   readonly headers?: Readonly<Record<string, string>>
-  /** Longest silence of the server before the request fails. Default 30 s; a new connection must be there in a third. */
+  /** Longest silence of the server before the request fails. Default 30 s; a new connection must be there in a sixth. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
   /** Largest answer accepted. Default 16 MiB and a little. */
@@ -144,8 +144,8 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
     call.on("error", (error) => fail(error, false))
     call.once("socket", (socket) => {
       if (!socket.connecting) return
-      const late = () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs / 3} ms`))
-      const timer = setTimeout(late, timeoutMs / 3)
+      const late = () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs / 6} ms`))
+      const timer = setTimeout(late, timeoutMs / 6)
       for (const event of ["secureConnect", "close"]) socket.once(event, () => clearTimeout(timer))
     })
     call.on("timeout", () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs} ms`)))
