@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { after, before, test } from "node:test"
+import { sameTime } from "../packages/cli/src/transfer/local.ts"
 import { finish, type Grid, startGrid, until } from "./grid.ts"
 
 const root = paths.dirname(import.meta.dirname)
@@ -32,12 +33,12 @@ after(async () => {
   await grid?.close()
 })
 
-/** Path to mode, time and content, for everything below `folder`. */
-function fingerprint(folder: string): Map<string, string> {
+/** Path to mode and content, and path to time, for everything below `folder`. */
+function fingerprint(folder: string): { lines: Map<string, string>; times: Map<string, bigint> } {
   const lines = new Map<string, string>()
+  const times = new Map<string, bigint>()
   for (const name of fs.readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     const stat = fs.lstatSync(`${folder}/${name}`, { bigint: true })
-    const time = Number(stat.mtimeNs) / 1e9
     const content = stat.isSymbolicLink()
       ? `-> ${fs.readlinkSync(`${folder}/${name}`)}`
       : stat.isFile()
@@ -45,16 +46,19 @@ function fingerprint(folder: string): Map<string, string> {
             .update(fs.readFileSync(`${folder}/${name}`))
             .digest("hex")
         : "directory"
-    lines.set(name, `${(stat.mode & 0o777n).toString(8)} ${time.toFixed(5)} ${content}`)
+    lines.set(name, `${(stat.mode & 0o777n).toString(8)} ${content}`)
+    times.set(name, stat.mtimeNs)
   }
-  return lines
+  return { lines, times }
 }
 
 async function getBack(name: string): Promise<void> {
   await grid.run(["get", "home:/tree", `${grid.folder}/${name}`])
   const [expected, found] = [fingerprint(source), fingerprint(`${grid.folder}/${name}`)]
-  assert.ok(expected.size > 2000, `only ${expected.size} paths`)
-  assert.deepEqual(found, expected)
+  assert.ok(expected.lines.size > 2000, `only ${expected.lines.size} paths`)
+  assert.deepEqual(found.lines, expected.lines)
+  for (const [path, time] of expected.times)
+    assert.ok(sameTime(time, found.times.get(path)!), `${path}: ${found.times.get(path)} instead of ${time}`)
   fs.rmSync(`${grid.folder}/${name}`, { recursive: true })
 }
 
