@@ -21,9 +21,11 @@ import {
   listen,
   loadIdentity,
   Metrics,
+  type MonitorPlace,
   openAuthority,
   parseAddress,
   saveIdentity,
+  startMonitor,
 } from "@holdfast/network"
 import { Database } from "./database.ts"
 import { currentGrid, openGridKey } from "./grid.ts"
@@ -44,7 +46,8 @@ export interface CoordinatorOptions {
   /** The grid's name, for people. */
   readonly name: string
   readonly logger: Logger
-  readonly metrics?: Metrics
+  /** Health and metrics; false for none. Default: a free port on 127.0.0.1. */
+  readonly monitor?: MonitorPlace
   /** Default: the system's clock. */
   readonly nowMs?: () => number
 }
@@ -54,12 +57,15 @@ export interface Coordinator {
   /** host:port that invitations name. */
   readonly address: string
   readonly port: number
+  /** host:port of health and metrics; undefined without. */
+  readonly monitorAddress: string | undefined
   close(): Promise<void>
 }
 
 /** Starts a coordinator; the first start makes its authority, signing key and certificate. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { dir, host, logger, name, registerMode = "crash", metrics = new Metrics(), nowMs = Date.now } = options
+  const { dir, host, logger, name, registerMode = "crash", nowMs = Date.now } = options
+  const metrics = new Metrics()
   const { k, happy, n } = options.coding
   if (![k, happy, n].every(Number.isInteger) || k < 1 || happy < k || n < happy || n > 255)
     throw new HoldfastError(
@@ -102,12 +108,17 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     database.set("advertise", address)
     grid()
     metrics.gauge("holdfast_coordinator_members", "Members that joined.", () => database.members().length)
-    logger.info("coordinator started", { address, gridId: gridKey.gridId })
+    const monitor = await startMonitor(options.monitor, {
+      metrics: () => metrics.render(),
+      health: () => ({ ok: server.listening }),
+    })
+    logger.info("coordinator started", { address, gridId: gridKey.gridId, monitor: monitor?.address })
     return {
       address,
       port,
+      monitorAddress: monitor?.address,
       close: async () => {
-        await closeServer(server)
+        await Promise.all([closeServer(server), monitor?.close()])
         database.close()
       },
     }

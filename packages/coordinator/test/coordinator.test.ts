@@ -225,3 +225,12 @@ test("invitations need a coordinator, a role, a tenant and a time that make sens
   for (const bad of [{ tenant: "a/b" }, { ttlSeconds: 0 }, { name: "x".repeat(65) }, { address: "nowhere" }])
     await assert.rejects(createInvite({ dir, ...member, ...bad }), { code: "ERR_INVALID_ARGUMENT" })
 })
+
+test("health and metrics are on loopback, and tell who joined by number only", async (t) => {
+  const { monitorAddress } = await start(t)
+  assert.match(monitorAddress!, /^127\.0\.0\.1:\d+$/)
+  const health = await fetch(`http://${monitorAddress}/health`)
+  assert.deepEqual([health.status, await health.json()], [200, { ok: true }])
+  const metrics = await (await fetch(`http://${monitorAddress}/metrics`)).text()
+  assert.match(metrics, /^holdfast_coordinator_members 0$/m)
+})

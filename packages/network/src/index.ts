@@ -1,7 +1,14 @@
 /** Network: TLS identities, servers and requests between members of a grid, and what daemons share. */
 
 export { openGrid, parseJson, parseOr, type SignedGrid, signedGridSchema, signGrid } from "./grid.ts"
-export { createLogger, type Health, type Logger, type LogLevel, startMonitor } from "./http-service.ts"
+export {
+  createLogger,
+  type Health,
+  type Logger,
+  type LogLevel,
+  type MonitorPlace,
+  startMonitor,
+} from "./http-service.ts"
 export {
   announce,
   fetchGrid,

@@ -5,7 +5,7 @@ export type Labels = Readonly<Record<string, string>>
 
 /** Metrics of one process. */
 export class Metrics {
-  readonly #families = new Map<string, { help: string; type: string; lines: () => string[] }>()
+  readonly #families = new Map<string, { help: string; type: string; lines: () => string[] | Promise<string[]> }>()
 
   /** A number that only grows. */
   counter(name: string, help: string): { add(amount?: number, labels?: Labels): void } {
@@ -20,41 +20,58 @@ export class Metrics {
   }
 
   /** A number read when asked for. */
-  gauge(name: string, help: string, read: () => number): void {
-    this.#families.set(name, { help, type: "gauge", lines: () => [`${name} ${read()}`] })
+  gauge(name: string, help: string, read: () => number | Promise<number>): void {
+    this.#families.set(name, { help, type: "gauge", lines: async () => [`${name} ${await read()}`] })
+  }
+
+  /** A number that only grows and that somebody else counts. */
+  total(name: string, help: string, read: () => number): void {
+    this.#families.set(name, { help, type: "counter", lines: () => [`${name} ${read()}`] })
   }
 
   /** A distribution over fixed upper bounds, such as seconds. */
-  histogram(name: string, help: string, bounds: readonly number[]): { observe(value: number): void } {
-    const counts = new Array<number>(bounds.length + 1).fill(0)
-    let sum = 0
-    const lines = () => {
-      let total = 0
-      const buckets = counts.map((count, i) => {
-        total += count
-        return `${name}_bucket{le="${bounds[i] ?? "+Inf"}"} ${total}`
-      })
-      return [...buckets, `${name}_sum ${sum}`, `${name}_count ${total}`]
-    }
+  histogram(name: string, help: string, bounds: readonly number[]): { observe(value: number, labels?: Labels): void } {
+    const series = new Map<string, Series>()
+    const lines = () => [...series.values()].flatMap((one) => seriesLines(name, bounds, one))
     this.#families.set(name, { help, type: "histogram", lines })
     return {
-      observe: (value) => {
+      observe: (value, labels = {}) => {
+        const key = labelText(labels)
+        let one = series.get(key)
+        if (!one) {
+          one = { labels, counts: new Array<number>(bounds.length + 1).fill(0), sum: 0 }
+          series.set(key, one)
+        }
         const bucket = bounds.findIndex((bound) => value <= bound)
-        counts[bucket < 0 ? bounds.length : bucket]!++
-        sum += value
+        one.counts[bucket < 0 ? bounds.length : bucket]!++
+        one.sum += value
       },
     }
   }
 
   /** All metrics as text. */
-  render(): string {
+  async render(): Promise<string> {
     let text = ""
     for (const [name, { help, type, lines }] of this.#families)
-      text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines()
-        .map((line) => `${line}\n`)
-        .join("")}`
+      text += [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...(await lines()), ""].join("\n")
     return text
   }
+}
+
+/** The observations with one set of labels. */
+interface Series {
+  readonly labels: Labels
+  readonly counts: number[]
+  sum: number
+}
+
+function seriesLines(name: string, bounds: readonly number[], { labels, counts, sum }: Series): string[] {
+  let total = 0
+  const buckets = counts.map((count, i) => {
+    total += count
+    return `${name}_bucket${labelText({ ...labels, le: String(bounds[i] ?? "+Inf") })} ${total}`
+  })
+  return [...buckets, `${name}_sum${labelText(labels)} ${sum}`, `${name}_count${labelText(labels)} ${total}`]
 }
 
 function linesOf(name: string, values: ReadonlyMap<string, number>): string[] {

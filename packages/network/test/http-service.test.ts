@@ -19,16 +19,16 @@ test("secrets never reach the log, whatever field or text they are in", () => {
   assert.deepEqual([line.level, line.path, line.bytes], ["info", "/fine", "[3 bytes]"])
 })
 
-test("metrics render as Prometheus text", () => {
+test("metrics render as Prometheus text", async () => {
   const metrics = new Metrics()
   const requests = metrics.counter("requests_total", "Requests.")
   requests.add(1, { path: 'a"b' })
   requests.add(2, { path: 'a"b' })
   metrics.gauge("used_bytes", "Bytes.", () => 42)
   const seconds = metrics.histogram("seconds", "Time.", [0.1, 1])
-  for (const value of [0.05, 0.5, 5]) seconds.observe(value)
+  for (const value of [0.05, 0.5, 5]) seconds.observe(value, { path: "x" })
   assert.equal(
-    metrics.render(),
+    await metrics.render(),
     [
       "# HELP requests_total Requests.",
       "# TYPE requests_total counter",
@@ -38,11 +38,11 @@ test("metrics render as Prometheus text", () => {
       "used_bytes 42",
       "# HELP seconds Time.",
       "# TYPE seconds histogram",
-      'seconds_bucket{le="0.1"} 1',
-      'seconds_bucket{le="1"} 2',
-      'seconds_bucket{le="+Inf"} 3',
-      "seconds_sum 5.55",
-      "seconds_count 3",
+      'seconds_bucket{path="x",le="0.1"} 1',
+      'seconds_bucket{path="x",le="1"} 2',
+      'seconds_bucket{path="x",le="+Inf"} 3',
+      'seconds_sum{path="x"} 5.55',
+      'seconds_count{path="x"} 3',
       "",
     ].join("\n"),
   )
@@ -50,17 +50,17 @@ test("metrics render as Prometheus text", () => {
 
 test("the monitor tells metrics and health, and nothing else", async (t) => {
   let ok = true
-  const monitor = await startMonitor(
+  const monitor = (await startMonitor(
     { port: 0 },
-    { metrics: () => "up 1\n", health: () => ({ ok, details: { token: "s3cret" } }) },
-  )
+    { metrics: async () => "up 1\n", health: () => ({ ok, details: { token: "s3cret" } }) },
+  ))!
   t.after(() => monitor.close())
-  const at = `http://127.0.0.1:${monitor.port}`
+  const at = `http://${monitor.address}`
   assert.equal(await (await fetch(`${at}/metrics`)).text(), "up 1\n")
-  const healthy = await fetch(`${at}/healthz`)
+  const healthy = await fetch(`${at}/health`)
   assert.deepEqual([healthy.status, await healthy.json()], [200, { ok: true, details: { token: "[hidden]" } }])
   ok = false
-  assert.equal((await fetch(`${at}/healthz`)).status, 503)
+  assert.equal((await fetch(`${at}/health`)).status, 503)
   assert.equal((await fetch(`${at}/`)).status, 404)
   assert.equal((await fetch(`${at}/metrics`, { method: "POST" })).status, 405)
 })

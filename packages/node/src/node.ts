@@ -5,10 +5,18 @@
 import { openEngine, type ScrubReport } from "@holdfast/backends/node"
 import { type Clock, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
-import { closeServer, createTlsServer, formatAddress, listen, loadIdentity } from "@holdfast/network"
-import { jsonLogger, type Logger } from "./log.ts"
-import { type Gauge, Metrics } from "./metrics.ts"
-import { createMonitor } from "./monitor.ts"
+import {
+  closeServer,
+  createLogger,
+  createTlsServer,
+  formatAddress,
+  type Logger,
+  listen,
+  loadIdentity,
+  type MonitorPlace,
+  startMonitor,
+} from "@holdfast/network"
+import { createNodeMetrics } from "./node-metrics.ts"
 import { storageService } from "./service.ts"
 
 /** How to run a storage node. */
@@ -25,7 +33,7 @@ export interface NodeOptions {
   /** Disk space kept free; by default 1 GiB or 5 % of the disk, whichever is less. */
   readonly reservedBytes?: number
   /** Health and metrics; false for none. Default: a free port on 127.0.0.1. */
-  readonly monitor?: { readonly host?: string; readonly port?: number } | false
+  readonly monitor?: MonitorPlace
   /** The scrub in the background; false for none. Default: once a day at 16 MiB/s. */
   readonly scrub?: { readonly everyMs?: number; readonly bytesPerSecond?: number } | false
   /** Default: JSON lines on stderr. */
@@ -54,21 +62,16 @@ const idleTimeoutMs = 120_000
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
 export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const { clock = systemClock, quotas = {}, reservedBytes } = options
-  const log =
-    options.logger ??
-    jsonLogger(
-      (line) => void process.stderr.write(line),
-      () => clock.nowMs(),
-    )
+  const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
-  const metrics = new Metrics()
   const engine = await openEngine({
     dir: options.dir,
     crypto: nodeCrypto,
     clock,
     ...(reservedBytes !== undefined && { reservedBytes }),
   })
-  if (engine.recovery) log("info", "recovered", { ...engine.recovery })
+  const metrics = createNodeMetrics(engine, identity.notAfterMs)
+  if (engine.recovery) log.info("recovered", { ...engine.recovery })
   const ended = new AbortController()
   const service = storageService({
     engine,
@@ -81,49 +84,41 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const server = createTlsServer(identity, service, {
     onRefused: (code) => {
       metrics.refused()
-      log("warn", "connection-refused", { code })
+      log.warn("connection-refused", { code })
     },
   })
   server.setTimeout(idleTimeoutMs)
-  const monitor = createMonitor({
-    ready: () => server.listening && !ended.signal.aborted,
-    metrics: async () => metrics.format(await gauges(engine)),
-  })
   const scrubNow = async (bytesPerSecond?: number) => {
     const report = await engine.scrub({ signal: ended.signal, ...(bytesPerSecond !== undefined && { bytesPerSecond }) })
     metrics.scrubbed(report.rot.length)
-    for (const { tenant, share, why } of report.rot) log("error", "rot", { tenant, share, why })
-    log("info", "scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length })
+    for (const { tenant, share, why } of report.rot) log.error("rot", { tenant, share, why })
+    log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length })
     return report
   }
   let scrubbing = Promise.resolve()
+  let monitor: Awaited<ReturnType<typeof startMonitor>> | undefined
   const close = async () => {
     if (ended.signal.aborted) return
     ended.abort()
-    await Promise.all([closeServer(server, closeGraceMs), closeServer(monitor, 0), scrubbing])
+    await Promise.all([closeServer(server, closeGraceMs), monitor?.close(), scrubbing])
     await engine.close()
-    log("info", "stopped", { memberId: identity.memberId })
+    log.info("stopped", { memberId: identity.memberId })
   }
   try {
     const port = await listen(server, options)
-    const monitorAddress = await listenMonitor(monitor, options.monitor)
+    monitor = await startMonitor(options.monitor, {
+      metrics: () => metrics.render(),
+      health: () => ({ ok: server.listening && !ended.signal.aborted }),
+    })
     if (options.scrub !== false) scrubbing = scrubForever(scrubNow, options.scrub ?? {}, clock, ended.signal, log)
     const address = formatAddress(options.host, port)
-    log("info", "started", { memberId: identity.memberId, address, monitor: monitorAddress })
+    log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address })
+    const monitorAddress = monitor?.address
     return { memberId: identity.memberId, address, port, monitorAddress, scrub: () => scrubNow(), close }
   } catch (error) {
     await close()
     throw error
   }
-}
-
-async function listenMonitor(
-  monitor: Parameters<typeof listen>[0],
-  where: NodeOptions["monitor"],
-): Promise<string | undefined> {
-  if (where === false) return undefined
-  const host = where?.host ?? "127.0.0.1"
-  return formatAddress(host, await listen(monitor, { host, port: where?.port ?? 0 }))
 }
 
 async function scrubForever(
@@ -139,33 +134,7 @@ async function scrubForever(
       await scrub(bytesPerSecond)
     } catch (error) {
       if (signal.aborted) return
-      log("error", "scrub-failed", { code: isHoldfastError(error) ? error.code : "ERR_IO", cause: String(error) })
+      log.error("scrub-failed", { code: isHoldfastError(error) ? error.code : "ERR_IO", cause: String(error) })
     }
   }
-}
-
-async function gauges(engine: Awaited<ReturnType<typeof openEngine>>): Promise<Gauge[]> {
-  const tenants = engine.tenants()
-  const sum = (value: (tenant: (typeof tenants)[number]) => number) => tenants.reduce((a, b) => a + value(b), 0)
-  const gauge = (name: string, help: string, value: number): Gauge => ({ name, help, type: "gauge", value })
-  return [
-    gauge(
-      "holdfast_node_stored_bytes",
-      "Bytes stored for all tenants.",
-      sum((tenant) => tenant.usedBytes),
-    ),
-    gauge(
-      "holdfast_node_stored_shares",
-      "Shares stored for all tenants.",
-      sum((tenant) => tenant.shareCount),
-    ),
-    gauge("holdfast_node_tenants", "Tenants that have stored something.", tenants.length),
-    gauge("holdfast_node_available_bytes", "Bytes free for shares.", await engine.availableBytes()),
-    {
-      name: "holdfast_node_read_errors_total",
-      help: "Shares the disk failed to read.",
-      type: "counter",
-      value: engine.readErrors(),
-    },
-  ]
 }

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Engine, TenantBackend } from "@holdfast/backends/node"
 import { BufferPool, discard, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
-import { peerOf, type Subject, writeBody } from "@holdfast/network"
+import { type Logger, peerOf, type Subject, writeBody } from "@holdfast/network"
 import {
   decodeIds,
   decodeListRequest,
@@ -22,13 +22,12 @@ import {
   registersPerRequest,
 } from "@holdfast/protocol"
 import { ByteBudget } from "./budget.ts"
-import type { Logger } from "./log.ts"
-import type { Metrics } from "./metrics.ts"
+import type { NodeMetrics } from "./node-metrics.ts"
 
 /** What the service works with. */
 export interface ServiceParts {
   readonly engine: Engine
-  readonly metrics: Metrics
+  readonly metrics: NodeMetrics
   readonly log: Logger
   readonly nowMs: () => number
   readonly quotaOf: (tenant: string) => number | undefined
@@ -225,7 +224,7 @@ function fail({ log }: ServiceParts, request: IncomingMessage, response: ServerR
   const code = isHoldfastError(error) ? error.code : "ERR_REMOTE"
   const message = known ? error.message : "The server failed; its log says why."
   const cause = error instanceof Error ? error.message : String(error)
-  log(status === 500 ? "error" : "warn", "request-failed", { endpoint: request.url?.slice(0, 64), status, code, cause })
+  log[status === 500 ? "error" : "warn"]("request-failed", { endpoint: request.url?.slice(0, 64), status, code, cause })
   if (!request.complete) response.setHeader("connection", "close") // the rest of the body is not read
   send(response, status, [encodeFailure(code, message)])
 }

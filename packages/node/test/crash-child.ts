@@ -1,4 +1,5 @@
 /** A node in a process of its own, to be killed. Prints its address. */
+import { createLogger } from "@holdfast/network"
 import { startNode } from "../src/index.ts"
 
 const [identityDir, dir] = process.argv.slice(2)
@@ -10,6 +11,6 @@ const node = await startNode({
   reservedBytes: 0,
   monitor: false,
   scrub: false,
-  logger: () => undefined,
+  logger: createLogger({ stream: { write: () => undefined } }),
 })
 process.stdout.write(`${node.address}\n`)

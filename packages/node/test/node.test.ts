@@ -4,7 +4,14 @@ import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
 import { limits } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { createAgent, type Identity, parseAddress, type RequestOptions, requestBytes } from "@holdfast/network"
+import {
+  createAgent,
+  createLogger,
+  type Identity,
+  parseAddress,
+  type RequestOptions,
+  requestBytes,
+} from "@holdfast/network"
 import { decodeFailure, decodePutOutcomes, encodeFrames, shareName } from "@holdfast/protocol"
 import { backendContract, randomChunk } from "@holdfast/protocol/testing"
 import type { NodeOptions } from "../src/index.ts"
@@ -119,7 +126,7 @@ it("shows health and metrics on loopback, with no name of a tenant", async (t) =
   const chunk = await randomChunk(crypto, 3000)
   await client(alice).putShares(chunk.shares)
   const health = await fetch(`http://${node.monitorAddress}/health`)
-  assert.deepEqual([health.status, await health.json()], [200, { ready: true }])
+  assert.deepEqual([health.status, await health.json()], [200, { ok: true }])
   const metrics = await (await fetch(`http://${node.monitorAddress}/metrics`)).text()
   assert.match(metrics, /^holdfast_node_stored_shares 3$/m)
   assert.match(metrics, /^holdfast_node_requests_total\{endpoint="shares\/put",status="200"\} 1$/m)
@@ -135,10 +142,15 @@ it("reports rot that its background scrub finds", async (t) => {
   const { client } = await started(t, {
     dir,
     scrub: { everyMs: 5, bytesPerSecond: 1e9 },
-    logger: (_level, event, fields) => {
-      events.push(`${event} ${fields?.share ?? ""}`)
-      if (event === "rot") found()
-    },
+    logger: createLogger({
+      stream: {
+        write(line: string) {
+          const { event, share = "" } = JSON.parse(line) as { event: string; share?: string }
+          events.push(`${event} ${share}`)
+          if (event === "rot") found()
+        },
+      },
+    }),
   })
   const chunk = await randomChunk(crypto, 100_000)
   await client(alice).putShares([chunk.shares[0]!])

@@ -24,6 +24,7 @@ export function register(program: Command, context: Context): void {
     .option("--coding <k/happy/n>", "how data is spread", "3/4/5")
     .option("--register-mode <mode>", "crash (2f+1 servers) or byzantine (3f+1)", "crash")
     .option("--name <name>", "the grid's name", "grid")
+    .option("--monitor <host:port>", "health and metrics (default: a free port of 127.0.0.1)")
     .addHelpText(
       "after",
       "\nExample:\n  holdfast coordinator run --dir /var/lib/holdfast/coordinator --advertise coord.example.org:7443\n",
@@ -77,6 +78,7 @@ interface CoordinatorFlags {
   readonly coding: string
   readonly registerMode: string
   readonly name: string
+  readonly monitor?: string
 }
 interface NodeFlags {
   readonly dir: string
@@ -116,6 +118,7 @@ async function runCoordinator(context: Context, flags: CoordinatorFlags): Promis
     coding: parseCoding(flags.coding, 255),
     registerMode: flags.registerMode,
     name: flags.name,
+    ...(flags.monitor ? { monitor: parseAddress(flags.monitor) } : {}),
     logger: createLogger({ stream: context.stderr }),
   })
   await untilAsked()

@@ -1,0 +1,62 @@
+/** What a storage node measures. No metric names a tenant. */
+import type { Engine } from "@holdfast/backends/node"
+import { Metrics } from "@holdfast/network"
+
+const secondBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
+
+/** The metrics of one node. */
+export interface NodeMetrics {
+  /** Counts an answered request. */
+  answered(endpoint: string, status: number, durationMs: number): void
+  /** Counts bodies. */
+  moved(receivedBytes: number, sentBytes: number): void
+  /** Counts a connection refused in the handshake. */
+  refused(): void
+  /** Counts a finished scrub and what it found rotten. */
+  scrubbed(rotten: number): void
+  /** The text that Prometheus reads. */
+  render(): Promise<string>
+}
+
+/** Metrics over `engine`; the certificate ends at `certificateEndMs`. */
+export function createNodeMetrics(engine: Engine, certificateEndMs: number): NodeMetrics {
+  const metrics = new Metrics()
+  const sumOf = (value: (tenant: ReturnType<Engine["tenants"]>[number]) => number) => () =>
+    engine.tenants().reduce((sum, tenant) => sum + value(tenant), 0)
+  const storedBytes = sumOf(({ usedBytes }) => usedBytes)
+  metrics.gauge("holdfast_node_stored_bytes", "Bytes stored for all tenants.", storedBytes)
+  const storedShares = sumOf(({ shareCount }) => shareCount)
+  metrics.gauge("holdfast_node_stored_shares", "Shares stored for all tenants.", storedShares)
+  metrics.gauge("holdfast_node_tenants", "Tenants that have stored something.", () => engine.tenants().length)
+  metrics.gauge("holdfast_node_available_bytes", "Bytes free for shares.", () => engine.availableBytes())
+  metrics.gauge(
+    "holdfast_certificate_end_seconds",
+    "When the certificate ends, seconds since the epoch.",
+    () => certificateEndMs / 1000,
+  )
+  metrics.total("holdfast_node_read_errors_total", "Shares the disk failed to read.", () => engine.readErrors())
+  const received = metrics.counter("holdfast_node_received_bytes_total", "Bytes of request bodies.")
+  const sent = metrics.counter("holdfast_node_sent_bytes_total", "Bytes of answers.")
+  const refused = metrics.counter("holdfast_node_refused_connections_total", "Connections refused by TLS.")
+  const scrubs = metrics.counter("holdfast_node_scrubs_total", "Finished scrubs.")
+  const rot = metrics.counter("holdfast_node_rot_total", "Rotten shares and registers that scrubs found.")
+  const requests = metrics.counter("holdfast_node_requests_total", "Requests answered.")
+  const durations = metrics.histogram("holdfast_node_request_duration_seconds", "How long requests took.", secondBounds)
+  for (const counter of [received, sent, refused, scrubs, rot]) counter.add(0) // there from the start
+  return {
+    answered(endpoint, status, durationMs) {
+      requests.add(1, { endpoint, status: String(status) })
+      durations.observe(durationMs / 1000, { endpoint })
+    },
+    moved(receivedBytes, sentBytes) {
+      received.add(receivedBytes)
+      sent.add(sentBytes)
+    },
+    refused: () => refused.add(),
+    scrubbed(rotten) {
+      scrubs.add()
+      rot.add(rotten)
+    },
+    render: () => metrics.render(),
+  }
+}
