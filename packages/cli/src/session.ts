@@ -4,7 +4,15 @@ import { existsSync } from "node:fs"
 import { createNodeBackend } from "@holdfast/backends/node"
 import type { BufferPool, Env } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
-import { createAgent, fetchGrid, type Identity, loadGrid, parseAddress, requestBytes } from "@holdfast/network"
+import {
+  createAgent,
+  fetchGrid,
+  type Identity,
+  loadGrid,
+  parseAddress,
+  renewIdentity,
+  requestBytes,
+} from "@holdfast/network"
 import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
 import { createStore, type Rollback, type Store } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
@@ -42,11 +50,13 @@ export async function openSession(
   { passphrase, onRollback }: SessionOptions,
 ): Promise<Session> {
   const profile = await openProfile(pathsOf(environment), profileName, passphrase)
+  // While the coordinator is away, or refuses, the present certificate does until it ends; doctor tells when.
   const identity = await profile.identity()
-  const grid = await currentGrid(profile, identity)
+  const renewed = await renewIdentity(profile.identityDir, identity).catch(() => identity)
+  const grid = await currentGrid(profile, renewed)
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
   const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
-  const backends = grid.servers.map((server) => connect(server, identity, pipeline.buffers))
+  const backends = grid.servers.map((server) => connect(server, renewed, pipeline.buffers))
   const store = await createStore({
     env: nodeEnv,
     servers: backends.map((backend, i) => ({ backend, weight: Math.max(1, grid.servers[i]!.capacityBytes) })),

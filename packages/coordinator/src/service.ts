@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import type { TLSSocket } from "node:tls"
 import { type ErrorCode, encodeBase32, fromUtf8, HoldfastError, Semaphore } from "@holdfast/core"
 import {
   type Authority,
@@ -64,7 +65,9 @@ export function createService(parts: ServiceParts): (request: IncomingMessage, r
     handle(parts, joining, request, path)
       .catch((error: unknown) => problemOf(parts.logger, path, error))
       .then(({ status, body }) => {
-        const known = ["/v1/join", "/v1/grid", "/v1/announce", "/v1/members"].includes(path) ? path : "other"
+        const known = ["/v1/join", "/v1/grid", "/v1/announce", "/v1/members", "/v1/renew"].includes(path)
+          ? path
+          : "other"
         requests.add(1, { path: known, status: String(status) })
         const headers = { "content-type": "application/json", ...(status >= 400 ? { connection: "close" } : {}) }
         response.writeHead(status, headers).end(JSON.stringify(body))
@@ -108,7 +111,22 @@ async function handle(
   if (route === "GET /v1/members")
     return { status: 200, body: { members: visibleTo(member, parts.database.members()) } }
   if (route === "POST /v1/announce") return announce(parts, member, await readJson(request))
+  if (route === "POST /v1/renew") return renew(parts, member, request)
   return problem(404, "ERR_NOT_FOUND", "There is no such path here.")
+}
+
+/** A new certificate for the key and the member of the one that the caller has just proved to hold. */
+async function renew(
+  { authority, logger }: ServiceParts,
+  member: MemberRow,
+  request: IncomingMessage,
+): Promise<Answer> {
+  const { id: memberId, role, tenant } = member
+  const presented = (request.socket as TLSSocket).getPeerX509Certificate()
+  if (!presented) throw new HoldfastError("ERR_REFUSED", "Renewing needs the certificate that is to be renewed.")
+  const certPem = await authority.renew(presented.toString(), { memberId, role, tenant })
+  logger.info("certificate renewed", { memberId, role, tenant })
+  return { status: 200, body: { certPem } }
 }
 
 async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>): Promise<Answer> {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { X509Certificate } from "node:crypto"
 import { readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join as joinPath } from "node:path"
 import { test } from "node:test"
@@ -15,6 +16,7 @@ import {
   loadGrid,
   loadIdentity,
   parseAddress,
+  renewIdentity,
   requestBytes,
 } from "@holdfast/network"
 import { decodeInvite, encodeInvite } from "@holdfast/protocol"
@@ -233,4 +235,46 @@ test("health and metrics are on loopback, and tell who joined by number only", a
   assert.deepEqual([health.status, await health.json()], [200, { ok: true }])
   const metrics = await (await fetch(`http://${monitorAddress}/metrics`)).text()
   assert.match(metrics, /^holdfast_coordinator_members 0$/m)
+})
+
+test("a certificate is renewed for the same key, member and names, and only near its end", async (t) => {
+  const { dir, close } = await start(t)
+  const own = joinPath(await temporaryDirectory(t), "node")
+  await join(await createInvite({ dir, ...node }), {
+    dir: own,
+    name: "n1",
+    serverNames: ["n1.example.org", "127.0.0.1"],
+  })
+  const first = await loadIdentity(own)
+  assert.equal(await renewIdentity(own, first), first)
+  const nowMs = first.notAfterMs - 100 * 86_400_000
+  const renewed = await renewIdentity(own, first, { nowMs })
+  assert.notEqual(renewed.certPem, first.certPem)
+  assert.deepEqual(await loadIdentity(own), renewed)
+  assert.deepEqual(
+    { ...renewed, certPem: "", notAfterMs: 0 },
+    { ...first, certPem: "", notAfterMs: 0 },
+    "key, member, role and tenant stay",
+  )
+  assert.ok(renewed.notAfterMs >= first.notAfterMs)
+  const namesOf = (certPem: string) => new X509Certificate(certPem).subjectAltName
+  assert.equal(namesOf(renewed.certPem), namesOf(first.certPem))
+  assert.match(namesOf(renewed.certPem)!, /n1\.example\.org/)
+  await announce(own, { address: "127.0.0.1:8441", capacityBytes: 1 })
+  await close()
+  assert.equal(await renewIdentity(own, renewed, { nowMs: renewed.notAfterMs - 1000 }), renewed, "while it is away")
+})
+
+test("nobody gets a certificate renewed that is not of a member known here", async (t) => {
+  const { dir, port } = await start(t)
+  const caPem = await readFile(joinPath(dir, "authority", "ca.pem"), "utf8")
+  const other = await createAuthority(joinPath(await temporaryDirectory(t), "other-ca"), "other")
+  const { keyPem, csrPem } = await createKeyAndRequest()
+  const certPem = await other.sign(csrPem, { memberId: "mallory", role: "node", tenant: "grid" })
+  for (const credentials of [{ caPem }, { caPem, keyPem, certPem }]) {
+    const agent = createAgent(credentials, { expectedRole: "coordinator" })
+    t.after(() => agent.destroy())
+    const call = { host: "127.0.0.1", port, method: "POST", path: "/v1/renew", body: utf8("{}") }
+    assert.equal((await requestBytes(agent, call)).status, 401)
+  }
 })

@@ -22,6 +22,7 @@ export {
   type MemberRecord,
   memberRecordSchema,
   memberSchema,
+  renewIdentity,
 } from "./join.ts"
 export { type Labels, Metrics } from "./metrics.ts"
 export {
@@ -54,5 +55,5 @@ export {
   loadIdentity,
   saveIdentity,
 } from "./tls/identity.ts"
-export { closeServer, createTlsServer, listen, peerOf, type TlsServerOptions } from "./tls/server.ts"
+export { closeServer, contextOf, createTlsServer, listen, peerOf, type TlsServerOptions } from "./tls/server.ts"
 export { isName, isRole, type Role, type Subject } from "./tls/subject.ts"

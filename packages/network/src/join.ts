@@ -15,6 +15,7 @@ import { codeOf, refuseUnlessFree, writeSecretFile } from "./tls/files.ts"
 import {
   checkIdentity,
   createKeyAndRequest,
+  expiresSoon,
   type Identity,
   loadIdentity,
   readIdentityFile,
@@ -47,6 +48,8 @@ export const joinAnswerSchema = z.object({
   gridPublicKey: z.string().length(44),
   grid: signedGridSchema,
 })
+
+const renewalSchema = z.object({ certPem: z.string().max(16_384) })
 
 /** A line of the member list. */
 export const memberSchema = z.object({
@@ -156,6 +159,39 @@ export async function fetchGrid(
     )
   if (changed) await writeSecretFile(joinPath(dir, "grid.json"), JSON.stringify(signed))
   return { grid, fresh: true }
+}
+
+/** Less than this share of a certificate's year is left: time for the next one. */
+const renewBeforeMs = 120 * 86_400_000
+
+/**
+ * The identity with a new certificate from the coordinator, saved, when the present one ends within four months; the key
+ * stays. The same identity while the coordinator cannot be reached. Throws ERR_REFUSED, ERR_BAD_FORMAT, ERR_IO.
+ */
+export async function renewIdentity(
+  dir: string,
+  identity: Identity,
+  { nowMs = Date.now(), force = false }: { readonly nowMs?: number; readonly force?: boolean } = {},
+): Promise<Identity> {
+  if (!force && !expiresSoon(identity, nowMs, renewBeforeMs)) return identity
+  const record = await loadMemberRecord(dir)
+  let response: BytesResponse
+  try {
+    const options = { method: "POST", path: "/v1/renew", body: {}, expectedId: record.coordinatorId, timeoutMs: 5_000 }
+    response = await call(identity, record.coordinator, options)
+  } catch (error) {
+    if (isHoldfastError(error, "ERR_SERVER_UNREACHABLE")) return identity
+    throw error
+  }
+  const { certPem } = parseOr(renewalSchema, jsonOf(response, "The coordinator"), "The coordinator's answer")
+  const renewed = checkIdentity({ ...identity, certPem }, nowMs)
+  if (renewed.memberId !== identity.memberId || renewed.role !== identity.role || renewed.tenant !== identity.tenant)
+    throw new HoldfastError(
+      "ERR_BAD_FORMAT",
+      "The coordinator's new certificate is another member's. Ask its operator.",
+    )
+  await writeSecretFile(joinPath(dir, "cert.pem"), certPem)
+  return renewed
 }
 
 /** Tells the coordinator where this node is and how much it takes. Throws ERR_REFUSED for other roles. */

@@ -6,6 +6,8 @@ const secondBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
 
 /** The metrics of one node. */
 export interface NodeMetrics {
+  /** When the certificate ends. */
+  certificateEndsMs: number
   /** Counts an answered request. */
   answered(endpoint: string, status: number, durationMs: number): void
   /** Counts bodies. */
@@ -18,8 +20,9 @@ export interface NodeMetrics {
   render(): Promise<string>
 }
 
-/** Metrics over `engine`; the certificate ends at `certificateEndMs`. */
-export function createNodeMetrics(engine: Engine, certificateEndMs: number): NodeMetrics {
+/** Metrics over `engine`. */
+export function createNodeMetrics(engine: Engine, certificateEndsMs: number): NodeMetrics {
+  const certificate = { endsMs: certificateEndsMs }
   const metrics = new Metrics()
   const sumOf = (value: (tenant: ReturnType<Engine["tenants"]>[number]) => number) => () =>
     engine.tenants().reduce((sum, tenant) => sum + value(tenant), 0)
@@ -32,7 +35,7 @@ export function createNodeMetrics(engine: Engine, certificateEndMs: number): Nod
   metrics.gauge(
     "holdfast_certificate_end_seconds",
     "When the certificate ends, seconds since the epoch.",
-    () => certificateEndMs / 1000,
+    () => certificate.endsMs / 1000,
   )
   metrics.total("holdfast_node_read_errors_total", "Shares the disk failed to read.", () => engine.readErrors())
   const received = metrics.counter("holdfast_node_received_bytes_total", "Bytes of request bodies.")
@@ -44,6 +47,12 @@ export function createNodeMetrics(engine: Engine, certificateEndMs: number): Nod
   const durations = metrics.histogram("holdfast_node_request_duration_seconds", "How long requests took.", secondBounds)
   for (const counter of [received, sent, refused, scrubs, rot]) counter.add(0) // there from the start
   return {
+    get certificateEndsMs() {
+      return certificate.endsMs
+    },
+    set certificateEndsMs(endsMs) {
+      certificate.endsMs = endsMs
+    },
     answered(endpoint, status, durationMs) {
       requests.add(1, { endpoint, status: String(status) })
       durations.observe(durationMs / 1000, { endpoint })

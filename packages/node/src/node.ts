@@ -3,13 +3,15 @@
  * the background. It holds ciphertext only and no key to it.
  */
 import { openEngine, type ScrubReport } from "@holdfast/backends/node"
-import { type Clock, isHoldfastError } from "@holdfast/core"
+import { assert, type Clock, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
 import {
   closeServer,
+  contextOf,
   createLogger,
   createTlsServer,
   formatAddress,
+  type Identity,
   type Logger,
   listen,
   loadIdentity,
@@ -49,6 +51,8 @@ export interface StorageNode {
   readonly port: number
   /** host:port of health and metrics; undefined without. */
   readonly monitorAddress: string | undefined
+  /** Shows a new certificate from the next connection on; the member must be the same. */
+  useIdentity(identity: Identity): void
   /** Checks all that is stored, now and at full speed. */
   scrub(): Promise<ScrubReport>
   /** Takes no more requests, finishes those in work, closes the directory. */
@@ -114,7 +118,12 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     const address = formatAddress(options.host, port)
     log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address })
     const monitorAddress = monitor?.address
-    return { memberId: identity.memberId, address, port, monitorAddress, scrub: () => scrubNow(), close }
+    const useIdentity = (next: Identity) => {
+      assert(next.memberId === identity.memberId, "a node was given another member's identity")
+      server.setSecureContext(contextOf(next))
+      metrics.certificateEndsMs = next.notAfterMs
+    }
+    return { memberId: identity.memberId, address, port, monitorAddress, useIdentity, scrub: () => scrubNow(), close }
   } catch (error) {
     await close()
     throw error

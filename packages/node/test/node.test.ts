@@ -2,12 +2,14 @@ import assert from "node:assert/strict"
 import { request } from "node:https"
 import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
+import { connect as tlsConnect } from "node:tls"
 import { limits } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   createAgent,
   createLogger,
   type Identity,
+  loadIdentity,
   parseAddress,
   type RequestOptions,
   requestBytes,
@@ -29,6 +31,8 @@ before(async () => {
 })
 after(() => grid.remove())
 
+/** The name in the certificate is a member id, not the host. */
+const anyServer = { checkServerIdentity: () => undefined }
 const freshDir = () => join(grid.dir, `data-${directories++}`)
 
 async function started(t: TestContext, options: Partial<NodeOptions> = {}) {
@@ -132,6 +136,26 @@ it("shows health and metrics on loopback, with no name of a tenant", async (t) =
   assert.match(metrics, /^holdfast_node_requests_total\{endpoint="shares\/put",status="200"\} 1$/m)
   assert.doesNotMatch(metrics, /alice/)
   assert.equal((await fetch(`http://${node.monitorAddress}/v1/usage`)).status, 404)
+})
+
+it("shows a new certificate to the next connection without a restart", async (t) => {
+  const { node, client } = await started(t)
+  const serialOf = () =>
+    new Promise<string>((resolve, reject) => {
+      const { host, port } = parseAddress(node.address)
+      const socket = tlsConnect({ host, port, ca: alice.caPem, key: alice.keyPem, cert: alice.certPem, ...anyServer })
+      socket.once("secureConnect", () => {
+        resolve(socket.getPeerCertificate().serialNumber)
+        socket.destroy()
+      })
+      socket.once("error", reject)
+    })
+  const first = await serialOf()
+  const old = await loadIdentity(grid.nodeIdentityDir)
+  const certPem = await grid.authority.renew(old.certPem, { memberId: "n1", role: "node", tenant: "grid" })
+  node.useIdentity({ ...old, certPem })
+  assert.notEqual(await serialOf(), first)
+  await client(alice).usage()
 })
 
 it("reports rot that its background scrub finds", async (t) => {

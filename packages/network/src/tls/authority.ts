@@ -28,6 +28,11 @@ export interface Authority {
   readonly fingerprint: Uint8Array
   /** A certificate for the key in `csrPem`. Throws ERR_BAD_FORMAT for a bad request. */
   sign(csrPem: string, options: SignOptions): Promise<string>
+  /**
+   * A new certificate for the key of one that was presented and verified in a handshake, with its server names. Throws
+   * ERR_BAD_FORMAT.
+   */
+  renew(certPem: string, options: Omit<SignOptions, "serverNames">): Promise<string>
 }
 
 const dayMs = 86_400_000
@@ -75,7 +80,12 @@ export async function openAuthority(dir: string): Promise<Authority> {
   return {
     caPem,
     fingerprint: fingerprintOf(caPem),
-    sign: (csrPem, options) => sign(csrPem, options, ca, key),
+    sign: async (csrPem, options) => issue(await requestedKey(csrPem), options, ca, key),
+    async renew(certPem, options) {
+      const old = new X509Certificate(certPem)
+      const serverNames = alternativeNamesOf(old)
+      return issue(new x509.X509Certificate(certPem).publicKey, { ...options, serverNames }, ca, key)
+    },
   }
 }
 
@@ -88,8 +98,8 @@ export function fingerprintOf(certificate: string | Uint8Array): Uint8Array {
   }
 }
 
-async function sign(
-  csrPem: string,
+async function issue(
+  publicKey: import("@peculiar/x509").PublicKey,
   options: SignOptions,
   ca: import("@peculiar/x509").X509Certificate,
   key: CryptoKey,
@@ -97,7 +107,6 @@ async function sign(
   const { memberId, role, tenant, serverNames = [], nowMs = Date.now(), validDays = 365 } = options
   checkSubject({ memberId, role, tenant })
   const x509 = await loadX509()
-  const publicKey = await requestedKey(csrPem)
   const usages = [x509.ExtendedKeyUsage.clientAuth]
   if (role !== "client") usages.push(x509.ExtendedKeyUsage.serverAuth) // a client can never pose as a server
   const extensions: import("@peculiar/x509").Extension[] = [
@@ -151,6 +160,12 @@ function alternativeName(value: string): { type: "ip" | "dns"; value: string } {
   if (!isServerName(value))
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "A server name is neither a DNS name nor an IP address.")
   return { type: isIP(value) ? "ip" : "dns", value }
+}
+
+/** The DNS names and addresses that a certificate of ours has. */
+function alternativeNamesOf(certificate: X509Certificate): string[] {
+  const listed = certificate.subjectAltName?.split(", ") ?? []
+  return listed.map((item) => item.replace(/^(DNS|IP Address):/, "")).filter(isServerName)
 }
 
 function newSerial(): string {

@@ -30,6 +30,17 @@ export interface TlsServerOptions {
   readonly onRefused?: (reason: string) => void
 }
 
+/** What a server's TLS shows and trusts; it may be replaced while the server runs. */
+export function contextOf({ keyPem, certPem, caPem }: IdentityFiles) {
+  return {
+    key: keyPem,
+    cert: certPem + caPem, // with the authority, whose fingerprint a joining member checks
+    ca: caPem,
+    minVersion: "TLSv1.3" as const,
+    secureOptions: constants.SSL_OP_NO_TICKET, // every connection proves its certificate anew
+  }
+}
+
 /** Creates a server with `identity`; it does not listen yet. */
 export function createTlsServer(
   identity: IdentityFiles,
@@ -38,13 +49,9 @@ export function createTlsServer(
 ): Server {
   const server = createServer(
     {
-      key: identity.keyPem,
-      cert: identity.certPem + identity.caPem, // with the authority, whose fingerprint a joining member checks
-      ca: identity.caPem,
-      minVersion: "TLSv1.3",
+      ...contextOf(identity),
       requestCert: true,
       rejectUnauthorized: options.requireClientCertificate ?? true,
-      secureOptions: constants.SSL_OP_NO_TICKET, // every connection proves its certificate anew
       handshakeTimeout: 10_000,
       maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
       headersTimeout: options.headersTimeoutMs ?? 10_000,

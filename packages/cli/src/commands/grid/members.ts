@@ -127,7 +127,7 @@ async function runCoordinator(context: Context, flags: CoordinatorFlags): Promis
 
 async function runNode(flags: NodeFlags): Promise<void> {
   const { startNode } = await import("@holdfast/node")
-  const { announce, parseAddress } = await import("@holdfast/network")
+  const { announce, loadIdentity, parseAddress, renewIdentity } = await import("@holdfast/network")
   const node = await startNode({
     identityDir: flags.identity,
     dir: flags.dir,
@@ -142,6 +142,9 @@ async function runNode(flags: NodeFlags): Promise<void> {
     try {
       const disk = await statfs(flags.dir)
       await announce(flags.identity, { address, capacityBytes: disk.blocks * disk.bsize })
+      const present = await loadIdentity(flags.identity)
+      const next = await renewIdentity(flags.identity, present)
+      if (next !== present) node.useIdentity(next)
       timer = setTimeout(() => void announceAgain(), announceEveryMs)
     } catch (error) {
       process.stderr.write(
