@@ -55,5 +55,6 @@ export {
   loadIdentity,
   saveIdentity,
 } from "./tls/identity.ts"
+export { keyIdOf, keyIdOfKey, RevokedKeys } from "./tls/revoked.ts"
 export { closeServer, contextOf, createTlsServer, listen, peerOf, type TlsServerOptions } from "./tls/server.ts"
 export { isName, isRole, type Role, type Subject } from "./tls/subject.ts"

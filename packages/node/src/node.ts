@@ -61,7 +61,6 @@ export interface StorageNode {
 
 const closeGraceMs = 10_000
 const dayMs = 86_400_000
-const idleTimeoutMs = 120_000
 
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
 export async function startNode(options: NodeOptions): Promise<StorageNode> {
@@ -91,7 +90,6 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
       log.warn("connection-refused", { code })
     },
   })
-  server.setTimeout(idleTimeoutMs)
   const scrubNow = async (bytesPerSecond?: number) => {
     const report = await engine.scrub({ signal: ended.signal, ...(bytesPerSecond !== undefined && { bytesPerSecond }) })
     metrics.scrubbed(report.rot.length)

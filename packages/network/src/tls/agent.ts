@@ -9,6 +9,8 @@ import { createSecureContext, type PeerCertificate } from "node:tls"
 import { concat, discard, HoldfastError } from "@holdfast/core"
 import { writeBody } from "./body.ts"
 import { codeOf } from "./files.ts"
+import { handshakeError, throwIfRefused } from "./refusal.ts"
+import { keyIdOf } from "./revoked.ts"
 import { type Role, subjectOf } from "./subject.ts"
 
 /** The caller's side of TLS; without key and certificate only what strangers may ask for works. */
@@ -24,6 +26,8 @@ export interface AgentOptions {
   readonly expectedId?: string
   /** Role that the server's certificate must name. Default: node or coordinator. */
   readonly expectedRole?: Role
+  /** Servers with these keys are refused. */
+  readonly revoked?: readonly string[]
   /** Most connections at once; more requests wait. Default 8. */
   readonly maxSockets?: number
 }
@@ -72,11 +76,12 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
  * Throws ERR_SERVER_UNREACHABLE, ERR_REFUSED, ERR_LIMIT, ERR_ABORTED.
  */
 export async function requestBytes(agent: Agent, options: RequestOptions): Promise<BytesResponse> {
-  const first = await attempt(agent, options)
-  if (first !== "stale") return first
-  const second = await attempt(agent, { ...options, headers: { ...options.headers, connection: "close" } })
-  if (second !== "stale") return second
-  throw unreachable(options, "it closed the connection")
+  let response = await attempt(agent, options)
+  if (response === "stale")
+    response = await attempt(agent, { ...options, headers: { ...options.headers, connection: "close" } })
+  if (response === "stale") throw unreachable(options, "it closed the connection")
+  throwIfRefused(formatAddress(options.host, options.port), response.status, response.headers)
+  return response
 }
 
 /** Splits "host:port" or "[v6]:port". Throws ERR_INVALID_ARGUMENT. */
@@ -96,6 +101,12 @@ export function formatAddress(host: string, port: number): string {
 function checkServer(host: string, certificate: PeerCertificate, options: AgentOptions): Error | undefined {
   const subject = subjectOf(certificate.subject)
   const rightRole = options.expectedRole ? subject?.role === options.expectedRole : subject?.role !== "client"
+  if (options.revoked?.includes(keyIdOf(certificate.raw)))
+    return new HoldfastError(
+      "ERR_REFUSED",
+      `The certificate of the server at ${host} was revoked, so nothing was sent to it. Its operator must join it again.`,
+      { host, reason: "server-revoked" },
+    )
   if (subject && rightRole && (options.expectedId === undefined || subject.memberId === options.expectedId))
     return undefined
   const expected = options.expectedId ?? options.expectedRole ?? "a server of this grid"
@@ -185,29 +196,11 @@ function readBody(
   })
 }
 
-const certificateCodes = /^(ERR_SSL_|ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_|EPROTO$|HOSTNAME_)/
-
 function explain(options: RequestOptions, cause: Error): HoldfastError {
   if (cause instanceof HoldfastError) return cause
-  const at = formatAddress(options.host, options.port)
   const code = codeOf(cause)
-  if (
-    code === "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" ||
-    /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE)/.test(code)
-  )
-    return new HoldfastError(
-      "ERR_REFUSED",
-      `The server at ${at} refused our certificate (${code}). Join its grid with an invitation first.`,
-      { address: at, code },
-      { cause },
-    )
-  if (certificateCodes.test(code))
-    return new HoldfastError(
-      "ERR_REFUSED",
-      `The server at ${at} did not prove to belong to this grid (${code}), so nothing was sent to it. Check its address.`,
-      { address: at, code },
-      { cause },
-    )
+  const refused = handshakeError(formatAddress(options.host, options.port), code, cause)
+  if (refused) return refused
   const why: Record<string, string> = {
     ECONNREFUSED: "nothing listens there",
     ENOTFOUND: "its name is unknown",

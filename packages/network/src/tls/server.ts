@@ -6,40 +6,42 @@ import { constants } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { createServer, type Server } from "node:https"
 import type { Socket } from "node:net"
-import { TLSSocket } from "node:tls"
+import { type SecureContextOptions, TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
 import { codeOf, ioError } from "./files.ts"
 import type { IdentityFiles } from "./identity.ts"
+import { refusalOf, refuse } from "./refusal.ts"
+import { keyIdOf, type RevokedKeys } from "./revoked.ts"
 import { type Subject, subjectOf } from "./subject.ts"
 
 /** Bounds and hooks of a server. */
 export interface TlsServerOptions {
   /** Refuses a connection without a valid client certificate. Default true; with false, ask `peerOf` yourself. */
   readonly requireClientCertificate?: boolean
+  /** Refuses these keys; connections that are open end as soon as their key is added. */
+  readonly revoked?: RevokedKeys
   /** Default 1024. */
   readonly maxConnections?: number
+  /** Most connections of one certificate. Default 256. */
+  readonly maxConnectionsPerPeer?: number
   /** Default 16 KiB. */
   readonly maxHeaderBytes?: number
   /** Longest time for a request's headers. Default 10 s. */
   readonly headersTimeoutMs?: number
   /** Longest time for a whole request to arrive. Default 120 s. */
   readonly requestTimeoutMs?: number
-  /** How long an idle connection is kept. Default 60 s. */
+  /** How long a connection without a request is kept. Default 60 s. */
   readonly keepAliveTimeoutMs?: number
-  /** Hears of connections refused in the handshake; the reason is a code without secrets. */
+  /** Longest silence within a request or answer. Default 120 s. */
+  readonly idleTimeoutMs?: number
+  /** How often the time of headers and requests is looked at. Default 5 s. */
+  readonly checkEveryMs?: number
+  /** Hears of connections refused; the reason is a code without secrets. */
   readonly onRefused?: (reason: string) => void
 }
 
-/** What a server's TLS shows and trusts; it may be replaced while the server runs. */
-export function contextOf({ keyPem, certPem, caPem }: IdentityFiles) {
-  return {
-    key: keyPem,
-    cert: certPem + caPem, // with the authority, whose fingerprint a joining member checks
-    ca: caPem,
-    minVersion: "TLSv1.3" as const,
-    secureOptions: constants.SSL_OP_NO_TICKET, // every connection proves its certificate anew
-  }
-}
+/** Our clients send one request after another; who sends many at once only wants the memory that each takes. */
+const maxPipelined = 8
 
 /** Creates a server with `identity`; it does not listen yet. */
 export function createTlsServer(
@@ -51,28 +53,91 @@ export function createTlsServer(
     {
       ...contextOf(identity),
       requestCert: true,
-      rejectUnauthorized: options.requireClientCertificate ?? true,
+      rejectUnauthorized: false, // `guard` refuses, and says why
       handshakeTimeout: 10_000,
       maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
       headersTimeout: options.headersTimeoutMs ?? 10_000,
       requestTimeout: options.requestTimeoutMs ?? 120_000,
       keepAliveTimeout: options.keepAliveTimeoutMs ?? 60_000,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: options.checkEveryMs ?? 5_000,
       noDelay: true,
     },
-    handler,
+    plainRequests(handler),
   )
   server.maxConnections = options.maxConnections ?? 1024
   server.maxHeadersCount = 64
+  server.setTimeout(options.idleTimeoutMs ?? 120_000)
+  if (options.requireClientCertificate ?? true) guard(server, options)
   server.on("tlsClientError", (error, socket) => {
     options.onRefused?.(codeOf(error) || "TLS_ERROR")
     socket.destroy()
   })
-  server.on("clientError", (_error, socket) => {
-    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const status = statusOfClientError[error.code ?? ""] ?? "400 Bad Request"
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
     else socket.destroy()
+    setTimeout(() => socket.destroy(), 1_000).unref()
   })
   return server
+}
+
+const statusOfClientError: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+}
+
+/** What a server's TLS shows and trusts; it may be replaced while the server runs. */
+export function contextOf({ keyPem, certPem, caPem }: IdentityFiles): SecureContextOptions {
+  return {
+    key: keyPem,
+    cert: certPem + caPem, // with the authority, whose fingerprint a joining member checks
+    ca: caPem,
+    minVersion: "TLSv1.3",
+    secureOptions: constants.SSL_OP_NO_TICKET, // every connection proves its certificate anew
+  }
+}
+
+/** Lets only verified members that are not revoked reach HTTP at all, and not too many connections of each. */
+function guard(server: Server, options: TlsServerOptions): void {
+  const { revoked, maxConnectionsPerPeer = 256, onRefused } = options
+  const open = new Map<string, Set<TLSSocket>>()
+  const serveHttp = server.listeners("secureConnection")
+  server.removeAllListeners("secureConnection")
+  server.on("secureConnection", (socket: TLSSocket) => {
+    const certificate = socket.getPeerX509Certificate()
+    const keyId = certificate ? keyIdOf(certificate) : ""
+    const peers = open.get(keyId) ?? new Set()
+    const reason =
+      refusalOf(socket) ??
+      (revoked?.has(keyId) ? "revoked" : peers.size >= maxConnectionsPerPeer ? "too-many-connections" : undefined)
+    if (reason) {
+      onRefused?.(reason)
+      return refuse(socket, reason)
+    }
+    open.set(keyId, peers.add(socket))
+    socket.once("close", () => {
+      peers.delete(socket)
+      if (peers.size === 0 && open.get(keyId) === peers) open.delete(keyId)
+    })
+    for (const serve of serveHttp) serve.call(server, socket)
+  })
+  revoked?.onAdded(() => {
+    for (const [keyId, sockets] of open) if (revoked.has(keyId)) for (const socket of sockets) socket.destroy()
+  })
+}
+
+/** Keeps away what only serves to confuse or to exhaust: requests piled up on a connection, codings nobody asked for. */
+function plainRequests(handler: (request: IncomingMessage, response: ServerResponse) => void): typeof handler {
+  const unanswered = new WeakMap<Socket, number>()
+  return (request, response) => {
+    const { socket } = request
+    const count = (unanswered.get(socket) ?? 0) + 1
+    const coding = request.headers["transfer-encoding"]
+    if (count > maxPipelined || (coding !== undefined && coding !== "chunked")) return void socket.destroy()
+    unanswered.set(socket, count)
+    response.once("close", () => unanswered.set(socket, unanswered.get(socket)! - 1))
+    handler(request, response)
+  }
 }
 
 /** The member at the other end. Throws ERR_REFUSED unless its certificate was verified and names a member. */
