@@ -2,7 +2,7 @@
  * The coordinator: the grid's authority, its list of members and its signed description, behind TLS 1.3. Needed to join
  * and to administer, not to read or write. It holds no key to anybody's data.
  */
-import { randomBytes } from "node:crypto"
+import { randomBytes, X509Certificate } from "node:crypto"
 import { chmodSync, existsSync, mkdirSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { isIP } from "node:net"
@@ -10,13 +10,15 @@ import { join } from "node:path"
 import { encodeBase32, HoldfastError } from "@holdfast/core"
 import {
   type Authority,
+  checkIdentity,
   closeServer,
+  contextOf,
   createAuthority,
   createKeyAndRequest,
   createTlsServer,
   expiresSoon,
   formatAddress,
-  type IdentityFiles,
+  type Identity,
   type Logger,
   listen,
   loadIdentity,
@@ -43,6 +45,8 @@ export interface CoordinatorOptions {
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   /** Default crash. */
   readonly registerMode?: "crash" | "byzantine"
+  /** Its directory is an older copy: the description's serial jumps ahead of all that members may have seen. */
+  readonly restored?: boolean
   /** The grid's name, for people. */
   readonly name: string
   readonly logger: Logger
@@ -61,6 +65,10 @@ export interface Coordinator {
   readonly monitorAddress: string | undefined
   close(): Promise<void>
 }
+
+const dayMs = 86_400_000
+/** More changes than any grid sees between two backups. */
+const restoredSkip = 1_000_000
 
 /** Starts a coordinator; the first start makes its authority, signing key and certificate. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
@@ -81,7 +89,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       ? await openAuthority(authorityDir)
       : await createAuthority(authorityDir, name)
     const gridKey = await openGridKey(join(dir, "grid"))
-    const identity = await ownIdentity(dir, authority, database, [host, advertisedHost(options)])
+    const hosts = [host, advertisedHost(options)]
+    let identity = await ownIdentity(dir, authority, database, hosts)
     let address = ""
     const settings = () => ({
       name,
@@ -90,12 +99,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       coding: options.coding,
       registerMode,
     })
-    const grid = () => currentGrid(database, gridKey, settings(), nowMs())
-    const { coordinatorId } = identity
+    const grid = (skip = 0) => currentGrid(database, gridKey, settings(), nowMs(), skip)
+    const coordinatorId = identity.memberId
     const { publicKey: gridPublicKey } = gridKey
     const server = createTlsServer(
-      identity.files,
-      createService({ database, authority, coordinatorId, gridPublicKey, grid, nowMs, logger, metrics }),
+      identity,
+      createService({ database, authority, coordinatorId, gridPublicKey, grid: () => grid(), nowMs, logger, metrics }),
       {
         requireClientCertificate: false, // a stranger may join; every other path asks who it is
         maxConnections: 512,
@@ -103,11 +112,22 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         onRefused: (reason) => logger.debug("handshake refused", { reason }),
       },
     )
+    const renew = async () => {
+      const next = await ownIdentity(dir, authority, database, hosts)
+      if (next.certPem === identity.certPem) return
+      identity = next
+      server.setSecureContext(contextOf(next))
+      logger.info("certificate renewed", { memberId: next.memberId, endsMs: next.notAfterMs })
+    }
     const port = await listen(server, { host, port: options.port })
     address = addressOf(options, port)
     database.set("advertise", address)
-    grid()
-    metrics.gauge("holdfast_coordinator_members", "Members that joined.", () => database.members().length)
+    grid(options.restored ? restoredSkip : 0)
+    measure(metrics, { database, authority, identity: () => identity })
+    const daily = setInterval(() => {
+      renew().catch((error: unknown) => logger.error("certificate not renewed", { error }))
+    }, dayMs)
+    daily.unref()
     const monitor = await startMonitor(options.monitor, {
       metrics: () => metrics.render(),
       health: () => ({ ok: server.listening }),
@@ -118,6 +138,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       port,
       monitorAddress: monitor?.address,
       close: async () => {
+        clearInterval(daily)
         await Promise.all([closeServer(server), monitor?.close()])
         database.close()
       },
@@ -134,12 +155,12 @@ async function ownIdentity(
   authority: Authority,
   database: Database,
   hosts: readonly string[],
-): Promise<{ files: IdentityFiles; coordinatorId: string }> {
+): Promise<Identity> {
   const identityDir = join(dir, "identity")
   const coordinatorId = database.get("coordinatorId") ?? encodeBase32(randomBytes(10))
   database.set("coordinatorId", coordinatorId)
   const known = await loadIdentity(identityDir).catch(() => undefined) // missing or ended: made again
-  if (known && known.memberId === coordinatorId && !expiresSoon(known)) return { files: known, coordinatorId }
+  if (known && known.memberId === coordinatorId && !expiresSoon(known)) return known
   const { keyPem, csrPem } = await createKeyAndRequest()
   const serverNames = [...new Set(hosts)].filter((host) => isIP(host) || /^[A-Za-z0-9.-]+$/.test(host))
   const subject = { memberId: coordinatorId, role: "coordinator", tenant: "grid" } as const
@@ -147,7 +168,25 @@ async function ownIdentity(
   const files = { keyPem, certPem, caPem: authority.caPem }
   await rm(identityDir, { recursive: true, force: true })
   await saveIdentity(identityDir, files)
-  return { files, coordinatorId }
+  return checkIdentity(files)
+}
+
+/** What the metrics tell beside requests. */
+function measure(
+  metrics: Metrics,
+  parts: { readonly database: Database; readonly authority: Authority; readonly identity: () => Identity },
+): void {
+  const { database, authority, identity } = parts
+  metrics.gauges("holdfast_coordinator_members", "Members that are not revoked.", "role", () => {
+    const members = database.members()
+    return ["client", "node"].map((role) => [role, members.filter((member) => member.role === role).length] as const)
+  })
+  metrics.gauge("holdfast_coordinator_revoked_keys", "Keys that are revoked.", () => database.revokedKeys().length)
+  const endHelp = "When the certificate ends, seconds since the epoch."
+  metrics.gauge("holdfast_certificate_end_seconds", endHelp, () => identity().notAfterMs / 1000)
+  const authorityEnd = new X509Certificate(authority.caPem).validToDate.getTime() / 1000
+  const authorityHelp = "When the grid's authority ends, seconds since the epoch."
+  metrics.gauge("holdfast_authority_end_seconds", authorityHelp, () => authorityEnd)
 }
 
 function addressOf({ advertise, host }: CoordinatorOptions, port: number): string {

@@ -28,9 +28,16 @@ export interface InviteRow {
   readonly name: string
 }
 
-/** Why a token was not taken. */
+/** A member as its operator sees it. */
+export interface KnownMember extends MemberRow {
+  readonly revokedMs: number | null
+  /** When the last certificate made for it ends. */
+  readonly certificateEndMs: number | null
+}
+
+/** The member that a token makes, or why it makes none. */
 export type ClaimOutcome =
-  | { readonly ok: true; readonly invite: InviteRow }
+  | { readonly ok: true; readonly invite: InviteRow; readonly memberId: string }
   | { readonly ok: false; readonly why: string }
 
 const schema = `
@@ -41,9 +48,14 @@ const schema = `
   CREATE TABLE IF NOT EXISTS invites (
     token_hash BLOB PRIMARY KEY, role TEXT NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL,
     expires_ms INTEGER NOT NULL, used_ms INTEGER) STRICT;
+  CREATE TABLE IF NOT EXISTS keys (
+    key_id TEXT PRIMARY KEY, member_id TEXT NOT NULL, token_hash BLOB, cert_pem TEXT, end_ms INTEGER,
+    revoked_ms INTEGER) STRICT;
+  CREATE TABLE IF NOT EXISTS revoked_members (member_id TEXT PRIMARY KEY, revoked_ms INTEGER NOT NULL) STRICT;
 `
 const columns = `id, role, tenant, name, joined_ms AS joinedMs, address, capacity_bytes AS capacityBytes,
   announced_ms AS announcedMs`
+const notRevoked = "id NOT IN (SELECT member_id FROM revoked_members)"
 /** Ended invitations are remembered this long, for a clear answer. */
 const rememberMs = 30 * 86_400_000
 const maxInvites = 10_000
@@ -105,33 +117,96 @@ export class Database {
     })
   }
 
-  /** Uses an invitation up and makes its member, in one transaction: a token works once, whatever happens. */
-  claimInvite(tokenHash: Uint8Array, memberId: string, name: string, nowMs: number): ClaimOutcome {
+  /**
+   * Uses an invitation up and makes its member, in one transaction: a token makes one member with one key, whatever
+   * happens. The same token with the same key gives that member again, since the first answer may have been lost.
+   */
+  claimInvite(tokenHash: Uint8Array, keyId: string, memberId: string, name: string, nowMs: number): ClaimOutcome {
     return this.transaction(() => {
       let found: Record<string, unknown> | undefined
       for (const row of this.#db.prepare("SELECT * FROM invites").iterate())
         if (timingSafeEqual(row.token_hash as Uint8Array, tokenHash)) found = row
       if (!found) return { ok: false, why: "is not known here" }
-      if (found.used_ms !== null) return { ok: false, why: "was used already" }
-      if ((found.expires_ms as number) <= nowMs) return { ok: false, why: "has expired" }
       const { role, tenant } = found as unknown as InviteRow
+      const key = this.#db.prepare("SELECT * FROM keys WHERE key_id = ?").get(keyId)
+      const isAgain = key?.token_hash instanceof Uint8Array && timingSafeEqual(key.token_hash, tokenHash)
+      if (found.used_ms !== null && !isAgain) return { ok: false, why: "was used already" }
+      if ((found.expires_ms as number) <= nowMs) return { ok: false, why: "has expired" }
+      if (key && (!isAgain || key.revoked_ms !== null))
+        return { ok: false, why: "came with a key that is in use or revoked" }
+      if (key) {
+        const member = this.member(key.member_id as string)!
+        return { ok: true, invite: { role, tenant, name: member.name }, memberId: member.id }
+      }
       const invite = { role, tenant, name: (found.name as string) || name }
       this.#db.prepare("UPDATE invites SET used_ms = ? WHERE token_hash = ?").run(nowMs, tokenHash)
       this.#db
         .prepare("INSERT INTO members (id, role, tenant, name, joined_ms) VALUES (?, ?, ?, ?, ?)")
         .run(memberId, role, tenant, invite.name, nowMs)
-      return { ok: true, invite }
+      this.#db
+        .prepare("INSERT INTO keys (key_id, member_id, token_hash) VALUES (?, ?, ?)")
+        .run(keyId, memberId, tokenHash)
+      return { ok: true, invite, memberId }
     })
   }
 
-  /** A member by its id. */
-  member(id: string): MemberRow | undefined {
-    return this.#db.prepare(`SELECT ${columns} FROM members WHERE id = ?`).get(id) as MemberRow | undefined
+  /** The newest certificate made for a key. */
+  certificateOf(keyId: string): string | undefined {
+    const row = this.#db.prepare("SELECT cert_pem FROM keys WHERE key_id = ?").get(keyId)
+    return (row?.cert_pem ?? undefined) as string | undefined
   }
 
-  /** All members, in order of their ids. */
+  /** Remembers the certificate of a member's key. */
+  keepCertificate(keyId: string, memberId: string, certPem: string, endMs: number): void {
+    this.#db
+      .prepare(
+        `INSERT INTO keys (key_id, member_id, cert_pem, end_ms) VALUES (?, ?, ?, ?)
+         ON CONFLICT (key_id) DO UPDATE SET cert_pem = excluded.cert_pem, end_ms = excluded.end_ms`,
+      )
+      .run(keyId, memberId, certPem, endMs)
+  }
+
+  /** Revokes a member with every key it ever had, for ever. */
+  revoke(memberId: string, nowMs: number): void {
+    this.transaction(() => {
+      this.#db.prepare("INSERT OR IGNORE INTO revoked_members VALUES (?, ?)").run(memberId, nowMs)
+      this.#db.prepare("UPDATE keys SET revoked_ms = ? WHERE member_id = ? AND revoked_ms IS NULL").run(nowMs, memberId)
+    })
+  }
+
+  /** True for a revoked member. */
+  isRevoked(memberId: string): boolean {
+    return this.#db.prepare("SELECT 1 FROM revoked_members WHERE member_id = ?").get(memberId) !== undefined
+  }
+
+  /** The revoked keys, oldest first. */
+  revokedKeys(): string[] {
+    const rows = this.#db
+      .prepare("SELECT key_id FROM keys WHERE revoked_ms IS NOT NULL ORDER BY revoked_ms, key_id")
+      .all()
+    return rows.map((row) => row.key_id as string)
+  }
+
+  /** A member by its id, unless it is revoked. */
+  member(id: string): MemberRow | undefined {
+    const row = this.#db.prepare(`SELECT ${columns} FROM members WHERE id = ? AND ${notRevoked}`).get(id)
+    return row as MemberRow | undefined
+  }
+
+  /** All members that are not revoked, in order of their ids. */
   members(): MemberRow[] {
-    return this.#db.prepare(`SELECT ${columns} FROM members ORDER BY id`).all() as unknown as MemberRow[]
+    const rows = this.#db.prepare(`SELECT ${columns} FROM members WHERE ${notRevoked} ORDER BY id`).all()
+    return rows as unknown as MemberRow[]
+  }
+
+  /** Everybody who ever joined, revoked or not, in order of joining. */
+  everybody(): KnownMember[] {
+    const rows = this.#db.prepare(
+      `SELECT ${columns}, (SELECT max(end_ms) FROM keys WHERE member_id = id) AS certificateEndMs,
+         (SELECT revoked_ms FROM revoked_members WHERE member_id = id) AS revokedMs
+       FROM members ORDER BY joined_ms, id`,
+    )
+    return rows.all() as unknown as KnownMember[]
   }
 
   /** Records where a node is. */

@@ -42,8 +42,15 @@ export async function openGridKey(dir: string): Promise<GridKey> {
   return { key, publicKey: raw.toString("base64"), gridId }
 }
 
-/** The current signed description; if members or settings changed, a new one with the next serial, stored first. */
-export function currentGrid(database: Database, gridKey: GridKey, settings: GridSettings, nowMs: number): SignedGrid {
+/** The current signed description; if members or settings changed, a new one with the next serial, stored first. With
+ * `skip` there always is a new one, that many serials further. */
+export function currentGrid(
+  database: Database,
+  gridKey: GridKey,
+  settings: GridSettings,
+  nowMs: number,
+  skip = 0,
+): SignedGrid {
   return database.transaction(() => {
     const stored = database.get("grid")
     const signed = stored
@@ -53,7 +60,7 @@ export function currentGrid(database: Database, gridKey: GridKey, settings: Grid
       ? parseOr(gridDescriptionSchema, parseJson(signed.payload, "The stored grid"), "The stored grid")
       : undefined
     const grid: GridDescription = {
-      version: 1,
+      version: 2,
       gridId: gridKey.gridId,
       name: settings.name,
       serial: old?.serial ?? 0,
@@ -63,9 +70,10 @@ export function currentGrid(database: Database, gridKey: GridKey, settings: Grid
       coding: { k: settings.coding.k, happy: settings.coding.happy, n: settings.coding.n },
       registerMode: settings.registerMode,
       servers: serversOf(database),
+      revoked: database.revokedKeys(),
     }
-    if (signed && signed.payload === JSON.stringify(grid)) return signed
-    const next = signGrid({ ...grid, serial: grid.serial + 1, issuedMs: nowMs }, gridKey.key)
+    if (signed && skip === 0 && signed.payload === JSON.stringify(grid)) return signed
+    const next = signGrid({ ...grid, serial: grid.serial + 1 + skip, issuedMs: nowMs }, gridKey.key)
     database.set("grid", JSON.stringify(next))
     return next
   })

@@ -2,19 +2,24 @@
  * The coordinator's HTTP endpoints. Specification: docs/protocols/join.md. A stranger may join and nothing else; a
  * member is who its verified certificate says, and only while the coordinator knows it.
  */
-import { randomBytes } from "node:crypto"
+import { randomBytes, X509Certificate } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { TLSSocket } from "node:tls"
 import { type ErrorCode, encodeBase32, fromUtf8, HoldfastError, Semaphore } from "@holdfast/core"
 import {
   type Authority,
   isServerName,
+  keyIdOf,
+  keyIdOfKey,
   type Logger,
   type Metrics,
   parseAddress,
   parseJson,
   parseOr,
   peerOf,
+  type RefusalReason,
+  refusalMessage,
+  refusalOf,
   requestedKey,
   type SignedGrid,
 } from "@holdfast/network"
@@ -34,6 +39,9 @@ export interface ServiceParts {
   readonly logger: Logger
   readonly metrics: Metrics
 }
+
+const paths = ["/v1/join", "/v1/grid", "/v1/announce", "/v1/members", "/v1/renew"]
+const secondBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
 
 const maxBodyBytes = 32 * 1024
 const maxServers = 4096
@@ -59,15 +67,17 @@ const statusOf: Partial<Record<ErrorCode, number>> = {
 /** The request handler of a coordinator. */
 export function createService(parts: ServiceParts): (request: IncomingMessage, response: ServerResponse) => void {
   const requests = parts.metrics.counter("holdfast_coordinator_requests_total", "Requests by path and status.")
+  const durationName = "holdfast_coordinator_request_duration_seconds"
+  const durations = parts.metrics.histogram(durationName, "How long requests took.", secondBounds)
   const joining = { limit: new FailureLimit(30, 60_000), workers: new Semaphore(4) }
   return (request, response) => {
     const path = request.url ?? ""
+    const startedMs = performance.now()
     handle(parts, joining, request, path)
       .catch((error: unknown) => problemOf(parts.logger, path, error))
       .then(({ status, body }) => {
-        const known = ["/v1/join", "/v1/grid", "/v1/announce", "/v1/members", "/v1/renew"].includes(path)
-          ? path
-          : "other"
+        const known = paths.includes(path) ? path : "other"
+        durations.observe((performance.now() - startedMs) / 1000, { path: known })
         requests.add(1, { path: known, status: String(status) })
         const headers = { "content-type": "application/json", ...(status >= 400 ? { connection: "close" } : {}) }
         response.writeHead(status, headers).end(JSON.stringify(body))
@@ -100,47 +110,42 @@ async function handle(
       throw error
     }
   }
-  const member = memberOf(parts, request)
-  if (!member)
-    return problem(
-      401,
-      "ERR_REFUSED",
-      "This needs the certificate of a member of this grid. Join it with an invitation.",
-    )
+  const caller = callerOf(parts, request.socket as TLSSocket)
+  if ("refused" in caller) return problem(401, "ERR_REFUSED", refusalMessage("The coordinator", caller.refused))
+  const { member, keyId } = caller
   if (route === "GET /v1/grid") return { status: 200, body: parts.grid() }
   if (route === "GET /v1/members")
     return { status: 200, body: { members: visibleTo(member, parts.database.members()) } }
   if (route === "POST /v1/announce") return announce(parts, member, await readJson(request))
-  if (route === "POST /v1/renew") return renew(parts, member, request)
+  if (route === "POST /v1/renew") return joining.workers.run(() => renew(parts, member, keyId))
   return problem(404, "ERR_NOT_FOUND", "There is no such path here.")
 }
 
 /** A new certificate for the key and the member of the one that the caller has just proved to hold. */
-async function renew(
-  { authority, logger }: ServiceParts,
-  member: MemberRow,
-  request: IncomingMessage,
-): Promise<Answer> {
+async function renew({ database, authority, logger }: ServiceParts, member: MemberRow, keyId: string): Promise<Answer> {
   const { id: memberId, role, tenant } = member
-  const presented = (request.socket as TLSSocket).getPeerX509Certificate()
-  if (!presented) throw new HoldfastError("ERR_REFUSED", "Renewing needs the certificate that is to be renewed.")
-  const certPem = await authority.renew(presented.toString(), { memberId, role, tenant })
+  const certPem = await authority.renew(database.certificateOf(keyId)!, { memberId, role, tenant })
+  keepCertificate(database, memberId, certPem)
   logger.info("certificate renewed", { memberId, role, tenant })
   return { status: 200, body: { certPem } }
 }
 
 async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>): Promise<Answer> {
   const { database, authority, logger, nowMs } = parts
-  await requestedKey(body.csr) // a bad request must not use the token up
-  const memberId = encodeBase32(randomBytes(10))
-  const claim = database.claimInvite(tokenHashOf(Buffer.from(body.token, "base64url")), memberId, body.name, nowMs())
+  const key = await requestedKey(body.csr) // a bad request must not use the token up
+  const keyId = keyIdOfKey(new Uint8Array(key.rawData))
+  const tokenHash = tokenHashOf(Buffer.from(body.token, "base64url"))
+  const claim = database.claimInvite(tokenHash, keyId, encodeBase32(randomBytes(10)), body.name, nowMs())
   if (!claim.ok) {
     logger.warn("join refused", { why: claim.why })
     throw new HoldfastError("ERR_INVITE", `The invitation ${claim.why}. Ask for a new one.`)
   }
+  const { memberId } = claim
   const { role, tenant } = claim.invite
   const serverNames = role === "node" ? body.serverNames : []
-  const certPem = await authority.sign(body.csr, { memberId, role, tenant, serverNames })
+  const made = database.certificateOf(keyId) // when the answer to the first attempt was lost
+  const certPem = made ?? (await authority.sign(body.csr, { memberId, role, tenant, serverNames }))
+  if (!made) keepCertificate(database, memberId, certPem)
   logger.info("member joined", { memberId, role, tenant })
   const { coordinatorId, gridPublicKey } = parts
   return { status: 200, body: { memberId, certPem, coordinatorId, gridPublicKey, grid: parts.grid() } }
@@ -161,15 +166,28 @@ function announce(parts: ServiceParts, member: MemberRow, json: unknown): Answer
 }
 
 /** The caller, if its certificate is of this grid and speaks for a member that is known with that role and tenant. */
-function memberOf({ database }: ServiceParts, request: IncomingMessage): MemberRow | undefined {
-  try {
-    const { memberId, role, tenant } = peerOf(request.socket)
-    const member = database.member(memberId)
-    return member && member.role === role && member.tenant === tenant ? member : undefined
-  } catch (error) {
-    if (error instanceof HoldfastError) return undefined
-    throw error
-  }
+function callerOf(
+  { database, nowMs }: ServiceParts,
+  socket: TLSSocket,
+): { readonly member: MemberRow; readonly keyId: string } | { readonly refused: RefusalReason } {
+  const certificate = socket.getPeerX509Certificate()
+  const refused = refusalOf(socket)
+  if (refused || !certificate) return { refused: refused ?? "no-certificate" }
+  const { memberId, role, tenant } = peerOf(socket)
+  const keyId = keyIdOf(certificate)
+  const member = database.member(memberId)
+  const isRevoked = database.isRevoked(memberId)
+  if (!isRevoked && (member?.role !== role || member.tenant !== tenant)) return { refused: "unknown-member" }
+  const known = database.certificateOf(keyId)
+  if (!known) keepCertificate(database, memberId, certificate.toString()) // it joined before keys were kept
+  if (member) return { member, keyId }
+  if (!known) database.revoke(memberId, nowMs()) // now with this key too
+  return { refused: "revoked" }
+}
+
+function keepCertificate(database: Database, memberId: string, certPem: string): void {
+  const certificate = new X509Certificate(certPem)
+  database.keepCertificate(keyIdOf(certificate), memberId, certPem, certificate.validToDate.getTime())
 }
 
 /** Members of one's own tenant, and the nodes, which serve everybody. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { X509Certificate } from "node:crypto"
-import { readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { cp, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join as joinPath } from "node:path"
 import { test } from "node:test"
 import { connect } from "node:tls"
@@ -20,6 +20,7 @@ import {
   requestBytes,
 } from "@holdfast/network"
 import { decodeInvite, encodeInvite } from "@holdfast/protocol"
+import { parsePrometheus } from "../../network/test/prometheus.ts"
 import { createInvite } from "../src/index.ts"
 import { start, temporaryDirectory } from "./fixtures.ts"
 
@@ -186,6 +187,29 @@ test("while the coordinator is down the cached grid serves; after a restart the 
   assert.equal(online.grid.serial, offline.grid.serial + 1)
 })
 
+test("a coordinator restored from an older copy is believed again when it was told so", async (t) => {
+  const first = await start(t)
+  const base = await temporaryDirectory(t)
+  const [clientDir, nodeDir] = [joinPath(base, "client"), joinPath(base, "node")]
+  await join(await createInvite({ dir: first.dir, ...member }), { dir: clientDir, name: "alice" })
+  await join(await createInvite({ dir: first.dir, ...node }), { dir: nodeDir, name: "n1" })
+  await first.close()
+  await cp(first.dir, joinPath(base, "backup"), { recursive: true })
+  const second = await start(t, { dir: first.dir, port: first.port })
+  await announce(nodeDir, { address: "127.0.0.1:1", capacityBytes: 1 })
+  const { serial } = (await fetchGrid(clientDir)).grid
+  await second.close()
+  const old = await start(t, { dir: joinPath(base, "backup"), port: first.port })
+  await assert.rejects(fetchGrid(clientDir), { code: "ERR_ROLLBACK" })
+  await old.close()
+  await start(t, { dir: joinPath(base, "backup"), port: first.port, restored: true })
+  await announce(nodeDir, { address: "127.0.0.1:1", capacityBytes: 1 })
+  const { grid, fresh } = await fetchGrid(clientDir)
+  assert.equal(fresh, true)
+  assert.ok(grid.serial > serial)
+  assert.equal(grid.servers.length, 1)
+})
+
 test("an altered cache is refused, and so is a coordinator that offers an older grid", async (t) => {
   const { dir } = await start(t)
   const base = await temporaryDirectory(t)
@@ -229,12 +253,35 @@ test("invitations need a coordinator, a role, a tenant and a time that make sens
 })
 
 test("health and metrics are on loopback, and tell who joined by number only", async (t) => {
-  const { monitorAddress } = await start(t)
+  const { dir, port, monitorAddress } = await start(t)
   assert.match(monitorAddress!, /^127\.0\.0\.1:\d+$/)
   const health = await fetch(`http://${monitorAddress}/health`)
   assert.deepEqual([health.status, await health.json()], [200, { ok: true }])
-  const metrics = await (await fetch(`http://${monitorAddress}/metrics`)).text()
-  assert.match(metrics, /^holdfast_coordinator_members 0$/m)
+  const caPem = await readFile(joinPath(dir, "authority", "ca.pem"), "utf8")
+  const agent = createAgent({ caPem })
+  t.after(() => agent.destroy())
+  for (const path of ["/v1/grid", "/whatever"])
+    await requestBytes(agent, { host: "127.0.0.1", port, method: "GET", path })
+  const read = parsePrometheus(await (await fetch(`http://${monitorAddress}/metrics`)).text())
+  assert.deepEqual(
+    read.get("holdfast_coordinator_members")!.map(({ labels, value }) => [labels.get("role"), value]),
+    [
+      ["client", 0],
+      ["node", 0],
+    ],
+  )
+  assert.deepEqual(
+    read
+      .get("holdfast_coordinator_requests_total")!
+      .map(({ labels, value }) => [labels.get("path"), labels.get("status"), value]),
+    [
+      ["/v1/grid", "401", 1],
+      ["other", "401", 1],
+    ],
+  )
+  const yearsLeft = (name: string) => (read.get(name)![0]!.value - Date.now() / 1000) / 86_400 / 365
+  assert.ok(Math.abs(yearsLeft("holdfast_certificate_end_seconds") - 1) < 0.01)
+  assert.ok(Math.abs(yearsLeft("holdfast_authority_end_seconds") - 10) < 0.1)
 })
 
 test("a certificate is renewed for the same key, member and names, and only near its end", async (t) => {

@@ -35,7 +35,12 @@ export function openGrid(signed: unknown, gridPublicKey: string): GridDescriptio
       "ERR_CORRUPT",
       "The grid description is not signed by this grid's key, so it was altered. Nothing of it is used.",
     )
-  return parseOr(gridDescriptionSchema, parseJson(payload, "The grid description"), "The grid description")
+  const grid = parseOr(gridDescriptionSchema, parseJson(payload, "The grid description"), "The grid description")
+  if ((grid.version === 2) === (grid.revoked !== undefined)) return grid
+  throw new HoldfastError(
+    "ERR_BAD_FORMAT",
+    "The grid description is malformed: version 2, and no other, has revoked keys.",
+  )
 }
 
 /** Text as JSON. Throws ERR_BAD_FORMAT. */

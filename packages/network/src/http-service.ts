@@ -14,6 +14,11 @@ export interface Logger {
 }
 
 const levels: readonly LogLevel[] = ["error", "warn", "info", "debug"]
+/** True for the name of a level. */
+export function isLogLevel(text: string): text is LogLevel {
+  return (levels as readonly string[]).includes(text)
+}
+
 const secretName = /token|key|seed|secret|passw|passphrase|authorization|cookie|^cap$|capability|invite/i
 const secretValue = /hf:[a-z]{2,3}:\S*|hf-invite:\S*|-----BEGIN [^-]*PRIVATE KEY-----[\s\S]*/g
 

@@ -4,18 +4,18 @@ export { openGrid, parseJson, parseOr, type SignedGrid, signedGridSchema, signGr
 export {
   createLogger,
   type Health,
+  isLogLevel,
   type Logger,
   type LogLevel,
   type MonitorPlace,
   startMonitor,
 } from "./http-service.ts"
+export { type JoinOptions, join, joinAnswerSchema } from "./join.ts"
+export { keepMembership, type MembershipOptions } from "./keep-membership.ts"
 export {
   announce,
   fetchGrid,
   fetchMembers,
-  type JoinOptions,
-  join,
-  joinAnswerSchema,
   loadGrid,
   loadMemberRecord,
   type Member,
@@ -23,7 +23,7 @@ export {
   memberRecordSchema,
   memberSchema,
   renewIdentity,
-} from "./join.ts"
+} from "./membership.ts"
 export { type Labels, Metrics } from "./metrics.ts"
 export {
   type AgentOptions,
@@ -55,6 +55,7 @@ export {
   loadIdentity,
   saveIdentity,
 } from "./tls/identity.ts"
+export { type RefusalReason, refusalMessage, refusalOf } from "./tls/refusal.ts"
 export { keyIdOf, keyIdOfKey, RevokedKeys } from "./tls/revoked.ts"
 export { closeServer, contextOf, createTlsServer, listen, peerOf, type TlsServerOptions } from "./tls/server.ts"
 export { isName, isRole, type Role, type Subject } from "./tls/subject.ts"

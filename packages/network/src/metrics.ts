@@ -1,5 +1,7 @@
 /** Counters, gauges and histograms, rendered as Prometheus text (exposition format 0.0.4). */
 
+import { assert } from "@holdfast/core"
+
 /** Names and values that tell series of one metric apart. Keep the number of combinations small. */
 export type Labels = Readonly<Record<string, string>>
 
@@ -10,7 +12,7 @@ export class Metrics {
   /** A number that only grows. */
   counter(name: string, help: string): { add(amount?: number, labels?: Labels): void } {
     const values = new Map<string, number>()
-    this.#families.set(name, { help, type: "counter", lines: () => linesOf(name, values) })
+    this.#add(name, help, "counter", () => linesOf(name, values))
     return {
       add: (amount = 1, labels = {}) => {
         const key = labelText(labels)
@@ -21,19 +23,25 @@ export class Metrics {
 
   /** A number read when asked for. */
   gauge(name: string, help: string, read: () => number | Promise<number>): void {
-    this.#families.set(name, { help, type: "gauge", lines: async () => [`${name} ${await read()}`] })
+    this.#add(name, help, "gauge", async () => [`${name} ${numberText(await read())}`])
+  }
+
+  /** Numbers read when asked for, told apart by one label. */
+  gauges(name: string, help: string, label: string, read: () => Iterable<readonly [string, number]>): void {
+    const lines = () => [...read()].map(([value, of]) => `${name}${labelText({ [label]: value })} ${numberText(of)}`)
+    this.#add(name, help, "gauge", lines)
   }
 
   /** A number that only grows and that somebody else counts. */
   total(name: string, help: string, read: () => number): void {
-    this.#families.set(name, { help, type: "counter", lines: () => [`${name} ${read()}`] })
+    this.#add(name, help, "counter", () => [`${name} ${numberText(read())}`])
   }
 
   /** A distribution over fixed upper bounds, such as seconds. */
   histogram(name: string, help: string, bounds: readonly number[]): { observe(value: number, labels?: Labels): void } {
     const series = new Map<string, Series>()
     const lines = () => [...series.values()].flatMap((one) => seriesLines(name, bounds, one))
-    this.#families.set(name, { help, type: "histogram", lines })
+    this.#add(name, help, "histogram", lines)
     return {
       observe: (value, labels = {}) => {
         const key = labelText(labels)
@@ -53,8 +61,13 @@ export class Metrics {
   async render(): Promise<string> {
     let text = ""
     for (const [name, { help, type, lines }] of this.#families)
-      text += [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...(await lines()), ""].join("\n")
+      text += [`# HELP ${name} ${helpText(help)}`, `# TYPE ${name} ${type}`, ...(await lines()), ""].join("\n")
     return text
+  }
+
+  #add(name: string, help: string, type: string, lines: () => string[] | Promise<string[]>): void {
+    assert(/^[a-z_][a-z0-9_]*$/.test(name) && !this.#families.has(name), `"${name}" is no new name of a metric`)
+    this.#families.set(name, { help, type, lines })
   }
 }
 
@@ -71,11 +84,23 @@ function seriesLines(name: string, bounds: readonly number[], { labels, counts, 
     total += count
     return `${name}_bucket${labelText({ ...labels, le: String(bounds[i] ?? "+Inf") })} ${total}`
   })
-  return [...buckets, `${name}_sum${labelText(labels)} ${sum}`, `${name}_count${labelText(labels)} ${total}`]
+  return [
+    ...buckets,
+    `${name}_sum${labelText(labels)} ${numberText(sum)}`,
+    `${name}_count${labelText(labels)} ${total}`,
+  ]
 }
 
 function linesOf(name: string, values: ReadonlyMap<string, number>): string[] {
-  return [...values].map(([labels, value]) => `${name}${labels} ${value}`)
+  return [...values].map(([labels, value]) => `${name}${labels} ${numberText(value)}`)
+}
+
+function helpText(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")
+}
+
+function numberText(value: number): string {
+  return Number.isFinite(value) || Number.isNaN(value) ? String(value) : value > 0 ? "+Inf" : "-Inf"
 }
 
 function labelText(labels: Labels): string {

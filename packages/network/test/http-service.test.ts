@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createLogger, Metrics, startMonitor } from "../src/index.ts"
+import { parsePrometheus } from "./prometheus.ts"
 
 test("secrets never reach the log, whatever field or text they are in", () => {
   let text = ""
@@ -46,6 +47,31 @@ test("metrics render as Prometheus text", async () => {
       "",
     ].join("\n"),
   )
+})
+
+test("whatever a label, a help text or a number is, a strict reader of the format gets it back", async () => {
+  const metrics = new Metrics()
+  const strange = ['a"b', "back\\slash", "two\nlines", "\\n", "", "é{}=,", 'x",y="z']
+  const seen = metrics.counter("seen_total", "Back\\slash and\nnew line.")
+  for (const path of strange) seen.add(2, { path, other: path })
+  metrics.gauge("free_bytes", "Bytes.", () => Number.POSITIVE_INFINITY)
+  metrics.gauge("tiny", "Small.", () => 1e-9)
+  metrics.gauges("stored_bytes", "Bytes.", "tenant", () => strange.map((tenant) => [tenant, 1e21] as const))
+  const seconds = metrics.histogram("seconds", "Time.", [0.1, 1])
+  for (const path of strange) for (const value of [0.1, 0.05, 9]) seconds.observe(value, { path })
+  const read = parsePrometheus(await metrics.render())
+  assert.deepEqual(
+    read.get("seen_total")!.map(({ labels, value }) => [labels.get("path"), labels.get("other"), value]),
+    strange.map((path) => [path, path, 2]),
+  )
+  assert.deepEqual(
+    read.get("stored_bytes")!.map(({ labels, value }) => [labels.get("tenant"), value]),
+    strange.map((tenant) => [tenant, 1e21]),
+  )
+  assert.equal(read.get("free_bytes")![0]!.value, Number.POSITIVE_INFINITY)
+  assert.equal(read.get("seconds")!.length, 5 * strange.length)
+  assert.throws(() => metrics.gauge("tiny", "Again.", () => 1))
+  assert.throws(() => metrics.gauge("not a name", "Bad.", () => 1))
 })
 
 test("the monitor tells metrics and health, and nothing else", async (t) => {

@@ -1,7 +1,9 @@
-/** What a storage node measures. No metric names a tenant. */
+/** What a storage node measures. Few tenants are named, however many there are: the largest, so that series stay few. */
 import type { Engine } from "@holdfast/backends/node"
 import { Metrics } from "@holdfast/network"
 
+const tenantsNamed = 32
+const tenantHelp = `Bytes stored for each of the ${tenantsNamed} largest tenants; (other) is the sum of the rest.`
 const secondBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
 
 /** The metrics of one node. */
@@ -14,6 +16,8 @@ export interface NodeMetrics {
   moved(receivedBytes: number, sentBytes: number): void
   /** Counts a connection refused in the handshake. */
   refused(): void
+  /** Says how many bytes the scrub under way has checked. */
+  scrubbing(bytes: number): void
   /** Counts a finished scrub and what it found rotten. */
   scrubbed(rotten: number): void
   /** The text that Prometheus reads. */
@@ -30,6 +34,12 @@ export function createNodeMetrics(engine: Engine, certificateEndsMs: number): No
   metrics.gauge("holdfast_node_stored_bytes", "Bytes stored for all tenants.", storedBytes)
   const storedShares = sumOf(({ shareCount }) => shareCount)
   metrics.gauge("holdfast_node_stored_shares", "Shares stored for all tenants.", storedShares)
+  metrics.gauges("holdfast_node_tenant_stored_bytes", tenantHelp, "tenant", () => largest(engine.tenants()))
+  const scrub = { bytes: 0, endedMs: 0 }
+  const scrubHelp = "Bytes that the present scrub, or the last one, has checked; compare with the stored bytes."
+  metrics.gauge("holdfast_node_scrub_checked_bytes", scrubHelp, () => scrub.bytes)
+  const endedHelp = "When the last scrub ended, seconds since the epoch; 0 before the first."
+  metrics.gauge("holdfast_node_scrub_end_seconds", endedHelp, () => scrub.endedMs / 1000)
   metrics.gauge("holdfast_node_tenants", "Tenants that have stored something.", () => engine.tenants().length)
   metrics.gauge("holdfast_node_available_bytes", "Bytes free for shares.", () => engine.availableBytes())
   metrics.gauge(
@@ -62,10 +72,21 @@ export function createNodeMetrics(engine: Engine, certificateEndsMs: number): No
       sent.add(sentBytes)
     },
     refused: () => refused.add(),
+    scrubbing(bytes) {
+      scrub.bytes = bytes
+    },
     scrubbed(rotten) {
+      scrub.endedMs = Date.now()
       scrubs.add()
       rot.add(rotten)
     },
     render: () => metrics.render(),
   }
+}
+
+/** The largest tenants by name, the rest as one; no tenant's name has a parenthesis. */
+function largest(tenants: ReturnType<Engine["tenants"]>): (readonly [string, number])[] {
+  const sorted = tenants.map(({ name, usedBytes }) => [name, usedBytes] as const).sort((a, b) => b[1] - a[1])
+  const rest = sorted.slice(tenantsNamed).reduce((sum, [, bytes]) => sum + bytes, 0)
+  return [...sorted.slice(0, tenantsNamed), ...(sorted.length > tenantsNamed ? [["(other)", rest] as const] : [])]
 }

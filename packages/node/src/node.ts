@@ -2,8 +2,9 @@
  * The storage daemon: an engine over a directory, the storage protocol over mutual TLS 1.3, monitoring, and a scrub in
  * the background. It holds ciphertext only and no key to it.
  */
+import { statfs } from "node:fs/promises"
 import { openEngine, type ScrubReport } from "@holdfast/backends/node"
-import { assert, type Clock, isHoldfastError } from "@holdfast/core"
+import { type Clock, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
 import {
   closeServer,
@@ -11,12 +12,15 @@ import {
   createLogger,
   createTlsServer,
   formatAddress,
-  type Identity,
+  keepMembership,
   type Logger,
   listen,
+  loadGrid,
   loadIdentity,
   type MonitorPlace,
+  RevokedKeys,
   startMonitor,
+  type TlsServerOptions,
 } from "@holdfast/network"
 import { createNodeMetrics } from "./node-metrics.ts"
 import { storageService } from "./service.ts"
@@ -36,11 +40,24 @@ export interface NodeOptions {
   readonly reservedBytes?: number
   /** Health and metrics; false for none. Default: a free port on 127.0.0.1. */
   readonly monitor?: MonitorPlace
+  /**
+   * Keeps in touch with the coordinator: announces the node, renews its certificate, refuses revoked members. Without it
+   * the node does none of this. `advertise` is host:port for clients when that is not where it listens.
+   */
+  readonly membership?: { readonly advertise?: string; readonly everyMs?: number }
+  /** Bounds that differ from the usual ones. */
+  readonly limits?: NodeLimits
   /** The scrub in the background; false for none. Default: once a day at 16 MiB/s. */
   readonly scrub?: { readonly everyMs?: number; readonly bytesPerSecond?: number } | false
   /** Default: JSON lines on stderr. */
   readonly logger?: Logger
   readonly clock?: Clock
+}
+
+/** How much a node lets callers use: connections and time as a server does, and the memory of all requests. */
+export interface NodeLimits extends Omit<TlsServerOptions, "requireClientCertificate" | "revoked" | "onRefused"> {
+  /** Memory for bodies and answers at once, a quarter of it for each tenant. Default 512 MiB. */
+  readonly memoryBytes?: number
 }
 
 /** A running node. */
@@ -51,8 +68,6 @@ export interface StorageNode {
   readonly port: number
   /** host:port of health and metrics; undefined without. */
   readonly monitorAddress: string | undefined
-  /** Shows a new certificate from the next connection on; the member must be the same. */
-  useIdentity(identity: Identity): void
   /** Checks all that is stored, now and at full speed. */
   scrub(): Promise<ScrubReport>
   /** Takes no more requests, finishes those in work, closes the directory. */
@@ -81,32 +96,43 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     metrics,
     log,
     nowMs: () => clock.nowMs(),
+    memoryBytes: options.limits?.memoryBytes,
     stopping: () => ended.signal.aborted,
     quotaOf: (tenant) => (Object.hasOwn(quotas.tenants ?? {}, tenant) ? quotas.tenants?.[tenant] : quotas.defaultBytes),
   })
+  const revoked = new RevokedKeys()
   const server = createTlsServer(identity, service, {
+    ...options.limits,
+    revoked,
     onRefused: (code) => {
       metrics.refused()
       log.warn("connection-refused", { code })
     },
   })
   const scrubNow = async (bytesPerSecond?: number) => {
-    const report = await engine.scrub({ signal: ended.signal, ...(bytesPerSecond !== undefined && { bytesPerSecond }) })
+    const report = await engine.scrub({
+      signal: ended.signal,
+      onProgress: metrics.scrubbing,
+      ...(bytesPerSecond !== undefined && { bytesPerSecond }),
+    })
     metrics.scrubbed(report.rot.length)
     for (const { tenant, share, why } of report.rot) log.error("rot", { tenant, share, why })
     log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length })
     return report
   }
   let scrubbing = Promise.resolve()
+  let membership = Promise.resolve()
   let monitor: Awaited<ReturnType<typeof startMonitor>> | undefined
   const close = async () => {
     if (ended.signal.aborted) return
     ended.abort()
-    await Promise.all([closeServer(server, closeGraceMs), monitor?.close(), scrubbing])
+    await Promise.all([closeServer(server, closeGraceMs), monitor?.close(), scrubbing, membership])
     await engine.close()
     log.info("stopped", { memberId: identity.memberId })
   }
   try {
+    // Before anybody can connect, and whether or not the coordinator is there.
+    if (options.membership) revoked.add((await loadGrid(options.identityDir)).revoked)
     const port = await listen(server, options)
     monitor = await startMonitor(options.monitor, {
       metrics: () => metrics.render(),
@@ -116,12 +142,24 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     const address = formatAddress(options.host, port)
     log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address })
     const monitorAddress = monitor?.address
-    const useIdentity = (next: Identity) => {
-      assert(next.memberId === identity.memberId, "a node was given another member's identity")
-      server.setSecureContext(contextOf(next))
-      metrics.certificateEndsMs = next.notAfterMs
+    const announcement = async () => {
+      const disk = await statfs(options.dir)
+      return { address: options.membership?.advertise ?? address, capacityBytes: disk.blocks * disk.bsize }
     }
-    return { memberId: identity.memberId, address, port, monitorAddress, useIdentity, scrub: () => scrubNow(), close }
+    if (options.membership)
+      membership = keepMembership(options.identityDir, {
+        announcement,
+        onGrid: (grid) => revoked.add(grid.revoked),
+        onIdentity(next) {
+          server.setSecureContext(contextOf(next))
+          metrics.certificateEndsMs = next.notAfterMs
+        },
+        log,
+        clock,
+        signal: ended.signal,
+        everyMs: options.membership.everyMs,
+      })
+    return { memberId: identity.memberId, address, port, monitorAddress, scrub: () => scrubNow(), close }
   } catch (error) {
     await close()
     throw error

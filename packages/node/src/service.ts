@@ -31,6 +31,8 @@ export interface ServiceParts {
   readonly log: Logger
   readonly nowMs: () => number
   readonly quotaOf: (tenant: string) => number | undefined
+  /** Memory for bodies and answers at once. Default 512 MiB. */
+  readonly memoryBytes?: number | undefined
   /** True once the node takes no more requests: then each answer ends its connection. */
   readonly stopping: () => boolean
 }
@@ -49,9 +51,9 @@ const small = 1024 * 1024
 /** Frames have a header; so a share batch may fill requestBytes by itself. */
 const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 1)
 const answerBytes = limits.requestBytes
-const memoryBytes = 512 * 1024 * 1024
-/** No tenant holds more than this share of the memory, so a slow one cannot keep the others out. */
-const tenantMemoryBytes = memoryBytes / 4
+const usualMemoryBytes = 512 * 1024 * 1024
+/** No tenant holds more than this part of the memory, so a slow one cannot keep the others out. */
+const tenantPart = 1 / 4
 /** Memory for bodies that is kept for the next ones. */
 const idleBytes = 32 * 1024 * 1024
 
@@ -124,6 +126,7 @@ const routes: Readonly<Record<string, Route>> = {
 /** The handler of a storage node's requests. */
 export function storageService(parts: ServiceParts): (request: IncomingMessage, response: ServerResponse) => void {
   const peers = new WeakMap<Socket, Subject>()
+  const { memoryBytes = usualMemoryBytes } = parts
   const memory = new ByteBudget(memoryBytes)
   const bodies = new BufferPool({ maxIdleBytes: idleBytes })
   const memoryOf = new Map<string, ByteBudget>()
@@ -147,7 +150,7 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     try {
       const { tenant } = clientOf(request.socket)
       const length = checkRequest(request, route)
-      const own = memoryOf.get(tenant) ?? new ByteBudget(tenantMemoryBytes)
+      const own = memoryOf.get(tenant) ?? new ByteBudget(memoryBytes * tenantPart)
       memoryOf.set(tenant, own)
       const bytes = Math.max(length, route!.answerBytes)
       for (const budget of [own, memory]) {

@@ -15,9 +15,13 @@ export const gridServerSchema = z.object({
   capacityBytes: z.number().int().nonnegative(),
 })
 
+/** Most keys that a description revokes. */
+export const maxRevoked = 65_536
+
 /** What every member of a grid knows. */
 export const gridDescriptionSchema = z.object({
-  version: z.literal(1),
+  /** 2 says which keys are revoked. */
+  version: z.union([z.literal(1), z.literal(2)]),
   gridId: z.string().min(1).max(64),
   name: z.string().max(64),
   /** Grows with every change. */
@@ -34,6 +38,11 @@ export const gridDescriptionSchema = z.object({
   /** crash: n >= 2f+1 servers, f of them gone; byzantine: n >= 3f+1, f of them lying. */
   registerMode: z.enum(["crash", "byzantine"]),
   servers: z.array(gridServerSchema).max(4096),
+  /** Keys that no member accepts any more: base64url of the SHA-256 of each. Never gets shorter. */
+  revoked: z
+    .array(z.string().regex(/^[A-Za-z0-9_-]{43}$/))
+    .max(maxRevoked)
+    .optional(),
 })
 
 export type GridServer = z.infer<typeof gridServerSchema>

@@ -40,7 +40,7 @@ export {
   shareDomain,
   shareName,
 } from "./chunk.ts"
-export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema } from "./grid.ts"
+export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { decodeRegisterValue, type RegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "./register.ts"
 export { verifyShare } from "./share-check.ts"

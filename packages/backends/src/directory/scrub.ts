@@ -28,6 +28,8 @@ export interface ScrubOptions {
   readonly signal?: AbortSignal
   /** How fast it reads; as fast as it can by default. */
   readonly bytesPerSecond?: number
+  /** Hears how many bytes were checked so far. */
+  readonly onProgress?: (bytes: number) => void
 }
 
 const rowsAtOnce = 64
@@ -39,6 +41,7 @@ export async function scrub(parts: EngineParts, options: ScrubOptions): Promise<
   const note = async (tenant: TenantRow, share: string, bytes: number, check: () => Promise<string | undefined>) => {
     options.signal?.throwIfAborted()
     found.bytes += bytes
+    options.onProgress?.(found.bytes)
     const why = await parts.track(check)
     if (why !== undefined && found.rot.length < notReported) found.rot.push({ tenant: tenant.name, share, why })
     if (options.bytesPerSecond !== undefined)

@@ -6,7 +6,7 @@ import { createHash, randomBytes, X509Certificate } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { isIP } from "node:net"
 import { join } from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { equal, HoldfastError } from "@holdfast/core"
 import { createSecretDirectory, ioError } from "./files.ts"
 import { checkSubject, type Subject } from "./subject.ts"
 import { loadX509, signingAlgorithm } from "./x509.ts"
@@ -87,6 +87,11 @@ export async function openAuthority(dir: string): Promise<Authority> {
       return issue(new x509.X509Certificate(certPem).publicKey, { ...options, serverNames }, ca, key)
     },
   }
+}
+
+/** True for the same certificate, however its PEM is written. */
+export function sameCertificate(a: string, b: string): boolean {
+  return equal(fingerprintOf(a), fingerprintOf(b))
 }
 
 /** SHA-256 of a certificate's DER. Throws ERR_BAD_FORMAT. */

@@ -16,6 +16,7 @@ const reasons = {
   ended: "our certificate has ended. Check this machine's clock, or join again with a new invitation",
   "not-yet-valid": "our certificate is not valid yet. Check the clocks of this machine and of the server",
   revoked: "our certificate was revoked. Ask the grid's operator; a new invitation gives a new one",
+  "unknown-member": "it does not know this member. Its state may be an old copy: ask the grid's operator",
   "bad-certificate": "it cannot use our certificate. Join the grid again with a new invitation",
   "too-many-connections": "this member has too many connections to it already. End other commands, then try again",
 } as const
@@ -34,6 +35,11 @@ export function refusalOf(socket: TLSSocket): RefusalReason | undefined {
   return /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_SIGNATURE_)/.test(code) ? "other-authority" : "bad-certificate"
 }
 
+/** What the refused one is told. */
+export function refusalMessage(who: string, reason: RefusalReason): string {
+  return `${who} refused us: ${reasons[reason]}.`
+}
+
 /** Answers a refused connection without reading what it sends, and ends it. */
 export function refuse(socket: TLSSocket, reason: RefusalReason): void {
   socket.on("error", () => undefined)
@@ -49,7 +55,7 @@ export function refuse(socket: TLSSocket, reason: RefusalReason): void {
 export function throwIfRefused(address: string, status: number, headers: IncomingHttpHeaders): void {
   const reason = headers[refusalHeader]
   if (status !== 401 || typeof reason !== "string" || !Object.hasOwn(reasons, reason)) return
-  throw new HoldfastError("ERR_REFUSED", `The server at ${address} refused us: ${reasons[reason as RefusalReason]}.`, {
+  throw new HoldfastError("ERR_REFUSED", refusalMessage(`The server at ${address}`, reason as RefusalReason), {
     address,
     reason,
   })

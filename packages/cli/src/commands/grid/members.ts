@@ -1,21 +1,19 @@
 /** `holdfast coordinator run`, `node run`, `invite`, `join`: the parts of a grid on separate machines. */
-import { statfs } from "node:fs/promises"
 import { join as joinPath } from "node:path"
 import { text as readAll } from "node:stream/consumers"
 import { HoldfastError } from "@holdfast/core"
+import type { LogLevel } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 
-const announceEveryMs = 60_000
-const announceRetryMs = 2_000
-
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {
-  program
+  const coordinator = program
     .command("coordinator")
-    .description("run a grid's coordinator")
+    .description("run a grid's coordinator, list and revoke its members")
+  coordinator
     .command("run")
     .description("run the coordinator in the foreground; its authority is made at the first start")
     .requiredOption("--dir <folder>", "where it keeps its keys and members")
@@ -25,11 +23,26 @@ export function register(program: Command, context: Context): void {
     .option("--register-mode <mode>", "crash (2f+1 servers) or byzantine (3f+1)", "crash")
     .option("--name <name>", "the grid's name", "grid")
     .option("--monitor <host:port>", "health and metrics (default: a free port of 127.0.0.1)")
+    .option("--restored", "its folder is an older copy: make members that have seen newer descriptions go on")
+    .option("--log-level <level>", "error, warn, info or debug", "info")
     .addHelpText(
       "after",
       "\nExample:\n  holdfast coordinator run --dir /var/lib/holdfast/coordinator --advertise coord.example.org:7443\n",
     )
     .action((flags: CoordinatorFlags) => runCoordinator(context, flags))
+  coordinator
+    .command("members")
+    .description("list everybody who joined, and when their certificates end (on the coordinator's machine)")
+    .requiredOption("--dir <folder>", "the coordinator's folder")
+    .addHelpText("after", "\nExample:\n  holdfast coordinator members --dir /var/lib/holdfast/coordinator\n")
+    .action((flags: { dir: string }) => members(context, flags.dir))
+  coordinator
+    .command("revoke")
+    .description("shut a member out for ever (on the coordinator's machine)")
+    .argument("<member>", "its name, or its id when several have that name")
+    .requiredOption("--dir <folder>", "the coordinator's folder")
+    .addHelpText("after", "\nExample:\n  holdfast coordinator revoke laptop --dir /var/lib/holdfast/coordinator\n")
+    .action((member: string, flags: { dir: string }) => revoke(context, member, flags.dir))
   program
     .command("node")
     .description("run a storage node")
@@ -42,6 +55,7 @@ export function register(program: Command, context: Context): void {
     .option("--monitor <host:port>", "health and metrics (default: a free port of 127.0.0.1)")
     .option("--quota <bytes>", "most bytes of each tenant")
     .option("--reserve <bytes>", "disk space to keep free")
+    .option("--log-level <level>", "error, warn, info or debug", "info")
     .addHelpText(
       "after",
       "\nExample:\n  holdfast node run --identity /var/lib/holdfast/id --dir /srv/holdfast --advertise n1.example.org:7444\n",
@@ -79,6 +93,8 @@ interface CoordinatorFlags {
   readonly registerMode: string
   readonly name: string
   readonly monitor?: string
+  readonly restored?: boolean
+  readonly logLevel: string
 }
 interface NodeFlags {
   readonly dir: string
@@ -88,6 +104,7 @@ interface NodeFlags {
   readonly monitor?: string
   readonly quota?: string
   readonly reserve?: string
+  readonly logLevel: string
 }
 interface InviteFlags {
   readonly dir: string
@@ -119,7 +136,8 @@ async function runCoordinator(context: Context, flags: CoordinatorFlags): Promis
     registerMode: flags.registerMode,
     name: flags.name,
     ...(flags.monitor ? { monitor: parseAddress(flags.monitor) } : {}),
-    logger: createLogger({ stream: context.stderr }),
+    restored: flags.restored ?? false,
+    logger: createLogger({ stream: context.stderr, level: await logLevel(flags.logLevel) }),
   })
   await untilAsked()
   await coordinator.close()
@@ -127,36 +145,45 @@ async function runCoordinator(context: Context, flags: CoordinatorFlags): Promis
 
 async function runNode(flags: NodeFlags): Promise<void> {
   const { startNode } = await import("@holdfast/node")
-  const { announce, loadIdentity, parseAddress, renewIdentity } = await import("@holdfast/network")
+  const { createLogger, parseAddress } = await import("@holdfast/network")
   const node = await startNode({
     identityDir: flags.identity,
     dir: flags.dir,
     ...parseAddress(flags.listen),
+    membership: flags.advertise ? { advertise: flags.advertise } : {},
     ...(flags.monitor ? { monitor: parseAddress(flags.monitor) } : {}),
     ...(flags.quota ? { quotas: { defaultBytes: wholeNumber("--quota", flags.quota) } } : {}),
     ...(flags.reserve ? { reservedBytes: wholeNumber("--reserve", flags.reserve) } : {}),
+    logger: createLogger({ stream: process.stderr, level: await logLevel(flags.logLevel) }),
   })
-  const address = flags.advertise ?? node.address
-  let timer: NodeJS.Timeout | undefined
-  const announceAgain = async () => {
-    try {
-      const disk = await statfs(flags.dir)
-      await announce(flags.identity, { address, capacityBytes: disk.blocks * disk.bsize })
-      const present = await loadIdentity(flags.identity)
-      const next = await renewIdentity(flags.identity, present)
-      if (next !== present) node.useIdentity(next)
-      timer = setTimeout(() => void announceAgain(), announceEveryMs)
-    } catch (error) {
-      process.stderr.write(
-        `${JSON.stringify({ level: "warn", event: "announce-failed", why: error instanceof Error ? error.message : "" })}\n`,
-      )
-      timer = setTimeout(() => void announceAgain(), announceRetryMs)
-    }
-  }
-  await announceAgain()
   await untilAsked()
-  clearTimeout(timer)
   await node.close()
+}
+
+async function members(context: Context, dir: string): Promise<void> {
+  const { listMembers } = await import("@holdfast/coordinator")
+  const all = listMembers({ dir })
+  const day = (ms: number | null) => (ms === null ? "?" : new Date(ms).toISOString().slice(0, 10))
+  const lines = all.map(({ id, role, tenant, name, certificateEndMs, revokedMs }) =>
+    [
+      name.padEnd(16),
+      role.padEnd(7),
+      tenant.padEnd(12),
+      id,
+      revokedMs === null ? `until ${day(certificateEndMs)}` : `revoked ${day(revokedMs)}`,
+    ].join("  "),
+  )
+  context.output(all, lines.length > 0 ? lines.join("\n") : "Nobody has joined yet.")
+}
+
+async function revoke(context: Context, member: string, dir: string): Promise<void> {
+  const { revokeMember } = await import("@holdfast/coordinator")
+  const { id, name, role, revokedMs } = revokeMember({ dir, member })
+  const rest = role === "node" ? " Now put back what it held: holdfast check --deep --repair ALIAS:" : ""
+  context.output(
+    { id, name, role, revokedMs },
+    `${name} (${id}) is revoked. The coordinator refuses it from now on, nodes within a minute.${rest}`,
+  )
 }
 
 async function invite(context: Context, flags: InviteFlags): Promise<void> {
@@ -199,6 +226,12 @@ function untilAsked(): Promise<void> {
     process.once("SIGTERM", () => resolve())
     process.once("SIGINT", () => resolve())
   })
+}
+
+async function logLevel(text: string): Promise<LogLevel> {
+  const { isLogLevel } = await import("@holdfast/network")
+  if (isLogLevel(text)) return text
+  throw new HoldfastError("ERR_INVALID_ARGUMENT", `--log-level is error, warn, info or debug, not "${text}".`)
 }
 
 function wholeNumber(flag: string, text: string): number {
