@@ -1,8 +1,8 @@
 /** The `holdfast` command. Only the command that is asked for is loaded, so that starting is quick. */
-import { setFlagsFromString } from "node:v8"
 import { commands } from "./command-table.ts"
 import { createContext } from "./context.ts"
 import { exitCodeOf, reportError } from "./exit-codes.ts"
+import { growSmallHeap } from "./small-heap.ts"
 import { version } from "./version.ts"
 
 async function main(args: readonly string[]): Promise<void> {
@@ -22,9 +22,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-// Bytes pass through in small arrays outside the heap. To V8 they fill a heap as small as ours every few megabytes, and it
-// would mark the whole of it each time: a third of the processor.
-setFlagsFromString("--heap-growing-percent=400")
+growSmallHeap()
 // A reader that goes away (holdfast cat … | head) is not an error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
 await main(process.argv.slice(2))
