@@ -50,6 +50,10 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     void stderr.write(
       `holdfast: warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.\n`,
     )
+  const onCertificateEnding = (notAfterMs: number) =>
+    void stderr.write(
+      `holdfast: warning: this profile's certificate ends on ${new Date(notAfterMs).toISOString().slice(0, 10)} and the coordinator did not renew it; \`holdfast doctor\` looks for the reason.\n`,
+    )
   return {
     ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase },
     output(value, text) {
@@ -67,7 +71,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     async openSession() {
       const onRollback = hasFlag(args, "--accept-rollback") ? { onRollback: warnOfRollback } : {}
       session ??= import("./session.ts").then((module) =>
-        module.openSession(profile, env, { passphrase, ...onRollback }),
+        module.openSession(profile, env, { passphrase, onCertificateEnding, ...onRollback }),
       )
       return session
     },

@@ -6,6 +6,7 @@ import type { BufferPool, Env } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
 import {
   createAgent,
+  expiresSoon,
   fetchGrid,
   type Identity,
   loadGrid,
@@ -34,6 +35,8 @@ export interface Session {
 
 /** A cached grid description older than this is refreshed, if the coordinator answers. */
 const refreshAfterMs = 60_000
+/** With less left than this and no renewal, the user must hear of it. */
+const warnBeforeMs = 14 * 86_400_000
 
 /** How a session is opened. */
 export interface SessionOptions {
@@ -41,18 +44,21 @@ export interface SessionOptions {
   readonly passphrase: AskPassphrase
   /** Takes an older root than one seen before, for reading; called with what was found. */
   readonly onRollback?: (rollback: Rollback) => void
+  /** Called when the certificate ends within two weeks and could not be renewed. */
+  readonly onCertificateEnding?: (notAfterMs: number) => void
 }
 
 /** Opens the grid of a profile. Throws ERR_NO_PROFILE. */
 export async function openSession(
   profileName: string,
   environment: NodeJS.ProcessEnv,
-  { passphrase, onRollback }: SessionOptions,
+  { passphrase, onRollback, onCertificateEnding }: SessionOptions,
 ): Promise<Session> {
   const profile = await openProfile(pathsOf(environment), profileName, passphrase)
-  // While the coordinator is away, or refuses, the present certificate does until it ends; doctor tells when.
+  // While the coordinator is away, or refuses, the present certificate does until it ends.
   const identity = await profile.identity()
   const renewed = await renewIdentity(profile.identityDir, identity).catch(() => identity)
+  if (expiresSoon(renewed, Date.now(), warnBeforeMs)) onCertificateEnding?.(renewed.notAfterMs)
   const grid = await currentGrid(profile, renewed)
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
   const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
