@@ -15,6 +15,7 @@ import {
   join,
   loadGrid,
   loadIdentity,
+  openAuthority,
   parseAddress,
   renewIdentity,
   requestBytes,
@@ -324,4 +325,22 @@ test("nobody gets a certificate renewed that is not of a member known here", asy
     const call = { host: "127.0.0.1", port, method: "POST", path: "/v1/renew", body: utf8("{}") }
     assert.equal((await requestBytes(agent, call)).status, 401)
   }
+})
+
+test("a certificate that has ended renews nothing, though its member is known and the key is right", async (t) => {
+  const { dir, port } = await start(t)
+  const own = joinPath(await temporaryDirectory(t), "client")
+  await join(await createInvite({ dir, ...member }), { dir: own, name: "alice" })
+  const present = await loadIdentity(own)
+  const authority = await openAuthority(joinPath(dir, "authority"))
+  const nowMs = Date.now() - 10 * 86_400_000
+  const statuses: number[] = []
+  for (const validDays of [9, 11]) {
+    const certPem = await authority.renew(present.certPem, { ...present, nowMs, validDays })
+    const agent = createAgent({ ...present, certPem }, { expectedRole: "coordinator" })
+    t.after(() => agent.destroy())
+    const call = { host: "127.0.0.1", port, method: "POST", path: "/v1/renew", body: utf8("{}") }
+    statuses.push((await requestBytes(agent, call)).status)
+  }
+  assert.deepEqual(statuses, [401, 200])
 })
