@@ -25,6 +25,8 @@ export interface Members {
   run(args: readonly string[], options?: MemberRunOptions): Promise<Ended>
   /** Kills a member with SIGKILL. */
   kill(member: string): Promise<void>
+  /** Asks a member to end (SIGTERM) and gives its exit code; null when a signal ended it. */
+  end(member: string): Promise<number | null>
   /** Stops a member without ending it (SIGSTOP), or lets it go on (SIGCONT). */
   signal(member: string, signal: "SIGSTOP" | "SIGCONT"): void
   /** Starts a killed member again, with `more` options this time; resolves when it listens. */
@@ -114,6 +116,12 @@ export async function startMembers(): Promise<Members> {
       const ended = new Promise((resolve) => child!.once("exit", resolve))
       child!.kill("SIGKILL")
       await ended
+    },
+    end(member) {
+      const { child } = processes.get(member)!
+      const ended = new Promise<number | null>((resolve) => child!.once("exit", resolve))
+      child!.kill("SIGTERM")
+      return ended
     },
     dataOf: (node) => `${folder}/${node}/data`,
     async close({ keep = false } = {}) {

@@ -78,6 +78,7 @@ export function createService(parts: ServiceParts): (request: IncomingMessage, r
       .then(({ status, body }) => {
         const known = paths.includes(path) ? path : "other"
         durations.observe((performance.now() - startedMs) / 1000, { path: known })
+        parts.logger.debug("request", { path: known, status })
         requests.add(1, { path: known, status: String(status) })
         const headers = { "content-type": "application/json", ...(status >= 400 ? { connection: "close" } : {}) }
         response.writeHead(status, headers).end(JSON.stringify(body))

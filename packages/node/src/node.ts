@@ -58,6 +58,8 @@ export interface NodeOptions {
 export interface NodeLimits extends Omit<TlsServerOptions, "requireClientCertificate" | "revoked" | "onRefused"> {
   /** Memory for bodies and answers at once, a quarter of it for each tenant. Default 512 MiB. */
   readonly memoryBytes?: number
+  /** How long requests in work may take to finish when the node stops. Default 10 s. */
+  readonly closeGraceMs?: number
 }
 
 /** A running node. */
@@ -126,7 +128,12 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const close = async () => {
     if (ended.signal.aborted) return
     ended.abort()
-    await Promise.all([closeServer(server, closeGraceMs), monitor?.close(), scrubbing, membership])
+    await Promise.all([
+      closeServer(server, options.limits?.closeGraceMs ?? closeGraceMs),
+      monitor?.close(),
+      scrubbing,
+      membership,
+    ])
     await engine.close()
     log.info("stopped", { memberId: identity.memberId })
   }

@@ -145,7 +145,9 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     response.once("close", () => {
       for (const release of releases) release()
       const endpoint = route ? request.url!.slice(4) : "unknown"
-      parts.metrics.answered(endpoint, response.statusCode, parts.nowMs() - startMs)
+      const durationMs = parts.nowMs() - startMs
+      parts.metrics.answered(endpoint, response.statusCode, durationMs)
+      parts.log.debug("request", { endpoint, status: response.statusCode, durationMs })
     })
     try {
       const { tenant } = clientOf(request.socket)
