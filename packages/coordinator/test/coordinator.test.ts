@@ -344,3 +344,39 @@ test("a certificate that has ended renews nothing, though its member is known an
   }
   assert.deepEqual(statuses, [401, 200])
 })
+
+test("a running coordinator renews its own certificate: the next connection sees it, and members go on", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] }) // a day is over when we say so
+  const { dir, address, logged } = await start(t)
+  const clientDir = joinPath(await temporaryDirectory(t), "client")
+  await join(await createInvite({ dir, ...member }), { dir: clientDir, name: "alice" })
+  const shown = () =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ ...parseAddress(address), rejectUnauthorized: false })
+      socket.once("error", reject).once("secureConnect", () => {
+        resolve(socket.getPeerX509Certificate()!.serialNumber)
+        socket.destroy()
+      })
+    })
+  const serialIn = async () => new X509Certificate(await readFile(joinPath(dir, "identity", "cert.pem"))).serialNumber
+  const first = await shown()
+  t.mock.timers.tick(86_400_000)
+  assert.equal(await serialIn(), first, "a year is left")
+
+  const own = await loadIdentity(joinPath(dir, "identity"))
+  const authority = await openAuthority(joinPath(dir, "authority"))
+  const ending = await authority.renew(own.certPem, { ...own, validDays: 5 })
+  await writeFile(joinPath(dir, "identity", "cert.pem"), ending)
+  t.mock.timers.tick(86_400_000)
+  const endMs = Date.now() + 8_000
+  while ((await shown()) === first) assert.ok(Date.now() < endMs, logged.join(""))
+  const renewed = await loadIdentity(joinPath(dir, "identity"))
+  assert.equal(await shown(), await serialIn())
+  assert.ok(renewed.notAfterMs > Date.now() + 300 * 86_400_000)
+  assert.deepEqual([renewed.memberId, renewed.role], [own.memberId, "coordinator"])
+  assert.equal((await stat(joinPath(dir, "identity", "cert.pem"))).mode & 0o777, 0o600)
+  assert.deepEqual(
+    (await fetchMembers(clientDir)).map(({ name }) => name),
+    ["alice"],
+  )
+})
