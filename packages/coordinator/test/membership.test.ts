@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { X509Certificate } from "node:crypto"
 import { once } from "node:events"
-import { readdir } from "node:fs/promises"
+import { readdir, readFile } from "node:fs/promises"
 import { connect as connectTcp, createServer, type Socket } from "node:net"
 import { join as joinPath } from "node:path"
 import { type TestContext, test } from "node:test"
@@ -24,6 +24,7 @@ import {
 } from "@holdfast/network"
 import { type NodeOptions, startNode } from "@holdfast/node"
 import { decodeInvite, encodeInvite } from "@holdfast/protocol"
+import { parsePrometheus } from "../../network/test/prometheus.ts"
 import { createInvite, listMembers, revokeMember } from "../src/index.ts"
 import { type Running, start, temporaryDirectory } from "./fixtures.ts"
 
@@ -249,6 +250,20 @@ test("a node that cannot reach its coordinator goes on, says so, and catches up"
   if (!open.destroyed) await once(open, "close")
   await assert.rejects(node.backend(mallory.identity).usage(), { code: "ERR_REFUSED", message: /was revoked/ })
   await node.backend(alice.identity).usage()
+})
+
+test("every metric of a coordinator and a node is in the operator's guide, and no other", async (t) => {
+  const coordinator = await start(t)
+  const alice = await joined(t, coordinator, "alice")
+  const node = await nodeOf(t, coordinator)
+  await node.backend(alice.identity).usage()
+  const names = new Set<string>()
+  for (const { monitorAddress } of [coordinator, node])
+    for (const name of parsePrometheus(await (await fetch(`http://${monitorAddress}/metrics`)).text()).keys())
+      names.add(name)
+  const guide = await readFile(new URL("../../../docs/guides/operate.md", import.meta.url), "utf8")
+  const listed = [...guide.matchAll(/^\| `(holdfast_\w+)`/gm)].map(([, name]) => name!)
+  assert.deepEqual([...names].sort(), listed.sort())
 })
 
 test("neither coordinator nor node answers anything without TLS", async (t) => {
