@@ -106,7 +106,7 @@ test("an answer to a join that was lost is given again to the same directory, an
   const invite = decodeInvite(await createInvite({ dir: coordinator.dir, ...client }))
   const through = encodeInvite({ ...invite, address: `127.0.0.1:${port}` })
   const base = await temporaryDirectory(t)
-  const options = { dir: joinPath(base, "alice"), name: "alice" }
+  const options = { dir: `${joinPath(base, "alice")}/`, name: "alice" }
 
   await assert.rejects(join(through, options), { code: "ERR_SERVER_UNREACHABLE" })
   isCutting = false

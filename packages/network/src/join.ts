@@ -4,6 +4,7 @@
  */
 import { X509Certificate } from "node:crypto"
 import { rm } from "node:fs/promises"
+import { resolve } from "node:path"
 import { connect } from "node:tls"
 import { equal, HoldfastError, hashSmall, isHoldfastError, toHex } from "@holdfast/core"
 import { decodeInvite } from "@holdfast/protocol"
@@ -52,7 +53,7 @@ export async function join(invitation: string, options: JoinOptions): Promise<{ 
     )
   await refuseUnlessFree(dir) // before the token is spent
   const caPem = await fetchAuthority(invite.address, invite.caFingerprint)
-  const pending = await pendingKey(`${dir}.joining`, invite.token)
+  const pending = await pendingKey(`${resolve(dir)}.joining`, invite.token)
   const { keyPem, csrPem } = pending
   const token = Buffer.from(invite.token).toString("base64url")
   const body = { token, csr: csrPem, name, serverNames }
@@ -105,7 +106,7 @@ async function pendingKey(
 /** Fetches the authority's certificate that a server presents; only one with this fingerprint is given back. */
 async function fetchAuthority(address: string, fingerprint: Uint8Array): Promise<string> {
   const { host, port } = parseAddress(address)
-  return new Promise((resolve, reject) => {
+  return new Promise((found, reject) => {
     // Not verified yet, and so nothing is sent: what comes back is used only if the invitation vouches for it.
     const socket = connect({ host, port, minVersion: "TLSv1.3", rejectUnauthorized: false, timeout: 15_000 })
     const unreachable = (why: string, cause?: Error) =>
@@ -125,7 +126,7 @@ async function fetchAuthority(address: string, fingerprint: Uint8Array): Promise
     socket.once("secureConnect", () => {
       const authority = socket.getPeerCertificate(true)?.issuerCertificate?.raw
       socket.destroy()
-      if (authority && equal(fingerprintOf(authority), fingerprint)) resolve(new X509Certificate(authority).toString())
+      if (authority && equal(fingerprintOf(authority), fingerprint)) found(new X509Certificate(authority).toString())
       else
         reject(
           new HoldfastError(

@@ -41,7 +41,7 @@ async function target(t: TestContext, options: TlsServerOptions = {}) {
 async function untilEnd(socket: TLSSocket): Promise<string> {
   let text = ""
   socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")))
-  await once(socket, "close")
+  await new Promise((resolve) => socket.once("close", resolve))
   return text
 }
 
@@ -108,8 +108,28 @@ test("too many headers, and headers that are too long, do not get through", asyn
   assert.equal(requests(), 0)
 })
 
-test("connections over the bound are not taken, and one member cannot take them all", async (t) => {
-  const all = await target(t, { maxConnections: 2 })
+test("an answer that is taken byte by byte is cut off in time", async (t) => {
+  const authority = await newAuthority(t)
+  const answer = new Uint8Array(64 * 1024 * 1024)
+  let cut: (isFinished: boolean) => void
+  const ended = new Promise<boolean>((resolve) => (cut = resolve))
+  const handler = (_request: unknown, response: ServerResponse) =>
+    void response.once("close", () => cut(response.writableFinished)).end(answer)
+  const port = await serve(t, await newMember(authority, n1), handler, { answerTimeoutMs: 300, checkEveryMs: 20 })
+  const { keyPem: key, certPem: cert, caPem: ca } = await newMember(authority, alice)
+  const socket = connect({ host, port, ca, key, cert, checkServerIdentity: () => undefined })
+  t.after(() => socket.destroy())
+  socket.on("error", () => undefined)
+  socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+  socket.on("data", () => {
+    socket.pause()
+    setTimeout(() => socket.resume(), 20)
+  })
+  assert.equal(await ended, false)
+})
+
+test("connections over the bound are not taken, and one address or member cannot take them all", async (t) => {
+  const all = await target(t, { maxConnections: 2, maxConnectionsPerAddress: 2 })
   const open = [all.dial(), all.dial()]
   await Promise.all(open.map((socket) => once(socket, "secureConnect")))
   const third = connectTcp({ host, port: all.port })
@@ -117,6 +137,21 @@ test("connections over the bound are not taken, and one member cannot take them 
   third.on("error", () => undefined)
   await once(third, "close")
   open[0]!.destroy()
+
+  const one = await target(t, { maxConnections: 4 })
+  const near = [one.dial(), one.dial()]
+  await Promise.all(near.map((socket) => once(socket, "secureConnect")))
+  await untilEnd(one.dial())
+  near[0]!.destroy()
+  await once(near[0]!, "close")
+  for (;;) {
+    const again = one.dial()
+    const isTaken = once(again, "secureConnect").then(
+      () => true,
+      () => false,
+    )
+    if (await isTaken) break
+  }
 
   const each = await target(t, { maxConnectionsPerPeer: 2 })
   const mine = [each.dial(), each.dial()]

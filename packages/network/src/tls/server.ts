@@ -22,6 +22,8 @@ export interface TlsServerOptions {
   readonly revoked?: RevokedKeys
   /** Default 1024. */
   readonly maxConnections?: number
+  /** Most connections of one address, whoever is there. Default half of all. */
+  readonly maxConnectionsPerAddress?: number
   /** Most connections of one certificate. Default 256. */
   readonly maxConnectionsPerPeer?: number
   /** Default 16 KiB. */
@@ -34,7 +36,9 @@ export interface TlsServerOptions {
   readonly keepAliveTimeoutMs?: number
   /** Longest silence within a request or answer. Default 120 s. */
   readonly idleTimeoutMs?: number
-  /** How often the time of headers and requests is looked at. Default 5 s. */
+  /** Longest time from a request's headers to the end of its answer, however it trickles. Default 300 s. */
+  readonly answerTimeoutMs?: number
+  /** How often these times are looked at. Default 5 s. */
   readonly checkEveryMs?: number
   /** Hears of connections refused; the reason is a code without secrets. */
   readonly onRefused?: (reason: string) => void
@@ -49,6 +53,7 @@ export function createTlsServer(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
   options: TlsServerOptions = {},
 ): Server {
+  const working = new Map<ServerResponse, number>()
   const server = createServer(
     {
       ...contextOf(identity),
@@ -62,9 +67,11 @@ export function createTlsServer(
       connectionsCheckingInterval: options.checkEveryMs ?? 5_000,
       noDelay: true,
     },
-    plainRequests(handler),
+    plainRequests(handler, working),
   )
   server.maxConnections = options.maxConnections ?? 1024
+  limitAddresses(server, options.maxConnectionsPerAddress ?? Math.ceil(server.maxConnections / 2))
+  endLate(server, working, options)
   server.maxHeadersCount = 64
   server.setTimeout(options.idleTimeoutMs ?? 120_000)
   if (options.requireClientCertificate ?? true) guard(server, options)
@@ -127,7 +134,10 @@ function guard(server: Server, options: TlsServerOptions): void {
 }
 
 /** Keeps away what only serves to confuse or to exhaust: requests piled up on a connection, codings nobody asked for. */
-function plainRequests(handler: (request: IncomingMessage, response: ServerResponse) => void): typeof handler {
+function plainRequests(
+  handler: (request: IncomingMessage, response: ServerResponse) => void,
+  working: Map<ServerResponse, number>,
+): typeof handler {
   const unanswered = new WeakMap<Socket, number>()
   return (request, response) => {
     const { socket } = request
@@ -135,9 +145,40 @@ function plainRequests(handler: (request: IncomingMessage, response: ServerRespo
     const coding = request.headers["transfer-encoding"]
     if (count > maxPipelined || (coding !== undefined && coding !== "chunked")) return void socket.destroy()
     unanswered.set(socket, count)
-    response.once("close", () => unanswered.set(socket, unanswered.get(socket)! - 1))
+    working.set(response, performance.now())
+    response.once("close", () => {
+      unanswered.set(socket, unanswered.get(socket)! - 1)
+      working.delete(response)
+    })
     handler(request, response)
   }
+}
+
+/** One address, with or without certificates, cannot keep all others out. */
+function limitAddresses(server: Server, most: number): void {
+  const counts = new Map<string, number>()
+  server.on("connection", (socket: Socket) => {
+    const address = socket.remoteAddress ?? ""
+    const count = (counts.get(address) ?? 0) + 1
+    if (count > most) return void socket.destroy()
+    counts.set(address, count)
+    socket.once("close", () => {
+      const left = counts.get(address)! - 1
+      if (left > 0) counts.set(address, left)
+      else counts.delete(address)
+    })
+  })
+}
+
+/** Who takes an answer byte by byte holds its memory only so long. */
+function endLate(server: Server, working: ReadonlyMap<ServerResponse, number>, options: TlsServerOptions): void {
+  const { answerTimeoutMs = 300_000, checkEveryMs = 5_000 } = options
+  const timer = setInterval(() => {
+    const latest = performance.now() - answerTimeoutMs
+    for (const [response, startedMs] of working) if (startedMs < latest) response.destroy()
+  }, checkEveryMs)
+  timer.unref()
+  server.once("close", () => clearInterval(timer))
 }
 
 /** The member at the other end. Throws ERR_REFUSED unless its certificate was verified and names a member. */
