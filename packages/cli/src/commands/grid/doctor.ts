@@ -78,7 +78,7 @@ async function examineMembership(context: Context, identityDir: string): Promise
         )
       return `${identity.memberId} until ${new Date(identity.notAfterMs).toISOString().slice(0, 10)}`
     },
-    "Any command renews it once the coordinator answers, such as holdfast status. After its end, join again under a new profile: holdfast --profile NEW join.",
+    "Any command renews it once the coordinator answers, such as holdfast status. After its end, join again with a new invitation, under a new profile: holdfast --profile NEW join.",
   )
   const grid = await attempt(
     "grid description",
