@@ -71,6 +71,33 @@ it("reads no body while the memory is taken: of one tenant by itself, of the oth
   assert.deepEqual(await Promise.all([one, two]), ["HTTP/1.1 400 Bad Request", "HTTP/1.1 200 OK"])
 })
 
+it("bounds the memory of all tenants together: who comes when it is taken waits until some is given back", async (t) => {
+  const memoryBytes = 4 * 1024 * 1024
+  const { dial } = await started(t, { memoryBytes })
+  const names = ["t1", "t2", "t3", "t4", "t5"]
+  const callers = await Promise.all(names.map((name) => grid.member(`${name}-m`, "client", name)))
+  const sockets = await Promise.all(callers.map(dial))
+  const quarter = memoryBytes / 4
+  for (const socket of sockets.slice(0, 4)) {
+    socket.write(headOf("shares/put", quarter, "Expect: 100-continue\r\n"))
+    assert.equal(await statusOf(socket), "HTTP/1.1 100 Continue")
+    socket.write(new Uint8Array(quarter / 2))
+  }
+  const last = sockets[4]!
+  let answered = false
+  last.once("data", () => (answered = true))
+  last.write(headOf("shares/put", nothing.length))
+  last.write(nothing)
+  const alsoAnswered = await dial(bob)
+  alsoAnswered.write("GET /v1/nothing HTTP/1.1\r\nHost: n1\r\n\r\n") // takes no memory, and comes after
+  assert.equal(await statusOf(alsoAnswered), "HTTP/1.1 404 Not Found")
+  assert.equal(answered, false)
+  const status = statusOf(last)
+  sockets[0]!.write(new Uint8Array(quarter / 2))
+  assert.deepEqual(await Promise.all([statusOf(sockets[0]!), status]), ["HTTP/1.1 400 Bad Request", "HTTP/1.1 200 OK"])
+  for (const socket of sockets) socket.destroy() // else the node waits for the bodies that are under way
+})
+
 it("gives memory back when a caller goes away in the middle of a body or while it waits", async (t) => {
   const memoryBytes = 1024 * 1024
   const { node, dial } = await started(t, { memoryBytes })
