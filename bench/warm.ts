@@ -15,8 +15,8 @@ import { createFileWriter, type Entry, openTree, plainAttributes, readFile, type
 import { startGrid } from "../e2e/grid.ts"
 import { pathsOf } from "../packages/cli/src/profile/paths.ts"
 import { openProfile } from "../packages/cli/src/profile/profile.ts"
-import { connect } from "../packages/cli/src/session.ts"
 import { keysOfCap } from "../packages/cli/src/tree-keys.ts"
+import { connect } from "../packages/cli/src/volumes/grid.ts"
 
 const entries = 100_000
 const delayMs = 40

@@ -22,7 +22,7 @@ export const layers: Readonly<Record<string, number>> = {
 }
 
 const isoPackages = new Set(["core", "protocol", "store", "tree", "backends"])
-const platformFolder = /\/src\/(?:.*\/)?(?:node|directory|testing)\//
+const platformFolder = /\/src\/(?:.*\/)?(?:node|directory|s3|testing)\//
 const nodeGlobals = new Set(["Buffer", "process", "require", "__dirname", "__filename", "setImmediate"])
 const servers = new Set(["node", "coordinator"])
 const decryption = new Set(["createCipheriv", "createDecipheriv", "decodeCap", "toReadCap", "deriveKey", "subtle"])

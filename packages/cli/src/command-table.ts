@@ -72,6 +72,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/grid/alias.ts"),
   },
   {
+    names: ["volume"],
+    summaries: ["make and keep volumes over buckets, directories and storage nodes"],
+    load: () => import("./commands/grid/volume.ts"),
+  },
+  {
     names: ["lock", "unlock"],
     summaries: ["put the profile's secrets under a passphrase", "take the passphrase away again"],
     load: () => import("./commands/grid/lock.ts"),

@@ -24,10 +24,12 @@ export interface Context {
   readonly passphraseFile: string | undefined
   /** The passphrase of a locked profile: from the file, or asked for once. */
   passphrase(): Promise<string>
-  /** Opens the profile without its grid. */
+  /** The volume that --volume names. */
+  readonly volume: string | undefined
+  /** Opens the profile without its servers. */
   openProfile(): Promise<Profile>
-  /** Opens the grid that the profile knows; closed at the end of the run. */
-  openSession(): Promise<Session>
+  /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
+  openSession(volume?: string): Promise<Session>
   close(): Promise<void>
 }
 
@@ -39,7 +41,9 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   const profile = optionValue(args, "--profile") ?? (env["HOLDFAST_PROFILE"] || "default")
   const passphraseFile = optionValue(args, "--passphrase-file") ?? (env["HOLDFAST_PASSPHRASE_FILE"] || undefined)
   let asked: Promise<string> | undefined
-  let session: Promise<Session> | undefined
+  let opened: Promise<Profile> | undefined
+  const sessions = new Map<string | undefined, Promise<Session>>()
+  const volume = optionValue(args, "--volume") ?? (env["HOLDFAST_VOLUME"] || undefined)
   const passphrase = () => {
     asked ??= import("./profile/passphrase.ts").then(({ readPassphrase }) =>
       readPassphrase(passphraseFile, `Passphrase of profile ${profile}: `),
@@ -55,30 +59,40 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       `holdfast: warning: this profile's certificate ends on ${new Date(notAfterMs).toISOString().slice(0, 10)} and the coordinator did not renew it; \`holdfast doctor\` looks for the reason.\n`,
     )
   return {
-    ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase },
+    ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase, volume },
     output(value, text) {
       if (json) stdout.write(`${JSON.stringify(value, jsonValue)}\n`)
       else if (text !== "") stdout.write(text.endsWith("\n") ? text : `${text}\n`)
     },
     progress: (label, total) => createProgress(isTerminal && !json ? stderr : undefined, label, total, Date.now),
-    async openProfile() {
-      const [{ openProfile }, { pathsOf }] = await Promise.all([
-        import("./profile/profile.ts"),
-        import("./profile/paths.ts"),
-      ])
-      return openProfile(pathsOf(env), profile, passphrase)
+    openProfile() {
+      opened ??= openProfileNamed(profile, env, passphrase)
+      return opened
     },
-    async openSession() {
+    async openSession(asked = volume) {
+      const [{ openSession }, { volumeFor }] = await Promise.all([
+        import("./session.ts"),
+        import("./volumes/choose.ts"),
+      ])
+      const own = await this.openProfile()
+      const name = volumeFor(own, asked)
       const onRollback = hasFlag(args, "--accept-rollback") ? { onRollback: warnOfRollback } : {}
-      session ??= import("./session.ts").then((module) =>
-        module.openSession(profile, env, { passphrase, onCertificateEnding, ...onRollback }),
-      )
+      const session = sessions.get(name) ?? openSession(own, { volume: name, onCertificateEnding, ...onRollback })
+      sessions.set(name, session)
       return session
     },
     async close() {
-      if (session) await session.then((opened) => opened.close()).catch(() => undefined)
+      for (const session of sessions.values()) await session.then((open) => open.close()).catch(() => undefined)
     },
   }
+}
+
+async function openProfileNamed(name: string, env: NodeJS.ProcessEnv, passphrase: () => Promise<string>) {
+  const [{ openProfile }, { pathsOf }] = await Promise.all([
+    import("./profile/profile.ts"),
+    import("./profile/paths.ts"),
+  ])
+  return openProfile(pathsOf(env), name, passphrase)
 }
 
 /** The arguments that may be options: those before `--`. */

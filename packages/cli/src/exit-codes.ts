@@ -34,6 +34,7 @@ const byError: Partial<Record<ErrorCode, number>> = {
   ERR_LOCKED: exitCodes.locked,
   ERR_WRONG_PASSPHRASE: exitCodes.locked,
   ERR_EXPOSED: exitCodes.refused,
+  ERR_CREDENTIALS: exitCodes.refused,
   ERR_QUOTA_EXCEEDED: exitCodes.refused,
 }
 

@@ -60,6 +60,7 @@ function globalProgram(context: Context): Command {
     .version(version, "-V, --version")
     .option("--json", "print one JSON value instead of text")
     .option("--profile <name>", "use another profile (or set HOLDFAST_PROFILE)")
+    .option("--volume <name>", "use a volume of your own, or `grid` (or set HOLDFAST_VOLUME)")
     .option("--passphrase-file <file>", "passphrase of a locked profile; - is stdin (or set HOLDFAST_PASSPHRASE_FILE)")
     .option("--accept-rollback", "read a tree although its servers offer an older version than seen before")
     .helpCommand(true)
@@ -90,7 +91,7 @@ export function allCommands(command: Command): Command[] {
 function firstWord(args: readonly string[]): string | undefined {
   for (let i = 0; i < args.length; i++) {
     const word = args[i]!
-    if (word === "--profile" || word === "--passphrase-file") i++
+    if (word === "--profile" || word === "--passphrase-file" || word === "--volume") i++
     else if (!word.startsWith("-")) return word
   }
   return undefined

@@ -56,17 +56,18 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
       convergenceSecret,
       seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
     })
-    const capOf = (alias: string) => {
-      const cap = aliases.get(alias)
-      if (!cap) throw new Error(`no alias ${alias}`)
-      return cap
-    }
     return {
       store,
       backends,
       env: nodeEnv,
-      capOf,
-      profile: { aliases, setAlias: async (name: string, cap: string) => void aliases.set(name, cap) },
+      volume: "grid",
+      profile: {
+        aliases,
+        volumes: new Map(),
+        identityDir: folder,
+        volumeOf: () => undefined,
+        setAlias: async (name: string, cap: string) => void aliases.set(name, cap),
+      },
       close: async () => undefined,
     } as unknown as Session
   }
@@ -125,6 +126,7 @@ function contextOf(stdout: Writable, warnings: string[], session: Session, json:
     isTerminal: false,
     profile: "test",
     passphraseFile: undefined,
+    volume: "grid",
     passphrase: () => Promise.reject(new Error("the profile is not locked")),
     openProfile: async () => session.profile,
     output: (value, text) => void stdout.write(json ? JSON.stringify(value) : text === "" ? "" : `${text}\n`),

@@ -7,7 +7,7 @@ import { createInvite, startCoordinator } from "@holdfast/coordinator"
 import { announce, createLogger, join, loadIdentity, openAuthority } from "@holdfast/network"
 import { createContext } from "../src/context.ts"
 import { pathsOf, profileDir } from "../src/profile/paths.ts"
-import { createProfile } from "../src/profile/profile.ts"
+import { createProfile, openProfile } from "../src/profile/profile.ts"
 import { openSession } from "../src/session.ts"
 
 const dayMs = 86_400_000
@@ -46,8 +46,8 @@ async function setUp(t: TestContext, days: number) {
   await writeFile(certPath, await authority.renew(certPem, { memberId, role, tenant, validDays: days }))
   const open = async () => {
     const warned: number[] = []
-    const session = await openSession("default", env, {
-      passphrase: () => Promise.reject(new Error("asked for a passphrase")),
+    const ask = () => Promise.reject(new Error("asked for a passphrase"))
+    const session = await openSession(await openProfile(pathsOf(env), "default", ask), {
       onCertificateEnding: (notAfterMs) => warned.push(notAfterMs),
     })
     await session.close()

@@ -33,6 +33,7 @@ export type ErrorCode =
   | "ERR_WRONG_PASSPHRASE" // it does not open the locked profile
   | "ERR_EXPOSED" // a file with secrets may be read by others
   | "ERR_NO_PROFILE"
+  | "ERR_CREDENTIALS" // no usable keys for a bucket
   | "ERR_DISK_FULL" // the local disk
   | "ERR_IO" // another local input/output error
   | "ERR_LIMIT" // something from outside is larger than we accept

@@ -21,6 +21,8 @@ export type PutOutcome =
 export interface ShareQuery {
   readonly id: ChunkId
   readonly index?: number
+  /** Without `index`: the share that is most likely held, where guessing saves a request. */
+  readonly likely?: number
 }
 
 /** A line of a listing, in order of (id, index). */

@@ -44,6 +44,7 @@ export { type GridDescription, type GridServer, gridDescriptionSchema, gridServe
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { decodeRegisterValue, type RegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "./register.ts"
 export { verifyShare } from "./share-check.ts"
+export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export {
   decodeFailure,
   decodeFrames,

@@ -1,11 +1,11 @@
-/** A profile: the identity of one client on one grid, its aliases (which are secrets) and what it has seen. */
+/** A profile: the identity of one client on one grid, its volumes, its aliases (which are secrets), what it has seen. */
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
-import { decodeCap } from "@holdfast/protocol"
+import { decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
 import { z } from "zod"
 import { type Paths, profileDir } from "./paths.ts"
 import {
@@ -32,8 +32,16 @@ export interface Profile {
   readonly convergenceSecret: Uint8Array
   /** Capabilities by alias. */
   readonly aliases: ReadonlyMap<string, string>
-  setAlias(alias: string, cap: string): Promise<void>
+  /** The volume of an alias; undefined for the grid. */
+  volumeOf(alias: string): string | undefined
+  /** Names a capability of the grid, or of a volume. */
+  setAlias(alias: string, cap: string, volume?: string): Promise<void>
   removeAlias(alias: string): Promise<void>
+  /** Volumes beside the grid, by name. */
+  readonly volumes: ReadonlyMap<string, VolumeDescription>
+  /** Adds a volume or replaces the one with its name. */
+  setVolume(volume: VolumeDescription): Promise<void>
+  removeVolume(name: string): Promise<void>
   readonly seen: { get(id: string): number | undefined; set(id: string, sequence: number): void }
   /** Writes what was seen to disk. */
   flush(): Promise<void>
@@ -45,12 +53,13 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   if (!hasSecrets(dir)) throw noProfile(name)
   let opened = await readSecrets(dir, ask)
   await removeLeftovers(dir)
-  const change = (edit: (aliases: Record<string, string>) => void) =>
+  const change = (edit: (secrets: ChangingSecrets) => void) =>
     changing(dir, async () => {
       const current = await readSecrets(dir, ask, opened.lock?.key)
-      const aliases = { ...current.secrets.aliases }
-      edit(aliases)
-      const next: OpenedSecrets = { ...current, secrets: { ...current.secrets, aliases } }
+      const { aliases, volumes, aliasVolumes, ...rest } = current.secrets
+      const secrets = { ...rest, aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } }
+      edit(secrets)
+      const next: OpenedSecrets = { ...current, secrets }
       await writeSecrets(dir, next)
       opened = next
     })
@@ -64,20 +73,41 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     get aliases() {
       return new Map(Object.entries(opened.secrets.aliases))
     },
-    async setAlias(alias, cap) {
+    volumeOf: (alias) => opened.secrets.aliasVolumes?.[alias],
+    async setAlias(alias, cap, volume) {
       checkAlias(alias)
       decodeCap(cap)
-      await change((aliases) => {
+      await change(({ aliases, aliasVolumes }) => {
         aliases[alias] = cap
+        if (volume === undefined) delete aliasVolumes[alias]
+        else aliasVolumes[alias] = volume
       })
     },
     removeAlias: (alias) =>
-      change((aliases) => {
+      change(({ aliases, aliasVolumes }) => {
         if (!Object.hasOwn(aliases, alias)) throw unknownAlias(alias, Object.keys(aliases))
         delete aliases[alias]
+        delete aliasVolumes[alias]
+      }),
+    get volumes() {
+      return new Map(Object.entries(opened.secrets.volumes ?? {}).map(([name, value]) => [name, parseVolume(value)]))
+    },
+    setVolume: (volume) =>
+      change(({ volumes }) => {
+        volumes[volume.name] = volume
+      }),
+    removeVolume: (name) =>
+      change(({ volumes }) => {
+        delete volumes[name]
       }),
     ...(await openSeen(join(paths.state, "seen"), name)),
   }
+}
+
+interface ChangingSecrets {
+  readonly aliases: Record<string, string>
+  readonly volumes: Record<string, unknown>
+  readonly aliasVolumes: Record<string, string>
 }
 
 /** The highest sequence numbers seen of registers, on disk. */
@@ -121,7 +151,7 @@ export async function createProfile(paths: Paths, name: string): Promise<void> {
 export function noProfile(name: string): HoldfastError {
   return new HoldfastError(
     "ERR_NO_PROFILE",
-    `There is no profile "${name}" yet. Start a local grid with \`holdfast up\`, or join one with \`holdfast join\`.`,
+    `There is no profile "${name}" yet. Start a local grid with \`holdfast up\`, join one with \`holdfast join\`, or make a volume of your own with \`holdfast volume create\`.`,
   )
 }
 

@@ -25,8 +25,12 @@ const secretsSchema = z.object({
   /** 32 bytes in hexadecimal. */
   convergenceSecret: z.string().regex(/^[0-9a-f]{64}$/),
   aliases: z.record(z.string(), z.string()),
+  /** Descriptions of volumes, by name. */
+  volumes: z.record(z.string(), z.unknown()).optional(),
+  /** The volume that an alias is in; the grid's when it is not named. */
+  aliasVolumes: z.record(z.string(), z.string()).optional(),
 })
-const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384) })
+const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384).optional() })
 
 /** What only the owner may know. */
 export type Secrets = z.infer<typeof secretsSchema>
@@ -34,8 +38,8 @@ export type Secrets = z.infer<typeof secretsSchema>
 /** Secrets as they were read. */
 export interface OpenedSecrets {
   readonly secrets: Secrets
-  /** There when the profile is locked: what opened it, and the private key that is locked with it. */
-  readonly lock?: { readonly key: PassphraseKey; readonly keyPem: string }
+  /** There when the profile is locked: what opened it, and the private key, if there is one, that is locked with it. */
+  readonly lock?: { readonly key: PassphraseKey; readonly keyPem?: string | undefined }
 }
 
 /** Asks for the passphrase, at most once in a run. */
@@ -89,7 +93,8 @@ export async function writeSecrets(dir: string, { secrets, lock }: OpenedSecrets
 /** Puts the secrets under a passphrase, or under another one. Call it within `changing`. */
 export async function lockSecrets(dir: string, opened: OpenedSecrets, passphrase: string): Promise<void> {
   const key = await keyOfPassphrase(passphrase, newParameters(nodeCrypto))
-  const keyPem = opened.lock?.keyPem ?? (await readFile(secretFiles(dir).privateKey, "utf8"))
+  const { privateKey } = secretFiles(dir)
+  const keyPem = opened.lock?.keyPem ?? (existsSync(privateKey) ? await readFile(privateKey, "utf8") : undefined)
   await writeSecrets(dir, { secrets: opened.secrets, lock: { key, keyPem } })
   await removePlain(dir)
 }
@@ -98,7 +103,7 @@ export async function lockSecrets(dir: string, opened: OpenedSecrets, passphrase
 export async function unlockSecrets(dir: string, { secrets, lock }: OpenedSecrets): Promise<void> {
   if (!lock) return
   const files = secretFiles(dir)
-  await writeSecretFile(files.privateKey, lock.keyPem)
+  if (lock.keyPem !== undefined) await writeSecretFile(files.privateKey, lock.keyPem)
   await writeSecrets(dir, { secrets })
   await removeDurably([files.locked])
 }
@@ -153,7 +158,8 @@ async function removePlain(dir: string): Promise<void> {
 async function plainFiles(dir: string): Promise<string[]> {
   const { plain, privateKey } = secretFiles(dir)
   const lists = [plain, privateKey].map(async (path) => {
-    const paths = (await readdir(dirname(path))).map((name) => join(dirname(path), name))
+    const names = existsSync(dirname(path)) ? await readdir(dirname(path)) : []
+    const paths = names.map((name) => join(dirname(path), name))
     return paths.filter((one) => one === path || one.startsWith(`${path}.`))
   })
   return (await Promise.all(lists)).flat()

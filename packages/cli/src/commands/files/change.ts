@@ -95,6 +95,7 @@ async function copy(context: Context, paths: readonly string[], flags: VolumeFla
     for (const source of sources) {
       const from = await find(open, source)
       const place = await target(to, nameOf(from, source), { merge: false })
+      refuseOtherHome(from.volume, place.volume)
       await place.volume.edit(async (edit) => {
         await mustBeFree(edit, place.volume, place.path)
         await edit.set(place.path, from.item)
@@ -102,6 +103,15 @@ async function copy(context: Context, paths: readonly string[], flags: VolumeFla
     }
     context.output({ copied: sources.length }, "")
   })
+}
+
+/** Content is shared by reference, which only what lies in the same volume can follow. */
+function refuseOtherHome(from: Volume, to: Volume): void {
+  if (from.home === to.home) return
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    `${from.label} is in volume ${from.home} and ${to.label} in ${to.home}: get it from the one, then put it into the other.`,
+  )
 }
 
 async function move(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {

@@ -48,7 +48,8 @@ interface CheckFlags extends VolumeFlags {
   readonly repair?: boolean
 }
 async function check(context: Context, text: string, flags: CheckFlags): Promise<void> {
-  await withVolumes(context, flags, async (open, session, capOf) => {
+  await withVolumes(context, flags, async (open, sessionOf, capOf) => {
+    const session = await sessionOf(parseRemote(text).base)
     const { ids, registers, place } = await standsOn(session, open, await capAt(capOf, text), text, flags.deep ?? false)
     const report = await checkAll(context, session, ids, flags)
     const copies: RegisterCopy[] = []
@@ -157,11 +158,12 @@ function conclude(
 }
 
 async function rebalance(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
-  await withVolumes(context, flags, async (open, session, capOf) => {
+  await withVolumes(context, flags, async (open, sessionOf, capOf) => {
     let moved = 0
     const progress = context.progress("rebalance", undefined)
     try {
       for (const path of paths) {
+        const session = await sessionOf(parseRemote(path).base)
         const { ids } = await standsOn(session, open, await capAt(capOf, path), path, true)
         const seen = new Set<string>()
         for await (const id of ids) {

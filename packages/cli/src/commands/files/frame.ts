@@ -3,9 +3,11 @@ import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
+import { type Profile, unknownAlias } from "../../profile/profile.ts"
 import type { Session } from "../../session.ts"
 import { localError } from "../../transfer/local.ts"
 import type { RemoteBase } from "../../transfer/path-spec.ts"
+import { gridName } from "../../volumes/choose.ts"
 import { openVolume } from "./open-volume.ts"
 import type { VolumeOpener } from "./places.ts"
 import type { Volume } from "./volume.ts"
@@ -28,22 +30,30 @@ export function showsOnTerminal(context: Context): boolean {
 /** Gives the capability that a place starts with; `cap:` stands for that of --cap-file. Each file is read once. */
 export type CapFinder = (base: RemoteBase) => Promise<Cap>
 
+/** Gives the session with the volume that a place is in: an alias knows its own, a capability is in that of --volume. */
+export type SessionFinder = (base: RemoteBase) => Promise<Session>
+
 /** Runs `work` with a way to open trees; each tree is opened once. */
 export async function withVolumes<T>(
   context: Context,
   flags: VolumeFlags,
-  work: (open: VolumeOpener, session: Session, capOf: CapFinder) => Promise<T>,
+  work: (open: VolumeOpener, sessionOf: SessionFinder, capOf: CapFinder) => Promise<T>,
 ): Promise<T> {
-  const session = await context.openSession()
-  const capOf = once((base: RemoteBase) => findCap(session, flags, base))
+  const profile = await context.openProfile()
+  const sessionOf: SessionFinder = (base) => {
+    const isAlias = base.kind === "alias" && profile.aliases.has(base.alias)
+    return context.openSession(isAlias ? (profile.volumeOf(base.alias) ?? gridName) : undefined)
+  }
+  const capOf = once((base: RemoteBase) => findCap(profile, flags, base))
   const open = once(async (base: RemoteBase): Promise<Volume> => {
+    const cap = await capOf(base)
     const label = base.kind === "alias" ? `${base.alias}:` : "(capability)"
-    return openVolume(session, await capOf(base), {
+    return openVolume(await sessionOf(base), cap, {
       label,
       warn: (text) => void context.stderr.write(`holdfast: ${text}\n`),
     })
   })
-  return work(open, session, capOf)
+  return work(open, sessionOf, capOf)
 }
 
 function once<T>(work: (base: RemoteBase) => Promise<T>): (base: RemoteBase) => Promise<T> {
@@ -56,11 +66,13 @@ function once<T>(work: (base: RemoteBase) => Promise<T>): (base: RemoteBase) => 
   }
 }
 
-async function findCap(session: Session, { capFile }: VolumeFlags, base: RemoteBase): Promise<Cap> {
+async function findCap(profile: Profile, { capFile }: VolumeFlags, base: RemoteBase): Promise<Cap> {
   if (base.kind === "cap") return decodeCap(base.text)
   if (base.kind === "cap-file") return decodeCap(await readSecret(base.file))
   if (base.alias === "cap" && capFile !== undefined) return decodeCap(await readSecret(capFile))
-  return decodeCap(session.capOf(base.alias))
+  const cap = profile.aliases.get(base.alias)
+  if (!cap) throw unknownAlias(base.alias, [...profile.aliases.keys()])
+  return decodeCap(cap)
 }
 
 /** Most bytes of a file with a capability. */

@@ -1,9 +1,13 @@
-/** `gc`: removing what nothing refers to any more. */
+/**
+ * `gc`: removing what nothing refers to any more. Volumes may share a node, where their shares lie among each other; so
+ * what any tree of the profile needs stays in all of them.
+ */
 import { HoldfastError, toHex } from "@holdfast/core"
 import type { Cap, ChunkId } from "@holdfast/protocol"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
 import { parseRemote } from "../../transfer/path-spec.ts"
+import { volumeNames } from "../../volumes/choose.ts"
 import { idsOf } from "./check.ts"
 import { type Context, examples, plural, type Session, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
@@ -29,21 +33,27 @@ interface GcFlags {
 
 async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlags): Promise<void> {
   const touchedBeforeMs = Date.now() - parseDuration(grace)
-  await withVolumes(context, {}, async (open, session, capOf) => {
+  await withVolumes(context, {}, async (open, sessionOf, capOf) => {
+    const profile = await context.openProfile()
     const live = new Set<string>()
     // A tree that cannot be read ends the command: its chunks would look unused.
-    for (const text of [...[...session.profile.aliases.keys()].map((alias) => `${alias}:`), ...keep])
-      for await (const id of liveChunks(session, open, await capOf(parseRemote(text).base), text, !dryRun))
-        live.add(toHex(id))
-    const results = await session.store.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs, dryRun })
+    for (const text of [...[...profile.aliases.keys()].map((alias) => `${alias}:`), ...keep]) {
+      const { base } = parseRemote(text)
+      const session = await sessionOf(base)
+      for await (const id of liveChunks(session, open, await capOf(base), text, !dryRun)) live.add(toHex(id))
+    }
     let [shares, bytes] = [0, 0]
     const errors: Record<string, string> = {}
-    for (const [server, result] of results)
-      if (result instanceof Error) errors[server] = result.message
-      else {
-        shares += result.shares
-        bytes += result.bytes
-      }
+    for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
+      const { store } = await context.openSession(name)
+      const results = await store.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs, dryRun })
+      for (const [server, result] of results)
+        if (result instanceof Error) errors[server] = result.message
+        else {
+          shares += result.shares
+          bytes += result.bytes
+        }
+    }
     const lines = [`${dryRun ? "Would remove" : "Removed"} ${plural(shares, "share")} (${humanSize(bytes)}).`]
     for (const [server, message] of Object.entries(errors)) lines.push(`${server} was left out: ${message}`)
     context.output({ shares, bytes, liveChunks: live.size, dryRun, errors }, lines.join("\n"))

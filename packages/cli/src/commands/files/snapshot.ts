@@ -96,6 +96,8 @@ async function list(context: Context, tree: string, flags: VolumeFlags): Promise
 async function diff(context: Context, before: string, after: string, flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open) => {
     const [a, b] = [await find(open, before), await find(open, after)]
+    if (a.volume.home !== b.volume.home)
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", "diff compares places of one volume; these are in two.")
     const values: object[] = []
     const lines: string[] = []
     for await (const { kind, path } of b.volume.diff(a.item, b.item)) {

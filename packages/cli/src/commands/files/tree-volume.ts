@@ -32,6 +32,7 @@ import type { ChunksOptions, Difference, Edit, Item, SnapshotInfo, Volume } from
 export interface TreeVolumeParts {
   readonly io: TreeIo
   readonly label: string
+  readonly home: string
   readonly warn: (text: string) => void
   readonly root: Entry
   /** A mutable file, or a snapshot of one. */
@@ -53,6 +54,7 @@ const fileCapStart = utf8("hf:fr:")
 /** One opened tree. Reads see the root of when it was opened, or of its own last change. */
 export class TreeVolume implements OpenedTree {
   readonly label: string
+  readonly home: string
   readonly io: TreeIo
   readonly tree: Tree | undefined
   readonly access: RegisterKeys | undefined
@@ -68,6 +70,7 @@ export class TreeVolume implements OpenedTree {
     this.#top = parts.top ?? null
     this.isFile = parts.isFile ?? false
     this.label = parts.label
+    this.home = parts.home
     this.io = parts.io
     this.tree = parts.tree
     this.access = parts.access
@@ -168,13 +171,13 @@ export class TreeVolume implements OpenedTree {
   async snapshot(name: string): Promise<Volume | undefined> {
     const found = await this.tree?.snapshots.lookup(name)
     if (!found) return undefined
-    const { io, above, open, warn } = this.#parts
+    const { io, home, above, open, warn } = this.#parts
     const access = this.access && { publicKey: this.access.publicKey, readKey: this.access.readKey }
     const { isFile } = this
     const top = found.reference
     const root = isFile ? await rootEntry(io, top, true) : found
     const label = `${this.label}@${name}`
-    return new TreeVolume({ io, above, open, warn, label, isFile, top, root, ...(access && { access }) })
+    return new TreeVolume({ io, home, above, open, warn, label, isFile, top, root, ...(access && { access }) })
   }
 
   async listSnapshots(): Promise<SnapshotInfo[]> {

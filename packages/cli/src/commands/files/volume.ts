@@ -43,6 +43,8 @@ export interface ChunksOptions {
 export interface Volume extends DownloadPort<unknown> {
   /** How messages call it: the alias, never a capability. */
   readonly label: string
+  /** Name of the volume of storage that it lies in; items can only be shared within one. */
+  readonly home: string
   /** A mutable file or a snapshot of one: the root is a file, and nothing is below it. */
   readonly isFile: boolean
   /** What the root is called where it is copied to; undefined for the root of a directory. */

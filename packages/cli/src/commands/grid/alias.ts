@@ -3,6 +3,7 @@ import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
+import { gridName, volumeFor } from "../../volumes/choose.ts"
 import { readSecret } from "../files/frame.ts"
 
 /** Adds the command. */
@@ -21,7 +22,9 @@ export function register(program: Command, context: Context): void {
       const cap = await readSecret(flags.capFile ?? "-")
       const { kind } = decodeCap(cap)
       const alias = nameOf(name)
-      await (await context.openProfile()).setAlias(alias, cap)
+      const profile = await context.openProfile()
+      const volume = volumeFor(profile, context.volume)
+      await profile.setAlias(alias, cap, volume === gridName ? undefined : volume)
       context.output({ alias, kind }, `${alias}: now stands for a capability of kind hf:${kind}:.`)
     })
   alias
@@ -40,8 +43,14 @@ export function register(program: Command, context: Context): void {
     .description("list aliases and what they grant (never the capabilities themselves)")
     .action(async () => {
       const profile = await context.openProfile()
-      const rows = [...profile.aliases].map(([name, cap]) => ({ name, kind: decodeCap(cap).kind }))
-      context.output(rows, rows.map(({ name, kind }) => `${`${name}:`.padEnd(20)} ${grants[kind]}`).join("\n"))
+      const rows = [...profile.aliases].map(([name, cap]) => ({
+        name,
+        kind: decodeCap(cap).kind,
+        volume: profile.volumeOf(name) ?? gridName,
+      }))
+      const line = (row: (typeof rows)[number]) =>
+        `${`${row.name}:`.padEnd(20)} ${grants[row.kind].padEnd(18)} ${row.volume}`
+      context.output(rows, rows.map(line).join("\n"))
     })
   alias
     .command("remove")

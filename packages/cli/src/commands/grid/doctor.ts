@@ -11,7 +11,8 @@ import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { exposed, hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
 import { sizeText } from "../../progress.ts"
-import { connect } from "../../session.ts"
+import { hasGrid } from "../../volumes/choose.ts"
+import { connect } from "../../volumes/grid.ts"
 
 const lowSpaceBytes = 1024 ** 3
 /** Clocks of two machines may differ so much before it is worth a word. */
@@ -63,7 +64,29 @@ async function examineProfile(context: Context): Promise<Finding[]> {
   const closed = good("permissions", "secrets are readable by you only")
   if (isLocked(dir) && context.passphraseFile === undefined)
     return [closed, good("profile", "locked; --passphrase-file lets doctor look at certificate and servers too")]
-  return [closed, ...(await examineMembership(context, identityDir))]
+  const membership = hasGrid({ identityDir }) ? await examineMembership(context, identityDir) : []
+  return [closed, ...membership, ...(await examineVolumes(context))]
+}
+
+/** Whether each place of each volume answers. */
+async function examineVolumes(context: Context): Promise<Finding[]> {
+  const { volumes } = await context.openProfile()
+  const findings: Finding[] = []
+  for (const { name } of volumes.values()) {
+    const { backends } = await context.openSession(name)
+    const places = backends.map((backend) =>
+      attempt(
+        `volume ${name}`,
+        async () => {
+          await backend.readRegisters([new Uint8Array(32)])
+          return `${backend.id} answers`
+        },
+        `\`holdfast volume test ${name}\` says more; what a lost place held is made anew with: holdfast check --deep --repair`,
+      ),
+    )
+    findings.push(...(await Promise.all(places)))
+  }
+  return findings
 }
 
 async function examineMembership(context: Context, identityDir: string): Promise<Finding[]> {
@@ -117,7 +140,7 @@ function nodeVersion(): Finding {
 }
 
 async function diskSpace(context: Context): Promise<Finding> {
-  const disk = await statfs(context.env["HOME"] ?? "/")
+  const disk = await statfs(context.env.HOME ?? "/")
   const free = disk.bavail * disk.bsize
   const message = `${sizeText(free)} free`
   return free > lowSpaceBytes ? good("disk", message) : bad("disk", message, "Free some space.")

@@ -1,7 +1,7 @@
 /** What `holdfast status` shows. With a locked profile and no passphrase at hand it tells what needs no secrets. */
 import { join } from "node:path"
 import { loadGrid, parseAddress } from "@holdfast/network"
-import type { GridDescription } from "@holdfast/protocol"
+import type { Backend, GridDescription } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
 import { isListening, isRunning } from "../../local-grid/process.ts"
@@ -9,6 +9,8 @@ import { loadState } from "../../local-grid/state.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { isLocked } from "../../profile/secrets.ts"
 import { sizeText } from "../../progress.ts"
+import { gridName, hasGrid } from "../../volumes/choose.ts"
+import { survivalOf, survivalText } from "../../volumes/survives.ts"
 
 interface ServerState {
   readonly up: boolean
@@ -16,19 +18,48 @@ interface ServerState {
   readonly error?: string
 }
 
-/** Prints the local grid in `dir`, if any, and every server of the profile's grid. */
+/** Part of the output: a value for programs and lines for people. */
+interface Part<T> {
+  readonly value: T
+  readonly lines: readonly string[]
+}
+
+/** Prints the local grid in `dir`, if any, every server of the profile's grid, and every place of its volumes. */
 export async function showStatus(context: Context, dir: string): Promise<void> {
   const profile = profileDir(pathsOf(context.env), context.profile)
+  const identityDir = join(profile, "identity")
   const withoutKey = isLocked(profile) && context.passphraseFile === undefined
-  const grid = withoutKey ? await loadGrid(join(profile, "identity")) : (await context.openSession()).grid
+  const volumes = withoutKey ? { value: [], lines: [] } : await volumesPart(context)
+  const isMember = hasGrid({ identityDir })
+  if (!isMember && volumes.value.length === 0 && !withoutKey) await context.openSession() // says what is missing
+  const grid = isMember ? await gridPart(context, identityDir, dir, withoutKey) : undefined
+  context.output(
+    { local: null, grid: null, servers: [], ...grid?.value, locked: withoutKey, volumes: volumes.value },
+    [
+      ...(grid?.lines ?? []),
+      ...volumes.lines,
+      ...(withoutKey ? ["The profile is locked: what the servers hold is shown with --passphrase-file only."] : []),
+    ].join("\n"),
+  )
+}
+
+async function gridPart(
+  context: Context,
+  identityDir: string,
+  dir: string,
+  withoutKey: boolean,
+): Promise<Part<object>> {
+  // Opening a session brings the cached description up to date.
+  const session = withoutKey ? undefined : await context.openSession(gridName)
+  const grid = await loadGrid(identityDir)
   // The profile may belong to another grid than the one on this machine.
   const state = (await configOfGrid(dir, grid.coordinator)) && (await loadState(dir))
   const running = await isRunning(state?.supervisor)
-  const states = withoutKey ? await knock(grid) : await askServers(context)
+  const states = new Map(session ? await Promise.all(session.backends.map(askUsage)) : await knock(grid))
   const servers = grid.servers
-    .map(({ id, name, address }, i) => {
+    .map(({ id, name, address }) => {
       const pid = state?.parts.find((part) => part.name === name)?.pid
-      return { id, name, address, ...(pid === undefined ? {} : { pid }), ...states[i]! }
+      return { id, name, address, ...(pid === undefined ? {} : { pid }), ...(states.get(id) ?? { up: false }) }
     })
     .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
   const { coding, registerMode, name } = grid
@@ -36,20 +67,41 @@ export async function showStatus(context: Context, dir: string): Promise<void> {
     ? `Local grid: ${running ? "running" : "stopped (holdfast up starts it)"}`
     : `Coordinator: ${grid.coordinator}`
   const up = servers.filter((server) => server.up).length
-  context.output(
-    {
+  const survives = survivalOf(grid, servers.length)
+  return {
+    value: {
       local: state ? { running, parts: state.parts } : null,
-      locked: withoutKey,
-      grid: { name, coding, registerMode },
+      grid: { name, coding, registerMode, survives },
       servers,
     },
-    [
+    lines: [
       local,
-      `Grid ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${up} of ${servers.length} servers up`,
+      `Grid ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${servers.length} servers up`,
       ...servers.map(lineOf),
-      ...(withoutKey ? ["The profile is locked: what the servers hold is shown with --passphrase-file only."] : []),
-    ].join("\n"),
-  )
+    ],
+  }
+}
+
+async function volumesPart(context: Context): Promise<Part<object[]>> {
+  const { volumes } = await context.openProfile()
+  const parts = [...volumes.values()].map(async ({ name, coding, registerMode, backends }) => {
+    const session = await context.openSession(name)
+    const states = new Map(await Promise.all(session.backends.map(askAnything)))
+    const places = backends.map(({ id, kind }) => ({ id, kind, ...(states.get(id) ?? { up: false }) }))
+    const survives = survivalOf(session, places.length)
+    const up = places.filter((place) => place.up).length
+    return {
+      value: { name, coding, registerMode, survives, places },
+      lines: [
+        `Volume ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${places.length} places up`,
+        ...places.map(
+          ({ id, up: isUp, error }) => `  ${isUp ? "up  " : "DOWN"} ${id}${error === undefined ? "" : ` (${error})`}`,
+        ),
+      ],
+    }
+  })
+  const shown = await Promise.all(parts)
+  return { value: shown.map(({ value }) => value), lines: shown.flatMap(({ lines }) => lines) }
 }
 
 function lineOf(server: ServerState & { name: string; address: string; pid?: number }): string {
@@ -59,25 +111,35 @@ function lineOf(server: ServerState & { name: string; address: string; pid?: num
   return `  ${server.name.padEnd(8)} ${(server.up ? "up" : "DOWN").padEnd(5)} ${server.address.padEnd(22)} ${process.padEnd(16)} ${space}`.trimEnd()
 }
 
-async function askServers(context: Context): Promise<ServerState[]> {
-  const { backends } = await context.openSession()
-  return Promise.all(
-    backends.map(async (backend) => {
-      try {
-        return { up: true, usage: await backend.usage() }
-      } catch (error) {
-        return { up: false, error: error instanceof Error ? error.message : String(error) }
-      }
-    }),
-  )
+function askUsage(backend: Backend): Promise<[string, ServerState]> {
+  return stateOf(backend, async () => ({ usage: await backend.usage() }))
+}
+
+/** Only whether it answers: a bucket has to be listed whole to know how much is in it. */
+function askAnything(backend: Backend): Promise<[string, ServerState]> {
+  return stateOf(backend, async () => {
+    await backend.readRegisters([new Uint8Array(32)])
+    return {}
+  })
+}
+
+async function stateOf(
+  { id }: Backend,
+  ask: () => Promise<Pick<ServerState, "usage">>,
+): Promise<[string, ServerState]> {
+  try {
+    return [id, { up: true, ...(await ask()) }]
+  } catch (error) {
+    return [id, { up: false, error: error instanceof Error ? error.message : String(error) }]
+  }
 }
 
 /** Whether something listens at each server's address: all that can be told without the private key. */
-function knock(grid: GridDescription): Promise<ServerState[]> {
+function knock(grid: GridDescription): Promise<[string, ServerState][]> {
   return Promise.all(
-    grid.servers.map(async ({ address }) => {
+    grid.servers.map(async ({ id, address }): Promise<[string, ServerState]> => {
       const { host, port } = parseAddress(address)
-      return { up: await isListening(port, host) }
+      return [id, { up: await isListening(port, host) }]
     }),
   )
 }

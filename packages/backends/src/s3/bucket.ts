@@ -1,0 +1,223 @@
+/**
+ * What a backend asks of a bucket: a few object operations with bounds, deadlines and errors of ours. The S3 client
+ * signs, keeps connections open and retries with jitter; here is what it leaves open.
+ */
+import { Agent as HttpAgent } from "node:http"
+import { Agent as HttpsAgent } from "node:https"
+import {
+  CopyObjectCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  type S3ClientConfig,
+} from "@aws-sdk/client-s3"
+import { HoldfastError, Semaphore } from "@holdfast/core"
+import { NodeHttpHandler } from "@smithy/node-http-handler"
+import { credentialsFor } from "./credentials.ts"
+import { isMissing, isPreconditionFailed, s3Error } from "./failure.ts"
+import { nameOfBucket, type S3Location } from "./location.ts"
+
+/** A line of a listing, in order of keys. Keys are without the location's prefix. */
+export interface ObjectInfo {
+  readonly key: string
+  readonly sizeBytes: number
+  readonly modifiedMs: number
+}
+
+/** How a bucket is used. */
+export interface BucketOptions {
+  /** Gives arrays for what is read; new ones when absent. */
+  readonly allocate?: (sizeBytes: number) => Uint8Array
+  /** Tries of each request before it fails; 3 by default. */
+  readonly attempts?: number
+  /** A connection that stays silent for so long is given up; 15 s by default. */
+  readonly idleMs?: number
+}
+
+/** Options of one request. */
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** An open bucket. */
+export type Bucket = ReturnType<typeof openBucket>
+
+const parallelRequests = 16
+/** A request may take so long, and a millisecond more for each so many bytes: slow lines are served, dribbling servers not. */
+const deadlineMs = 30_000
+const leastBytesPerMs = 16
+const pageLength = 1000
+
+/** Opens the bucket at `location`; the first request tells whether it is there. */
+export function openBucket(location: S3Location, options: BucketOptions = {}) {
+  const name = nameOfBucket(location)
+  const client = new S3Client(clientConfig(location, options))
+  markUnsigned(client)
+  const places = new Semaphore(parallelRequests)
+  const closing = new AbortController()
+  const Bucket = location.bucket
+  const at = (key: string) => `${location.prefix}${key}`
+  const allocate = options.allocate ?? ((sizeBytes: number) => new Uint8Array(sizeBytes))
+
+  /** Runs one request with a place, a deadline and errors of ours. */
+  const request = <T>(sizeBytes: number, { signal }: RequestOptions, send: (abortSignal: AbortSignal) => Promise<T>) =>
+    places.run(async () => {
+      const late = AbortSignal.timeout(deadlineMs + Math.ceil(sizeBytes / leastBytesPerMs))
+      const abortSignal = AbortSignal.any([late, closing.signal, ...(signal ? [signal] : [])])
+      try {
+        return await send(abortSignal)
+      } catch (error) {
+        if (error instanceof HoldfastError) throw error
+        throw s3Error(name, late.aborted ? late.reason : error)
+      }
+    })
+
+  return {
+    name,
+    /** Stores an object; with `ifAbsent` only where there is none, atomically on services that know conditional writes. */
+    put(key: string, bytes: Uint8Array, { ifAbsent = false, ...rest }: RequestOptions & { ifAbsent?: boolean } = {}) {
+      return request(bytes.length, rest, async (abortSignal): Promise<"stored" | "exists"> => {
+        const condition = ifAbsent ? { IfNoneMatch: "*" } : {}
+        const command = new PutObjectCommand({ Bucket, Key: at(key), Body: bytes, ...condition })
+        try {
+          await client.send(command, { abortSignal })
+          return "stored"
+        } catch (error) {
+          if (ifAbsent && isPreconditionFailed(error)) return "exists"
+          throw error
+        }
+      })
+    },
+    /** The bytes of an object of at most `maxBytes`; undefined when there is none. Throws ERR_LIMIT. */
+    get(key: string, maxBytes: number, rest: RequestOptions = {}): Promise<Uint8Array | undefined> {
+      return request(maxBytes, rest, async (abortSignal) => {
+        try {
+          const { Body, ContentLength } = await client.send(new GetObjectCommand({ Bucket, Key: at(key) }), {
+            abortSignal,
+          })
+          return await readBody(Body as NodeJS.ReadableStream, { name, key, maxBytes, allocate }, ContentLength)
+        } catch (error) {
+          if (isMissing(error)) return undefined
+          throw error
+        }
+      })
+    },
+    /** Objects whose keys begin with `prefix`, after the key `after`, at most `limit`. */
+    async list(prefix: string, { after, limit, ...rest }: RequestOptions & { after?: string; limit: number }) {
+      const found: ObjectInfo[] = []
+      let last = after
+      while (found.length < limit) {
+        const MaxKeys = Math.min(pageLength, limit - found.length)
+        const StartAfter = last === undefined ? undefined : at(last)
+        const page = await request(0, rest, (abortSignal) =>
+          client.send(new ListObjectsV2Command({ Bucket, Prefix: at(prefix), StartAfter, MaxKeys }), { abortSignal }),
+        )
+        const infos = (page.Contents ?? []).map(({ Key = "", Size = 0, LastModified }) => ({
+          key: Key.slice(location.prefix.length),
+          sizeBytes: Size,
+          modifiedMs: LastModified?.getTime() ?? 0,
+        }))
+        for (const { key } of infos) {
+          if (!key.startsWith(prefix) || (last !== undefined && key <= last)) throw malformed(name)
+          last = key
+        }
+        found.push(...infos)
+        if (infos.length === 0 || !page.IsTruncated) break
+      }
+      return found.slice(0, limit)
+    },
+    /** Gives an object the time of now. False when there is none. */
+    touch(key: string, rest: RequestOptions = {}): Promise<boolean> {
+      return request(0, rest, async (abortSignal) => {
+        const CopySource = `${Bucket}/${encodeURIComponent(at(key))}`
+        const copy = { Bucket, Key: at(key), CopySource, MetadataDirective: "REPLACE" as const }
+        try {
+          await client.send(new CopyObjectCommand(copy), { abortSignal })
+          return true
+        } catch (error) {
+          if (isMissing(error)) return false
+          throw error
+        }
+      })
+    },
+    /** Removes an object; one that is not there is no error. */
+    async remove(key: string, rest: RequestOptions = {}): Promise<void> {
+      await request(0, rest, (abortSignal) =>
+        client.send(new DeleteObjectCommand({ Bucket, Key: at(key) }), { abortSignal }),
+      )
+    },
+    /** Gives up what is under way. */
+    close(): void {
+      closing.abort()
+      client.destroy()
+    },
+  }
+}
+
+function clientConfig(location: S3Location, { attempts = 3, idleMs = 15_000 }: BucketOptions): S3ClientConfig {
+  const agentOptions = { keepAlive: true, maxSockets: parallelRequests }
+  return {
+    region: location.region,
+    ...(location.endpoint !== undefined && { endpoint: location.endpoint }),
+    forcePathStyle: location.pathStyle,
+    credentials: credentialsFor(location),
+    maxAttempts: attempts,
+    retryMode: "standard",
+    // Every share and register is verified by what it is; a second checksum only costs.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    expectContinueHeader: false,
+    followRegionRedirects: true,
+    requestHandler: new NodeHttpHandler({
+      httpAgent: new HttpAgent(agentOptions),
+      httpsAgent: new HttpsAgent(agentOptions),
+      connectionTimeout: 5000,
+      socketTimeout: idleMs,
+    }),
+  }
+}
+
+/** Bodies are not hashed again for the request's signature: what is stored is verified by what it is. */
+function markUnsigned(client: S3Client): void {
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as { method?: string; headers?: Record<string, string> }
+      if (request.method === "PUT" && request.headers) request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
+      return next(args)
+    },
+    { step: "build", name: "unsignedPayload" },
+  )
+}
+
+interface Reading {
+  readonly name: string
+  readonly key: string
+  readonly maxBytes: number
+  readonly allocate: (sizeBytes: number) => Uint8Array
+}
+
+async function readBody(body: NodeJS.ReadableStream, reading: Reading, announced: number | undefined) {
+  const { name, key, maxBytes, allocate } = reading
+  const stream = body as NodeJS.ReadableStream & { destroy(): void }
+  const refuse = () => {
+    stream.destroy()
+    return new HoldfastError("ERR_LIMIT", `Bucket ${name} gave more than ${maxBytes} bytes for ${key}.`)
+  }
+  if (announced === undefined || announced > maxBytes) throw refuse()
+  const bytes = allocate(announced)
+  let length = 0
+  for await (const piece of stream as AsyncIterable<Uint8Array>) {
+    if (length + piece.length > announced) throw refuse()
+    bytes.set(piece, length)
+    length += piece.length
+  }
+  if (length < announced)
+    throw new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} gave ${length} of the ${announced} bytes of ${key}.`)
+  return bytes.subarray(0, announced)
+}
+
+function malformed(name: string): HoldfastError {
+  return new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} gave a list that is out of order or not what was asked.`)
+}

@@ -1,0 +1,60 @@
+/** What a bucket's answers mean: errors of ours from those of the S3 client. */
+import { type ErrorCode, HoldfastError } from "@holdfast/core"
+
+interface ServiceFailure {
+  readonly name?: string
+  readonly code?: string
+  readonly message?: string
+  readonly $metadata?: { readonly httpStatusCode?: number }
+}
+
+/** There is no such object. A bucket that is not there is another matter. */
+export function isMissing(error: unknown): boolean {
+  const { name } = error as ServiceFailure
+  return name === "NoSuchKey" || (name === "NotFound" && statusOf(error) === 404)
+}
+
+/** A conditional write found an object. */
+export function isPreconditionFailed(error: unknown): boolean {
+  return statusOf(error) === 412 || (error as ServiceFailure).name === "ConditionalRequestConflict"
+}
+
+/** The service refuses conditional writes as such. */
+export function isUnsupported(error: unknown): boolean {
+  const { status } = error instanceof HoldfastError ? (error.details as { status?: number }) : {}
+  return (status ?? statusOf(error)) === 501
+}
+
+/** The error of ours for what a request to the bucket `name` failed with. */
+export function s3Error(name: string, error: unknown): HoldfastError {
+  const status = statusOf(error)
+  const said = printable((error as ServiceFailure).name ?? "")
+  const details = { server: name, status, code: (error as ServiceFailure).code ?? said }
+  const fail = (code: ErrorCode, why: string) =>
+    new HoldfastError(code, `Bucket ${name}: ${why}`, details, { cause: error })
+  if (status === undefined) return fail("ERR_SERVER_UNREACHABLE", unreachable(error))
+  if (said === "NoSuchBucket") return fail("ERR_REMOTE", "there is no such bucket. Make it with your provider's tools.")
+  if (status === 401 || status === 403)
+    return fail("ERR_REFUSED", `it refused our keys (${said || status}). Check them, and what they are allowed to do.`)
+  if (status === 507 || said === "QuotaExceeded" || said === "InsufficientCapacity")
+    return fail("ERR_SERVER_FULL", "it is full, or its quota is used up.")
+  if (status === 429 || (status >= 500 && status !== 501))
+    return fail("ERR_SERVER_UNREACHABLE", `it answered with status ${status} (${said || "no reason given"}).`)
+  return fail("ERR_REMOTE", `it answered with status ${status} (${said || "no reason given"}).`)
+}
+
+function unreachable(error: unknown): string {
+  const { name, code } = error as ServiceFailure
+  if (name === "TimeoutError" || name === "AbortError") return "it did not answer in time."
+  return `it cannot be reached (${printable(code ?? name ?? "no reason given")}).`
+}
+
+function statusOf(error: unknown): number | undefined {
+  const status = (error as ServiceFailure).$metadata?.httpStatusCode
+  return status === undefined || status === 0 ? undefined : status
+}
+
+/** What a server says may go to a terminal. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 100)
+}

@@ -1,0 +1,312 @@
+/** `holdfast volume`: volumes of one's own over buckets, directories and storage nodes. */
+import { randomBytes } from "node:crypto"
+import { readFile } from "node:fs/promises"
+import { text as readAll } from "node:stream/consumers"
+import { HoldfastError } from "@holdfast/core"
+import { parseVolume, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
+import type { Command } from "commander"
+import type { Context } from "../../context.ts"
+import { parseCoding } from "../../local-grid/config.ts"
+import { createAliasTree } from "../../new-tree.ts"
+import { pathsOf } from "../../profile/paths.ts"
+import { createProfile, type Profile } from "../../profile/profile.ts"
+import { openVolumeSession, type Session } from "../../session.ts"
+import { copyRegisters, knownRegisters, withPlaces } from "../../volumes/change.ts"
+import { gridName, volumeNames } from "../../volumes/choose.ts"
+import { claimPlace } from "../../volumes/marker.ts"
+import { describePlace, parsePlaces } from "../../volumes/places.ts"
+import { survivalOf, survivalText } from "../../volumes/survives.ts"
+import { testVolume } from "../../volumes/test.ts"
+
+/** Adds the commands. */
+export function register(program: Command, context: Context): void {
+  const volume = program
+    .command("volume")
+    .description("make and keep volumes over buckets, directories and storage nodes")
+  volume.addHelpText(
+    "after",
+    `
+A place is one of
+  s3://BUCKET[/PREFIX]?endpoint=URL&region=NAME   a bucket; &style=host for host names, &profile=NAME of the AWS
+                                                  configuration or &credentials=FILE (mode 0600) for its keys
+  dir:PATH                                        a directory, such as a disk or a network share
+  node:NAME, node:*                               storage nodes of the profile's grid
+
+Examples:
+  holdfast volume create clouds --coding 2/3/4 --backend 's3://a?endpoint=https://s3.example.org&profile=a' dir:/mnt/b dir:/mnt/c node:n1
+  holdfast volume list
+  holdfast volume show clouds
+  holdfast volume test clouds
+  holdfast volume add-backend clouds dir:/mnt/d
+  holdfast volume remove-backend clouds a@s3.example.org
+  holdfast volume export clouds > clouds.json
+  holdfast volume import --file clouds.json
+  holdfast volume remove clouds
+`,
+  )
+  volume
+    .command("create")
+    .description("make a volume and a tree in it with the same name")
+    .argument("<name>", "the volume's name, and the alias of its tree")
+    .requiredOption("--backend <places...>", "where it lies; see holdfast volume --help")
+    .requiredOption("--coding <k/happy/n>", "any K of N shares restore; HAPPY places must take a put")
+    .option("--mode <mode>", "crash, or byzantine: places may also lie (default with 4 places and more)")
+    .action((name: string, flags: CreateFlags) => create(context, name, flags))
+  volume
+    .command("list")
+    .description("list the volumes of the profile")
+    .action(() => list(context))
+  volume
+    .command("show")
+    .description("show a volume's places and how full they are")
+    .argument("<name>")
+    .action((name: string) => show(context, name))
+  volume
+    .command("test")
+    .description("try what each place can do, and say what that means")
+    .argument("<name>")
+    .action((name: string) => testVolume(context, name))
+  volume
+    .command("add-backend")
+    .description("add places to a volume")
+    .argument("<name>")
+    .argument("<places...>", "as for create")
+    .action((name: string, places: string[]) => addPlaces(context, name, places))
+  volume
+    .command("remove-backend")
+    .description("take a place out of a volume; what it holds stays there")
+    .argument("<name>")
+    .argument("<id>", "the place, as `volume show` names it")
+    .action((name: string, id: string) => removePlace(context, name, id))
+  volume
+    .command("export")
+    .description("print a volume's description, without any key, for another profile to import")
+    .argument("<name>")
+    .action(async (name: string) => {
+      const description = find(await context.openProfile(), name)
+      context.output(description, JSON.stringify(description, null, 1))
+    })
+  volume
+    .command("import")
+    .description("take over a volume's description from a file or standard input")
+    .option("--file <file>", "the file; - or nothing is standard input")
+    .action((flags: { file?: string }) => importVolume(context, flags.file ?? "-"))
+  volume
+    .command("remove")
+    .description("forget a volume; what it holds stays where it is")
+    .argument("<name>")
+    .action((name: string) => remove(context, name))
+}
+
+interface CreateFlags {
+  readonly backend: readonly string[]
+  readonly coding: string
+  readonly mode?: string
+}
+
+async function create(context: Context, name: string, { backend, coding, mode }: CreateFlags): Promise<void> {
+  await createProfile(pathsOf(context.env), context.profile)
+  const profile = await context.openProfile()
+  refuseTaken(profile, name)
+  if (profile.aliases.has(name))
+    throw new HoldfastError("ERR_ALREADY_EXISTS", `The alias "${name}" exists already. Choose another name.`)
+  const backends = await parsePlaces(profile, backend)
+  refuseUsed(profile, backends)
+  const volume = usageErrors(() =>
+    parseVolume({
+      version: 1,
+      id: randomBytes(16).toString("hex"),
+      name,
+      coding: parseCoding(coding, backends.length),
+      registerMode: mode ?? (backends.length >= 4 ? "byzantine" : "crash"),
+      backends,
+    }),
+  )
+  for (const place of backends) await claimPlace(place, volume.id)
+  const session = await openVolumeSession(profile, volume, {})
+  try {
+    await profile.setVolume(volume)
+    await createAliasTree(session, name).catch(async (error: unknown) => {
+      await profile.removeVolume(name)
+      throw error
+    })
+  } finally {
+    await session.close()
+  }
+  context.output(
+    { ...volume, survives: survivalOf(volume, backends.length) },
+    [`${name}: is a new, empty tree.`, ...describe(volume)].join("\n"),
+  )
+}
+
+async function list(context: Context): Promise<void> {
+  const profile = await context.openProfile()
+  const rows = volumeNames(profile).map((name) => {
+    const volume = profile.volumes.get(name)
+    return volume
+      ? { name, coding: volume.coding, registerMode: volume.registerMode, places: volume.backends.length }
+      : { name }
+  })
+  const line = (name: string) =>
+    name === gridName ? `${gridName}: the grid that this profile joined` : describe(find(profile, name))[0]!
+  context.output(rows, rows.length > 0 ? rows.map(({ name }) => line(name)).join("\n") : "There is no volume yet.")
+}
+
+async function show(context: Context, name: string): Promise<void> {
+  const profile = await context.openProfile()
+  const volume = find(profile, name)
+  const session = await context.openSession(name)
+  const places = await Promise.all(
+    volume.backends.map(async (place, i) => {
+      try {
+        const { usedBytes, shareCount } = await session.backends[i]!.usage()
+        return { ...place, up: true, usedBytes, shareCount }
+      } catch (error) {
+        return { ...place, up: false, error: error instanceof Error ? error.message : String(error) }
+      }
+    }),
+  )
+  const { sizeText } = await import("../../progress.ts")
+  const state = (place: (typeof places)[number]) =>
+    "usedBytes" in place ? `${sizeText(place.usedBytes)} in ${place.shareCount} shares` : `DOWN: ${place.error}`
+  const aliases = [...profile.aliases.keys()].filter((alias) => profile.volumeOf(alias) === name)
+  context.output(
+    { ...volume, backends: places, aliases, survives: survivalOf(volume, places.length) },
+    [
+      describe(volume)[0],
+      ...places.map((place, i) => `  ${describePlace(volume.backends[i]!)}\n    ${state(place)}`),
+      `Aliases in it: ${aliases.map((alias) => `${alias}:`).join(" ") || "none"}`,
+    ].join("\n"),
+  )
+}
+
+async function addPlaces(context: Context, name: string, texts: readonly string[]): Promise<void> {
+  const profile = await context.openProfile()
+  const volume = find(profile, name)
+  const added = await parsePlaces(profile, texts)
+  const known = new Set(volume.backends.map(({ id }) => id))
+  const again = added.find(({ id }) => known.has(id))
+  if (again) throw new HoldfastError("ERR_ALREADY_EXISTS", `${again.id} is part of ${name} already.`)
+  refuseUsed(profile, added)
+  const next = usageErrors(() => withPlaces(volume, [...volume.backends, ...added]))
+  for (const place of added) await claimPlace(place, volume.id)
+  await change(context, profile, next)
+  context.output(next, `${describe(next).join("\n")}\nMove shares there with: ${rebalanceHint(profile, name)}`)
+}
+
+async function removePlace(context: Context, name: string, id: string): Promise<void> {
+  const profile = await context.openProfile()
+  const volume = find(profile, name)
+  const rest = volume.backends.filter((place) => place.id !== id && !(place.kind === "node" && place.name === id))
+  if (rest.length === volume.backends.length)
+    throw new HoldfastError(
+      "ERR_NOT_FOUND",
+      `${name} has no place "${id}". It has: ${volume.backends.map((place) => place.id).join(", ")}.`,
+    )
+  const next = usageErrors(() => withPlaces(volume, rest))
+  await change(context, profile, next)
+  context.output(
+    next,
+    `${describe(next).join("\n")}\nMake what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
+  )
+}
+
+/** Brings the registers to the new places, then lets the profile know them. */
+async function change(context: Context, profile: Profile, next: VolumeDescription): Promise<void> {
+  const before = await context.openSession(next.name)
+  let after: Session | undefined
+  try {
+    after = await openVolumeSession(profile, next, {})
+    await copyRegisters(before, after, await knownRegisters(profile, next.name))
+    await profile.setVolume(next)
+  } finally {
+    await after?.close()
+  }
+}
+
+async function importVolume(context: Context, file: string): Promise<void> {
+  const text = file === "-" ? await readAll(context.stdin) : await readFile(file, "utf8")
+  await createProfile(pathsOf(context.env), context.profile)
+  const profile = await context.openProfile()
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new HoldfastError(
+      "ERR_BAD_FORMAT",
+      "This is no description of a volume: `holdfast volume export` prints one.",
+    )
+  }
+  const volume = parseVolume(value)
+  const known = profile.volumes.get(volume.name)
+  if (known && known.id !== volume.id) refuseTaken(profile, volume.name)
+  await profile.setVolume(volume)
+  context.output(
+    volume,
+    [...describe(volume), `Name a capability in it with: holdfast alias add NAME --volume ${volume.name}`].join("\n"),
+  )
+}
+
+async function remove(context: Context, name: string): Promise<void> {
+  const profile = await context.openProfile()
+  find(profile, name)
+  const aliases = [...profile.aliases.keys()].filter((alias) => profile.volumeOf(alias) === name)
+  if (aliases.length > 0)
+    throw new HoldfastError(
+      "ERR_NOT_EMPTY",
+      `These aliases are in ${name}: ${aliases.join(", ")}. Print what they stand for with "holdfast cap", then remove them with "holdfast alias remove".`,
+      { aliases },
+    )
+  await profile.removeVolume(name)
+  context.output({ removed: name }, `${name} is forgotten. What it holds stays where it is.`)
+}
+
+function describe(volume: VolumeDescription): string[] {
+  const { name, coding, registerMode, backends } = volume
+  const survives = survivalText(survivalOf(volume, backends.length))
+  return [
+    `Volume ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survives}`,
+    ...backends.map((place) => `  ${describePlace(place)}`),
+  ]
+}
+
+function find(profile: Profile, name: string): VolumeDescription {
+  const volume = profile.volumes.get(name)
+  if (volume) return volume
+  const known = [...profile.volumes.keys()].join(", ") || "none yet"
+  throw new HoldfastError(
+    "ERR_NOT_FOUND",
+    name === gridName
+      ? `"${gridName}" is the grid that the profile joined: its coordinator keeps its servers. "holdfast status" shows them.`
+      : `There is no volume "${name}". There are: ${known}.`,
+  )
+}
+
+function refuseTaken(profile: Profile, name: string): void {
+  if (name !== gridName && !profile.volumes.has(name)) return
+  throw new HoldfastError("ERR_ALREADY_EXISTS", `There is a volume "${name}" already. Choose another name.`)
+}
+
+/** A place in two volumes of one profile: the mark in it tells too, but this names the other volume. */
+function refuseUsed(profile: Profile, places: readonly VolumeBackend[]): void {
+  for (const place of places)
+    for (const { name, backends } of profile.volumes.values())
+      if (place.kind !== "node" && backends.some(({ id }) => id === place.id))
+        throw new HoldfastError("ERR_ALREADY_EXISTS", `${place.id} is part of the volume ${name} already.`)
+}
+
+/** What does not fit together was typed so. */
+function usageErrors<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof HoldfastError && error.code === "ERR_BAD_FORMAT")
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", error.message.replace("This description of a volume", "This"))
+    throw error
+  }
+}
+
+function rebalanceHint(profile: Profile, name: string, command = "rebalance"): string {
+  const aliases = [...profile.aliases.keys()].filter((alias) => profile.volumeOf(alias) === name)
+  return aliases.map((alias) => `holdfast ${command} ${alias}:`).join("; ")
+}

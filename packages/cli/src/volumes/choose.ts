@@ -1,0 +1,38 @@
+/** Which volume a command means. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { HoldfastError } from "@holdfast/core"
+import type { Profile } from "../profile/profile.ts"
+
+/** The name of what lies on the profile's grid. */
+export const gridName = "grid"
+
+/** True when the profile is a member of a grid. */
+export function hasGrid({ identityDir }: Pick<Profile, "identityDir">): boolean {
+  return existsSync(join(identityDir, "cert.pem"))
+}
+
+/** Names of the volumes that the profile can open, the grid first. */
+export function volumeNames(profile: Pick<Profile, "identityDir" | "volumes">): string[] {
+  return [...(hasGrid(profile) ? [gridName] : []), ...profile.volumes.keys()]
+}
+
+/** The volume asked for, else the grid, else the only one there is. Throws ERR_NOT_FOUND, ERR_INVALID_ARGUMENT. */
+export function volumeFor(
+  profile: Pick<Profile, "identityDir" | "volumes" | "name">,
+  asked: string | undefined,
+): string {
+  const names = volumeNames(profile)
+  if (asked !== undefined) {
+    if (names.includes(asked)) return asked
+    const known = names.length > 0 ? `There are: ${names.join(", ")}.` : "There is none yet."
+    throw new HoldfastError("ERR_NOT_FOUND", `There is no volume "${asked}" in the profile "${profile.name}". ${known}`)
+  }
+  if (names.length === 0)
+    throw new HoldfastError(
+      "ERR_NOT_FOUND",
+      `The profile "${profile.name}" has no volume yet. Make one with \`holdfast volume create\`, or join a grid with \`holdfast join\`.`,
+    )
+  if (names[0] === gridName || names.length === 1) return names[0]!
+  throw new HoldfastError("ERR_INVALID_ARGUMENT", `Say which volume is meant: --volume ${names.join(" or --volume ")}.`)
+}

@@ -1,0 +1,50 @@
+/**
+ * The mark that says whose a bucket or a directory is: the id of its volume. Two volumes in one place would take each
+ * other's shares for garbage.
+ */
+import { existsSync } from "node:fs"
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { HoldfastError, utf8 } from "@holdfast/core"
+import type { VolumeBackend } from "@holdfast/protocol"
+
+/** Name of the mark, in a directory and in a bucket. */
+export const markerFile = "holdfast-volume"
+
+const maxMarkerBytes = 256
+
+/** Marks a place as the volume's; a place that has the same mark stays as it is. Throws ERR_ALREADY_EXISTS. */
+export async function claimPlace(place: VolumeBackend, volumeId: string): Promise<void> {
+  if (place.kind === "directory") await claimDirectory(place.path, volumeId)
+  else if (place.kind === "s3") await claimBucket(place, volumeId)
+}
+
+async function claimDirectory(path: string, volumeId: string): Promise<void> {
+  const marker = join(path, markerFile)
+  if (existsSync(marker)) return refuseOther(path, await readFile(marker, "utf8"), volumeId)
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  if ((await readdir(path)).some((name) => name !== "lost+found"))
+    throw new HoldfastError("ERR_ALREADY_EXISTS", `${path} is not empty. Name a new or an empty directory.`, { path })
+  await writeFile(marker, `${volumeId}\n`, { mode: 0o600, flag: "wx" })
+}
+
+async function claimBucket(place: Extract<VolumeBackend, { kind: "s3" }>, volumeId: string): Promise<void> {
+  const { openBucket } = await import("@holdfast/backends/s3")
+  const bucket = openBucket(place)
+  try {
+    const present = await bucket.get(markerFile, maxMarkerBytes)
+    if (present) return refuseOther(place.id, new TextDecoder().decode(present), volumeId)
+    await bucket.put(markerFile, utf8(`${volumeId}\n`), { ifAbsent: place.conditionalWrites })
+  } finally {
+    bucket.close()
+  }
+}
+
+function refuseOther(place: string, held: string, volumeId: string): void {
+  if (held.trim() === volumeId) return
+  throw new HoldfastError(
+    "ERR_ALREADY_EXISTS",
+    `${place} belongs to another volume, which would lose what it holds. Name another place; in a bucket a prefix is enough: s3://BUCKET/PREFIX?...`,
+    { place },
+  )
+}

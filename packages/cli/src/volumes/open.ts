@@ -1,0 +1,104 @@
+/** From a volume's description to its backends. One that cannot be opened fails when it is asked, not before. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { type BufferPool, HoldfastError } from "@holdfast/core"
+import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
+import type { Backend, VolumeBackend } from "@holdfast/protocol"
+import type { Profile } from "../profile/profile.ts"
+import { markerFile } from "./marker.ts"
+
+type Bucket = Extract<VolumeBackend, { kind: "s3" }>
+type Directory = Extract<VolumeBackend, { kind: "directory" }>
+type Node = Extract<VolumeBackend, { kind: "node" }>
+type Connect = (place: VolumeBackend, buffers: BufferPool) => Backend
+
+/** Another command may hold a directory for so long. */
+const waitMs = 15_000
+const retryMs = 50
+
+/** Gets ready to open backends; what is returned opens them, in the same order. Throws ERR_NOT_FOUND without a grid for nodes. */
+export async function openBackends(
+  profile: Profile,
+  places: readonly VolumeBackend[],
+  options: { readonly onCertificateEnding?: (notAfterMs: number) => void } = {},
+): Promise<(buffers: BufferPool) => Backend[]> {
+  const kinds = new Set(places.map(({ kind }) => kind))
+  const toBucket = kinds.has("s3") ? await bucketConnector() : undefined
+  const toNode = kinds.has("node") ? await nodeConnector(profile, options) : undefined
+  const connect: Connect = (place, buffers) => {
+    if (place.kind === "s3") return toBucket!(place, buffers)
+    return place.kind === "node" ? toNode!(place, buffers) : directoryBackend(place)
+  }
+  return (buffers) => places.map((place) => connect(place, buffers))
+}
+
+async function bucketConnector() {
+  const { createS3Backend } = await import("@holdfast/backends/s3")
+  return (place: Bucket, buffers: BufferPool) => {
+    const { id, conditionalWrites, kind: _, ...location } = place
+    const allocate = (sizeBytes: number) => buffers.take(sizeBytes)
+    return createS3Backend({ id, location, crypto, clock, conditionalWrites, allocate })
+  }
+}
+
+async function nodeConnector(profile: Profile, options: { onCertificateEnding?: (notAfterMs: number) => void }) {
+  const { openGrid } = await import("./grid.ts")
+  const { grid, connect } = await openGrid(profile, options)
+  return ({ id, name }: Node, buffers: BufferPool): Backend => {
+    const server = grid.servers.find((known) => known.id === id)
+    if (server) return connect(server, buffers)
+    return lazyBackend(id, () => {
+      throw unreachable(id, `the grid has no node ${name} any more. Replace it: holdfast volume remove-backend`)
+    })
+  }
+}
+
+function directoryBackend({ id, path }: Directory): Backend {
+  return lazyBackend(id, async () => {
+    if (!existsSync(join(path, markerFile)))
+      throw unreachable(id, `${path} is not there, or is not this volume's. Is its disk mounted?`)
+    const { openDirectoryBackend } = await import("@holdfast/backends/node")
+    const until = clock.nowMs() + waitMs
+    for (;;)
+      try {
+        return await openDirectoryBackend({ id, dir: path, crypto, clock })
+      } catch (error) {
+        if (!isBusy(error) || clock.nowMs() > until) throw error
+        await clock.sleep(retryMs)
+      }
+  })
+}
+
+/** SQLite's word for a database that another process has open. */
+function isBusy(error: unknown): boolean {
+  const cause = error instanceof Error ? (error.cause as { errcode?: unknown } | undefined) : undefined
+  return cause?.errcode === 5
+}
+
+/** A backend that is opened by its first call; when that fails, each call tries again. */
+function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backend {
+  let opened: Promise<Backend> | undefined
+  const backend = () => {
+    opened ??= Promise.resolve().then(open)
+    opened.catch(() => {
+      opened = undefined
+    })
+    return opened
+  }
+  return {
+    id,
+    putShares: async (...args) => (await backend()).putShares(...args),
+    getShares: async (...args) => (await backend()).getShares(...args),
+    hasShares: async (...args) => (await backend()).hasShares(...args),
+    listShares: async (...args) => (await backend()).listShares(...args),
+    removeShares: async (...args) => (await backend()).removeShares(...args),
+    readRegisters: async (...args) => (await backend()).readRegisters(...args),
+    proposeRegisters: async (...args) => (await backend()).proposeRegisters(...args),
+    usage: async (...args) => (await backend()).usage(...args),
+    close: async () => (await opened?.catch(() => undefined))?.close(),
+  }
+}
+
+function unreachable(id: string, why: string): HoldfastError {
+  return new HoldfastError("ERR_SERVER_UNREACHABLE", `${id}: ${why}`, { server: id })
+}

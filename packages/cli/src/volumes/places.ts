@@ -1,0 +1,68 @@
+/** From what was typed after --backend to a place of a volume: s3://..., dir:PATH, node:NAME. */
+import { createHash } from "node:crypto"
+import { basename, resolve } from "node:path"
+import { HoldfastError } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import type { VolumeBackend } from "@holdfast/protocol"
+import type { Profile } from "../profile/profile.ts"
+
+/** The places that `texts` name; buckets are tried. Throws ERR_INVALID_ARGUMENT, and what a bucket fails with. */
+export async function parsePlaces(profile: Profile, texts: readonly string[]): Promise<VolumeBackend[]> {
+  const places = (await Promise.all(texts.map((text) => parsePlace(profile, text)))).flat()
+  const ids = places.map(({ id }) => id)
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i)
+  if (twice !== undefined)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `${twice} is named twice; a volume needs each place once.`)
+  return places
+}
+
+/** What a place is, for people. */
+export function describePlace(place: VolumeBackend): string {
+  if (place.kind === "directory") return `directory ${place.path}`
+  if (place.kind === "node") return `node ${place.name} (${place.id})`
+  return `bucket ${place.id}${place.conditionalWrites ? "" : ", without conditional writes"}`
+}
+
+async function parsePlace(profile: Profile, text: string): Promise<VolumeBackend[]> {
+  if (text.startsWith("s3:")) return [await parseBucket(text)]
+  if (text.startsWith("dir:")) return [parseDirectory(text.slice("dir:".length))]
+  if (text.startsWith("node:")) return parseNodes(profile, text.slice("node:".length))
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    "--backend takes s3://BUCKET?endpoint=URL, dir:PATH, node:NAME or node:* (every node of the grid).",
+  )
+}
+
+async function parseBucket(text: string): Promise<VolumeBackend> {
+  const { nameOfBucket, parseS3Location, probeBucket } = await import("@holdfast/backends/s3")
+  const parsed = parseS3Location(text)
+  const location = parsed.credentials === undefined ? parsed : { ...parsed, credentials: resolve(parsed.credentials) }
+  const { conditionalWrites, listing } = await probeBucket(location, { crypto })
+  if (!listing)
+    throw new HoldfastError(
+      "ERR_REMOTE",
+      `Bucket ${nameOfBucket(location)} does not list what was just written to it, so it cannot hold a volume.`,
+    )
+  return { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites }
+}
+
+function parseDirectory(text: string): VolumeBackend {
+  if (text === "") throw new HoldfastError("ERR_INVALID_ARGUMENT", "dir: needs a path, such as dir:/mnt/backup.")
+  const path = resolve(text)
+  // The path itself may be private, and too long for a name in messages.
+  const mark = createHash("sha256").update(path).digest("hex").slice(0, 8)
+  const name = basename(path).replace(/[^\x21-\x7e]/g, "_") || "root"
+  return { kind: "directory", id: `${name}-${mark}`, path }
+}
+
+async function parseNodes(profile: Profile, name: string): Promise<VolumeBackend[]> {
+  const { openGrid } = await import("./grid.ts")
+  const { grid } = await openGrid(profile, {})
+  const chosen = grid.servers.filter((server) => name === "*" || server.name === name || server.id === name)
+  if (chosen.length === 0)
+    throw new HoldfastError(
+      "ERR_NOT_FOUND",
+      `The grid has no node "${name}". It has: ${grid.servers.map((server) => server.name).join(", ")}.`,
+    )
+  return chosen.map((server) => ({ kind: "node", id: server.id, name: server.name }))
+}

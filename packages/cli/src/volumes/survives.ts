@@ -1,0 +1,23 @@
+/** What a volume survives. */
+import type { VolumeDescription } from "@holdfast/protocol"
+import { quorumOf } from "@holdfast/store"
+
+/** So many places may be lost, and so many of them may lie, without harm to reading. */
+export interface Survival {
+  readonly lost: number
+  readonly lying: number
+}
+
+/** What a volume of `places` places survives: its shares and its registers both. */
+export function survivalOf(
+  { coding: { k, n }, registerMode }: Pick<VolumeDescription, "coding" | "registerMode">,
+  places: number,
+): Survival {
+  const lost = Math.max(0, Math.min(n - k, places - quorumOf(places, registerMode)))
+  return { lost, lying: registerMode === "byzantine" ? lost : 0 }
+}
+
+/** `survives 2 lost, 1 lying`. */
+export function survivalText({ lost, lying }: Survival): string {
+  return `survives ${lost} lost, ${lying} lying`
+}

@@ -1,0 +1,86 @@
+/**
+ * The description of a volume: which places together hold it, and how data is spread over them. It names where keys are
+ * but holds none. Specification: docs/formats/volume.md.
+ */
+import { HoldfastError } from "@holdfast/core"
+import { z } from "zod"
+
+const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
+const idSchema = z
+  .string()
+  .min(1)
+  .max(400)
+  .regex(/^[\x21-\x7e]+$/)
+
+/** A bucket of an S3-compatible service. */
+const bucketSchema = z.strictObject({
+  kind: z.literal("s3"),
+  /** Stable name: placement depends on it. */
+  id: idSchema,
+  bucket: z.string().max(63),
+  /** Empty, or ends in a slash. */
+  prefix: z.string().max(1024),
+  endpoint: z.string().max(300).optional(),
+  region: z.string().max(64),
+  pathStyle: z.boolean(),
+  /** Name of a profile in the credentials file. */
+  profile: z.string().max(128).optional(),
+  /** Path of the credentials file; AWS's usual places when absent. */
+  credentials: z.string().max(4096).optional(),
+  /** Whether the service refuses to replace an object when asked to. */
+  conditionalWrites: z.boolean(),
+})
+/** A directory of this machine, such as a disk or a network share. */
+const directorySchema = z.strictObject({
+  kind: z.literal("directory"),
+  id: idSchema,
+  path: z.string().min(1).max(4096),
+})
+/** A storage node of the profile's grid. */
+const nodeSchema = z.strictObject({ kind: z.literal("node"), id: idSchema, name: z.string().max(64) })
+
+const backendSchema = z.discriminatedUnion("kind", [bucketSchema, directorySchema, nodeSchema])
+
+const schema = z.strictObject({
+  version: z.literal(1),
+  /** Random: tells this volume from every other. 32 hexadecimal digits. */
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  name: nameSchema,
+  coding: z.strictObject({
+    k: z.number().int().min(1).max(255),
+    happy: z.number().int().min(1).max(255),
+    n: z.number().int().min(1).max(255),
+  }),
+  /** crash: n >= 2f+1 places, f of them gone; byzantine: n >= 3f+1, f of them lying. */
+  registerMode: z.enum(["crash", "byzantine"]),
+  backends: z.array(backendSchema).min(1).max(255),
+})
+
+export type VolumeBackend = z.infer<typeof backendSchema>
+export type VolumeDescription = z.infer<typeof schema>
+
+/** Takes a description from outside. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
+export function parseVolume(value: unknown): VolumeDescription {
+  const { version } = z.object({ version: z.number().optional() }).catch({}).parse(value)
+  if (version !== undefined && version > 1)
+    throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `A volume of version ${version} needs a newer Holdfast.`, {
+      version,
+    })
+  const result = schema.safeParse(value)
+  if (!result.success) {
+    const { path = [], message = "" } = result.error.issues[0] ?? {}
+    throw bad(`${path.join(".") || "it"}: ${message}`)
+  }
+  const volume = result.data
+  const { coding, backends } = volume
+  if (!(coding.k <= coding.happy && coding.happy <= coding.n)) throw bad("coding needs k <= happy <= n")
+  if (coding.n > backends.length) throw bad(`${coding.n} shares need as many places, but it has ${backends.length}`)
+  if (new Set(backends.map(({ id }) => id)).size < backends.length) throw bad("a place is named twice")
+  if (volume.registerMode === "byzantine" && backends.length < 4)
+    throw bad("byzantine mode needs at least 4 places: with fewer not even one may lie")
+  return volume
+}
+
+function bad(why: string): HoldfastError {
+  return new HoldfastError("ERR_BAD_FORMAT", `This description of a volume cannot be used: ${why}.`)
+}
