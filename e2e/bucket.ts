@@ -8,7 +8,17 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3"
-import type { Keys } from "./ceph.ts"
+
+/** An S3 user's keys. */
+export interface Keys {
+  readonly accessKey: string
+  readonly secretKey: string
+}
+
+/** The lines of a credentials file. */
+export function credentialLines({ accessKey, secretKey }: Keys): string {
+  return `[default]\naws_access_key_id = ${accessKey}\naws_secret_access_key = ${secretKey}\n`
+}
 
 /** Makes a bucket. */
 export async function makeBucket(endpoint: string, keys: Keys, Bucket: string): Promise<void> {

@@ -2,13 +2,14 @@
  * A real Ceph cluster of one monitor and one object store in memory, with its S3 gateway, made by hand in a folder of
  * its own. Needs Debian's ceph-mon, ceph-osd, ceph-common and radosgw.
  */
-import { execFile, spawn, spawnSync } from "node:child_process"
+import { execFile, spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises"
-import { createServer } from "node:net"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
+import type { Keys } from "./bucket.ts"
+import { Daemons, freePorts, until } from "./processes.ts"
 
 const run = promisify(execFile)
 const programs = ["ceph-mon", "ceph-osd", "radosgw", "ceph", "ceph-authtool", "monmaptool", "radosgw-admin"]
@@ -22,12 +23,6 @@ export interface Ceph {
   stop(): Promise<void>
 }
 
-/** An S3 user's keys. */
-export interface Keys {
-  readonly accessKey: string
-  readonly secretKey: string
-}
-
 /** The programs that are missing here; empty when a cluster can be started. */
 export function missingCephPrograms(): string[] {
   return programs.filter((program) => spawnSync("which", [program]).status !== 0)
@@ -36,33 +31,21 @@ export function missingCephPrograms(): string[] {
 /** Starts a cluster that holds at most `sizeGib`. */
 export async function startCeph({ sizeGib = 4 } = {}): Promise<Ceph> {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-ceph-"))
-  const [monitor2, monitor1, gateway] = await freePorts(3)
+  const [monitor2, monitor1, gateway] = (await freePorts(3)) as [number, number, number]
   const conf = join(dir, "ceph.conf")
   const env = { ...process.env, CEPH_CONF: conf, LC_ALL: "C.UTF-8" }
-  const daemons: ReturnType<typeof spawn>[] = []
+  const daemons = new Daemons(dir, env)
   const call = async (program: string, ...args: string[]) => (await run(program, args, { env })).stdout
-  const start = async (name: string, program: string, ...args: string[]) => {
-    const log = await open(join(dir, `${name}.log`), "a")
-    daemons.push(spawn(program, ["-f", ...args], { env, stdio: ["ignore", log.fd, log.fd] }))
-    await log.close()
-  }
+  const start = (name: string, program: string, ...args: string[]) => daemons.start(name, program, "-f", ...args)
   const stop = async () => {
-    for (const daemon of daemons.reverse()) {
-      if (daemon.exitCode !== null || daemon.signalCode !== null) continue
-      const ended = new Promise((resolve) => daemon.once("exit", resolve))
-      daemon.kill("SIGKILL") // all of it lies in memory and goes with it
-      await ended
-    }
+    await daemons.stop()
     await rm(dir, { recursive: true, force: true })
   }
   try {
     for (const folder of ["mon", "osd", "rgw", "run"]) await mkdir(join(dir, folder))
     const fsid = randomUUID()
-    await writeFile(
-      conf,
-      configuration(dir, fsid, { monitor2: monitor2!, monitor1: monitor1!, gateway: gateway!, sizeGib }),
-    )
-    await makeMonitor(dir, fsid, { monitor2: monitor2!, monitor1: monitor1! }, call)
+    await writeFile(conf, configuration(dir, fsid, { monitor2, monitor1, gateway, sizeGib }))
+    await makeMonitor(dir, fsid, { monitor2, monitor1 }, call)
     await start("mon", "ceph-mon", "-i", "a")
     await until("ceph-mon", () => call("ceph", "mon", "stat"))
     await makeStore(dir, call)
@@ -184,24 +167,4 @@ keyring = ${dir}/rgw/keyring
 rgw dns name = 127.0.0.1
 rgw enable usage log = false
 `
-}
-
-async function until(what: string, attempt: () => Promise<unknown>): Promise<void> {
-  const end = Date.now() + 90_000
-  for (;;)
-    try {
-      await attempt()
-      return
-    } catch (cause) {
-      if (Date.now() > end) throw new Error(`${what} did not start`, { cause })
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"))
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))))
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -7,46 +7,86 @@ import { after, before, describe, it } from "node:test"
 import { createS3Backend, parseS3Location, probeBucket } from "@holdfast/backends/s3"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { backendContract } from "@holdfast/protocol/testing"
-import { makeBucket } from "./bucket.ts"
-import { type Ceph, missingCephPrograms, startCeph } from "./ceph.ts"
+import { credentialLines, type Keys, makeBucket } from "./bucket.ts"
+import { missingCephPrograms, startCeph } from "./ceph.ts"
+import { missingSwiftPrograms, startSwift } from "./swift.ts"
 
-const missing = missingCephPrograms()
-if (missing.length > 0) assert.ok(!process.env["HOLDFAST_REQUIRE_ALL"], `not installed: ${missing.join(", ")}`)
+interface Service {
+  readonly endpoint: string
+  readonly keys: Keys
+  stop(): Promise<void>
+}
 
-describe("a bucket of Ceph", { skip: missing.length > 0 && `not installed: ${missing.join(", ")}` }, () => {
-  const keys = { accessKey: "CONTRACTKEY", secretKey: "contract-secret" }
-  let ceph: Ceph
-  let folder: string
-  let prefixes = 0
-  const place = () => `s3://contract/p${prefixes++}?endpoint=${ceph.endpoint}&credentials=${folder}/keys`
-  before(async () => {
-    ceph = await startCeph()
-    folder = await mkdtemp(join(tmpdir(), "holdfast-s3-"))
-    await ceph.addUser("contract", keys)
-    const lines = `[default]\naws_access_key_id = ${keys.accessKey}\naws_secret_access_key = ${keys.secretKey}\n`
-    await writeFile(join(folder, "keys"), lines, { mode: 0o600 })
-    await makeBucket(ceph.endpoint, keys, "contract")
+interface Kind {
+  readonly name: string
+  readonly missing: readonly string[]
+  start(): Promise<Service>
+  /** The ways in which a backend may use it. */
+  readonly conditionalWrites: readonly boolean[]
+  readonly timeStepMs: number
+}
+
+const kinds: Kind[] = [
+  {
+    name: "Ceph",
+    missing: missingCephPrograms(),
+    async start() {
+      const keys = { accessKey: "CONTRACTKEY", secretKey: "contract-secret" }
+      const ceph = await startCeph()
+      await ceph.addUser("contract", keys)
+      return { endpoint: ceph.endpoint, keys, stop: ceph.stop }
+    },
+    conditionalWrites: [true, false],
+    timeStepMs: 1,
+  },
+  {
+    name: "Swift, which refuses conditional writes",
+    missing: missingSwiftPrograms(),
+    start: startSwift,
+    conditionalWrites: [false],
+    timeStepMs: 1000,
+  },
+]
+
+for (const { name, missing, start, conditionalWrites, timeStepMs } of kinds) {
+  const why = missing.length > 0 && `not installed: ${missing.join(", ")}`
+  if (why) assert.ok(!process.env["HOLDFAST_REQUIRE_ALL"], why)
+  describe(`a bucket of ${name}`, { skip: why }, () => {
+    let service: Service | undefined
+    let folder = ""
+    let prefixes = 0
+    const place = () =>
+      parseS3Location(`s3://contract/p${prefixes++}?endpoint=${service!.endpoint}&credentials=${folder}/keys`)
+    before(async () => {
+      service = await start()
+      folder = await mkdtemp(join(tmpdir(), "holdfast-s3-"))
+      await writeFile(join(folder, "keys"), credentialLines(service.keys), { mode: 0o600 })
+      await makeBucket(service.endpoint, service.keys, "contract")
+    })
+    after(async () => {
+      await service?.stop()
+      await rm(folder, { recursive: true, force: true })
+    })
+
+    for (const conditional of conditionalWrites)
+      backendContract(
+        `S3 ${conditional ? "with" : "without"} conditional writes`,
+        async () =>
+          createS3Backend({
+            id: "bucket",
+            crypto,
+            clock,
+            conditionalWrites: conditional,
+            touchAfterMs: 0,
+            location: place(),
+          }),
+        { timeStepMs },
+      )
+
+    it("is found out to write conditionally or not, to list what was written, to renew times", async () => {
+      const { latencyMs, ...found } = await probeBucket(place(), { crypto })
+      assert.deepEqual(found, { conditionalWrites: conditionalWrites.includes(true), listing: true, touching: true })
+      assert.ok(latencyMs > 0)
+    })
   })
-  after(async () => {
-    await ceph?.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
-
-  for (const conditionalWrites of [true, false])
-    backendContract(`S3 ${conditionalWrites ? "with" : "without"} conditional writes`, async () =>
-      createS3Backend({
-        id: "bucket",
-        crypto,
-        clock,
-        conditionalWrites,
-        touchAfterMs: 0,
-        location: parseS3Location(place()),
-      }),
-    )
-
-  it("is found to write conditionally, to list what was written, and to renew times", async () => {
-    const { latencyMs, ...found } = await probeBucket(parseS3Location(place()), { crypto })
-    assert.deepEqual(found, { conditionalWrites: true, listing: true, touching: true })
-    assert.ok(latencyMs > 0)
-  })
-})
+}

@@ -42,7 +42,7 @@ export async function checkChunk(
   const { holdings, shares, corrupt } = await verifyHoldings(deps, id, claimed)
   const any = shares.values().next().value
   if (!any) return summary(id, undefined, holdings, corrupt, 0, claimed)
-  const placed = options.repair ? await placeMissing(deps, ranked, holdings, shares) : 0
+  const placed = options.repair ? await placeMissing(deps, ranked, { holdings, shares, corrupt }) : 0
   return summary(id, any.descriptor, holdings, corrupt, placed, claimed)
 }
 
@@ -101,11 +101,23 @@ async function codingOf(deps: HealthDeps, id: ChunkId, holdings: readonly Holdin
   return undefined
 }
 
-async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]) {
+interface DamagedShare {
+  readonly backend: Backend
+  readonly index: number
+}
+
+/** What was found of a chunk when every share was read. */
+interface Verified {
+  /** With the indices of good shares. */
+  readonly holdings: Holding[]
+  readonly shares: Map<number, Share>
+  readonly corrupt: readonly DamagedShare[]
+}
+
+async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]): Promise<Verified> {
   const shares = new Map<number, Share>()
-  const corrupt: { backend: Backend; index: number }[] = []
-  const holdings: Holding[] = []
-  for (const { backend, indices } of claimed) {
+  const corrupt: DamagedShare[] = []
+  const verify = async ({ backend, indices }: Holding): Promise<Holding> => {
     const good: number[] = []
     const answers = await backend.getShares(indices.map((index) => ({ id, index }))).catch(() => [])
     for (const [position, index] of indices.entries()) {
@@ -116,33 +128,33 @@ async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly H
         shares.set(index, share)
       } else corrupt.push({ backend, index })
     }
-    holdings.push({ backend, indices: good })
+    return { backend, indices: good }
   }
-  return { holdings, shares, corrupt: corrupt.map(({ backend, index }) => `${backend.id}/${index}`) }
+  const holdings = await Promise.all(claimed.map(verify))
+  return { holdings, shares, corrupt }
 }
 
 async function placeMissing(
   deps: HealthDeps,
   ranked: readonly Backend[],
-  holdings: Holding[],
-  shares: ReadonlyMap<number, Share>,
+  { holdings, shares, corrupt }: Verified,
 ): Promise<number> {
-  const { k, n } = shares.values().next().value!.descriptor
+  const { id, descriptor } = shares.values().next().value!
+  const { k, n } = descriptor
   if (shares.size < k) return 0
   const holders = holdings.filter((held) => held.indices.length > 0).length
   const missing = Array.from({ length: n }, (_, index) => index).filter((index) => !shares.has(index))
   // Every share may exist, but several on one server: then copies go to empty servers, to spread the risk.
   const doubled = missing.length > 0 || holders >= Math.min(n, ranked.length) ? [] : crowdedIndices(holdings)
   const wanted = [...missing, ...doubled]
-  if (wanted.length === 0) return 0
-  const rebuilt = rebuildShares(deps.erasure, [...shares.values()], wanted)
+  const rebuilt = wanted.length > 0 ? rebuildShares(deps.erasure, [...shares.values()], wanted) : []
   const vacant = ranked.filter(
     (backend) => !holdings.some((held) => held.backend === backend && held.indices.length > 0),
   )
   let placed = 0
   for (const bytes of rebuilt) {
     const index = decodeShare(bytes).index
-    for (let target = vacant.shift(); target; target = vacant.shift()) {
+    for (let target = takePlace(vacant, corrupt, index); target; target = takePlace(vacant, corrupt, index)) {
       const [outcome] = await target.putShares([bytes]).catch(() => [undefined])
       if (!outcome?.ok) continue
       const held = holdings.find((holding) => holding.backend === target)!
@@ -151,7 +163,24 @@ async function placeMissing(
       break
     }
   }
+  await removeDamaged(id, n, holdings, corrupt)
   return placed
+}
+
+/** The next server for a share: first one whose own copy of it is damaged, and is replaced so. */
+function takePlace(vacant: Backend[], corrupt: readonly DamagedShare[], index: number): Backend | undefined {
+  const own = vacant.findIndex((backend) => corrupt.some((bad) => bad.backend === backend && bad.index === index))
+  return vacant.splice(Math.max(0, own), 1)[0]
+}
+
+/** Once every share is good somewhere, damaged copies only cost space and alarm. */
+async function removeDamaged(id: ChunkId, n: number, holdings: readonly Holding[], corrupt: readonly DamagedShare[]) {
+  const good = new Set(holdings.flatMap(({ indices }) => indices))
+  if (good.size < n) return
+  const left = corrupt.filter(
+    ({ backend, index }) => !holdings.some((held) => held.backend === backend && held.indices.includes(index)),
+  )
+  await Promise.allSettled(left.map(({ backend, index }) => backend.removeShares([{ id, index }])))
 }
 
 /** All but one index of each server that holds several. */
@@ -163,7 +192,7 @@ function summary(
   id: ChunkId,
   coding: { k: number; n: number } | undefined,
   holdings: readonly Holding[],
-  corrupt: readonly string[],
+  damaged: readonly DamagedShare[],
   placed: number,
   asked: readonly Holding[],
 ): ChunkHealth {
@@ -174,7 +203,7 @@ function summary(
     n: coding?.n ?? 0,
     goodShares: coding ? good.size : 0,
     distinctServers: holdings.filter((held) => held.indices.length > 0).length,
-    corrupt,
+    corrupt: damaged.map(({ backend, index }) => `${backend.id}/${index}`),
     placed,
     silent: new Map(asked.flatMap(({ backend, silence }) => (silence === undefined ? [] : [[backend.id, silence]]))),
   }

@@ -1,0 +1,44 @@
+/** The built command as one user runs it, with a home of its own and no grid. */
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as paths from "node:path"
+import { type Ended, finish, type RunOptions } from "./grid.ts"
+
+const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
+
+/** A user's home and command. */
+export interface Client {
+  readonly folder: string
+  /** Runs `holdfast` to its end; throws when it ends with another code than the expected. */
+  run(args: readonly string[], options?: RunOptions): Promise<Ended>
+  /** Runs `holdfast … --json` and gives what it printed. */
+  json<T>(args: readonly string[], options?: RunOptions): Promise<T>
+  close(): void
+}
+
+/** Makes an empty home. */
+export function createClient(): Client {
+  const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-client-"))
+  const xdg = Object.fromEntries(
+    ["CONFIG", "DATA", "STATE", "CACHE"].map((name) => [`XDG_${name}_HOME`, `${folder}/${name.toLowerCase()}`]),
+  )
+  const env = { ...process.env, HOME: folder, ...xdg }
+  const client: Client = {
+    folder,
+    async run(args, { input, code = 0, env: more = {} } = {}) {
+      const child = spawn(process.execPath, [command, ...args], {
+        cwd: folder,
+        env: { ...env, ...more },
+        stdio: ["pipe", "pipe", "pipe"],
+      })
+      const ended = await finish(child, input)
+      if (code !== "any" && ended.code !== code)
+        throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}:\n${ended.stdout}\n${ended.stderr}`)
+      return ended
+    },
+    json: async (args, options) => JSON.parse((await client.run([...args, "--json"], options)).stdout),
+    close: () => fs.rmSync(folder, { recursive: true, force: true }),
+  }
+  return client
+}
