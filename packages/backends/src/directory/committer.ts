@@ -16,12 +16,15 @@ const jobsPerTransaction = 256
 /** Runs changes of one database in shared transactions. */
 export class Committer {
   readonly #exec: (sql: string) => void
+  readonly #later: (work: () => void) => void
   #queue: Job[] = []
   #scheduled = false
   #closed = false
 
-  constructor(exec: (sql: string) => void) {
+  /** Changes that come before `later` runs what it is given share a transaction. */
+  constructor(exec: (sql: string) => void, later: (work: () => void) => void) {
     this.#exec = exec
+    this.#later = later
   }
 
   /** Runs `work` inside a transaction; resolves with its result once that is durable. It may run twice: change only rows. */
@@ -42,7 +45,7 @@ export class Committer {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => {
+    this.#later(() => {
       this.#scheduled = false
       this.#commit()
       if (this.#queue.length > 0) this.#schedule()

@@ -2,9 +2,10 @@
  * The index of a storage directory: one SQLite database that also holds small shares and registers. A share exists when
  * its row does; a large share's row names its file. Write-ahead log with full synchronisation: a commit is durable.
  */
-import { DatabaseSync, type SQLInputValue } from "node:sqlite"
+import type { SQLInputValue } from "node:sqlite"
 import { HoldfastError } from "@holdfast/core"
 import type { ChunkId, RegisterId } from "@holdfast/protocol"
+import type { Disk, DiskDatabase } from "./disk.ts"
 
 const schemaVersion = 1
 const schema = `
@@ -53,8 +54,8 @@ export interface TenantRow {
 export type ShareIndex = ReturnType<typeof openIndex>
 
 /** Opens or makes the index at `path`, for this process alone. Throws ERR_IO. */
-export function openIndex(path: string) {
-  const database = openDatabase(path)
+export function openIndex(disk: Disk, path: string) {
+  const database = openDatabase(disk, path)
   const one = <T>(sql: string) => {
     const statement = database.prepare(sql)
     return (...values: SQLInputValue[]) => statement.get(...values) as T | undefined
@@ -141,9 +142,9 @@ function registerDropper(change: Change, addUsage: AddUsage) {
   }
 }
 
-function openDatabase(path: string): DatabaseSync {
+function openDatabase(disk: Disk, path: string): DiskDatabase {
   try {
-    const database = new DatabaseSync(path)
+    const database = disk.openDatabase(path)
     database.exec("PRAGMA page_size = 8192; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL")
     database.exec("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536")
     database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`)

@@ -2,11 +2,11 @@
  * The storage engine of a node: shares and registers of many tenants in one directory, durable before they are
  * acknowledged. Small shares and registers are in an SQLite database, large shares in files. One process at a time.
  */
-import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { type Clock, type CryptoProvider, HoldfastError, utf8 } from "@holdfast/core"
 import { Committer } from "./committer.ts"
 import { openIndex } from "./database.ts"
+import { type Disk, nodeDisk } from "./disk.ts"
 import { ShareFiles } from "./files.ts"
 import type { EngineParts } from "./parts.ts"
 import { type RecoveryReport, recover } from "./recover.ts"
@@ -22,6 +22,8 @@ export interface EngineOptions {
   readonly clock: Clock
   /** Disk space kept free; by default 1 GiB or 5 % of the disk, whichever is less. */
   readonly reservedBytes?: number
+  /** This machine's when absent. */
+  readonly disk?: Disk
 }
 
 /** A tenant's use of the directory. */
@@ -49,9 +51,9 @@ export interface Engine {
 
 /** Opens a storage directory. Throws ERR_IO when it is in use or broken. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { dir, crypto, clock, reservedBytes } = options
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  const index = openIndex(join(dir, "index.sqlite"))
+  const { dir, crypto, clock, reservedBytes, disk = nodeDisk } = options
+  await disk.mkdir(dir)
+  const index = openIndex(disk, join(dir, "index.sqlite"))
   const running = new Set<Promise<unknown>>()
   let failures = 0
   let closed = false
@@ -69,9 +71,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     crypto,
     clock,
     index,
-    committer: new Committer(index.exec),
-    files: new ShareFiles(dir),
-    space: new FreeSpace(dir, reservedBytes, clock),
+    committer: new Committer(index.exec, disk.schedule),
+    files: new ShareFiles(disk, dir),
+    space: new FreeSpace(disk, dir, reservedBytes, clock),
     track,
     readFailed: () => void failures++,
   }

@@ -4,11 +4,10 @@
  * Path: shares/<tenant>/<8 random hex digits>/<id>.<index>.<8 random hex digits>. A tenant's new files go to one folder
  * until that is full, so that files written together share the synchronisation of their folder.
  */
-import { randomBytes } from "node:crypto"
-import { mkdir, open, readdir, readFile, rename, rmdir, unlink } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { fromHex, Semaphore, toHex } from "@holdfast/core"
 import { type ChunkId, shareName } from "@holdfast/protocol"
+import type { Disk } from "./disk.ts"
 
 /** Writes at once; more only fill the queue of the thread pool. */
 const parallelWrites = 16
@@ -22,6 +21,7 @@ export interface FileName {
 
 /** The files of a storage directory. */
 export class ShareFiles {
+  readonly #disk: Disk
   readonly #root: string
   readonly #quarantine: string
   readonly #writes = new Semaphore(parallelWrites)
@@ -30,17 +30,18 @@ export class ShareFiles {
   readonly #open = new Map<string, { folder: string; count: number }>()
   readonly #syncs = new Map<string, FolderSync>()
 
-  constructor(dir: string) {
+  constructor(disk: Disk, dir: string) {
+    this.#disk = disk
     this.#root = join(dir, "shares")
     this.#quarantine = join(dir, "quarantine")
   }
 
   /** Writes and synchronises a share; its directory still needs `syncDirectories`. Returns the file's name. */
   async write(tenant: string, id: ChunkId, index: number, bytes: Uint8Array): Promise<string> {
-    const name = `${this.#folderFor(tenant)}/${shareName(id, index)}.${randomBytes(4).toString("hex")}`
+    const name = `${this.#folderFor(tenant)}/${shareName(id, index)}.${this.#disk.randomName()}`
     const path = this.#path(tenant, name)
     await this.#makeDirectory(dirname(path))
-    await this.#writes.run(() => writeNew(path, bytes))
+    await this.#writes.run(() => writeNew(this.#disk, path, bytes))
     return name
   }
 
@@ -53,7 +54,7 @@ export class ShareFiles {
   /** The bytes of a file; undefined when there is no such file. */
   async read(tenant: string, name: string): Promise<Uint8Array | undefined> {
     try {
-      return await readFile(this.#path(tenant, name))
+      return await this.#disk.readFile(this.#path(tenant, name))
     } catch (error) {
       if (isMissing(error)) return undefined
       throw error
@@ -63,7 +64,7 @@ export class ShareFiles {
   /** Removes files, durably; those that are gone already are no error. */
   async remove(tenant: string, names: readonly string[]): Promise<void> {
     if (names.length === 0) return
-    await Promise.all(names.map((name) => this.#writes.run(() => unlinkIfThere(this.#path(tenant, name)))))
+    await Promise.all(names.map((name) => this.#writes.run(() => unlinkIfThere(this.#disk, this.#path(tenant, name)))))
     await this.syncDirectories(tenant, names)
   }
 
@@ -71,21 +72,21 @@ export class ShareFiles {
   async quarantine(tenant: string, name: string, bytes?: Uint8Array): Promise<void> {
     const target = join(this.#quarantine, folderOf(tenant), basename(name))
     await this.#makeDirectory(dirname(target))
-    if (bytes) await writeNew(`${target}.${randomBytes(4).toString("hex")}`, bytes)
-    else await rename(this.#path(tenant, name), target).catch(ignoreMissing)
+    if (bytes) await writeNew(this.#disk, `${target}.${this.#disk.randomName()}`, bytes)
+    else await this.#disk.rename(this.#path(tenant, name), target).catch(ignoreMissing)
   }
 
   /** Tenants that have files. */
   async tenants(): Promise<string[]> {
-    return (await names(this.#root)).map(decodeURIComponent)
+    return (await this.#names(this.#root)).map(decodeURIComponent)
   }
 
   /** The file names of a tenant, folder by folder; removes empty folders. Only before files are written. */
   async *list(tenant: string): AsyncGenerator<string[]> {
     const folder = join(this.#root, folderOf(tenant))
-    for (const part of await names(folder)) {
-      const files = await names(join(folder, part))
-      if (files.length === 0) await rmdir(join(folder, part)).catch(() => undefined)
+    for (const part of await this.#names(folder)) {
+      const files = await this.#names(join(folder, part))
+      if (files.length === 0) await this.#disk.rmdir(join(folder, part)).catch(() => undefined)
       yield files.map((name) => `${part}/${name}`)
     }
   }
@@ -97,7 +98,7 @@ export class ShareFiles {
   #folderFor(tenant: string): string {
     let current = this.#open.get(tenant)
     if (!current || current.count >= filesPerFolder) {
-      current = { folder: randomBytes(4).toString("hex"), count: 0 }
+      current = { folder: this.#disk.randomName(), count: 0 }
       this.#open.set(tenant, current)
     }
     current.count++
@@ -107,7 +108,7 @@ export class ShareFiles {
   #syncFolder(path: string): Promise<void> {
     let sync = this.#syncs.get(path)
     if (!sync) {
-      sync = new FolderSync(() => this.#writes.run(() => syncDirectory(path)))
+      sync = new FolderSync(() => this.#writes.run(() => this.#disk.syncDirectory(path)))
       this.#syncs.set(path, sync)
     }
     return sync.run().finally(() => {
@@ -118,11 +119,20 @@ export class ShareFiles {
   #makeDirectory(path: string): Promise<void> {
     let made = this.#made.get(path)
     if (!made) {
-      made = makeDurableDirectory(path)
+      made = makeDurableDirectory(this.#disk, path)
       this.#made.set(path, made)
       made.catch(() => this.#made.delete(path))
     }
     return made
+  }
+
+  async #names(path: string): Promise<string[]> {
+    try {
+      return await this.#disk.readdir(path)
+    } catch (error) {
+      if (isMissing(error)) return []
+      throw error
+    }
   }
 }
 
@@ -170,49 +180,31 @@ function folderOf(tenant: string): string {
   }).join("")
 }
 
-async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, "wx", 0o600)
+async function writeNew(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await disk.create(path)
   try {
     for (let done = 0; done < bytes.length; )
       done += (await file.write(bytes, done, bytes.length - done, done)).bytesWritten
     await file.datasync()
   } catch (error) {
-    await unlink(path).catch(ignoreMissing)
+    await disk.unlink(path).catch(ignoreMissing)
     throw error
   } finally {
     await file.close()
   }
 }
 
-async function makeDurableDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+async function makeDurableDirectory(disk: Disk, path: string): Promise<void> {
+  const first = await disk.mkdir(path)
   if (first === undefined) return
   for (let made = path; ; made = dirname(made)) {
-    await syncDirectory(dirname(made))
+    await disk.syncDirectory(dirname(made))
     if (made === first) return
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r")
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
-}
-
-async function names(path: string): Promise<string[]> {
-  try {
-    return await readdir(path)
-  } catch (error) {
-    if (isMissing(error)) return []
-    throw error
-  }
-}
-
-async function unlinkIfThere(path: string): Promise<void> {
-  await unlink(path).catch(ignoreMissing)
+async function unlinkIfThere(disk: Disk, path: string): Promise<void> {
+  await disk.unlink(path).catch(ignoreMissing)
 }
 
 function isMissing(error: unknown): boolean {

@@ -2,6 +2,7 @@
 import type { Backend } from "@holdfast/protocol"
 import { type EngineOptions, openEngine } from "./engine.ts"
 
+export type { Disk, DiskDatabase, DiskFile, DiskStatement } from "./disk.ts"
 export { type Engine, type EngineOptions, openEngine, type TenantUsage } from "./engine.ts"
 export { smallShareBytes } from "./parts.ts"
 export type { RecoveryReport } from "./recover.ts"

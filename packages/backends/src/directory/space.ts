@@ -1,11 +1,12 @@
 /** How much of the disk may still be used: what the file system reports, less what is reserved, less what was promised since. */
-import { statfs } from "node:fs/promises"
 import type { Clock } from "@holdfast/core"
+import type { Disk } from "./disk.ts"
 
 const refreshMs = 500
 
 /** Free space of the file system under a directory. */
 export class FreeSpace {
+  readonly #disk: Disk
   readonly #dir: string
   readonly #reservedBytes: number | undefined
   readonly #clock: Clock
@@ -14,7 +15,8 @@ export class FreeSpace {
   #measuring: Promise<void> = Promise.resolve()
 
   /** Without `reservedBytes`, 1 GiB or 5 % of the disk is kept free, whichever is less. */
-  constructor(dir: string, reservedBytes: number | undefined, clock: Clock) {
+  constructor(disk: Disk, dir: string, reservedBytes: number | undefined, clock: Clock) {
+    this.#disk = disk
     this.#dir = dir
     this.#reservedBytes = reservedBytes
     this.#clock = clock
@@ -39,8 +41,8 @@ export class FreeSpace {
   }
 
   async #ask(): Promise<void> {
-    const { bavail, blocks, bsize } = await statfs(this.#dir)
-    const reserved = this.#reservedBytes ?? Math.min(2 ** 30, Math.floor(blocks * bsize * 0.05))
-    this.#freeBytes = Math.max(0, bavail * bsize - reserved)
+    const { freeBytes, totalBytes } = await this.#disk.space(this.#dir)
+    const reserved = this.#reservedBytes ?? Math.min(2 ** 30, Math.floor(totalBytes * 0.05))
+    this.#freeBytes = Math.max(0, freeBytes - reserved)
   }
 }
