@@ -19,6 +19,7 @@ export const layers: Readonly<Record<string, number>> = {
   node: 3,
   coordinator: 3,
   cli: 7,
+  simulator: 7,
 }
 
 const isoPackages = new Set(["core", "protocol", "store", "tree", "backends"])

@@ -1,0 +1,55 @@
+/** What must hold after every step, seen from all disks at once, and in the end when the faults have stopped. */
+import { toHex } from "@holdfast/core"
+import type { ChunkId } from "@holdfast/protocol"
+import { keysBelow } from "./operations.ts"
+import { describe, nameOf } from "./oracle.ts"
+import type { World } from "./world.ts"
+
+/** Messages under way at once, above which something does not end. */
+const mostEvents = 20_000
+
+/** Checks the newest roots and all that they need. With `verify`, shares are read and hashed, not only counted. */
+export async function checkStep(world: World, verify: boolean): Promise<void> {
+  const { oracle, shape, model, history, time } = world
+  if (time.pending > mostEvents) world.fail("memory is bounded", `${time.pending} events are waiting`)
+  try {
+    const { sequence, contents } = await oracle.newest()
+    if (sequence < history.newest)
+      world.fail("acknowledged writes are kept", `disks hold ${sequence} at most; ${history.newest} was acknowledged`)
+    for (const id of await oracle.live(contents)) {
+      const shares = await oracle.sharesOf(id, verify)
+      if (shares < shape.coding.k)
+        world.fail("no tree refers to a missing chunk", `chunk ${nameOf(id)} has ${shares} good shares on honest disks`)
+      if (world.failure) return
+    }
+    const present = new Set<string>()
+    for (const { root } of contents) for (const key of await keysBelow(oracle, root)) present.add(key)
+    for (const { id, path } of model.missing(present, time.nowMs))
+      world.fail("acknowledged writes are kept", `#${id} ${path} is in no newest root`)
+    await checkSnapshots(world)
+  } catch (error) {
+    world.fail("no tree refers to a missing chunk", describe(error))
+  }
+}
+
+async function checkSnapshots({ oracle, model, fail }: World): Promise<void> {
+  const { contents } = await oracle.newest()
+  const names = new Set<string>()
+  for (const { snapshots } of contents)
+    if (snapshots) for (const item of (await oracle.io.readNode(snapshots)).items) names.add(item.name)
+  for (const name of model.snapshots.keys())
+    if (!names.has(name)) fail("acknowledged writes are kept", `snapshot ${name} is gone`)
+}
+
+/** Full health: every share of every live chunk, each on a server of its own. */
+export async function checkHealth(world: World, ids: readonly ChunkId[]): Promise<void> {
+  const { oracle, shape } = world
+  for (const id of ids) {
+    const spread = await oracle.spread(id)
+    if (spread < shape.coding.n)
+      world.fail(
+        "repair gives full health",
+        `chunk ${toHex(id).slice(0, 12)} has ${spread} of ${shape.coding.n} places`,
+      )
+  }
+}

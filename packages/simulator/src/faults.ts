@@ -1,0 +1,101 @@
+/** What goes wrong in the world: which faults a seed mixes, and how each happens and ends. */
+import type { Liar } from "./lies.ts"
+import type { SimulatedNetwork } from "./network.ts"
+import type { Random } from "./random.ts"
+import type { SimulatedServer } from "./server.ts"
+
+/** Every kind of fault. A run can be told to leave some out. */
+export const faultKinds = [
+  "crash",
+  "full",
+  "slow",
+  "rot",
+  "lies",
+  "weather",
+  "partition",
+  "clientCrash",
+  "skew",
+  "night",
+] as const
+
+/** A kind of fault. */
+export type FaultKind = (typeof faultKinds)[number]
+
+/** What faults act on. */
+export interface FaultContext {
+  readonly servers: readonly SimulatedServer[]
+  readonly clients: readonly { readonly id: string }[]
+  readonly network: SimulatedNetwork
+  /** Servers whose disks may change or lose what they hold. */
+  readonly faulty: ReadonlySet<string>
+  readonly isByzantine: boolean
+}
+
+/** Faults that begin at some moment; the others are there from the start or done by the driver. */
+export type MomentaryFault = Exclude<FaultKind, "lies" | "skew" | "clientCrash" | "night">
+
+/** Lets a fault happen, or end; tells what it was. */
+export function strike(kind: MomentaryFault, random: Random, context: FaultContext): string {
+  return strikes[kind](random, context)
+}
+
+const strikes: Record<MomentaryFault, (random: Random, context: FaultContext) => string> = {
+  crash(random, { servers }) {
+    const server = random.pick(servers)
+    if (!server.isRunning) {
+      server.start()
+      return `${server.id} is started again`
+    }
+    const steps = random.between(0, 12)
+    server.crashAfter(steps)
+    return `${server.id} will crash after ${steps} steps`
+  },
+  full(random, { servers }) {
+    const server = random.pick(servers)
+    server.disk.isFull = !server.disk.isFull
+    return `the disk of ${server.id} is ${server.disk.isFull ? "full" : "no longer full"}`
+  },
+  slow(random, { servers }) {
+    const server = random.pick(servers)
+    server.disk.operationMs = server.disk.operationMs > 1 ? 0.2 : random.pick([20, 400])
+    return `the disk of ${server.id} takes ${server.disk.operationMs} ms`
+  },
+  rot(random, { servers, faulty, isByzantine }) {
+    const candidates = servers.filter(({ id }) => faulty.has(id))
+    if (candidates.length === 0) return "nothing rots"
+    const server = random.pick(candidates)
+    server.rot(isByzantine)
+    return `something rots on ${server.id}`
+  },
+  weather(random, { network }) {
+    network.weather = {
+      delayMs: random.pick([1, 5, 50, 500]),
+      loss: random.pick([0, 0, 0.01, 0.1]),
+      duplication: random.pick([0, 0.05, 0.3]),
+    }
+    return `messages take ${network.weather.delayMs} ms, ${network.weather.loss} lost, ${network.weather.duplication} doubled`
+  },
+  partition(random, { servers, clients, network }) {
+    if (random.chance(0.4)) {
+      network.mend()
+      return "all links are mended"
+    }
+    const server = random.pick(servers).id
+    const client = random.chance(0.5) ? undefined : random.pick(clients).id
+    for (const { id } of clients) if (client === undefined || client === id) network.setCut(id, server, true)
+    return `${server} is cut off from ${client ?? "all"}`
+  },
+}
+
+/** All that can end ends: links, disks, processes, lies. What was lost or rotten stays so. */
+export function calm({ servers, network }: FaultContext, liars: Iterable<Liar> = []): void {
+  network.mend()
+  network.weather = { delayMs: 2, loss: 0, duplication: 0 }
+  for (const liar of liars) liar.rate = 0
+  for (const server of servers) {
+    server.disk.isFull = false
+    server.disk.operationMs = 0.2
+    server.crashAfter(Number.POSITIVE_INFINITY)
+    server.start()
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * A byzantine server: an honest one whose answers are now and then replaced by lies. It has what honest servers were told,
+ * so its lies are as good as they get without the keys: old values, right shares of wrong chunks, silence about removals.
+ */
+
+import type { CryptoProvider } from "@holdfast/core"
+import { toHex } from "@holdfast/core"
+import { type Backend, decodeRegisterValue, decodeShare, type ProposeOutcome, registerIdOf } from "@holdfast/protocol"
+import type { Random } from "./random.ts"
+
+/** What a liar keeps of what it heard. */
+export class Liar {
+  readonly #random: Random
+  readonly #crypto: CryptoProvider
+  /** Every value of each register, the oldest first. */
+  readonly #values = new Map<string, Uint8Array[]>()
+  readonly #shares: Uint8Array[] = []
+  /** How often it lies. */
+  rate: number
+
+  constructor(random: Random, crypto: CryptoProvider, rate: number) {
+    this.#random = random
+    this.#crypto = crypto
+    this.rate = rate
+  }
+
+  /** `honest` as this liar presents it. */
+  wrap(honest: Backend): Backend {
+    return {
+      ...honest,
+      putShares: async (shares) => {
+        for (const share of shares) this.#remember(share)
+        if (this.#lies()) return shares.map(() => ({ ok: true, existed: this.#random.chance(0.5) }))
+        return honest.putShares(shares)
+      },
+      getShares: async (queries) => {
+        const answers = await honest.getShares(queries)
+        return answers.map((bytes) => (this.#lies() ? this.#wrongShare(bytes) : bytes))
+      },
+      hasShares: async (ids, options) => {
+        const answers = await honest.hasShares(ids, options)
+        return answers.map((indices) => (this.#lies() ? this.#random.pick([[], [0, 1, 2], [3, 4], [255]]) : indices))
+      },
+      listShares: async (options) => {
+        const page = await honest.listShares(options)
+        if (!this.#lies()) return page
+        return this.#random.pick([[], page.slice(0, 1), page.map((info) => ({ ...info, touchedMs: 0 }))])
+      },
+      removeShares: async (queries) => (this.#lies() ? undefined : honest.removeShares(queries)),
+      readRegisters: async (ids) => {
+        const answers = await honest.readRegisters(ids)
+        return answers.map((bytes, i) => (this.#lies() ? this.#wrongValue(toHex(ids[i]!), bytes) : bytes))
+      },
+      proposeRegisters: async (values) => {
+        for (const value of values) await this.#rememberValue(value)
+        if (!this.#lies()) return honest.proposeRegisters(values)
+        return Promise.all(values.map((value) => this.#wrongOutcome(value)))
+      },
+    }
+  }
+
+  #lies(): boolean {
+    return this.#random.chance(this.rate)
+  }
+
+  #remember(share: Uint8Array): void {
+    if (this.#shares.length < 32) this.#shares.push(share.slice())
+  }
+
+  async #rememberValue(value: Uint8Array): Promise<void> {
+    const id = await this.#registerOf(value)
+    if (id === undefined) return
+    const known = this.#values.get(id) ?? []
+    if (known.length < 200) known.push(value.slice())
+    this.#values.set(id, known)
+  }
+
+  async #registerOf(value: Uint8Array): Promise<string | undefined> {
+    try {
+      return toHex(registerIdOf((await decodeRegisterValue(this.#crypto, value)).publicKey))
+    } catch {
+      return undefined
+    }
+  }
+
+  #wrongShare(bytes: Uint8Array | undefined): Uint8Array | undefined {
+    const lie = this.#random.pick(["none", "other", "damaged", "short", "index"] as const)
+    if (lie === "none") return undefined
+    if (lie === "other" || !bytes) return this.#shares.length > 0 ? this.#random.pick(this.#shares) : undefined
+    if (lie === "short") return bytes.slice(0, this.#random.between(0, bytes.length - 1))
+    const wrong = bytes.slice()
+    if (lie === "index") wrong[4] = (wrong[4]! + 1) % decodeShare(bytes).descriptor.n
+    else wrong[wrong.length - 1 - this.#random.between(0, 15)]! ^= 1
+    return wrong
+  }
+
+  #wrongValue(register: string, bytes: Uint8Array | undefined): Uint8Array | undefined {
+    const lie = this.#random.pick(["none", "old", "damaged"] as const)
+    if (lie === "none" || !bytes) return undefined
+    if (lie === "old") return this.#oldValue(register)
+    const wrong = bytes.slice()
+    wrong[this.#random.between(0, wrong.length - 1)]! ^= 1
+    return wrong
+  }
+
+  #oldValue(register: string): Uint8Array | undefined {
+    const known = this.#values.get(register) ?? []
+    return known.length > 0 ? this.#random.pick(known) : undefined
+  }
+
+  async #wrongOutcome(value: Uint8Array): Promise<ProposeOutcome> {
+    if (this.#random.chance(0.5)) return { accepted: true }
+    const current = this.#oldValue((await this.#registerOf(value)) ?? "")
+    return { accepted: false, message: "no", ...(current && { current }) }
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * What clients were told, in plain maps: which contents they stored, and which operations may have taken them away. It errs
+ * on the side of the product: what may have been removed by somebody at the same time is not asked for.
+ */
+import { toHex } from "@holdfast/core"
+import type { Entry, FileContent } from "@holdfast/tree"
+
+/** When an operation may take effect. */
+export interface Span {
+  readonly startMs: number
+  /** Infinite while it may still happen. */
+  endMs: number
+  /** Highest sequence that it tried to write; without one it has had no effect. */
+  lastSequence?: number
+}
+
+/** A content that somebody stored. */
+export interface Token {
+  readonly id: number
+  readonly path: string
+  readonly span: Span
+  readonly size: number
+  /** What identifies the content in an entry; unknown until it is stored. */
+  key?: string
+  /** When it was acknowledged. */
+  ackedMs?: number
+  /** Somebody has or may have removed it. */
+  isGone?: boolean
+}
+
+interface Change {
+  readonly span: Span
+  readonly path: string
+  /** Where it went; absent when it was removed or replaced. */
+  readonly to?: string
+}
+
+/** All that the model knows. */
+export class Model {
+  readonly tokens: Token[] = []
+  readonly #changes: Change[] = []
+  /** Acknowledged snapshots; undefined when one may have been removed. */
+  readonly snapshots = new Map<string, Span>()
+  readonly #removedSnapshots = new Set<string>()
+  #open: Span[] = []
+
+  /** An operation begins. */
+  begin(nowMs: number): Span {
+    return { startMs: nowMs, endMs: Number.POSITIVE_INFINITY }
+  }
+
+  /** It is over: surely without effect, surely done, or possibly still to come. */
+  end(span: Span, isAcknowledged: boolean, nowMs: number): void {
+    if (isAcknowledged) span.endMs = nowMs
+    else if (span.lastSequence === undefined) span.endMs = Number.NEGATIVE_INFINITY
+    else this.#open.push(span)
+  }
+
+  /** A higher sequence is acknowledged: what was lost before it comes no more. */
+  acknowledged(sequence: number, nowMs: number): void {
+    this.#open = this.#open.filter((span) => {
+      if (span.lastSequence! >= sequence) return true
+      span.endMs = nowMs
+      return false
+    })
+  }
+
+  /** A content to be stored at `path`, in place of what is there. */
+  put(span: Span, path: string, size: number): Token {
+    const token: Token = { id: this.tokens.length, path, span, size }
+    this.tokens.push(token)
+    this.#changes.push({ span, path })
+    return token
+  }
+
+  /** What is at `path` and below goes. */
+  remove(span: Span, path: string): void {
+    this.#changes.push({ span, path })
+  }
+
+  /** What is at `path` and below goes to `to`. */
+  move(span: Span, path: string, to: string): void {
+    this.#changes.push({ span, path, to })
+  }
+
+  /** A snapshot is acknowledged. */
+  keepSnapshot(span: Span, name: string): void {
+    if (!this.#removedSnapshots.has(name)) this.snapshots.set(name, span)
+  }
+
+  /** Somebody begins to remove a snapshot. */
+  removeSnapshot(name: string): void {
+    this.#removedSnapshots.add(name)
+    this.snapshots.delete(name)
+  }
+
+  /** Acknowledged contents that a read which began at `startMs` must show and that are not among `present`. */
+  missing(present: ReadonlySet<string>, startMs: number): Token[] {
+    return this.tokens.filter((token) => {
+      if (token.isGone || token.ackedMs === undefined || token.ackedMs > startMs) return false
+      if (present.has(token.key!)) return false
+      token.isGone = this.#mayBeGone(token)
+      return !token.isGone
+    })
+  }
+
+  #mayBeGone(token: Token): boolean {
+    const later = this.#changes.filter(({ span }) => span !== token.span && span.endMs >= token.span.startMs)
+    const paths = new Set([token.path])
+    for (let before = -1; before !== paths.size; ) {
+      before = paths.size
+      for (const { path, to } of later)
+        if (to !== undefined) for (const at of [...paths]) if (isBelow(at, path)) paths.add(to + at.slice(path.length))
+      if (paths.size > 200) return true
+    }
+    return later.some(({ path, to }) => to === undefined && [...paths].some((at) => isBelow(at, path)))
+  }
+}
+
+function isBelow(path: string, above: string): boolean {
+  return path === above || path.startsWith(`${above}/`)
+}
+
+/** What identifies a file's content. */
+export function keyOf(content: FileContent): string {
+  if (content.form === "inline") return `inline ${toHex(content.bytes)}`
+  const { chunk, offset, length } = content.reference
+  return `${toHex(chunk.id)} ${offset} ${length}`
+}
+
+/** The key of an entry's content; undefined of what is not a file. */
+export function entryKey(entry: Entry): string | undefined {
+  return entry.kind === "file" ? keyOf(entry.content) : undefined
+}

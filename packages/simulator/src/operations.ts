@@ -1,0 +1,221 @@
+/** What clients do with the tree they share, as the command line does it, with the model beside it. */
+import { assert, toHex, utf8 } from "@holdfast/core"
+import {
+  createFileWriter,
+  type Entry,
+  type FileEntry,
+  plainAttributes,
+  readFile,
+  type Tree,
+  walk,
+} from "@holdfast/tree"
+import type { SimulatedClient } from "./client.ts"
+import type { Fail } from "./history.ts"
+import { entryKey, keyOf, type Model, type Span, type Token } from "./model.ts"
+import { Random } from "./random.ts"
+import type { SimulatedTime } from "./time.ts"
+
+/** What a client can do, and how often it does. */
+export const operationWeights = {
+  put: 30,
+  putMany: 5,
+  mkdir: 3,
+  remove: 4,
+  move: 6,
+  list: 8,
+  read: 10,
+  snapshot: 3,
+  removeSnapshot: 1,
+  restore: 3,
+  gc: 3,
+  repair: 2,
+} as const
+
+/** The name of an operation. */
+export type OperationKind = keyof typeof operationWeights
+
+/** Where an operation takes place. */
+export interface OperationContext {
+  readonly client: SimulatedClient
+  readonly random: Random
+  readonly model: Model
+  readonly time: SimulatedTime
+  readonly fail: Fail
+  readonly span: Span
+  readonly graceMs: number
+  /** k, by which sizes are chosen so that shares become files. */
+  readonly k: number
+}
+
+const folders = ["", "a", "b", "a/c"]
+const files = Array.from({ length: 12 }, (_, i) => `f${i}`)
+const snapshotNames = ["s0", "s1", "s2", "s3"]
+const readable = plainAttributes(0o644, 0)
+
+/** Does one operation; what it returns is for the trace. Throws what the product throws. */
+export async function operate(kind: OperationKind, context: OperationContext): Promise<string> {
+  const { client, random } = context
+  if (random.chance(0.5)) client.forget()
+  return operations[kind](client.tree(), context)
+}
+
+const operations: Record<OperationKind, (tree: Tree, context: OperationContext) => Promise<string>> = {
+  put: (tree, context) => put(tree, context, 1),
+  putMany: (tree, context) => put(tree, context, context.random.between(2, 6)),
+  async mkdir(tree, { random }) {
+    const path = random.pick(folders.slice(1))
+    await tree.commit((session) => session.mkdir(path.split("/"), plainAttributes(0o755, 0), { parents: true }))
+    return path
+  },
+  async remove(tree, { random, model, span }) {
+    const path = random.chance(0.15) ? random.pick(folders.slice(1)) : join(random.pick(folders), random.pick(files))
+    model.remove(span, path)
+    await tree.commit(async (session) => session.remove(path.split("/")))
+    return path
+  },
+  async move(tree, { random, model, span }) {
+    const isFolder = random.chance(0.2)
+    const [from, to] = isFolder
+      ? [random.pick(folders.slice(1)), random.pick(folders.slice(1))]
+      : [join(random.pick(folders), random.pick(files)), join(random.pick(folders), random.pick(files))]
+    model.move(span, from, to)
+    await tree.commit((session) => session.move(from.split("/"), to.split("/")))
+    return `${from} to ${to}`
+  },
+  list,
+  read,
+  async snapshot(tree, { random, model, span }) {
+    const name = random.pick(snapshotNames)
+    await tree.snapshots.create(name)
+    model.keepSnapshot(span, name)
+    return name
+  },
+  async removeSnapshot(tree, { random, model }) {
+    const name = random.pick(snapshotNames)
+    model.removeSnapshot(name)
+    await tree.snapshots.remove(name)
+    return name
+  },
+  restore,
+  gc,
+  async repair(tree, { client }) {
+    let placed = 0
+    for await (const { id } of tree.chunks()) placed += (await client.store.checkChunk(id, { repair: true })).placed
+    return `${placed} shares placed`
+  },
+}
+
+/** Stores files and names them in one commit. */
+async function put(tree: Tree, context: OperationContext, count: number): Promise<string> {
+  const { random, model, span, k, time } = context
+  const writer = createFileWriter(tree.io)
+  const tokens = Array.from({ length: count }, () => {
+    const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
+    return model.put(span, join(random.pick(folders), name), sizeBy(random, k))
+  })
+  const adding = Promise.all(tokens.map((token) => writer.add(contentOf(token))))
+  adding.catch(() => undefined) // the flush tells
+  await writer.flush()
+  const contents = await adding
+  for (const [i, token] of tokens.entries()) token.key = keyOf(contents[i]!)
+  if (random.chance(0.05)) await time.sleep(random.delayMs(600_000)) // a long upload
+  await tree.commit(async (session) => {
+    for (const [i, { path }] of tokens.entries()) {
+      const names = path.split("/")
+      const content = contents[i]!
+      if (names.length > 1) await session.mkdir(names.slice(0, -1), plainAttributes(0o755, 0), { parents: true })
+      session.set(names, { ...readable, name: names.at(-1)!, kind: "file", size: content.size, content })
+    }
+  })
+  const replaced = new Set(tokens.map(({ path }) => path)) // of one path the last stays
+  for (const token of tokens.toReversed()) if (replaced.delete(token.path)) token.ackedMs = time.nowMs
+  return tokens.map(({ id, path, size }) => `#${id} ${path} (${size})`).join(", ")
+}
+
+function sizeBy(random: Random, k: number): number {
+  const kind = random.weighted({ inline: 3, small: 4, large: 1.5 })
+  if (kind === "inline") return random.between(24, 500)
+  return kind === "small" ? random.between(600, 8000) : k * random.between(60_000, 90_000)
+}
+
+async function list(tree: Tree, { model, time, fail, client }: OperationContext): Promise<string> {
+  const startMs = time.nowMs
+  const present = await keysBelow(tree, await tree.root())
+  for (const token of model.missing(present, startMs))
+    fail("acknowledged writes are readable", `${client.id} lists the tree without #${token.id} ${token.path}`)
+  return `${present.size} files`
+}
+
+/** The contents of all files below a root. */
+export async function keysBelow(
+  { io }: Pick<Tree, "io">,
+  root: Awaited<ReturnType<Tree["root"]>>,
+): Promise<Set<string>> {
+  const present = new Set<string>()
+  for await (const { entry } of walk(io, root)) {
+    const key = entryKey(entry)
+    if (key) present.add(key)
+  }
+  return present
+}
+
+async function read(tree: Tree, { random, model, fail, client }: OperationContext): Promise<string> {
+  const known = new Map(model.tokens.flatMap((token) => (token.key ? [[token.key, token] as const] : [])))
+  const found: FileEntry[] = []
+  for await (const { entry } of walk(tree.io, await tree.root())) if (entry.kind === "file") found.push(entry)
+  const [entry] = random.some(found, 1)
+  if (!entry) return "nothing"
+  const token = known.get(entryKey(entry)!)
+  if (!token) {
+    fail("nobody reads what was never written", `${client.id} found ${entry.name} with content that nobody stored`)
+    return entry.name
+  }
+  let at = 0
+  const expected = contentOf(token)
+  for await (const piece of readFile(tree.io, entry)) {
+    if (toHex(piece) !== toHex(expected.subarray(at, at + piece.length)))
+      fail("reads give what was written", `${client.id} read wrong bytes of #${token.id}`)
+    at += piece.length
+  }
+  if (at !== expected.length) fail("reads give what was written", `${client.id} read ${at} bytes of #${token.id}`)
+  return `#${token.id}`
+}
+
+/** Brings a file or folder back from a snapshot. */
+async function restore(tree: Tree, { random, model, span }: OperationContext): Promise<string> {
+  const name = random.pick(snapshotNames)
+  const snapshot = await tree.snapshots.lookup(name)
+  if (!snapshot) return `no ${name}`
+  const entries: Entry[] = []
+  for await (const entry of tree.list([], { at: snapshot.reference })) entries.push(entry)
+  const [entry] = random.some(entries, 1)
+  if (!entry) return `${name} is empty`
+  model.remove(span, entry.name)
+  await tree.commit(async (session) => session.set([entry.name], entry))
+  return `${entry.name} of ${name}`
+}
+
+/** As the command `gc`. */
+async function gc(tree: Tree, { client, graceMs }: OperationContext): Promise<string> {
+  const touchedBeforeMs = client.nowMs() - graceMs
+  const live = new Set<string>()
+  await tree.trimCare()
+  for await (const { id } of tree.chunks()) live.add(toHex(id))
+  const results = await client.store.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs })
+  let shares = 0
+  for (const result of results.values()) if (!(result instanceof Error)) shares += result.shares
+  return `${shares} shares removed, ${live.size} chunks live`
+}
+
+/** The bytes that a token stands for. */
+export function contentOf({ id, size }: Token): Uint8Array {
+  const bytes = new Random(`content ${id}`).bytes(size)
+  const mark = utf8(`token ${id} `)
+  assert(mark.length <= size, "room for the mark of a content")
+  bytes.set(mark)
+  return bytes
+}
+
+function join(folder: string, name: string): string {
+  return folder === "" ? name : `${folder}/${name}`
+}

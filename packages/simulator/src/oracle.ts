@@ -1,0 +1,169 @@
+/**
+ * Sees what lies on all disks, past every fault: which roots a reader may be given, which chunks they need, and whether enough
+ * good shares of each are there.
+ */
+import { type Env, equal, isHoldfastError, toHex } from "@holdfast/core"
+import { type Backend, type ChunkId, registerIdOf } from "@holdfast/protocol"
+import {
+  checkShare,
+  createRegisterStore,
+  createStore,
+  type RegisterContent,
+  type RegisterKeys,
+  type Store,
+} from "@holdfast/store"
+import { chunksOf, createTreeIo, decodeRoot, type RootContent, type TreeIo } from "@holdfast/tree"
+import type { SimulatedServer } from "./server.ts"
+
+/** What the oracle knows of the world. */
+export interface OracleParts {
+  readonly env: Env
+  readonly servers: readonly SimulatedServer[]
+  /** Those whose disks may lose or change what they hold. */
+  readonly faulty: ReadonlySet<string>
+  readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
+  readonly keys: RegisterKeys
+  readonly secret: Uint8Array
+}
+
+/** Looks at all disks at once. */
+export class Oracle {
+  readonly io: TreeIo
+  readonly #parts: OracleParts
+  readonly #values = new Map<string, { readonly bytes: Uint8Array; readonly value: RegisterContent }>()
+
+  private constructor(parts: OracleParts, store: Store) {
+    this.#parts = parts
+    this.io = createTreeIo({ chunks: store.chunks, env: parts.env })
+  }
+
+  /** An oracle over `parts`. */
+  static async create(parts: OracleParts): Promise<Oracle> {
+    const servers = parts.servers.map((server) => ({ backend: directBackend(server), weight: 1 }))
+    const { env, coding, secret: convergenceSecret } = parts
+    const seen = { get: () => undefined, set: () => undefined }
+    return new Oracle(
+      parts,
+      await createStore({ env, servers, coding, convergenceSecret, seen, registerMode: "crash" }),
+    )
+  }
+
+  /** The newest contents on honest disks: several where writers raced. */
+  async newest(): Promise<{ readonly sequence: number; readonly contents: readonly RootContent[] }> {
+    let values: RegisterContent[] = []
+    let top = 0
+    for (const server of this.#parts.servers) {
+      if (this.#parts.faulty.has(server.id)) continue
+      const value = await this.#valueOf(server)
+      if (!value || value.sequence < top) continue
+      if (value.sequence > top) values = []
+      top = value.sequence
+      if (!values.some(({ content }) => equal(content, value.content))) values.push(value)
+    }
+    return { sequence: top, contents: values.map(({ content }) => decodeRoot(content)) }
+  }
+
+  /** Every chunk that `contents` need: their roots, histories and snapshots. */
+  async live(contents: readonly RootContent[]): Promise<ChunkId[]> {
+    const ids: ChunkId[] = []
+    const roots = contents.flatMap(({ root, snapshots, history }) => [
+      root,
+      snapshots,
+      ...history.map((past) => past.root),
+    ])
+    for await (const { id } of chunksOf(this.io, roots)) ids.push(id)
+    return ids
+  }
+
+  /** How many different shares of a chunk honest disks hold; only good ones count when `verify` is set. */
+  async sharesOf(id: ChunkId, verify: boolean): Promise<number> {
+    const indices = new Set<number>()
+    for (const server of this.#parts.servers) {
+      if (this.#parts.faulty.has(server.id)) continue
+      for (const bytes of server.storedShares(id)) {
+        if (verify && !(await checkShare(this.#parts.env.crypto, id, bytes))) continue
+        indices.add(bytes[4]!)
+      }
+    }
+    return indices.size
+  }
+
+  /** On how many servers, faulty ones too, a good share of its own lies: no share and no server counts twice. */
+  async spread(id: ChunkId): Promise<number> {
+    const held: number[][] = []
+    for (const server of this.#parts.servers) {
+      const good: number[] = []
+      for (const bytes of server.storedShares(id)) {
+        const share = await checkShare(this.#parts.env.crypto, id, bytes)
+        if (share) good.push(share.index)
+      }
+      held.push(good)
+    }
+    return matching(held)
+  }
+
+  async #valueOf(server: SimulatedServer): Promise<RegisterContent | undefined> {
+    const { keys, env } = this.#parts
+    const bytes = server.storedRegister(registerIdOf(keys.publicKey))
+    if (!bytes) return undefined
+    const known = this.#values.get(server.id)
+    if (known && equal(known.bytes, bytes)) return known.value
+    const seen = { get: () => undefined, set: () => undefined }
+    const registers = createRegisterStore({ env, backends: [directBackend(server)], mode: "crash", seen })
+    const value = await registers.read(keys)
+    if (value) this.#values.set(server.id, { bytes, value })
+    return value
+  }
+}
+
+/** Reads a server's disk without its process. */
+function directBackend(server: SimulatedServer): Backend {
+  const refuse = async () => {
+    throw new Error("the oracle only reads")
+  }
+  return {
+    id: server.id,
+    getShares: async (queries) =>
+      queries.map(({ id, index }) => {
+        const shares = server.storedShares(id)
+        return index === undefined ? shares[0] : shares.find((bytes) => bytes[4] === index)
+      }),
+    hasShares: async (ids) => ids.map((id) => server.storedShares(id).map((bytes) => bytes[4]!)),
+    readRegisters: async (ids) => ids.map((id) => server.storedRegister(id)),
+    putShares: refuse,
+    listShares: refuse,
+    removeShares: refuse,
+    proposeRegisters: refuse,
+    usage: refuse,
+    close: async () => undefined,
+  }
+}
+
+/** Size of a largest matching of servers with the shares they hold (augmenting paths). */
+function matching(held: readonly (readonly number[])[]): number {
+  const holderOf = new Map<number, number>()
+  const place = (server: number, tried: Set<number>): boolean => {
+    for (const index of held[server]!) {
+      if (tried.has(index)) continue
+      tried.add(index)
+      const holder = holderOf.get(index)
+      if (holder === undefined || place(holder, tried)) {
+        holderOf.set(index, server)
+        return true
+      }
+    }
+    return false
+  }
+  return held.filter((_, server) => place(server, new Set())).length
+}
+
+/** The error as one line. */
+export function describe(error: unknown): string {
+  if (isHoldfastError(error)) return `${error.code}: ${error.message}`
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+/** A chunk's name in messages. */
+export function nameOf(id: ChunkId): string {
+  return toHex(id).slice(0, 12)
+}

@@ -1,0 +1,221 @@
+/**
+ * One run: a world, some hundred steps of clients and faults in it, then calm and the claims about what comes after the
+ * faults. The same seed, steps and faults give the same run, event by event.
+ */
+import { isHoldfastError } from "@holdfast/core"
+import { checkHealth, checkStep } from "./claims.ts"
+import type { SimulatedClient } from "./client.ts"
+import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
+import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
+import { describe } from "./oracle.ts"
+import type { Random } from "./random.ts"
+import { createWorld, type Failure, type World } from "./world.ts"
+
+/** What to run. */
+export interface RunOptions {
+  readonly seed: string
+  readonly steps: number
+  /** Kinds of faults left out. */
+  readonly without?: readonly FaultKind[]
+  /** Prints all that happens. */
+  readonly verbose?: boolean
+}
+
+/** What a run showed. */
+export interface RunResult {
+  readonly seed: string
+  readonly steps: number
+  readonly failure: Failure | undefined
+  /** Equal for equal runs. */
+  readonly traceHash: string
+  /** The end of the trace. */
+  readonly recent: readonly string[]
+  readonly simulatedMs: number
+  /** Operations that ended well, by kind. */
+  readonly done: Readonly<Record<string, number>>
+  readonly crashes: number
+  /** Most calls over the network that one operation made. */
+  readonly mostCalls: number
+}
+
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+/** Collecting garbage spares what was stored or confirmed since. Every operation ends sooner. */
+const graceMs = 4 * hourMs
+/** No operation takes longer, whatever fails. */
+const longestMs = 2 * hourMs
+/** More calls than any operation of these small trees needs. */
+const mostCalls = 20_000
+
+/** What no fault may lead to. */
+const neverCodes = new Set(["ERR_ROLLBACK", "ERR_CORRUPT", "ERR_BAD_FORMAT", "ERR_UNSUPPORTED_VERSION"])
+
+/** Runs `seed`. */
+export async function simulate(options: RunOptions): Promise<RunResult> {
+  const world = await createWorld(options.seed, new Set(options.without), options.verbose)
+  const run = new Run(world)
+  for (let step = 1; step <= options.steps && !world.failure; step++) await run.step(step)
+  if (!world.failure) await run.finish()
+  const { time } = world
+  return {
+    seed: options.seed,
+    steps: options.steps,
+    failure: world.failure,
+    traceHash: time.traceHash(),
+    recent: time.recent(),
+    simulatedMs: time.elapsedMs,
+    done: run.done,
+    crashes: world.servers.reduce((sum, { crashes }) => sum + crashes, 0),
+    mostCalls: run.mostCalls,
+  }
+}
+
+class Run {
+  readonly #world: World
+  readonly done: Record<string, number> = {}
+  mostCalls = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** Something begins, and some time passes. */
+  async step(step: number): Promise<void> {
+    const world = this.#world
+    world.step = step
+    const random = world.random.fork(step)
+    const kind = random.weighted({ operation: 70, fault: 25, scrub: 2, night: 3 })
+    let waitMs = random.delayMs(random.pick([5, 100, 2000]))
+    if (kind === "operation") this.#start(random)
+    else if (kind === "fault") await this.#strike(random)
+    else if (kind === "scrub") this.#scrub(random)
+    else if (world.shape.faults.has("night")) waitMs = random.between(1, 8) * hourMs
+    await world.time.run(() => world.failure !== undefined, world.time.elapsedMs + waitMs)
+    await checkStep(world, step % 8 === 0)
+  }
+
+  /** The faults stop: all that was under way ends, all that was acknowledged is there, and repair mends the rest. */
+  async finish(): Promise<void> {
+    const world = this.#world
+    const random = world.random.fork("finish")
+    calm(world)
+    await this.#until("every operation ends", () => world.clients.every(({ task }) => task === undefined))
+    await checkStep(world, true)
+    await this.#pass(3 * minuteMs)
+    const sound = world.servers.filter(({ id }) => !world.faulty.has(id))
+    const away = random.some(sound, world.shape.tolerated - world.shape.faulty.length)
+    for (const { id } of away)
+      for (const client of [...world.clients, { id: "fresh" }]) world.network.setCut(client.id, id, true)
+    world.time.trace(`calm; away: ${away.map(({ id }) => id).join(" ") || "none"}`)
+    for (const client of world.clients) await this.#must("put", client, random.fork(client.id))
+    const fresh = await world.newClient("fresh")
+    await this.#must("list", fresh, random.fork("list"))
+    for (let i = 0; i < 3; i++) await this.#must("read", fresh, random.fork(`read ${i}`))
+    calm(world, world.liars.values())
+    await this.#pass(3 * minuteMs)
+    for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
+    await this.#must("repair", fresh, random.fork("repair"))
+    await this.#must("put", fresh, random.fork("put"))
+    if (world.failure) return
+    await this.#must("repair", fresh, random.fork("repair again"))
+    await checkStep(world, true)
+    if (!world.failure) await checkHealth(world, await world.oracle.live((await world.oracle.newest()).contents))
+  }
+
+  /** A client that has nothing to do begins something. */
+  #start(random: Random): void {
+    const idle = this.#world.clients.filter(({ task }) => task === undefined)
+    if (idle.length > 0) void this.#operate(random.weighted(operationWeights), random.pick(idle), random)
+  }
+
+  async #strike(random: Random): Promise<void> {
+    const world = this.#world
+    const kinds = [...world.shape.faults].filter((kind) => !["lies", "skew", "night"].includes(kind))
+    if (kinds.length === 0) return
+    const kind = random.pick(kinds)
+    if (kind !== "clientCrash") return world.time.trace(strike(kind as MomentaryFault, random, world))
+    const client = random.pick(world.clients)
+    world.time.trace(`${client.id} crashes during ${client.task ?? "nothing"}`)
+    await client.restart()
+  }
+
+  #scrub(random: Random): void {
+    const server = random.pick(this.#world.servers)
+    server.scrub().catch((error: unknown) => this.#world.time.trace(`scrub of ${server.id} failed: ${describe(error)}`))
+  }
+
+  /** Does an operation and takes down how it ended; gives the error. */
+  async #operate(kind: OperationKind, client: SimulatedClient, random: Random): Promise<unknown> {
+    const world = this.#world
+    const { model, time } = world
+    const span = model.begin(time.nowMs)
+    const isAlive = client.lifeline()
+    const calls = client.calls
+    client.task = kind
+    time.trace(`${client.id} ${kind} begins`)
+    client.onWrite = (sequence) => {
+      span.lastSequence = Math.max(span.lastSequence ?? 0, sequence)
+    }
+    client.onCrash = () => model.end(span, false, time.nowMs)
+    time.after(longestMs, () => {
+      if (span.endMs === Number.POSITIVE_INFINITY && isAlive() && client.task === kind && client.span === span)
+        world.fail("operations end", `${client.id} ${kind} takes more than ${longestMs / minuteMs} minutes`)
+    })
+    client.span = span
+    let failure: unknown
+    const context: OperationContext = {
+      ...{ client, random, model, time, span, graceMs },
+      k: world.shape.coding.k,
+      fail: world.fail,
+    }
+    try {
+      const result = await operate(kind, context)
+      time.trace(`${client.id} ${kind} done: ${result}`)
+      this.done[kind] = (this.done[kind] ?? 0) + 1
+    } catch (error) {
+      failure = error
+      time.trace(`${client.id} ${kind} failed: ${describe(error).split("\n")[0]}`)
+      if (!isHoldfastError(error)) world.fail("errors are of known kinds", describe(error))
+      else if (neverCodes.has(error.code)) world.fail("no fault looks like damage or a rollback", describe(error))
+    }
+    model.end(span, failure === undefined, time.nowMs)
+    this.mostCalls = Math.max(this.mostCalls, client.calls - calls)
+    if (client.calls - calls > mostCalls)
+      world.fail("retries are bounded", `${client.id} ${kind} made ${client.calls - calls} calls`)
+    client.task = undefined
+    client.span = undefined
+    return failure
+  }
+
+  /** An operation that has no reason to fail. */
+  async #must(kind: OperationKind, client: SimulatedClient, random: Random): Promise<void> {
+    const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, random))
+    if (failure) this.#world.fail("without faults everything works", `${client.id} ${kind}: ${describe(failure)}`)
+  }
+
+  async #wait<T>(what: string, work: Promise<T>): Promise<T | undefined> {
+    let result: T | undefined
+    let isDone = false
+    work.then(
+      (value) => {
+        result = value
+        isDone = true
+      },
+      (error: unknown) => this.#world.fail("without faults everything works", `${what}: ${describe(error)}`),
+    )
+    await this.#until(what, () => isDone)
+    return result
+  }
+
+  async #until(what: string, isDone: () => boolean): Promise<void> {
+    const { time } = this.#world
+    const end = time.elapsedMs + 2 * longestMs
+    await time.run(() => isDone() || this.#world.failure !== undefined, end)
+    if (!isDone() && !this.#world.failure) this.#world.fail("operations end", what)
+  }
+
+  async #pass(ms: number): Promise<void> {
+    const { time } = this.#world
+    await time.run(() => this.#world.failure !== undefined, time.elapsedMs + ms)
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * A world made from a seed: servers, clients, a network, one tree, and the claims that are checked while all of it runs. The
+ * seed decides everything; leaving out kinds of faults leaves the rest as it is.
+ */
+import type { CryptoProvider, Env } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { quorumOf, type RegisterKeys } from "@holdfast/store"
+import { createTree } from "@holdfast/tree"
+import { SimulatedClient } from "./client.ts"
+import { type FaultContext, type FaultKind, faultKinds } from "./faults.ts"
+import { RegisterHistory } from "./history.ts"
+import { Liar } from "./lies.ts"
+import { Model } from "./model.ts"
+import { SimulatedNetwork } from "./network.ts"
+import { describe, Oracle } from "./oracle.ts"
+import { Random } from "./random.ts"
+import { SimulatedServer } from "./server.ts"
+import { SimulatedTime } from "./time.ts"
+
+/** A claim that did not hold. */
+export interface Failure {
+  readonly claim: string
+  readonly details: string
+  readonly atMs: number
+  readonly step: number
+}
+
+/** How large and how bad a world is. */
+export interface Shape {
+  readonly servers: number
+  readonly mode: "crash" | "byzantine"
+  readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
+  readonly clients: number
+  /** Servers at once that may be faulty or away while everything acknowledged stays readable. */
+  readonly tolerated: number
+  /** Servers whose disks rot, or that lie. */
+  readonly faulty: readonly string[]
+  readonly faults: ReadonlySet<FaultKind>
+}
+
+/** A shape by chance. */
+export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape {
+  const mode = random.chance(0.5) ? "crash" : "byzantine"
+  const servers = random.pick(mode === "crash" ? [3, 4, 5, 5, 7] : [4, 4, 5, 7])
+  const away = servers - quorumOf(servers, mode)
+  const n = random.between(Math.max(2, servers - 1), servers)
+  const happy = random.between(1 + away, Math.min(n, servers - away))
+  const k = random.between(1, happy - away)
+  const tolerated = Math.min(away, happy - k)
+  const faulty = random.some(
+    Array.from({ length: servers }, (_, i) => `n${i}`),
+    random.between(0, tolerated),
+  )
+  const faults = new Set(faultKinds.filter((kind) => random.chance(0.6) && !without.has(kind)))
+  return { servers, mode, coding: { k, happy, n }, clients: random.between(2, 4), tolerated, faulty, faults }
+}
+
+/** Everything of one run. */
+export interface World extends FaultContext {
+  readonly random: Random
+  readonly time: SimulatedTime
+  readonly shape: Shape
+  readonly env: Env
+  readonly clients: readonly SimulatedClient[]
+  readonly liars: ReadonlyMap<string, Liar>
+  readonly history: RegisterHistory
+  readonly model: Model
+  readonly oracle: Oracle
+  /** Another client of the same owner that knows nothing yet. */
+  newClient(id: string): Promise<SimulatedClient>
+  readonly failure: Failure | undefined
+  fail(claim: string, details: string): void
+  /** The step being done, for messages. */
+  step: number
+}
+
+const secret = new Uint8Array(32).fill(5)
+
+/** Makes a world with an empty tree in it. */
+export async function createWorld(seed: string, without: ReadonlySet<FaultKind>, verbose = false): Promise<World> {
+  const random = new Random(seed)
+  const time = new SimulatedTime()
+  time.verbose = verbose
+  const shape = shapeOf(random.fork("shape"), without)
+  time.trace(`${describeShape(shape)}`)
+  let failure: Failure | undefined
+  const fail = (claim: string, details: string) => {
+    time.trace(`FAILED ${claim}: ${details}`)
+    failure ??= { claim, details, atMs: time.elapsedMs, step: world?.step ?? 0 }
+  }
+  const onBug = (error: unknown) => fail("servers fail in known ways only", describe(error))
+  const chance = random.fork("crypto")
+  const crypto: CryptoProvider = { ...nodeCrypto, random: (length) => chance.bytes(length) }
+  const env: Env = { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
+  const isSkewed = shape.faults.has("skew")
+  const skew = (name: string) => {
+    const from = random.fork(`skew ${name}`)
+    return {
+      skewMs: isSkewed ? from.between(-600_000, 600_000) : 0,
+      drift: isSkewed ? (from.fraction() - 0.5) / 500 : 0,
+    }
+  }
+  const servers = Array.from({ length: shape.servers }, (_, i) => {
+    const id = `n${i}`
+    return new SimulatedServer({ id, time, random: random.fork(id), crypto, onBug, ...skew(id) })
+  })
+  const isLying = shape.mode === "byzantine" && shape.faults.has("lies")
+  const liars = new Map(
+    (isLying ? shape.faulty : []).map((id) => {
+      const own = random.fork(`liar ${id}`)
+      return [id, new Liar(own, crypto, own.pick([0.1, 0.5, 1]))] as const
+    }),
+  )
+  const network = new SimulatedNetwork(time, random.fork("network"), onBug)
+  const history = new RegisterHistory(time, fail)
+  const keys = await newKeys(crypto)
+  const newClient = (id: string) =>
+    SimulatedClient.create({
+      id,
+      time,
+      crypto,
+      network,
+      servers: servers.map((server) => presented(server, liars.get(server.id))),
+      coding: shape.coding,
+      mode: shape.mode,
+      keys,
+      secret,
+      history,
+      ...skew(id),
+    })
+  const clients: SimulatedClient[] = []
+  for (let i = 0; i < shape.clients; i++) clients.push(await newClient(`c${i}`))
+  const faulty = new Set(shape.faulty)
+  const oracle = await Oracle.create({ env, servers, faulty, coding: shape.coding, keys, secret })
+  const model = new Model()
+  history.onAcknowledged = (sequence) => model.acknowledged(sequence, time.nowMs)
+  const world: World = {
+    ...{ random, time, shape, env, servers, clients, network, faulty, liars, history, model, oracle, newClient, fail },
+    isByzantine: shape.mode === "byzantine",
+    step: 0,
+    get failure() {
+      return failure
+    },
+  }
+  await begin(world)
+  return world
+}
+
+/** Starts the servers and makes the tree, before anything goes wrong. */
+async function begin(world: World): Promise<void> {
+  const { servers, clients, time, liars } = world
+  for (const server of servers) server.start()
+  await time.run(() => servers.every(({ backend }) => backend !== undefined))
+  const rates = [...liars.values()].map((liar) => [liar, liar.rate] as const)
+  for (const [liar] of rates) liar.rate = 0
+  let isMade = false
+  createTree(clients[0]!.treeOptions()).then(
+    () => {
+      isMade = true
+    },
+    (error: unknown) => world.fail("a tree can be made", describe(error)),
+  )
+  await time.run(() => isMade || world.failure !== undefined)
+  for (const [liar, rate] of rates) liar.rate = rate
+}
+
+function presented(server: SimulatedServer, liar: Liar | undefined) {
+  let known: SimulatedServer["backend"]
+  let wrapped: SimulatedServer["backend"]
+  return {
+    id: server.id,
+    get backend() {
+      const { backend } = server
+      if (!liar || !backend) return backend
+      if (known !== backend) {
+        known = backend
+        wrapped = { ...backend, ...liar.wrap(backend) }
+      }
+      return wrapped
+    },
+  }
+}
+
+async function newKeys(crypto: CryptoProvider): Promise<RegisterKeys> {
+  const seed = crypto.random(32)
+  return { seed, publicKey: await crypto.publicKeyOf(seed), readKey: crypto.random(32) }
+}
+
+function describeShape({ servers, mode, coding, clients, tolerated, faulty, faults }: Shape): string {
+  const { k, happy, n } = coding
+  return (
+    `${servers} servers (${mode}), coding ${k}/${happy}/${n}, ${clients} clients, ${tolerated} faults tolerated, ` +
+    `faulty: ${faulty.join(" ") || "none"}, faults: ${[...faults].join(" ")}`
+  )
+}
