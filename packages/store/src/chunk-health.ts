@@ -53,28 +53,38 @@ export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: read
   if (!coding) return 0
   const best = ranked.slice(0, coding.n)
   const vacant = best.filter((backend) => !holdings.some((held) => held.backend === backend && held.indices.length > 0))
-  const kept = new Set<number>()
+  const kept = new Map<number, Backend>()
   const surplus: { backend: Backend; index: number }[] = []
   for (const backend of best)
     for (const [position, index] of (holdings.find((held) => held.backend === backend)?.indices ?? []).entries())
-      if (position === 0 && !kept.has(index)) kept.add(index)
+      if (position === 0 && !kept.has(index)) kept.set(index, backend)
       else surplus.push({ backend, index })
   for (const { backend, indices } of holdings)
     if (!best.includes(backend)) for (const index of indices) surplus.push({ backend, index })
   let moved = 0
   for (const { backend, index } of surplus) {
-    if (!kept.has(index)) {
-      const target = vacant.shift()
-      const [bytes] = target ? await backend.getShares([{ id, index }]) : []
-      if (!target || !bytes || !(await checkShare(deps.crypto, id, bytes))) continue
-      const [outcome] = await target.putShares([bytes])
-      if (!outcome?.ok) continue
-      kept.add(index)
+    const keeper = kept.get(index)
+    // Nobody's word is enough to remove another's copy.
+    if (!keeper || !(await goodShare(deps, id, keeper, index))) {
+      const bytes = await goodShare(deps, id, backend, index)
+      const isHome = best.includes(backend) && ![...kept.values()].includes(backend)
+      const target = bytes && !isHome ? vacant.shift() : undefined
+      if (bytes && isHome) kept.set(index, backend)
+      const [outcome] = target ? await target.putShares([bytes!]).catch(() => []) : []
+      if (!target || !outcome?.ok) continue
+      kept.set(index, target)
       moved++
     }
-    await backend.removeShares([{ id, index }])
+    await Promise.allSettled([backend.removeShares([{ id, index }])]) // what stays costs only space
   }
   return moved
+}
+
+/** The share if this server gives it and it verifies. */
+async function goodShare(deps: HealthDeps, id: ChunkId, backend: Backend, index: number) {
+  const [bytes] = await backend.getShares([{ id, index }]).catch(() => [])
+  const share = bytes && (await checkShare(deps.crypto, id, bytes))
+  return share?.index === index ? bytes : undefined
 }
 
 async function holdingsOf(id: ChunkId, backends: readonly Backend[]): Promise<Holding[]> {

@@ -41,7 +41,8 @@ class Gathering {
   readonly #id: ChunkId
   readonly #options: ReadOptions
   readonly #waiting: Server[]
-  readonly #good = new Map<number, Found>()
+  /** By index; several of one index when servers hold the same, or one of them lies. */
+  readonly #good = new Map<number, Found[]>()
   readonly #problems: string[] = []
   #k: number
   #underWay = 0
@@ -63,12 +64,16 @@ class Gathering {
       await this.#answerOrHedge()
     }
     const shares = [...this.#good.entries()].sort(([a], [b]) => a - b).slice(0, this.#k)
-    return { k: this.#k, shares: shares.map(([, found]) => found) }
+    return { k: this.#k, shares: shares.map(([, [first]]) => first!) }
   }
 
   drop(damaged: readonly Found[]): void {
     for (const found of damaged) {
-      for (const [index, held] of this.#good) if (held === found) this.#good.delete(index)
+      for (const [index, held] of this.#good) {
+        const left = held.filter((other) => other !== found)
+        if (left.length > 0) this.#good.set(index, left)
+        else this.#good.delete(index)
+      }
       this.#problems.push(`${found.server}: its share is damaged`)
     }
   }
@@ -96,7 +101,7 @@ class Gathering {
       const share = decodeShare(bytes)
       if (toHex(share.id) !== toHex(this.#id)) throw new Error("another chunk")
       this.#k = share.descriptor.k
-      if (!this.#good.has(share.index)) this.#good.set(share.index, { server, bytes })
+      this.#good.set(share.index, [...(this.#good.get(share.index) ?? []), { server, bytes }])
     } catch {
       this.#problems.push(`${server}: its share is damaged`)
     }

@@ -10,11 +10,12 @@ export interface Survival {
 
 /** What a volume of `places` places survives: its shares and its registers both. */
 export function survivalOf(
-  { coding: { k, n }, registerMode }: Pick<VolumeDescription, "coding" | "registerMode">,
+  { coding: { k, happy, n }, registerMode }: Pick<VolumeDescription, "coding" | "registerMode">,
   places: number,
 ): Survival {
   const lost = Math.max(0, Math.min(n - k, places - quorumOf(places, registerMode)))
-  return { lost, lying: registerMode === "byzantine" ? lost : 0 }
+  // Of the `happy` places that took a put, those that lie keep nothing; k of the others must be left.
+  return { lost, lying: registerMode === "byzantine" ? Math.min(lost, happy - k) : 0 }
 }
 
 /** `survives 2 lost, 1 lying`. */

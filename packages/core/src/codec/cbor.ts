@@ -23,7 +23,8 @@ const maxDepth = 32
 /** The one encoding of `value`. Throws TypeError for what our formats do not have: fractions, broken text, deep nesting. */
 export function encodeCbor(value: CborValue): Uint8Array {
   checkValue(value, 0)
-  return encode(value)
+  const { buffer, byteOffset, length } = encode(value) // in Node a Buffer, whose slice is no copy
+  return new Uint8Array(buffer, byteOffset, length)
 }
 
 /** The value that `bytes` encode; `what` names them in the error. Throws ERR_BAD_FORMAT unless they are its one encoding. */

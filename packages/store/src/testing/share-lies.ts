@@ -1,0 +1,139 @@
+/** Lies about shares, and the ways to be no use at all. */
+import { HoldfastError, limits, toHex } from "@holdfast/core"
+import { type Backend, decodeShare, type ShareInfo } from "@holdfast/protocol"
+import type { Heard, LieMaker } from "./heard.ts"
+
+/** Names of the lies here. */
+export type ShareLie = keyof typeof shareLies
+
+/** Changes each share that the honest server would give. */
+function given(change: (share: Uint8Array, heard: Heard) => Uint8Array | undefined): LieMaker {
+  return (honest, heard) => ({
+    getShares: async (...args) =>
+      (await honest.getShares(...args)).map((share) => share && change(share.slice(), heard)),
+  })
+}
+
+/** What is done instead of every call. */
+function instead(work: <T>(call: () => Promise<T>, honest: Backend, heard: Heard) => Promise<T>): LieMaker {
+  return (honest, heard) => ({
+    putShares: (...args) => work(() => honest.putShares(...args), honest, heard),
+    getShares: (...args) => work(() => honest.getShares(...args), honest, heard),
+    hasShares: (...args) => work(() => honest.hasShares(...args), honest, heard),
+    listShares: (...args) => work(() => honest.listShares(...args), honest, heard),
+    removeShares: (...args) => work(() => honest.removeShares(...args), honest, heard),
+    readRegisters: (...args) => work(() => honest.readRegisters(...args), honest, heard),
+    proposeRegisters: (...args) => work(() => honest.proposeRegisters(...args), honest, heard),
+    usage: (...args) => work(() => honest.usage(...args), honest, heard),
+  })
+}
+
+/** Batch answers in another order. */
+const permuted = <T>(answers: readonly T[]): T[] => [...answers.slice(1), ...answers.slice(0, 1)]
+
+/** `share` under the index of another. */
+function renumbered(share: Uint8Array, step: number): Uint8Array {
+  const { index, descriptor } = decodeShare(share)
+  share[4] = (index + step) % descriptor.n
+  return share
+}
+
+function flipped(share: Uint8Array): Uint8Array {
+  share[share.length - 1]! ^= 1
+  return share
+}
+
+function extended(share: Uint8Array, length: number): Uint8Array {
+  const longer = new Uint8Array(length)
+  longer.set(share)
+  return longer
+}
+
+/** The share heard last of a chunk that is not `share`'s. */
+function ofOtherChunk(share: Uint8Array, { shares }: Heard): Uint8Array | undefined {
+  const own = toHex(decodeShare(share).id)
+  return shares.findLast((other) => toHex(decodeShare(other).id) !== own)
+}
+
+const allIndices = Array.from({ length: limits.maxShares + 1 }, (_, index) => index)
+
+/** A page of shares that nobody ever stored, after where it was asked to go on, up to so many in all. */
+function inventedPage(after: ShareInfo["id"] | undefined, limit: number): ShareInfo[] {
+  const first = after ? ((after[0]! << 8) | after[1]!) + 1 : 0
+  const count = Math.max(0, Math.min(limit, 300 - first))
+  return Array.from({ length: count }, (_, i) => {
+    const id = new Uint8Array(32)
+    id.set([(first + i) >> 8, (first + i) & 255])
+    return { id, index: 0, sizeBytes: Number.MAX_SAFE_INTEGER, touchedMs: 0 }
+  })
+}
+
+/** Lies about shares. */
+export const shareLies = {
+  /** The right descriptor over wrong bytes. */
+  "wrong share": given(flipped),
+  /** A right share that claims the place of another. */
+  "wrong index": given((share) => renumbered(share, 1)),
+  /** The place of another server's share over wrong bytes, to have that one dropped. */
+  "share of another index": given((share) => renumbered(flipped(share), 2)),
+  /** A genuine share of another chunk. */
+  "share of another chunk": given(ofOtherChunk),
+  "truncated share": given((share) => share.subarray(0, share.length >> 1)),
+  "empty share": given(() => new Uint8Array()),
+  "share with a tail": given((share) => extended(share, share.length + 1)),
+  "oversize share": given((share) => extended(share, limits.shareBytes + 1)),
+  /** Answers in another order than asked. */
+  "permuted answers": (honest) => ({
+    putShares: async (...args) => permuted(await honest.putShares(...args)),
+    getShares: async (...args) => permuted(await honest.getShares(...args)),
+    hasShares: async (...args) => permuted(await honest.hasShares(...args)),
+    readRegisters: async (...args) => permuted(await honest.readRegisters(...args)),
+    proposeRegisters: async (...args) => permuted(await honest.proposeRegisters(...args)),
+  }),
+  /** Claims to hold what it has not, and takes nothing. */
+  "claims all": () => ({
+    hasShares: async (ids) => ids.map(() => [...allIndices]),
+    putShares: async (shares) => shares.map(() => ({ ok: true, existed: true })),
+    getShares: async (queries) => queries.map(() => undefined),
+  }),
+  /** Claims the share that the next server holds, to have it removed there. */
+  "claims another's share": (honest) => ({
+    hasShares: async (...args) => (await honest.hasShares(...args)).map((held) => held.map((index) => index + 1)),
+  }),
+  /** Denies what it has. */
+  "denies all": () => ({
+    hasShares: async (ids) => ids.map(() => []),
+    getShares: async (queries) => queries.map(() => undefined),
+    listShares: async () => [],
+    usage: async () => ({ usedBytes: 0, shareCount: 0 }),
+  }),
+  /** Lists what nobody stored, as old as can be. */
+  "invents shares": () => ({
+    listShares: async ({ after, limit }) => inventedPage(after?.id, limit),
+    hasShares: async (ids) => ids.map((id) => [id[0]!, id[1]!, 255]),
+    usage: async () => ({ usedBytes: Number.MAX_SAFE_INTEGER, shareCount: Number.MAX_SAFE_INTEGER }),
+  }),
+  /** Says that all is stored, and forgets it. */
+  "accepts and forgets": () => ({
+    putShares: async (shares) => shares.map(() => ({ ok: true, existed: false })),
+    getShares: async (queries) => queries.map(() => undefined),
+    hasShares: async (ids) => ids.map(() => []),
+    listShares: async () => [],
+    proposeRegisters: async (values) => values.map(() => ({ accepted: true })),
+    readRegisters: async (ids) => ids.map(() => undefined),
+  }),
+  refuses: () => ({
+    putShares: async (shares) => shares.map(() => ({ ok: false, code: "full", message: "no room" })),
+    proposeRegisters: async (values) => values.map(() => ({ accepted: false, message: "no" })),
+  }),
+  fails: instead(async () => {
+    throw new HoldfastError("ERR_REMOTE", "The server failed.")
+  }),
+  "cannot be reached": instead(async () => {
+    throw new HoldfastError("ERR_SERVER_UNREACHABLE", "The server cannot be reached.")
+  }),
+  slow: instead(async (call, _honest, { clock, slowMs }) => {
+    await clock.sleep(slowMs)
+    return call()
+  }),
+} satisfies Record<string, LieMaker>
