@@ -8,7 +8,7 @@ import { createMemoryBackend } from "@holdfast/backends"
 import { concat, type Env, fromHex, hashSmall, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { type Backend, encodeCap, registerIdOf, shareName, toReadCap, toVerifyCap } from "@holdfast/protocol"
-import { createStore, type RegisterKeys, type Store } from "@holdfast/store"
+import { createMemorySeen, createStore, type RegisterKeys, type Store } from "@holdfast/store"
 import {
   type Attributes,
   createFileWriter,
@@ -150,14 +150,13 @@ async function exportTo(backend: Backend, publicKeys: readonly Uint8Array[]): Pr
 
 async function makeGolden(): Promise<void> {
   const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`server-${i}`, crypto))
-  const seen = new Map<string, number>()
   const store = await createStore({
     env,
     servers: backends.map((backend) => ({ backend, weight: 1 })),
     coding: { k: 3, happy: 5, n: 5 },
     registerMode: "crash",
     convergenceSecret: seedOf("convergence secret"),
-    seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
+    seen: createMemorySeen(),
   })
   const open = async (name: string, kind: "dw" | "fw" = "dw") => {
     const seed = seedOf(name)

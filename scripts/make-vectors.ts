@@ -6,6 +6,8 @@ import { existsSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import {
   BufferPool,
+  type CborValue,
+  compare,
   concat,
   deriveKey,
   domainPrefix,
@@ -24,6 +26,8 @@ import {
   encodeCap,
   encodeDescriptor,
   encodeShareHeader,
+  extendLineage,
+  type Followed,
   registerHashOf,
   registerIdOf,
   signRegisterValue,
@@ -120,86 +124,101 @@ function badShares(share: Uint8Array): Bad[] {
   ]
 }
 
+/** Values of version 3; those of version 1, in register.json, are read and no longer made. */
 async function registerVectors(): Promise<RegisterVectors> {
-  const good: RegisterVectors["good"][number][] = []
-  let previous = new Uint8Array(32)
   const seed = bytesOf("register seed", 32)
-  const { publicKey, readKey } = await toReadCap(crypto, { kind: "dw", seed })
-  const verifyKey = verifyKeyOf(readKey)
-  for (const [index, length] of [0, 40, 3000].entries()) {
-    const sequence = index + 1
-    const content = bytesOf(`content ${index}`, length)
-    const careContent = bytesOf(`care ${index}`, 33 * index)
-    const number = new Uint8Array(8)
-    new DataView(number.buffer).setBigUint64(0, BigInt(sequence))
-    const seal = async (secret: Uint8Array, label: string, saltName: string, plaintext: Uint8Array) => {
-      const salt = bytesOf(`${saltName} ${index}`, 32)
-      const associated = concat(domainPrefix(label), publicKey, number)
-      const key = deriveKey(secret, label, salt)
-      return concat(salt, await crypto.seal(key, new Uint8Array(12), plaintext, associated))
-    }
-    const sealed = await seal(readKey, "holdfast/register-content/1", "salt", content)
-    const care = await seal(verifyKey, "holdfast/register-care/1", "care salt", careContent)
-    const value = await signRegisterValue(crypto, seed, { sequence, previous, sealed, care })
-    const hash = registerHashOf(value)
-    good.push({
-      name: `value ${sequence}, content of ${length} bytes`,
-      seed: toHex(seed),
-      publicKey: toHex(publicKey),
-      readKey: toHex(readKey),
-      verifyKey: toHex(verifyKey),
-      id: toHex(registerIdOf(publicKey)),
-      sequence,
-      previous: toHex(previous),
-      content: toHex(content),
-      sealed: toHex(sealed),
-      careContent: toHex(careContent),
-      care: toHex(care),
-      value: toHex(value),
-      hash: toHex(hash),
-    })
-    previous = new Uint8Array(hash)
+  const good: RegisterVectors["good"][number][] = []
+  let followed: Followed[] = []
+  for (let sequence = 1; sequence <= 25; sequence++) {
+    // Sequence 3 has two values, of writers that raced; the one after follows both.
+    const names = sequence === 3 ? ["3", "3 of another writer"] : [`${sequence}`]
+    const vectors = await Promise.all(names.map((name) => registerVector(seed, { name, sequence, followed })))
+    if ([1, 2, 3, 4, 25].includes(sequence)) good.push(...vectors)
+    followed = vectors.map(({ hash, lineage }) => ({
+      hash: fromHex(hash),
+      value: { sequence, lineage: lineage.map((hashes) => hashes.map(fromHex)) },
+    }))
   }
   return { good, bad: await badRegisters(seed, fromHex(good[1]!.value)) }
+}
+
+interface RegisterPlan {
+  readonly name: string
+  readonly sequence: number
+  readonly followed: readonly Followed[]
+}
+
+async function registerVector(seed: Uint8Array, { name, sequence, followed }: RegisterPlan) {
+  const { publicKey, readKey } = await toReadCap(crypto, { kind: "dw", seed })
+  const verifyKey = verifyKeyOf(readKey)
+  const content = bytesOf(`content ${name}`, [0, 40, 3000][sequence % 3]!)
+  const careContent = bytesOf(`care ${name}`, 33 * (sequence % 4))
+  const number = new Uint8Array(8)
+  new DataView(number.buffer).setBigUint64(0, BigInt(sequence))
+  const seal = async (secret: Uint8Array, label: string, saltName: string, plaintext: Uint8Array) => {
+    const salt = bytesOf(`${saltName} of version 3, ${name}`, 32)
+    const associated = concat(domainPrefix(label), publicKey, number)
+    const key = deriveKey(secret, label, salt)
+    return concat(salt, await crypto.seal(key, new Uint8Array(12), plaintext, associated))
+  }
+  const sealed = await seal(readKey, "holdfast/register-content/1", "salt", content)
+  const care = await seal(verifyKey, "holdfast/register-care/1", "care salt", careContent)
+  const lineage = extendLineage(followed)
+  const value = await signRegisterValue(crypto, seed, { sequence, lineage, sealed, care })
+  return {
+    name: `value ${name}, content of ${content.length} bytes`,
+    seed: toHex(seed),
+    publicKey: toHex(publicKey),
+    readKey: toHex(readKey),
+    verifyKey: toHex(verifyKey),
+    id: toHex(registerIdOf(publicKey)),
+    sequence,
+    lineage: lineage.map((hashes) => hashes.map(toHex)),
+    content: toHex(content),
+    sealed: toHex(sealed),
+    careContent: toHex(careContent),
+    care: toHex(care),
+    value: toHex(value),
+    hash: toHex(registerHashOf(value)),
+  }
 }
 
 async function badRegisters(seed: Uint8Array, value: Uint8Array): Promise<Bad[]> {
   const publicKey = await crypto.publicKeyOf(seed)
   const zeros = (length: number) => new Uint8Array(length)
-  const body = (...fields: (number | Uint8Array)[]) => encodeCbor(fields)
+  const hashes = Array.from({ length: 21 }, (_, i) => bytesOf(`hash ${i}`, 32)).sort(compare)
+  const [a, b] = hashes as [Uint8Array, Uint8Array]
+  const signed = async (changes: { readonly [index: number]: CborValue }, domain = "holdfast/register-value/3") => {
+    const fields = [3, publicKey, 2, zeros(48), zeros(48), [[a]]].map((field, i) => changes[i] ?? field)
+    return encodeCbor([...fields, await crypto.sign(seed, concat(domainPrefix(domain), encodeCbor(fields)))])
+  }
   // The same value with its sequence as 18 02 instead of 02.
   const longer = concat(value.subarray(0, 36), new Uint8Array([0x18, 2]), value.subarray(37))
-  const signed = (value: { sequence?: number; sealed?: number; care?: number }) =>
-    signRegisterValue(crypto, seed, {
-      sequence: value.sequence ?? 1,
-      previous: zeros(32),
-      sealed: zeros(value.sealed ?? 48),
-      care: zeros(value.care ?? 48),
-    })
-  const zeroth = await signed({ sequence: 0 })
-  const large = await signed({ sealed: 66_000 })
-  const much = await signed({ care: 16_433 })
-  const huge = await signed({ sealed: 66_000, care: 17_000 })
   const bad = (name: string, bytes: Uint8Array, error: Bad["error"]): Bad => ({ name, bytes: toHex(bytes), error })
   return [
     bad("no bytes", zeros(0), "ERR_BAD_FORMAT"),
     bad("cut short", value.subarray(0, value.length - 1), "ERR_BAD_FORMAT"),
     bad("a byte too many", concat(value, zeros(1)), "ERR_BAD_FORMAT"),
-    bad("version 2", body(2, publicKey, 1, zeros(32), zeros(48), zeros(48), zeros(64)), "ERR_UNSUPPORTED_VERSION"),
-    bad("a signature of zeros", body(1, publicKey, 1, zeros(32), zeros(48), zeros(48), zeros(64)), "ERR_CORRUPT"),
+    bad("version 4", await signed({ 0: 4 }), "ERR_UNSUPPORTED_VERSION"),
     bad("another sequence under the same signature", changed(value, 36, 3), "ERR_CORRUPT"),
     bad("a changed byte of the signature", changed(value, -1, value[value.length - 1]! ^ 1), "ERR_CORRUPT"),
-    bad("sequence 0", zeroth, "ERR_BAD_FORMAT"),
-    bad(
-      "a short public key",
-      body(1, publicKey.subarray(1), 1, zeros(32), zeros(48), zeros(48), zeros(64)),
-      "ERR_BAD_FORMAT",
-    ),
-    bad("a field missing", body(1, publicKey, 1, zeros(32), zeros(48), zeros(64)), "ERR_BAD_FORMAT"),
-    bad("sealed content over its limit", large, "ERR_BAD_FORMAT"),
-    bad("sealed care over its limit", much, "ERR_BAD_FORMAT"),
-    bad("longer than any value", huge, "ERR_LIMIT"),
+    bad("signed as version 1", await signed({}, "holdfast/register-value/1"), "ERR_CORRUPT"),
+    bad("sequence 0", await signed({ 2: 0, 5: [] }), "ERR_BAD_FORMAT"),
     bad("sequence in a longer form than needed", longer, "ERR_BAD_FORMAT"),
+    bad("a short public key", await signed({ 1: publicKey.subarray(1) }), "ERR_BAD_FORMAT"),
+    bad("a field missing", encodeCbor([3, publicKey, 2, zeros(48), zeros(48), zeros(64)]), "ERR_BAD_FORMAT"),
+    bad("sealed content over its limit", await signed({ 3: zeros(66_000) }), "ERR_BAD_FORMAT"),
+    bad("sealed care over its limit", await signed({ 4: zeros(16_433) }), "ERR_BAD_FORMAT"),
+    bad("longer than any value", await signed({ 3: zeros(66_000), 4: zeros(17_000) }), "ERR_LIMIT"),
+    bad("no lineage after the first value", await signed({ 5: [] }), "ERR_BAD_FORMAT"),
+    bad("a lineage of more values than there were", await signed({ 5: [[a], [b]] }), "ERR_BAD_FORMAT"),
+    bad("an empty list in the lineage", await signed({ 5: [[]] }), "ERR_BAD_FORMAT"),
+    bad("hashes out of order", await signed({ 5: [[b, a]] }), "ERR_BAD_FORMAT"),
+    bad("a hash twice", await signed({ 5: [[a, a]] }), "ERR_BAD_FORMAT"),
+    bad("a short hash", await signed({ 5: [[a.subarray(1)]] }), "ERR_BAD_FORMAT"),
+    bad("a hash for a list", await signed({ 5: [a] }), "ERR_BAD_FORMAT"),
+    bad("21 hashes", await signed({ 5: [hashes] }), "ERR_BAD_FORMAT"),
+    bad("21 lists", await signed({ 2: 30, 5: hashes.map((hash) => [hash]) }), "ERR_BAD_FORMAT"),
   ]
 }
 
@@ -251,7 +270,11 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
   }
 }
 
-const makers = { chunk: chunkVectors, register: registerVectors, capability: capabilityVectors }
+const makers = {
+  chunk: chunkVectors,
+  "register-lineage": registerVectors,
+  capability: capabilityVectors,
+}
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)
   if (existsSync(path)) console.log(`${name}.json is frozen: left as it is`)

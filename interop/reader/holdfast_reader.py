@@ -288,24 +288,44 @@ def verified(public_key, signature, message):
         return False
 
 
+def check_lineage(sequence, lineage):
+    what = "lineage of a register value"
+    if not isinstance(lineage, list) or not all(isinstance(hashes, list) and hashes for hashes in lineage):
+        raise bad("the lineage of a register value is not lists of hashes")
+    integer(sequence, 1, SAFE_INTEGER, what)
+    for hashes in lineage:
+        ordered = [octets(item, 32, what) for item in hashes]
+        if any(a >= b for a, b in zip(ordered, ordered[1:])):
+            raise bad("the hashes of a lineage are not in order")
+    if sum(map(len, lineage)) > 20 or len(lineage) >= sequence or (sequence > 1 and not lineage):
+        raise bad("the lineage of a register value has a wrong length")
+
+
 def decode_register(data):
     """(public key, sequence, sealed, care) of a value whose signature fits."""
     what = "register value"
     if len(data) > REGISTER_BYTES:
         raise HoldfastError("ERR_LIMIT", "a register value is too long")
-    value = checked_version(Cbor.decode(data, what), what)
-    _, public_key, sequence, previous, sealed, care, signature = fields(value, 7, what)
+    value = Cbor.decode(data, what)
+    has_lineage = isinstance(value, list) and value[:1] == [3]
+    if has_lineage:
+        _, public_key, sequence, sealed, care, lineage, signature = fields(value, 7, what)
+        check_lineage(sequence, lineage)
+    else:
+        value = fields(checked_version(value, what), 7, what)
+        _, public_key, sequence, previous, sealed, care, signature = value
+        octets(previous, 32, what)
     octets(public_key, 32, what)
     integer(sequence, 1, SAFE_INTEGER, what)
-    octets(previous, 32, what)
     octets(signature, 64, what)
     if len(octets(sealed, None, what)) > SEALED_BYTES:
         raise bad("a register's content is too long")
     if len(octets(care, None, what)) > CARE_BYTES:
         raise bad("a register's care is too long")
-    # The first six fields stand before the signature (2 + 64 bytes) as they do in the signed array of six.
-    body = b"\x86" + data[1:-66]
-    if not verified(public_key, signature, b"holdfast/register-value/1\0" + body):
+    # All fields but the signature (2 + 64 bytes) stand there as they do in the signed array, which is one shorter.
+    body = bytes([data[0] - 1]) + data[1:-66]
+    domain = b"holdfast/register-value/3\0" if has_lineage else b"holdfast/register-value/1\0"
+    if not verified(public_key, signature, domain + body):
         raise HoldfastError("ERR_CORRUPT", "a register value has a wrong signature")
     return public_key, sequence, sealed, care
 
@@ -393,7 +413,7 @@ class Volume:
             self.add_share(domain_hash("holdfast/chunk-descriptor/1", head[7:start]), path)
         elif head[:16] == b"SQLite format 3\0":
             self.look_into(path)
-        elif head[:2] == b"\x87\x01" and path.stat().st_size <= REGISTER_BYTES:
+        elif head[:2] in (b"\x87\x01", b"\x87\x03") and path.stat().st_size <= REGISTER_BYTES:
             self.add_register(path.read_bytes())
 
     def look_into(self, path):
@@ -682,8 +702,9 @@ def check_vectors(path):
     name = Path(path).stem
     if name == "erasure":
         return check_erasure(vectors["good"])
-    check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[name]
-    decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[name]
+    kind = name.split("-")[0]
+    check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[kind]
+    decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[kind]
     for vector in vectors["good"]:
         check_good(vector)
     for vector in vectors["bad"]:

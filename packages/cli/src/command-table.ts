@@ -77,6 +77,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/grid/volume.ts"),
   },
   {
+    names: ["seen"],
+    summaries: ["carry to other devices which versions were seen, or forget them"],
+    load: () => import("./commands/grid/seen.ts"),
+  },
+  {
     names: ["lock", "unlock"],
     summaries: ["put the profile's secrets under a passphrase", "take the passphrase away again"],
     load: () => import("./commands/grid/lock.ts"),

@@ -1,4 +1,6 @@
 /** What a command is given: where to write, how the user wants it, and a session with the grid when it asks for one. */
+
+import type { Rollback } from "@holdfast/store"
 import { jsonValue } from "./exit-codes.ts"
 import type { Profile } from "./profile/profile.ts"
 import { createProgress, type Progress } from "./progress.ts"
@@ -50,9 +52,11 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     )
     return asked
   }
-  const warnOfRollback = ({ offered, seen }: { readonly offered: number; readonly seen: number }) =>
+  const warnOfRollback = ({ offered, seen, evidence }: Rollback) =>
     void stderr.write(
-      `holdfast: warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.\n`,
+      evidence
+        ? `holdfast: warning: this is version ${offered} of a tree, of another history than the one seen before; it can only be read.\n`
+        : `holdfast: warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.\n`,
     )
   const onCertificateEnding = (notAfterMs: number) =>
     void stderr.write(

@@ -7,7 +7,7 @@ import { Writable } from "node:stream"
 import { createMemoryBackend } from "@holdfast/backends"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type Backend, encodeCap, toReadCap } from "@holdfast/protocol"
-import { createStore } from "@holdfast/store"
+import { createMemorySeen, createStore } from "@holdfast/store"
 import { createTree } from "@holdfast/tree"
 import { Command } from "commander"
 import * as change from "../src/commands/files/change.ts"
@@ -45,7 +45,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
   const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
   const aliases = new Map<string, string>()
   const warnings: string[] = []
-  const seen = new Map<string, number>()
+  const seen = createMemorySeen()
   const convergenceSecret = randomBytes(32)
   const open = async (): Promise<Session> => {
     const store = await createStore({
@@ -54,7 +54,7 @@ export async function createHarness(t: { after(done: () => unknown): void }): Pr
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
       convergenceSecret,
-      seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
+      seen,
     })
     return {
       store,

@@ -68,7 +68,7 @@ test("a register check names servers that are behind, empty or hold something el
   const value = (sequence: number) =>
     signRegisterValue(nodeCrypto, seed, {
       sequence,
-      previous: id(0),
+      lineage: sequence === 1 ? [] : [[id(0)]],
       sealed: new Uint8Array(60),
       care: new Uint8Array(60),
     })

@@ -58,7 +58,7 @@ test("files of a new profile are 0600 and folders 0700 even under umask 0", asyn
   const { home, open } = await setUp(t)
   const profile = await open()
   await profile.setAlias("home", capOf())
-  profile.seen.set("aa", 3)
+  profile.seen.set("aa", { sequence: 3 })
   await profile.flush()
   for (const name of fs.readdirSync(home, { recursive: true, encoding: "utf8" })) {
     const stat = fs.statSync(join(home, name))

@@ -23,6 +23,7 @@ export type ErrorCode =
   | "ERR_CORRUPT" // authenticated data does not verify
   | "ERR_NO_QUORUM" // too few servers answered for a register
   | "ERR_ROLLBACK" // servers offer an older register value than one seen before
+  | "ERR_FORK" // servers show two histories of one register
   | "ERR_CONFLICT" // lost a race more often than we retry
   | "ERR_SERVER_FULL"
   | "ERR_QUOTA_EXCEEDED"

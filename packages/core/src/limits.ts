@@ -14,6 +14,8 @@ export const limits = {
   registerCareBytes: 16 * 1024,
   /** Most bytes of an encoded register value. */
   registerValueBytes: 81 * 1024,
+  /** Most hashes of earlier values that a register value names. */
+  lineageHashes: 20,
   /** Most bytes of one request or answer of the storage protocol. */
   requestBytes: 16 * 1024 * 1024,
   /** Most items (shares, ids, registers) in one request. */

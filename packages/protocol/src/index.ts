@@ -42,7 +42,17 @@ export {
 } from "./chunk.ts"
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
-export { decodeRegisterValue, type RegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "./register.ts"
+export {
+  decodeRegisterValue,
+  extendLineage,
+  type Followed,
+  type Lineage,
+  mayFollow,
+  type RegisterValue,
+  registerHashOf,
+  registerIdOf,
+  signRegisterValue,
+} from "./register.ts"
 export { verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export {

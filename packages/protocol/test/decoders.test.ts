@@ -23,7 +23,8 @@ import fc from "fast-check"
 const load = (name: string) =>
   JSON.parse(readFileSync(join(import.meta.dirname, "../../../interop/vectors", name), "utf8")) as unknown
 const chunks = load("chunk.json") as ChunkVectors
-const registers = load("register.json") as RegisterVectors
+const registerFiles = ["register.json", "register-lineage.json"].map((name) => load(name) as RegisterVectors)
+const registers = { good: registerFiles.flatMap(({ good }) => good), bad: registerFiles.flatMap(({ bad }) => bad) }
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 const smallBytes = fc.uint8Array({ maxLength: 200 })
@@ -145,7 +146,7 @@ test("a share with any one bit changed does not verify as the same share", async
 test("a register value with any one bit changed is refused", async () => {
   const good = await signRegisterValue(nodeCrypto, new Uint8Array(32).fill(1), {
     sequence: 3,
-    previous: new Uint8Array(32),
+    lineage: [[new Uint8Array(32)]],
     sealed: new Uint8Array(50),
     care: new Uint8Array(50),
   })

@@ -36,6 +36,9 @@ test("the erasure code makes the shares of the frozen vectors", async () => {
 test("register values agree with the frozen vectors", () =>
   checkRegisterVectors(nodeCrypto, load<RegisterVectors>("register.json")))
 
+test("register values with a lineage agree with the frozen vectors", () =>
+  checkRegisterVectors(nodeCrypto, load<RegisterVectors>("register-lineage.json")))
+
 test("capabilities agree with the frozen vectors", () =>
   checkCapabilityVectors(nodeCrypto, load<CapabilityVectors>("capability.json")))
 

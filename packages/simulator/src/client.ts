@@ -1,7 +1,7 @@
 /** A client of the simulated world: the real store and tree over simulated links, with a clock of its own that is wrong. */
 import type { CryptoProvider, Env } from "@holdfast/core"
 import type { Backend } from "@holdfast/protocol"
-import { createStore, type RegisterKeys, type RegisterStore, type Store } from "@holdfast/store"
+import { createMemorySeen, createStore, type RegisterKeys, type RegisterStore, type Store } from "@holdfast/store"
 import { createTreeIo, Tree, type TreeIo } from "@holdfast/tree"
 import type { RegisterHistory } from "./history.ts"
 import type { Span } from "./model.ts"
@@ -28,7 +28,7 @@ export interface ClientParts {
 export class SimulatedClient {
   readonly id: string
   readonly #parts: ClientParts
-  readonly #seen = new Map<string, number>()
+  readonly #seen = createMemorySeen()
   #caller: Caller & { isAlive: boolean }
   #env!: Env
   #store!: Store
@@ -73,10 +73,7 @@ export class SimulatedClient {
       coding,
       registerMode: mode,
       convergenceSecret: secret,
-      seen: {
-        get: (register) => this.#seen.get(register),
-        set: (register, seen) => void this.#seen.set(register, seen),
-      },
+      seen: this.#seen,
     })
     this.#registers = history.watch(id, this.#store.registers, (sequence) => caller.isAlive && this.onWrite(sequence))
     this.forget()

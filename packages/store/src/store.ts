@@ -9,7 +9,8 @@ import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
-import { createRegisterStore, type Rollback, rollbackError, type SeenStore } from "./register-store.ts"
+import { type Rollback, rollbackError, type SeenStore } from "./register-seen.ts"
+import { createRegisterStore } from "./register-store.ts"
 import { createServer, type Server } from "./server.ts"
 import type { ChunkHealth, ChunkId, ChunkStore, RegisterStore } from "./types.ts"
 

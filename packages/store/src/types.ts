@@ -72,7 +72,7 @@ export interface CareKeys {
 
 /** Registers kept by quorum. */
 export interface RegisterStore {
-  /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK. */
+  /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK, ERR_FORK. */
   read(keys: RegisterKeys, options?: StoreOptions): Promise<RegisterContent | undefined>
   /** The newest care, which needs no read key; otherwise as `read`. */
   readCare(keys: CareKeys, options?: StoreOptions): Promise<RegisterCare | undefined>

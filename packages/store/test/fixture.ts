@@ -3,7 +3,7 @@
 import { createMemoryBackend } from "@holdfast/backends"
 import { nodeEnv } from "@holdfast/core/node"
 import type { Backend } from "@holdfast/protocol"
-import { createStore, type SeenStore, type Store, type StoreDeps } from "@holdfast/store"
+import { createMemorySeen, createStore, type SeenStore, type Store, type StoreDeps } from "@holdfast/store"
 
 /** A memory backend behind a switch. */
 export interface SwitchedServer {
@@ -46,11 +46,6 @@ export function switchedServer(id: string): SwitchedServer {
   return server
 }
 
-export function memorySeen(): SeenStore & { readonly map: Map<string, number> } {
-  const map = new Map<string, number>()
-  return { map, get: (id) => map.get(id), set: (id, sequence) => void map.set(id, sequence) }
-}
-
 export interface Grid {
   readonly servers: SwitchedServer[]
   /** A new client of the same owner, with nothing cached. */
@@ -61,7 +56,7 @@ export function testGrid(count = 5, coding = { k: 3, happy: 4, n: 5 }): Grid {
   const servers = Array.from({ length: count }, (_, i) => switchedServer(`n${i + 1}`))
   return {
     servers,
-    client: (seen = memorySeen(), options = {}) =>
+    client: (seen = createMemorySeen(), options = {}) =>
       createStore({
         env: nodeEnv,
         servers: servers.map(({ backend }) => ({ backend, weight: 1 })),

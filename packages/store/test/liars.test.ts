@@ -4,10 +4,9 @@ import { createMemoryBackend } from "@holdfast/backends"
 import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type Backend, toReadCap } from "@holdfast/protocol"
-import { type ChunkRef, createStore, type RegisterKeys, type Store } from "@holdfast/store"
+import { type ChunkRef, createMemorySeen, createStore, type RegisterKeys, type Store } from "@holdfast/store"
 import { createLiar, type Lie, lies } from "@holdfast/store/testing"
 import fc from "fast-check"
-import { memorySeen } from "./fixture.ts"
 
 /** Codings that keep what was acknowledged when f of those that took it lied: happy = n - f, k <= happy - f. */
 const sizes: readonly Size[] = [
@@ -35,7 +34,7 @@ function lyingGrid(
     return lie ? createLiar(backend, lie, options) : { forClient: (): Backend => backend }
   })
   const down = new Set<number>()
-  const seen = [memorySeen(), memorySeen(), memorySeen()]
+  const seen = [createMemorySeen(), createMemorySeen(), createMemorySeen()]
   return {
     honest,
     /** Positions of servers that cannot be reached. */

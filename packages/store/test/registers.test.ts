@@ -3,8 +3,8 @@ import { test } from "node:test"
 import { utf8 } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { toReadCap, verifyKeyOf } from "@holdfast/protocol"
-import { quorumOf, type RegisterKeys } from "@holdfast/store"
-import { memorySeen, testGrid } from "./fixture.ts"
+import { createMemorySeen, quorumOf, type RegisterKeys } from "@holdfast/store"
+import { testGrid } from "./fixture.ts"
 
 async function newKeys(): Promise<Required<RegisterKeys>> {
   const seed = nodeCrypto.random(32)
@@ -51,7 +51,7 @@ test("the slower of two writers learns that it lost the race", async () => {
 test("a rollback by every server is refused by a client that saw more", async () => {
   const grid = testGrid()
   const keys = await newKeys()
-  const seen = memorySeen()
+  const seen = createMemorySeen()
   const store = await grid.client(seen)
   await store.registers.write(keys, 0, parts("one"))
   await store.registers.write(keys, 1, parts("two"))
@@ -111,7 +111,7 @@ test("quorums leave out f servers of 2f+1 or 3f+1", () => {
 test("a rollback that was accepted is told, read, never written, and not forgotten", async () => {
   const grid = testGrid()
   const keys = await newKeys()
-  const seen = memorySeen()
+  const seen = createMemorySeen()
   const store = await grid.client(seen)
   await store.registers.write(keys, 0, parts("one"))
   await store.registers.write(keys, 1, parts("two"))

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { type Backend, decodeRegisterValue, registerIdOf, toReadCap } from "@holdfast/protocol"
-import { createStore, type RegisterKeys } from "@holdfast/store"
+import { createMemorySeen, createStore, type RegisterKeys } from "@holdfast/store"
 import { createTree, openTree, type Tree } from "../src/index.ts"
 import { collect, env, file } from "./grid.ts"
 
@@ -25,14 +25,13 @@ class Servers {
 
   /** What a new client without memory stands on. */
   async client() {
-    const seen = new Map<string, number>()
     const store = await createStore({
       env,
       servers: this.#backends.map((backend) => ({ backend, weight: 1 })),
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
       convergenceSecret: new Uint8Array(32).fill(7),
-      seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
+      seen: createMemorySeen(),
     })
     return { ...store, env, keys: this.keys }
   }

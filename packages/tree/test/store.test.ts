@@ -1,21 +1,20 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
-import { createStore } from "@holdfast/store"
+import { createMemorySeen, createStore } from "@holdfast/store"
 import { createFileWriter, createTree, openTree, plainAttributes, readFile } from "../src/index.ts"
 import { bytesOf, collect, env, noise } from "./grid.ts"
 
 test("a tree over the real store: files come back through another client, and both may write", async () => {
   const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i}`, env.crypto))
   const client = () => {
-    const seen = new Map<string, number>()
     return createStore({
       env,
       servers: backends.map((backend) => ({ backend, weight: 1 })),
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
       convergenceSecret: new Uint8Array(32).fill(7),
-      seen: { get: (id) => seen.get(id), set: (id, sequence) => void seen.set(id, sequence) },
+      seen: createMemorySeen(),
     })
   }
   const seed = env.crypto.random(32)

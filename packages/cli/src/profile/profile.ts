@@ -18,11 +18,10 @@ import {
   removeLeftovers,
   writeSecrets,
 } from "./secrets.ts"
-
-const seenSchema = z.record(z.string(), z.number().int().nonnegative())
+import { openSeen, type ProfileSeen } from "./seen.ts"
 
 /** An opened profile. */
-export interface Profile {
+export interface Profile extends ProfileSeen {
   readonly name: string
   readonly dir: string
   /** Where the TLS identity and the cached grid lie. */
@@ -42,9 +41,6 @@ export interface Profile {
   /** Adds a volume or replaces the one with its name. */
   setVolume(volume: VolumeDescription): Promise<void>
   removeVolume(name: string): Promise<void>
-  readonly seen: { get(id: string): number | undefined; set(id: string, sequence: number): void }
-  /** Writes what was seen to disk. */
-  flush(): Promise<void>
 }
 
 /** Opens a profile; `ask` is called when it is locked. Throws ERR_NO_PROFILE, ERR_EXPOSED, ERR_WRONG_PASSPHRASE. */
@@ -108,33 +104,6 @@ interface ChangingSecrets {
   readonly aliases: Record<string, string>
   readonly volumes: Record<string, unknown>
   readonly aliasVolumes: Record<string, string>
-}
-
-/** The highest sequence numbers seen of registers, on disk. */
-async function openSeen(folder: string, name: string): Promise<Pick<Profile, "seen" | "flush">> {
-  const path = join(folder, `${name}.json`)
-  const load = async (): Promise<z.infer<typeof seenSchema>> => (existsSync(path) ? readJson(path, seenSchema) : {})
-  const seen = new Map(Object.entries(await load()))
-  let isChanged = false
-  return {
-    seen: {
-      get: (id) => seen.get(id),
-      set(id, sequence) {
-        if ((seen.get(id) ?? 0) >= sequence) return
-        seen.set(id, sequence)
-        isChanged = true
-      },
-    },
-    async flush() {
-      if (!isChanged) return
-      isChanged = false
-      // Another command may have seen more meanwhile: the highest of each counts.
-      for (const [id, sequence] of Object.entries(await load()))
-        if ((seen.get(id) ?? 0) < sequence) seen.set(id, sequence)
-      await mkdir(folder, { recursive: true, mode: 0o700 })
-      await writeSecretFile(path, `${JSON.stringify(Object.fromEntries(seen), null, 1)}\n`)
-    },
-  }
 }
 
 /** Makes the secrets of a new profile, once its identity is there. Keeps those that exist. */

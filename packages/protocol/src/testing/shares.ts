@@ -36,5 +36,6 @@ export function makeRegisterValue(
   text: string,
 ): Promise<Uint8Array> {
   const sealed = new TextEncoder().encode(text)
-  return signRegisterValue(crypto, seed, { sequence, previous: new Uint8Array(32), sealed, care: new Uint8Array() })
+  const lineage = sequence === 1 ? [] : [[new Uint8Array(32)]]
+  return signRegisterValue(crypto, seed, { sequence, lineage, sealed, care: new Uint8Array() })
 }

@@ -43,7 +43,7 @@ export interface ChunkVectors {
   readonly bad: readonly BadVector[]
 }
 
-/** interop/vectors/register.json. Bytes are hexadecimal. */
+/** interop/vectors/register.json and register-lineage.json. Bytes are hexadecimal. */
 export interface RegisterVectors {
   readonly good: readonly {
     readonly name: string
@@ -53,7 +53,10 @@ export interface RegisterVectors {
     readonly verifyKey: string
     readonly id: string
     readonly sequence: number
-    readonly previous: string
+    /** Of version 1, in register.json. */
+    readonly previous?: string
+    /** Of version 3, in register-lineage.json. */
+    readonly lineage?: readonly (readonly string[])[]
     readonly content: string
     readonly sealed: string
     readonly careContent: string
@@ -105,12 +108,15 @@ export async function checkRegisterVectors(crypto: CryptoProvider, vectors: Regi
     const value = await decodeRegisterValue(crypto, bytes)
     same(toHex(value.publicKey), vector.publicKey, `${vector.name}: public key`)
     same(value.sequence, vector.sequence, `${vector.name}: sequence`)
-    same(toHex(value.previous), vector.previous, `${vector.name}: previous`)
+    const first = vector.sequence === 1 ? [] : [[vector.previous ?? ""]]
+    const lineage = value.lineage.map((hashes) => hashes.map(toHex))
+    same(JSON.stringify(lineage), JSON.stringify(vector.lineage ?? first), `${vector.name}: lineage`)
     same(toHex(value.sealed), vector.sealed, `${vector.name}: sealed`)
     same(toHex(value.care), vector.care, `${vector.name}: care`)
     same(toHex(verifyKeyOf(fromHex(vector.readKey))), vector.verifyKey, `${vector.name}: verify key`)
     same(toHex(registerIdOf(value.publicKey)), vector.id, `${vector.name}: id`)
     same(toHex(registerHashOf(bytes)), vector.hash, `${vector.name}: hash`)
+    if (!vector.lineage) continue // version 1 is read, and written no more
     const signed = await signRegisterValue(crypto, fromHex(vector.seed), value)
     same(toHex(signed), vector.value, `${vector.name}: signed again`)
   }

@@ -1,5 +1,7 @@
 /** What the file commands need of the command line's frame, and what they all do: open a session, trees, secrets. */
 import * as fs from "node:fs"
+import { readFile } from "node:fs/promises"
+import { text as readAll } from "node:stream/consumers"
 import { HoldfastError } from "@holdfast/core"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
@@ -86,6 +88,18 @@ export async function readSecret(file: string): Promise<string> {
     return bytes.toString("utf8").trim().split(/\r?\n/, 1)[0]!
   } catch (error) {
     throw localError(error, file)
+  }
+}
+
+/** The JSON of a file, or of stdin for `-`. Throws ERR_BAD_FORMAT saying that it is not `expected`, ERR_IO. */
+export async function readJsonInput({ stdin }: Context, file: string, expected: string): Promise<unknown> {
+  const text = await (file === "-" ? readAll(stdin) : readFile(file, "utf8")).catch((error: unknown) => {
+    throw localError(error, file)
+  })
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new HoldfastError("ERR_BAD_FORMAT", `"${file}" is not ${expected}.`, { file }, { cause })
   }
 }
 

@@ -1,7 +1,5 @@
 /** `holdfast volume`: volumes of one's own over buckets, directories and storage nodes. */
 import { randomBytes } from "node:crypto"
-import { readFile } from "node:fs/promises"
-import { text as readAll } from "node:stream/consumers"
 import { HoldfastError } from "@holdfast/core"
 import { parseVolume, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import type { Command } from "commander"
@@ -17,6 +15,7 @@ import { claimPlace } from "../../volumes/marker.ts"
 import { describePlace, parsePlaces } from "../../volumes/places.ts"
 import { survivalOf, survivalText } from "../../volumes/survives.ts"
 import { testVolume } from "../../volumes/test.ts"
+import { readJsonInput } from "../files/frame.ts"
 
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {
@@ -225,18 +224,9 @@ async function change(context: Context, profile: Profile, next: VolumeDescriptio
 }
 
 async function importVolume(context: Context, file: string): Promise<void> {
-  const text = file === "-" ? await readAll(context.stdin) : await readFile(file, "utf8")
+  const value = await readJsonInput(context, file, "a description of a volume, as `holdfast volume export` prints it")
   await createProfile(pathsOf(context.env), context.profile)
   const profile = await context.openProfile()
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new HoldfastError(
-      "ERR_BAD_FORMAT",
-      "This is no description of a volume: `holdfast volume export` prints one.",
-    )
-  }
   const volume = parseVolume(value)
   const known = profile.volumes.get(volume.name)
   if (known && known.id !== volume.id) refuseTaken(profile, volume.name)

@@ -1,0 +1,68 @@
+/** `holdfast seen`: what this profile remembers of registers, so that no server can show it an older or another history. */
+import { toHex } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
+import type { Command } from "commander"
+import type { Context } from "../../context.ts"
+import { type Profile, unknownAlias } from "../../profile/profile.ts"
+import { readJsonInput } from "../files/frame.ts"
+
+/** Adds the command. */
+export function register(program: Command, context: Context): void {
+  const seen = program
+    .command("seen")
+    .description("carry to your other devices which versions of trees were seen here, or forget them")
+  seen.addHelpText(
+    "after",
+    `
+A device refuses versions older than those it has seen, and other histories than the one it has seen (a fork). Carry what
+one device has seen to another, and both refuse it. What is exported is no secret: version numbers and signed ciphertext.
+
+Examples:
+  holdfast seen export > seen.json
+  holdfast seen import --file seen.json
+  holdfast seen forget photos    after the servers were restored from an old copy: go on from what they have
+`,
+  )
+  seen
+    .command("export")
+    .description("print what was seen, for another device to import")
+    .action(async () => {
+      const exported = (await context.openProfile()).exportSeen()
+      context.output(exported, JSON.stringify(exported, null, 1))
+    })
+  seen
+    .command("import")
+    .description(
+      "take over what another device has seen, from a file or standard input; tells when they saw different histories",
+    )
+    .option("--file <file>", "the file; - or nothing is standard input")
+    .action(async ({ file = "-" }: { file?: string }) => {
+      const profile = await context.openProfile()
+      const exported = await readJsonInput(context, file, "what `holdfast seen export` prints")
+      const registers = await profile.importSeen(exported)
+      context.output({ registers }, `${registers} trees and files: the newest versions of both devices are remembered.`)
+    })
+  seen
+    .command("forget")
+    .description("forget what was seen of a tree: what its servers offer next is taken as it is")
+    .argument("<alias>", "an alias, or a register's id as errors name it")
+    .action(async (name: string) => {
+      const profile = await context.openProfile()
+      const register = await registerOf(profile, name)
+      const forgotten = await profile.forgetSeen(register)
+      const text = forgotten ? "is forgotten: the next version that servers offer counts" : "was never seen here"
+      context.output({ register, forgotten }, `${name} ${text}.`)
+    })
+}
+
+async function registerOf(profile: Profile, given: string): Promise<string> {
+  if (/^[0-9a-f]{64}$/.test(given)) return given
+  const alias = given.replace(/:$/, "")
+  const text = profile.aliases.get(alias)
+  if (text === undefined) throw unknownAlias(alias, [...profile.aliases.keys()])
+  const cap = decodeCap(text)
+  if (cap.kind === "dw" || cap.kind === "fw") return toHex(registerIdOf((await toReadCap(nodeCrypto, cap)).publicKey))
+  if (!("publicKey" in cap)) throw unknownAlias(alias, []) // what never changes has no register
+  return toHex(registerIdOf(cap.publicKey))
+}

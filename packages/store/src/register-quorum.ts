@@ -1,0 +1,260 @@
+/**
+ * Asking and telling the servers of a grid about one register, so that up to f of them may fail or lie.
+ * Specification: docs/formats/register.md; why it is so: docs/decisions/0006-linearizable-reads-and-forks.md.
+ */
+import { type Clock, type CryptoProvider, type Env, equal, HoldfastError, toHex } from "@holdfast/core"
+import {
+  type Backend,
+  decodeRegisterValue,
+  type ProposeOutcome,
+  type RegisterValue,
+  registerHashOf,
+  registerIdOf,
+} from "@holdfast/protocol"
+
+/** The servers and how many of them may fail. */
+export interface QuorumDeps {
+  readonly env: Env
+  readonly backends: readonly Backend[]
+  readonly mode: "crash" | "byzantine"
+}
+
+/** A correctly signed value. */
+export interface HeldValue {
+  readonly bytes: Uint8Array
+  readonly value: RegisterValue
+  /** In hexadecimal. */
+  readonly hash: string
+}
+
+/** When the result is certain, servers that have not answered yet have so long to do so. */
+const graceMs = 500
+
+/** How many of `servers` must answer: all but those that may fail or lie. */
+export function quorumOf(servers: number, mode: "crash" | "byzantine"): number {
+  const faulty = Math.floor((servers - 1) / (mode === "crash" ? 2 : 3))
+  return servers - faulty
+}
+
+/** Decodes and verifies a value. Throws as decodeRegisterValue. */
+export async function decodeHeld(crypto: CryptoProvider, bytes: Uint8Array): Promise<HeldValue> {
+  return { bytes, value: await decodeRegisterValue(crypto, bytes), hash: toHex(registerHashOf(bytes)) }
+}
+
+/** What the servers hold of one register, as far as they have said. */
+export class Survey {
+  readonly #deps: QuorumDeps
+  readonly #publicKey: Uint8Array
+  readonly #needed: number
+  readonly #votes = new Map<Backend, HeldValue | undefined>()
+  readonly #values = new Map<string, HeldValue>()
+  readonly #problems = new Map<Backend, string>()
+  readonly #changes = new Changes()
+  readonly #offered = new Map<Backend, number>() // the sequence last offered to a server
+  #asking = 0
+  #offering = 0
+  #heals = false
+
+  private constructor(deps: QuorumDeps, publicKey: Uint8Array) {
+    this.#deps = deps
+    this.#publicKey = publicKey
+    this.#needed = quorumOf(deps.backends.length, deps.mode)
+  }
+
+  /** Asks every server; resolves as soon as a quorum has answered. Throws ERR_NO_QUORUM. */
+  static async start(deps: QuorumDeps, publicKey: Uint8Array): Promise<Survey> {
+    const survey = new Survey(deps, publicKey)
+    for (const backend of deps.backends) void survey.#ask(backend)
+    await survey.#changes.until(() => survey.#votes.size >= survey.#needed || survey.#asking === 0)
+    if (survey.#votes.size >= survey.#needed) return survey
+    throw noQuorum(survey.#votes.size, survey.#needed, survey.#reasons())
+  }
+
+  /** The highest sequence that any server gave; 0 when none has a value. */
+  get top(): number {
+    return Math.max(0, ...[...this.#values.values()].map(({ value }) => value.sequence))
+  }
+
+  /** Values with the top sequence, the one that most servers hold first; more than one when writers raced. */
+  newest(): HeldValue[] {
+    const { top } = this
+    const holders = (hash: string) => [...this.#votes.values()].filter((held) => held?.hash === hash).length
+    return [...this.#values.values()]
+      .filter(({ value }) => value.sequence === top)
+      .map((held) => ({ held, count: holders(held.hash) }))
+      .sort((a, b) => b.count - a.count || (a.held.hash < b.held.hash ? -1 : 1))
+      .map(({ held }) => held)
+  }
+
+  /** The newest value if a quorum holds it: no other of its sequence can ever be acknowledged. */
+  stable(): HeldValue | undefined {
+    const [first] = this.newest()
+    const holders = [...this.#votes.values()].filter((held) => held?.hash === first?.hash).length
+    return holders >= this.#needed ? first : undefined
+  }
+
+  /** Waits for all servers to answer, but not long. */
+  hearRest(): Promise<void> {
+    return this.#changes.until(() => this.#asking === 0, { clock: this.#deps.env.clock, graceMs })
+  }
+
+  /**
+   * Brings servers up to date until a quorum holds values of the top sequence, whichever. True when these are the
+   * values that `newest` gave before; else it is to be called again. Throws ERR_NO_QUORUM.
+   */
+  async settle(): Promise<boolean> {
+    const before = this.newest()
+    const [first] = before
+    if (!first) return true
+    const { sequence } = first.value
+    this.#heals = true
+    for (const backend of this.#deps.backends)
+      if (this.#votes.has(backend) || this.#count(sequence) < this.#needed) this.#bringUp(backend, first)
+    await this.#changes.until(
+      () => this.#count(sequence) >= this.#needed || this.top > sequence || this.#asking + this.#offering === 0,
+    )
+    const now = this.newest()
+    if (this.top === sequence && this.#count(sequence) < this.#needed)
+      throw noQuorum(this.#count(sequence), this.#needed, this.#reasons(), unsettled)
+    return now.length === before.length && now.every(({ hash }) => before.some((held) => held.hash === hash))
+  }
+
+  /** Servers that hold `sequence` or more. */
+  #count(sequence: number): number {
+    return [...this.#votes.values()].filter((held) => (held?.value.sequence ?? 0) >= sequence).length
+  }
+
+  async #ask(backend: Backend): Promise<void> {
+    this.#asking++
+    try {
+      const [bytes] = await backend.readRegisters([registerIdOf(this.#publicKey)])
+      await this.#vote(backend, bytes)
+      const [first] = this.newest()
+      if (this.#heals && first) this.#bringUp(backend, first)
+    } catch (error) {
+      this.#problems.set(backend, messageOf(error))
+    }
+    this.#asking--
+    this.#changes.notify()
+  }
+
+  /** A server's word: a value of this register, or none. What is something else counts as no answer: a lie, or rot. */
+  async #vote(backend: Backend, bytes: Uint8Array | undefined): Promise<void> {
+    const held = bytes && (await decodeHeld(this.#deps.env.crypto, bytes))
+    if (held && !equal(held.value.publicKey, this.#publicKey))
+      throw new HoldfastError("ERR_CORRUPT", "it gave the value of another register")
+    const before = this.#votes.get(backend)
+    if (held && !this.#values.has(held.hash)) this.#values.set(held.hash, held)
+    if (!before || (held && held.value.sequence > before.value.sequence)) this.#votes.set(backend, held)
+  }
+
+  /** Offers `newest` to a server that holds less, once; nobody needs to wait for it. */
+  #bringUp(backend: Backend, newest: HeldValue): void {
+    const { sequence } = newest.value
+    const held = this.#votes.get(backend)
+    if ((held?.value.sequence ?? 0) >= sequence || (this.#offered.get(backend) ?? 0) >= sequence) return
+    this.#offered.set(backend, sequence)
+    this.#offering++
+    void offer(this.#deps.env.crypto, backend, newest)
+      .then(async (answer) => {
+        if (answer === "accepted") await this.#vote(backend, newest.bytes)
+        else await this.#vote(backend, answer.bytes)
+      })
+      .catch((error) => void this.#problems.set(backend, messageOf(error)))
+      .finally(() => {
+        this.#offering--
+        this.#changes.notify()
+      })
+  }
+
+  #reasons(): string[] {
+    return [...this.#problems].map(([{ id }, why]) => `${id}: ${why}`)
+  }
+}
+
+/**
+ * Proposes a value to all servers. True when a quorum accepted it; false when another value was there first.
+ * Throws ERR_NO_QUORUM.
+ */
+export async function propose({ env, backends, mode }: QuorumDeps, value: HeldValue): Promise<boolean> {
+  const needed = quorumOf(backends.length, mode)
+  const problems: string[] = []
+  const changes = new Changes()
+  let [accepted, lost, pending] = [0, 0, backends.length]
+  for (const backend of backends)
+    void offer(env.crypto, backend, value)
+      .then(
+        (answer) => void (answer === "accepted" ? accepted++ : lost++),
+        (error) => void problems.push(`${backend.id}: ${messageOf(error)}`),
+      )
+      .finally(() => {
+        pending--
+        changes.notify()
+      })
+  const isDecided = () => accepted >= needed || (accepted + pending < needed && lost > 0)
+  await changes.until(() => pending === 0 || isDecided())
+  if (accepted < needed && lost > 0) return false
+  if (accepted < needed) throw noQuorum(accepted, needed, problems)
+  await changes.until(() => pending === 0, { clock: env.clock, graceMs })
+  return true
+}
+
+/**
+ * Proposes `newest` to one server: accepted, or the value held instead. A refusal only counts with a value that could
+ * have come first: signed by the same key, not older, and another one. All else throws, so that a server which lies
+ * cannot make anybody try again for ever.
+ */
+async function offer(crypto: CryptoProvider, backend: Backend, newest: HeldValue): Promise<"accepted" | HeldValue> {
+  const [outcome] = await backend.proposeRegisters([newest.bytes])
+  if (outcome?.accepted) return "accepted"
+  const held = await currentOf(crypto, outcome)
+  const isOther = held && equal(held.value.publicKey, newest.value.publicKey) && held.hash !== newest.hash
+  if (isOther && held.value.sequence >= newest.value.sequence) return held
+  throw new HoldfastError("ERR_REMOTE", outcome?.message ?? "no answer")
+}
+
+async function currentOf(crypto: CryptoProvider, outcome: ProposeOutcome | undefined): Promise<HeldValue | undefined> {
+  if (!outcome || outcome.accepted || !outcome.current) return undefined
+  return decodeHeld(crypto, outcome.current).catch(() => undefined)
+}
+
+/** Wakes who waits for answers. */
+class Changes {
+  #next = Promise.withResolvers<void>()
+
+  notify(): void {
+    this.#next.resolve()
+    this.#next = Promise.withResolvers()
+  }
+
+  /** Resolves when `condition` holds, or after a grace. */
+  async until(condition: () => boolean, grace?: { readonly clock: Clock; readonly graceMs: number }): Promise<void> {
+    if (condition()) return
+    const stop = new AbortController()
+    let isLate = false
+    const late = grace?.clock.sleep(grace.graceMs, stop.signal).then(
+      () => {
+        isLate = true
+      },
+      () => undefined,
+    )
+    while (!condition() && !isLate) await Promise.race(late ? [this.#next.promise, late] : [this.#next.promise])
+    stop.abort()
+  }
+}
+
+const unsettled =
+  "The newest version was begun by a writer that did not end, and too few servers take it now to make it certain."
+
+function noQuorum(reached: number, needed: number, failures: readonly string[], what?: string): HoldfastError {
+  return new HoldfastError(
+    "ERR_NO_QUORUM",
+    `${what ? `${what} ` : ""}Only ${reached} of the ${needed} servers needed answered (${failures.join("; ")}). ` +
+      "Bring servers back, then try again.",
+    { reached, needed, failures },
+  )
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,156 @@
+/** Servers that all collude and show different histories to different devices: told with both signed values as evidence. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createMemoryBackend } from "@holdfast/backends"
+import { fromHex, fromUtf8, HoldfastError, toHex, utf8 } from "@holdfast/core"
+import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
+import { type Backend, decodeRegisterValue, registerHashOf, registerIdOf, toReadCap } from "@holdfast/protocol"
+import {
+  createMemorySeen,
+  createRegisterStore,
+  mergeSeen,
+  type RegisterKeys,
+  type Rollback,
+  type SeenStore,
+} from "@holdfast/store"
+
+const parts = (text: string) => ({ content: utf8(text), care: utf8("") })
+
+/** Four servers, and a second history of them that begins where the first is when it is made. */
+class World {
+  readonly keys: Required<RegisterKeys>
+  readonly id: Uint8Array
+  readonly #servers: readonly Backend[]
+
+  private constructor(keys: Required<RegisterKeys>, servers: readonly Backend[]) {
+    this.keys = keys
+    this.id = registerIdOf(keys.publicKey)
+    this.#servers = servers
+  }
+
+  static async create(): Promise<World> {
+    const seed = nodeCrypto.random(32)
+    const { publicKey, readKey } = await toReadCap(nodeCrypto, { kind: "dw", seed })
+    return new World({ seed, publicKey, readKey }, newServers())
+  }
+
+  async fork(): Promise<World> {
+    const servers = newServers()
+    for (const [i, server] of this.#servers.entries()) {
+      const [bytes] = await server.readRegisters([this.id])
+      if (bytes) await servers[i]!.proposeRegisters([bytes])
+    }
+    return new World(this.keys, servers)
+  }
+
+  device(seen: SeenStore, onRollback?: (rollback: Rollback) => void) {
+    const options = onRollback ? { onRollback } : {}
+    return createRegisterStore({ env: nodeEnv, backends: this.#servers, mode: "byzantine", seen, ...options })
+  }
+
+  /** Writes `count` more values. */
+  async write(seen: SeenStore, count: number, text: string): Promise<void> {
+    const registers = this.device(seen)
+    for (let i = 0; i < count; i++) {
+      const newest = (await registers.read(this.keys))?.sequence ?? 0
+      assert.ok(await registers.write(this.keys, newest, parts(`${text} ${newest + 1}`)))
+    }
+  }
+}
+
+function newServers(): Backend[] {
+  return Array.from({ length: 4 }, (_, i) => createMemoryBackend(`n${i}`, nodeCrypto))
+}
+
+async function forkOf(work: Promise<unknown>): Promise<HoldfastError> {
+  try {
+    await work
+  } catch (error) {
+    assert.ok(error instanceof HoldfastError)
+    assert.equal(error.code, "ERR_FORK", error.message)
+    return error
+  }
+  assert.fail("no fork was told")
+}
+
+for (const [mine, theirs] of [
+  [1, 1],
+  [1, 2],
+  [3, 5],
+  [1, 20],
+] as const)
+  test(`a device that saw ${mine} versions of one history refuses version ${theirs} of another, with both as evidence`, async () => {
+    const world = await World.create()
+    const seen = createMemorySeen()
+    await world.write(seen, 2, "base")
+    const other = await world.fork()
+    await world.write(seen, mine, "mine")
+    await other.write(createMemorySeen(), theirs, "theirs")
+    const { details } = await forkOf(other.device(seen).read(world.keys))
+    const { evidence } = details as unknown as Rollback
+    const [known, shown] = await Promise.all(
+      evidence!.map(async ({ value, sequence, hash }) => {
+        const decoded = await decodeRegisterValue(nodeCrypto, fromHex(value)) // which verifies the signature
+        assert.equal(decoded.sequence, sequence)
+        assert.equal(toHex(registerHashOf(fromHex(value))), hash)
+        assert.deepEqual(decoded.publicKey, world.keys.publicKey)
+        return decoded
+      }),
+    )
+    assert.equal(known!.sequence, 2 + mine)
+    assert.equal(shown!.sequence, 2 + theirs)
+    await forkOf(other.device(seen).write(world.keys, 2 + theirs, parts("merged unseen")))
+  })
+
+test("who asks for it reads the other history, and cannot write to it", async () => {
+  const world = await World.create()
+  const seen = createMemorySeen()
+  await world.write(seen, 1, "base")
+  const other = await world.fork()
+  await world.write(seen, 1, "mine")
+  await other.write(createMemorySeen(), 1, "theirs")
+  const told: Rollback[] = []
+  const device = other.device(seen, (rollback) => void told.push(rollback))
+  assert.equal(fromUtf8((await device.read(world.keys))!.content), "theirs 2")
+  assert.equal(told.length, 1)
+  assert.equal(told[0]?.evidence?.length, 2)
+  await forkOf(device.write(world.keys, 2, parts("more")))
+  assert.equal(fromUtf8((await world.device(seen).read(world.keys))!.content), "mine 2")
+})
+
+test("two devices that were shown different histories find it when one takes over what the other has seen", async () => {
+  const world = await World.create()
+  const [a, b] = [createMemorySeen(), createMemorySeen()]
+  await world.write(a, 3, "base")
+  const register = toHex(world.id)
+  await world.device(b).read(world.keys)
+  const other = await world.fork()
+  await world.write(a, 2, "mine")
+  const merged = await mergeSeen(nodeCrypto, register, a.get(register)!, b.get(register)!)
+  assert.deepEqual(merged, a.get(register), "one history: the newest counts")
+  await other.write(b, 4, "theirs")
+  await forkOf(mergeSeen(nodeCrypto, register, a.get(register)!, b.get(register)!))
+  await forkOf(mergeSeen(nodeCrypto, register, b.get(register)!, a.get(register)!))
+})
+
+test("an older version than another device has seen is refused after taking over what it has seen", async () => {
+  const world = await World.create()
+  const [a, b] = [createMemorySeen(), createMemorySeen()]
+  await world.write(a, 1, "base")
+  await world.device(b).read(world.keys)
+  const old = await world.fork()
+  await world.write(a, 1, "newer")
+  const register = toHex(world.id)
+  assert.ok(await old.device(b).read(world.keys), "device b knows of no newer one yet")
+  b.set(register, await mergeSeen(nodeCrypto, register, b.get(register)!, a.get(register)!))
+  await assert.rejects(old.device(b).read(world.keys), { code: "ERR_ROLLBACK" })
+})
+
+test("what was seen of another register is not taken over", async () => {
+  const [one, two] = [await World.create(), await World.create()]
+  const [a, b] = [createMemorySeen(), createMemorySeen()]
+  await one.write(a, 1, "one")
+  await two.write(b, 1, "two")
+  const taken = mergeSeen(nodeCrypto, toHex(one.id), a.get(toHex(one.id))!, b.get(toHex(two.id))!)
+  await assert.rejects(taken, { code: "ERR_BAD_FORMAT" })
+})
