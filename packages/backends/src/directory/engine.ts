@@ -7,7 +7,7 @@ import { type Clock, type CryptoProvider, HoldfastError, utf8 } from "@holdfast/
 import { Committer } from "./committer.ts"
 import { openIndex } from "./database.ts"
 import { type Disk, nodeDisk } from "./disk.ts"
-import { ShareFiles } from "./files.ts"
+import { makeDurableDirectory, ShareFiles } from "./files.ts"
 import type { EngineParts } from "./parts.ts"
 import { type RecoveryReport, recover } from "./recover.ts"
 import { type ScrubOptions, type ScrubReport, scrub } from "./scrub.ts"
@@ -52,7 +52,7 @@ export interface Engine {
 /** Opens a storage directory. Throws ERR_IO when it is in use or broken. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { dir, crypto, clock, reservedBytes, disk = nodeDisk } = options
-  await disk.mkdir(dir)
+  await makeDurableDirectory(disk, dir)
   const index = openIndex(disk, join(dir, "index.sqlite"))
   const running = new Set<Promise<unknown>>()
   let failures = 0

@@ -194,7 +194,8 @@ async function writeNew(disk: Disk, path: string, bytes: Uint8Array): Promise<vo
   }
 }
 
-async function makeDurableDirectory(disk: Disk, path: string): Promise<void> {
+/** Makes a folder and those above it, durably. */
+export async function makeDurableDirectory(disk: Disk, path: string): Promise<void> {
   const first = await disk.mkdir(path)
   if (first === undefined) return
   for (let made = path; ; made = dirname(made)) {
