@@ -48,7 +48,7 @@ const longestMs = 2 * hourMs
 const mostCalls = 20_000
 
 /** What no fault may lead to. */
-const neverCodes = new Set(["ERR_ROLLBACK", "ERR_CORRUPT", "ERR_BAD_FORMAT", "ERR_UNSUPPORTED_VERSION"])
+const neverCodes = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_CORRUPT", "ERR_BAD_FORMAT", "ERR_UNSUPPORTED_VERSION"])
 
 /** Runs `seed`. */
 export async function simulate(options: RunOptions): Promise<RunResult> {
