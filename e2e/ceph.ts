@@ -2,14 +2,14 @@
  * A real Ceph cluster of one monitor and one object store in memory, with its S3 gateway, made by hand in a folder of
  * its own. Needs Debian's ceph-mon, ceph-osd, ceph-common and radosgw.
  */
-import { execFile, spawnSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import type { Keys } from "./bucket.ts"
-import { Daemons, freePorts, until } from "./processes.ts"
+import { Daemons, freePorts, missingPrograms, until } from "./processes.ts"
 
 const run = promisify(execFile)
 const programs = ["ceph-mon", "ceph-osd", "radosgw", "ceph", "ceph-authtool", "monmaptool", "radosgw-admin"]
@@ -25,7 +25,7 @@ export interface Ceph {
 
 /** The programs that are missing here; empty when a cluster can be started. */
 export function missingCephPrograms(): string[] {
-  return programs.filter((program) => spawnSync("which", [program]).status !== 0)
+  return missingPrograms(programs)
 }
 
 /** Starts a cluster that holds at most `sizeGib`. */

@@ -10,6 +10,7 @@ const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs
 /** A user's home and command. */
 export interface Client {
   readonly folder: string
+  readonly env: NodeJS.ProcessEnv
   /** Runs `holdfast` to its end; throws when it ends with another code than the expected. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended>
   /** Runs `holdfast … --json` and gives what it printed. */
@@ -26,6 +27,7 @@ export function createClient(): Client {
   const env = { ...process.env, HOME: folder, ...xdg }
   const client: Client = {
     folder,
+    env,
     async run(args, { input, code = 0, env: more = {} } = {}) {
       const child = spawn(process.execPath, [command, ...args], {
         cwd: folder,

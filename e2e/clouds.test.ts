@@ -7,9 +7,10 @@ import { after, before, describe, test } from "node:test"
 import { credentialLines, destroyBucket, listBucket, makeBucket, readObject } from "./bucket.ts"
 import { type Ceph, missingCephPrograms, startCeph } from "./ceph.ts"
 import { type Client, createClient } from "./client.ts"
+import { missingPrograms } from "./processes.ts"
 import { missingSwiftPrograms, type Swift, startSwift } from "./swift.ts"
 
-const missing = [...missingCephPrograms(), ...missingSwiftPrograms(), ...(hasProgram("s3cmd") ? [] : ["s3cmd"])]
+const missing = [...missingCephPrograms(), ...missingSwiftPrograms(), ...missingPrograms(["s3cmd"])]
 const why = missing.length > 0 && `not installed: ${missing.join(", ")}`
 if (why) assert.ok(!process.env["HOLDFAST_REQUIRE_ALL"], why)
 
@@ -219,13 +220,4 @@ describe("a volume of mixed places", { skip: why }, () => {
 
 function nameOf(cloud: Cloud, ceph: Ceph): string {
   return `${cloud}@${new URL(ceph.endpoint).host}`
-}
-
-function hasProgram(name: string): boolean {
-  try {
-    execFileSync("which", [name])
-    return true
-  } catch {
-    return false
-  }
 }

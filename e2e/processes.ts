@@ -1,5 +1,5 @@
 /** Services of others, started by hand in a folder of their own: ports, waiting, ending. */
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { open } from "node:fs/promises"
 import { createServer } from "node:net"
 import { join } from "node:path"
@@ -11,6 +11,11 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = servers.map((server) => (server.address() as { port: number }).port)
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   return ports
+}
+
+/** Those of `programs` that are not installed here. */
+export function missingPrograms(programs: readonly string[]): string[] {
+  return programs.filter((program) => spawnSync("which", [program]).status !== 0)
 }
 
 /** Daemons that write their logs to `dir`. */

@@ -5,7 +5,7 @@ import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { type Profile, unknownAlias } from "../../profile/profile.ts"
-import { readJsonInput } from "../files/frame.ts"
+import { plural, readJsonInput } from "../files/frame.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
@@ -41,7 +41,8 @@ Examples:
       const profile = await context.openProfile()
       const exported = await readJsonInput(context, file, "what `holdfast seen export` prints")
       const registers = await profile.importSeen(exported)
-      context.output({ registers }, `${registers} trees and files: the newest versions of both devices are remembered.`)
+      const what = plural(registers, "tree or file", "trees and files")
+      context.output({ registers }, `${what}: the newest version that either device has seen counts from now on.`)
     })
   seen
     .command("forget")

@@ -1,0 +1,92 @@
+/** The guide to a cloud of clouds, command by command as it stands there, over buckets of a real Ceph gateway. */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import * as paths from "node:path"
+import { test } from "node:test"
+import { credentialLines, makeBucket } from "./bucket.ts"
+import { missingCephPrograms, startCeph } from "./ceph.ts"
+import { type Client, createClient } from "./client.ts"
+import { finish } from "./grid.ts"
+import { missingPrograms } from "./processes.ts"
+
+const root = paths.dirname(import.meta.dirname)
+const missing = [...missingCephPrograms(), ...missingPrograms(["s3cmd"])]
+const why = missing.length > 0 && `not installed: ${missing.join(", ")}`
+if (why) assert.ok(!process.env["HOLDFAST_REQUIRE_ALL"], why)
+
+const clouds = ["one", "two", "three", "four", "five"]
+
+interface Block {
+  readonly code: string
+  readonly elsewhere: boolean
+  /** The code with which its last command ends. */
+  readonly exit: number
+}
+
+/** The blocks of commands of a page. */
+function blocksOf(page: string): Block[] {
+  return [...page.matchAll(/^```sh( elsewhere)?(?: exit (\d+))?\n(.*?)^```$/gms)].map(([, elsewhere, exit, code]) => ({
+    code: code!,
+    elsewhere: elsewhere !== undefined,
+    exit: Number(exit ?? 0),
+  }))
+}
+
+/** Runs commands in a user's home with the shell. */
+async function shell({ folder, env }: Client, { code, exit }: Block): Promise<string> {
+  const bin = paths.join(folder, "bin")
+  fs.mkdirSync(bin, { recursive: true })
+  const wrapper = `#!/bin/sh\nexec '${process.execPath}' '${root}/bin/holdfast.mjs' "$@"\n`
+  fs.writeFileSync(paths.join(bin, "holdfast"), wrapper, { mode: 0o755 })
+  const child = spawn("bash", ["-euo", "pipefail", "-c", code], {
+    cwd: folder,
+    env: { ...env, PATH: `${bin}:${env["PATH"]}` },
+    stdio: ["pipe", "pipe", "pipe"],
+  })
+  const ended = await finish(child)
+  assert.equal(ended.code, exit, `${code}\nended with ${ended.code}:\n${ended.stdout}\n${ended.stderr}`)
+  return ended.stdout
+}
+
+test("a person with four buckets and the guide can do all that it says", { skip: why }, async (t) => {
+  const [laptop, other] = [createClient(), createClient()]
+  t.after(() => [laptop, other].map((client) => client.close()))
+  const ceph = await startCeph()
+  t.after(() => ceph.stop())
+  const { host } = new URL(ceph.endpoint)
+  fs.mkdirSync(`${laptop.folder}/keys`)
+  for (const cloud of clouds) {
+    const keys = { accessKey: `KEYOF${cloud}`, secretKey: `secret-of-${cloud}` }
+    await ceph.addUser(cloud, keys)
+    await makeBucket(ceph.endpoint, keys, `holdfast-${cloud}`)
+    fs.writeFileSync(`${laptop.folder}/keys/${cloud}`, credentialLines(keys))
+    const config = `access_key = ${keys.accessKey}\nsecret_key = ${keys.secretKey}\nhost_base = ${host}\nhost_bucket = ${host}\n`
+    fs.writeFileSync(`${laptop.folder}/keys/${cloud}.s3cfg`, `[default]\n${config}use_https = False\n`)
+  }
+  fs.mkdirSync(`${laptop.folder}/Documents`)
+  for (const name of ["a.txt", "b.txt"]) fs.writeFileSync(`${laptop.folder}/Documents/${name}`, `This is ${name}.\n`)
+  fs.writeFileSync(`${laptop.folder}/Documents/photo.raw`, randomBytes(9_000_000))
+
+  const page = fs.readFileSync(`${root}/docs/guides/four-clouds.md`, "utf8")
+  const here = page.replace(/https:\/\/s3\.\w+\.example/g, ceph.endpoint).replace(/s3\.\w+\.example/g, host)
+  const printed: string[] = []
+  for (const block of blocksOf(here)) {
+    if (block.elsewhere)
+      for (const name of ["keys", "clouds.json", "clouds.cap", "seen.json"])
+        fs.cpSync(`${laptop.folder}/${name}`, `${other.folder}/${name}`, { recursive: true })
+    printed.push(await shell(block.elsewhere ? other : laptop, block))
+  }
+  const all = printed.join("\n")
+  for (const expected of [
+    /survives 1 lost, 1 lying; 4 of 4 places up/,
+    /several writers at a time are safe/,
+    /s3:\/\/holdfast-one\/shares\/[0-9a-f]{64}\.\d{3}/,
+    /damaged: share holdfast-three@/,
+    /no answer: Bucket holdfast-two@/,
+    /bucket holdfast-five@/,
+  ])
+    assert.match(all, expected)
+  assert.match(printed.at(-1)!, /\na\.txt\nb\.txt\nphoto\.raw\n$/)
+})
