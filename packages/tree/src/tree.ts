@@ -142,14 +142,15 @@ export class Tree {
   /** Commits what `change` makes of the state; for snapshots and other work on whole roots. */
   async commitState(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
     let current = await this.#read()
-    const conflicts: Path[] = []
-    let base = await this.#mergeSiblings(current, conflicts)
+    let conflicts: Path[] = []
+    const base = await this.#mergeSiblings(current, conflicts)
     const pack = this.io.newPack()
-    let mine = await change(base, pack)
+    const changed = await change(base, pack)
     await pack.seal()
-    if (isSameState(mine, current.content) && current.siblings.length === 0)
+    if (isSameState(changed, current.content) && current.siblings.length === 0)
       return { root: base.root, sequence: current.sequence, changed: false, conflicts, attempts: 0 }
-    mine = { root: settle(mine.root), snapshots: settle(mine.snapshots) }
+    const own = { root: settle(changed.root), snapshots: settle(changed.snapshots) }
+    let mine = own
     const { clock } = this.io.env
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const next = nextRoot(current.content, current.sequence, mine, clock.nowMs())
@@ -157,9 +158,9 @@ export class Tree {
         return { root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt }
       await clock.sleep(this.#backoffMs(attempt))
       current = await this.#read()
-      const theirs = await this.#mergeSiblings(current, conflicts)
-      mine = await this.#mergeStates(base, mine, theirs, conflicts)
-      base = theirs
+      conflicts = []
+      // Always from the first base: a value read between may be a sibling (this writer's own) that nobody followed.
+      mine = await this.#mergeStates(base, own, await this.#mergeSiblings(current, conflicts), conflicts)
     }
     throw busy()
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import type { RegisterStore } from "@holdfast/store"
 import fc from "fast-check"
 import { createTree, type Entry, openTree, plainAttributes, type Tree, walk } from "../src/index.ts"
 import { collect, env, file, MemoryChunks, MemoryRegisters, newKeys } from "./grid.ts"
@@ -123,6 +124,30 @@ test("values of one sequence are merged by the next commit", async () => {
   options.registers.values.set(key, { ...mine, siblings: [theirs] })
   await tree.commit(async () => undefined)
   assert.deepEqual(await paths(tree), ["base", "mine", "theirs"])
+})
+
+test("a change stays though its own lost value was read between and followed by nobody", async () => {
+  const { tree, options } = await freshTree()
+  const [key] = [...options.registers.values.keys()]
+  const others = await openTree(options)
+  let lost = 0
+  const write: RegisterStore["write"] = async (keys, after, parts) => {
+    if (lost++ === 2) return options.registers.write(keys, after, parts)
+    await others.commit(async (session) => session.set([`theirs-${lost}`], file("theirs")))
+    const held = options.registers.values.get(key!)!
+    if (lost === 1) options.registers.values.set(key!, { ...held, siblings: [parts] })
+    return false
+  }
+  const read: RegisterStore["read"] = async (keys) => {
+    const value = await options.registers.read(keys)
+    const { siblings: _, ...alone } = value!
+    options.registers.values.set(key!, alone) // the next reader hears of it no more
+    return value
+  }
+  const registers = Object.assign(Object.create(options.registers) as MemoryRegisters, { read, write })
+  const racer = await openTree({ ...options, registers })
+  await racer.commit(async (session) => session.set(["mine"], file("mine")))
+  assert.deepEqual(await paths(tree), ["mine", "theirs-1", "theirs-2"])
 })
 
 test("snapshots keep what was and can be forgotten", async () => {
