@@ -3,6 +3,7 @@ import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
 import { type Backend, type ChunkId, decodeShare, type Share } from "@holdfast/protocol"
 import { checkShare, rebuildShares } from "./seal.ts"
+import { spreadOf } from "./spread.ts"
 import type { ChunkHealth } from "./types.ts"
 
 /** What health work stands on. */
@@ -16,7 +17,7 @@ export interface HealthDeps {
 export interface CheckOptions {
   /** Reads and verifies every share instead of believing the servers. */
   readonly verify?: boolean
-  /** Rebuilds missing and damaged shares and places them on servers that hold none. Implies `verify`. */
+  /** Gives each share a server of its own again, as far as there are enough. Implies `verify`. */
   readonly repair?: boolean
 }
 
@@ -144,6 +145,7 @@ async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly H
   return { holdings, shares, corrupt }
 }
 
+/** Puts each share that has no server of its own on one that has no share of its own. Gives how many it placed. */
 async function placeMissing(
   deps: HealthDeps,
   ranked: readonly Backend[],
@@ -152,19 +154,18 @@ async function placeMissing(
   const { id, descriptor } = shares.values().next().value!
   const { k, n } = descriptor
   if (shares.size < k) return 0
-  const holders = holdings.filter((held) => held.indices.length > 0).length
-  const missing = Array.from({ length: n }, (_, index) => index).filter((index) => !shares.has(index))
-  // Every share may exist, but several on one server: then copies go to empty servers, to spread the risk.
-  const doubled = missing.length > 0 || holders >= Math.min(n, ranked.length) ? [] : crowdedIndices(holdings)
-  const wanted = [...missing, ...doubled]
+  const own = spreadOf(holdings.map(({ indices }) => indices))
+  const wanted = Array.from({ length: n }, (_, index) => index).filter((index) => !own.includes(index))
   const rebuilt = wanted.length > 0 ? rebuildShares(deps.erasure, [...shares.values()], wanted) : []
-  const vacant = ranked.filter(
-    (backend) => !holdings.some((held) => held.backend === backend && held.indices.length > 0),
-  )
+  // Empty servers come first; then those whose share another has too.
+  const without = holdings.filter((_, server) => own[server] === undefined)
+  const isEmpty = (backend: Backend) => without.some((held) => held.backend === backend && held.indices.length === 0)
+  const open = ranked.filter((backend) => without.some((held) => held.backend === backend))
+  const places = [...open.filter(isEmpty), ...open.filter((backend) => !isEmpty(backend))]
   let placed = 0
   for (const bytes of rebuilt) {
     const index = decodeShare(bytes).index
-    for (let target = takePlace(vacant, corrupt, index); target; target = takePlace(vacant, corrupt, index)) {
+    for (let target = takePlace(places, corrupt, index); target; target = takePlace(places, corrupt, index)) {
       const [outcome] = await target.putShares([bytes]).catch(() => [undefined])
       if (!outcome?.ok) continue
       const held = holdings.find((holding) => holding.backend === target)!
@@ -178,9 +179,9 @@ async function placeMissing(
 }
 
 /** The next server for a share: first one whose own copy of it is damaged, and is replaced so. */
-function takePlace(vacant: Backend[], corrupt: readonly DamagedShare[], index: number): Backend | undefined {
-  const own = vacant.findIndex((backend) => corrupt.some((bad) => bad.backend === backend && bad.index === index))
-  return vacant.splice(Math.max(0, own), 1)[0]
+function takePlace(places: Backend[], corrupt: readonly DamagedShare[], index: number): Backend | undefined {
+  const own = places.findIndex((backend) => corrupt.some((bad) => bad.backend === backend && bad.index === index))
+  return places.splice(Math.max(0, own), 1)[0]
 }
 
 /** Once every share is good somewhere, damaged copies only cost space and alarm. */
@@ -191,11 +192,6 @@ async function removeDamaged(id: ChunkId, n: number, holdings: readonly Holding[
     ({ backend, index }) => !holdings.some((held) => held.backend === backend && held.indices.includes(index)),
   )
   await Promise.allSettled(left.map(({ backend, index }) => backend.removeShares([{ id, index }])))
-}
-
-/** All but one index of each server that holds several. */
-function crowdedIndices(holdings: readonly Holding[]): number[] {
-  return holdings.flatMap((held) => held.indices.slice(1))
 }
 
 function summary(
@@ -212,7 +208,7 @@ function summary(
     k: coding?.k ?? 0,
     n: coding?.n ?? 0,
     goodShares: coding ? good.size : 0,
-    distinctServers: holdings.filter((held) => held.indices.length > 0).length,
+    distinctServers: spreadOf(holdings.map(({ indices }) => indices)).filter((index) => index !== undefined).length,
     corrupt: damaged.map(({ backend, index }) => `${backend.id}/${index}`),
     placed,
     silent: new Map(asked.flatMap(({ backend, silence }) => (silence === undefined ? [] : [[backend.id, silence]]))),

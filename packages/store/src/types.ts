@@ -90,7 +90,7 @@ export interface ChunkHealth {
   readonly n: number
   /** Distinct share indices found good. */
   readonly goodShares: number
-  /** Distinct servers that hold at least one good share. */
+  /** Servers that hold a good share which counts for no other server. */
   readonly distinctServers: number
   /** Shares found that do not verify, as "server/index". */
   readonly corrupt: readonly string[]

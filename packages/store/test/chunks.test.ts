@@ -3,6 +3,7 @@ import { test } from "node:test"
 import { BufferPool } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeEnv } from "@holdfast/core/node"
+import { decodeShare } from "@holdfast/protocol"
 import { createLocalPipeline, paddedLength } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { testGrid } from "./fixture.ts"
@@ -81,6 +82,30 @@ test("repair rebuilds what two emptied servers lost, without a key, and then the
   grid.servers[3]!.down = true
   const read = await (await grid.client()).chunks.getChunk(ref)
   assert.deepEqual(Buffer.from(read.subarray(0, plaintext.length)), Buffer.from(plaintext))
+})
+
+test("repair gives every share a server of its own when servers hold the same one, or several", async () => {
+  for (const holders of [
+    [[0], [0], [1], [2], [3]],
+    [[0, 1], [0], [1], [2], [3, 4]],
+    [[0, 1, 2, 3, 4], [], [4], [], []],
+  ]) {
+    const grid = testGrid()
+    const ref = await (await grid.client()).chunks.putChunk(sample(1000))
+    const shares = new Map<number, Uint8Array>()
+    for (const { backend } of grid.servers)
+      for (const share of await backend.getShares([{ id: ref.id }])) shares.set(decodeShare(share!).index, share!)
+    for (const [i, { backend, empty }] of grid.servers.entries()) {
+      empty()
+      await backend.putShares(holders[i]!.map((index) => shares.get(index)!))
+    }
+    const store = await grid.client()
+    assert.ok((await store.checkChunk(ref.id)).distinctServers < 5)
+    const repaired = await store.checkChunk(ref.id, { repair: true })
+    assert.deepEqual([repaired.goodShares, repaired.distinctServers], [5, 5])
+    for (const server of grid.servers.slice(0, 2)) server.down = true
+    assert.ok((await (await grid.client()).chunks.getChunk(ref)).length >= 1000)
+  }
 })
 
 test("the worker pool makes the same chunk as the calling thread and opens it again", async () => {
