@@ -118,7 +118,7 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   await writer.flush()
   const contents = await adding
   for (const [i, token] of tokens.entries()) token.key = keyOf(contents[i]!)
-  if (random.chance(0.05)) await time.sleep(random.delayMs(600_000)) // a long upload
+  if (random.chance(0.05)) await time.sleep(random.between(1, 60) * 60_000) // a long upload
   await tree.commit(async (session) => {
     for (const [i, { path }] of tokens.entries()) {
       const names = path.split("/")
