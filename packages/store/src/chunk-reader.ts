@@ -1,6 +1,10 @@
-/** Getting a chunk: ask the k best-ranked servers, hedge the slow, replace the damaged, take any k shares that verify. */
+/**
+ * Getting a chunk: ask the k best-ranked servers that are not slow, hedge those that turn slow, replace the damaged, take
+ * any k shares that verify.
+ */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
 import { type ChunkId, decodeShare } from "@holdfast/protocol"
+import { hedgeAfterMs, slowLast } from "./pace.ts"
 import type { ChunkPipeline } from "./pipeline.ts"
 import type { Server } from "./server.ts"
 import type { ChunkRef } from "./types.ts"
@@ -9,9 +13,9 @@ import type { ChunkRef } from "./types.ts"
 export interface ReadOptions {
   readonly pipeline: ChunkPipeline
   readonly clock: Clock
-  /** k that chunks of this grid usually have; the descriptor found decides. */
-  readonly usualK: number
-  /** After so long without an answer another server is asked too. */
+  /** What chunks of this grid usually have; the descriptor found decides. */
+  readonly usual: { readonly k: number; readonly n: number }
+  /** After so long at most without an answer another server is asked too. */
   readonly hedgeMs: number
 }
 
@@ -40,27 +44,33 @@ export async function readChunk(ref: ChunkRef, ranked: readonly Server[], option
 class Gathering {
   readonly #id: ChunkId
   readonly #options: ReadOptions
+  readonly #ranked: readonly Server[]
   readonly #waiting: Server[]
+  readonly #underWay = new Set<Server>()
+  readonly #probes: ReadonlySet<Server>
   /** By index; several of one index when servers hold the same, or one of them lies. */
   readonly #good = new Map<number, Found[]>()
   readonly #problems: string[] = []
   #k: number
-  #underWay = 0
   #wake: () => void = () => undefined
 
   constructor(id: ChunkId, ranked: readonly Server[], options: ReadOptions) {
     this.#id = id
     this.#options = options
-    this.#waiting = [...ranked]
-    this.#k = options.usualK
+    this.#ranked = ranked
+    this.#k = options.usual.k
+    const { order, probes } = slowLast(ranked.slice(0, options.usual.n))
+    this.#probes = new Set(probes)
+    this.#waiting = [...order.filter((server) => !this.#probes.has(server)), ...ranked.slice(options.usual.n)]
+    for (const probe of probes) this.#ask(probe)
   }
 
   /** Waits until k shares with different indices are here. */
   async gather(): Promise<{ k: number; shares: Found[] }> {
     while (this.#good.size < this.#k) {
-      while (this.#good.size + this.#underWay < this.#k && this.#waiting.length > 0) this.#ask(this.#waiting.shift()!)
-      if (this.#good.size >= this.#k) break
-      if (this.#underWay === 0) throw this.#tooFew()
+      while (this.#good.size + this.#awaited().length < this.#k && this.#waiting.length > 0)
+        this.#ask(this.#waiting.shift()!)
+      if (this.#underWay.size === 0) throw this.#tooFew()
       await this.#answerOrHedge()
     }
     const shares = [...this.#good.entries()].sort(([a], [b]) => a - b).slice(0, this.#k)
@@ -78,16 +88,23 @@ class Gathering {
     }
   }
 
+  /** Those under way that are expected to answer soon. */
+  #awaited(): Server[] {
+    return [...this.#underWay].filter((server) => !this.#probes.has(server))
+  }
+
   #ask(server: Server): void {
-    this.#underWay++
+    this.#underWay.add(server)
+    const rank = this.#ranked.indexOf(server)
+    // Shares lie in the order of the ranking, unless a server refused one.
     void server
-      .get({ id: this.#id })
+      .get({ id: this.#id, ...(rank < this.#options.usual.n && { likely: rank }) })
       .then(
         (bytes) => this.#take(server.backend.id, bytes),
         (error) => void this.#problems.push(error instanceof Error ? error.message : String(error)),
       )
       .finally(() => {
-        this.#underWay--
+        this.#underWay.delete(server)
         this.#wake()
       })
   }
@@ -114,7 +131,8 @@ class Gathering {
     })
     if (this.#waiting.length === 0) return answer
     const stop = new AbortController()
-    const late = this.#options.clock.sleep(this.#options.hedgeMs, stop.signal).then(
+    const hedgeMs = hedgeAfterMs(this.#awaited(), this.#ranked, this.#options.hedgeMs)
+    const late = this.#options.clock.sleep(hedgeMs, stop.signal).then(
       () => true,
       () => false,
     )

@@ -32,7 +32,7 @@ export interface StoreDeps {
   readonly onRollback?: (rollback: Rollback) => void
   /** Where chunk work runs; in the calling thread when absent. */
   readonly pipeline?: ChunkPipeline
-  /** After so long without an answer a read asks another server too; 400 ms when absent. */
+  /** After so long at most without an answer a read asks another server too; 400 ms when absent. */
   readonly hedgeMs?: number
 }
 
@@ -61,14 +61,16 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     backend: withPatience(backend, deps.env.clock),
     weight,
   }))
-  const servers = new Map<Backend, Server>(placed.map(({ backend }) => [backend, createServer(backend)]))
+  const servers = new Map<Backend, Server>(
+    placed.map(({ backend }) => [backend, createServer(backend, deps.env.clock)]),
+  )
   const ranked = (id: ChunkId) => rankServers(placed, id)
   const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
   const health = { crypto: deps.env.crypto, clock: deps.env.clock, erasure }
   const { k, happy, n } = deps.coding
   const { onRollback } = deps
   let rolledBack: Rollback | undefined
-  const readOptions = { pipeline, clock: deps.env.clock, usualK: k, hedgeMs: deps.hedgeMs ?? 400 }
+  const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
   return {
     backends: placed.map(({ backend }) => backend),
     chunks: {
