@@ -20,6 +20,8 @@ await build({
   format: "esm",
   platform: "node",
   target: "node24",
+  // Its CommonJS form loses its names in a bundle that imports it late.
+  alias: { "hash-wasm": "hash-wasm/dist/index.esm.js" },
   // These two talk through global state at import time, which bundling reorders.
   external: ["@peculiar/x509", "reflect-metadata"],
   sourcemap: true,

@@ -53,6 +53,7 @@ With \`--json\` a command prints one JSON value, and an error is \`{"error":{"co
 | newest version seen of each tree  | \`\${XDG_STATE_HOME:-~/.local/state}/holdfast/seen\`                               |
 | \`HOLDFAST_PROFILE\`                | the profile to use; else \`default\`                                             |
 | \`HOLDFAST_PASSPHRASE_FILE\`        | a file that holds the passphrase of a locked profile                           |
+| the recovery kits it made         | \`recovery.json\` beside them; opens nothing                                    |
 | \`HOLDFAST_DEBUG\`                  | \`1\` shows stacks                                                               |
 
 ## A profile under a passphrase

@@ -37,6 +37,7 @@ import {
 } from "@holdfast/protocol"
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
+import { recoveryVectors } from "./recovery-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
 type Bad = ChunkVectors["bad"][number]
@@ -274,6 +275,7 @@ const makers = {
   chunk: chunkVectors,
   "register-lineage": registerVectors,
   capability: capabilityVectors,
+  "recovery-kit": recoveryVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)

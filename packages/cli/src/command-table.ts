@@ -82,6 +82,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/grid/seen.ts"),
   },
   {
+    names: ["recovery"],
+    summaries: ["bring a profile's keys back after the machine is lost"],
+    load: () => import("./commands/grid/recovery.ts"),
+  },
+  {
     names: ["lock", "unlock"],
     summaries: ["put the profile's secrets under a passphrase", "take the passphrase away again"],
     load: () => import("./commands/grid/lock.ts"),

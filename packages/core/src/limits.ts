@@ -16,6 +16,10 @@ export const limits = {
   registerValueBytes: 81 * 1024,
   /** Most hashes of earlier values that a register value names. */
   lineageHashes: 20,
+  /** Most memory, passes and lanes of argon2id that a file may ask for. */
+  passphraseMemoryKiB: 256 * 1024,
+  passphrasePasses: 16,
+  passphraseLanes: 4,
   /** Most bytes of one request or answer of the storage protocol. */
   requestBytes: 16 * 1024 * 1024,
   /** Most items (shares, ids, registers) in one request. */

@@ -43,6 +43,21 @@ export {
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export {
+  decodeRecoveryPart,
+  encodeRecoveryParts,
+  isPlausible,
+  openRecoveryBody,
+  type PassphraseParameters,
+  type RecoveryBody,
+  type RecoveryPart,
+  recoveryKeyCheck,
+  recoveryRegisterSeed,
+  recoveryShareBytes,
+  recoveryShareHash,
+  sealRecoveryBody,
+} from "./recovery-kit.ts"
+export { decodeRecoverySecrets, encodeRecoverySecrets, type RecoverySecrets } from "./recovery-secrets.ts"
+export {
   decodeRegisterValue,
   extendLineage,
   type Followed,

@@ -5,20 +5,24 @@ import { test } from "node:test"
 import { fromHex, toHex } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
-import { decodeShare } from "@holdfast/protocol"
+import { decodeRecoveryPart, decodeShare } from "@holdfast/protocol"
 import {
   type CapabilityVectors,
   type ChunkVectors,
   checkCapabilityVectors,
   checkChunkVectors,
+  checkRecoveryVectors,
   checkRegisterVectors,
+  type RecoveryVectors,
   type RegisterVectors,
 } from "@holdfast/protocol/vectors"
 
-function load<T extends { good: readonly unknown[]; bad: readonly unknown[] }>(name: string): T {
+function load<T extends { good: readonly unknown[] }>(name: string): T {
   const path = join(import.meta.dirname, "../../../interop/vectors", name)
   const vectors = JSON.parse(readFileSync(path, "utf8")) as T
-  assert.ok(vectors.good.length >= 3 && vectors.bad.length >= 5, `${name} is nearly empty`)
+  for (const [list, cases] of Object.entries(vectors))
+    if (list === "good") assert.ok((cases as unknown[]).length >= 3, `${name} is nearly empty`)
+    else if (list.startsWith("bad")) assert.ok((cases as unknown[]).length >= 5, `${name} is nearly empty`)
   return vectors
 }
 
@@ -41,6 +45,11 @@ test("register values with a lineage agree with the frozen vectors", () =>
 
 test("capabilities agree with the frozen vectors", () =>
   checkCapabilityVectors(nodeCrypto, load<CapabilityVectors>("capability.json")))
+
+test("recovery kits agree with the frozen vectors", async () => {
+  await checkRecoveryVectors(nodeCrypto, load<RecoveryVectors>("recovery-kit.json"))
+  assert.throws(() => decodeRecoveryPart(new Uint8Array(65_537)), { code: "ERR_LIMIT" })
+})
 
 test("a vector that does not fit is noticed", async () => {
   const vectors = load<ChunkVectors>("chunk.json")

@@ -12,26 +12,18 @@ import {
   hashSmall,
   utf8,
 } from "@holdfast/core"
-
-/** How a passphrase becomes a key. Kept beside what it seals. */
-export interface KeyParameters {
-  readonly memoryKiB: number
-  readonly passes: number
-  readonly lanes: number
-  /** 16 bytes. */
-  readonly salt: Uint8Array
-}
+import { isPlausible, type PassphraseParameters } from "@holdfast/protocol"
 
 /** The key of a passphrase. One sealing never uses the key of another. */
 export interface PassphraseKey {
-  readonly parameters: KeyParameters
+  readonly parameters: PassphraseParameters
   /** 32 bytes. */
   readonly master: Uint8Array
 }
 
 /** The decoded form, not opened yet. */
 export interface SealedSecrets {
-  readonly parameters: KeyParameters
+  readonly parameters: PassphraseParameters
   readonly header: Uint8Array
   readonly sealSalt: Uint8Array
   readonly sealed: Uint8Array
@@ -50,16 +42,15 @@ const keyLabel = "holdfast/profile-lock/1"
 const checksumLabel = "holdfast/profile-checksum/1"
 const zeroNonce = new Uint8Array(12)
 
-/** Bounds of what is accepted from a file: a forged one must not cost minutes or gigabytes. */
-const most = { memoryKiB: 256 * 1024, passes: 16, lanes: 4, fileBytes: 16 * 1024 * 1024 } as const
+const mostFileBytes = 16 * 1024 * 1024
 
 /** What new locks use: 64 MiB, 3 passes, 1 lane, and a fresh salt. */
-export function newParameters(crypto: CryptoProvider): KeyParameters {
+export function newParameters(crypto: CryptoProvider): PassphraseParameters {
   return { memoryKiB: 64 * 1024, passes: 3, lanes: 1, salt: crypto.random(saltBytes) }
 }
 
 /** The key of `passphrase`. Takes a good part of a second, on purpose. */
-export async function keyOfPassphrase(passphrase: string, parameters: KeyParameters): Promise<PassphraseKey> {
+export async function keyOfPassphrase(passphrase: string, parameters: PassphraseParameters): Promise<PassphraseKey> {
   const { argon2id } = await import("hash-wasm")
   const master = await argon2id({
     password: utf8(passphrase.normalize("NFC")),
@@ -95,7 +86,7 @@ export async function sealSecrets(
 
 /** Reads the form. Throws ERR_BAD_FORMAT when it is damaged, ERR_UNSUPPORTED_VERSION, ERR_LIMIT. */
 export function decodeSealed(bytes: Uint8Array): SealedSecrets {
-  if (bytes.length > most.fileBytes) throw new HoldfastError("ERR_LIMIT", `It has ${bytes.length} bytes, far too many.`)
+  if (bytes.length > mostFileBytes) throw new HoldfastError("ERR_LIMIT", `It has ${bytes.length} bytes, far too many.`)
   if (bytes.length < headerBytes + tagBytes + checksumBytes || !equal(bytes.subarray(0, magic.length), magic))
     throw new HoldfastError("ERR_BAD_FORMAT", "It is not a locked profile, or was cut short.")
   const view = new DataView(bytes.buffer, bytes.byteOffset + magic.length)
@@ -108,12 +99,8 @@ export function decodeSealed(bytes: Uint8Array): SealedSecrets {
   if (!equal(hashSmall(checksumLabel, bytes.subarray(0, end)), bytes.subarray(end)))
     throw new HoldfastError("ERR_BAD_FORMAT", "Its checksum does not match: it is damaged.")
   const [memoryKiB, passes, lanes] = [view.getUint32(2), view.getUint8(6), view.getUint8(7)]
-  const isPlausible =
-    view.getUint8(1) === argon2idMark &&
-    inRange(lanes, 1, most.lanes) &&
-    inRange(passes, 1, most.passes) &&
-    inRange(memoryKiB, 8 * lanes, most.memoryKiB)
-  if (!isPlausible) throw new HoldfastError("ERR_LIMIT", "It asks for more memory or time than a locked profile may.")
+  if (view.getUint8(1) !== argon2idMark || !isPlausible({ memoryKiB, passes, lanes }))
+    throw new HoldfastError("ERR_LIMIT", "It asks for more memory or time than a locked profile may.")
   const saltStart = magic.length + 8
   return {
     parameters: { memoryKiB, passes, lanes, salt: bytes.slice(saltStart, saltStart + saltBytes) },
@@ -134,8 +121,4 @@ export async function openSealed(
   if (!plaintext)
     throw new HoldfastError("ERR_WRONG_PASSPHRASE", "That is not the passphrase of this profile. Try again.")
   return plaintext
-}
-
-function inRange(value: number, least: number, greatest: number): boolean {
-  return least <= value && value <= greatest
 }

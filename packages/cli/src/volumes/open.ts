@@ -16,15 +16,18 @@ type Connect = (place: VolumeBackend, buffers: BufferPool) => Backend
 const waitMs = 15_000
 const retryMs = 50
 
-/** Gets ready to open backends; what is returned opens them, in the same order. Throws ERR_NOT_FOUND without a grid for nodes. */
+/**
+ * Gets ready to open backends; what is returned opens them, in the same order. Nodes need a profile. Throws ERR_NOT_FOUND
+ * without a grid for nodes.
+ */
 export async function openBackends(
-  profile: Profile,
+  profile: Profile | undefined,
   places: readonly VolumeBackend[],
   options: { readonly onCertificateEnding?: (notAfterMs: number) => void } = {},
 ): Promise<(buffers: BufferPool) => Backend[]> {
   const kinds = new Set(places.map(({ kind }) => kind))
   const toBucket = kinds.has("s3") ? await bucketConnector() : undefined
-  const toNode = kinds.has("node") ? await nodeConnector(profile, options) : undefined
+  const toNode = profile && kinds.has("node") ? await nodeConnector(profile, options) : undefined
   const connect: Connect = (place, buffers) => {
     if (place.kind === "s3") return toBucket!(place, buffers)
     return place.kind === "node" ? toNode!(place, buffers) : directoryBackend(place)

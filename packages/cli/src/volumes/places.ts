@@ -5,10 +5,24 @@ import { HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import type { VolumeBackend } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
+import { hasGrid } from "./choose.ts"
 
-/** The places that `texts` name; buckets are tried. Throws ERR_INVALID_ARGUMENT, and what a bucket fails with. */
-export async function parsePlaces(profile: Profile, texts: readonly string[]): Promise<VolumeBackend[]> {
-  const places = (await Promise.all(texts.map((text) => parsePlace(profile, text)))).flat()
+/** How places are looked at. */
+export interface PlaceOptions {
+  /** Tries what a bucket can do, which writes to it; without, it counts as one that can do little. Default true. */
+  readonly probe?: boolean
+}
+
+/**
+ * The places that `texts` name; without a profile no nodes. Throws ERR_INVALID_ARGUMENT, and what a bucket that is tried
+ * fails with.
+ */
+export async function parsePlaces(
+  profile: Profile | undefined,
+  texts: readonly string[],
+  { probe = true }: PlaceOptions = {},
+): Promise<VolumeBackend[]> {
+  const places = (await Promise.all(texts.map((text) => parsePlace(profile, text, probe)))).flat()
   const ids = places.map(({ id }) => id)
   const twice = ids.find((id, i) => ids.indexOf(id) !== i)
   if (twice !== undefined)
@@ -23,8 +37,8 @@ export function describePlace(place: VolumeBackend): string {
   return `bucket ${place.id}${place.conditionalWrites ? "" : ", without conditional writes"}`
 }
 
-async function parsePlace(profile: Profile, text: string): Promise<VolumeBackend[]> {
-  if (text.startsWith("s3:")) return [await parseBucket(text)]
+async function parsePlace(profile: Profile | undefined, text: string, probe: boolean): Promise<VolumeBackend[]> {
+  if (text.startsWith("s3:")) return [await parseBucket(text, probe)]
   if (text.startsWith("dir:")) return [parseDirectory(text.slice("dir:".length))]
   if (text.startsWith("node:")) return parseNodes(profile, text.slice("node:".length))
   throw new HoldfastError(
@@ -33,10 +47,11 @@ async function parsePlace(profile: Profile, text: string): Promise<VolumeBackend
   )
 }
 
-async function parseBucket(text: string): Promise<VolumeBackend> {
+async function parseBucket(text: string, probe: boolean): Promise<VolumeBackend> {
   const { nameOfBucket, parseS3Location, probeBucket } = await import("@holdfast/backends/s3")
   const parsed = parseS3Location(text)
   const location = parsed.credentials === undefined ? parsed : { ...parsed, credentials: resolve(parsed.credentials) }
+  if (!probe) return { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites: false }
   const { conditionalWrites, listing } = await probeBucket(location, { crypto })
   if (!listing)
     throw new HoldfastError(
@@ -55,7 +70,12 @@ function parseDirectory(text: string): VolumeBackend {
   return { kind: "directory", id: `${name}-${mark}`, path }
 }
 
-async function parseNodes(profile: Profile, name: string): Promise<VolumeBackend[]> {
+async function parseNodes(profile: Profile | undefined, name: string): Promise<VolumeBackend[]> {
+  if (!profile || !hasGrid(profile))
+    throw new HoldfastError(
+      "ERR_NOT_FOUND",
+      "Storage nodes let in members of their grid only: join it first, with an invitation (holdfast join).",
+    )
   const { openGrid } = await import("./grid.ts")
   const { grid } = await openGrid(profile, {})
   const chosen = grid.servers.filter((server) => name === "*" || server.name === name || server.id === name)

@@ -15,6 +15,15 @@ import {
 } from "@holdfast/core"
 import { type Cap, decodeCap, encodeCap, toReadCap, toVerifyCap, verifyKeyOf, type WriteCap } from "../cap.ts"
 import { chunkIdOf, decodeDescriptor, encodeDescriptor } from "../chunk.ts"
+import {
+  decodeRecoveryPart,
+  encodeRecoveryParts,
+  openRecoveryBody,
+  recoveryKeyCheck,
+  recoveryRegisterSeed,
+  sealRecoveryBody,
+} from "../recovery-kit.ts"
+import { decodeRecoverySecrets, encodeRecoverySecrets } from "../recovery-secrets.ts"
 import { decodeRegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "../register.ts"
 import { verifyShare } from "../share-check.ts"
 
@@ -72,6 +81,30 @@ export interface CapabilityVectors {
   readonly good: readonly { readonly name: string; readonly text: string; readonly fields: Record<string, string> }[]
   readonly derived: readonly { readonly write: string; readonly read: string; readonly verify: string }[]
   readonly bad: readonly { readonly name: string; readonly text: string; readonly error: ErrorCode }[]
+}
+
+/** interop/vectors/recovery-kit.json. Bytes are hexadecimal. */
+export interface RecoveryVectors {
+  readonly good: readonly {
+    readonly name: string
+    readonly kitName: string
+    readonly registerSeed: string
+    readonly registerId: string
+    readonly threshold: number
+    readonly key: string
+    readonly keyCheck: string
+    readonly passphrase: string | null
+    /** What argon2id made of it. */
+    readonly master: string | null
+    /** The secrets in CBOR. */
+    readonly content: string
+    /** The same with its length, deflated and padded. */
+    readonly plaintext: string
+    readonly kitId: string
+    readonly parts: readonly string[]
+  }[]
+  readonly badParts: readonly BadVector[]
+  readonly badContents: readonly BadVector[]
 }
 
 /** Throws unless every chunk vector decodes, verifies, decrypts and encodes as it says. */
@@ -139,6 +172,38 @@ export async function checkCapabilityVectors(crypto: CryptoProvider, vectors: Ca
     same(encodeCap(await toVerifyCap(crypto, readCap)), verify, "verify derived from read")
   }
   for (const { name, text, error } of vectors.bad) await refused(name, error, async () => decodeCap(text))
+}
+
+/** Throws unless every kit decodes, opens and encodes as it says. */
+export async function checkRecoveryVectors(crypto: CryptoProvider, vectors: RecoveryVectors): Promise<void> {
+  for (const vector of vectors.good) {
+    const { name } = vector
+    const seed = recoveryRegisterSeed(vector.kitName)
+    same(toHex(seed), vector.registerSeed, `${name}: seed`)
+    same(toHex(registerIdOf(await crypto.publicKeyOf(seed))), vector.registerId, `${name}: register`)
+    const parts = vector.parts.map((part) => decodeRecoveryPart(fromHex(part)))
+    const { body } = parts[0]!
+    for (const [index, part] of parts.entries())
+      same(`${toHex(part.kitId)} ${part.index}`, `${vector.kitId} ${index}`, `${name}: part ${index}`)
+    same(`${body.threshold} ${body.shareHashes.length}`, `${vector.threshold} ${parts.length}`, `${name}: threshold`)
+    const [key, master] = [fromHex(vector.key), vector.master === null ? undefined : fromHex(vector.master)]
+    same(toHex(recoveryKeyCheck(key)), vector.keyCheck, `${name}: key check`)
+    same(toHex(body.keyCheck), vector.keyCheck, `${name}: key check of the body`)
+    const plaintext = await openRecoveryBody(crypto, body, { key, master })
+    same(toHex(plaintext ?? new Uint8Array()), vector.plaintext, `${name}: plaintext`)
+    const again = await sealRecoveryBody(crypto, body, { key, master, plaintext: fromHex(vector.plaintext) })
+    const encoded = encodeRecoveryParts(
+      again,
+      parts.map(({ share }) => share),
+    )
+    same(encoded.map(toHex).join(), vector.parts.join(), `${name}: encoded again`)
+    const content = encodeRecoverySecrets(decodeRecoverySecrets(fromHex(vector.content)))
+    same(toHex(content), vector.content, `${name}: content`)
+  }
+  for (const { name, bytes, error } of vectors.badParts)
+    await refused(name, error, async () => decodeRecoveryPart(fromHex(bytes)))
+  for (const { name, bytes, error } of vectors.badContents)
+    await refused(name, error, async () => decodeRecoverySecrets(fromHex(bytes)))
 }
 
 /** The fields of a capability in hexadecimal, for the vectors. */

@@ -65,7 +65,23 @@ async function examineProfile(context: Context): Promise<Finding[]> {
   if (isLocked(dir) && context.passphraseFile === undefined)
     return [closed, good("profile", "locked; --passphrase-file lets doctor look at certificate and servers too")]
   const membership = hasGrid({ identityDir }) ? await examineMembership(context, identityDir) : []
-  return [closed, ...membership, ...(await examineVolumes(context))]
+  return [closed, ...membership, ...(await examineVolumes(context)), await examineRecovery(context)]
+}
+
+/** Whether the keys would outlive this machine. Having no kit is a choice, an old one a surprise. */
+async function examineRecovery(context: Context): Promise<Finding> {
+  const { staleKits } = await import("../../recovery/make.ts")
+  const check = "recovery kit"
+  return attempt(
+    check,
+    async () => {
+      const { fresh, stale } = await staleKits(await context.openProfile())
+      if (fresh.length > 0) return `${fresh.join(", ")} restores what the profile has now`
+      if (stale.length > 0) throw new Error(`${stale.join(", ")} lacks what changed since`)
+      return "no recovery kit yet: without one the keys are lost with this machine (holdfast recovery kit --help)"
+    },
+    "Make it anew: holdfast recovery kit",
+  )
 }
 
 /** Whether each place of each volume answers. */

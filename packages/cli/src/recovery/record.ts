@@ -1,0 +1,56 @@
+/**
+ * What a profile remembers of the recovery kits it made, in `recovery.json`: which ones may be replaced, and whether
+ * something was added since. Nothing in it opens anything.
+ */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { encodeCbor, macSmall, toHex } from "@holdfast/core"
+import { writeSecretFile } from "@holdfast/network"
+import { z } from "zod"
+import type { Profile } from "../profile/profile.ts"
+import { readJson } from "../profile/secrets.ts"
+
+const kitSchema = z.strictObject({
+  name: z.string().max(64),
+  volume: z.string().max(64),
+  createdMs: z.number().int().nonnegative(),
+  /** Of this kit and those that it replaced, the newest first: after a failure, places may hold either. */
+  ids: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(8),
+  /** Keyed digest of what the kit restores. */
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+})
+const recordSchema = z.strictObject({ version: z.literal(1), kits: z.array(kitSchema).max(1000) })
+
+/** What is remembered of a kit. */
+export type KitRecord = z.infer<typeof kitSchema>
+
+const mostIds = 8
+
+/** The kits that this profile made or was restored from. */
+export async function readRecord({ dir }: Pick<Profile, "dir">): Promise<readonly KitRecord[]> {
+  const path = pathOf(dir)
+  return existsSync(path) ? (await readJson(path, recordSchema)).kits : []
+}
+
+/** Remembers a kit in the place of the one with its name on its volume. */
+export async function remember(profile: Pick<Profile, "dir">, kit: Omit<KitRecord, "ids"> & { id: string }) {
+  const { id, ...rest } = kit
+  const kits = await readRecord(profile)
+  const isSame = (one: KitRecord) => one.name === kit.name && one.volume === kit.volume
+  const earlier = kits.find(isSame)?.ids.filter((one) => one !== id) ?? []
+  const next = { ...rest, ids: [id, ...earlier].slice(0, mostIds) }
+  const record = { version: 1, kits: [...kits.filter((one) => !isSame(one)), next] }
+  await writeSecretFile(pathOf(profile.dir), `${JSON.stringify(record, null, 1)}\n`)
+}
+
+/** Changes whenever a kit would restore something else. What was seen does not count: it changes all the time. */
+export function digestOf(profile: Pick<Profile, "convergenceSecret" | "aliases" | "volumeOf" | "volumes">): string {
+  const aliases = [...profile.aliases].map(([alias, cap]) => [alias, cap, profile.volumeOf(alias) ?? null])
+  const volumes = [...profile.volumes].map(([name, volume]) => [name, JSON.stringify(volume)])
+  const sorted = [aliases, volumes].map((list) => list.sort(([a], [b]) => (a! < b! ? -1 : 1)))
+  return toHex(macSmall(profile.convergenceSecret, "holdfast/recovery-digest/1", encodeCbor(sorted)))
+}
+
+function pathOf(dir: string): string {
+  return join(dir, "recovery.json")
+}

@@ -1,0 +1,106 @@
+/** From an opened recovery kit to a profile on this machine. */
+import { HoldfastError, toHex } from "@holdfast/core"
+import type { RecoverySecrets, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
+import { type Paths, profileDir } from "../profile/paths.ts"
+import {
+  type AskPassphrase,
+  changing,
+  hasSecrets,
+  type OpenedSecrets,
+  readSecrets,
+  type Secrets,
+  writeSecrets,
+} from "../profile/secrets.ts"
+import type { FoundPart, OpenedKit } from "./kit.ts"
+
+/** Where the secrets go. */
+export interface RestoreTarget {
+  readonly paths: Paths
+  readonly profile: string
+  /** Asked when the profile exists and is locked. */
+  readonly ask: AskPassphrase
+  /** Replaces aliases and volumes of the profile that have the same names. */
+  readonly overwrite: boolean
+}
+
+/** Puts the secrets into a profile, which is made when there is none. Throws ERR_ALREADY_EXISTS, and then changes nothing. */
+export async function restoreProfile(secrets: RecoverySecrets, target: RestoreTarget): Promise<void> {
+  const { paths, profile, ask, overwrite } = target
+  const dir = profileDir(paths, profile)
+  // Before the change, so that nobody waits for the one who types.
+  const before = hasSecrets(dir) ? await readSecrets(dir, ask) : undefined
+  await changing(dir, async () => {
+    const current: OpenedSecrets = hasSecrets(dir)
+      ? await readSecrets(dir, ask, before?.lock?.key)
+      : { secrets: { version: 1, convergenceSecret: "", aliases: {} } }
+    if (!overwrite) refuseConflicts(profile, current.secrets, secrets)
+    await writeSecrets(dir, { ...current, secrets: merged(current.secrets, secrets) })
+  })
+}
+
+/**
+ * The kit's volume with its places where the user named them. A place is known by its id, or by the part that it holds: a
+ * disk may be mounted elsewhere now. Of two that show one part neither is believed.
+ */
+export function relocated(
+  kit: OpenedKit,
+  named: readonly VolumeBackend[],
+  found: readonly FoundPart[],
+): RecoverySecrets {
+  const { volumes, volume: name, places } = kit.secrets
+  const now = new Map(named.filter(({ id }) => places.includes(id)).map((where) => [where.id, where]))
+  const moved = named.filter(({ id }) => !places.includes(id))
+  for (const [index, id] of places.entries()) {
+    const claims = found.filter(({ part }) => toHex(part.kitId) === kit.id && part.index === index)
+    const where = claims.length === 1 ? moved.find((place) => place.id === claims[0]!.place) : undefined
+    if (where && !now.has(id)) now.set(id, where)
+  }
+  const move = (volume: VolumeDescription) =>
+    volume.name === name
+      ? { ...volume, backends: volume.backends.map((place) => movedPlace(place, now.get(place.id))) }
+      : volume
+  return { ...kit.secrets, volumes: volumes.map(move) }
+}
+
+function movedPlace(place: VolumeBackend, now: VolumeBackend | undefined): VolumeBackend {
+  if (!now) return place
+  if (place.kind === "s3" && now.kind === "s3")
+    return { ...now, id: place.id, conditionalWrites: place.conditionalWrites }
+  return place.kind === "directory" && now.kind === "directory" ? { ...now, id: place.id } : place
+}
+
+function refuseConflicts(profile: string, current: Secrets, restored: RecoverySecrets): void {
+  const aliases = [...restored.aliases].filter(([alias, cap]) => (current.aliases[alias] ?? cap) !== cap)
+  const volumes = restored.volumes.filter(({ name, id }) => {
+    const known = current.volumes?.[name] as Partial<VolumeDescription> | undefined
+    return known !== undefined && known.id !== id
+  })
+  const names = [...aliases.map(([alias]) => `${alias}:`), ...volumes.map(({ name }) => name)]
+  if (names.length === 0) return
+  throw new HoldfastError(
+    "ERR_ALREADY_EXISTS",
+    `The profile "${profile}" has these already, and they are others: ${names.join(", ")}. Restore into a new profile with --profile NEW, or replace them with --overwrite.`,
+    { names },
+  )
+}
+
+function merged(current: Secrets, restored: RecoverySecrets): Secrets {
+  return {
+    version: 1,
+    convergenceSecret: Buffer.from(restored.convergenceSecret).toString("hex"),
+    aliases: { ...current.aliases, ...Object.fromEntries(restored.aliases) },
+    volumes: { ...current.volumes, ...Object.fromEntries(restored.volumes.map((volume) => [volume.name, volume])) },
+    aliasVolumes: {
+      ...withoutKeys(current.aliasVolumes, restored.aliases),
+      ...Object.fromEntries(restored.aliasVolumes),
+    },
+  }
+}
+
+/** A restored alias may be in the grid now: then no volume is named. */
+function withoutKeys(
+  record: Readonly<Record<string, string>> | undefined,
+  keys: ReadonlyMap<string, unknown>,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(record ?? {}).filter(([key]) => !keys.has(key)))
+}
