@@ -12,6 +12,7 @@ import {
   type Identity,
   loadIdentity,
   parseAddress,
+  type RequestOptions,
   type Role,
   requestBytes,
   saveIdentity,
@@ -61,13 +62,21 @@ export async function newGrid(): Promise<TestGrid> {
   }
 }
 
+/** How a client sees a node. */
+export interface ConnectOptions extends Pick<RequestOptions, "timeoutMs" | "deadlineMs"> {
+  /** The node's member id. Default "n1". */
+  readonly id?: string
+  readonly revoked?: readonly string[]
+}
+
 /** The node at `address` as `identity` sees it. */
-export function connect(address: string, identity: Identity): Backend {
-  const agent = createAgent(identity, { expectedId: "n1", maxSockets: 4 })
+export function connect(address: string, identity: Identity, options: ConnectOptions = {}): Backend {
+  const { id = "n1", revoked = [], ...bounds } = options
+  const agent = createAgent(identity, { expectedId: id, expectedRole: "node", revoked, maxSockets: 4 })
   return createNodeBackend({
-    id: "n1",
+    id,
     address,
-    request: (call) => requestBytes(agent, { ...parseAddress(address), ...call }),
+    request: (call) => requestBytes(agent, { ...parseAddress(address), ...bounds, ...call }),
     close: () => agent.destroy(),
   })
 }

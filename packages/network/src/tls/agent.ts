@@ -9,6 +9,7 @@ import { createSecureContext, type PeerCertificate } from "node:tls"
 import { concat, discard, HoldfastError } from "@holdfast/core"
 import { writeBody } from "./body.ts"
 import { codeOf } from "./files.ts"
+import { type Pace, startPace } from "./pace.ts"
 import { handshakeError, throwIfRefused } from "./refusal.ts"
 import { keyIdOf } from "./revoked.ts"
 import { type Role, subjectOf } from "./subject.ts"
@@ -42,6 +43,11 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Longest silence of the server before the request fails. Default 30 s; a new connection must be there in a sixth. */
   readonly timeoutMs?: number
+  /**
+   * Longest time for the whole request, and a millisecond more for each 16 bytes sent or received: whoever is slower than
+   * 16 kB/s and needs longer is given up. Default 60 s.
+   */
+  readonly deadlineMs?: number
   readonly signal?: AbortSignal
   /** Largest answer accepted. Default 16 MiB and a little. */
   readonly maxBytes?: number
@@ -84,6 +90,8 @@ export async function requestBytes(agent: Agent, options: RequestOptions): Promi
   return response
 }
 
+const bytesPerMs = 16
+
 /** Splits "host:port" or "[v6]:port". Throws ERR_INVALID_ARGUMENT. */
 export function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(address)
@@ -118,7 +126,7 @@ function checkServer(host: string, certificate: PeerCertificate, options: AgentO
 }
 
 function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse | "stale"> {
-  const { host, port, method, path, headers, body = [], timeoutMs = 30_000, signal } = options
+  const { host, port, method, path, headers, body = [], timeoutMs = 30_000, deadlineMs = 60_000, signal } = options
   const parts = body instanceof Uint8Array ? [body] : body
   const length = parts.reduce((total, part) => total + part.length, 0)
   const maxBytes = options.maxBytes ?? 16 * 1024 * 1024 + 64 * 1024
@@ -128,9 +136,11 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
       return
     }
     let call: ClientRequest | undefined
+    let pace: Pace | undefined
     const onAbort = () => call?.destroy(aborted(signal))
     const settle = (finish: () => void) => {
       signal?.removeEventListener("abort", onAbort)
+      pace?.stop()
       finish()
     }
     const fail = (cause: Error, answered: boolean) =>
@@ -142,7 +152,7 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
     call = request(
       { agent, host, port, method, path, timeout: timeoutMs, headers: { ...headers, "content-length": `${length}` } },
       (response) => {
-        readBody(response, maxBytes, options.allocate).then(
+        readBody(response, { maxBytes, allocate: options.allocate, onBytes: (bytes) => pace?.add(bytes) }).then(
           (bytes) =>
             settle(() => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: bytes })),
           (error: Error) => {
@@ -153,7 +163,13 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
       },
     )
     call.on("error", (error) => fail(error, false))
+    call.once("upgrade", (_response, socket) => {
+      socket.destroy()
+      fail(cutShort(), true)
+    })
     call.once("socket", (socket) => {
+      pace = startPace({ baseMs: deadlineMs, bytesPerMs }, () => call?.destroy(unreachable(options, tooSlow)))
+      pace.add(length)
       if (!socket.connecting) return
       const late = () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs / 6} ms`))
       const timer = setTimeout(late, timeoutMs / 6)
@@ -165,42 +181,68 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
   })
 }
 
+const tooSlow = "it answers too slowly"
+
+interface Reading {
+  readonly maxBytes: number
+  readonly allocate: ((length: number) => Uint8Array) | undefined
+  readonly onBytes: (bytes: number) => void
+}
+
 /** Reads the body into one array; events, since an async iterator costs more than the bytes of a small TLS record. */
-function readBody(
-  response: IncomingMessage,
-  maxBytes: number,
-  allocate: (length: number) => Uint8Array = (length) => new Uint8Array(length),
-): Promise<Uint8Array> {
+function readBody(response: IncomingMessage, { maxBytes, allocate, onBytes }: Reading): Promise<Uint8Array> {
   const announced = response.headers["content-length"]
   return new Promise((resolve, reject) => {
     const tooLarge = () =>
       reject(new HoldfastError("ERR_LIMIT", `The server's answer is larger than the ${maxBytes} bytes accepted here.`))
     if (Number(announced ?? 0) > maxBytes) return tooLarge()
-    const body = announced === undefined ? undefined : allocate(Number(announced))
+    const body = announced === undefined ? undefined : (allocate ?? newArray)(Number(announced))
     const chunks: Uint8Array[] = []
     let total = 0
     response.on("data", (chunk: Uint8Array) => {
       const start = total
       total += chunk.length
+      onBytes(chunk.length)
       if (body) {
         body.set(chunk, start) // HTTP ends the body at its announced length
         discard(chunk)
       } else if (total <= maxBytes) chunks.push(chunk)
       else tooLarge()
     })
-    response.once("end", () => resolve(body ?? concat(...chunks)))
+    const cut = () => reject(cutShort())
+    response.once("end", () => {
+      if (body && total < body.length)
+        cut() // some statuses have no body, whatever they announce
+      else resolve(body ?? concat(...chunks))
+    })
     response.once("error", reject)
     response.once("close", () => {
-      if (!response.complete) reject(Object.assign(new Error("the answer was cut short"), { code: "ECONNRESET" }))
+      if (!response.complete) cut()
     })
   })
+}
+
+function cutShort(): Error {
+  return Object.assign(new Error("the answer was cut short"), { code: "ECONNRESET" })
+}
+
+function newArray(length: number): Uint8Array {
+  return new Uint8Array(length)
 }
 
 function explain(options: RequestOptions, cause: Error): HoldfastError {
   if (cause instanceof HoldfastError) return cause
   const code = codeOf(cause)
-  const refused = handshakeError(formatAddress(options.host, options.port), code, cause)
+  const at = formatAddress(options.host, options.port)
+  const refused = handshakeError(at, code, cause)
   if (refused) return refused
+  if (code.startsWith("HPE_"))
+    return new HoldfastError(
+      "ERR_BAD_FORMAT",
+      `The server at ${at} does not answer as a server of a grid does (${code}). Check its address.`,
+      { address: at, code },
+      { cause },
+    )
   const why: Record<string, string> = {
     ECONNREFUSED: "nothing listens there",
     ENOTFOUND: "its name is unknown",
