@@ -97,9 +97,14 @@ export class Tree {
     return (await this.content()).root
   }
 
-  /** The newest content of the register: root, history, snapshots. */
+  /**
+   * The newest content of the register: root, history, snapshots. Where writers raced any of their values may be the one
+   * that was acknowledged, so it shows what the next commit makes of them; the nodes that takes are stored.
+   */
   async content(): Promise<RootContent> {
-    return (await this.#read()).content
+    const current = await this.#read()
+    if (current.siblings.length === 0) return current.content
+    return { ...current.content, ...(await this.#mergeSiblings(current, [])) }
   }
 
   /** The entry at `path`; undefined when there is none. The root's own entry has an empty name. */

@@ -112,7 +112,7 @@ test("a writer that always loses gives up after 20 tries and says so", async () 
   )
 })
 
-test("values of one sequence are merged by the next commit", async () => {
+test("values of one sequence are read as one, and merged by the next commit", async () => {
   const { tree, options } = await freshTree()
   await tree.commit(async (session) => session.set(["base"], file("base")))
   const [key, common] = [...options.registers.values][0]!
@@ -122,7 +122,10 @@ test("values of one sequence are merged by the next commit", async () => {
   await tree.commit(async (session) => session.set(["theirs"], file("theirs")))
   const theirs = options.registers.values.get(key)!
   options.registers.values.set(key, { ...mine, siblings: [theirs] })
+  assert.deepEqual(await paths(tree), ["base", "mine", "theirs"])
+  assert.equal(options.registers.values.get(key)!.siblings!.length, 1)
   await tree.commit(async () => undefined)
+  assert.equal(options.registers.values.get(key)!.siblings, undefined)
   assert.deepEqual(await paths(tree), ["base", "mine", "theirs"])
 })
 
