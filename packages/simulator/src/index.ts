@@ -1,3 +1,6 @@
 /** The simulator: the whole product in one process under one seed. */
 export { type FaultKind, faultKinds } from "./faults.ts"
-export { type RunOptions, type RunResult, simulate } from "./simulate.ts"
+export { commandOf, parseOptions, usualSteps } from "./options.ts"
+export { failureReport, summaryOf } from "./report.ts"
+export { shorten } from "./shorten.ts"
+export { freshSeed, type RunOptions, type RunResult, simulate } from "./simulate.ts"

@@ -71,10 +71,10 @@ export class SimulatedServer {
       },
     }
     this.#current = incarnation
-    this.#parts.time.trace(`${this.id} starts`)
+    this.#parts.time.tell(`${this.id} starts`)
     this.#open(incarnation).catch((error: unknown) => {
       if (incarnation.isDead || error instanceof DeadProcess) return
-      this.#parts.time.trace(`${this.id} cannot start: ${messageOf(error)}`)
+      this.#parts.time.tell(`${this.id} cannot start: ${messageOf(error)}`)
       if (!this.disk.isFull) this.#parts.onBug(error)
       this.crash()
     })
@@ -87,7 +87,7 @@ export class SimulatedServer {
     incarnation.isDead = true
     this.#current = undefined
     this.crashes++
-    this.#parts.time.trace(`${this.id} crashes`)
+    this.#parts.time.tell(`${this.id} crashes`)
     this.disk.crash()
   }
 
@@ -100,7 +100,7 @@ export class SimulatedServer {
   async scrub(): Promise<void> {
     const engine = this.#current?.engine
     const report = await engine?.scrub()
-    if (report) this.#parts.time.trace(`${this.id} scrubbed ${report.shares} shares, ${report.rot.length} rotten`)
+    if (report) this.#parts.time.tell(`${this.id} scrubbed ${report.shares} shares, ${report.rot.length} rotten`)
   }
 
   /** Flips a bit in a file or, if `registers` may be hit, in the index; what its checksums must find. */
@@ -150,7 +150,7 @@ export class SimulatedServer {
     incarnation.engine = engine
     incarnation.backend = backend
     const { adopted = 0, removed = 0 } = engine.recovery ?? {}
-    this.#parts.time.trace(`${this.id} serves; recovery adopted ${adopted}, removed ${removed}`)
+    this.#parts.time.tell(`${this.id} serves; recovery adopted ${adopted}, removed ${removed}`)
   }
 }
 

@@ -2,14 +2,15 @@
  * One run: a world, some hundred steps of clients and faults in it, then calm and the claims about what comes after the
  * faults. The same seed, steps and faults give the same run, event by event.
  */
-import { isHoldfastError } from "@holdfast/core"
+import { isHoldfastError, toHex } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
 import { checkHealth, checkStep } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
 import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
-import { createWorld, type Failure, type World } from "./world.ts"
+import { createWorld, type Failure, happens, type World } from "./world.ts"
 
 /** What to run. */
 export interface RunOptions {
@@ -17,19 +18,24 @@ export interface RunOptions {
   readonly steps: number
   /** Kinds of faults left out. */
   readonly without?: readonly FaultKind[]
+  /** Steps that are left out. */
+  readonly skip?: readonly number[]
   /** Prints all that happens. */
   readonly verbose?: boolean
 }
 
 /** What a run showed. */
 export interface RunResult {
-  readonly seed: string
-  readonly steps: number
+  readonly options: RunOptions
   readonly failure: Failure | undefined
+  /** Kinds of faults that the seed mixes. */
+  readonly faults: readonly FaultKind[]
   /** Equal for equal runs. */
   readonly traceHash: string
-  /** The end of the trace. */
+  /** The end of the trace: each message. */
   readonly recent: readonly string[]
+  /** What clients and faults did. */
+  readonly history: readonly string[]
   readonly simulatedMs: number
   /** Operations that ended well, by kind. */
   readonly done: Readonly<Record<string, number>>
@@ -50,19 +56,26 @@ const mostCalls = 20_000
 /** What no fault may lead to. */
 const neverCodes = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_CORRUPT", "ERR_BAD_FORMAT", "ERR_UNSUPPORTED_VERSION"])
 
+/** A seed that nobody used before. */
+export function freshSeed(): string {
+  return toHex(nodeCrypto.random(6))
+}
+
 /** Runs `seed`. */
 export async function simulate(options: RunOptions): Promise<RunResult> {
   const world = await createWorld(options.seed, new Set(options.without), options.verbose)
   const run = new Run(world)
-  for (let step = 1; step <= options.steps && !world.failure; step++) await run.step(step)
+  const skip = new Set(options.skip)
+  for (let step = 1; step <= options.steps && !world.failure; step++) if (!skip.has(step)) await run.step(step)
   if (!world.failure) await run.finish()
   const { time } = world
   return {
-    seed: options.seed,
-    steps: options.steps,
+    options,
     failure: world.failure,
+    faults: world.shape.faults,
     traceHash: time.traceHash(),
     recent: time.recent(),
+    history: time.history(),
     simulatedMs: time.elapsedMs,
     done: run.done,
     crashes: world.servers.reduce((sum, { crashes }) => sum + crashes, 0),
@@ -89,7 +102,7 @@ class Run {
     if (kind === "operation") this.#start(random)
     else if (kind === "fault") await this.#strike(random)
     else if (kind === "scrub") this.#scrub(random)
-    else if (world.shape.faults.has("night")) waitMs = random.between(1, 8) * hourMs
+    else if (happens(world.shape, "night")) waitMs = random.between(1, 8) * hourMs
     await world.time.run(() => world.failure !== undefined, world.time.elapsedMs + waitMs)
     await checkStep(world, step % 8 === 0)
   }
@@ -106,7 +119,7 @@ class Run {
     const away = random.some(sound, world.shape.tolerated - world.shape.faulty.length)
     for (const { id } of away)
       for (const client of [...world.clients, { id: "fresh" }]) world.network.setCut(client.id, id, true)
-    world.time.trace(`calm; away: ${away.map(({ id }) => id).join(" ") || "none"}`)
+    world.time.tell(`calm; away: ${away.map(({ id }) => id).join(" ") || "none"}`)
     for (const client of world.clients) await this.#must("put", client, random.fork(client.id))
     const fresh = await world.newClient("fresh")
     await this.#must("list", fresh, random.fork("list"))
@@ -130,18 +143,19 @@ class Run {
 
   async #strike(random: Random): Promise<void> {
     const world = this.#world
-    const kinds = [...world.shape.faults].filter((kind) => !["lies", "skew", "night"].includes(kind))
+    const kinds = world.shape.faults.filter((kind) => !["lies", "skew", "night"].includes(kind))
     if (kinds.length === 0) return
     const kind = random.pick(kinds)
-    if (kind !== "clientCrash") return world.time.trace(strike(kind as MomentaryFault, random, world))
+    if (!happens(world.shape, kind)) return
+    if (kind !== "clientCrash") return world.time.tell(strike(kind as MomentaryFault, random, world))
     const client = random.pick(world.clients)
-    world.time.trace(`${client.id} crashes during ${client.task ?? "nothing"}`)
+    world.time.tell(`${client.id} crashes during ${client.task ?? "nothing"}`)
     await client.restart()
   }
 
   #scrub(random: Random): void {
     const server = random.pick(this.#world.servers)
-    server.scrub().catch((error: unknown) => this.#world.time.trace(`scrub of ${server.id} failed: ${describe(error)}`))
+    server.scrub().catch((error: unknown) => this.#world.time.tell(`scrub of ${server.id} failed: ${describe(error)}`))
   }
 
   /** Does an operation and takes down how it ended; gives the error. */
@@ -152,7 +166,7 @@ class Run {
     const isAlive = client.lifeline()
     const calls = client.calls
     client.task = kind
-    time.trace(`${client.id} ${kind} begins`)
+    time.tell(`${client.id} ${kind} begins`)
     client.onWrite = (sequence) => {
       span.lastSequence = Math.max(span.lastSequence ?? 0, sequence)
     }
@@ -170,11 +184,11 @@ class Run {
     }
     try {
       const result = await operate(kind, context)
-      time.trace(`${client.id} ${kind} done: ${result}`)
+      time.tell(`${client.id} ${kind} done: ${result}`)
       this.done[kind] = (this.done[kind] ?? 0) + 1
     } catch (error) {
       failure = error
-      time.trace(`${client.id} ${kind} failed: ${describe(error).split("\n")[0]}`)
+      time.tell(`${client.id} ${kind} failed: ${describe(error).split("\n")[0]}`)
       if (!isHoldfastError(error)) world.fail("errors are of known kinds", describe(error))
       else if (neverCodes.has(error.code)) world.fail("no fault looks like damage or a rollback", describe(error))
     }
@@ -189,6 +203,7 @@ class Run {
 
   /** An operation that has no reason to fail. */
   async #must(kind: OperationKind, client: SimulatedClient, random: Random): Promise<void> {
+    if (this.#world.failure) return
     const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, random))
     if (failure) this.#world.fail("without faults everything works", `${client.id} ${kind}: ${describe(failure)}`)
   }

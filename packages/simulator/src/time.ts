@@ -14,6 +14,9 @@ interface Event {
 /** Lines kept of the trace for who must look for the cause of a failure. */
 const recentLines = 400
 
+/** Lines of a history that are kept. */
+const mostTold = 20_000
+
 /** When the world begins, so that dates look like dates. */
 const epochMs = Date.UTC(2030, 0, 1)
 
@@ -24,6 +27,7 @@ export class SimulatedTime {
   readonly #queue: Event[] = []
   readonly #hash = createHash("sha256")
   readonly #recent: string[] = []
+  readonly #told: string[] = []
   /** Prints the trace as it grows. */
   verbose = false
 
@@ -83,6 +87,17 @@ export class SimulatedTime {
     this.#recent.push(text)
     if (this.#recent.length > 2 * recentLines) this.#recent.splice(0, recentLines)
     if (this.verbose) console.log(text)
+  }
+
+  /** Adds a line to the trace that tells a reader what happened, where most lines are messages that came and went. */
+  tell(line: string): void {
+    this.trace(line)
+    if (this.#told.length < mostTold) this.#told.push(this.#recent.at(-1)!)
+  }
+
+  /** The lines that were told. */
+  history(): readonly string[] {
+    return this.#told
   }
 
   /** The hash of all that happened. */

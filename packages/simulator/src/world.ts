@@ -35,7 +35,15 @@ export interface Shape {
   readonly tolerated: number
   /** Servers whose disks rot, or that lie. */
   readonly faulty: readonly string[]
-  readonly faults: ReadonlySet<FaultKind>
+  /** What the seed mixes. */
+  readonly faults: readonly FaultKind[]
+  /** What is left out of it. */
+  readonly without: ReadonlySet<FaultKind>
+}
+
+/** True when faults of a kind happen in a world. */
+export function happens({ faults, without }: Shape, kind: FaultKind): boolean {
+  return faults.includes(kind) && !without.has(kind)
 }
 
 /** A shape by chance. */
@@ -51,8 +59,8 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
     Array.from({ length: servers }, (_, i) => `n${i}`),
     random.between(0, tolerated),
   )
-  const faults = new Set(faultKinds.filter((kind) => random.chance(0.6) && !without.has(kind)))
-  return { servers, mode, coding: { k, happy, n }, clients: random.between(2, 4), tolerated, faulty, faults }
+  const faults = faultKinds.filter(() => random.chance(0.6))
+  return { servers, mode, coding: { k, happy, n }, clients: random.between(2, 4), tolerated, faulty, faults, without }
 }
 
 /** Everything of one run. */
@@ -82,17 +90,17 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const time = new SimulatedTime()
   time.verbose = verbose
   const shape = shapeOf(random.fork("shape"), without)
-  time.trace(`${describeShape(shape)}`)
+  time.tell(`${describeShape(shape)}`)
   let failure: Failure | undefined
   const fail = (claim: string, details: string) => {
-    time.trace(`FAILED ${claim}: ${details}`)
+    time.tell(`FAILED ${claim}: ${details}`)
     failure ??= { claim, details, atMs: time.elapsedMs, step: world?.step ?? 0 }
   }
   const onBug = (error: unknown) => fail("servers fail in known ways only", describe(error))
   const chance = random.fork("crypto")
   const crypto: CryptoProvider = { ...nodeCrypto, random: (length) => chance.bytes(length) }
   const env: Env = { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
-  const isSkewed = shape.faults.has("skew")
+  const isSkewed = happens(shape, "skew")
   const skew = (name: string) => {
     const from = random.fork(`skew ${name}`)
     return {
@@ -104,7 +112,7 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
     const id = `n${i}`
     return new SimulatedServer({ id, time, random: random.fork(id), crypto, onBug, ...skew(id) })
   })
-  const isLying = shape.mode === "byzantine" && shape.faults.has("lies")
+  const isLying = shape.mode === "byzantine" && happens(shape, "lies")
   const liars = new Map(
     (isLying ? shape.faulty : []).map((id) => {
       const own = random.fork(`liar ${id}`)
@@ -186,10 +194,12 @@ async function newKeys(crypto: CryptoProvider): Promise<RegisterKeys> {
   return { seed, publicKey: await crypto.publicKeyOf(seed), readKey: crypto.random(32) }
 }
 
-function describeShape({ servers, mode, coding, clients, tolerated, faulty, faults }: Shape): string {
+function describeShape(shape: Shape): string {
+  const { servers, mode, coding, clients, tolerated, faulty } = shape
+  const faults = shape.faults.filter((kind) => happens(shape, kind))
   const { k, happy, n } = coding
   return (
     `${servers} servers (${mode}), coding ${k}/${happy}/${n}, ${clients} clients, ${tolerated} faults tolerated, ` +
-    `faulty: ${faulty.join(" ") || "none"}, faults: ${[...faults].join(" ")}`
+    `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}`
   )
 }
