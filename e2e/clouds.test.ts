@@ -78,6 +78,26 @@ describe("a volume over four buckets", { skip: why }, () => {
     assert.match(stdout, /Volume clouds: coding 2\/3\/4, byzantine, survives 1 lost, 1 lying; 4 of 4 places up/)
   })
 
+  test("gives everything to a new machine that has keys for two of the four and a passphrase", async (t) => {
+    const pass = `${client.folder}/kit.pass`
+    fs.writeFileSync(pass, "correct horse battery\n", { mode: 0o600 })
+    await client.run(["recovery", "kit", "--kit-passphrase-file", pass])
+    const fresh = createClient()
+    t.after(() => fresh.close())
+    const kept = (["cloud2", "cloud4"] as const).map((cloud) => {
+      fs.renameSync(`${client.folder}/${cloud}.keys`, `${fresh.folder}/${cloud}.keys`)
+      return place(cloud).replace(client.folder, fresh.folder)
+    })
+    fs.renameSync(`${client.folder}/config`, `${client.folder}/lost`)
+    await fresh.run(["recovery", "restore", "--only-named", "--kit-passphrase-file", pass, "--backend", ...kept])
+    await fresh.run(["get", "clouds:docs", "back"])
+    for (const [name, bytes] of Object.entries(content))
+      assert.ok(fs.readFileSync(`${fresh.folder}/back/${name}`).equals(bytes), name)
+    fs.renameSync(`${client.folder}/lost`, `${client.folder}/config`)
+    for (const cloud of ["cloud2", "cloud4"])
+      fs.renameSync(`${fresh.folder}/${cloud}.keys`, `${client.folder}/${cloud}.keys`)
+  })
+
   test("says what each bucket can do, and what that means", async () => {
     const { stdout } = await client.run(["volume", "test", "clouds"])
     assert.equal(stdout.match(/^ok {3}bucket cloud\d@\S+: [\d.]+ ms a request$/gm)?.length, 4)

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { createClient } from "./client.ts"
-import type { RunOptions } from "./grid.ts"
+import { type RunOptions, startGrid } from "./grid.ts"
 
 /** Folders for disks, and machines that come and go. */
 async function setUp(t: TestContext) {
@@ -57,6 +58,36 @@ test("two of four places give a new machine everything that the lost one had", a
     await fresh.run(["doctor"]),
     /recovery kit: main on disks of \d{4}-\d\d-\d\d restores what the profile has now/,
   )
+})
+
+test("when two of four places are gone for good, the other two give everything, and new ones make the volume whole", async (t) => {
+  const { folder, disks, places, old, machine } = await setUp(t)
+  const big = join(old.home, "big")
+  fs.writeFileSync(big, randomBytes(3_000_000))
+  await old.run(["put", big, "disks:"])
+  await old.run(["recovery", "kit"])
+  for (const lost of disks.slice(0, 2)) fs.rmSync(lost, { recursive: true })
+
+  const fresh = machine()
+  const restore = ["recovery", "restore", "--backend", ...places.slice(2)]
+  assert.match(await fresh.run(restore), /Using disks needs 3 of its places. When the others are lost: .* --only-named/)
+  await fresh.run(["cat", "disks:letter"], { code: 4 })
+  const one = ["recovery", "restore", "--only-named", "--backend", places[2]!]
+  await fresh.run(one, { code: 4 })
+  const restored = await fresh.run([...restore, "--only-named"])
+  assert.match(restored, /disks lies on 2 places alone now/)
+  assert.equal(await fresh.run(["cat", "disks:letter"]), "Dear disks,\n")
+  await fresh.run(["put", "-", "disks:between"], { input: "on two disks\n" })
+
+  const [added] = /volume add-backend .*/.exec(restored)!
+  const added2 = added.replace("PLACE...", `dir:${join(folder, "new0")} dir:${join(folder, "new1")}`).split(" ")
+  assert.match(await fresh.run(added2), /Volume disks: coding 2\/3\/4, byzantine, survives 1 lost, 1 lying/)
+  await fresh.run(["check", "--deep", "--repair", "disks:"])
+  await fresh.run(["put", "-", "disks:after"], { input: "on four disks\n" })
+  fs.rmSync(disks[2]!, { recursive: true })
+  await fresh.run(["get", "disks:big", "big"])
+  assert.ok(fs.readFileSync(join(fresh.home, "big")).equals(fs.readFileSync(big)))
+  assert.equal(await fresh.run(["cat", "disks:after"]), "on four disks\n")
 })
 
 test("a passphrase is needed and enough, from a file, and leaves no trace in messages or files", async (t) => {
@@ -142,6 +173,22 @@ test("a kit that another profile made on the same places is not replaced unasked
   await friend.run(["recovery", "kit", "--name", "friend"])
   await friend.run(["recovery", "kit", "--replace"])
   await friend.run(["recovery", "kit"])
+})
+
+test("on a grid the new machine joins first, then takes over what the lost one had, with two of five nodes gone", async (t) => {
+  const grid = await startGrid({ isBuilt: true })
+  t.after(() => grid.close())
+  await grid.run(["put", "-", "home:letter"], { input: "Dear nodes,\n" })
+  assert.match((await grid.run(["recovery", "kit"])).stdout, /on 5 of the 5 places of grid: credentials to any 3/)
+  const coordinator = `${grid.folder}/data/holdfast/grid/coordinator`
+  const { stdout } = await grid.run(["invite", "--dir", coordinator, "--tenant", "home"])
+  const successor = createClient()
+  t.after(() => successor.close())
+  await successor.run(["join", "--name", "successor"], { input: stdout })
+  await grid.kill("n1")
+  await grid.kill("n2")
+  await successor.run(["recovery", "restore", "--volume", "grid"])
+  assert.equal((await successor.run(["cat", "home:letter"])).stdout, "Dear nodes,\n")
 })
 
 test("a volume that survives no loss has no kit, and says why", async (t) => {

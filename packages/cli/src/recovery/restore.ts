@@ -1,6 +1,6 @@
 /** From an opened recovery kit to a profile on this machine. */
 import { HoldfastError, toHex } from "@holdfast/core"
-import type { RecoverySecrets, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
+import { parseVolume, type RecoverySecrets, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import { type Paths, profileDir } from "../profile/paths.ts"
 import {
   type AskPassphrase,
@@ -38,28 +38,77 @@ export async function restoreProfile(secrets: RecoverySecrets, target: RestoreTa
   })
 }
 
+/** A kit's secrets, with its volume as this machine is to see it. */
+export interface Relocated {
+  readonly secrets: RecoverySecrets
+  /** The volume that the kit lies on, unless that is the grid. */
+  readonly volume?: VolumeDescription
+  /** Ids of its places that the user did not name. */
+  readonly unnamed: readonly string[]
+}
+
 /**
  * The kit's volume with its places where the user named them. A place is known by its id, or by the part that it holds: a
- * disk may be mounted elsewhere now. Of two that show one part neither is believed.
+ * disk may be mounted elsewhere now. Of two that show one part neither is believed. With `onlyNamed` the others are given up.
+ * Throws ERR_INVALID_ARGUMENT when too few are left.
  */
 export function relocated(
   kit: OpenedKit,
+  { named, found, onlyNamed }: { named: readonly VolumeBackend[]; found: readonly FoundPart[]; onlyNamed: boolean },
+): Relocated {
+  const { volumes, volume: name } = kit.secrets
+  const known = volumes.find((volume) => volume.name === name)
+  if (!known) {
+    if (!onlyNamed) return { secrets: kit.secrets, unnamed: [] }
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `The kit lies on ${name}: --only-named is for volumes of one's own.`,
+    )
+  }
+  const now = whereNow(kit, named, found)
+  const unnamed = known.backends.map(({ id }) => id).filter((id) => !now.has(id))
+  const backends = known.backends.map((place) => movedPlace(place, now.get(place.id)))
+  const volume = onlyNamed
+    ? shrunk(
+        known,
+        backends.filter(({ id }) => now.has(id)),
+      )
+    : { ...known, backends }
+  const others = volumes.map((one) => (one === known ? volume : one))
+  return { secrets: { ...kit.secrets, volumes: others }, volume, unnamed }
+}
+
+/** The places that the user named by the ids that they have in the kit. */
+function whereNow(
+  { id: kitId, secrets: { places } }: OpenedKit,
   named: readonly VolumeBackend[],
   found: readonly FoundPart[],
-): RecoverySecrets {
-  const { volumes, volume: name, places } = kit.secrets
+): Map<string, VolumeBackend> {
   const now = new Map(named.filter(({ id }) => places.includes(id)).map((where) => [where.id, where]))
   const moved = named.filter(({ id }) => !places.includes(id))
   for (const [index, id] of places.entries()) {
-    const claims = found.filter(({ part }) => toHex(part.kitId) === kit.id && part.index === index)
+    const claims = found.filter(({ part }) => toHex(part.kitId) === kitId && part.index === index)
     const where = claims.length === 1 ? moved.find((place) => place.id === claims[0]!.place) : undefined
     if (where && !now.has(id)) now.set(id, where)
   }
-  const move = (volume: VolumeDescription) =>
-    volume.name === name
-      ? { ...volume, backends: volume.backends.map((place) => movedPlace(place, now.get(place.id))) }
-      : volume
-  return { ...kit.secrets, volumes: volumes.map(move) }
+  return now
+}
+
+/** The volume on fewer places: each holds what it holds, and the coding of what is stored from now on fits them. */
+function shrunk(volume: VolumeDescription, backends: readonly VolumeBackend[]): VolumeDescription {
+  const { k, happy, n } = volume.coding
+  const left = backends.length
+  if (left < k)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `What ${volume.name} holds needs ${k} of its places, and you named ${left}.`,
+      { needed: k, named: left },
+    )
+  const registerMode = left >= 4 ? volume.registerMode : "crash"
+  return parseVolume({
+    ...volume,
+    ...{ backends, registerMode, coding: { k, happy: Math.min(happy, left), n: Math.min(n, left) } },
+  })
 }
 
 function movedPlace(place: VolumeBackend, now: VolumeBackend | undefined): VolumeBackend {

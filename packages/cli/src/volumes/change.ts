@@ -16,15 +16,21 @@ import {
 } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import type { Profile } from "../profile/profile.ts"
-import type { Session } from "../session.ts"
+import { openVolumeSession, type Session } from "../session.ts"
 
-/** The volume with other places; its coding and mode stay. Throws ERR_BAD_FORMAT when they do not fit. */
-export function withPlaces(volume: VolumeDescription, backends: readonly VolumeBackend[]): VolumeDescription {
-  return parseVolume({ ...volume, backends })
+/** The volume with other places; its coding and mode stay unless they are given. Throws ERR_BAD_FORMAT when they do not fit. */
+export function withPlaces(
+  volume: VolumeDescription,
+  backends: readonly VolumeBackend[],
+  { coding = volume.coding, registerMode = volume.registerMode }: { coding?: Coding; registerMode?: string } = {},
+): VolumeDescription {
+  return parseVolume({ ...volume, backends, coding, registerMode })
 }
 
+type Coding = VolumeDescription["coding"]
+
 /** Public keys of the registers behind the profile's aliases in a volume. */
-export async function knownRegisters(profile: Profile, volume: string): Promise<Uint8Array[]> {
+async function knownRegisters(profile: Profile, volume: string): Promise<Uint8Array[]> {
   const keys: Uint8Array[] = []
   for (const [alias, text] of profile.aliases) {
     if (profile.volumeOf(alias) !== volume) continue
@@ -35,11 +41,36 @@ export async function knownRegisters(profile: Profile, volume: string): Promise<
   return keys
 }
 
-/** Copies the newest value of each register to the places of `after`. Throws ERR_NO_QUORUM; then nothing may change. */
-export async function copyRegisters(before: Session, after: Session, publicKeys: readonly Uint8Array[]): Promise<void> {
-  for (const publicKey of publicKeys) {
-    const bytes = await newestValue(before.backends, before, publicKey)
-    if (!bytes) continue
+/**
+ * Changes a volume of the profile: copies the newest value of each register that the profile knows to the new places, then
+ * lets the profile know them. Throws ERR_NO_QUORUM; then the volume stays as it was.
+ */
+export async function changeVolume(profile: Profile, next: VolumeDescription): Promise<void> {
+  const publicKeys = await knownRegisters(profile, next.name)
+  // One after the other: a directory is open to one session at a time.
+  const values = await within(profile, profile.volumes.get(next.name)!, (before) =>
+    Promise.all(publicKeys.map((publicKey) => newestValue(before.backends, before, publicKey))),
+  )
+  await within(profile, next, (after) =>
+    giveValues(
+      after,
+      values.filter((value) => value !== undefined),
+    ),
+  )
+  await profile.setVolume(next)
+}
+
+async function within<T>(profile: Profile, volume: VolumeDescription, work: (session: Session) => Promise<T>) {
+  const session = await openVolumeSession(profile, volume, {})
+  try {
+    return await work(session)
+  } finally {
+    await session.close()
+  }
+}
+
+async function giveValues(after: Session, values: readonly Uint8Array[]): Promise<void> {
+  for (const bytes of values) {
     const needed = quorumOf(after.backends.length, after.registerMode)
     const outcomes = await Promise.all(
       after.backends.map((backend) => backend.proposeRegisters([bytes]).catch(() => [{ accepted: false }])),

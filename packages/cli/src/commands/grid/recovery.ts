@@ -1,6 +1,7 @@
 /** `holdfast recovery`: a profile's secrets split over the places of a volume, and back on another machine. */
 import { BufferPool, HoldfastError, isHoldfastError } from "@holdfast/core"
 import type { Backend, VolumeBackend } from "@holdfast/protocol"
+import { quorumOf } from "@holdfast/store"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
@@ -9,11 +10,11 @@ import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { openProfile } from "../../profile/profile.ts"
 import { hasSecrets } from "../../profile/secrets.ts"
 import { type Choice, chooseKit, shortId } from "../../recovery/choose-kit.ts"
-import { type FoundKit, groupParts, keyOfKit } from "../../recovery/kit.ts"
+import { type FoundKit, groupParts, keyOfKit, type OpenedKit } from "../../recovery/kit.ts"
 import { makeRecoveryKit } from "../../recovery/make.ts"
 import { digestOf, remember } from "../../recovery/record.ts"
 import { goodParts, type PlaceAnswer, readParts } from "../../recovery/registers.ts"
-import { relocated, restoreProfile } from "../../recovery/restore.ts"
+import { type Relocated, relocated, restoreProfile } from "../../recovery/restore.ts"
 import { openBackends } from "../../volumes/open.ts"
 import { parsePlaces } from "../../volumes/places.ts"
 import { plural } from "../files/frame.ts"
@@ -35,6 +36,7 @@ Examples:
   holdfast recovery test --volume clouds
   holdfast recovery restore --backend 's3://a?endpoint=https://s3.example.org&profile=a' dir:/mnt/b
   holdfast recovery restore --backend dir:/mnt/b dir:/mnt/c --name laptop --profile new --passphrase
+  holdfast recovery restore --backend dir:/mnt/b dir:/mnt/c --only-named
   holdfast recovery restore --volume grid
 `,
   )
@@ -60,6 +62,7 @@ Examples:
     .option("--id <id>", "first digits of the kit that is meant, when there are several")
     .option("--passphrase", "take only a kit under a passphrase, and ask for it")
     .option("--kit-passphrase-file <file>", "file that holds it; - is stdin")
+    .option("--only-named", "give up the places that are not named: the volume then lies on the others alone")
     .option("--overwrite", "replace aliases and volumes of an existing profile that have the same names")
     .action((flags: RestoreFlags) => restore(context, flags))
 }
@@ -82,6 +85,7 @@ interface PlaceFlags {
 interface RestoreFlags extends PlaceFlags, PassphraseFlags {
   readonly id?: string
   readonly overwrite?: boolean
+  readonly onlyNamed?: boolean
 }
 
 const kitQuestion = "Passphrase of the recovery kit: "
@@ -148,7 +152,9 @@ async function test(context: Context, flags: PlaceFlags): Promise<void> {
 }
 
 async function restore(context: Context, flags: RestoreFlags): Promise<void> {
-  const { name, id, overwrite = false } = flags
+  const { name, id, overwrite = false, onlyNamed = false } = flags
+  if (onlyNamed && !flags.backend)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "--only-named goes with --backend: say which places are left.")
   const { answers, places } = await askPlaces(context, flags)
   const ask = () => readPassphrase(flags.kitPassphraseFile, kitQuestion)
   const isInsisted = flags.passphrase || flags.kitPassphraseFile !== undefined
@@ -160,7 +166,8 @@ async function restore(context: Context, flags: RestoreFlags): Promise<void> {
     throw withPlaces(error, answers)
   })
   const { kit } = choice
-  const secrets = relocated(kit, places, found)
+  const restored = relocated(kit, { named: places, found, onlyNamed })
+  const { secrets } = restored
   const paths = pathsOf(context.env)
   const target = { paths, profile: context.profile, ask: context.passphrase, overwrite }
   await restoreProfile(secrets, target)
@@ -177,9 +184,10 @@ async function restore(context: Context, flags: RestoreFlags): Promise<void> {
       passphrase: kit.body.passphrase !== undefined,
       aliases: [...aliases.keys()],
       volumes: volumes.map(({ name }) => name),
+      unnamed: restored.unnamed,
       others: choice.others.map((other) => ({ id: other.id, createdMs: other.secrets.createdMs })),
     },
-    restoredLines(context.profile, choice, answers).join("\n"),
+    [...restoredLines(context.profile, choice, answers), ...unnamedLines(restored, choice.kit, onlyNamed)].join("\n"),
   )
 }
 
@@ -197,7 +205,25 @@ function restoredLines(profile: string, { kit, others }: Choice, answers: readon
       : [
           "This kit has no passphrase: if you made yours with one, it is not yours. Remove the profile and restore with --passphrase.",
         ]),
-    "Certificates and keys of buckets are not in a kit: give the other places their keys again, and join grids with new invitations.",
+  ]
+}
+
+/** What the user has to do before the volume is whole again. */
+function unnamedLines({ volume, unnamed }: Relocated, { secrets }: OpenedKit, onlyNamed: boolean): string[] {
+  if (!volume || unnamed.length === 0) return []
+  const { name, backends, registerMode } = volume
+  if (onlyNamed) {
+    const { coding, registerMode: mode } = secrets.volumes.find((one) => one.name === name)!
+    return [
+      `${name} lies on ${plural(backends.length, "place")} alone now. What only the others had is lost, perhaps the last changes too. Make it whole:`,
+      `  holdfast volume add-backend ${name} PLACE... --coding ${coding.k}/${coding.happy}/${coding.n} --mode ${mode}`,
+      `  holdfast check --deep --repair ALIAS:`,
+    ]
+  }
+  const [named, needed] = [backends.length - unnamed.length, quorumOf(backends.length, registerMode)]
+  const tooFew = ` Using ${name} needs ${needed} of its places. When the others are lost: the same command with --only-named.`
+  return [
+    `Not named, so kept as the lost machine had them: ${unnamed.join(", ")}. Keys of buckets are not in a kit: put them where they were, or name these places too.${named < needed ? tooFew : ""}`,
   ]
 }
 

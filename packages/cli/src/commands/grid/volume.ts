@@ -8,8 +8,8 @@ import { parseCoding } from "../../local-grid/config.ts"
 import { createAliasTree } from "../../new-tree.ts"
 import { pathsOf } from "../../profile/paths.ts"
 import { createProfile, type Profile } from "../../profile/profile.ts"
-import { openVolumeSession, type Session } from "../../session.ts"
-import { copyRegisters, knownRegisters, withPlaces } from "../../volumes/change.ts"
+import { openVolumeSession } from "../../session.ts"
+import { changeVolume, withPlaces } from "../../volumes/change.ts"
 import { gridName, volumeNames } from "../../volumes/choose.ts"
 import { claimPlace } from "../../volumes/marker.ts"
 import { describePlace, parsePlaces } from "../../volumes/places.ts"
@@ -37,6 +37,7 @@ Examples:
   holdfast volume show clouds
   holdfast volume test clouds
   holdfast volume add-backend clouds dir:/mnt/d
+  holdfast volume add-backend clouds dir:/mnt/d dir:/mnt/e --coding 2/3/4 --mode byzantine
   holdfast volume remove-backend clouds a@s3.example.org
   holdfast volume export clouds > clouds.json
   holdfast volume import --file clouds.json
@@ -70,7 +71,9 @@ Examples:
     .description("add places to a volume")
     .argument("<name>")
     .argument("<places...>", "as for create")
-    .action((name: string, places: string[]) => addPlaces(context, name, places))
+    .option("--coding <k/happy/n>", "coding of what is stored from now on")
+    .option("--mode <mode>", "crash or byzantine")
+    .action((name: string, places: string[], flags: ShapeFlags) => addPlaces(context, name, places, flags))
   volume
     .command("remove-backend")
     .description("take a place out of a volume; what it holds stays there")
@@ -95,6 +98,11 @@ Examples:
     .description("forget a volume; what it holds stays where it is")
     .argument("<name>")
     .action((name: string) => remove(context, name))
+}
+
+interface ShapeFlags {
+  readonly coding?: string
+  readonly mode?: string
 }
 
 interface CreateFlags {
@@ -179,7 +187,12 @@ async function show(context: Context, name: string): Promise<void> {
   )
 }
 
-async function addPlaces(context: Context, name: string, texts: readonly string[]): Promise<void> {
+async function addPlaces(
+  context: Context,
+  name: string,
+  texts: readonly string[],
+  { coding, mode }: ShapeFlags,
+): Promise<void> {
   const profile = await context.openProfile()
   const volume = find(profile, name)
   const added = await parsePlaces(profile, texts)
@@ -187,9 +200,14 @@ async function addPlaces(context: Context, name: string, texts: readonly string[
   const again = added.find(({ id }) => known.has(id))
   if (again) throw new HoldfastError("ERR_ALREADY_EXISTS", `${again.id} is part of ${name} already.`)
   refuseUsed(profile, added)
-  const next = usageErrors(() => withPlaces(volume, [...volume.backends, ...added]))
+  const backends = [...volume.backends, ...added]
+  const shape = {
+    ...(coding !== undefined && { coding: parseCoding(coding, backends.length) }),
+    ...(mode !== undefined && { registerMode: mode }),
+  }
+  const next = usageErrors(() => withPlaces(volume, backends, shape))
   for (const place of added) await claimPlace(place, volume.id)
-  await change(context, profile, next)
+  await changeVolume(profile, next)
   context.output(next, `${describe(next).join("\n")}\nMove shares there with: ${rebalanceHint(profile, name)}`)
 }
 
@@ -203,24 +221,11 @@ async function removePlace(context: Context, name: string, id: string): Promise<
       `${name} has no place "${id}". It has: ${volume.backends.map((place) => place.id).join(", ")}.`,
     )
   const next = usageErrors(() => withPlaces(volume, rest))
-  await change(context, profile, next)
+  await changeVolume(profile, next)
   context.output(
     next,
     `${describe(next).join("\n")}\nMake what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
   )
-}
-
-/** Brings the registers to the new places, then lets the profile know them. */
-async function change(context: Context, profile: Profile, next: VolumeDescription): Promise<void> {
-  const before = await context.openSession(next.name)
-  let after: Session | undefined
-  try {
-    after = await openVolumeSession(profile, next, {})
-    await copyRegisters(before, after, await knownRegisters(profile, next.name))
-    await profile.setVolume(next)
-  } finally {
-    await after?.close()
-  }
 }
 
 async function importVolume(context: Context, file: string): Promise<void> {
