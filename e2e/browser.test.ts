@@ -60,6 +60,7 @@ test("a browser agrees with all frozen vectors and reads the golden volume", asy
     chunk: vectorsOf("chunk"),
     register: vectorsOf("register"),
     capability: vectorsOf("capability"),
+    recovery: vectorsOf("recovery-kit"),
     invite: vectorsOf("invite"),
     ...goldenFiles(),
   }

@@ -54,10 +54,16 @@ test("two of four places give a new machine everything that the lost one had", a
   assert.match(await fresh.run(["volume", "test", "disks"]), /ok {3}directory .*mnt\/usb/)
   for (const name of fs.readdirSync(join(fresh.profiles, "default")))
     assert.equal(fs.statSync(join(fresh.profiles, "default", name)).mode & 0o077, 0, name)
-  assert.match(
-    await fresh.run(["doctor"]),
-    /recovery kit: main on disks of \d{4}-\d\d-\d\d restores what the profile has now/,
-  )
+  // The kit has the disk where it was before.
+  assert.match(await fresh.run(["doctor"], { code: 1 }), /BAD {2}recovery kit: .* lacks what changed since/)
+  await fresh.run(["recovery", "kit"])
+  const next = machine()
+  await next.run(["recovery", "restore", "--backend", ...chosen])
+  for (const { run } of [fresh, next])
+    assert.match(
+      await run(["doctor"]),
+      /recovery kit: main on disks of \d{4}-\d\d-\d\d restores what the profile has now/,
+    )
 })
 
 test("when two of four places are gone for good, the other two give everything, and new ones make the volume whole", async (t) => {

@@ -13,7 +13,9 @@ import {
   type ChunkVectors,
   checkCapabilityVectors,
   checkChunkVectors,
+  checkRecoveryVectors,
   checkRegisterVectors,
+  type RecoveryVectors,
   type RegisterVectors,
 } from "@holdfast/protocol/vectors"
 import { type Found, readGolden } from "../golden.ts"
@@ -25,6 +27,7 @@ export interface Files {
   readonly chunk: ChunkVectors
   readonly register: RegisterVectors
   readonly capability: CapabilityVectors
+  readonly recovery: RecoveryVectors
   readonly invite: { readonly good: readonly { readonly text: string }[] }
   readonly cap: string
   readonly servers: readonly { readonly shares: readonly string[]; readonly registers: readonly string[] }[]
@@ -38,6 +41,7 @@ async function agreement(files: Files): Promise<Found[]> {
   await checkChunkVectors(webCrypto, files.chunk)
   await checkRegisterVectors(webCrypto, files.register)
   await checkCapabilityVectors(webCrypto, files.capability)
+  await checkRecoveryVectors(webCrypto, files.recovery)
   for (const { text } of files.invite.good) decodeInvite(text)
   const held = files.servers.map(({ shares, registers }) => ({
     shares: shares.map(bytesOf),

@@ -45,14 +45,13 @@ export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export {
   decodeRecoveryPart,
   encodeRecoveryParts,
-  isPlausible,
+  isAffordablePassphrase,
   openRecoveryBody,
   type PassphraseParameters,
   type RecoveryBody,
   type RecoveryPart,
   recoveryKeyCheck,
   recoveryRegisterSeed,
-  recoveryShareBytes,
   recoveryShareHash,
   sealRecoveryBody,
 } from "./recovery-kit.ts"

@@ -53,7 +53,7 @@ export interface RecoveryPart {
 }
 
 /** A key of 32 bytes makes shares of 33. */
-export const recoveryShareBytes = 33
+const recoveryShareBytes = 33
 
 const version = 1
 const kitIdDomain = "holdfast/recovery-kit-id/1"
@@ -164,13 +164,13 @@ function decodeParameters(value: CborValue): PassphraseParameters | undefined {
     salt: fields.bytes(16),
   }
   fields.end()
-  if (!isPlausible(parameters))
+  if (!isAffordablePassphrase(parameters))
     throw new HoldfastError("ERR_LIMIT", "A recovery kit asks for more memory or time than a passphrase may cost.")
   return parameters
 }
 
 /** True when opening costs neither minutes nor gigabytes: who forges a file must not be able to ask for that. */
-export function isPlausible({ memoryKiB, passes, lanes }: Omit<PassphraseParameters, "salt">): boolean {
+export function isAffordablePassphrase({ memoryKiB, passes, lanes }: Omit<PassphraseParameters, "salt">): boolean {
   const inRange = (value: number, least: number, greatest: number) => least <= value && value <= greatest
   const { passphraseLanes, passphrasePasses, passphraseMemoryKiB } = limits
   return (

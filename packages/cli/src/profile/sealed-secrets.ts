@@ -12,7 +12,7 @@ import {
   hashSmall,
   utf8,
 } from "@holdfast/core"
-import { isPlausible, type PassphraseParameters } from "@holdfast/protocol"
+import { isAffordablePassphrase, type PassphraseParameters } from "@holdfast/protocol"
 
 /** The key of a passphrase. One sealing never uses the key of another. */
 export interface PassphraseKey {
@@ -99,7 +99,7 @@ export function decodeSealed(bytes: Uint8Array): SealedSecrets {
   if (!equal(hashSmall(checksumLabel, bytes.subarray(0, end)), bytes.subarray(end)))
     throw new HoldfastError("ERR_BAD_FORMAT", "Its checksum does not match: it is damaged.")
   const [memoryKiB, passes, lanes] = [view.getUint32(2), view.getUint8(6), view.getUint8(7)]
-  if (view.getUint8(1) !== argon2idMark || !isPlausible({ memoryKiB, passes, lanes }))
+  if (view.getUint8(1) !== argon2idMark || !isAffordablePassphrase({ memoryKiB, passes, lanes }))
     throw new HoldfastError("ERR_LIMIT", "It asks for more memory or time than a locked profile may.")
   const saltStart = magic.length + 8
   return {

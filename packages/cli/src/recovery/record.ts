@@ -43,10 +43,14 @@ export async function remember(profile: Pick<Profile, "dir">, kit: Omit<KitRecor
   await writeSecretFile(pathOf(profile.dir), `${JSON.stringify(record, null, 1)}\n`)
 }
 
-/** Changes whenever a kit would restore something else. What was seen does not count: it changes all the time. */
-export function digestOf(profile: Pick<Profile, "convergenceSecret" | "aliases" | "volumeOf" | "volumes">): string {
+/** What a kit restores; what was seen does not count: it changes all the time. */
+export type Restorable = Pick<Profile, "convergenceSecret" | "aliases" | "volumeOf" | "volumes">
+
+/** Changes whenever a kit would restore something else. */
+export function digestOf(profile: Restorable): string {
   const aliases = [...profile.aliases].map(([alias, cap]) => [alias, cap, profile.volumeOf(alias) ?? null])
-  const volumes = [...profile.volumes].map(([name, volume]) => [name, JSON.stringify(volume)])
+  // Through JSON, since CBOR has no place for what is absent; then the order of fields does not count.
+  const volumes = [...profile.volumes].map(([name, volume]) => [name, JSON.parse(JSON.stringify(volume))])
   const sorted = [aliases, volumes].map((list) => list.sort(([a], [b]) => (a! < b! ? -1 : 1)))
   return toHex(macSmall(profile.convergenceSecret, "holdfast/recovery-digest/1", encodeCbor(sorted)))
 }

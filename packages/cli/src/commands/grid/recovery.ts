@@ -1,6 +1,6 @@
 /** `holdfast recovery`: a profile's secrets split over the places of a volume, and back on another machine. */
 import { BufferPool, HoldfastError, isHoldfastError } from "@holdfast/core"
-import type { Backend, VolumeBackend } from "@holdfast/protocol"
+import type { Backend, RecoverySecrets, VolumeBackend } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
@@ -12,7 +12,7 @@ import { hasSecrets } from "../../profile/secrets.ts"
 import { type Choice, chooseKit, shortId } from "../../recovery/choose-kit.ts"
 import { type FoundKit, groupParts, keyOfKit, type OpenedKit } from "../../recovery/kit.ts"
 import { makeRecoveryKit } from "../../recovery/make.ts"
-import { digestOf, remember } from "../../recovery/record.ts"
+import { digestOf, type Restorable, remember } from "../../recovery/record.ts"
 import { goodParts, type PlaceAnswer, readParts } from "../../recovery/registers.ts"
 import { type Relocated, relocated, restoreProfile } from "../../recovery/restore.ts"
 import { openBackends } from "../../volumes/open.ts"
@@ -173,7 +173,7 @@ async function restore(context: Context, flags: RestoreFlags): Promise<void> {
   await restoreProfile(secrets, target)
   const profile = await openProfile(paths, context.profile, context.passphrase)
   const { volume, createdMs } = secrets
-  await remember(profile, { id: kit.id, name, volume, createdMs, digest: digestOf(profile) })
+  await remember(profile, { id: kit.id, name, volume, createdMs, digest: digestOf(restorable(kit.secrets)) })
   if (secrets.seen !== "") await profile.importSeen(JSON.parse(secrets.seen))
   const { aliases, volumes } = secrets
   context.output(
@@ -189,6 +189,15 @@ async function restore(context: Context, flags: RestoreFlags): Promise<void> {
     },
     [...restoredLines(context.profile, choice, answers), ...unnamedLines(restored, choice.kit, onlyNamed)].join("\n"),
   )
+}
+
+/** What the kit holds, which is not what the profile has now when places were moved or given up. */
+function restorable({ convergenceSecret, aliases, aliasVolumes, volumes }: RecoverySecrets): Restorable {
+  return {
+    ...{ convergenceSecret, aliases },
+    volumeOf: (alias) => aliasVolumes.get(alias),
+    volumes: new Map(volumes.map((volume) => [volume.name, volume])),
+  }
 }
 
 function restoredLines(profile: string, { kit, others }: Choice, answers: readonly PlaceAnswer[]): string[] {
