@@ -1,4 +1,5 @@
 /** Protocol: every format that leaves a process, and the port behind which shares are kept. */
+
 export type {
   Backend,
   CallOptions,
@@ -42,6 +43,7 @@ export {
 } from "./chunk.ts"
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
+export { checkListing } from "./listing.ts"
 export {
   decodeRecoveryPart,
   encodeRecoveryParts,

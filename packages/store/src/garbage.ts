@@ -1,6 +1,6 @@
 /** Removing shares that nothing refers to: a mark by the caller, a sweep with a grace period here. */
 import { toHex } from "@holdfast/core"
-import type { Backend, ShareInfo } from "@holdfast/protocol"
+import { type Backend, checkListing, type ShareInfo } from "@holdfast/protocol"
 
 /** What to keep. */
 export interface GarbageOptions {
@@ -35,5 +35,6 @@ export async function sweepServer(backend: Backend, options: GarbageOptions): Pr
       await backend.removeShares(garbage.map(({ id, index }) => ({ id, index })))
     after = page.at(-1)
     if (!after) return { shares, bytes, kept }
+    checkListing(backend.id, shares + kept, after.id)
   }
 }

@@ -196,7 +196,10 @@ test("check, repair, rebalance and garbage collection among liars take no good s
             await keeper.rebalanceChunk(id)
           }
         const keep = new Set(refs.map(({ id }) => toHex(id)))
-        await keeper.collectGarbage({ keep: (id) => keep.has(id), touchedBeforeMs: Number.MAX_SAFE_INTEGER })
+        const swept = await keeper.collectGarbage({ keep: (id) => keep.has(id), touchedBeforeMs: 2 ** 52 })
+        for (const { id } of honest) assert.deepEqual(swept.get(id), { shares: 0, bytes: 0, kept: refs.length })
+        if (lie === "invents shares")
+          assert.ok(isHoldfastError(swept.get(`n${position + 1}`), "ERR_BAD_FORMAT"), "a list without end")
         for (const [i, count] of (await goodShares()).entries())
           assert.ok(count >= before[i]!, `${lie} at ${position} of ${size.n}: ${before[i]} became ${count}`)
         await Promise.all(refs.map((ref, i) => assertChunk(keeper, ref, plaintexts[i]!)))

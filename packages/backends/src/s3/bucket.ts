@@ -15,6 +15,7 @@ import {
 } from "@aws-sdk/client-s3"
 import { HoldfastError, Semaphore } from "@holdfast/core"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
+import { guardAnswers } from "./answers.ts"
 import { credentialsFor } from "./credentials.ts"
 import { isMissing, isPreconditionFailed, s3Error } from "./failure.ts"
 import { nameOfBucket, type S3Location } from "./location.ts"
@@ -34,6 +35,8 @@ export interface BucketOptions {
   readonly attempts?: number
   /** A connection that stays silent for so long is given up; 15 s by default. */
   readonly idleMs?: number
+  /** A request may take so long, and a millisecond more for each 16 bytes; 30 s by default. */
+  readonly deadlineMs?: number
 }
 
 /** Options of one request. */
@@ -45,8 +48,7 @@ export interface RequestOptions {
 export type Bucket = ReturnType<typeof openBucket>
 
 const parallelRequests = 16
-/** A request may take so long, and a millisecond more for each so many bytes: slow lines are served, dribbling servers not. */
-const deadlineMs = 30_000
+/** Slow lines are served, dribbling servers not. */
 const leastBytesPerMs = 16
 const pageLength = 1000
 
@@ -55,6 +57,8 @@ export function openBucket(location: S3Location, options: BucketOptions = {}) {
   const name = nameOfBucket(location)
   const client = new S3Client(clientConfig(location, options))
   markUnsigned(client)
+  guardAnswers(client, name)
+  const { deadlineMs = 30_000 } = options
   const places = new Semaphore(parallelRequests)
   const closing = new AbortController()
   const Bucket = location.bucket
@@ -169,7 +173,8 @@ function clientConfig(location: S3Location, { attempts = 3, idleMs = 15_000 }: B
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     expectContinueHeader: false,
-    followRegionRedirects: true,
+    // Elsewhere than at AWS a region is only a word, and nobody may send us to another host.
+    followRegionRedirects: location.endpoint === undefined,
     requestHandler: new NodeHttpHandler({
       httpAgent: new HttpAgent(agentOptions),
       httpsAgent: new HttpsAgent(agentOptions),

@@ -33,6 +33,7 @@ export function s3Error(name: string, error: unknown): HoldfastError {
   const fail = (code: ErrorCode, why: string) =>
     new HoldfastError(code, `Bucket ${name}: ${why}`, details, { cause: error })
   if (status === undefined) return fail("ERR_SERVER_UNREACHABLE", unreachable(error))
+  if (status < 300) return fail("ERR_BAD_FORMAT", "its answer is not one that S3 gives.")
   if (said === "NoSuchBucket") return fail("ERR_REMOTE", "there is no such bucket. Make it with your provider's tools.")
   if (status === 401 || status === 403)
     return fail("ERR_REFUSED", `it refused our keys (${said || status}). Check them, and what they are allowed to do.`)

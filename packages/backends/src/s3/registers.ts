@@ -54,14 +54,14 @@ export function registerCalls(bucket: Bucket, options: RegisterOptions) {
       mapPool(ids, parallel, async (id) => (await newestValue(bucket, options, id, signal)).newest?.bytes),
     proposeRegisters: (values: readonly Uint8Array[], { signal }: CallOptions = {}) =>
       mapPool(values, parallel, async (bytes): Promise<ProposeOutcome> => {
-        try {
-          const { publicKey, sequence } = await decodeRegisterValue(options.crypto, bytes)
-          const id = registerIdOf(publicKey)
-          return await inTurn(registerPrefix(id), () => propose(bucket, options, id, { sequence, bytes }, signal))
-        } catch (error) {
-          if (isHoldfastError(error) && isForm(error.code)) return { accepted: false, message: error.message }
+        const value = await decodeRegisterValue(options.crypto, bytes).catch((error: unknown) => {
+          if (isHoldfastError(error) && isForm(error.code)) return { accepted: false as const, message: error.message }
           throw error
-        }
+        })
+        if ("accepted" in value) return value
+        const { publicKey, sequence } = value
+        const id = registerIdOf(publicKey)
+        return inTurn(registerPrefix(id), () => propose(bucket, options, id, { sequence, bytes }, signal))
       }),
   }
 }

@@ -3,6 +3,7 @@ import { type CryptoProvider, equal, HoldfastError, isHoldfastError, limits, map
 import {
   type CallOptions,
   type ChunkId,
+  checkListing,
   type ListOptions,
   type PutOutcome,
   type ShareInfo,
@@ -24,6 +25,8 @@ export interface ShareOptions {
 }
 
 const parallel = 32
+/** Objects among the shares that are none of ours; nobody puts so many there by mistake. */
+const mostForeign = 20_000
 
 /** The share calls of a backend over `bucket`. */
 export function shareCalls(bucket: Bucket, options: ShareOptions) {
@@ -70,6 +73,7 @@ export function shareCalls(bucket: Bucket, options: ShareOptions) {
     async listShares({ after, limit, signal }: ListOptions): Promise<ShareInfo[]> {
       checkListLimit(limit)
       const shares: ShareInfo[] = []
+      let foreign = 0
       let last = after && shareKey(after.id, after.index)
       while (shares.length < limit) {
         const page = await bucket.list(sharesPrefix, {
@@ -77,7 +81,10 @@ export function shareCalls(bucket: Bucket, options: ShareOptions) {
           limit: limit - shares.length,
           signal,
         })
-        shares.push(...page.flatMap(asShare))
+        const found = page.flatMap(asShare)
+        shares.push(...found)
+        foreign += page.length - found.length
+        if (foreign > mostForeign) throw foreignError(bucket.name, foreign)
         last = page.at(-1)?.key
         if (!last) break
       }
@@ -91,16 +98,18 @@ export function shareCalls(bucket: Bucket, options: ShareOptions) {
     },
     /** Counts by listing, since S3 has no other way: a request for each 1000 shares. */
     async usage({ signal }: CallOptions = {}) {
-      let [usedBytes, shareCount] = [0, 0]
+      let [usedBytes, shareCount, foreign] = [0, 0, 0]
       let last: string | undefined
       for (;;) {
         const page = await bucket.list(sharesPrefix, { ...(last && { after: last }), limit: 1000, signal })
-        for (const { sizeBytes } of page.flatMap(asShare)) {
-          usedBytes += sizeBytes
-          shareCount++
-        }
+        const found = page.flatMap(asShare)
+        for (const { sizeBytes } of found) usedBytes += sizeBytes
+        shareCount += found.length
+        foreign += page.length - found.length
+        if (foreign > mostForeign) throw foreignError(bucket.name, foreign)
         last = page.at(-1)?.key
         if (!last) return { usedBytes, shareCount }
+        if (found.length > 0) checkListing(bucket.name, shareCount, found.at(-1)!.id)
       }
     },
   }
@@ -156,6 +165,15 @@ async function confirm(bucket: Bucket, options: ShareOptions, info: ObjectInfo, 
 function asShare({ key, sizeBytes, modifiedMs }: ObjectInfo): ShareInfo[] {
   const share = parseShareKey(key)
   return share ? [{ ...share, sizeBytes, touchedMs: modifiedMs }] : []
+}
+
+function foreignError(name: string, foreign: number): HoldfastError {
+  return new HoldfastError(
+    "ERR_BAD_FORMAT",
+    `Bucket ${name} lists ${foreign} objects and more under ${sharesPrefix} that are not Holdfast's. ` +
+      "Remove them with your provider's tools; if there are none, do not trust it.",
+    { server: name, foreign },
+  )
 }
 
 function formRefusal(error: unknown): Extract<PutOutcome, { ok: false }> {

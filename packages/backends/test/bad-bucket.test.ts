@@ -1,0 +1,102 @@
+import assert from "node:assert/strict"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, it, type TestContext } from "node:test"
+import { HoldfastError, utf8 } from "@holdfast/core"
+import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
+import { type Backend, toReadCap } from "@holdfast/protocol"
+import { makeRegisterValue, randomChunk, type TestChunk } from "@holdfast/protocol/testing"
+import { createMemorySeen, createStore } from "@holdfast/store"
+import { createMemoryBackend } from "../src/index.ts"
+import { createS3Backend, parseS3Location } from "../src/s3/index.ts"
+import { type BadService, badServices, startBadBucket } from "./bad-bucket.ts"
+
+let folder: string
+let chunk: TestChunk
+let value: Uint8Array
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "holdfast-bad-bucket-"))
+  await writeFile(join(folder, "keys"), "[default]\naws_access_key_id = A\naws_secret_access_key = S\n", {
+    mode: 0o600,
+  })
+  chunk = await randomChunk(crypto, 5000)
+  value = await makeRegisterValue(crypto, crypto.random(32), 1, "text")
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+/** A backend over a service that answers badly. */
+async function badBackend(t: TestContext, bad: BadService, waits: boolean): Promise<Backend> {
+  const { url } = await startBadBucket(t, bad)
+  const location = parseS3Location(`s3://bucket?endpoint=${url}&region=x&credentials=${join(folder, "keys")}`)
+  const bounds = waits ? { idleMs: 500, deadlineMs: 400 } : {}
+  const options = { id: "bad", location, crypto, clock: nodeEnv.clock, conditionalWrites: true, attempts: 1, ...bounds }
+  const backend = createS3Backend(options)
+  t.after(() => backend.close())
+  return backend
+}
+
+const calls: Readonly<Record<string, (backend: Backend) => Promise<unknown>>> = {
+  putShares: (backend) => backend.putShares(chunk.shares),
+  getShares: (backend) => backend.getShares([{ id: chunk.id }, { id: chunk.id, index: 1 }]),
+  hasShares: (backend) => backend.hasShares([chunk.id], { touch: true }),
+  listShares: (backend) => backend.listShares({ limit: 100 }),
+  removeShares: (backend) => backend.removeShares([{ id: chunk.id, index: 2 }]),
+  readRegisters: (backend) => backend.readRegisters([crypto.random(32)]),
+  proposeRegisters: (backend) => backend.proposeRegisters([value]),
+  usage: (backend) => backend.usage(),
+}
+
+/** Services that let a client wait. */
+const waiting = /never|byte at a time|far too much/
+
+/** Services of which nothing can be believed: each call must fail. */
+const useless =
+  /never|answers without end|far too much|byte at|header|reset|more than|fails|elsewhere|region|with an error|document|entities|refuses|no such/
+/** Services whose listings must fail. */
+const misleading = /lists one|lists other|lists shares|lists what|lists out|nests|no XML|bomb|cuts/
+
+async function assertStoreWorks(fourth: Backend) {
+  const seed = crypto.random(32)
+  const { publicKey, readKey } = await toReadCap(crypto, { kind: "dw", seed })
+  const keys = { seed, publicKey, readKey }
+  const honest = [1, 2, 3].map((i) => createMemoryBackend(`n${i}`, crypto))
+  const open = () =>
+    createStore({
+      env: nodeEnv,
+      servers: [...honest, fourth].map((backend) => ({ backend, weight: 1 })),
+      coding: { k: 2, happy: 3, n: 4 },
+      registerMode: "byzantine",
+      convergenceSecret: new Uint8Array(32),
+      seen: createMemorySeen(),
+      hedgeMs: 20,
+    })
+  for (const sequence of [1, 2]) {
+    const plaintext = crypto.random(1000 * sequence)
+    const [writer, reader] = [await open(), await open()]
+    const ref = await writer.chunks.putChunk(plaintext.slice())
+    const parts = { content: utf8(`content ${sequence}`), care: new Uint8Array() }
+    assert.equal(await writer.registers.write(keys, sequence - 1, parts), true)
+    assert.equal(Buffer.compare((await reader.chunks.getChunk(ref)).subarray(0, plaintext.length), plaintext), 0)
+    const read = await reader.registers.read(keys)
+    assert.deepEqual([read?.sequence, Buffer.from(read!.content).toString()], [sequence, `content ${sequence}`])
+  }
+}
+
+for (const [name, bad] of Object.entries(badServices))
+  it(`a bucket that ${name} ends each call in bounded time and memory, and no store with it fails`, {
+    timeout: 60_000,
+  }, async (t) => {
+    const backend = await badBackend(t, bad, waiting.test(name))
+    for (const [call, work] of Object.entries(calls)) {
+      const memoryBefore = process.memoryUsage.rss()
+      const outcome: unknown = await work(backend).catch((error: unknown) => error)
+      const grownMiB = (process.memoryUsage.rss() - memoryBefore) >> 20
+      assert.ok(grownMiB < 300, `${call} took ${grownMiB} MiB`)
+      if (outcome instanceof Error) assert.ok(outcome instanceof HoldfastError, `${call}: ${outcome.stack}`)
+      if (useless.test(name) || (misleading.test(name) && call === "usage"))
+        assert.ok(outcome instanceof HoldfastError, `${call} gave ${JSON.stringify(outcome)}`)
+    }
+    await assertStoreWorks(backend)
+  })
