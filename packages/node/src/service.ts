@@ -4,25 +4,12 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
-import type { Engine, TenantBackend } from "@holdfast/backends/node"
-import { BufferPool, discard, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import type { Engine } from "@holdfast/backends/node"
+import { BufferPool, discard, HoldfastError } from "@holdfast/core"
 import { type Logger, peerOf, type Subject, writeBody } from "@holdfast/network"
-import {
-  decodeIds,
-  decodeListRequest,
-  decodeQueries,
-  decodeWholeFrames,
-  encodeFailure,
-  encodeFrames,
-  encodeHeld,
-  encodeProposeOutcomes,
-  encodePutOutcomes,
-  encodeShareInfos,
-  encodeUsage,
-  registersPerRequest,
-} from "@holdfast/protocol"
 import { ByteBudget } from "./budget.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
+import { failureAnswer, type Route, routes } from "./routes.ts"
 
 /** What the service works with. */
 export interface ServiceParts {
@@ -37,91 +24,11 @@ export interface ServiceParts {
   readonly stopping: () => boolean
 }
 
-interface Route {
-  readonly method: "GET" | "POST"
-  /** Largest body. */
-  readonly maxBytes: number
-  /** Memory that its answer may take. */
-  readonly answerBytes: number
-  readonly handle: (tenant: TenantBackend, body: Uint8Array) => Promise<readonly Uint8Array[]>
-}
-
-const idListBytes = 64 * limits.requestItems
-const small = 1024 * 1024
-/** Frames have a header; so a share batch may fill requestBytes by itself. */
-const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 1)
-const answerBytes = limits.requestBytes
 const usualMemoryBytes = 512 * 1024 * 1024
 /** No tenant holds more than this part of the memory, so a slow one cannot keep the others out. */
 const tenantPart = 1 / 4
 /** Memory for bodies that is kept for the next ones. */
 const idleBytes = 32 * 1024 * 1024
-
-const routes: Readonly<Record<string, Route>> = {
-  "/v1/shares/put": {
-    method: "POST",
-    maxBytes: framedBytes,
-    answerBytes: 0,
-    handle: async (tenant, body) => {
-      const shares = decodeWholeFrames(body, { maxItems: limits.requestItems, maxItemBytes: limits.shareBytes })
-      return [encodePutOutcomes(await tenant.putShares(shares))]
-    },
-  },
-  "/v1/shares/get": {
-    method: "POST",
-    maxBytes: idListBytes,
-    answerBytes,
-    handle: async (tenant, body) => encodeFrames(await tenant.getSharesWithin(decodeQueries(body), answerBytes)),
-  },
-  "/v1/shares/has": {
-    method: "POST",
-    maxBytes: idListBytes,
-    answerBytes: small,
-    handle: async (tenant, body) => {
-      const { ids, touch } = decodeIds(body, limits.requestItems)
-      return [encodeHeld(await tenant.hasShares(ids, { touch }))]
-    },
-  },
-  "/v1/shares/list": {
-    method: "POST",
-    maxBytes: 1024,
-    answerBytes: small,
-    handle: async (tenant, body) => [encodeShareInfos(await tenant.listShares(decodeListRequest(body)))],
-  },
-  "/v1/shares/remove": {
-    method: "POST",
-    maxBytes: idListBytes,
-    answerBytes: 0,
-    handle: async (tenant, body) => {
-      await tenant.removeShares(decodeQueries(body))
-      return []
-    },
-  },
-  "/v1/registers/read": {
-    method: "POST",
-    maxBytes: idListBytes,
-    answerBytes,
-    handle: async (tenant, body) => {
-      const { ids } = decodeIds(body, registersPerRequest)
-      return encodeFrames(await tenant.readRegisters(ids))
-    },
-  },
-  "/v1/registers/propose": {
-    method: "POST",
-    maxBytes: framedBytes,
-    answerBytes,
-    handle: async (tenant, body) => {
-      const bounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
-      return [encodeProposeOutcomes(await tenant.proposeRegisters(decodeWholeFrames(body, bounds)))]
-    },
-  },
-  "/v1/usage": {
-    method: "GET",
-    maxBytes: 0,
-    answerBytes: 0,
-    handle: async (tenant) => [encodeUsage(await tenant.usage())],
-  },
-}
 
 /** The handler of a storage node's requests. */
 export function storageService(parts: ServiceParts): (request: IncomingMessage, response: ServerResponse) => void {
@@ -211,25 +118,12 @@ function send(response: ServerResponse, status: number, parts: readonly Uint8Arr
   return length
 }
 
-const statuses: Partial<Record<HoldfastError["code"], number>> = {
-  ERR_REFUSED: 403,
-  ERR_NOT_FOUND: 404,
-  ERR_LIMIT: 413,
-  ERR_SERVER_FULL: 507,
-  ERR_BAD_FORMAT: 400,
-  ERR_UNSUPPORTED_VERSION: 400,
-  ERR_INVALID_ARGUMENT: 400,
-}
-
 /** Answers with what the client may know; the log has the rest. */
 function fail({ log }: ServiceParts, request: IncomingMessage, response: ServerResponse, error: unknown): void {
   if (response.destroyed || response.headersSent) return void response.destroy()
-  const status = isHoldfastError(error) ? (statuses[error.code] ?? 500) : 500
-  const known = isHoldfastError(error) && status !== 500
-  const code = isHoldfastError(error) ? error.code : "ERR_REMOTE"
-  const message = known ? error.message : "The server failed; its log says why."
+  const { status, code, body } = failureAnswer(error)
   const cause = error instanceof Error ? error.message : String(error)
   log[status === 500 ? "error" : "warn"]("request-failed", { endpoint: request.url?.slice(0, 64), status, code, cause })
   if (!request.complete) response.setHeader("connection", "close") // the rest of the body is not read
-  send(response, status, [encodeFailure(code, message)])
+  send(response, status, [body])
 }
