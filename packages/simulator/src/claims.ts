@@ -1,6 +1,5 @@
 /** What must hold after every step, seen from all disks at once, and in the end when the faults have stopped. */
-import { toHex } from "@holdfast/core"
-import type { ChunkId } from "@holdfast/protocol"
+import type { SimulatedClient } from "./client.ts"
 import { keysBelow } from "./operations.ts"
 import { describe, nameOf } from "./oracle.ts"
 import type { World } from "./world.ts"
@@ -41,15 +40,28 @@ async function checkSnapshots({ oracle, model, fail }: World): Promise<void> {
     if (!names.has(name)) fail("acknowledged writes are kept", `snapshot ${name} is gone`)
 }
 
-/** Full health: every share of every live chunk, each on a server of its own. */
-export async function checkHealth(world: World, ids: readonly ChunkId[]): Promise<void> {
-  const { oracle, shape } = world
-  for (const id of ids) {
+/** What the product says of every live chunk is true: how many places have a good share of their own. */
+export async function checkTruth(world: World, client: SimulatedClient): Promise<void> {
+  const { oracle } = world
+  for (const id of await oracle.live((await oracle.newest()).contents)) {
+    const { distinctServers } = await client.store.checkChunk(id, { verify: true })
     const spread = await oracle.spread(id)
-    if (spread < shape.coding.n)
+    if (distinctServers !== spread)
       world.fail(
-        "repair gives full health",
-        `chunk ${toHex(id).slice(0, 12)} has ${spread} of ${shape.coding.n} places`,
+        "a check tells the truth",
+        `chunk ${nameOf(id)} has ${spread} places, the check says ${distinctServers}`,
       )
   }
+}
+
+/** Full health: every share of every live chunk, each on a server of its own, and the newest root everywhere. */
+export async function checkHealth(world: World): Promise<void> {
+  const { oracle, shape } = world
+  for (const id of await oracle.live((await oracle.newest()).contents)) {
+    const spread = await oracle.spread(id)
+    if (spread < shape.coding.n)
+      world.fail("repair gives full health", `chunk ${nameOf(id)} has ${spread} of ${shape.coding.n} places`)
+  }
+  const behind = await oracle.behind()
+  if (behind.length > 0) world.fail("repair gives full health", `${behind.join(", ")} hold an older root`)
 }

@@ -5,7 +5,8 @@ import { createMemorySeen, createStore, type RegisterKeys, type RegisterStore, t
 import { createTreeIo, Tree, type TreeIo } from "@holdfast/tree"
 import type { RegisterHistory } from "./history.ts"
 import type { Span } from "./model.ts"
-import type { Caller, NetworkServer, SimulatedNetwork } from "./network.ts"
+import type { Caller } from "./network.ts"
+import type { Storage } from "./storage.ts"
 import { type SimulatedTime, skewedClock } from "./time.ts"
 
 /** What a client stands on. */
@@ -13,8 +14,7 @@ export interface ClientParts {
   readonly id: string
   readonly time: SimulatedTime
   readonly crypto: CryptoProvider
-  readonly network: SimulatedNetwork
-  readonly servers: readonly NetworkServer[]
+  readonly servers: readonly Storage[]
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly mode: "crash" | "byzantine"
   readonly keys: RegisterKeys
@@ -58,7 +58,7 @@ export class SimulatedClient {
 
   /** Drops everything that was under way and starts anew. To be called between two events. */
   async restart(): Promise<void> {
-    const { id, time, crypto, network, servers, coding, mode, secret, history, skewMs, drift } = this.#parts
+    const { id, time, crypto, servers, coding, mode, secret, history, skewMs, drift } = this.#parts
     this.#caller.isAlive = false
     const caller = { id, isAlive: true, calls: 0 }
     this.#caller = caller
@@ -69,7 +69,7 @@ export class SimulatedClient {
     this.#env = { crypto, clock }
     this.#store = await createStore({
       env: this.#env,
-      servers: servers.map((server) => ({ backend: network.connect(caller, server), weight: 1 })),
+      servers: servers.map((server) => ({ backend: server.connect(caller, this.#env), weight: 1 })),
       coding,
       registerMode: mode,
       convergenceSecret: secret,

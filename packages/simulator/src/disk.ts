@@ -20,6 +20,8 @@ interface StoredFile {
   bytes: Uint8Array
   /** What a crash leaves for sure. */
   durable: Uint8Array
+  /** Reading it fails. */
+  isUnreadable?: boolean
   /** Writes since it was synchronised. */
   unsynced: { readonly position: number; readonly bytes: Uint8Array }[]
 }
@@ -58,7 +60,12 @@ export class SimulatedDisk {
     return {
       mkdir: (path) => run(() => this.#mkdir(path)),
       create: (path) => run(() => this.#create(process, path)),
-      readFile: (path) => run(() => this.#file(path).bytes.slice()),
+      readFile: (path) =>
+        run(() => {
+          const file = this.#file(path)
+          if (file.isUnreadable) throw failure("EIO", path)
+          return file.bytes.slice()
+        }),
       readdir: (path) => run(() => [...this.#folder(path).names.keys()].sort()),
       rename: (from, to) => run(() => this.#rename(from, to)),
       unlink: (path) => run(() => this.#remove(path, "file")),
@@ -87,7 +94,7 @@ export class SimulatedDisk {
   /** The bytes of the file at `path` as they are now; undefined when it is not there. */
   peek(path: string): Uint8Array | undefined {
     const node = this.#find(path)
-    return node?.kind === "file" ? node.bytes : undefined
+    return node?.kind === "file" && !node.isUnreadable ? node.bytes : undefined
   }
 
   /** Power is cut: of what was not synchronised each piece is lost, torn or kept, by chance. */
@@ -102,11 +109,12 @@ export class SimulatedDisk {
     this.#databases.clear()
   }
 
-  /** Flips a bit of some file; false when there is none. */
+  /** Flips a bit of some file, or makes it unreadable; false when there is none. */
   rotFile(): boolean {
     const files = [...this.#filesBelow(this.#root)].filter(({ bytes }) => bytes.length > 0)
     if (files.length === 0) return false
     const file = this.#random.pick(files)
+    if (this.#random.chance(0.3)) file.isUnreadable = true
     file.bytes = file.bytes.slice()
     file.bytes[this.#random.between(0, file.bytes.length - 1)]! ^= 1 << this.#random.between(0, 7)
     file.durable = file.bytes

@@ -2,7 +2,7 @@
 import type { Liar } from "./lies.ts"
 import type { SimulatedNetwork } from "./network.ts"
 import type { Random } from "./random.ts"
-import type { SimulatedServer } from "./server.ts"
+import type { Storage } from "./storage.ts"
 
 /** Every kind of fault. A run can be told to leave some out. */
 export const faultKinds = [
@@ -10,6 +10,7 @@ export const faultKinds = [
   "full",
   "slow",
   "rot",
+  "loss",
   "lies",
   "weather",
   "partition",
@@ -23,7 +24,7 @@ export type FaultKind = (typeof faultKinds)[number]
 
 /** What faults act on. */
 export interface FaultContext {
-  readonly servers: readonly SimulatedServer[]
+  readonly servers: readonly Storage[]
   readonly clients: readonly { readonly id: string }[]
   readonly network: SimulatedNetwork
   /** Servers whose disks may change or lose what they hold. */
@@ -52,13 +53,13 @@ const strikes: Record<MomentaryFault, (random: Random, context: FaultContext) =>
   },
   full(random, { servers }) {
     const server = random.pick(servers)
-    server.disk.isFull = !server.disk.isFull
-    return `the disk of ${server.id} is ${server.disk.isFull ? "full" : "no longer full"}`
+    server.isFull = !server.isFull
+    return `the disk of ${server.id} is ${server.isFull ? "full" : "no longer full"}`
   },
   slow(random, { servers }) {
     const server = random.pick(servers)
-    server.disk.operationMs = server.disk.operationMs > 1 ? 0.2 : random.pick([20, 400])
-    return `the disk of ${server.id} takes ${server.disk.operationMs} ms`
+    server.operationMs = server.operationMs > 1 ? 0.2 : random.pick([20, 400])
+    return `the disk of ${server.id} takes ${server.operationMs} ms`
   },
   rot(random, { servers, faulty, isByzantine }) {
     const candidates = servers.filter(({ id }) => faulty.has(id))
@@ -66,6 +67,14 @@ const strikes: Record<MomentaryFault, (random: Random, context: FaultContext) =>
     const server = random.pick(candidates)
     server.rot(isByzantine)
     return `something rots on ${server.id}`
+  },
+  loss(random, { servers, faulty, isByzantine }) {
+    const candidates = isByzantine ? servers.filter(({ id }) => faulty.has(id)) : []
+    if (candidates.length === 0) return "nothing is lost"
+    const server = random.pick(candidates)
+    server.lose()
+    server.start()
+    return `all that ${server.id} held is lost`
   },
   weather(random, { network }) {
     network.weather = {
@@ -93,8 +102,8 @@ export function calm({ servers, network }: FaultContext, liars: Iterable<Liar> =
   network.weather = { delayMs: 2, loss: 0, duplication: 0 }
   for (const liar of liars) liar.rate = 0
   for (const server of servers) {
-    server.disk.isFull = false
-    server.disk.operationMs = 0.2
+    server.isFull = false
+    server.operationMs = 0.2
     server.crashAfter(Number.POSITIVE_INFINITY)
     server.start()
   }

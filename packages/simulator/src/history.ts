@@ -65,9 +65,12 @@ export class RegisterHistory {
 
   async #write(client: string, keys: RegisterKeys, after: number, parts: RegisterParts, registers: RegisterStore) {
     const sequence = after + 1
+    const known = this.#known
     const isWritten = await registers.write(keys, after, parts)
     this.#time.trace(`${client} write register ${sequence}: ${isWritten ? "acknowledged" : "lost the race"}`)
     if (!isWritten) return false
+    if (sequence <= known)
+      this.#fail("registers are linearizable", `${client} wrote ${sequence}, but ${known} was known before it began`)
     const other = this.#acknowledged.get(sequence)
     if (other)
       this.#fail("registers are linearizable", `${client} and ${other.client} both were told they wrote ${sequence}`)

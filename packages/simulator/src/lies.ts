@@ -1,11 +1,11 @@
 /**
- * A byzantine server: an honest one whose answers are now and then replaced by lies. It has what honest servers were told,
+ * A byzantine server or bucket: an honest one whose answers are now and then replaced by lies. It has what honest servers were told,
  * so its lies are as good as they get without the keys: old values, right shares of wrong chunks, silence about removals.
  */
-
-import type { CryptoProvider } from "@holdfast/core"
-import { toHex } from "@holdfast/core"
-import { type Backend, decodeRegisterValue, decodeShare, type ProposeOutcome, registerIdOf } from "@holdfast/protocol"
+import type { TenantBackend } from "@holdfast/backends/node"
+import { type CryptoProvider, toHex } from "@holdfast/core"
+import { decodeRegisterValue, type ProposeOutcome, registerIdOf } from "@holdfast/protocol"
+import type { BucketRequests } from "./bucket.ts"
 import type { Random } from "./random.ts"
 
 /** What a liar keeps of what it heard. */
@@ -25,7 +25,7 @@ export class Liar {
   }
 
   /** `honest` as this liar presents it. */
-  wrap(honest: Backend): Backend {
+  wrap(honest: TenantBackend): TenantBackend {
     return {
       ...honest,
       putShares: async (shares) => {
@@ -33,8 +33,8 @@ export class Liar {
         if (this.#lies()) return shares.map(() => ({ ok: true, existed: this.#random.chance(0.5) }))
         return honest.putShares(shares)
       },
-      getShares: async (queries) => {
-        const answers = await honest.getShares(queries)
+      getSharesWithin: async (queries, maxBytes) => {
+        const answers = await honest.getSharesWithin(queries, maxBytes)
         return answers.map((bytes) => (this.#lies() ? this.#wrongShare(bytes) : bytes))
       },
       hasShares: async (ids, options) => {
@@ -56,6 +56,46 @@ export class Liar {
         if (!this.#lies()) return honest.proposeRegisters(values)
         return Promise.all(values.map((value) => this.#wrongOutcome(value)))
       },
+    }
+  }
+
+  /** The bytes of an answer, sometimes not what the protocol says. */
+  distort(body: Uint8Array): Uint8Array {
+    if (!this.#lies() || this.#random.chance(0.8)) return body
+    const kind = this.#random.pick(["cut", "noise", "longer"] as const)
+    if (kind === "noise") return this.#random.bytes(this.#random.between(0, 200))
+    if (kind === "cut") return body.slice(0, this.#random.between(0, body.length))
+    const longer = new Uint8Array(body.length + 40)
+    longer.set(body)
+    return longer
+  }
+
+  /** The requests of `honest` as this liar serves them. */
+  wrapBucket(honest: BucketRequests): BucketRequests {
+    const isShare = (key: string) => key.startsWith("shares/")
+    return {
+      put: async (key, bytes, ifAbsent) => {
+        if (isShare(key)) this.#remember(bytes)
+        else await this.#rememberValue(bytes)
+        return this.#lies() ? this.#random.pick(["stored", "exists"]) : honest.put(key, bytes, ifAbsent)
+      },
+      get: async (key) => {
+        const bytes = await honest.get(key)
+        if (!this.#lies()) return bytes
+        return isShare(key) ? this.#wrongShare(bytes) : this.#wrongValue(key.split("/")[1]!, bytes)
+      },
+      list: async (prefix, after, limit) => {
+        const page = await honest.list(prefix, after, limit)
+        if (!this.#lies()) return page
+        return this.#random.pick([
+          [],
+          page.slice(0, 1),
+          page.slice(1),
+          page.map((info) => ({ ...info, modifiedMs: 0 })),
+        ])
+      },
+      touch: async (key) => (this.#lies() ? this.#random.chance(0.5) : honest.touch(key)),
+      remove: async (key) => (this.#lies() ? undefined : honest.remove(key)),
     }
   }
 
@@ -89,7 +129,7 @@ export class Liar {
     if (lie === "other" || !bytes) return this.#shares.length > 0 ? this.#random.pick(this.#shares) : undefined
     if (lie === "short") return bytes.slice(0, this.#random.between(0, bytes.length - 1))
     const wrong = bytes.slice()
-    if (lie === "index") wrong[4] = (wrong[4]! + 1) % decodeShare(bytes).descriptor.n
+    if (lie === "index") wrong[4] = (wrong[4]! + 1) % 8
     else wrong[wrong.length - 1 - this.#random.between(0, 15)]! ^= 1
     return wrong
   }

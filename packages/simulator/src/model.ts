@@ -20,6 +20,8 @@ export interface Token {
   readonly path: string
   readonly span: Span
   readonly size: number
+  /** Tokens with the same have the same bytes. */
+  readonly content: number
   /** What identifies the content in an entry; unknown until it is stored. */
   key?: string
   /** When it was acknowledged. */
@@ -65,9 +67,11 @@ export class Model {
     })
   }
 
-  /** A content to be stored at `path`, in place of what is there. */
-  put(span: Span, path: string, size: number): Token {
-    const token: Token = { id: this.tokens.length, path, span, size }
+  /** A content to be stored at `path`, in place of what is there: of a size, or that of another token again. */
+  put(span: Span, path: string, what: number | Token): Token {
+    const id = this.tokens.length
+    const content = typeof what === "number" ? { content: id, size: what } : { content: what.content, size: what.size }
+    const token: Token = { id, path, span, ...content }
     this.tokens.push(token)
     this.#changes.push({ span, path })
     return token

@@ -1,18 +1,11 @@
 /**
- * A simulated network: each call of a backend becomes a request and an answer, which are delayed, lost, doubled and
- * overtaken by others. Whoever hears nothing gives up after a while, though the request may still arrive later.
+ * A simulated network: requests and answers are delayed, lost, doubled and overtaken by others. Whoever hears nothing gives
+ * up after a while, though the request may still arrive later.
  */
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
-import type { Backend } from "@holdfast/protocol"
 import { DeadProcess } from "./disk.ts"
 import type { Random } from "./random.ts"
 import type { SimulatedTime } from "./time.ts"
-
-/** What a server does with a request; undefined while it is down. */
-export interface NetworkServer {
-  readonly id: string
-  readonly backend: Backend | undefined
-}
 
 /** Who calls. */
 export interface Caller {
@@ -21,6 +14,18 @@ export interface Caller {
   readonly isAlive: boolean
   /** Counts every call. */
   calls: number
+}
+
+/** One request. */
+export interface Call<T> {
+  readonly caller: Caller
+  readonly server: string
+  /** For the trace. */
+  readonly name: string
+  /** What the server does each time the request arrives; undefined when nobody listens. May never resolve. */
+  readonly serve: () => Promise<T> | undefined
+  /** The answer, for the trace. */
+  readonly tell?: (result: T) => string
 }
 
 /** How bad the network is. */
@@ -36,23 +41,14 @@ export interface Weather {
 /** Without an answer for so long, a call fails. */
 const timeoutMs = 10_000
 
-const calls = [
-  "putShares",
-  "getShares",
-  "hasShares",
-  "listShares",
-  "removeShares",
-  "readRegisters",
-  "proposeRegisters",
-  "usage",
-] as const
-
 /** All links between clients and servers. */
 export class SimulatedNetwork {
   readonly #time: SimulatedTime
   readonly #random: Random
   readonly #onBug: (error: unknown) => void
   readonly #cut = new Set<string>()
+  /** By server: what resets each request under way. */
+  readonly #underWay = new Map<string, Set<() => void>>()
   weather: Weather = { delayMs: 2, loss: 0, duplication: 0 }
 
   constructor(time: SimulatedTime, random: Random, onBug: (error: unknown) => void) {
@@ -72,65 +68,54 @@ export class SimulatedNetwork {
     this.#cut.clear()
   }
 
-  /** The backend by which `caller` reaches `server`. */
-  connect(caller: Caller, server: NetworkServer): Backend {
-    const methods = Object.fromEntries(
-      calls.map((name) => [name, (...args: unknown[]) => this.#call(caller, server, name, args)]),
-    )
-    return { ...methods, id: server.id, close: async () => undefined } as unknown as Backend
+  /** Connections to a server that died are reset; some who wait there hear of it. */
+  reset(server: string): void {
+    for (const reset of [...(this.#underWay.get(server) ?? [])]) if (this.#random.chance(0.7)) reset()
   }
 
-  #call(caller: Caller, server: NetworkServer, name: (typeof calls)[number], args: readonly unknown[]) {
+  /** Sends a request. Fails as serving it does, or with ERR_SERVER_UNREACHABLE. */
+  call<T>({ caller, server, name, serve, tell = () => "ok" }: Call<T>): Promise<T> {
     if (!caller.isAlive) return new Promise(() => undefined)
     caller.calls++
-    const request = structuredClone(args)
+    const underWay = this.#underWay.get(server) ?? new Set()
+    this.#underWay.set(server, underWay)
     return new Promise((resolve, reject) => {
       const finish = (settle: () => void) => {
+        underWay.delete(reset)
         if (caller.isAlive) settle()
       }
-      const unreachable = (why: string) =>
-        finish(() => reject(new HoldfastError("ERR_SERVER_UNREACHABLE", `${server.id} ${why}.`)))
-      this.#time.after(timeoutMs, () => unreachable("does not answer"))
       const answer = (outcome: string, settle: () => void) => {
-        if (this.#isLost(caller.id, server.id)) return
+        if (this.#isLost(caller.id, server)) return
         this.#time.after(this.#random.delayMs(this.weather.delayMs), () => {
-          this.#time.trace(`${server.id} > ${caller.id} ${name} ${outcome}`)
+          this.#time.trace(`${server} > ${caller.id} ${name} ${outcome}`)
           finish(settle)
         })
       }
+      const fail = (why: string, code: string) => () =>
+        reject(new HoldfastError("ERR_SERVER_UNREACHABLE", `${server} ${why}.`, { code }))
+      const reset = () => answer("reset", fail("closed the connection", "ECONNRESET"))
+      underWay.add(reset)
       const arrive = async () => {
-        const { backend } = server
-        if (!backend) {
-          if (this.#random.chance(0.5)) answer("refused", () => unreachable("refused the connection"))
-          return
-        }
+        const work = serve()
+        if (!work) return this.#random.chance(0.5) && answer("refused", fail("refuses connections", "ECONNREFUSED"))
         try {
-          const method = backend[name] as (...args: unknown[]) => Promise<unknown>
-          const result = structuredClone(await method(...structuredClone(request)))
-          if (server.backend === backend) answer("ok", () => resolve(result))
+          const result = await work
+          answer(tell(result), () => resolve(result))
         } catch (error) {
-          if (server.backend === backend) this.#failed(error, (failure) => answer(failure.code, () => reject(failure)))
+          if (isHoldfastError(error)) answer(error.code, () => reject(error))
+          else if (!(error instanceof DeadProcess)) this.#onBug(error)
         }
       }
-      const copies = this.#random.chance(this.weather.duplication) ? 2 : 1
-      for (let copy = 0; copy < copies; copy++)
-        if (!this.#isLost(caller.id, server.id))
-          this.#time.after(this.#random.delayMs(this.weather.delayMs * (1 + 9 * copy)), () => void arrive())
+      this.#time.after(timeoutMs, () => finish(fail("does not answer", "ETIMEDOUT")))
+      this.#send(caller.id, server, () => void arrive())
     })
   }
 
-  /** As the service of a node: what it cannot name is an error of the other side. */
-  #failed(error: unknown, tell: (failure: HoldfastError) => void): void {
-    if (error instanceof DeadProcess) return
-    if (isHoldfastError(error)) {
-      tell(error)
-      return
-    }
-    const { code, errcode } = error as { code?: unknown; errcode?: unknown }
-    if (typeof code !== "string" && errcode === undefined) this.#onBug(error)
-    tell(
-      new HoldfastError("ERR_REMOTE", `The server failed: ${error instanceof Error ? error.message : String(error)}`),
-    )
+  #send(client: string, server: string, arrive: () => void): void {
+    const copies = this.#random.chance(this.weather.duplication) ? 2 : 1
+    for (let copy = 0; copy < copies; copy++)
+      if (!this.#isLost(client, server))
+        this.#time.after(this.#random.delayMs(this.weather.delayMs * (1 + 9 * copy)), arrive)
   }
 
   #isLost(client: string, server: string): boolean {

@@ -22,12 +22,14 @@ export const operationWeights = {
   mkdir: 3,
   remove: 4,
   move: 6,
-  list: 8,
-  read: 10,
+  copy: 4,
+  list: 6,
+  read: 8,
+  readAll: 0.5,
   snapshot: 3,
-  removeSnapshot: 1,
-  restore: 3,
-  gc: 3,
+  removeSnapshot: 2,
+  restore: 4,
+  gc: 4,
   repair: 2,
 } as const
 
@@ -48,7 +50,7 @@ export interface OperationContext {
 }
 
 const folders = ["", "a", "b", "a/c"]
-const files = Array.from({ length: 12 }, (_, i) => `f${i}`)
+const files = Array.from({ length: 6 }, (_, i) => `f${i}`)
 const snapshotNames = ["s0", "s1", "s2", "s3"]
 const readable = plainAttributes(0o644, 0)
 
@@ -68,7 +70,7 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
     return path
   },
   async remove(tree, { random, model, span }) {
-    const path = random.chance(0.15) ? random.pick(folders.slice(1)) : join(random.pick(folders), random.pick(files))
+    const path = random.chance(0.15) ? random.pick(folders.slice(1)) : likelyFile(model, random)
     model.remove(span, path)
     await tree.commit(async (session) => session.remove(path.split("/")))
     return path
@@ -77,13 +79,15 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
     const isFolder = random.chance(0.2)
     const [from, to] = isFolder
       ? [random.pick(folders.slice(1)), random.pick(folders.slice(1))]
-      : [join(random.pick(folders), random.pick(files)), join(random.pick(folders), random.pick(files))]
+      : [likelyFile(model, random), join(random.pick(folders), random.pick(files))]
     model.move(span, from, to)
     await tree.commit((session) => session.move(from.split("/"), to.split("/")))
     return `${from} to ${to}`
   },
+  copy,
   list,
-  read,
+  read: (tree, context) => read(tree, context, 1),
+  readAll: (tree, context) => read(tree, context, Number.POSITIVE_INFINITY),
   async snapshot(tree, { random, model, span }) {
     const name = random.pick(snapshotNames)
     await tree.snapshots.create(name)
@@ -91,7 +95,7 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
     return name
   },
   async removeSnapshot(tree, { random, model }) {
-    const name = random.pick(snapshotNames)
+    const name = random.pick(model.snapshots.size > 0 ? [...model.snapshots.keys()] : snapshotNames)
     model.removeSnapshot(name)
     await tree.snapshots.remove(name)
     return name
@@ -105,20 +109,28 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
   },
 }
 
+/** The path of a file that is probably there. */
+function likelyFile(model: Model, random: Random): string {
+  const stored = model.tokens.filter(({ ackedMs, isGone }) => ackedMs !== undefined && !isGone)
+  return stored.length > 0 ? random.pick(stored).path : join(random.pick(folders), random.pick(files))
+}
+
 /** Stores files and names them in one commit. */
 async function put(tree: Tree, context: OperationContext, count: number): Promise<string> {
   const { random, model, span, k, time } = context
   const writer = createFileWriter(tree.io)
   const tokens = Array.from({ length: count }, () => {
     const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
-    return model.put(span, join(random.pick(folders), name), sizeBy(random, k))
+    const path = join(random.pick(folders), name)
+    const before = model.tokens.length > 0 && random.chance(0.15) ? random.pick(model.tokens) : undefined
+    return model.put(span, path, before ?? sizeBy(random, k))
   })
   const adding = Promise.all(tokens.map((token) => writer.add(contentOf(token))))
   adding.catch(() => undefined) // the flush tells
   await writer.flush()
   const contents = await adding
   for (const [i, token] of tokens.entries()) token.key = keyOf(contents[i]!)
-  if (random.chance(0.05)) await time.sleep(random.between(1, 60) * 60_000) // a long upload
+  if (random.chance(0.05)) await longPause(context)
   await tree.commit(async (session) => {
     for (const [i, { path }] of tokens.entries()) {
       const names = path.split("/")
@@ -134,7 +146,7 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
 
 function sizeBy(random: Random, k: number): number {
   const kind = random.weighted({ inline: 3, small: 4, large: 1.5 })
-  if (kind === "inline") return random.between(24, 500)
+  if (kind === "inline") return random.between(30, 500)
   return kind === "small" ? random.between(600, 8000) : k * random.between(60_000, 90_000)
 }
 
@@ -159,16 +171,19 @@ export async function keysBelow(
   return present
 }
 
-async function read(tree: Tree, { random, model, fail, client }: OperationContext): Promise<string> {
-  const known = new Map(model.tokens.flatMap((token) => (token.key ? [[token.key, token] as const] : [])))
+/** Reads some of the files and compares them with what was stored. */
+async function read(tree: Tree, context: OperationContext, count: number): Promise<string> {
   const found: FileEntry[] = []
   for await (const { entry } of walk(tree.io, await tree.root())) if (entry.kind === "file") found.push(entry)
-  const [entry] = random.some(found, 1)
-  if (!entry) return "nothing"
-  const token = known.get(entryKey(entry)!)
+  for (const entry of context.random.some(found, count)) await readOne(tree, entry, context)
+  return `${Math.min(count, found.length)} of ${found.length} files`
+}
+
+async function readOne(tree: Tree, entry: FileEntry, { model, fail, client }: OperationContext): Promise<void> {
+  const token = model.tokens.find(({ key }) => key === entryKey(entry))
   if (!token) {
     fail("nobody reads what was never written", `${client.id} found ${entry.name} with content that nobody stored`)
-    return entry.name
+    return
   }
   let at = 0
   const expected = contentOf(token)
@@ -178,11 +193,30 @@ async function read(tree: Tree, { random, model, fail, client }: OperationContex
     at += piece.length
   }
   if (at !== expected.length) fail("reads give what was written", `${client.id} read ${at} bytes of #${token.id}`)
-  return `#${token.id}`
+}
+
+/** The rest of a long upload, or a machine that sleeps. */
+async function longPause({ random, time }: OperationContext): Promise<void> {
+  await time.sleep(random.between(1, 60) * 60_000)
+}
+
+/** Puts a file or folder of the tree at another place too. */
+async function copy(tree: Tree, context: OperationContext): Promise<string> {
+  const { random, model, span } = context
+  const found: Entry[] = []
+  for await (const { entry } of walk(tree.io, await tree.root())) found.push(entry)
+  const [entry] = random.some(found, 1)
+  if (!entry) return "nothing"
+  const name = random.pick(files)
+  model.remove(span, name)
+  if (random.chance(0.2)) await longPause(context)
+  await tree.commit(async (session) => session.set([name], { ...entry, name }))
+  return `${entry.name} to ${name}`
 }
 
 /** Brings a file or folder back from a snapshot. */
-async function restore(tree: Tree, { random, model, span }: OperationContext): Promise<string> {
+async function restore(tree: Tree, context: OperationContext): Promise<string> {
+  const { random, model, span } = context
   const name = random.pick(snapshotNames)
   const snapshot = await tree.snapshots.lookup(name)
   if (!snapshot) return `no ${name}`
@@ -191,6 +225,7 @@ async function restore(tree: Tree, { random, model, span }: OperationContext): P
   const [entry] = random.some(entries, 1)
   if (!entry) return `${name} is empty`
   model.remove(span, entry.name)
+  if (random.chance(0.2)) await longPause(context)
   await tree.commit(async (session) => session.set([entry.name], entry))
   return `${entry.name} of ${name}`
 }
@@ -208,9 +243,9 @@ async function gc(tree: Tree, { client, graceMs }: OperationContext): Promise<st
 }
 
 /** The bytes that a token stands for. */
-export function contentOf({ id, size }: Token): Uint8Array {
-  const bytes = new Random(`content ${id}`).bytes(size)
-  const mark = utf8(`token ${id} `)
+export function contentOf({ content, size }: Token): Uint8Array {
+  const bytes = new Random(`content ${content}`).bytes(size)
+  const mark = utf8(`content ${content} `)
   assert(mark.length <= size, "room for the mark of a content")
   bytes.set(mark)
   return bytes

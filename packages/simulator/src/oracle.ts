@@ -13,12 +13,12 @@ import {
   type Store,
 } from "@holdfast/store"
 import { chunksOf, createTreeIo, decodeRoot, type RootContent, type TreeIo } from "@holdfast/tree"
-import type { SimulatedServer } from "./server.ts"
+import type { Storage } from "./storage.ts"
 
 /** What the oracle knows of the world. */
 export interface OracleParts {
   readonly env: Env
-  readonly servers: readonly SimulatedServer[]
+  readonly servers: readonly Storage[]
   /** Those whose disks may lose or change what they hold. */
   readonly faulty: ReadonlySet<string>
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
@@ -63,6 +63,15 @@ export class Oracle {
     return { sequence: top, contents: values.map(({ content }) => decodeRoot(content)) }
   }
 
+  /** The servers that hold an older value than the newest, or none. */
+  async behind(): Promise<string[]> {
+    const { sequence } = await this.newest()
+    const behind: string[] = []
+    for (const server of this.#parts.servers)
+      if (((await this.#valueOf(server))?.sequence ?? 0) < sequence) behind.push(server.id)
+    return behind
+  }
+
   /** Every chunk that `contents` need: their roots, histories and snapshots. */
   async live(contents: readonly RootContent[]): Promise<ChunkId[]> {
     const ids: ChunkId[] = []
@@ -102,7 +111,7 @@ export class Oracle {
     return matching(held)
   }
 
-  async #valueOf(server: SimulatedServer): Promise<RegisterContent | undefined> {
+  async #valueOf(server: Storage): Promise<RegisterContent | undefined> {
     const { keys, env } = this.#parts
     const bytes = server.storedRegister(registerIdOf(keys.publicKey))
     if (!bytes) return undefined
@@ -117,7 +126,7 @@ export class Oracle {
 }
 
 /** Reads a server's disk without its process. */
-function directBackend(server: SimulatedServer): Backend {
+function directBackend(server: Storage): Backend {
   const refuse = async () => {
     throw new Error("the oracle only reads")
   }

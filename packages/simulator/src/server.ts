@@ -1,29 +1,26 @@
 /**
- * A storage node of the simulated world: the real storage engine over a simulated disk. It crashes between any two operations
- * of its disk, and recovers when it starts again.
+ * A storage node of the simulated world: the real client and endpoints of the storage protocol, byte for byte, and the real
+ * storage engine over a simulated disk. It crashes between any two operations of its disk, and recovers when it starts again.
  */
-import { type Engine, openEngine, type TenantBackend } from "@holdfast/backends/node"
-import type { Clock, CryptoProvider } from "@holdfast/core"
-import type { ChunkId, RegisterId } from "@holdfast/protocol"
+import {
+  createNodeBackend,
+  type Engine,
+  type NodeAnswer,
+  type NodeCall,
+  openEngine,
+  type TenantBackend,
+} from "@holdfast/backends/node"
+import { type Clock, concat, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { failureAnswer, routes } from "@holdfast/node/routes"
+import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { DeadProcess, type Process, SimulatedDisk } from "./disk.ts"
-import type { Random } from "./random.ts"
-import { type SimulatedTime, skewedClock } from "./time.ts"
+import type { Caller } from "./network.ts"
+import type { Storage, StorageParts } from "./storage.ts"
+import { skewedClock } from "./time.ts"
 
 const folder = "/node"
 const indexPath = `${folder}/index.sqlite`
 const tenantName = "tenant"
-
-/** What a server is made of. */
-export interface ServerParts {
-  readonly id: string
-  readonly time: SimulatedTime
-  readonly random: Random
-  readonly crypto: CryptoProvider
-  readonly skewMs: number
-  readonly drift: number
-  /** Hears of what should never happen. */
-  readonly onBug: (error: unknown) => void
-}
 
 interface Incarnation extends Process {
   isDead: boolean
@@ -34,30 +31,58 @@ interface Incarnation extends Process {
 }
 
 /** One server. */
-export class SimulatedServer {
+export class SimulatedServer implements Storage {
   readonly id: string
   readonly disk: SimulatedDisk
-  readonly clock: Clock
-  readonly #parts: ServerParts
+  readonly #clock: Clock
+  readonly #parts: StorageParts
   #current: Incarnation | undefined
   crashes = 0
 
-  constructor(parts: ServerParts) {
+  constructor(parts: StorageParts) {
     this.id = parts.id
     this.#parts = parts
     this.disk = new SimulatedDisk(parts.time, parts.random.fork("disk"))
     const { time, skewMs, drift } = parts
-    this.clock = skewedClock(time, { skewMs, drift, isAlive: () => true })
+    this.#clock = skewedClock(time, { skewMs, drift, isAlive: () => true })
   }
 
-  /** True when a process runs, though it may still be starting. */
   get isRunning(): boolean {
     return this.#current !== undefined
   }
 
-  /** What serves requests; undefined while it is down or starting. */
-  get backend(): TenantBackend | undefined {
-    return this.#current?.backend
+  get isReady(): boolean {
+    return this.#current?.backend !== undefined
+  }
+
+  get isFull(): boolean {
+    return this.disk.isFull
+  }
+
+  set isFull(isFull: boolean) {
+    this.disk.isFull = isFull
+  }
+
+  get operationMs(): number {
+    return this.disk.operationMs
+  }
+
+  set operationMs(operationMs: number) {
+    this.disk.operationMs = operationMs
+  }
+
+  connect(caller: Caller): Backend {
+    const { network } = this.#parts
+    return createNodeBackend({
+      id: this.id,
+      address: this.id,
+      request: ({ method, path, body }) => {
+        const bytes = concat(...body)
+        const serve = () => this.#serve({ method, path, body: [bytes.slice()] })
+        const tell = ({ status }: NodeAnswer) => String(status)
+        return network.call({ caller, server: this.id, name: path.slice(4), serve, tell })
+      },
+    })
   }
 
   /** Starts a process, which first recovers; nothing when one runs. */
@@ -80,7 +105,6 @@ export class SimulatedServer {
     })
   }
 
-  /** Dies at once. */
   crash(): void {
     const incarnation = this.#current
     if (!incarnation) return
@@ -89,21 +113,19 @@ export class SimulatedServer {
     this.crashes++
     this.#parts.time.tell(`${this.id} crashes`)
     this.disk.crash()
+    this.#parts.network.reset(this.id)
   }
 
-  /** Dies before, between or after the next few operations of its disk. */
   crashAfter(steps: number): void {
     if (this.#current) this.#current.stepsLeft = steps
   }
 
-  /** Looks through all that is stored and drops what is rotten. */
   async scrub(): Promise<void> {
     const engine = this.#current?.engine
     const report = await engine?.scrub()
     if (report) this.#parts.time.tell(`${this.id} scrubbed ${report.shares} shares, ${report.rot.length} rotten`)
   }
 
-  /** Flips a bit in a file or, if `registers` may be hit, in the index; what its checksums must find. */
   rot(registers: boolean): void {
     const { random } = this.#parts
     const table = registers && random.chance(0.3) ? "registers" : "small"
@@ -121,7 +143,11 @@ export class SimulatedServer {
     database.tamper(`UPDATE ${table} SET ${column} = ? WHERE ${key} = ?`, rotten, at)
   }
 
-  /** Every share of a chunk that lies on the disk, whether the server runs or not. */
+  lose(): void {
+    this.crash()
+    this.disk.erase()
+  }
+
   storedShares(id: ChunkId): Uint8Array[] {
     const rows = this.#query<{ row: number; file: string | null }>("SELECT row, file FROM shares WHERE chunk = ?", id)
     return rows.flatMap(({ row, file }) => {
@@ -130,7 +156,6 @@ export class SimulatedServer {
     })
   }
 
-  /** The value of a register that lies on the disk. */
   storedRegister(id: RegisterId): Uint8Array | undefined {
     return this.#query<{ value: Uint8Array }>("SELECT value FROM registers WHERE register = ?", id)[0]?.value
   }
@@ -141,10 +166,36 @@ export class SimulatedServer {
     return isMade ? database.query<T>(sql, ...values) : []
   }
 
+  #serve(call: NodeCall): Promise<NodeAnswer> | undefined {
+    const incarnation = this.#current
+    if (!incarnation?.backend) return undefined
+    const answer = this.#answer(incarnation.backend, call)
+    return answer.then((result) => (incarnation.isDead ? new Promise(() => undefined) : result))
+  }
+
+  async #answer(
+    backend: TenantBackend,
+    { method, path, body: [body = new Uint8Array()] }: NodeCall,
+  ): Promise<NodeAnswer> {
+    const { liar, onBug } = this.#parts
+    const route = routes[path]
+    try {
+      if (route?.method !== method) throw new HoldfastError("ERR_NOT_FOUND", "There is no such endpoint.")
+      if (body.length > route.maxBytes) throw new HoldfastError("ERR_LIMIT", "The body is over the endpoint's limit.")
+      const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body)))
+      return { status: 200, body: liar?.distort(answer) ?? answer }
+    } catch (error) {
+      if (error instanceof DeadProcess) throw error
+      const { code, errcode } = error as { code?: unknown; errcode?: unknown }
+      if (!isHoldfastError(error) && typeof code !== "string" && errcode === undefined) onBug(error)
+      return failureAnswer(error)
+    }
+  }
+
   async #open(incarnation: Incarnation): Promise<void> {
     const { crypto } = this.#parts
     const disk = this.disk.attach(incarnation)
-    const engine = await openEngine({ dir: folder, crypto, clock: this.clock, reservedBytes: 0, disk })
+    const engine = await openEngine({ dir: folder, crypto, clock: this.#clock, reservedBytes: 0, disk })
     const backend = await engine.tenant(tenantName)
     if (incarnation.isDead) return
     incarnation.engine = engine

@@ -4,7 +4,7 @@
  */
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { checkHealth, checkStep } from "./claims.ts"
+import { checkHealth, checkStep, checkTruth } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
 import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
@@ -123,16 +123,18 @@ class Run {
     for (const client of world.clients) await this.#must("put", client, random.fork(client.id))
     const fresh = await world.newClient("fresh")
     await this.#must("list", fresh, random.fork("list"))
-    for (let i = 0; i < 3; i++) await this.#must("read", fresh, random.fork(`read ${i}`))
+    await this.#must("readAll", fresh, random.fork("read"))
     calm(world, world.liars.values())
     await this.#pass(3 * minuteMs)
     for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
+    await this.#wait("check", checkTruth(world, fresh))
     await this.#must("repair", fresh, random.fork("repair"))
     await this.#must("put", fresh, random.fork("put"))
     if (world.failure) return
     await this.#must("repair", fresh, random.fork("repair again"))
+    await this.#wait("check", checkTruth(world, fresh))
     await checkStep(world, true)
-    if (!world.failure) await checkHealth(world, await world.oracle.live((await world.oracle.newest()).contents))
+    if (!world.failure) await checkHealth(world)
   }
 
   /** A client that has nothing to do begins something. */
@@ -209,6 +211,7 @@ class Run {
   }
 
   async #wait<T>(what: string, work: Promise<T>): Promise<T | undefined> {
+    if (this.#world.failure) return undefined
     let result: T | undefined
     let isDone = false
     work.then(

@@ -6,6 +6,7 @@ import type { CryptoProvider, Env } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { quorumOf, type RegisterKeys } from "@holdfast/store"
 import { createTree } from "@holdfast/tree"
+import { SimulatedBucket } from "./bucket.ts"
 import { SimulatedClient } from "./client.ts"
 import { type FaultContext, type FaultKind, faultKinds } from "./faults.ts"
 import { RegisterHistory } from "./history.ts"
@@ -15,6 +16,7 @@ import { SimulatedNetwork } from "./network.ts"
 import { describe, Oracle } from "./oracle.ts"
 import { Random } from "./random.ts"
 import { SimulatedServer } from "./server.ts"
+import type { Storage } from "./storage.ts"
 import { SimulatedTime } from "./time.ts"
 
 /** A claim that did not hold. */
@@ -27,7 +29,8 @@ export interface Failure {
 
 /** How large and how bad a world is. */
 export interface Shape {
-  readonly servers: number
+  /** What each server is. */
+  readonly places: readonly ("node" | "bucket")[]
   readonly mode: "crash" | "byzantine"
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly clients: number
@@ -55,12 +58,14 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
   const happy = random.between(1 + away, Math.min(n, servers - away))
   const k = random.between(1, happy - away)
   const tolerated = Math.min(away, happy - k)
+  const buckets = random.pick([0, 0, 0, 0.5, 1])
+  const places = Array.from({ length: servers }, () => (random.chance(buckets) ? "bucket" : "node"))
   const faulty = random.some(
     Array.from({ length: servers }, (_, i) => `n${i}`),
     random.between(0, tolerated),
   )
   const faults = faultKinds.filter(() => random.chance(0.6))
-  return { servers, mode, coding: { k, happy, n }, clients: random.between(2, 4), tolerated, faulty, faults, without }
+  return { places, mode, coding: { k, happy, n }, clients: random.between(2, 4), tolerated, faulty, faults, without }
 }
 
 /** Everything of one run. */
@@ -108,10 +113,6 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       drift: isSkewed ? (from.fraction() - 0.5) / 500 : 0,
     }
   }
-  const servers = Array.from({ length: shape.servers }, (_, i) => {
-    const id = `n${i}`
-    return new SimulatedServer({ id, time, random: random.fork(id), crypto, onBug, ...skew(id) })
-  })
   const isLying = shape.mode === "byzantine" && happens(shape, "lies")
   const liars = new Map(
     (isLying ? shape.faulty : []).map((id) => {
@@ -120,6 +121,11 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
     }),
   )
   const network = new SimulatedNetwork(time, random.fork("network"), onBug)
+  const servers = shape.places.map((kind, i): Storage => {
+    const id = `n${i}`
+    const parts = { id, time, random: random.fork(id), crypto, network, liar: liars.get(id), onBug, ...skew(id) }
+    return kind === "node" ? new SimulatedServer(parts) : new SimulatedBucket(parts)
+  })
   const history = new RegisterHistory(time, fail)
   const keys = await newKeys(crypto)
   const newClient = (id: string) =>
@@ -127,8 +133,7 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       id,
       time,
       crypto,
-      network,
-      servers: servers.map((server) => presented(server, liars.get(server.id))),
+      servers,
       coding: shape.coding,
       mode: shape.mode,
       keys,
@@ -158,7 +163,7 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
 async function begin(world: World): Promise<void> {
   const { servers, clients, time, liars } = world
   for (const server of servers) server.start()
-  await time.run(() => servers.every(({ backend }) => backend !== undefined))
+  await time.run(() => servers.every(({ isReady }) => isReady))
   const rates = [...liars.values()].map((liar) => [liar, liar.rate] as const)
   for (const [liar] of rates) liar.rate = 0
   let isMade = false
@@ -172,34 +177,17 @@ async function begin(world: World): Promise<void> {
   for (const [liar, rate] of rates) liar.rate = rate
 }
 
-function presented(server: SimulatedServer, liar: Liar | undefined) {
-  let known: SimulatedServer["backend"]
-  let wrapped: SimulatedServer["backend"]
-  return {
-    id: server.id,
-    get backend() {
-      const { backend } = server
-      if (!liar || !backend) return backend
-      if (known !== backend) {
-        known = backend
-        wrapped = { ...backend, ...liar.wrap(backend) }
-      }
-      return wrapped
-    },
-  }
-}
-
 async function newKeys(crypto: CryptoProvider): Promise<RegisterKeys> {
   const seed = crypto.random(32)
   return { seed, publicKey: await crypto.publicKeyOf(seed), readKey: crypto.random(32) }
 }
 
 function describeShape(shape: Shape): string {
-  const { servers, mode, coding, clients, tolerated, faulty } = shape
+  const { places, mode, coding, clients, tolerated, faulty } = shape
   const faults = shape.faults.filter((kind) => happens(shape, kind))
   const { k, happy, n } = coding
   return (
-    `${servers} servers (${mode}), coding ${k}/${happy}/${n}, ${clients} clients, ${tolerated} faults tolerated, ` +
+    `${places.length} places (${mode}; ${places.filter((kind) => kind === "bucket").length} buckets), coding ${k}/${happy}/${n}, ${clients} clients, ${tolerated} faults tolerated, ` +
     `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}`
   )
 }

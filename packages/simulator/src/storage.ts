@@ -1,0 +1,54 @@
+/** What the simulated world asks of each place that stores: a node or a bucket. */
+import type { CryptoProvider, Env } from "@holdfast/core"
+import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
+import type { Liar } from "./lies.ts"
+import type { Caller, SimulatedNetwork } from "./network.ts"
+import type { Random } from "./random.ts"
+import type { SimulatedTime } from "./time.ts"
+
+/** What a place is made of. */
+export interface StorageParts {
+  readonly id: string
+  readonly time: SimulatedTime
+  readonly random: Random
+  readonly crypto: CryptoProvider
+  readonly network: SimulatedNetwork
+  /** Its clock is wrong by so much. */
+  readonly skewMs: number
+  readonly drift: number
+  /** Changes what it answers. */
+  readonly liar: Liar | undefined
+  /** Hears of what should never happen. */
+  readonly onBug: (error: unknown) => void
+}
+
+/** One place that stores. */
+export interface Storage {
+  readonly id: string
+  /** True when a process runs, though it may still be starting. */
+  readonly isRunning: boolean
+  /** True when it serves. */
+  readonly isReady: boolean
+  readonly crashes: number
+  /** Every write fails. */
+  isFull: boolean
+  /** Typical duration of an operation of its disk. */
+  operationMs: number
+  /** The backend by which `caller` reaches it. */
+  connect(caller: Caller, env: Env): Backend
+  start(): void
+  /** Dies at once. */
+  crash(): void
+  /** Dies before, between or after the next few operations of its disk. */
+  crashAfter(steps: number): void
+  /** Looks through all that is stored and drops what is rotten, if it does such a thing. */
+  scrub(): Promise<void>
+  /** Something that is stored changes by itself; registers too if `registers` is set. */
+  rot(registers: boolean): void
+  /** All that is stored is gone, as with a new disk. */
+  lose(): void
+  /** Every share of a chunk that lies there, whether it runs or not. */
+  storedShares(id: ChunkId): Uint8Array[]
+  /** The value of a register that lies there. */
+  storedRegister(id: RegisterId): Uint8Array | undefined
+}
