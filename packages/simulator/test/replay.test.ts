@@ -19,16 +19,13 @@ test("the command that repeats a run is read as the run was meant", () => {
 })
 
 test("a wrong word of the command is refused by name", () => {
-  for (const words of [
-    ["--without", "rain"],
-    ["--steps", "many"],
-    ["--skip", "3-x"],
-    ["--sed", "1"],
-  ])
-    assert.throws(() => parseOptions(words), {
-      code: "ERR_INVALID_ARGUMENT",
-      message: new RegExp(words.at(-1)!.slice(-4)),
-    })
+  for (const [option, value, named] of [
+    ["--without", "rain", /rain/],
+    ["--steps", "many", /many/],
+    ["--skip", "3-x", /3-x/],
+    ["--sed", "1", /--sed/],
+  ] as const)
+    assert.throws(() => parseOptions([option, value]), { code: "ERR_INVALID_ARGUMENT", message: named })
 })
 
 test("without any fault every operation that is possible ends well", async () => {
