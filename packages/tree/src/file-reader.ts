@@ -1,7 +1,7 @@
 /** Reading a file as a stream: pieces are fetched ahead in parallel, and never more than a few are in memory. */
-import { HoldfastError, mapOrdered } from "@holdfast/core"
+import { discard, HoldfastError, mapOrdered } from "@holdfast/core"
 import type { FileContent, FileEntry } from "./entry.ts"
-import type { TreeIo } from "./io.ts"
+import { type TreeIo, uncachedBytes } from "./io.ts"
 import type { ManifestItem } from "./manifest.ts"
 import type { Reference } from "./reference.ts"
 
@@ -13,6 +13,8 @@ export interface ReadFileOptions {
   readonly end?: number
   /** Pieces fetched at once; 4 unless told. */
   readonly prefetch?: number
+  /** The caller looks at a piece only until it asks for the next: then memory is freed at once, not when collected. */
+  readonly transient?: boolean
 }
 
 interface Slice {
@@ -30,7 +32,7 @@ const holeStepBytes = 1024 * 1024
 export async function* readFile(
   io: TreeIo,
   file: FileEntry | FileContent,
-  { start = 0, end, prefetch = 4 }: ReadFileOptions = {},
+  { start = 0, end, prefetch = 4, transient = false }: ReadFileOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
   const content = "kind" in file ? file.content : file
   const stop = Math.min(end ?? content.size, content.size)
@@ -46,10 +48,14 @@ export async function* readFile(
     return
   }
   const slices = slicesOf(io, content.reference, content.size, { start, end: stop })
-  yield* mapOrdered(slices, prefetch, async (slice) => {
+  const pieces = mapOrdered(slices, prefetch, async (slice) => {
     if (!slice.reference) return new Uint8Array(slice.end - slice.start)
     return (await io.readSlice(slice.reference)).subarray(slice.start, slice.end)
   })
+  for await (const piece of pieces) {
+    yield piece
+    if (transient && piece.length >= uncachedBytes) discard(piece)
+  }
 }
 
 /** The parts of a manifest's pieces that make up a range. Throws ERR_BAD_FORMAT unless nodes have the lengths claimed. */

@@ -14,8 +14,8 @@ export interface TreeIoOptions {
 
 const nodeCacheBytes = 6 * 1024 * 1024
 const packCacheBytes = 16 * 1024 * 1024
-/** Slices of at least this much are read past the cache: they are most of their chunk. */
-const wholeChunkBytes = 2 * 1024 * 1024
+/** Slices of at least this much are read past the cache, for the reader alone: they are most of their chunk. */
+export const uncachedBytes = 2 * 1024 * 1024
 
 /** Reads slices and nodes. */
 export class TreeIo {
@@ -40,7 +40,7 @@ export class TreeIo {
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */
   async readSlice(reference: Reference): Promise<Uint8Array> {
     const { chunk, offset, length } = reference
-    const whole = await (length < wholeChunkBytes ? this.#readPack(chunk) : this.chunks.getChunk(chunk))
+    const whole = await (length < uncachedBytes ? this.#readPack(chunk) : this.chunks.getChunk(chunk))
     if (offset + length > whole.length)
       throw new HoldfastError("ERR_CORRUPT", `Chunk ${toHex(chunk.id)} is shorter than the tree says.`, {
         chunk: toHex(chunk.id),

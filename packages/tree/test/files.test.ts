@@ -47,6 +47,29 @@ test("any range of a file is what a slice of it is", async () => {
     assert.ok(Buffer.from(whole.slice(start, end)).equals(await bytesOf(readFile(io, content, { start, end }))))
 })
 
+test("a transient read gives the same pieces and frees the whole ones when the next is asked for", async () => {
+  const { io } = memoryIo()
+  const whole = noise(9 * mib)
+  const writer = createFileWriter(io)
+  const adding = [writer.add(slices(whole)), writer.add(noise(mib, 2))]
+  await writer.flush()
+  const [large, packed] = (await Promise.all(adding)) as [FileContent, FileContent]
+  for (let round = 0; round < 2; round++) {
+    const seen: Uint8Array[] = []
+    const copies: Uint8Array[] = []
+    for (const content of [large, packed])
+      for await (const piece of readFile(io, content, { transient: true })) {
+        seen.push(piece)
+        copies.push(piece.slice())
+      }
+    assert.ok(Buffer.concat(copies).equals(Buffer.concat([whole, noise(mib, 2)])))
+    assert.deepEqual(
+      seen.map(({ length }) => length),
+      [0, 0, mib, mib],
+    )
+  }
+})
+
 test("small files share chunks", async () => {
   const { io, chunks } = memoryIo()
   const writer = createFileWriter(io)

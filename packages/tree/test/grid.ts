@@ -51,7 +51,7 @@ export class MemoryChunks implements ChunkStore {
     const bytes = this.stored.get(toHex(id))
     if (!bytes) throw new HoldfastError("ERR_NOT_ENOUGH_SHARES", "no such chunk")
     if (!equal(await env.crypto.sha256(bytes), key)) throw new HoldfastError("ERR_CORRUPT", "wrong chunk")
-    return bytes
+    return bytes.slice()
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { Agent as HttpAgent } from "node:http"
 import { Agent as HttpsAgent } from "node:https"
+import type { Readable } from "node:stream"
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
@@ -13,7 +14,7 @@ import {
   S3Client,
   type S3ClientConfig,
 } from "@aws-sdk/client-s3"
-import { HoldfastError, Semaphore } from "@holdfast/core"
+import { discard, HoldfastError, Semaphore } from "@holdfast/core"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
 import { guardAnswers } from "./answers.ts"
 import { credentialsFor } from "./credentials.ts"
@@ -203,24 +204,33 @@ interface Reading {
   readonly allocate: (sizeBytes: number) => Uint8Array
 }
 
-async function readBody(body: NodeJS.ReadableStream, reading: Reading, announced: number | undefined) {
+/** Reads the body into one array; events, since an async iterator costs more than the bytes. */
+function readBody(body: NodeJS.ReadableStream, reading: Reading, announced: number | undefined): Promise<Uint8Array> {
   const { name, key, maxBytes, allocate } = reading
-  const stream = body as NodeJS.ReadableStream & { destroy(): void }
-  const refuse = () => {
-    stream.destroy()
-    return new HoldfastError("ERR_LIMIT", `Bucket ${name} gave more than ${maxBytes} bytes for ${key}.`)
-  }
-  if (announced === undefined || announced > maxBytes) throw refuse()
-  const bytes = allocate(announced)
-  let length = 0
-  for await (const piece of stream as AsyncIterable<Uint8Array>) {
-    if (length + piece.length > announced) throw refuse()
-    bytes.set(piece, length)
-    length += piece.length
-  }
-  if (length < announced)
-    throw new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} gave ${length} of the ${announced} bytes of ${key}.`)
-  return bytes.subarray(0, announced)
+  const stream = body as Readable
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      stream.destroy()
+      reject(error)
+    }
+    const tooLarge = () =>
+      fail(new HoldfastError("ERR_LIMIT", `Bucket ${name} gave more than ${maxBytes} bytes for ${key}.`))
+    if (announced === undefined || announced > maxBytes) return tooLarge()
+    const bytes = allocate(announced)
+    let length = 0
+    stream.on("data", (piece: Uint8Array) => {
+      if (length + piece.length > announced) return tooLarge()
+      bytes.set(piece, length)
+      length += piece.length
+      discard(piece)
+    })
+    stream.once("error", reject)
+    stream.once("close", () => reject(Object.assign(new Error("the answer was cut short"), { code: "ECONNRESET" })))
+    stream.once("end", () => {
+      if (length === announced) return resolve(bytes.subarray(0, announced))
+      fail(new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} gave ${length} of the ${announced} bytes of ${key}.`))
+    })
+  })
 }
 
 function malformed(name: string): HoldfastError {

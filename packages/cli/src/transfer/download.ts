@@ -121,7 +121,7 @@ async function place<Content>(
     const content = await readSmall(port.read(item))
     placeSmallFile(local, content, item)
     options.onBytes?.(content.length)
-  } else await large.run(() => placeFile(local, port.read(item), item, options.onBytes))
+  } else await large.run(() => placeFile(local, port.read(item, { transient: true }), item, options.onBytes))
   totals.files++
   totals.bytes += item.sizeBytes
 }

@@ -47,8 +47,8 @@ export interface UploadPort<Content> {
 export interface DownloadPort<Content> {
   /** What is in a directory or junction, in the tree's order. */
   list(item: RemoteItem<Content>): AsyncIterable<readonly [name: string, item: RemoteItem<Content>]>
-  /** The bytes of a file. */
-  read(item: RemoteItem<Content>): AsyncIterable<Uint8Array>
+  /** The bytes of a file. With `transient`, pieces are looked at only until the next is asked for. */
+  read(item: RemoteItem<Content>, options?: { readonly transient?: boolean }): AsyncIterable<Uint8Array>
 }
 
 /** How many bytes and files a transfer moved and left alone. */

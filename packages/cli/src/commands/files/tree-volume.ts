@@ -13,6 +13,7 @@ import {
   mutableFileName,
   openJunction,
   plainAttributes,
+  type ReadFileOptions,
   readFile,
   sameContent,
   type Tree,
@@ -153,11 +154,11 @@ export class TreeVolume implements OpenedTree {
       if (entry.name !== mutableFileName) yield [entry.name, this.item(entry)]
   }
 
-  read(item: Item, range: { readonly start?: number; readonly end?: number } = {}): AsyncIterable<Uint8Array> {
+  read(item: Item, options: ReadFileOptions = {}): AsyncIterable<Uint8Array> {
     const { entry, owner } = contentOf<TreeVolume>(item)
     if (entry.kind !== "file")
       throw new HoldfastError("ERR_IS_A_DIRECTORY", `"${entry.name}" is a ${entry.kind} and has no content to read.`)
-    return readFile(owner.io, entry, range)
+    return readFile(owner.io, entry, options)
   }
 
   upload(): UploadPort<unknown> {

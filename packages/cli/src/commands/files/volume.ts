@@ -1,5 +1,6 @@
 /** What the file commands ask of an opened tree: the alias or capability is resolved, paths are lists of names. */
 import type { ChunkId } from "@holdfast/protocol"
+import type { ReadFileOptions } from "@holdfast/tree"
 import type { DownloadPort, RemoteItem, UploadPort } from "../../transfer/ports.ts"
 
 /** An entry; its content is known to the tree alone. */
@@ -60,7 +61,7 @@ export interface Volume extends DownloadPort<unknown> {
   lookup(path: readonly string[]): Promise<Item | undefined>
   /** Of a mutable file: copies kept because two writers changed it at once; each is found as the one name of a path. */
   copies(): AsyncIterable<readonly [name: string, item: Item]>
-  read(item: Item, range?: { readonly start?: number; readonly end?: number }): AsyncIterable<Uint8Array>
+  read(item: Item, range?: ReadFileOptions): AsyncIterable<Uint8Array>
   /** Throws ERR_WRONG_CAPABILITY when the tree is only readable. */
   upload(): UploadPort<unknown>
   /** Throws ERR_WRONG_CAPABILITY when the tree is only readable. */
