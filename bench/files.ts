@@ -2,79 +2,25 @@
  * Whole commands over a local grid of real processes (3/4/5, fsync on): 1 GiB, 10,000 small files, a directory of 100,000
  * entries. Beside them the disk alone and, where they are installed, rclone crypt and restic on the same data.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { startGrid } from "../e2e/grid.ts"
+import { isInstalled, type Measured, measure, measureProgram, report } from "./command.ts"
 
 const mib = 1024 * 1024
 const bigBytes = 1024 * mib
 const smallFiles = 10_000
 const manyEntries = 100_000
 
-interface Measured {
-  readonly seconds: number
-  /** Peak resident memory and processor time of the command, where /proc tells. */
-  readonly peakMib: number | undefined
-  readonly cpuSeconds: number | undefined
-}
-
-/** Runs a process to its end. */
-async function measure(child: ChildProcess): Promise<Measured> {
-  const started = performance.now()
-  let [peakMib, cpuSeconds]: (number | undefined)[] = [undefined, undefined]
-  child.stdout?.resume()
-  let errors = ""
-  child.stderr?.on("data", (piece: Buffer) => {
-    errors += piece.toString("utf8")
-  })
-  const poll = setInterval(() => {
-    try {
-      const status = fs.readFileSync(`/proc/${child.pid}/status`, "utf8")
-      peakMib = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024 || peakMib
-      const stat = fs.readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]!.split(" ")
-      cpuSeconds = (Number(stat[11]) + Number(stat[12])) / 100
-    } catch {
-      // it has ended, or there is no /proc
-    }
-  }, 20)
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once("error", reject)
-    child.once("close", resolve)
-  })
-  clearInterval(poll)
-  if (code !== 0) throw new Error(`a command ended with ${code}: ${errors}`)
-  return { seconds: (performance.now() - started) / 1000, peakMib, cpuSeconds }
-}
-
-function report(name: string, { seconds, peakMib, cpuSeconds }: Measured, bytes: number, aim = ""): void {
-  const rate = bytes > 0 ? `${(bytes / 1e6 / seconds).toFixed(0)} MB/s` : ""
-  const memory = peakMib === undefined ? "" : `${peakMib.toFixed(0)} MiB`
-  const cpu =
-    cpuSeconds === undefined || bytes < bigBytes ? "" : `${((cpuSeconds * 2 ** 30) / bytes).toFixed(1)} CPU s/GiB`
-  const columns = [name.padEnd(40), `${seconds.toFixed(2)} s`.padStart(9), rate.padStart(10), memory.padStart(9), cpu]
-  process.stdout.write(`${columns.join("  ")}  ${aim}\n`)
-}
-
-function isInstalled(program: string): boolean {
-  try {
-    execFileSync(program, ["version"], { stdio: "ignore" })
-    return true
-  } catch {
-    return false
-  }
-}
-
 const grid = await startGrid({ isBuilt: true })
 const at = (name: string) => `${grid.folder}/${name}`
 const holdfast = (...args: string[]) => measure(grid.start(args))
-const other = (program: string, args: readonly string[], env: Readonly<Record<string, string>>) =>
-  measure(spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }))
 
 /** Writes and syncs the same bytes with nothing in between. */
 async function disk(): Promise<void> {
   const dd = (from: string, to: string, ...more: string[]) =>
-    measure(spawn("dd", [`if=${from}`, `of=${to}`, "bs=4M", ...more], { stdio: ["ignore", "pipe", "pipe"] }))
+    measureProgram("dd", [`if=${from}`, `of=${to}`, "bs=4M", ...more])
   report("disk: write and fsync 1 GiB", await dd(at("big"), at("copy"), "conv=fsync"), bigBytes)
   // Past the page cache, which would give the speed of memory instead; not every file system can.
   const read = await dd(at("copy"), "/dev/null", "iflag=direct").catch(() => undefined)
@@ -97,7 +43,7 @@ async function rclone(): Promise<void> {
       .toString()
       .trim(),
   }
-  const copy = (from: string, to: string) => () => other("rclone", ["copy", from, to], env)
+  const copy = (from: string, to: string) => () => measureProgram("rclone", ["copy", from, to], env)
   await peer("rclone crypt", [
     ["put 1 GiB", bigBytes, copy(at("big"), "safe:big")],
     ["get 1 GiB", bigBytes, copy("safe:big", at("rclone-big"))],
@@ -113,11 +59,11 @@ async function restic(): Promise<void> {
     RESTIC_PASSWORD: randomBytes(16).toString("hex"),
     RESTIC_CACHE_DIR: at("restic-cache"),
   }
-  await other("restic", ["init"], env)
+  await measureProgram("restic", ["init"], env)
   const run =
     (...args: string[]) =>
     () =>
-      other("restic", args, env)
+      measureProgram("restic", args, env)
   await peer("restic", [
     ["put 1 GiB", bigBytes, run("backup", at("big"))],
     ["get 1 GiB", bigBytes, run("restore", "latest", "--target", at("restic-big"))],

@@ -11,6 +11,8 @@ const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs
 export interface Client {
   readonly folder: string
   readonly env: NodeJS.ProcessEnv
+  /** Starts `holdfast` without waiting for its end. */
+  start(args: readonly string[], env?: Readonly<Record<string, string>>): ReturnType<typeof spawn>
   /** Runs `holdfast` to its end; throws when it ends with another code than the expected. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended>
   /** Runs `holdfast … --json` and gives what it printed. */
@@ -28,13 +30,14 @@ export function createClient(): Client {
   const client: Client = {
     folder,
     env,
-    async run(args, { input, code = 0, env: more = {} } = {}) {
-      const child = spawn(process.execPath, [command, ...args], {
+    start: (args, more = {}) =>
+      spawn(process.execPath, [command, ...args], {
         cwd: folder,
         env: { ...env, ...more },
         stdio: ["pipe", "pipe", "pipe"],
-      })
-      const ended = await finish(child, input)
+      }),
+    async run(args, { input, code = 0, env: more } = {}) {
+      const ended = await finish(client.start(args, more), input)
       if (code !== "any" && ended.code !== code)
         throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}:\n${ended.stdout}\n${ended.stderr}`)
       return ended
