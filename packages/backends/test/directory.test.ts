@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { it, type TestContext } from "node:test"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
@@ -159,6 +159,22 @@ it("takes in good files that no row names after a crash and removes the rest", a
   assert.deepEqual(recovered.recovery, { adopted: 1, removed: 1 })
   assert.deepEqual(await (await recovered.tenant("alice")).hasShares([chunk.id]), [[0]])
   assert.deepEqual(await filesUnder(join(dir, "shares")), [file])
+})
+
+it("starts although a file that no row names cannot be read, and sets that aside", async (t) => {
+  const dir = await temporary(t)
+  const chunk = await randomChunk(crypto, 100_000)
+  const engine = await openEngine({ dir, crypto, clock, reservedBytes: 0 })
+  await (await engine.tenant("alice")).putShares(chunk.shares.slice(0, 2))
+  await engine.close()
+  await rm(join(dir, "index.sqlite"))
+  const [bad, good] = await filesUnder(join(dir, "shares"))
+  await rm(bad!)
+  await mkdir(bad!) // reading it fails as a bad sector does
+  const recovered = await opened(t, dir)
+  assert.deepEqual(recovered.recovery, { adopted: 1, removed: 0 })
+  assert.deepEqual(await filesUnder(join(dir, "shares")), [good])
+  assert.deepEqual(await readdir(join(dir, "quarantine", "alice")), [basename(bad!)])
 })
 
 it("refuses to open a directory that is open already", async (t) => {

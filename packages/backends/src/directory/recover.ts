@@ -27,8 +27,10 @@ export async function recover(parts: EngineParts): Promise<RecoveryReport> {
         const parsed = parseFileName(file)
         const row = parsed && index.share(tenant.tenant, parsed.id, parsed.index)
         if (row?.file === file) continue
-        if (parsed && !row && (await adopt(parts, tenant, file, parsed))) adopted++
-        else stray.push(file)
+        const found = parsed && !row ? await adopt(parts, tenant, file, parsed) : "useless"
+        if (found === "adopted") adopted++
+        else if (found === "useless") stray.push(file)
+        else await files.quarantine(name, file) // a part of the disk is bad: the rest must serve all the same
       }
       await files.remove(name, stray)
       removed += stray.length
@@ -42,17 +44,18 @@ async function adopt(
   { tenant, name }: { tenant: number; name: string },
   file: string,
   expected: FileName,
-): Promise<boolean> {
-  const bytes = await files.read(name, file)
-  if (!bytes) return false
+): Promise<"adopted" | "useless" | "unreadable"> {
+  const bytes = await files.read(name, file).catch(() => "unreadable" as const)
+  if (bytes === undefined) return "useless"
+  if (bytes === "unreadable") return bytes
   try {
     const share = await verifyShare(crypto, bytes)
-    if (toHex(share.id) !== toHex(expected.id) || share.index !== expected.index) return false
+    if (toHex(share.id) !== toHex(expected.id) || share.index !== expected.index) return "useless"
   } catch (error) {
-    if (error instanceof HoldfastError) return false
+    if (error instanceof HoldfastError) return "useless"
     throw error
   }
   await files.syncDirectories(name, [file])
   await committer.run(() => index.addShare(tenant, expected.id, expected.index, bytes.length, clock.nowMs(), file))
-  return true
+  return "adopted"
 }
