@@ -123,6 +123,9 @@ export class SimulatedBucket implements Storage {
     this.#objects.clear()
   }
 
+  /** Objects are durable by themselves. */
+  async brokenPromise(): Promise<undefined> {}
+
   storedShares(id: ChunkId): Uint8Array[] {
     return this.#below(chunkPrefix(id)).map((key) => this.#objects.get(key)!.bytes)
   }

@@ -26,8 +26,18 @@ export async function checkStep(world: World, verify: boolean): Promise<void> {
     for (const { id, path } of model.missing(present, time.nowMs))
       world.fail("acknowledged writes are kept", `#${id} ${path} is in no newest root`)
     await checkSnapshots(world)
+    await checkPromises(world, verify)
   } catch (error) {
     world.fail("no tree refers to a missing chunk", describe(error))
+  }
+}
+
+/** Of servers that crashed, or of all. */
+async function checkPromises(world: World, all: boolean): Promise<void> {
+  for (const server of world.servers) {
+    if (world.faulty.has(server.id) || !(all || world.hasCrashed(server))) continue
+    const broken = await server.brokenPromise()
+    if (broken) world.fail("a node keeps what it has acknowledged", `${server.id}: ${broken}`)
   }
 }
 

@@ -2,7 +2,7 @@
  * The SQLite databases of a simulated disk: real ones, in memory. Commits are durable when the database was told to wait for
  * the disk (PRAGMA synchronous); otherwise a crash takes back those since the disk was last written to by itself.
  */
-import { DatabaseSync, type SQLInputValue } from "node:sqlite"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import type { DiskDatabase, DiskStatement } from "@holdfast/backends/node"
 import type { Random } from "./random.ts"
 
@@ -22,6 +22,8 @@ export class StoredDatabase {
   /** What a crash leaves; undefined while that is all. */
   #durable: DatabaseSync | undefined
   readonly #random: Random
+  /** Of `query`, over what is live. */
+  readonly #statements = new Map<string, StatementSync>()
 
   constructor(random: Random) {
     this.#random = random
@@ -29,7 +31,12 @@ export class StoredDatabase {
 
   /** Rows, whatever process runs over it. */
   query<T>(sql: string, ...values: SQLInputValue[]): T[] {
-    return this.#live.prepare(sql).all(...values) as T[]
+    let statement = this.#statements.get(sql)
+    if (!statement) {
+      statement = this.#live.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement.all(...values) as T[]
   }
 
   /** Changes rows behind the back of the process. */
@@ -74,6 +81,7 @@ export class StoredDatabase {
     this.#rollback()
     if (!this.#durable) return
     this.#live = copyOf(this.#durable)
+    this.#statements.clear()
   }
 
   /** Ends the transaction of a process that died in it. */

@@ -31,6 +31,7 @@ export const operationWeights = {
   restore: 4,
   gc: 4,
   repair: 2,
+  rebalance: 1,
 } as const
 
 /** The name of an operation. */
@@ -107,6 +108,11 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
     for await (const { id } of tree.chunks()) placed += (await client.store.checkChunk(id, { repair: true })).placed
     return `${placed} shares placed`
   },
+  async rebalance(tree, { client }) {
+    let moved = 0
+    for await (const { id } of tree.chunks()) moved += await client.store.rebalanceChunk(id)
+    return `${moved} shares moved`
+  },
 }
 
 /** The path of a file that is probably there. */
@@ -122,7 +128,7 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   const tokens = Array.from({ length: count }, () => {
     const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
     const path = join(random.pick(folders), name)
-    const before = model.tokens.length > 0 && random.chance(0.15) ? random.pick(model.tokens) : undefined
+    const before = model.tokens.length > 0 && random.chance(0.25) ? random.pick(model.tokens) : undefined
     return model.put(span, path, before ?? sizeBy(random, k))
   })
   const adding = Promise.all(tokens.map((token) => writer.add(contentOf(token))))

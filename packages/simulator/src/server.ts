@@ -14,6 +14,7 @@ import { type Clock, concat, HoldfastError, isHoldfastError } from "@holdfast/co
 import { failureAnswer, routes } from "@holdfast/node/routes"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { DeadProcess, type Process, SimulatedDisk } from "./disk.ts"
+import { Ledger } from "./ledger.ts"
 import type { Caller } from "./network.ts"
 import type { Storage, StorageParts } from "./storage.ts"
 import { skewedClock } from "./time.ts"
@@ -36,12 +37,14 @@ export class SimulatedServer implements Storage {
   readonly disk: SimulatedDisk
   readonly #clock: Clock
   readonly #parts: StorageParts
+  readonly #ledger: Ledger
   #current: Incarnation | undefined
   crashes = 0
 
   constructor(parts: StorageParts) {
     this.id = parts.id
     this.#parts = parts
+    this.#ledger = new Ledger(parts.crypto)
     this.disk = new SimulatedDisk(parts.time, parts.random.fork("disk"))
     const { time, skewMs, drift } = parts
     this.#clock = skewedClock(time, { skewMs, drift, isAlive: () => true })
@@ -148,6 +151,10 @@ export class SimulatedServer implements Storage {
     this.disk.erase()
   }
 
+  brokenPromise(): Promise<string | undefined> {
+    return this.#ledger.broken(this)
+  }
+
   storedShares(id: ChunkId): Uint8Array[] {
     const rows = this.#query<{ row: number; file: string | null }>("SELECT row, file FROM shares WHERE chunk = ?", id)
     return rows.flatMap(({ row, file }) => {
@@ -196,7 +203,7 @@ export class SimulatedServer implements Storage {
     const { crypto } = this.#parts
     const disk = this.disk.attach(incarnation)
     const engine = await openEngine({ dir: folder, crypto, clock: this.#clock, reservedBytes: 0, disk })
-    const backend = await engine.tenant(tenantName)
+    const backend = this.#ledger.watch(await engine.tenant(tenantName))
     if (incarnation.isDead) return
     incarnation.engine = engine
     incarnation.backend = backend

@@ -97,9 +97,10 @@ class Run {
     const world = this.#world
     world.step = step
     const random = world.random.fork(step)
-    const kind = random.weighted({ operation: 70, fault: 25, scrub: 2, night: 3 })
+    const kind = random.weighted({ operation: 66, rush: 4, fault: 25, scrub: 2, night: 3 })
     let waitMs = random.delayMs(random.pick([5, 100, 2000]))
     if (kind === "operation") this.#start(random)
+    else if (kind === "rush") this.#rush(random)
     else if (kind === "fault") await this.#strike(random)
     else if (kind === "scrub") this.#scrub(random)
     else if (happens(world.shape, "night")) waitMs = random.between(1, 8) * hourMs
@@ -141,6 +142,14 @@ class Run {
   #start(random: Random): void {
     const idle = this.#world.clients.filter(({ task }) => task === undefined)
     if (idle.length > 0) void this.#operate(random.weighted(operationWeights), random.pick(idle), random)
+  }
+
+  /** All who have nothing to do begin something at once. */
+  #rush(random: Random): void {
+    for (const client of this.#world.clients) {
+      const own = random.fork(client.id)
+      if (client.task === undefined) void this.#operate(own.weighted(operationWeights), client, own)
+    }
   }
 
   async #strike(random: Random): Promise<void> {

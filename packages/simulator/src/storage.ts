@@ -47,6 +47,8 @@ export interface Storage {
   rot(registers: boolean): void
   /** All that is stored is gone, as with a new disk. */
   lose(): void
+  /** What it acknowledged and no longer has, though nobody removed it; undefined when all is there. */
+  brokenPromise(): Promise<string | undefined>
   /** Every share of a chunk that lies there, whether it runs or not. */
   storedShares(id: ChunkId): Uint8Array[]
   /** The value of a register that lies there. */

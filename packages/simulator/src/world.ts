@@ -83,6 +83,8 @@ export interface World extends FaultContext {
   newClient(id: string): Promise<SimulatedClient>
   readonly failure: Failure | undefined
   fail(claim: string, details: string): void
+  /** True when a server has crashed since this was last asked. */
+  hasCrashed(server: Storage): boolean
   /** The step being done, for messages. */
   step: number
 }
@@ -147,10 +149,16 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const oracle = await Oracle.create({ env, servers, faulty, coding: shape.coding, keys, secret })
   const model = new Model()
   history.onAcknowledged = (sequence) => model.acknowledged(sequence, time.nowMs)
+  const crashes = new Map<string, number>()
   const world: World = {
     ...{ random, time, shape, env, servers, clients, network, faulty, liars, history, model, oracle, newClient, fail },
     isByzantine: shape.mode === "byzantine",
     step: 0,
+    hasCrashed(server) {
+      const before = crashes.get(server.id) ?? 0
+      crashes.set(server.id, server.crashes)
+      return server.crashes > before
+    },
     get failure() {
       return failure
     },

@@ -1,0 +1,177 @@
+/**
+ * Deliberate defects, which prove that the simulator has teeth: each is put into a copy of the sources, where some seed must
+ * then fail. `npm run simulate:defects` does it; a test of this package sees that each still applies.
+ */
+
+/** One change of a source: a text that occurs exactly once, and what comes in its place. */
+export interface Edit {
+  /** Path from the root of the repository. */
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+/** A defect. */
+export interface Defect {
+  readonly name: string
+  readonly edits: readonly Edit[]
+}
+
+const store = "packages/store/src"
+const tree = "packages/tree/src"
+const directory = "packages/backends/src/directory"
+
+/** All defects. */
+export const defects: readonly Defect[] = [
+  one(
+    "a quorum one too small",
+    `${store}/register-quorum.ts`,
+    "  return servers - faulty\n",
+    "  return servers - faulty - 1\n",
+  ),
+  one("a read that does not write back", `${store}/register-store.ts`, "if (await survey.settle()) break", "break"),
+  one(
+    "a register takes lower sequences",
+    "packages/backends/src/rules.ts",
+    "proposed.sequence > held.sequence ||",
+    "proposed.sequence < held.sequence ||",
+  ),
+  one(
+    "a register value's signature is not verified",
+    "packages/protocol/src/register.ts",
+    "if (!(await crypto.verify(publicKey, signed, value.signature)))",
+    "if (!(await crypto.verify(publicKey, signed, value.signature)) && version < 0)",
+  ),
+  one(
+    "a bucket's registers are written over",
+    "packages/backends/src/s3/registers.ts",
+    "{ ifAbsent: options.conditional, signal }",
+    "{ ifAbsent: false, signal }",
+  ),
+  one("files are not synchronised", `${directory}/files.ts`, "    await file.datasync()\n", ""),
+  one(
+    "folders are not synchronised",
+    `${directory}/files.ts`,
+    "    await Promise.all([...paths].map((path) => this.#syncFolder(path)))\n",
+    "    await Promise.all([...paths].map(async () => undefined))\n",
+  ),
+  one(
+    "a new storage directory is not synchronised",
+    `${directory}/engine.ts`,
+    "await makeDurableDirectory(disk, dir)",
+    "await disk.mkdir(dir)",
+  ),
+  one(
+    "commits do not wait for the disk",
+    `${directory}/database.ts`,
+    "PRAGMA synchronous = FULL",
+    "PRAGMA synchronous = NORMAL",
+  ),
+  one(
+    "a share is confirmed but not touched",
+    `${directory}/tenant.ts`,
+    "for (const id of ids) index.touchChunk(nowMs, tenant.tenant, id)",
+    "void nowMs",
+  ),
+  one("garbage is collected without grace", `${store}/garbage.ts`, "share.touchedMs < options.touchedBeforeMs && ", ""),
+  one(
+    "garbage collection forgets the history",
+    `${tree}/tree.ts`,
+    "      ...history.map((past) => past.root),\n    ])\n    yield* chunksOf",
+    "      ...history.slice(0, 0).map((past) => past.root),\n    ])\n    yield* chunksOf",
+  ),
+  one("snapshots are not kept", `${tree}/tree.ts`, "      snapshots,\n      ...history", "      ...history"),
+  {
+    name: "happy counts shares, not servers",
+    edits: [
+      edit(`${store}/chunk-writer.ts`, "const distinct = new Set(held.values()).size", "const distinct = held.size"),
+      edit(
+        `${store}/chunk-writer.ts`,
+        "        held.set(index, server.backend.id)\n        return",
+        "        held.set(index, server.backend.id)\n        free.push(server)\n        return",
+      ),
+    ],
+  },
+  {
+    name: "shares are not verified when read",
+    edits: [
+      edit(
+        `${store}/pipeline.ts`,
+        "encoded.map((bytes) => checkShare(deps.crypto, id, bytes))",
+        "encoded.map(decodeShare)",
+      ),
+      edit(
+        `${store}/pipeline.ts`,
+        "import { checkShare, openChunk",
+        'import { decodeShare } from "@holdfast/protocol"\nimport { openChunk',
+      ),
+    ],
+  },
+  one(
+    "a check believes rotten shares",
+    `${store}/chunk-health.ts`,
+    "      const share = bytes && (await checkShare(deps.crypto, id, bytes))\n      if (share && share.index === index) {\n        good",
+    "      const share = bytes && decodeShare(bytes)\n      if (share && share.index === index) {\n        good",
+  ),
+  one(
+    "repair leaves shares that lie together",
+    `${store}/chunk-health.ts`,
+    "(index) => !own.includes(index))",
+    "(index) => !shares.has(index))",
+  ),
+  one(
+    "a merge drops what conflicts",
+    `${tree}/merge.ts`,
+    "else await this.#keepBoth(after, theirs, changes, path)",
+    "else changes.set(name, theirChange.after)",
+  ),
+  {
+    name: "a merge starts from values that nobody followed",
+    edits: [
+      edit(
+        `${tree}/tree.ts`,
+        "    const base = await this.#mergeSiblings(current, conflicts)\n",
+        "    let base = await this.#mergeSiblings(current, conflicts)\n",
+      ),
+      edit(
+        `${tree}/tree.ts`,
+        "      mine = await this.#mergeStates(base, own, await this.#mergeSiblings(current, conflicts), conflicts)\n",
+        "      const theirs = await this.#mergeSiblings(current, conflicts)\n" +
+          "      mine = await this.#mergeStates(base, mine, theirs, conflicts)\n" +
+          "      base = theirs\n",
+      ),
+    ],
+  },
+  one(
+    "of values that raced one is read",
+    `${tree}/tree.ts`,
+    "    if (current.siblings.length === 0) return current.content\n",
+    "    if (current.siblings.length >= 0) return current.content\n",
+  ),
+  one(
+    "a retry that never ends",
+    `${tree}/tree.ts`,
+    "    return this.#options.registers.write(this.#options.keys, after, parts)\n",
+    "    const again = async (): Promise<boolean> => {\n" +
+      "      await this.io.env.clock.sleep(100)\n" +
+      "      return this.#options.registers.write(this.#options.keys, after, parts).catch(again)\n" +
+      "    }\n" +
+      "    return this.#options.registers.write(this.#options.keys, after, parts).catch(again)\n",
+  ),
+]
+
+function one(name: string, file: string, find: string, replace: string): Defect {
+  return { name, edits: [edit(file, find, replace)] }
+}
+
+function edit(file: string, find: string, replace: string): Edit {
+  return { file, find, replace }
+}
+
+/** `text` with the edit made. Throws when what it looks for is not there exactly once. */
+export function applyEdit(text: string, { file, find, replace }: Edit): string {
+  const [before, after, ...more] = text.split(find)
+  if (before === undefined || after === undefined || more.length > 0)
+    throw new Error(`${file} has ${text.split(find).length - 1} times the text of a defect: ${find.trim()}`)
+  return before + replace + after
+}
