@@ -51,7 +51,7 @@ export class Survey {
   readonly #problems = new Map<Backend, string>()
   readonly #changes = new Changes()
   readonly #offered = new Map<Backend, number>() // the sequence last offered to a server
-  #asking = 0
+  readonly #asking = new Set<Backend>()
   #offering = 0
   #heals = false
 
@@ -65,7 +65,7 @@ export class Survey {
   static async start(deps: QuorumDeps, publicKey: Uint8Array): Promise<Survey> {
     const survey = new Survey(deps, publicKey)
     for (const backend of deps.backends) void survey.#ask(backend)
-    await survey.#changes.until(() => survey.#votes.size >= survey.#needed || survey.#asking === 0)
+    await survey.#changes.until(() => survey.#votes.size >= survey.#needed || survey.#asking.size === 0)
     if (survey.#votes.size >= survey.#needed) return survey
     throw noQuorum(survey.#votes.size, survey.#needed, survey.#reasons())
   }
@@ -95,7 +95,7 @@ export class Survey {
 
   /** Waits for all servers to answer, but not long. */
   hearRest(): Promise<void> {
-    return this.#changes.until(() => this.#asking === 0, { clock: this.#deps.env.clock, graceMs })
+    return this.#changes.until(() => this.#asking.size === 0, { clock: this.#deps.env.clock, graceMs })
   }
 
   /**
@@ -108,10 +108,9 @@ export class Survey {
     if (!first) return true
     const { sequence } = first.value
     this.#heals = true
-    for (const backend of this.#deps.backends)
-      if (this.#votes.has(backend) || this.#count(sequence) < this.#needed) this.#bringUp(backend, first)
+    for (const backend of this.#deps.backends) if (!this.#asking.has(backend)) this.#bringUp(backend, first)
     await this.#changes.until(
-      () => this.#count(sequence) >= this.#needed || this.top > sequence || this.#asking + this.#offering === 0,
+      () => this.#count(sequence) >= this.#needed || this.top > sequence || this.#asking.size + this.#offering === 0,
     )
     const now = this.newest()
     if (this.top === sequence && this.#count(sequence) < this.#needed)
@@ -125,16 +124,16 @@ export class Survey {
   }
 
   async #ask(backend: Backend): Promise<void> {
-    this.#asking++
+    this.#asking.add(backend)
     try {
       const [bytes] = await backend.readRegisters([registerIdOf(this.#publicKey)])
       await this.#vote(backend, bytes)
-      const [first] = this.newest()
-      if (this.#heals && first) this.#bringUp(backend, first)
     } catch (error) {
       this.#problems.set(backend, messageOf(error))
     }
-    this.#asking--
+    this.#asking.delete(backend)
+    const [first] = this.newest()
+    if (this.#heals && first) this.#bringUp(backend, first)
     this.#changes.notify()
   }
 
@@ -148,9 +147,13 @@ export class Survey {
     if (!before || (held && held.value.sequence > before.value.sequence)) this.#votes.set(backend, held)
   }
 
-  /** Offers `newest` to a server that holds less, once; nobody needs to wait for it. */
+  /**
+   * Offers `newest` to a server that has answered with less, once; also to one that did not answer, when it is needed. Never
+   * while it is still asked: a server that comes back is tried with one call, and others meanwhile are not sent.
+   */
   #bringUp(backend: Backend, newest: HeldValue): void {
     const { sequence } = newest.value
+    if (!this.#votes.has(backend) && this.#count(sequence) >= this.#needed) return
     const held = this.#votes.get(backend)
     if ((held?.value.sequence ?? 0) >= sequence || (this.#offered.get(backend) ?? 0) >= sequence) return
     this.#offered.set(backend, sequence)
