@@ -4,7 +4,7 @@ import type { ChunkRef, ChunkStore } from "@holdfast/store"
 import { type ChildNode, type DirectoryNode, decodeDirectoryNode } from "./directory-node.ts"
 import { decodeManifestNode, type ManifestNode } from "./manifest.ts"
 import { NodePack } from "./pack.ts"
-import { type Reference, referenceKey } from "./reference.ts"
+import type { Reference } from "./reference.ts"
 
 /** What a TreeIo is made of. */
 export interface TreeIoOptions {
@@ -31,9 +31,9 @@ export class TreeIo {
 
   /** Starts a pack for new nodes, which are read from memory at first. */
   newPack(): NodePack {
-    return new NodePack(this.chunks, ({ id }, bytes, nodes) => {
-      this.#packs.set(toHex(id), Promise.resolve(bytes), bytes.length)
-      for (const [reference, node] of nodes) this.#nodes.set(referenceKey(reference), node, reference.length)
+    return new NodePack(this.chunks, (chunk, bytes, nodes) => {
+      this.#packs.set(cacheKey(chunk), Promise.resolve(bytes), bytes.length)
+      for (const [reference, node] of nodes) this.#nodes.set(nodeKey(reference), node, reference.length)
     })
   }
 
@@ -50,7 +50,7 @@ export class TreeIo {
 
   /** A node of a directory; `parent` is the item that refers to it and `level` where it must be. */
   async readNode(reference: Reference, parent?: ChildNode, level?: number): Promise<DirectoryNode> {
-    const key = referenceKey(reference)
+    const key = nodeKey(reference)
     let node = this.#nodes.get(key)
     if (!node) {
       node = decodeDirectoryNode(await this.readSlice(reference), reference)
@@ -70,7 +70,7 @@ export class TreeIo {
   }
 
   #readPack(chunk: ChunkRef): Promise<Uint8Array> {
-    const key = toHex(chunk.id)
+    const key = cacheKey(chunk)
     const cached = this.#packs.get(key)
     if (cached) return cached
     const loading = this.chunks.getChunk(chunk)
@@ -81,6 +81,18 @@ export class TreeIo {
     )
     return loading
   }
+}
+
+/**
+ * The name of a chunk in a cache that serves many trees. With its key: a tree that names another's chunk, and does not
+ * know the key, must not get what was read by right.
+ */
+function cacheKey({ id, key }: ChunkRef): string {
+  return `${toHex(id)}${toHex(key)}`
+}
+
+function nodeKey({ chunk, offset, length }: Reference): string {
+  return `${cacheKey(chunk)}:${offset}:${length}`
 }
 
 /** A TreeIo over `chunks`. */

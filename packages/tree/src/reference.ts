@@ -70,7 +70,7 @@ export function sameReference(a: Reference | null, b: Reference | null): boolean
   const first = chunkOf(a)
   const second = chunkOf(b)
   if (!first || !second) return a instanceof PackedReference && b instanceof PackedReference && a.pack === b.pack
-  return equal(first.id, second.id)
+  return equal(first.id, second.id) && equal(first.key, second.key)
 }
 
 function chunkOf(reference: Reference): ChunkRef | undefined {

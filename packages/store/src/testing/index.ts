@@ -1,4 +1,15 @@
 /** What tests of the store and of what stands on it share. */
 
+export { attacks } from "./attacks.ts"
 export type { LiarOptions } from "./heard.ts"
 export { createLiar, type Liar, type Lie, lies } from "./liar.ts"
+export {
+  type Attack,
+  chunkIds,
+  createMaliciousService,
+  type MaliciousService,
+  type Recorded,
+  sharesInstead,
+  together,
+  valuesInstead,
+} from "./malicious.ts"
