@@ -10,7 +10,7 @@ import { makeRegisterValue, randomChunk, type TestChunk } from "@holdfast/protoc
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createMemoryBackend } from "../src/index.ts"
 import { createS3Backend, parseS3Location } from "../src/s3/index.ts"
-import { type BadService, badServices, startBadBucket } from "./bad-bucket.ts"
+import { type BadService, badServices, send, startBadBucket } from "./bad-bucket.ts"
 
 let folder: string
 let chunk: TestChunk
@@ -29,6 +29,10 @@ after(() => rm(folder, { recursive: true, force: true }))
 /** A backend over a service that answers badly. */
 async function badBackend(t: TestContext, bad: BadService, waits: boolean): Promise<Backend> {
   const { url } = await startBadBucket(t, bad)
+  return backendAt(t, url, waits)
+}
+
+function backendAt(t: TestContext, url: string, waits: boolean): Backend {
   const location = parseS3Location(`s3://bucket?endpoint=${url}&region=x&credentials=${join(folder, "keys")}`)
   const bounds = waits ? { idleMs: 500, deadlineMs: 400 } : {}
   const options = { id: "bad", location, crypto, clock: nodeEnv.clock, conditionalWrites: true, attempts: 1, ...bounds }
@@ -100,3 +104,21 @@ for (const [name, bad] of Object.entries(badServices))
     }
     await assertStoreWorks(backend)
   })
+
+it("an honest service is asked once for a share and twice to write a value", async (t) => {
+  const { url, seen } = await startBadBucket(t, (response, honest) => send(response, honest))
+  const backend = backendAt(t, url, false)
+  assert.deepEqual(await backend.proposeRegisters([value]), [{ accepted: true }])
+  assert.deepEqual(
+    seen.map(({ method, isList }) => [method, isList]),
+    [
+      ["PUT", false],
+      ["GET", true],
+    ],
+  )
+  await backend.putShares([chunk.shares[1]!])
+  seen.length = 0
+  const [share] = await backend.getShares([{ id: chunk.id, likely: 1 }])
+  assert.ok(Buffer.from(share!).equals(chunk.shares[1]!))
+  assert.equal(seen.length, 1)
+})

@@ -46,6 +46,22 @@ test("a folder put into a tree is listed, read and fetched", async (t) => {
   assert.deepEqual([stat.size, stat.mode], [3_000_000, "0644"])
 })
 
+test("reading a file asks each server for the root once", async (t) => {
+  const { run, backends, folder } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  let reads = 0
+  for (const backend of backends) {
+    const read = backend.readRegisters
+    backend.readRegisters = (...args) => {
+      reads++
+      return read.apply(backend, args)
+    }
+  }
+  assert.equal(await run("cat", "home:/docs/a.txt"), "alpha")
+  assert.equal(reads, backends.length)
+})
+
 test("the same put again stores nothing, and a folder is merged, not nested", async (t) => {
   const { folder, run, json } = await createHarness(t)
   fill(folder)

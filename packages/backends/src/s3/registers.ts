@@ -92,7 +92,9 @@ async function propose(
   const created = await bucket.put(key, proposed.bytes, { ifAbsent: options.conditional, signal })
   if (created === "exists" && !(await validValue(bucket, options, id, key, signal)))
     await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
-  const { newest, keys } = await newestValue(bucket, options, id, signal)
+  // Without conditional writes another writer may have replaced it meanwhile.
+  const known = options.conditional && created === "stored" ? { ...proposed, key } : undefined
+  const { newest, keys } = await newestValue(bucket, options, id, signal, known)
   const outcome = judgeProposal(newest, proposed)
   if (!outcome.accepted && created === "stored" && outcome.current && !equal(outcome.current, proposed.bytes))
     await bucket.remove(key, { signal })
@@ -101,18 +103,19 @@ async function propose(
   return outcome
 }
 
-/** The newest value that is truly one of the register; objects that are none are passed over. */
+/** The newest value that is truly one of the register; objects that are none are passed over. `known` is not read. */
 async function newestValue(
   bucket: Bucket,
   options: RegisterOptions,
   id: RegisterId,
   signal: AbortSignal | undefined,
+  known?: Newest,
 ): Promise<{ newest?: Newest; keys: string[] }> {
   for (let attempt = 0; ; attempt++) {
     const infos = await bucket.list(registerPrefix(id), { limit: keptValues + surplusValues, signal })
     const keys = infos.map(({ key }: ObjectInfo) => key)
     for (const key of keys) {
-      const newest = await validValue(bucket, options, id, key, signal)
+      const newest = key === known?.key ? known : await validValue(bucket, options, id, key, signal)
       if (newest) return { newest, keys }
     }
     // All may have been removed by a writer since they were listed.

@@ -1,7 +1,7 @@
 /** Opens the tree, file or snapshot that a capability grants, as the file commands see it. */
 import { HoldfastError } from "@holdfast/core"
 import type { Cap } from "@holdfast/protocol"
-import { createTreeIo, decodeEntryCap, type Entry, openTree, plainAttributes, type TreeIo } from "@holdfast/tree"
+import { createTreeIo, decodeEntryCap, type Entry, plainAttributes, Tree, type TreeIo } from "@holdfast/tree"
 import { keysOfCap } from "../../tree-keys.ts"
 import type { Session } from "./frame.ts"
 import { rootEntry } from "./root-entry.ts"
@@ -33,7 +33,7 @@ export async function openVolume(session: Session, cap: Cap, options: OpenOption
     case "fr": {
       const access = await keysOfCap(session.env.crypto, cap)
       const { chunks, registers } = session.store
-      const tree = await openTree({ chunks, registers, env: session.env, io, keys: access })
+      const tree = new Tree({ chunks, registers, env: session.env, io, keys: access })
       const isFile = cap.kind === "fw" || cap.kind === "fr"
       const top = await tree.root()
       return new TreeVolume({ ...common, tree, access, isFile, top, root: await rootEntry(io, top, isFile) })
