@@ -38,11 +38,15 @@ export interface Harness {
   reopen(): Promise<void>
 }
 
-/** Sets it up; all is removed after test `t`. */
-export async function createHarness(t: { after(done: () => unknown): void }): Promise<Harness> {
+/** Sets it up, over other servers when `given`; all is removed after test `t`. */
+export async function createHarness(
+  t: { after(done: () => unknown): void },
+  given?: readonly Backend[],
+): Promise<Harness> {
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-files-"))
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
-  const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
+  const fresh = () => Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
+  const backends = given ? [...given] : fresh()
   const aliases = new Map<string, string>()
   const warnings: string[] = []
   const seen = createMemorySeen()
