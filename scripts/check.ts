@@ -1,12 +1,13 @@
 /**
  * Everything that is checked without running the product: format and lint, types (all code, and the iso code without
- * Node), floating promises, layers, tidiness. `npm run check`; the first part of `npm test`.
+ * Node), floating promises, layers, tidiness, the threat model. `npm run check`; the first part of `npm test`.
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
 import { checkLayers } from "./check/layers.ts"
 import type { Violation } from "./check/source.ts"
+import { checkThreats } from "./check/threats.ts"
 import { checkTidy } from "./check/tidy.ts"
 
 const root = dirname(import.meta.dirname)
@@ -78,4 +79,11 @@ const results = await Promise.all([
       ]
     : []),
 ])
-process.exitCode = report([...results, inspect("layers", checkLayers), inspect("tidy", checkTidy)]) ? 0 : 1
+process.exitCode = report([
+  ...results,
+  inspect("layers", checkLayers),
+  inspect("tidy", checkTidy),
+  inspect("threats", checkThreats),
+])
+  ? 0
+  : 1

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { checkLayers } from "../layers.ts"
+import { checkThreats } from "../threats.ts"
 import { checkTidy } from "../tidy.ts"
 
 /** A checkout with the given files beside a sound core, store and protocol. */
@@ -108,3 +109,19 @@ for (const [title, path, text, rule] of untidy) {
     assert.deepEqual(rules(checkTidy(house(t, { [path]: text }))), [rule])
   })
 }
+
+test("an attack in the threat model names tests that are there, with what their titles are made of", (t) => {
+  const tests =
+    'const lies = { deaf: 1, "tells nothing": 2 }\ntest("plain", () => 1)\ntest(`one that ${lie} fails`, () => 1)\n'
+  const threats = (cell: string) => {
+    const table = `| Attack | What happens | Test |\n| --- | --- | --- |\n| some | error | ${cell} |\n`
+    return checkThreats(house(t, { "packages/core/test/a.test.ts": tests, "docs/threat-model.md": table })).length
+  }
+  const cite = (title: string) => `[a](../packages/core/test/a.test.ts): ${title}`
+  assert.equal(threats(cite("plain")), 0)
+  assert.equal(threats(`${cite("one that tells nothing fails")}<br>${cite("one that deaf fails")}`), 0)
+  assert.equal(threats(cite("one that tells something fails")), 1)
+  assert.equal(threats(cite("another")), 1)
+  assert.equal(threats("[a](../packages/core/test/b.test.ts): plain"), 1)
+  assert.equal(threats(""), 1)
+})
