@@ -117,8 +117,9 @@ export function createMemoryBackend(id: string, crypto: CryptoProvider, options:
         touchedMs: share.touchedMs,
       }))
     },
-    async removeShares(queries) {
-      for (const query of queries) for (const held of find(query)) remove(held)
+    async removeShares(removals) {
+      for (const { touchedBeforeMs = Number.POSITIVE_INFINITY, ...query } of removals)
+        for (const held of find(query)) if (held.touchedMs < touchedBeforeMs) remove(held)
     },
     readRegisters: async (ids) => ids.map((registerId) => registers.get(toHex(registerId))?.bytes.slice()),
     proposeRegisters: (values) => inOrder(values, propose),

@@ -8,6 +8,7 @@ import {
   decodeIds,
   decodeListRequest,
   decodeQueries,
+  decodeRemovals,
   decodeWholeFrames,
   encodeFailure,
   encodeFrames,
@@ -71,7 +72,7 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: idListBytes,
     answerBytes: 0,
     handle: async (tenant, body) => {
-      await tenant.removeShares(decodeQueries(body))
+      await tenant.removeShares(decodeRemovals(body))
       return []
     },
   },

@@ -25,6 +25,12 @@ export interface ShareQuery {
   readonly likely?: number
 }
 
+/** Which share is to go; without `index`, every share of the chunk. */
+export interface ShareRemoval extends Omit<ShareQuery, "likely"> {
+  /** What was stored or confirmed at this moment of the backend's clock or later stays: somebody needs it again. */
+  readonly touchedBeforeMs?: number
+}
+
 /** A line of a listing, in order of (id, index). */
 export interface ShareInfo {
   readonly id: ChunkId
@@ -73,8 +79,8 @@ export interface Backend {
   /** Indices held of each chunk. With `touch`, marks them as confirmed now, as a put of the same share would. */
   hasShares(ids: readonly ChunkId[], options?: CallOptions & { readonly touch?: boolean }): Promise<number[][]>
   listShares(options: ListOptions): Promise<ShareInfo[]>
-  /** Removes shares; what is not there is not an error. A query without index removes every share of the chunk. */
-  removeShares(queries: readonly ShareQuery[], options?: CallOptions): Promise<void>
+  /** Removes shares; what is not there is not an error. */
+  removeShares(removals: readonly ShareRemoval[], options?: CallOptions): Promise<void>
   /** Encoded register values in the order asked; undefined where there is none. */
   readRegisters(ids: readonly RegisterId[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>
   /** Takes each correctly signed value whose sequence number is higher than the one held (or equal, byte for byte). */

@@ -9,6 +9,7 @@ export type {
   RegisterId,
   ShareInfo,
   ShareQuery,
+  ShareRemoval,
   Usage,
 } from "./backend.ts"
 export {
@@ -80,6 +81,7 @@ export {
   decodeProposeOutcomes,
   decodePutOutcomes,
   decodeQueries,
+  decodeRemovals,
   decodeShareInfos,
   decodeUsage,
   decodeWholeFrames,
@@ -91,6 +93,7 @@ export {
   encodeProposeOutcomes,
   encodePutOutcomes,
   encodeQueries,
+  encodeRemovals,
   encodeShareInfos,
   encodeUsage,
   type FrameLimits,

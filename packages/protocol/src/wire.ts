@@ -4,7 +4,16 @@
  * what they return has the types and counts asked for, anything else throws ERR_BAD_FORMAT or ERR_LIMIT.
  */
 import { type CborValue, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
-import type { ListOptions, ProposeOutcome, PutOutcome, RegisterId, ShareInfo, ShareQuery, Usage } from "./backend.ts"
+import type {
+  ListOptions,
+  ProposeOutcome,
+  PutOutcome,
+  RegisterId,
+  ShareInfo,
+  ShareQuery,
+  ShareRemoval,
+  Usage,
+} from "./backend.ts"
 import type { ChunkId } from "./chunk.ts"
 
 /** Most registers in one request, so that their values fit into one answer. */
@@ -70,6 +79,27 @@ export function decodeQueries(bytes: Uint8Array): ShareQuery[] {
     const index = optionalInteger(fields, limits.maxShares - 1)
     fields.end()
     return index === undefined ? { id } : { id, index }
+  })
+}
+
+/** Shares to remove: [[id, index or null] or [id, index or null, touched before], …]. */
+export function encodeRemovals(removals: readonly ShareRemoval[]): Uint8Array {
+  return encodeCbor(
+    removals.map(({ id, index = null, touchedBeforeMs }) =>
+      touchedBeforeMs === undefined ? [id, index] : [id, index, touchedBeforeMs],
+    ),
+  )
+}
+
+/** Inverse of encodeRemovals. */
+export function decodeRemovals(bytes: Uint8Array): ShareRemoval[] {
+  return listOf(bytes, "share removals", limits.requestItems).map((item) => {
+    const fields = new FieldReader(item, "share removal")
+    const id = fields.bytes(32)
+    const index = optionalInteger(fields, limits.maxShares - 1)
+    const touchedBeforeMs = fields.remaining > 0 ? fields.integer() : undefined
+    fields.end()
+    return { id, ...(index !== undefined && { index }), ...(touchedBeforeMs !== undefined && { touchedBeforeMs }) }
   })
 }
 

@@ -13,6 +13,7 @@ import {
   decodePutOutcomes,
   decodeQueries,
   decodeRegisterValue,
+  decodeRemovals,
   decodeShare,
   decodeShareInfos,
   decodeUsage,
@@ -24,6 +25,7 @@ import {
   encodeProposeOutcomes,
   encodePutOutcomes,
   encodeQueries,
+  encodeRemovals,
   encodeShareInfos,
   encodeUsage,
   verifyShare,
@@ -64,6 +66,8 @@ describe("wire messages", () => {
             decodeQueries(encodeQueries(queries)),
             queries.map((one) => ({ ...one })),
           )
+          const removals = queries.map((one, i) => ({ ...one, ...(i % 2 === 0 && { touchedBeforeMs: i }) }))
+          assert.deepEqual(decodeRemovals(encodeRemovals(removals)), removals)
           assert.deepEqual(decodeIds(encodeIds(ids, touch), 9), { ids, touch })
           const after = ids[0] && { id: ids[0], index: 7 }
           const list = { limit: 5, ...(after && { after }) }
@@ -104,6 +108,7 @@ describe("bytes from outside", () => {
     share: decodeShare,
     frames: (bytes) => decodeFrames(bytes, bounds),
     queries: decodeQueries,
+    removals: decodeRemovals,
     ids: (bytes) => decodeIds(bytes, 10),
     list: decodeListRequest,
     puts: (bytes) => decodePutOutcomes(bytes, 2),

@@ -7,6 +7,7 @@ import {
   type ProposeOutcome,
   registerIdOf,
   type ShareQuery,
+  type ShareRemoval,
 } from "@holdfast/protocol"
 import { checkListLimit, judgeProposal } from "../rules.ts"
 import { isDiskFull, type ShareRow } from "./database.ts"
@@ -54,7 +55,7 @@ export function tenantBackend(parts: EngineParts, tenant: Tenant, quotaBytes: nu
         touchedMs: touched,
       }))
     },
-    removeShares: (queries) => track(() => removeShares(parts, tenant, queries)),
+    removeShares: (removals) => track(() => removeShares(parts, tenant, removals)),
     readRegisters: async (ids) => ids.map((id) => index.register(tenant.tenant, id)?.value),
     proposeRegisters: (values) => track(() => proposeRegisters(parts, tenant, values, quotaBytes)),
     async usage() {
@@ -108,15 +109,16 @@ async function readShare(parts: EngineParts, tenant: Tenant, query: ShareQuery, 
   }
 }
 
-async function removeShares(parts: EngineParts, tenant: Tenant, queries: readonly ShareQuery[]): Promise<void> {
-  if (queries.length === 0) return
+async function removeShares(parts: EngineParts, tenant: Tenant, removals: readonly ShareRemoval[]): Promise<void> {
+  if (removals.length === 0) return
   const { index, committer, files } = parts
   const unused = await committer.run(() => {
     const dropped: string[] = []
-    for (const query of queries) {
-      const one = query.index === undefined ? undefined : index.share(tenant.tenant, query.id, query.index)
-      const rows = query.index === undefined ? index.sharesOf(tenant.tenant, query.id) : one ? [one] : []
+    for (const { id, index: which, touchedBeforeMs = Number.POSITIVE_INFINITY } of removals) {
+      const one = which === undefined ? undefined : index.share(tenant.tenant, id, which)
+      const rows = which === undefined ? index.sharesOf(tenant.tenant, id) : one ? [one] : []
       for (const row of rows) {
+        if (row.touched >= touchedBeforeMs) continue
         index.dropShare(tenant.tenant, row)
         if (row.file !== null) dropped.push(row.file)
       }

@@ -18,6 +18,7 @@ import {
   encodeIds,
   encodeListRequest,
   encodeQueries,
+  encodeRemovals,
   type ListOptions,
   registersPerRequest,
   type ShareInfo,
@@ -82,9 +83,9 @@ export function createNodeBackend(options: NodeBackendOptions): Backend {
       const answer = await call("shares/list", [encodeListRequest(listOptions)], listOptions)
       return checkOrder(decodeShareInfos(answer, listOptions.limit), listOptions)
     },
-    async removeShares(queries, callOptions) {
-      await inBatches(split(queries, limits.requestItems), async (batch) => {
-        await call("shares/remove", [encodeQueries(batch)], callOptions)
+    async removeShares(removals, callOptions) {
+      await inBatches(split(removals, limits.requestItems), async (batch) => {
+        await call("shares/remove", [encodeRemovals(batch)], callOptions)
         return []
       })
     },

@@ -8,6 +8,7 @@ import {
   type PutOutcome,
   type ShareInfo,
   type ShareQuery,
+  type ShareRemoval,
   verifyShare,
 } from "@holdfast/protocol"
 import { checkListLimit } from "../rules.ts"
@@ -90,10 +91,13 @@ export function shareCalls(bucket: Bucket, options: ShareOptions) {
       }
       return shares
     },
-    async removeShares(queries: readonly ShareQuery[], { signal }: CallOptions = {}): Promise<void> {
-      await mapPool(queries, parallel, async ({ id, index }) => {
-        if (index !== undefined) return bucket.remove(shareKey(id, index), { signal })
-        for (const { info } of await held(bucket, id, signal)) await bucket.remove(info.key, { signal })
+    async removeShares(removals: readonly ShareRemoval[], { signal }: CallOptions = {}): Promise<void> {
+      await mapPool(removals, parallel, async ({ id, index, touchedBeforeMs }) => {
+        if (index !== undefined && touchedBeforeMs === undefined) return bucket.remove(shareKey(id, index), { signal })
+        // S3 cannot look and remove at once: what is confirmed in the moment between is lost.
+        for (const { info, ...share } of await held(bucket, id, signal))
+          if (share.index === (index ?? share.index) && info.modifiedMs < (touchedBeforeMs ?? Number.POSITIVE_INFINITY))
+            await bucket.remove(info.key, { signal })
       })
     },
     /** Counts by listing, since S3 has no other way: a request for each 1000 shares. */

@@ -188,6 +188,25 @@ function listContract(opened: Opened): void {
 }
 
 function removeContract(opened: Opened): void {
+  it("leaves what was confirmed since it is wanted gone", async (t) => {
+    const backend = await opened(t)
+    const [a, b] = [await randomChunk(crypto, 100), await randomChunk(crypto, 100_000)]
+    await backend.putShares([...a.shares, ...b.shares])
+    const listed = await backend.listShares({ limit: 4096 })
+    const touchedMs = Math.min(...listed.map((share) => share.touchedMs))
+    await backend.removeShares(
+      [...a.shares, ...b.shares].map((_, i) => ({ id: (i < 3 ? a : b).id, index: i % 3, touchedBeforeMs: touchedMs })),
+    )
+    await backend.removeShares([{ id: a.id, touchedBeforeMs: touchedMs }])
+    assert.deepEqual(await backend.hasShares([a.id, b.id]), [
+      [0, 1, 2],
+      [0, 1, 2],
+    ])
+    await backend.removeShares([{ id: a.id, index: 1, touchedBeforeMs: touchedMs + 3_600_000 }])
+    await backend.removeShares([{ id: b.id, touchedBeforeMs: touchedMs + 3_600_000 }])
+    assert.deepEqual(await backend.hasShares([a.id, b.id]), [[0, 2], []])
+  })
+
   it("removes one share or every share of a chunk, and what is not there is no error", async (t) => {
     const backend = await opened(t)
     const [a, b] = [await randomChunk(crypto, 100), await randomChunk(crypto, 100_000)]
