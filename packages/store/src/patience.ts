@@ -1,4 +1,4 @@
-/** Leaves servers alone that cannot be reached, so that a dead one delays nothing but the first call. */
+/** Leaves servers alone that cannot be reached, so that a dead one delays one try for each pause only. */
 import { type Clock, isHoldfastError } from "@holdfast/core"
 import type { Backend } from "@holdfast/protocol"
 
@@ -23,27 +23,33 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
   }
 }
 
-/** A circuit breaker: closed, open after a failure, and half open for one call at a time when the pause is over. */
+/** A circuit breaker: closed, open after a failure, half open when the pause is over: one call tries, others wait for it. */
 function circuit(clock: Clock): <T>(call: () => Promise<T>) => Promise<T> {
   let failure: unknown
   let retryMs = 0
   let pauseMs = firstPauseMs
+  let trial: Promise<unknown> | undefined
   return async (call) => {
+    while (trial) await trial.catch(() => undefined)
     const isTrial = failure !== undefined
     if (isTrial && clock.nowMs() < retryMs) throw failure
-    if (isTrial) retryMs = clock.nowMs() + pauseMs
+    const work = call()
+    if (isTrial) trial = work
     try {
-      const result = await call()
+      const result = await work
       failure = undefined
       pauseMs = firstPauseMs
       return result
     } catch (error) {
-      if (isHoldfastError(error, "ERR_SERVER_UNREACHABLE") && (isTrial || failure === undefined)) {
+      if (!isHoldfastError(error, "ERR_SERVER_UNREACHABLE")) failure = undefined
+      else if (isTrial || failure === undefined) {
         failure = error
         retryMs = clock.nowMs() + pauseMs
         pauseMs = Math.min(longestPauseMs, 2 * pauseMs)
       }
       throw error
+    } finally {
+      if (trial === work) trial = undefined
     }
   }
 }
