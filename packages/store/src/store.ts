@@ -5,6 +5,7 @@ import type { Backend } from "@holdfast/protocol"
 import { type CheckOptions, checkChunk, rebalanceChunk } from "./chunk-health.ts"
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
+import { Confirmations } from "./confirm.ts"
 import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.ts"
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
@@ -69,6 +70,12 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const health = { crypto: deps.env.crypto, clock: deps.env.clock, erasure }
   const { k, happy, n } = deps.coding
   const { onRollback } = deps
+  const confirmations = new Confirmations({
+    clock: deps.env.clock,
+    happy,
+    rankedServers,
+    verify: (id) => checkChunk(health, id, ranked(id), { verify: true }),
+  })
   let rolledBack: Rollback | undefined
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
   return {
@@ -80,12 +87,14 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
         const { sentBytes } = await writeChunk(sealed, rankedServers(sealed.id), happy, deps.env.clock)
         pipeline.buffers.give(sealed.memory)
+        confirmations.note(sealed.id)
         return { id: sealed.id, key: sealed.key, sentBytes }
       },
       async getChunk(ref, options) {
         options?.signal?.throwIfAborted()
         return readChunk(ref, rankedServers(ref.id), readOptions)
       },
+      confirmChunks: (ids) => confirmations.confirm(ids),
     },
     registers: createRegisterStore({
       env: deps.env,

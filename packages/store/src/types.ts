@@ -35,6 +35,11 @@ export interface ChunkStore {
    * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT.
    */
   getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>
+  /**
+   * Before something new refers to chunks: that they are still there, and are spared by garbage collections under way. What
+   * was stored here just now costs nothing. Throws ERR_NOT_ENOUGH_SHARES.
+   */
+  confirmChunks(ids: readonly ChunkId[]): Promise<void>
 }
 
 /** The newest content of a register, opened. */

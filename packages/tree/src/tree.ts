@@ -242,7 +242,10 @@ export class Tree {
     return this.#options.registers.write(this.#options.keys, after, parts)
   }
 
-  /** The care list for `mine`, which follows `current`: old roots and snapshots are listed already. */
+  /**
+   * The care list for `mine`, which follows `current`: old roots and snapshots are listed already. All that is new in it is
+   * confirmed to be there: it may come from a snapshot or root that nobody needed in the meantime.
+   */
   async #careFor({ content, care }: Current, mine: TreeState): Promise<CareList> {
     const listed = [content.root, ...content.history.map((past) => past.root)]
     const steps = [
@@ -250,7 +253,9 @@ export class Tree {
       { before: content.snapshots, after: mine.snapshots },
     ]
     const known = listed.flatMap((root) => (root ? [referenceKey(root)] : []))
-    return appendCare(this.io.chunks, care, await freshChunks(this.io, steps, known))
+    const fresh = await freshChunks(this.io, steps, known)
+    await this.#options.chunks.confirmChunks(fresh)
+    return appendCare(this.io.chunks, care, fresh)
   }
 
   async #mergeSiblings({ content, siblings }: Current, conflicts: Path[]): Promise<TreeState> {

@@ -44,6 +44,11 @@ export class MemoryChunks implements ChunkStore {
     return { id: new Uint8Array(id), key: new Uint8Array(key), sentBytes: isNew ? plaintext.length : 0 }
   }
 
+  async confirmChunks(ids: readonly Uint8Array[]): Promise<void> {
+    for (const id of ids)
+      if (!this.stored.has(toHex(id))) throw new HoldfastError("ERR_NOT_ENOUGH_SHARES", "no such chunk")
+  }
+
   readonly buffers = new BufferPool({ maxIdleBytes: 16 * 1024 * 1024 })
 
   async getChunk({ id, key }: ChunkRef): Promise<Uint8Array> {

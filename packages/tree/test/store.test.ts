@@ -1,11 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
+import { toHex } from "@holdfast/core"
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createFileWriter, createTree, openTree, plainAttributes, readFile } from "../src/index.ts"
 import { bytesOf, collect, env, noise } from "./grid.ts"
 
-test("a tree over the real store: files come back through another client, and both may write", async () => {
+async function freshGrid() {
   const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i}`, env.crypto))
   const client = () => {
     return createStore({
@@ -19,6 +20,11 @@ test("a tree over the real store: files come back through another client, and bo
   }
   const seed = env.crypto.random(32)
   const keys = { seed, publicKey: await env.crypto.publicKeyOf(seed), readKey: env.crypto.random(32) }
+  return { client, keys }
+}
+
+test("a tree over the real store: files come back through another client, and both may write", async () => {
+  const { client, keys } = await freshGrid()
   const first = await client()
   const second = await client()
   const tree = await createTree({ ...first, env, keys })
@@ -54,4 +60,58 @@ test("a tree over the real store: files come back through another client, and bo
     assert.ok(entry?.kind === "file")
     assert.ok(Buffer.from(noise(size, i + 1)).equals(await bytesOf(readFile(reader.io, entry))))
   }
+})
+
+/** A file of one chunk in a snapshot, by a client that has gone. */
+async function withSnapshot() {
+  const grid = await freshGrid()
+  const tree = await createTree({ ...(await grid.client()), env, keys: grid.keys })
+  const writer = createFileWriter(tree.io)
+  const adding = writer.add(noise(20_000))
+  await writer.flush()
+  const content = await adding
+  const entry = { ...plainAttributes(0o600, 0), name: "old", kind: "file", size: content.size, content } as const
+  await tree.commit(async (session) => session.set(["old"], entry))
+  await tree.snapshots.create("s")
+  const other = await grid.client()
+  const keeper = await openTree({ ...other, env, keys: grid.keys })
+  /** The file and its snapshot go, and so many commits come that no history names it. */
+  const forget = async () => {
+    await keeper.commit(async (session) => session.remove(["old"]))
+    await keeper.snapshots.remove("s")
+    for (let i = 0; i < 17; i++)
+      await keeper.commit(async (session) => session.mkdir([`${i}`], plainAttributes(0o755, 0)))
+  }
+  const sweep = async (touchedBeforeMs: number) => {
+    const live = new Set((await collect(keeper.chunks())).map(({ id }) => toHex(id)))
+    return () => other.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs })
+  }
+  const late = await openTree({ ...(await grid.client()), env, keys: grid.keys })
+  return { forget, sweep, late }
+}
+
+test("a commit is refused when what it brings back was collected as garbage in the meantime", async () => {
+  const { forget, sweep, late } = await withSnapshot()
+  const found = await late.lookup(["old"], (await late.snapshots.lookup("s"))!.reference)
+  await forget()
+  await (await sweep(2 ** 52))()
+  await assert.rejects(
+    late.commit(async (session) => session.set(["back"], { ...found!, name: "back" })),
+    { code: "ERR_NOT_ENOUGH_SHARES" },
+  )
+  assert.equal(await late.lookup(["back"]), undefined)
+})
+
+test("what a commit brings back is spared by a garbage collection that began before it", async () => {
+  const { forget, sweep, late } = await withSnapshot()
+  const found = await late.lookup(["old"], (await late.snapshots.lookup("s"))!.reference)
+  await forget()
+  const nowMs = env.clock.nowMs()
+  await env.clock.sleep(2) // so that times differ
+  const collect = await sweep(nowMs + 1)
+  await late.commit(async (session) => session.set(["back"], { ...found!, name: "back" }))
+  await collect()
+  const back = await late.lookup(["back"])
+  assert.ok(back?.kind === "file")
+  assert.ok(Buffer.from(noise(20_000)).equals(await bytesOf(readFile(late.io, back))))
 })
