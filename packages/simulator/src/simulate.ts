@@ -127,7 +127,7 @@ class Run {
     await this.#must("readAll", fresh, random.fork("read"))
     calm(world, world.liars.values())
     await this.#pass(3 * minuteMs)
-    for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
+    if (random.chance(0.3)) for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
     await this.#wait("check", checkTruth(world, fresh))
     await this.#must("repair", fresh, random.fork("repair"))
     await this.#must("put", fresh, random.fork("put"))
