@@ -73,7 +73,24 @@ export const defects: readonly Defect[] = [
     "for (const id of ids) index.touchChunk(nowMs, tenant.tenant, id)",
     "void nowMs",
   ),
-  one("garbage is collected without grace", `${store}/garbage.ts`, "share.touchedMs < options.touchedBeforeMs && ", ""),
+  one(
+    "garbage is collected without grace",
+    `${store}/garbage.ts`,
+    "Math.min(Math.max(0, Math.floor(options.touchedBeforeMs)), Number.MAX_SAFE_INTEGER)",
+    "Number.MAX_SAFE_INTEGER",
+  ),
+  one(
+    "garbage is removed though it was confirmed since it was listed",
+    `${store}/garbage.ts`,
+    "({ id, index, touchedBeforeMs })",
+    "({ id, index })",
+  ),
+  one(
+    "a commit does not confirm what it refers to",
+    `${tree}/tree.ts`,
+    "    await this.#options.chunks.confirmChunks(fresh)\n",
+    "",
+  ),
   one(
     "garbage collection forgets the history",
     `${tree}/tree.ts`,
