@@ -1,4 +1,4 @@
-/** Putting a chunk: ask who has what, send only what is missing, count distinct servers. */
+/** Putting a chunk: ask whether it is stored, send only what is missing, count distinct servers. */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
@@ -32,12 +32,14 @@ export async function writeChunk(
   const refusals: Refusal[] = []
   const held = new Map<number, string>() // share index to the server that holds it
   const free: Server[] = []
-  const answers = await allHoldings(chunk, ranked, happy, clock, refusals)
-  answers.forEach((indices, rank) => {
-    const useful = indices?.find((index) => !held.has(index))
-    if (useful !== undefined) held.set(useful, ranked[rank]!.backend.id)
-    else if (indices) free.push(ranked[rank]!)
-  })
+  const answers = await holdingsOf(chunk, ranked, happy, clock, refusals)
+  for (const server of ranked) {
+    const answer = answers.get(server)
+    if (answer === "failed") continue
+    const useful = answer?.find((index) => !held.has(index))
+    if (useful !== undefined) held.set(useful, server.backend.id)
+    else free.push(server)
+  }
   const missing = chunk.shares.flatMap((_, index) => (held.has(index) ? [] : [index]))
   let sentBytes = 0
   const place = async (index: number): Promise<void> => {
@@ -58,36 +60,91 @@ export async function writeChunk(
   return { sentBytes }
 }
 
-/** What each server holds of the chunk; undefined of those that fail, or let wait when enough others have answered. */
-async function allHoldings(
+/**
+ * Who holds what. A chunk that was stored lies on `happy` of its first n servers, so one of any n - happy + 1 of them has a
+ * share: when so many know nothing of it, it is new and the others need not be asked.
+ */
+async function holdingsOf(
   chunk: SealedChunk,
   ranked: readonly Server[],
-  enough: number,
+  happy: number,
   clock: Clock,
   refusals: Refusal[],
-): Promise<readonly (number[] | undefined)[]> {
-  const answers = ranked.map((): number[] | undefined => undefined)
-  const silent = new Set(ranked)
-  let answered = 0
-  const { promise: enoughAnswered, resolve } = Promise.withResolvers<void>()
-  const asked = ranked.map(async (server, rank) => {
-    try {
-      const indices = await server.has(chunk.id)
-      answers[rank] = indices.filter((index) => index < chunk.shares.length)
-      if (++answered === enough) resolve()
-    } catch (error) {
-      if (silent.has(server)) refusals.push({ server: server.backend.id, why: messageOf(error), isQuota: false })
+): Promise<Inquiry["answers"]> {
+  const few = Math.max(1, chunk.shares.length - happy + 1)
+  const inquiry = new Inquiry(chunk, clock)
+  inquiry.ask(ranked.slice(0, few))
+  await inquiry.wait(0)
+  const isNew = [...inquiry.answers.values()].every((answer) => answer !== "failed" && answer.length === 0)
+  if (isNew && inquiry.silent.size === 0) return inquiry.answers
+  inquiry.ask(ranked.slice(few))
+  await inquiry.wait(happy)
+  for (const server of inquiry.silent) inquiry.fail(server, `it did not answer within ${graceMs} ms`)
+  refusals.push(...inquiry.refusals)
+  return inquiry.answers
+}
+
+/** Asks servers what they hold of a chunk. */
+class Inquiry {
+  /** Indices held; absent of servers that were not asked. */
+  readonly answers = new Map<Server, readonly number[] | "failed">()
+  /** Those asked that have not answered. */
+  readonly silent = new Set<Server>()
+  readonly refusals: Refusal[] = []
+  readonly #chunk: SealedChunk
+  readonly #clock: Clock
+  readonly #asked: Promise<void>[] = []
+  #enough = 0
+  #resolve: () => void = () => undefined
+
+  constructor(chunk: SealedChunk, clock: Clock) {
+    this.#chunk = chunk
+    this.#clock = clock
+  }
+
+  ask(servers: readonly Server[]): void {
+    for (const server of servers) {
+      this.silent.add(server)
+      this.#asked.push(this.#ask(server))
     }
-    silent.delete(server)
-  })
-  const stop = new AbortController()
-  const late = enoughAnswered.then(() => clock.sleep(graceMs, stop.signal)).catch(() => undefined)
-  await Promise.race([Promise.all(asked), late])
-  stop.abort()
-  for (const { backend } of silent)
-    refusals.push({ server: backend.id, why: `it did not answer within ${graceMs} ms`, isQuota: false })
-  silent.clear()
-  return [...answers]
+  }
+
+  /** Waits for all that were asked; when `enough` have answered, only a grace longer. */
+  async wait(enough: number): Promise<void> {
+    this.#enough = enough
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#resolve = resolve
+    this.#count()
+    const stop = new AbortController()
+    const late = promise.then(() => this.#clock.sleep(graceMs, stop.signal)).catch(() => undefined)
+    await Promise.race([Promise.all(this.#asked), late])
+    stop.abort()
+  }
+
+  fail(server: Server, why: string): void {
+    this.silent.delete(server)
+    this.answers.set(server, "failed")
+    this.refusals.push({ server: server.backend.id, why, isQuota: false })
+  }
+
+  async #ask(server: Server): Promise<void> {
+    try {
+      const indices = await server.has(this.#chunk.id)
+      if (!this.silent.delete(server)) return
+      this.answers.set(
+        server,
+        indices.filter((index) => index < this.#chunk.shares.length),
+      )
+      this.#count()
+    } catch (error) {
+      if (this.silent.has(server)) this.fail(server, messageOf(error))
+    }
+  }
+
+  #count(): void {
+    const answered = [...this.answers.values()].filter((answer) => answer !== "failed")
+    if (answered.length >= this.#enough) this.#resolve()
+  }
 }
 
 function asRefusal(error: unknown): { ok: false; code: "io"; message: string } {

@@ -53,6 +53,26 @@ test("a second put of the same content sends nothing", async () => {
   assert.deepEqual(second.id, first.id)
 })
 
+test("of a new chunk n - happy + 1 servers are asked, of a stored one all, also when those asked first are down", async () => {
+  const grid = testGrid() // 3/4/5
+  const asked: string[] = []
+  for (const { backend } of grid.servers) {
+    const { hasShares } = backend
+    backend.hasShares = async (...args) => {
+      asked.push(backend.id)
+      return hasShares(...args)
+    }
+  }
+  const ref = await (await grid.client()).chunks.putChunk(sample(50_000))
+  assert.equal(asked.length, 2)
+  const first = new Set(asked.splice(0))
+  assert.equal((await (await grid.client()).chunks.putChunk(sample(50_000))).sentBytes, 0)
+  assert.equal(new Set(asked).size, 5)
+  grid.servers.find(({ backend }) => first.has(backend.id))!.down = true
+  const again = await (await grid.client()).chunks.putChunk(sample(50_000))
+  assert.deepEqual([again.sentBytes, again.id], [0, ref.id])
+})
+
 test("damaged shares are dropped one by one as long as k good ones are left", async () => {
   const grid = testGrid()
   const plaintext = sample(30_000)
