@@ -101,11 +101,15 @@ export const defects: readonly Defect[] = [
   {
     name: "happy counts shares, not servers",
     edits: [
-      edit(`${store}/chunk-writer.ts`, "const distinct = new Set(held.values()).size", "const distinct = held.size"),
       edit(
         `${store}/chunk-writer.ts`,
-        "        held.set(index, server.backend.id)\n        return",
-        "        held.set(index, server.backend.id)\n        free.push(server)\n        return",
+        "const distinct = () => new Set(held.values()).size",
+        "const distinct = () => held.size",
+      ),
+      edit(
+        `${store}/chunk-writer.ts`,
+        "        held.set(index, server.backend.id)\n        if (isHappy",
+        "        held.set(index, server.backend.id)\n        free.push(server)\n        if (isHappy",
       ),
     ],
   },

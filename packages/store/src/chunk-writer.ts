@@ -14,14 +14,19 @@ export interface Refusal {
 /** What a put did. */
 export interface WriteResult {
   readonly sentBytes: number
+  /** Resolves when nothing of the chunk is being sent any more: slow servers may take longer than the result. */
+  readonly settled: Promise<unknown>
 }
 
 /** When `happy` servers have answered what they hold, the others have so long to answer too. */
 const graceMs = 2000
+/** When `happy` servers hold a share, the others have as long again as that took to take theirs, and at least so long. */
+const storeGraceMs = 10_000
 
 /**
  * Stores the shares on the first of `ranked` that accept them, at most one share on each. Resolves when every share has
- * its place or no server is left, if at least `happy` distinct servers hold one. Throws ERR_NOT_ENOUGH_SERVERS.
+ * its place or no server is left, if at least `happy` distinct servers hold one; of those that are far slower than the
+ * rest, it does not wait for the end. Throws ERR_NOT_ENOUGH_SERVERS.
  */
 export async function writeChunk(
   chunk: SealedChunk,
@@ -42,6 +47,10 @@ export async function writeChunk(
   }
   const missing = chunk.shares.flatMap((_, index) => (held.has(index) ? [] : [index]))
   let sentBytes = 0
+  const startMs = clock.nowMs()
+  const distinct = () => new Set(held.values()).size
+  const isHappy = () => distinct() >= happy
+  const { promise: happily, resolve } = Promise.withResolvers<void>()
   const place = async (index: number): Promise<void> => {
     const share = chunk.shares[index]!
     for (let server = free.shift(); server; server = free.shift()) {
@@ -49,15 +58,22 @@ export async function writeChunk(
       if (outcome.ok) {
         if (!outcome.existed) sentBytes += share.length
         held.set(index, server.backend.id)
+        if (isHappy()) resolve()
         return
       }
       refusals.push({ server: server.backend.id, why: outcome.message, isQuota: outcome.code === "quota" })
     }
   }
-  await Promise.all(missing.map(place))
-  const distinct = new Set(held.values()).size
-  if (distinct < happy) throw notEnoughServers(chunk, distinct, happy, held, refusals)
-  return { sentBytes }
+  if (isHappy()) resolve()
+  const settled = Promise.all(missing.map(place))
+  const stop = new AbortController()
+  const late = happily
+    .then(() => clock.sleep(Math.max(storeGraceMs, clock.nowMs() - startMs), stop.signal))
+    .catch(() => undefined)
+  await Promise.race([settled, late])
+  stop.abort()
+  if (!isHappy()) throw notEnoughServers(chunk, distinct(), happy, held, refusals)
+  return { sentBytes, settled }
 }
 
 /**

@@ -85,8 +85,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       async putChunk(plaintext, options) {
         options?.signal?.throwIfAborted()
         const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
-        const { sentBytes } = await writeChunk(sealed, rankedServers(sealed.id), happy, deps.env.clock)
-        pipeline.buffers.give(sealed.memory)
+        const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), happy, deps.env.clock)
+        void settled.then(() => pipeline.buffers.give(sealed.memory))
         confirmations.note(sealed.id)
         return { id: sealed.id, key: sealed.key, sentBytes }
       },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
-import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
+import { type Clock, HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type Backend, toReadCap } from "@holdfast/protocol"
 import { type ChunkRef, createMemorySeen, createStore, type RegisterKeys, type Store } from "@holdfast/store"
@@ -245,4 +245,28 @@ test("with more servers gone or lying than allowed a put fails with a clear erro
     },
   )
   await fc.assert(property, { numRuns: 100 })
+})
+
+test("a server that never ends taking a share keeps no put waiting for ever", async () => {
+  const servers = memoryBackends(4)
+  const never = new Promise<never>(() => undefined)
+  const stuck: Backend = { ...servers[0]!, putShares: () => never }
+  let waitedMs = 0
+  const clock: Clock = {
+    nowMs: () => nodeEnv.clock.nowMs() + waitedMs,
+    async sleep(ms, signal) {
+      await nodeEnv.clock.sleep(1, signal) // time passes quickly here
+      waitedMs += ms
+    },
+  }
+  const store = await createStore({
+    env: { ...nodeEnv, clock },
+    servers: [stuck, ...servers.slice(1)].map((backend) => ({ backend, weight: 1 })),
+    coding: { k: 2, happy: 3, n: 4 },
+    registerMode: "byzantine",
+    convergenceSecret: new Uint8Array(32).fill(7),
+    seen: createMemorySeen(),
+  })
+  const plaintext = sample(5000, 1)
+  await assertChunk(store, await store.chunks.putChunk(plaintext.slice()), plaintext)
 })
