@@ -20,7 +20,8 @@ export function startPace(
   const leftMs = () => startMs + baseMs + moved / bytesPerMs - performance.now()
   let timer = setTimeout(check, leftMs())
   function check(): void {
-    if (leftMs() > 0) timer = setTimeout(check, leftMs())
+    const ms = leftMs()
+    if (ms > 0) timer = setTimeout(check, ms)
     else onLate()
   }
   return {
