@@ -89,10 +89,11 @@ const strikes: Record<MomentaryFault, (random: Random, context: FaultContext) =>
       network.mend()
       return "all links are mended"
     }
-    const server = random.pick(servers).id
+    const cut = random.some(servers, random.chance(0.7) ? 1 : random.between(2, servers.length)).map(({ id }) => id)
     const client = random.chance(0.5) ? undefined : random.pick(clients).id
-    for (const { id } of clients) if (client === undefined || client === id) network.setCut(id, server, true)
-    return `${server} is cut off from ${client ?? "all"}`
+    for (const { id } of clients)
+      if (client === undefined || client === id) for (const server of cut) network.setCut(id, server, true)
+    return `${cut.join(" ")} cut off from ${client ?? "all"}`
   },
 }
 

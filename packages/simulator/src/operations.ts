@@ -2,6 +2,7 @@
 import { assert, toHex, utf8 } from "@holdfast/core"
 import {
   createFileWriter,
+  type DirectoryRef,
   type Entry,
   type FileEntry,
   plainAttributes,
@@ -28,7 +29,8 @@ export const operationWeights = {
   readAll: 0.5,
   snapshot: 3,
   removeSnapshot: 2,
-  restore: 4,
+  restore: 3,
+  undo: 3,
   gc: 4,
   repair: 2,
   rebalance: 1,
@@ -102,6 +104,7 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
     return name
   },
   restore,
+  undo,
   gc,
   async repair(tree, { client }) {
     let placed = 0
@@ -128,8 +131,9 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   const tokens = Array.from({ length: count }, () => {
     const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
     const path = join(random.pick(folders), name)
-    const before = model.tokens.length > 0 && random.chance(0.25) ? random.pick(model.tokens) : undefined
-    return model.put(span, path, before ?? sizeBy(random, k))
+    const old = model.tokens.filter(({ isGone }) => isGone)
+    const again = old.length > 0 && random.chance(0.3) ? random.pick(old) : undefined
+    return model.put(span, path, again ?? sizeBy(random, k))
   })
   const adding = Promise.all(tokens.map((token) => writer.add(contentOf(token))))
   adding.catch(() => undefined) // the flush tells
@@ -222,18 +226,28 @@ async function copy(tree: Tree, context: OperationContext): Promise<string> {
 
 /** Brings a file or folder back from a snapshot. */
 async function restore(tree: Tree, context: OperationContext): Promise<string> {
-  const { random, model, span } = context
-  const name = random.pick(snapshotNames)
+  const name = context.random.pick(snapshotNames)
   const snapshot = await tree.snapshots.lookup(name)
-  if (!snapshot) return `no ${name}`
+  return snapshot ? bringBack(tree, snapshot.reference, context) : `no ${name}`
+}
+
+/** Brings a file or folder back from an old root, mostly the oldest, which the next commit drops. */
+async function undo(tree: Tree, context: OperationContext): Promise<string> {
+  const { history } = await tree.content()
+  const past = context.random.chance(0.7) ? history.at(-1) : context.random.some(history, 1)[0]
+  return past ? bringBack(tree, past.root, context) : "no old root"
+}
+
+async function bringBack(tree: Tree, root: DirectoryRef, context: OperationContext): Promise<string> {
+  const { random, model, span } = context
   const entries: Entry[] = []
-  for await (const entry of tree.list([], { at: snapshot.reference })) entries.push(entry)
+  for await (const entry of tree.list([], { at: root })) entries.push(entry)
   const [entry] = random.some(entries, 1)
-  if (!entry) return `${name} is empty`
+  if (!entry) return "nothing there"
   model.remove(span, entry.name)
-  if (random.chance(0.2)) await longPause(context)
+  if (random.chance(0.4)) await longPause(context)
   await tree.commit(async (session) => session.set([entry.name], entry))
-  return `${entry.name} of ${name}`
+  return entry.name
 }
 
 /** As the command `gc`. */

@@ -87,6 +87,7 @@ class Run {
   readonly #world: World
   readonly done: Record<string, number> = {}
   mostCalls = 0
+  #isEnding = false
 
   constructor(world: World) {
     this.#world = world
@@ -97,10 +98,10 @@ class Run {
     const world = this.#world
     world.step = step
     const random = world.random.fork(step)
-    const kind = random.weighted({ operation: 66, rush: 4, fault: 25, scrub: 2, night: 3 })
-    let waitMs = random.delayMs(random.pick([5, 100, 2000]))
+    const kind = random.weighted({ operation: 66, rush: 8, fault: 25, scrub: 2, night: 3 })
+    let waitMs = random.delayMs(random.pick([5, 100, 2000, 12_000]))
     if (kind === "operation") this.#start(random)
-    else if (kind === "rush") this.#rush(random)
+    else if (kind === "rush") await this.#rush(random)
     else if (kind === "fault") await this.#strike(random)
     else if (kind === "scrub") this.#scrub(random)
     else if (happens(world.shape, "night")) waitMs = random.between(1, 8) * hourMs
@@ -112,6 +113,7 @@ class Run {
   async finish(): Promise<void> {
     const world = this.#world
     const random = world.random.fork("finish")
+    this.#isEnding = true
     calm(world)
     await this.#until("every operation ends", () => world.clients.every(({ task }) => task === undefined))
     await checkStep(world, true)
@@ -144,12 +146,27 @@ class Run {
     if (idle.length > 0) void this.#operate(random.weighted(operationWeights), random.pick(idle), random)
   }
 
-  /** All who have nothing to do begin something at once. */
-  #rush(random: Random): void {
-    for (const client of this.#world.clients) {
+  /** All who have nothing to do begin something at about the same time; one of them may not come to its end. */
+  async #rush(random: Random): Promise<void> {
+    const { clients, time, network, shape } = this.#world
+    for (const client of clients) {
       const own = random.fork(client.id)
-      if (client.task === undefined) void this.#operate(own.weighted(operationWeights), client, own)
+      time.after(own.delayMs(own.pick([0, 5, 50]) * network.weather.delayMs), () => {
+        if (client.task === undefined && !this.#isEnding)
+          void this.#operate(own.weighted(operationWeights), client, own)
+      })
     }
+    if (!random.chance(0.4) || !happens(shape, "clientCrash")) return
+    await this.#pass(random.delayMs(10 * network.weather.delayMs))
+    await this.#crashClient(random)
+  }
+
+  async #crashClient(random: Random): Promise<void> {
+    const { clients, time } = this.#world
+    const busy = clients.filter(({ task }) => task !== undefined)
+    const client = random.pick(busy.length > 0 ? busy : clients)
+    time.tell(`${client.id} crashes during ${client.task ?? "nothing"}`)
+    await client.restart()
   }
 
   async #strike(random: Random): Promise<void> {
@@ -158,10 +175,8 @@ class Run {
     if (kinds.length === 0) return
     const kind = random.pick(kinds)
     if (!happens(world.shape, kind)) return
-    if (kind !== "clientCrash") return world.time.tell(strike(kind as MomentaryFault, random, world))
-    const client = random.pick(world.clients)
-    world.time.tell(`${client.id} crashes during ${client.task ?? "nothing"}`)
-    await client.restart()
+    if (kind === "clientCrash") await this.#crashClient(random)
+    else world.time.tell(strike(kind as MomentaryFault, random, world))
   }
 
   #scrub(random: Random): void {

@@ -65,7 +65,7 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
     random.between(0, tolerated),
   )
   const faults = faultKinds.filter(() => random.chance(0.6))
-  return { places, mode, coding: { k, happy, n }, clients: random.between(2, 4), tolerated, faulty, faults, without }
+  return { places, mode, coding: { k, happy, n }, clients: random.between(2, 5), tolerated, faulty, faults, without }
 }
 
 /** Everything of one run. */
