@@ -47,7 +47,10 @@ export async function checkChunk(
   return summary(id, any.descriptor, holdings, corrupt, placed, claimed)
 }
 
-/** Moves shares of `id` to the best-ranked servers, one on each; copies first, removes after. Gives shares moved. */
+/**
+ * Moves shares of `id` to the best-ranked servers, one on each. Copies first, and removes only when all of these servers give
+ * a good share. Gives shares copied.
+ */
 export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: readonly Backend[]): Promise<number> {
   const holdings = await holdingsOf(id, ranked)
   const coding = await codingOf(deps, id, holdings)
@@ -62,22 +65,26 @@ export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: read
       else surplus.push({ backend, index })
   for (const { backend, indices } of holdings)
     if (!best.includes(backend)) for (const index of indices) surplus.push({ backend, index })
+  if (surplus.length === 0) return 0
+  const good = new Map<number, Backend>()
+  for (const [index, backend] of kept) if (await goodShare(deps, id, backend, index)) good.set(index, backend)
   let moved = 0
   for (const { backend, index } of surplus) {
-    const keeper = kept.get(index)
-    // Nobody's word is enough to remove another's copy.
-    if (!keeper || !(await goodShare(deps, id, keeper, index))) {
-      const bytes = await goodShare(deps, id, backend, index)
-      const isHome = best.includes(backend) && ![...kept.values()].includes(backend)
-      const target = bytes && !isHome ? vacant.shift() : undefined
-      if (bytes && isHome) kept.set(index, backend)
-      const [outcome] = target ? await target.putShares([bytes!]).catch(() => []) : []
-      if (!target || !outcome?.ok) continue
-      kept.set(index, target)
+    const bytes = good.has(index) ? undefined : await goodShare(deps, id, backend, index)
+    if (!bytes) continue
+    const isHome = best.includes(backend) && ![...good.values()].includes(backend)
+    const target = isHome ? undefined : vacant.shift()
+    const [outcome] = target ? await target.putShares([bytes]).catch(() => []) : []
+    if (isHome) good.set(index, backend)
+    else if (target && outcome?.ok) {
+      good.set(index, target)
       moved++
     }
-    await Promise.allSettled([backend.removeShares([{ id, index }])]) // what stays costs only space
   }
+  // While a share is missing, each copy counts: a server that took one just now may be the next to lose it.
+  if (good.size < Math.min(coding.n, best.length)) return moved
+  const unneeded = surplus.filter(({ backend, index }) => good.get(index) !== backend)
+  await Promise.allSettled(unneeded.map(({ backend, index }) => backend.removeShares([{ id, index }]))) // costs only space
   return moved
 }
 

@@ -6,7 +6,7 @@ import { nodeEnv } from "@holdfast/core/node"
 import { decodeShare } from "@holdfast/protocol"
 import { createLocalPipeline, paddedLength } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
-import { testGrid } from "./fixture.ts"
+import { type SwitchedServer, testGrid } from "./fixture.ts"
 
 const sample = (length: number) => new Uint8Array(length).map((_, i) => (i * 31 + (i >> 8)) & 255)
 
@@ -71,6 +71,25 @@ test("of a new chunk n - happy + 1 servers are asked, of a stored one all, also 
   grid.servers.find(({ backend }) => first.has(backend.id))!.down = true
   const again = await (await grid.client()).chunks.putChunk(sample(50_000))
   assert.deepEqual([again.sentBytes, again.id], [0, ref.id])
+})
+
+test("rebalance takes no copy away while a share is missing, and the surplus one once the chunk is whole", async () => {
+  const grid = testGrid(4, { k: 2, happy: 3, n: 3 })
+  const store = await grid.client()
+  const { id } = await store.chunks.putChunk(sample(9000))
+  const held = async (server: SwitchedServer) => (await server.backend.hasShares([id]))[0]!
+  const holdings = await Promise.all(grid.servers.map(held))
+  const spare = grid.servers.find((_, i) => holdings[i]!.length === 0)!
+  const [first, second] = grid.servers.filter((_, i) => holdings[i]!.length > 0)
+  await spare.backend.putShares([(await first!.backend.getShares([{ id }]))[0]!])
+  first!.empty()
+  second!.empty()
+  assert.equal(await store.rebalanceChunk(id), 1)
+  assert.equal((await held(spare)).length, 1)
+  await store.checkChunk(id, { repair: true })
+  await store.rebalanceChunk(id)
+  assert.deepEqual(await held(spare), [])
+  assert.equal((await store.checkChunk(id, { verify: true })).distinctServers, 3)
 })
 
 test("damaged shares are dropped one by one as long as k good ones are left", async () => {
