@@ -41,6 +41,9 @@ export async function readChunk(ref: ChunkRef, ranked: readonly Server[], option
   }
 }
 
+/** A server that claims more shares of one chunk than this is asked for the rest in a later round. */
+const maxOthers = 4
+
 class Gathering {
   readonly #id: ChunkId
   readonly #options: ReadOptions
@@ -51,6 +54,10 @@ class Gathering {
   /** By index; several of one index when servers hold the same, or one of them lies. */
   readonly #good = new Map<number, Found[]>()
   readonly #problems: string[] = []
+  /** Servers that gave a share. */
+  readonly #holders = new Set<Server>()
+  /** Shares that were asked for by their index: server and index. */
+  readonly #named = new Set<string>()
   #k: number
   #wake: () => void = () => undefined
 
@@ -70,8 +77,8 @@ class Gathering {
     while (this.#good.size < this.#k) {
       while (this.#good.size + this.#awaited().length < this.#k && this.#waiting.length > 0)
         this.#ask(this.#waiting.shift()!)
-      if (this.#underWay.size === 0) throw this.#tooFew()
-      await this.#answerOrHedge()
+      if (this.#underWay.size > 0) await this.#answerOrHedge()
+      else if (!(await this.#askForOthers())) throw this.#tooFew()
     }
     const shares = [...this.#good.entries()].sort(([a], [b]) => a - b).slice(0, this.#k)
     return { k: this.#k, shares: shares.map(([, [first]]) => first!) }
@@ -100,13 +107,36 @@ class Gathering {
     void server
       .get({ id: this.#id, ...(rank < this.#options.usual.n && { likely: rank }) })
       .then(
-        (bytes) => this.#take(server.backend.id, bytes),
+        (bytes) => {
+          if (bytes) this.#holders.add(server)
+          this.#take(server.backend.id, bytes)
+        },
         (error) => void this.#problems.push(error instanceof Error ? error.message : String(error)),
       )
       .finally(() => {
         this.#underWay.delete(server)
         this.#wake()
       })
+  }
+
+  /**
+   * A server that held a share of another's when that one was away may hold two, and gave the one that others gave as well.
+   * True when asking for the rest by index brought a new one.
+   */
+  async #askForOthers(): Promise<boolean> {
+    const before = this.#good.size
+    const ask = async (server: Server): Promise<void> => {
+      const indices = await server.has(this.#id).catch(() => [])
+      const others = indices.filter((index) => !this.#named.has(`${server.backend.id} ${index}`))
+      for (const index of others.slice(0, maxOthers)) {
+        if (this.#good.has(index) || this.#good.size >= this.#k) continue
+        this.#named.add(`${server.backend.id} ${index}`)
+        const bytes = await server.get({ id: this.#id, index }).catch(() => undefined)
+        if (bytes) this.#take(server.backend.id, bytes)
+      }
+    }
+    await Promise.all([...this.#holders].map(ask))
+    return this.#good.size > before
   }
 
   #take(server: string, bytes: Uint8Array | undefined): void {

@@ -73,6 +73,28 @@ test("of a new chunk n - happy + 1 servers are asked, of a stored one all, also 
   assert.deepEqual([again.sentBytes, again.id], [0, ref.id])
 })
 
+test("a second share on one server is found when the others are gone", async () => {
+  const grid = testGrid(4, { k: 2, happy: 3, n: 3 })
+  const store = await grid.client()
+  const plaintext = sample(9000)
+  const ref = await store.chunks.putChunk(plaintext.slice())
+  const holdings = await Promise.all(grid.servers.map(async ({ backend }) => (await backend.hasShares([ref.id]))[0]!))
+  const [first, second, third] = grid.servers.filter((_, i) => holdings[i]!.length > 0)
+  const shareOf = async (server: SwitchedServer) => (await server.backend.getShares([{ id: ref.id }]))[0]!
+  const [a, b] = [await shareOf(first!), await shareOf(second!)]
+  // Two servers hold the same share, one of them another one too: whichever it gives, both can be had.
+  for (const [one, two] of [
+    [a, b],
+    [b, a],
+  ]) {
+    for (const server of grid.servers) server.empty()
+    await first!.backend.putShares([one!])
+    await third!.backend.putShares([one!, two!])
+    const read = await (await grid.client()).chunks.getChunk(ref)
+    assert.deepEqual(Buffer.from(read.subarray(0, plaintext.length)), Buffer.from(plaintext))
+  }
+})
+
 test("rebalance takes no copy away while a share is missing, and the surplus one once the chunk is whole", async () => {
   const grid = testGrid(4, { k: 2, happy: 3, n: 3 })
   const store = await grid.client()
