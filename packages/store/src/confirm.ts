@@ -11,11 +11,11 @@ import type { ChunkHealth, ChunkId } from "./types.ts"
 /** How to confirm. */
 export interface ConfirmDeps {
   readonly clock: Clock
-  /** Servers that must hold a share of their own; fewer do where the chunk can be read all the same. */
+  /** Servers that must hold a share of their own, as after a put. */
   readonly happy: number
   rankedServers(id: ChunkId): readonly Server[]
-  /** Reads and verifies every share. */
-  verify(id: ChunkId): Promise<ChunkHealth>
+  /** Reads and verifies every share, and places those that are missing. */
+  repair(id: ChunkId): Promise<ChunkHealth>
 }
 
 /** What was stored or confirmed within so long is not asked for again. Garbage must be kept for longer. */
@@ -58,8 +58,9 @@ export class Confirmations {
     })
     const isEnough = await Promise.race([enough.then(() => true), Promise.all(asked).then(() => false)])
     if (isEnough) return true
-    const { k, goodShares } = await this.#deps.verify(id)
-    return k > 0 && goodShares >= k
+    // What fewer hold may be gone with one of them: it was collected as garbage where servers could be reached.
+    const { k, goodShares, distinctServers } = await this.#deps.repair(id)
+    return k > 0 && goodShares >= k && distinctServers >= this.#deps.happy
   }
 }
 

@@ -74,7 +74,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     clock: deps.env.clock,
     happy,
     rankedServers,
-    verify: (id) => checkChunk(health, id, ranked(id), { verify: true }),
+    repair: (id) => checkChunk(health, id, ranked(id), { repair: true }),
   })
   let rolledBack: Rollback | undefined
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }

@@ -95,6 +95,22 @@ test("a second share on one server is found when the others are gone", async () 
   }
 })
 
+test("to confirm a chunk that too few servers hold is to repair it, or to refuse", async () => {
+  const grid = testGrid(4, { k: 1, happy: 3, n: 3 })
+  const { id } = await (await grid.client()).chunks.putChunk(sample(9000))
+  const holdings = await Promise.all(grid.servers.map(async ({ backend }) => (await backend.hasShares([id]))[0]!))
+  const [last, ...others] = grid.servers.toSorted(
+    (a, b) => holdings[grid.servers.indexOf(b)]!.length - holdings[grid.servers.indexOf(a)]!.length,
+  )
+  for (const server of others) server.empty()
+  for (const server of others.slice(1)) server.down = true
+  await assert.rejects((await grid.client()).chunks.confirmChunks([id]), { code: "ERR_NOT_ENOUGH_SHARES" })
+  for (const server of others) server.down = false
+  await (await grid.client()).chunks.confirmChunks([id])
+  last!.empty()
+  assert.equal((await (await grid.client()).checkChunk(id, { verify: true })).distinctServers, 2)
+})
+
 test("rebalance takes no copy away while a share is missing, and the surplus one once the chunk is whole", async () => {
   const grid = testGrid(4, { k: 2, happy: 3, n: 3 })
   const store = await grid.client()
