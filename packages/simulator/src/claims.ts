@@ -7,6 +7,9 @@ import type { World } from "./world.ts"
 /** Messages under way at once, above which something does not end. */
 const mostEvents = 20_000
 
+/** Quorums that are tried at a time. */
+const readers = 4
+
 /** Checks the newest roots and all that they need. With `verify`, shares are read and hashed, not only counted. */
 export async function checkStep(world: World, verify: boolean): Promise<void> {
   const { oracle, shape, model, history, time } = world
@@ -26,9 +29,20 @@ export async function checkStep(world: World, verify: boolean): Promise<void> {
     for (const { id, path } of model.missing(present, time.nowMs))
       world.fail("acknowledged writes are kept", `#${id} ${path} is in no newest root`)
     await checkSnapshots(world)
+    if (contents.length > 1 || verify) await checkReaders(world)
     await checkPromises(world, verify)
   } catch (error) {
     world.fail("no tree refers to a missing chunk", describe(error))
+  }
+}
+
+/** Whatever quorum a reader hears, it is shown what was acknowledged. */
+async function checkReaders({ probe, model, time, random, step, fail }: World): Promise<void> {
+  const chance = random.fork(`readers ${step}`)
+  for (let i = 0; i < readers; i++) {
+    const { tree, content, heard } = await probe.read(chance)
+    for (const { id, path } of model.missing(await keysBelow(tree, content.root), time.nowMs))
+      fail("acknowledged writes are readable", `who hears ${heard} reads the tree without #${id} ${path}`)
   }
 }
 

@@ -126,7 +126,7 @@ export class Oracle {
 }
 
 /** Reads a server's disk without its process. */
-function directBackend(server: Storage): Backend {
+export function directBackend(server: Storage): Backend {
   const refuse = async () => {
     throw new Error("the oracle only reads")
   }

@@ -146,19 +146,28 @@ class Run {
     if (idle.length > 0) void this.#operate(random.weighted(operationWeights), random.pick(idle), random)
   }
 
-  /** All who have nothing to do begin something at about the same time; one of them may not come to its end. */
+  /**
+   * All who have nothing to do begin something, mostly a write, at about the same time. One of them may not come to its end, and
+   * places may be out of reach for who looks next.
+   */
   async #rush(random: Random): Promise<void> {
     const { clients, time, network, shape } = this.#world
     for (const client of clients) {
       const own = random.fork(client.id)
       time.after(own.delayMs(own.pick([0, 5, 50]) * network.weather.delayMs), () => {
         if (client.task === undefined && !this.#isEnding)
-          void this.#operate(own.weighted(operationWeights), client, own)
+          void this.#operate(own.chance(0.5) ? "put" : own.weighted(operationWeights), client, own)
       })
     }
-    if (!random.chance(0.4) || !happens(shape, "clientCrash")) return
+    if (!random.chance(0.5) || !happens(shape, "clientCrash")) return
     await this.#pass(random.delayMs(10 * network.weather.delayMs))
     await this.#crashClient(random)
+    if (!happens(shape, "partition")) return
+    await this.#pass(random.delayMs(5 * network.weather.delayMs))
+    for (const { id } of random.some(this.#world.servers, random.between(1, shape.tolerated)))
+      for (const client of clients) network.setCut(client.id, id, true)
+    for (const client of clients)
+      if (client.task === undefined) void this.#operate("list", client, random.fork(`look ${client.id}`))
   }
 
   async #crashClient(random: Random): Promise<void> {

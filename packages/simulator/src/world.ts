@@ -14,6 +14,7 @@ import { Liar } from "./lies.ts"
 import { Model } from "./model.ts"
 import { SimulatedNetwork } from "./network.ts"
 import { describe, Oracle } from "./oracle.ts"
+import { Probe } from "./probe.ts"
 import { Random } from "./random.ts"
 import { SimulatedServer } from "./server.ts"
 import type { Storage } from "./storage.ts"
@@ -79,6 +80,7 @@ export interface World extends FaultContext {
   readonly history: RegisterHistory
   readonly model: Model
   readonly oracle: Oracle
+  readonly probe: Probe
   /** Another client of the same owner that knows nothing yet. */
   newClient(id: string): Promise<SimulatedClient>
   readonly failure: Failure | undefined
@@ -146,12 +148,29 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const clients: SimulatedClient[] = []
   for (let i = 0; i < shape.clients; i++) clients.push(await newClient(`c${i}`))
   const faulty = new Set(shape.faulty)
-  const oracle = await Oracle.create({ env, servers, faulty, coding: shape.coding, keys, secret })
+  const seers = { env, servers, faulty, coding: shape.coding, keys, secret, mode: shape.mode }
+  const [oracle, probe] = [await Oracle.create(seers), await Probe.create(seers)]
   const model = new Model()
   history.onAcknowledged = (sequence) => model.acknowledged(sequence, time.nowMs)
   const crashes = new Map<string, number>()
   const world: World = {
-    ...{ random, time, shape, env, servers, clients, network, faulty, liars, history, model, oracle, newClient, fail },
+    ...{
+      random,
+      time,
+      shape,
+      env,
+      servers,
+      clients,
+      network,
+      faulty,
+      liars,
+      history,
+      model,
+      oracle,
+      probe,
+      newClient,
+      fail,
+    },
     isByzantine: shape.mode === "byzantine",
     step: 0,
     hasCrashed(server) {
