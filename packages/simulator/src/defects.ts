@@ -68,28 +68,10 @@ export const defects: readonly Defect[] = [
     "PRAGMA synchronous = NORMAL",
   ),
   one(
-    "a share is confirmed but not touched",
-    `${directory}/tenant.ts`,
-    "for (const id of ids) index.touchChunk(nowMs, tenant.tenant, id)",
-    "void nowMs",
-  ),
-  one(
     "garbage is collected without grace",
     `${store}/garbage.ts`,
     "Math.min(Math.max(0, Math.floor(options.touchedBeforeMs)), Number.MAX_SAFE_INTEGER)",
     "Number.MAX_SAFE_INTEGER",
-  ),
-  one(
-    "garbage is removed though it was confirmed since it was listed",
-    `${store}/garbage.ts`,
-    "({ id, index, touchedBeforeMs })",
-    "({ id, index })",
-  ),
-  one(
-    "a commit does not confirm what it refers to",
-    `${tree}/tree.ts`,
-    "    await this.#options.chunks.confirmChunks(fresh)\n",
-    "",
   ),
   one(
     "garbage collection forgets the history",
@@ -140,12 +122,6 @@ export const defects: readonly Defect[] = [
     "(index) => !own.includes(index))",
     "(index) => !shares.has(index))",
   ),
-  one(
-    "a merge drops what conflicts",
-    `${tree}/merge.ts`,
-    "else await this.#keepBoth(after, theirs, changes, path)",
-    "else changes.set(name, theirChange.after)",
-  ),
   {
     name: "a merge starts from values that nobody followed",
     edits: [
@@ -163,22 +139,6 @@ export const defects: readonly Defect[] = [
       ),
     ],
   },
-  one(
-    "of values that raced one is read",
-    `${tree}/tree.ts`,
-    "    if (current.siblings.length === 0) return current.content\n",
-    "    if (current.siblings.length >= 0) return current.content\n",
-  ),
-  one(
-    "a retry that never ends",
-    `${tree}/tree.ts`,
-    "    return this.#options.registers.write(this.#options.keys, after, parts)\n",
-    "    const again = async (): Promise<boolean> => {\n" +
-      "      await this.io.env.clock.sleep(100)\n" +
-      "      return this.#options.registers.write(this.#options.keys, after, parts).catch(again)\n" +
-      "    }\n" +
-      "    return this.#options.registers.write(this.#options.keys, after, parts).catch(again)\n",
-  ),
 ]
 
 function one(name: string, file: string, find: string, replace: string): Defect {

@@ -1,5 +1,5 @@
 /**
- * Every seed that ever failed, and fresh ones for HOLDFAST_SIMULATE_SECONDS (60 when absent). A failure says how to repeat it:
+ * Every seed that ever failed, and fresh ones for HOLDFAST_SIMULATE_SECONDS (120 when absent). A failure says how to repeat it:
  * mend the bug and add the seed to seeds.json.
  */
 import assert from "node:assert/strict"
@@ -26,7 +26,7 @@ for (const { run, bug } of failed)
   })
 
 test("fresh seeds hold every claim", async (context) => {
-  const seconds = Number(process.env.HOLDFAST_SIMULATE_SECONDS ?? 60)
+  const seconds = Number(process.env.HOLDFAST_SIMULATE_SECONDS ?? 120)
   const endMs = performance.now() + 1000 * seconds
   let runs = 0
   for (; runs === 0 || performance.now() < endMs; runs++) {
