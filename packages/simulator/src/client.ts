@@ -46,7 +46,7 @@ export class SimulatedClient {
   private constructor(parts: ClientParts) {
     this.id = parts.id
     this.#parts = parts
-    this.#caller = { id: parts.id, isAlive: false, calls: 0 }
+    this.#caller = { id: parts.id, isAlive: false, calls: 0, most: 0 }
   }
 
   /** A client that has just started. */
@@ -60,7 +60,7 @@ export class SimulatedClient {
   async restart(): Promise<void> {
     const { id, time, crypto, servers, coding, mode, secret, history, skewMs, drift } = this.#parts
     this.#caller.isAlive = false
-    const caller = { id, isAlive: true, calls: 0 }
+    const caller = { id, isAlive: true, calls: 0, most: 0 }
     this.#caller = caller
     if (this.task) this.onCrash()
     this.task = undefined
@@ -94,6 +94,11 @@ export class SimulatedClient {
   /** Calls over the network since it started. */
   get calls(): number {
     return this.#caller.calls
+  }
+
+  /** From now on it may make so many calls. */
+  allow(calls: number): void {
+    this.#caller.most = this.#caller.calls + calls
   }
 
   /** True until the process that is running now crashes. */

@@ -139,6 +139,18 @@ export const defects: readonly Defect[] = [
       ),
     ],
   },
+  one(
+    "of values that raced one is read",
+    `${tree}/tree.ts`,
+    "    if (current.siblings.length === 0) return current.content\n",
+    "    if (current.siblings.length >= 0) return current.content\n",
+  ),
+  one(
+    "a retry that never ends",
+    "packages/backends/src/node/client.ts",
+    '    if ((code !== "ECONNRESET" && code !== "EPIPE") || call.signal?.aborted) throw error\n    return options.request(call)\n',
+    "    if (code === undefined || call.signal?.aborted) throw error\n    return requestTwice(options, call)\n",
+  ),
 ]
 
 function one(name: string, file: string, find: string, replace: string): Defect {

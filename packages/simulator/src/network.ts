@@ -14,6 +14,8 @@ export interface Caller {
   readonly isAlive: boolean
   /** Counts every call. */
   calls: number
+  /** More calls than this are too many. */
+  most: number
 }
 
 /** One request. */
@@ -38,6 +40,16 @@ export interface Weather {
   duplication: number
 }
 
+/** What a network is made of. */
+export interface NetworkParts {
+  readonly time: SimulatedTime
+  readonly random: Random
+  /** Hears of what should never happen. */
+  readonly onBug: (error: unknown) => void
+  /** Hears of who calls too often. */
+  readonly onExcess: (caller: Caller) => void
+}
+
 /** Without an answer for so long, a call fails. */
 const timeoutMs = 10_000
 
@@ -46,15 +58,17 @@ export class SimulatedNetwork {
   readonly #time: SimulatedTime
   readonly #random: Random
   readonly #onBug: (error: unknown) => void
+  readonly #onExcess: (caller: Caller) => void
   readonly #cut = new Set<string>()
   /** By server: what resets each request under way. */
   readonly #underWay = new Map<string, Set<() => void>>()
   weather: Weather = { delayMs: 2, loss: 0, duplication: 0 }
 
-  constructor(time: SimulatedTime, random: Random, onBug: (error: unknown) => void) {
+  constructor({ time, random, onBug, onExcess }: NetworkParts) {
     this.#time = time
     this.#random = random
     this.#onBug = onBug
+    this.#onExcess = onExcess
   }
 
   /** Cuts the link between two, or mends it. */
@@ -76,7 +90,7 @@ export class SimulatedNetwork {
   /** Sends a request. Fails as serving it does, or with ERR_SERVER_UNREACHABLE. */
   call<T>({ caller, server, name, serve, tell = () => "ok" }: Call<T>): Promise<T> {
     if (!caller.isAlive) return new Promise(() => undefined)
-    caller.calls++
+    if (++caller.calls > caller.most) this.#onExcess(caller)
     const underWay = this.#underWay.get(server) ?? new Set()
     this.#underWay.set(server, underWay)
     return new Promise((resolve, reject) => {

@@ -131,8 +131,8 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   const tokens = Array.from({ length: count }, () => {
     const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
     const path = join(random.pick(folders), name)
-    const old = model.tokens.filter(({ isGone }) => isGone)
-    const again = old.length > 0 && random.chance(0.3) ? random.pick(old) : undefined
+    const old = model.tokens.filter(({ isGone, key, ackedMs }) => isGone || (key && ackedMs === undefined))
+    const again = old.length > 0 && random.chance(0.4) ? random.pick(old) : undefined
     return model.put(span, path, again ?? sizeBy(random, k))
   })
   const adding = Promise.all(tokens.map((token) => writer.add(contentOf(token))))

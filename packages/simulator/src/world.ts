@@ -12,7 +12,7 @@ import { type FaultContext, type FaultKind, faultKinds } from "./faults.ts"
 import { RegisterHistory } from "./history.ts"
 import { Liar } from "./lies.ts"
 import { Model } from "./model.ts"
-import { SimulatedNetwork } from "./network.ts"
+import { type Caller, SimulatedNetwork } from "./network.ts"
 import { describe, Oracle } from "./oracle.ts"
 import { Probe } from "./probe.ts"
 import { Random } from "./random.ts"
@@ -124,7 +124,8 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       return [id, new Liar(own, crypto, own.pick([0.1, 0.5, 1]))] as const
     }),
   )
-  const network = new SimulatedNetwork(time, random.fork("network"), onBug)
+  const onExcess = ({ id }: Caller) => fail("retries are bounded", `${id} makes more calls than its operation may need`)
+  const network = new SimulatedNetwork({ time, random: random.fork("network"), onBug, onExcess })
   const servers = shape.places.map((kind, i): Storage => {
     const id = `n${i}`
     const parts = { id, time, random: random.fork(id), crypto, network, liar: liars.get(id), onBug, ...skew(id) }
@@ -194,6 +195,7 @@ async function begin(world: World): Promise<void> {
   const rates = [...liars.values()].map((liar) => [liar, liar.rate] as const)
   for (const [liar] of rates) liar.rate = 0
   let isMade = false
+  clients[0]!.allow(1000)
   createTree(clients[0]!.treeOptions()).then(
     () => {
       isMade = true
