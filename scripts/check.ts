@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
+import { checkDomains } from "./check/domains.ts"
 import { checkLayers } from "./check/layers.ts"
 import type { Violation } from "./check/source.ts"
 import { checkThreats } from "./check/threats.ts"
@@ -83,7 +84,8 @@ process.exitCode = report([
   ...results,
   inspect("layers", checkLayers),
   inspect("tidy", checkTidy),
-  inspect("threats", checkThreats),
+  inspect("claims", checkThreats),
+  inspect("domains", checkDomains),
 ])
   ? 0
   : 1

@@ -1,21 +1,27 @@
-/** Each attack in the threat model names tests that exist: a table nobody can run proves nothing. */
+/** Each attack in the threat model, and each rule of the design, names tests that exist: a table nobody can run proves nothing. */
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import ts from "typescript"
 import { listFiles, parseSource, type Violation, walk } from "./source.ts"
 
-const page = "docs/threat-model.md"
+/** Pages whose tables name tests in their last column, by how their head begins. */
+const tables = { "docs/threat-model.md": "Attack", "docs/rules.md": "Rule" }
 const citation = /^\[[^\]]+\]\(\.\.\/([^)]+)\): (.+)$/
 
-/** Rows of the table of attacks without a test, and tests named there that are not in the sources. */
+/** Rows of the tables without a test, and tests named there that are not in the sources. */
 export function checkThreats(root: string): Violation[] {
-  if (!existsSync(join(root, page))) return []
+  return Object.entries(tables).flatMap(([page, head]) =>
+    existsSync(join(root, page)) ? checkPage(root, page, head) : [],
+  )
+}
+
+function checkPage(root: string, page: string, head: string): Violation[] {
   const lines = readFileSync(join(root, page), "utf8").split("\n")
   const rows = lines.flatMap((line, i) =>
     line.startsWith("|") ? [{ cells: cellsOf(line), where: `${page}:${i + 1}` }] : [],
   )
-  const start = rows.findIndex(({ cells }) => cells[0] === "Attack")
-  if (start < 0) return [{ where: page, rule: "threats", message: "has no table of attacks" }]
+  const start = rows.findIndex(({ cells }) => cells[0] === head)
+  if (start < 0) return [{ where: page, rule: "threats", message: `has no table that begins with "${head}"` }]
   return rows.slice(start + 2).flatMap(({ cells, where }) => {
     const report = (message: string): Violation => ({ where, rule: "threats", message })
     return (cells.at(-1) ?? "").split("<br>").flatMap((text) => {

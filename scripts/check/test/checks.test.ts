@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { type TestContext, test } from "node:test"
+import { checkDomains } from "../domains.ts"
 import { checkLayers } from "../layers.ts"
 import { checkThreats } from "../threats.ts"
 import { checkTidy } from "../tidy.ts"
@@ -124,4 +125,15 @@ test("an attack in the threat model names tests that are there, with what their 
   assert.equal(threats(cite("another")), 1)
   assert.equal(threats("[a](../packages/core/test/b.test.ts): plain"), 1)
   assert.equal(threats(""), 1)
+})
+
+test("a domain label has one place and one line in the table of labels", (t) => {
+  const table = (...labels: string[]) => labels.map((label) => `| \`holdfast/${label}/1\` | hash: it |\n`).join("")
+  const domains = (source: string, labels: string) =>
+    checkDomains(house(t, { "packages/core/src/a.ts": source, "docs/formats/README.md": labels })).length
+  assert.equal(domains('hash("holdfast/a/1")\n', table("a")), 0)
+  assert.equal(domains('hash("holdfast/a/1", sign("holdfast/a/1"))\n', table("a")), 1)
+  assert.equal(domains('hash("holdfast/a/1")\n', table()), 1)
+  assert.equal(domains('hash("holdfast/a/1")\n', table("a", "b")), 1)
+  assert.equal(domains('hash("holdfast/a/1")\n', table("a", "a")), 1)
 })
