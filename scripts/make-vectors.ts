@@ -37,6 +37,7 @@ import {
 } from "@holdfast/protocol"
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
+import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
@@ -273,6 +274,7 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
 
 const makers = {
   chunk: chunkVectors,
+  "chunk-parity": parityVectors,
   "register-lineage": registerVectors,
   capability: capabilityVectors,
   "recovery-kit": recoveryVectors,

@@ -20,6 +20,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from collections import namedtuple
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -227,17 +228,25 @@ def combine(coefficients, payloads):
     return total.to_bytes(len(payloads[0]), "little")
 
 
-def join_shares(shares, k, length):
-    """The ciphertext, from a dict of at least k payloads by index."""
+def data_slices(shares, k):
+    """The k data slices, from a dict of at least k payloads by index."""
     held = sorted(shares)[:k]
     payloads = [shares[index] for index in held]
     if held == list(range(k)):
-        return b"".join(payloads)[:length]
+        return payloads
     rows = invert([coding_row(index, k) for index in held])
-    return b"".join(shares[j] if j in shares else combine(rows[j], payloads) for j in range(k))[:length]
+    return [shares[j] if j in shares else combine(rows[j], payloads) for j in range(k)]
+
+
+def join_shares(shares, k, length):
+    """What was split, from a dict of at least k payloads by index."""
+    return b"".join(data_slices(shares, k))[:length]
 
 
 # --- Chunks and shares (docs/formats/chunk.md, share.md) ---
+
+
+Descriptor = namedtuple("Descriptor", "k n length hashes")
 
 
 def decode_descriptor(data):
@@ -248,11 +257,11 @@ def decode_descriptor(data):
     integer(k, 1, n, what)
     integer(length, 16, CHUNK_BYTES + 16, what)
     octets(hashes, 32 * n, what)
-    return k, n, length, [hashes[32 * i : 32 * i + 32] for i in range(n)]
+    return Descriptor(k, n, length, [hashes[32 * i : 32 * i + 32] for i in range(n)])
 
 
 def decode_share(data):
-    """(chunk id, k, ciphertext length, index, payload) of a share whose hash fits."""
+    """(chunk id, descriptor, index, payload) of a share whose hash fits."""
     if len(data) > SHARE_BYTES:
         raise HoldfastError("ERR_LIMIT", "a share is too long")
     if len(data) < 7 or data[:3] != b"HFS":
@@ -262,17 +271,40 @@ def decode_share(data):
     index, start = data[4], 7 + int.from_bytes(data[5:7], "big")
     if start > 7 + 16384 or start > len(data):
         raise bad("a share is cut short")
-    k, n, length, hashes = decode_descriptor(data[7:start])
+    descriptor = decode_descriptor(data[7:start])
     payload = data[start:]
-    if index >= n or len(payload) != -(-length // k):
+    if index >= descriptor.n or len(payload) != -(-descriptor.length // descriptor.k):
         raise bad("a share's index or length is wrong")
-    if domain_hash("holdfast/share/1", payload) != hashes[index]:
+    if payload_hash(payload) != descriptor.hashes[index]:
         raise HoldfastError("ERR_CORRUPT", "a share's hash is wrong")
-    return domain_hash("holdfast/chunk-descriptor/1", data[7:start]), k, length, index, payload
+    return domain_hash("holdfast/chunk-descriptor/1", data[7:start]), descriptor, index, payload
 
 
-def open_chunk(shares, k, length, key):
-    return open_sealed(key, join_shares(shares, k, length), b"holdfast/chunk/1\0")
+def payload_hash(payload):
+    return domain_hash("holdfast/share/1", payload)
+
+
+def ciphertext_of(shares, descriptor):
+    """The one ciphertext of a chunk: slices made from parity must have the hashes that the descriptor gives them."""
+    slices = data_slices(shares, descriptor.k)
+    for index, data in enumerate(slices):
+        if index not in shares and payload_hash(data) != descriptor.hashes[index]:
+            raise HoldfastError("ERR_INCONSISTENT", "the parity of a chunk does not follow from its data")
+    return b"".join(slices)[: descriptor.length]
+
+
+def is_codeword(shares, descriptor):
+    """True when all n shares that the descriptor names follow from the same data."""
+    slices = data_slices(shares, descriptor.k)
+    for index in range(descriptor.n):
+        payload = slices[index] if index < descriptor.k else combine(coding_row(index, descriptor.k), slices)
+        if payload_hash(payload) != descriptor.hashes[index]:
+            return False
+    return True
+
+
+def open_chunk(shares, descriptor, key):
+    return open_sealed(key, ciphertext_of(shares, descriptor), b"holdfast/chunk/1\0")
 
 
 # --- Registers (docs/formats/register.md) ---
@@ -444,27 +476,30 @@ class Volume:
             self.registers[public_key] = (sequence, sealed, care)
 
     def good_shares(self, chunk_id, enough=256):
-        """(payloads by index, k, ciphertext length) of the shares that verify; no more than k or `enough` of them are sought."""
-        good, k, length = {}, 256, 0
+        """(payloads by index, descriptor) of the shares that verify; no more than k or `enough` of them are sought."""
+        good, descriptor = {}, None
         for place in self.shares.get(chunk_id, []):
             try:
-                found, k, length, index, payload = decode_share(self.load(place))
+                found, its, index, payload = decode_share(self.load(place))
             except HoldfastError:
                 continue
             if found == chunk_id:
-                good[index] = payload
-            if len(good) >= max(k, enough):
+                good[index], descriptor = payload, its
+            if descriptor and len(good) >= max(descriptor.k, enough):
                 break
-        return good, k, length
+        return good, descriptor
 
     def chunk(self, chunk_id, key):
         """Plaintext of a chunk, with its padding; the last few are kept."""
         if chunk_id in self.cache:
             return self.cache[chunk_id]
-        good, k, length = self.good_shares(chunk_id, 0)
-        if len(good) < k:
+        good, descriptor = self.good_shares(chunk_id, 0)
+        if descriptor is None or len(good) < descriptor.k:
             raise HoldfastError("ERR_NOT_ENOUGH_SHARES", f"chunk {chunk_id.hex()}: only {len(good)} good shares found")
-        plaintext = open_chunk(good, k, length, key)
+        try:
+            plaintext = open_chunk(good, descriptor, key)
+        except HoldfastError as error:
+            raise HoldfastError(error.code, f"chunk {chunk_id.hex()}: {error}") from None
         while len(self.cache) >= 8:
             self.cache.pop(next(iter(self.cache)))
         self.cache[chunk_id] = plaintext
@@ -685,8 +720,11 @@ def cared_for(volume, cap_text):
 
 def list_chunks(volume, cap_text):
     for chunk_id in sorted(set(cared_for(volume, cap_text))):
-        good, k, _length = volume.good_shares(chunk_id)
-        print(f"{chunk_id.hex()} {len(good)} good shares, {k if good else '?'} needed")
+        good, descriptor = volume.good_shares(chunk_id)
+        needed = descriptor.k if descriptor else "?"
+        is_whole = descriptor is None or len(good) < descriptor.k or is_codeword(good, descriptor)
+        note = "" if is_whole else ", inconsistent: its parity does not follow from its data"
+        print(f"{chunk_id.hex()} {len(good)} good shares, {needed} needed{note}")
 
 
 # --- Vectors (interop/vectors) ---
@@ -702,6 +740,8 @@ def check_vectors(path):
     name = Path(path).stem
     if name == "erasure":
         return check_erasure(vectors["good"])
+    if name == "chunk-parity":
+        return check_parity(vectors)
     kind = name.split("-")[0]
     check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[kind]
     decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[kind]
@@ -741,13 +781,31 @@ def check_chunk(vector):
     same(derived, key, "key")
     shares = {}
     for share in vector["shares"]:
-        chunk_id, k, length, index, payload = decode_share(bytes.fromhex(share))
+        chunk_id, descriptor, index, payload = decode_share(bytes.fromhex(share))
         same(chunk_id.hex(), vector["id"], "chunk id")
         shares[index] = payload
     padded = plaintext.ljust(vector["paddedBytes"], b"\0")
     for start in range(vector["n"]):
-        chosen = {(start + i) % vector["n"]: shares[(start + i) % vector["n"]] for i in range(k)}
-        same(open_chunk(chosen, k, length, key), padded, f"{vector['name']} from shares {sorted(chosen)}")
+        chosen = {(start + i) % vector["n"]: shares[(start + i) % vector["n"]] for i in range(descriptor.k)}
+        same(open_chunk(chosen, descriptor, key), padded, f"{vector['name']} from shares {sorted(chosen)}")
+
+
+def check_parity(vectors):
+    for vector in vectors["good"] + vectors["bad"]:
+        name, key, shares = vector["name"], bytes.fromhex(vector["key"]), {}
+        for share in vector["shares"]:
+            chunk_id, descriptor, index, payload = decode_share(bytes.fromhex(share))
+            same(chunk_id.hex(), vector["id"], f"{name}: chunk id")
+            shares[index] = payload
+        same(is_codeword(shares, descriptor), "error" not in vector, f"{name}: follows from its data")
+        for indices in vector["opens"] + vector["refused"]:
+            try:
+                found = open_chunk({index: shares[index] for index in indices}, descriptor, key).hex()
+            except HoldfastError as error:
+                found = error.code
+            expected = vector["plaintext"] if indices in vector["opens"] else vector["error"]
+            same(found, expected, f"{name}: from {indices}")
+    print(f"chunk-parity: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
 
 
 def check_register(vector):

@@ -3,9 +3,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { it, type TestContext } from "node:test"
+import { toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
-import { backendContract, makeRegisterValue, randomChunk } from "@holdfast/protocol/testing"
+import { backendContract, makeChunkOf, makeRegisterValue, randomChunk } from "@holdfast/protocol/testing"
 import { type EngineOptions, openDirectoryBackend, openEngine } from "../src/node/index.ts"
 
 backendContract("directory", async () => {
@@ -102,6 +103,23 @@ it("answers full when only the reserved space is left, and goes on reading and r
   assert.ok((await full.getShares([{ id: held.id }]))[0])
   await full.removeShares([{ id: held.id }])
   assert.deepEqual(await full.hasShares([held.id]), [[]])
+})
+
+it("names a chunk whose parity does not follow from its data, where enough shares lie together, and keeps it", async (t) => {
+  const engine = await opened(t, await temporary(t))
+  const tenant = await engine.tenant("alice")
+  const coding = { k: 2, n: 4 }
+  const payloads = (fill: number) => [1, 2, 3, 4].map((factor) => new Uint8Array(70_000).fill(fill * factor))
+  const chunks = [
+    await makeChunkOf(crypto, coding, 140_000, payloads(1)),
+    await makeChunkOf(crypto, coding, 140_000, payloads(3)),
+  ]
+  const honest = await randomChunk(crypto, 70_000)
+  await tenant.putShares([...chunks[0]!.shares.slice(1, 3), chunks[1]!.shares[0]!, honest.shares[1]!])
+  const report = await engine.scrub()
+  assert.deepEqual(report.rot, [])
+  assert.deepEqual(report.inconsistent, [{ tenant: "alice", chunk: toHex(chunks[0]!.id) }])
+  assert.deepEqual(await tenant.hasShares([chunks[0]!.id]), [[1, 2]])
 })
 
 it("finds shares that rotted on the disk, moves them aside and takes good ones again", async (t) => {

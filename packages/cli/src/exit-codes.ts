@@ -25,6 +25,7 @@ const byError: Partial<Record<ErrorCode, number>> = {
   ERR_SERVER_UNREACHABLE: exitCodes.unavailable,
   ERR_SERVER_FULL: exitCodes.unavailable,
   ERR_CORRUPT: exitCodes.damaged,
+  ERR_INCONSISTENT: exitCodes.damaged,
   ERR_ROLLBACK: exitCodes.damaged,
   ERR_FORK: exitCodes.damaged,
   ERR_BAD_FORMAT: exitCodes.damaged,

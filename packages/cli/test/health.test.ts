@@ -15,18 +15,21 @@ const health: ChunkHealth = {
   goodShares: 5,
   distinctServers: 5,
   corrupt: [],
+  inconsistent: false,
   placed: 0,
   silent: new Map<string, string>(),
 }
 
 test("a chunk is healthy only with all shares on servers of their own", () => {
-  const cases: [Partial<ChunkHealth>, "healthy" | "damaged" | "lost"][] = [
+  const cases: [Partial<ChunkHealth>, "healthy" | "damaged" | "lost" | "inconsistent"][] = [
     [{}, "healthy"],
     [{ goodShares: 4, distinctServers: 4 }, "damaged"],
     [{ distinctServers: 4 }, "damaged"],
     [{ corrupt: ["n1/0"] }, "damaged"],
     [{ goodShares: 3, distinctServers: 3 }, "damaged"],
     [{ goodShares: 2, distinctServers: 2 }, "lost"],
+    [{ inconsistent: true }, "inconsistent"],
+    [{ inconsistent: true, goodShares: 4, distinctServers: 4 }, "inconsistent"],
     [{ k: 0, n: 0, goodShares: 0, distinctServers: 0 }, "lost"],
   ]
   for (const [change, expected] of cases) {

@@ -21,6 +21,7 @@ export type ErrorCode =
   | "ERR_NOT_ENOUGH_SERVERS" // a put could not reach `happy` distinct servers
   | "ERR_NOT_ENOUGH_SHARES" // a read found fewer than k good shares
   | "ERR_CORRUPT" // authenticated data does not verify
+  | "ERR_INCONSISTENT" // a chunk whose shares do not all follow from the same data
   | "ERR_NO_QUORUM" // too few servers answered for a register
   | "ERR_ROLLBACK" // servers offer an older register value than one seen before
   | "ERR_FORK" // servers show two histories of one register

@@ -119,6 +119,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     })
     metrics.scrubbed(report.rot.length)
     for (const { tenant, share, why } of report.rot) log.error("rot", { tenant, share, why })
+    for (const chunk of report.inconsistent) log.error("inconsistent", chunk)
     log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length })
     return report
   }

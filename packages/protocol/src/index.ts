@@ -42,6 +42,7 @@ export {
   shareDomain,
   shareName,
 } from "./chunk.ts"
+export { type CodewordDeps, hasHashOf, inconsistentError, isCodeword } from "./codeword.ts"
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { checkListing } from "./listing.ts"
@@ -70,7 +71,7 @@ export {
   registerIdOf,
   signRegisterValue,
 } from "./register.ts"
-export { verifyShare } from "./share-check.ts"
+export { payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export {
   decodeFailure,

@@ -54,7 +54,14 @@ const longestMs = 2 * hourMs
 const mostCalls = 5000
 
 /** What no fault may lead to. */
-const neverCodes = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_CORRUPT", "ERR_BAD_FORMAT", "ERR_UNSUPPORTED_VERSION"])
+const neverCodes = new Set([
+  "ERR_ROLLBACK",
+  "ERR_FORK",
+  "ERR_CORRUPT",
+  "ERR_INCONSISTENT",
+  "ERR_BAD_FORMAT",
+  "ERR_UNSUPPORTED_VERSION",
+])
 
 /** A seed that nobody used before. */
 export function freshSeed(): string {

@@ -1,7 +1,7 @@
 /** Looking after stored chunks without their keys: health, repair, rebalance. */
 import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
-import { type Backend, type ChunkId, decodeShare, type Share } from "@holdfast/protocol"
+import { type Backend, type ChunkId, decodeShare, inconsistentError, isCodeword, type Share } from "@holdfast/protocol"
 import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
 import type { ChunkHealth } from "./types.ts"
@@ -43,13 +43,19 @@ export async function checkChunk(
   const { holdings, shares, corrupt } = await verifyHoldings(deps, id, claimed)
   const any = shares.values().next().value
   if (!any) return summary(id, undefined, holdings, corrupt, 0, claimed)
-  const placed = options.repair ? await placeMissing(deps, ranked, { holdings, shares, corrupt }) : 0
-  return summary(id, any.descriptor, holdings, corrupt, placed, claimed)
+  const inconsistent = await isInconsistent(deps, [...shares.values()])
+  // What is made from some shares of such a chunk contradicts the others.
+  const placed = options.repair && !inconsistent ? await placeMissing(deps, ranked, { holdings, shares, corrupt }) : 0
+  return { ...summary(id, any.descriptor, holdings, corrupt, placed, claimed), inconsistent }
+}
+
+async function isInconsistent(deps: HealthDeps, shares: readonly Share[]): Promise<boolean> {
+  return shares.length >= shares[0]!.descriptor.k && !(await isCodeword(deps, shares))
 }
 
 /**
  * Moves shares of `id` to the best-ranked servers, one on each. Copies first, and removes only when all of these servers give
- * a good share. Gives shares copied.
+ * a good share. Gives shares copied. Throws ERR_INCONSISTENT before anything is moved, where enough shares are read to tell.
  */
 export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: readonly Backend[]): Promise<number> {
   const holdings = await holdingsOf(id, ranked)
@@ -67,10 +73,17 @@ export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: read
     if (!best.includes(backend)) for (const index of indices) surplus.push({ backend, index })
   if (surplus.length === 0) return 0
   const good = new Map<number, Backend>()
-  for (const [index, backend] of kept) if (await goodShare(deps, id, backend, index)) good.set(index, backend)
+  const read = new Map<number, Share>()
+  const take = async (backend: Backend, index: number) => {
+    const found = await goodShare(deps, id, backend, index)
+    if (found) read.set(index, found.share)
+    return found?.bytes
+  }
+  for (const [index, backend] of kept) if (await take(backend, index)) good.set(index, backend)
+  if (read.size > 0 && (await isInconsistent(deps, [...read.values()]))) throw inconsistentError(id)
   let moved = 0
   for (const { backend, index } of surplus) {
-    const bytes = good.has(index) ? undefined : await goodShare(deps, id, backend, index)
+    const bytes = good.has(index) ? undefined : await take(backend, index)
     if (!bytes) continue
     const isHome = best.includes(backend) && ![...good.values()].includes(backend)
     const target = isHome ? undefined : vacant.shift()
@@ -92,7 +105,7 @@ export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: read
 async function goodShare(deps: HealthDeps, id: ChunkId, backend: Backend, index: number) {
   const [bytes] = await backend.getShares([{ id, index }]).catch(() => [])
   const share = bytes && (await checkShare(deps.crypto, id, bytes))
-  return share?.index === index ? bytes : undefined
+  return bytes && share?.index === index ? { bytes, share } : undefined
 }
 
 async function holdingsOf(id: ChunkId, backends: readonly Backend[]): Promise<Holding[]> {
@@ -217,6 +230,7 @@ function summary(
     goodShares: coding ? good.size : 0,
     distinctServers: spreadOf(holdings.map(({ indices }) => indices)).filter((index) => index !== undefined).length,
     corrupt: damaged.map(({ backend, index }) => `${backend.id}/${index}`),
+    inconsistent: false,
     placed,
     silent: new Map(asked.flatMap(({ backend, silence }) => (silence === undefined ? [] : [[backend.id, silence]]))),
   }

@@ -3,10 +3,11 @@
  * that are under way must spare it. Servers mark what they are asked about as in use.
  */
 import { type Clock, HoldfastError, mapPool, toHex } from "@holdfast/core"
+import { type ChunkId, inconsistentError } from "@holdfast/protocol"
 import { shortId } from "./chunk-health.ts"
 import type { Server } from "./server.ts"
 import { spreadOf } from "./spread.ts"
-import type { ChunkHealth, ChunkId } from "./types.ts"
+import type { ChunkHealth } from "./types.ts"
 
 /** How to confirm. */
 export interface ConfirmDeps {
@@ -39,7 +40,7 @@ export class Confirmations {
     this.#seen.set(toHex(id), this.#deps.clock.nowMs())
   }
 
-  /** Resolves once all of `ids` are known to be there. Throws ERR_NOT_ENOUGH_SHARES. */
+  /** Resolves once all of `ids` are known to be there. Throws ERR_NOT_ENOUGH_SHARES, ERR_INCONSISTENT. */
   async confirm(ids: readonly ChunkId[]): Promise<void> {
     const oldMs = this.#deps.clock.nowMs() - freshMs
     const open = ids.filter((id) => (this.#seen.get(toHex(id)) ?? Number.NEGATIVE_INFINITY) < oldMs)
@@ -59,7 +60,8 @@ export class Confirmations {
     const isEnough = await Promise.race([enough.then(() => true), Promise.all(asked).then(() => false)])
     if (isEnough) return true
     // What fewer hold may be gone with one of them: it was collected as garbage where servers could be reached.
-    const { k, goodShares, distinctServers } = await this.#deps.repair(id)
+    const { k, goodShares, distinctServers, inconsistent } = await this.#deps.repair(id)
+    if (inconsistent) throw inconsistentError(id)
     return k > 0 && goodShares >= k && distinctServers >= this.#deps.happy
   }
 }

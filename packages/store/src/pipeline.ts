@@ -43,7 +43,7 @@ export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
   }
 }
 
-/** Verifies and opens encoded shares; says which are damaged when not all are good. */
+/** Verifies and opens encoded shares; says which are damaged when not all are good. Throws ERR_CORRUPT, ERR_INCONSISTENT. */
 export async function openEncoded(
   deps: PipelineDeps,
   id: ChunkId,

@@ -21,6 +21,8 @@ import {
   decodeShare,
   encodeDescriptor,
   encodeShareHeader,
+  hasHashOf,
+  inconsistentError,
   payloadBytes,
   type Share,
   shareDomain,
@@ -78,12 +80,16 @@ export function sealedBytes(plaintextBytes: number, coding: Coding): number {
   return coding.n * (headerBytes(ciphertextBytes, coding) + payloadBytes(ciphertextBytes, coding.k))
 }
 
-/** Restores the plaintext (with its padding) from any k verified shares. Throws ERR_CORRUPT. */
+/**
+ * Restores the plaintext (with its padding) from any k verified shares: the same from whichever, since slices made from parity
+ * count only with the hashes that the descriptor gives them. Throws ERR_CORRUPT, ERR_INCONSISTENT.
+ */
 export async function openChunk(deps: PipelineDeps, shares: readonly Share[], key: Uint8Array): Promise<Uint8Array> {
   const first = shares[0]
   assert(first, "openChunk without shares")
   const scratch = deps.buffers.take(first.payload.length * first.descriptor.k)
   const ciphertext = joinShares(deps.erasure, shares, scratch)
+  if (!(await hasNamedSlices(deps.crypto, shares, scratch))) throw inconsistentError(first.id)
   const plaintext = await deps.crypto.open(key, zeroNonce, ciphertext, chunkAssociated)
   deps.buffers.give(scratch)
   if (!plaintext)
@@ -155,6 +161,18 @@ function joinShares(erasure: Erasure, shares: readonly Share[], target: Uint8Arr
   assert(shares.length >= descriptor.k, "too few shares to join")
   assert(shares[0]!.payload.length === payloadBytes(descriptor.ciphertextBytes, descriptor.k), "a share's length")
   return erasure.join(payloadMap(shares), descriptor, descriptor.ciphertextBytes, target)
+}
+
+/** True when those data slices in `slices` that no share gave have the descriptor's hashes. */
+async function hasNamedSlices(crypto: CryptoProvider, shares: readonly Share[], slices: Uint8Array): Promise<boolean> {
+  const [first] = shares as [Share]
+  const length = first.payload.length
+  for (let index = 0; index < first.descriptor.k; index++) {
+    if (shares.some((share) => share.index === index)) continue
+    const slice = slices.subarray(index * length, (index + 1) * length)
+    if (!(await hasHashOf(crypto, first, index, slice))) return false
+  }
+  return true
 }
 
 function payloadMap(shares: readonly Share[]): Map<number, Uint8Array> {

@@ -32,7 +32,7 @@ export interface ChunkStore {
   putChunk(plaintext: Uint8Array, options?: StoreOptions): Promise<PutChunkResult>
   /**
    * The plaintext, with the zero padding at its end. Nothing is cached here.
-   * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT.
+   * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, ERR_INCONSISTENT.
    */
   getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>
   /**
@@ -99,6 +99,8 @@ export interface ChunkHealth {
   readonly distinctServers: number
   /** Shares found that do not verify, as "server/index". */
   readonly corrupt: readonly string[]
+  /** Its shares do not all follow from the same data: nothing mends that. Known only where k shares were read. */
+  readonly inconsistent: boolean
   /** Shares written by a repair or moved by a rebalance. */
   readonly placed: number
   /** Why servers gave no answer, by their ids: what they hold is not known. */

@@ -3,7 +3,9 @@
  * `quarantine` and is no longer held, so that a repair puts a good one in its place.
  */
 import { equal, HoldfastError, toHex } from "@holdfast/core"
-import { decodeRegisterValue, registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
+import { createErasure } from "@holdfast/core/erasure"
+import { decodeRegisterValue, registerIdOf, type Share, shareName, verifyShare } from "@holdfast/protocol"
+import { Codewords } from "./codewords.ts"
 import type { RegisterRow, ShareRow, TenantRow } from "./database.ts"
 import type { EngineParts } from "./parts.ts"
 
@@ -21,6 +23,8 @@ export interface ScrubReport {
   readonly registers: number
   readonly bytes: number
   readonly rot: readonly Rot[]
+  /** Chunks whose shares here do not follow from the same data, where k of them are here: nothing is rotten, whoever wrote them lied. */
+  readonly inconsistent: readonly { readonly tenant: string; readonly chunk: string }[]
 }
 
 /** Options of a scrub. */
@@ -37,7 +41,14 @@ const notReported = 1000
 
 /** Checks every share and register of every tenant. */
 export async function scrub(parts: EngineParts, options: ScrubOptions): Promise<ScrubReport> {
-  const found = { shares: 0, registers: 0, bytes: 0, rot: [] as Rot[] }
+  const found = {
+    shares: 0,
+    registers: 0,
+    bytes: 0,
+    rot: [] as Rot[],
+    inconsistent: [] as ScrubReport["inconsistent"][number][],
+  }
+  const deps = { crypto: parts.crypto, erasure: await createErasure() }
   const note = async (tenant: TenantRow, share: string, bytes: number, check: () => Promise<string | undefined>) => {
     options.signal?.throwIfAborted()
     found.bytes += bytes
@@ -48,12 +59,18 @@ export async function scrub(parts: EngineParts, options: ScrubOptions): Promise<
       await parts.clock.sleep(Math.ceil((1000 * bytes) / options.bytesPerSecond), options.signal)
   }
   for (const tenant of parts.index.tenants()) {
+    const codewords = new Codewords(deps, (chunk) => {
+      if (found.inconsistent.length < notReported) found.inconsistent.push({ tenant: tenant.name, chunk })
+    })
     for (const row of pages((last?: ShareRow) =>
       parts.index.sharesAfter(tenant.tenant, last?.chunk ?? new Uint8Array(), last?.idx ?? -1, rowsAtOnce),
     )) {
       found.shares++
-      await note(tenant, shareName(row.chunk, row.idx), row.size, () => checkShare(parts, tenant, row))
+      await note(tenant, shareName(row.chunk, row.idx), row.size, () =>
+        checkShare(parts, tenant, row, (share) => codewords.add(share)),
+      )
     }
+    codewords.end()
     for (const row of pages((last?: RegisterRow) =>
       parts.index.registersAfter(tenant.tenant, last?.register ?? new Uint8Array(), rowsAtOnce),
     )) {
@@ -70,16 +87,25 @@ function* pages<T>(page: (last?: T) => T[]): Generator<T> {
 }
 
 /** Why a share is rotten, once it is out of the way; undefined when it is good. */
-async function checkShare(parts: EngineParts, tenant: TenantRow, row: ShareRow): Promise<string | undefined> {
+async function checkShare(
+  parts: EngineParts,
+  tenant: TenantRow,
+  row: ShareRow,
+  onGood: (share: Share) => Promise<void>,
+): Promise<string | undefined> {
   const { index, files, committer } = parts
   let bytes: Uint8Array | undefined
+  let share: Share | undefined
   let why: string | undefined
   try {
     bytes = row.file === null ? index.small(row.row) : await files.read(tenant.name, row.file)
-    why = bytes ? await shareFault(parts, row, bytes) : "it is missing"
+    const checked = bytes ? await examine(parts, row, bytes) : "it is missing"
+    if (typeof checked === "string") why = checked
+    else share = checked
   } catch (error) {
     why = `it cannot be read (${(error as { code?: unknown }).code ?? "unknown error"})`
   }
+  if (share) await onGood(share)
   if (why === undefined) return undefined
   const dropped = await committer.run(() => {
     const now = index.share(tenant.tenant, row.chunk, row.idx)
@@ -93,10 +119,11 @@ async function checkShare(parts: EngineParts, tenant: TenantRow, row: ShareRow):
   return why
 }
 
-async function shareFault(parts: EngineParts, row: ShareRow, bytes: Uint8Array): Promise<string | undefined> {
+/** The share, or what is wrong with it. */
+async function examine(parts: EngineParts, row: ShareRow, bytes: Uint8Array): Promise<Share | string> {
   try {
     const share = await verifyShare(parts.crypto, bytes)
-    if (equal(share.id, row.chunk) && share.index === row.idx) return undefined
+    if (equal(share.id, row.chunk) && share.index === row.idx) return share
     return "it is another share"
   } catch (error) {
     if (error instanceof HoldfastError) return error.message

@@ -36,6 +36,7 @@ const smallBytes = 256 * 1024
 const ofOneFile: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "ERR_BAD_FORMAT",
   "ERR_CORRUPT",
+  "ERR_INCONSISTENT",
   "ERR_INVALID_NAME",
   "ERR_IS_A_DIRECTORY",
   "ERR_LIMIT",

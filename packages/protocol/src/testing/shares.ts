@@ -1,7 +1,9 @@
-/** Real shares and register values for tests, made without the store: a chunk of 1-of-n replicas. */
-import { type CryptoProvider, concat, domainPrefix } from "@holdfast/core"
-import { type ChunkId, chunkIdOf, encodeDescriptor, encodeShareHeader, shareDomain } from "../chunk.ts"
+/** Real shares and register values for tests, made without the store. */
+import { type CryptoProvider, concat } from "@holdfast/core"
+import { createErasure } from "@holdfast/core/erasure"
+import { type ChunkId, type Coding, chunkIdOf, encodeDescriptor, encodeShareHeader } from "../chunk.ts"
 import { signRegisterValue } from "../register.ts"
+import { payloadHash } from "../share-check.ts"
 
 /** A chunk for a test. */
 export interface TestChunk {
@@ -12,14 +14,21 @@ export interface TestChunk {
 
 /** Shares of a chunk with k = 1 whose ciphertext is `ciphertext` (at least 16 bytes). */
 export async function makeChunk(crypto: CryptoProvider, ciphertext: Uint8Array, n = 3): Promise<TestChunk> {
-  const hash = await crypto.sha256(domainPrefix(shareDomain), ciphertext)
-  const descriptor = encodeDescriptor({
-    k: 1,
-    n,
-    ciphertextBytes: ciphertext.length,
-    shareHashes: Array.from({ length: n }, () => hash),
-  })
-  const shares = Array.from({ length: n }, (_, index) => concat(encodeShareHeader(index, descriptor), ciphertext))
+  const payloads = (await createErasure()).split(ciphertext, { k: 1, n })
+  return makeChunkOf(crypto, { k: 1, n }, ciphertext.length, payloads)
+}
+
+/** Shares of a chunk with these payloads, each as good as any by itself, whether or not they follow from the same data. */
+export async function makeChunkOf(
+  crypto: CryptoProvider,
+  coding: Coding,
+  ciphertextBytes: number,
+  payloads: readonly Uint8Array[],
+): Promise<TestChunk> {
+  const named = { ...coding, ciphertextBytes, shareHashes: [] }
+  const shareHashes = await Promise.all(payloads.map((payload) => payloadHash(crypto, named, payload)))
+  const descriptor = encodeDescriptor({ ...named, shareHashes })
+  const shares = payloads.map((payload, index) => concat(encodeShareHeader(index, descriptor), payload))
   return { id: chunkIdOf(descriptor), shares }
 }
 

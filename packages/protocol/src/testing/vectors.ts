@@ -14,7 +14,8 @@ import {
   toHex,
 } from "@holdfast/core"
 import { type Cap, decodeCap, encodeCap, toReadCap, toVerifyCap, verifyKeyOf, type WriteCap } from "../cap.ts"
-import { chunkIdOf, decodeDescriptor, encodeDescriptor } from "../chunk.ts"
+import { chunkIdOf, decodeDescriptor, encodeDescriptor, type Share } from "../chunk.ts"
+import { type CodewordDeps, isCodeword } from "../codeword.ts"
 import {
   decodeRecoveryPart,
   encodeRecoveryParts,
@@ -50,6 +51,29 @@ export interface ChunkVectors {
     readonly shares: readonly string[]
   }[]
   readonly bad: readonly BadVector[]
+}
+
+/**
+ * interop/vectors/chunk-parity.json: chunks as a malicious writer makes them. Bytes are hexadecimal. `good` ones follow from their
+ * data; of those of `bad` each share verifies by itself, and every subset named opens to `plaintext` or is refused with `error`.
+ */
+export interface ParityVectors {
+  readonly good: readonly ParityVector[]
+  readonly bad: readonly (ParityVector & { readonly error: ErrorCode })[]
+}
+
+/** A chunk, and what readers of subsets of its shares must say. */
+export interface ParityVector {
+  readonly name: string
+  readonly id: string
+  readonly key: string
+  /** With its padding. */
+  readonly plaintext: string
+  readonly shares: readonly string[]
+  /** Sets of k indices with which it opens. */
+  readonly opens: readonly (readonly number[])[]
+  /** Sets of k indices with which it is refused as inconsistent. */
+  readonly refused: readonly (readonly number[])[]
 }
 
 /** interop/vectors/register.json and register-lineage.json. Bytes are hexadecimal. */
@@ -132,6 +156,40 @@ export async function checkChunkVectors(crypto: CryptoProvider, vectors: ChunkVe
   }
   for (const { name, bytes, error } of vectors.bad)
     await refused(name, error, () => verifyShare(crypto, fromHex(bytes)))
+}
+
+/** Throws unless what does not follow from its data is told from what does, by `open` and by all shares of each chunk. */
+export async function checkParityVectors(
+  deps: CodewordDeps,
+  vectors: ParityVectors,
+  open: (key: Uint8Array, shares: readonly Share[]) => Promise<Uint8Array>,
+): Promise<void> {
+  for (const vector of [...vectors.good, ...vectors.bad]) {
+    const error = "error" in vector ? vector.error : undefined
+    const { name, id, plaintext } = vector
+    const key = fromHex(vector.key)
+    const shares = await Promise.all(vector.shares.map((share) => verifyShare(deps.crypto, fromHex(share))))
+    for (const share of shares) same(toHex(share.id), id, `${name}: share ${share.index}`)
+    same(`${await isCodeword(deps, shares)}`, `${error === undefined}`, `${name}: follows from its data`)
+    for (const indices of vector.opens)
+      same(
+        toHex(
+          await open(
+            key,
+            indices.map((i) => shares[i]!),
+          ),
+        ),
+        plaintext,
+        `${name}: from ${indices}`,
+      )
+    for (const indices of vector.refused)
+      await refused(`${name}: from ${indices}`, "ERR_INCONSISTENT", () =>
+        open(
+          key,
+          indices.map((i) => shares[i]!),
+        ),
+      )
+  }
 }
 
 /** Throws unless every register vector decodes, verifies and signs as it says. */

@@ -13,3 +13,4 @@ export {
   together,
   valuesInstead,
 } from "./malicious.ts"
+export { makeTwoFaced, type TwoFacedChunk, withSameTag } from "./two-faced.ts"

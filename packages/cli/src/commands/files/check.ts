@@ -1,5 +1,5 @@
 /** `check`, `rebalance`: looking after what is stored. */
-import { toHex } from "@holdfast/core"
+import { isHoldfastError, toHex } from "@holdfast/core"
 import type { Cap, ChunkId, ImmutableVerifyCap, VerifyCap } from "@holdfast/protocol"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
@@ -118,6 +118,10 @@ async function checkAll(
   return report
 }
 
+const inconsistentText =
+  "Parity of these does not follow from their data, so they would read differently from different servers. Whoever wrote them made " +
+  "them so, and no repair mends it: go back to an older version, or have it written again."
+
 function conclude(
   context: Context,
   flags: CheckFlags,
@@ -128,12 +132,14 @@ function conclude(
   const lines: string[] = []
   if (report.chunks > 0) {
     lines.push(
-      `${place ? `${place}: ` : ""}${plural(report.chunks, "chunk")}: ${report.healthy} healthy, ${report.damaged} damaged, ${report.lost} lost.`,
+      `${place ? `${place}: ` : ""}${plural(report.chunks, "chunk")}: ${report.healthy} healthy, ${report.damaged} damaged, ${report.lost} lost${report.inconsistent > 0 ? `, ${report.inconsistent} inconsistent` : ""}.`,
       `The weakest is on ${plural(report.leastServers, "distinct server")} with ${plural(report.leastSpare, "spare share")}.`,
     )
     if (report.placed > 0) lines.push(`${plural(report.placed, "share")} put right.`)
     for (const where of report.corrupt) lines.push(`damaged: share ${where}`)
     for (const id of report.lostChunks) lines.push(`lost: chunk ${id}`)
+    for (const id of report.inconsistentChunks) lines.push(`inconsistent: chunk ${id}`)
+    if (report.inconsistent > 0) lines.push(inconsistentText)
     for (const why of Object.values(report.silent)) lines.push(`no answer: ${why}`)
   } else if (copies.length === 0) lines.push(`${place ?? "It"} stands on no chunk of its own: nothing to check.`)
   for (const { register, server, problem } of copies)
@@ -142,7 +148,8 @@ function conclude(
   if (copies.length > 0) lines.push(`${good} of ${plural(copies.length, "copy", "copies")} of the root are good.`)
   if (report.damaged + copies.length - good > 0 && !flags.repair)
     lines.push(`"holdfast check --repair" with the same words puts it right.`)
-  const bad = report.damaged + report.lost > 0 || copies.some(({ problem }) => problem !== undefined)
+  const bad =
+    report.damaged + report.lost + report.inconsistent > 0 || copies.some(({ problem }) => problem !== undefined)
   const finite = (value: number) => (Number.isFinite(value) ? value : null)
   context.output(
     {
@@ -160,6 +167,7 @@ function conclude(
 async function rebalance(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open, sessionOf, capOf) => {
     let moved = 0
+    const inconsistent: string[] = []
     const progress = context.progress("rebalance", undefined)
     try {
       for (const path of paths) {
@@ -169,14 +177,21 @@ async function rebalance(context: Context, paths: readonly string[], flags: Volu
         for await (const id of ids) {
           if (seen.has(toHex(id))) continue
           seen.add(toHex(id))
-          moved += await session.store.rebalanceChunk(id)
+          moved += await session.store.rebalanceChunk(id).catch((error) => {
+            if (!isHoldfastError(error, "ERR_INCONSISTENT")) throw error
+            inconsistent.push(toHex(id))
+            return 0
+          })
           progress.add(1)
         }
       }
     } finally {
       progress.close()
     }
-    context.output({ moved }, `${plural(moved, "share")} moved.`)
+    const named =
+      inconsistent.length > 0 ? [...inconsistent.map((id) => `inconsistent: chunk ${id}`), inconsistentText] : []
+    context.output({ moved, inconsistent }, [`${plural(moved, "share")} moved.`, ...named].join("\n"))
+    if (inconsistent.length > 0) process.exitCode = exitCodes.damaged
   })
 }
 

@@ -12,6 +12,8 @@ export interface HealthReport {
   damaged: number
   /** Fewer than k good shares are left. */
   lost: number
+  /** Their parity does not follow from their data. */
+  inconsistent: number
   /** Shares that a repair wrote. */
   placed: number
   /** Least distinct servers and least spare shares (good ones beyond k) of any chunk. */
@@ -21,6 +23,8 @@ export interface HealthReport {
   corrupt: string[]
   /** Ids of lost chunks; the first 1000. */
   lostChunks: string[]
+  /** Ids of inconsistent chunks; the first 1000. */
+  inconsistentChunks: string[]
   /** Why servers gave no answer, by their ids. */
   silent: Record<string, string>
 }
@@ -32,11 +36,13 @@ export function emptyReport(): HealthReport {
     healthy: 0,
     damaged: 0,
     lost: 0,
+    inconsistent: 0,
     placed: 0,
     leastServers: Number.POSITIVE_INFINITY,
     leastSpare: Number.POSITIVE_INFINITY,
     corrupt: [],
     lostChunks: [],
+    inconsistentChunks: [],
     silent: {},
   }
 }
@@ -56,6 +62,9 @@ export function addHealth(report: HealthReport, health: ChunkHealth, servers: nu
   if (health.k === 0 || health.goodShares < health.k) {
     report.lost++
     if (report.lostChunks.length < most) report.lostChunks.push(toHex(health.id))
+  } else if (health.inconsistent) {
+    report.inconsistent++
+    if (report.inconsistentChunks.length < most) report.inconsistentChunks.push(toHex(health.id))
   } else if (health.goodShares < health.n || !isSpread || (health.corrupt.length > 0 && !repaired)) report.damaged++
   else report.healthy++
 }

@@ -1,0 +1,60 @@
+/**
+ * One chunk, one content: the n shares that a descriptor names are one codeword only if all of them follow from the same data.
+ * A hash of each share does not say so, and whoever wrote the chunk may have lied; k verified shares tell, without a key.
+ * Specification: docs/formats/chunk.md.
+ */
+import { type CryptoProvider, equal, HoldfastError, toHex } from "@holdfast/core"
+import type { Erasure } from "@holdfast/core/erasure"
+import type { ChunkId, Share } from "./chunk.ts"
+import { payloadHash } from "./share-check.ts"
+
+/** What the check needs. */
+export interface CodewordDeps {
+  readonly crypto: CryptoProvider
+  readonly erasure: Erasure
+}
+
+/** Payloads made at once at most take so much memory. */
+const payloadsAtOnceBytes = 16 * 1024 * 1024
+
+/**
+ * True when every share that the descriptor names follows from the same data. `shares` are verified, of one chunk, and at
+ * least k with different indices.
+ */
+export async function isCodeword(deps: CodewordDeps, shares: readonly Share[]): Promise<boolean> {
+  const { descriptor, payload } = shares[0]!
+  const held = new Map(shares.map((share) => [share.index, share.payload]))
+  const basis = new Map([...held].sort(([a], [b]) => a - b).slice(0, descriptor.k))
+  const others = Array.from({ length: descriptor.n }, (_, index) => index).filter((index) => !basis.has(index))
+  const atOnce = Math.max(1, Math.floor(payloadsAtOnceBytes / payload.length))
+  for (let at = 0; at < others.length; at += atOnce) {
+    const group = others.slice(at, at + atOnce)
+    const made = deps.erasure.reconstruct(basis, descriptor, group)
+    for (const [i, index] of group.entries()) {
+      const own = held.get(index)
+      const fits = own ? equal(own, made[i]!) : await hasHashOf(deps.crypto, shares[0]!, index, made[i]!)
+      if (!fits) return false
+    }
+  }
+  return true
+}
+
+/** True when `payload` has the hash that the descriptor of `share` gives for `index`. */
+export async function hasHashOf(
+  crypto: CryptoProvider,
+  { descriptor }: Pick<Share, "descriptor">,
+  index: number,
+  payload: Uint8Array,
+): Promise<boolean> {
+  return equal(await payloadHash(crypto, descriptor, payload), descriptor.shareHashes[index]!)
+}
+
+/** The error for a chunk whose parity does not follow from its data. Other shares are never tried: they would give other data. */
+export function inconsistentError(id: ChunkId): HoldfastError {
+  return new HoldfastError(
+    "ERR_INCONSISTENT",
+    `Chunk ${toHex(id).slice(0, 16)} has no one content: its parity does not follow from its data, so what it holds would depend on ` +
+      "the servers that answer. Whoever wrote it made it so, and no repair mends it: go back to an older version, or have it written again.",
+    { chunk: toHex(id) },
+  )
+}
