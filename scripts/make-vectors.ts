@@ -277,7 +277,7 @@ const makers = {
   "chunk-parity": parityVectors,
   "register-lineage": registerVectors,
   capability: capabilityVectors,
-  "recovery-kit": recoveryVectors,
+  "recovery-kit-2": recoveryVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)

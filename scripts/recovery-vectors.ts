@@ -1,4 +1,4 @@
-/** Vectors of recovery kits: whole kits with each step between, and parts and contents that must be refused. */
+/** Vectors of recovery kits, version 2: whole kits with each step between, and parts and contents that must be refused. */
 import { deflateRawSync } from "node:zlib"
 import { type CborValue, concat, decodeCbor, encodeCbor, fromHex, hashSmall, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
@@ -7,8 +7,10 @@ import {
   encodeCap,
   encodeRecoveryParts,
   encodeRecoverySecrets,
+  openRecoveryRegisterSeed,
   type RecoverySecrets,
   recoveryKeyCheck,
+  recoveryPassphraseParameters,
   recoveryRegisterSeed,
   recoveryShareHash,
   registerIdOf,
@@ -27,14 +29,17 @@ const bytesOf = (name: string) => hashSmall("vectors", utf8(name))
 /** Makes them. Shares are random: no two runs give the same. */
 export async function recoveryVectors(): Promise<RecoveryVectors> {
   const good = [
-    await kit("without a passphrase, 2 of 3", { kitName: "main", threshold: 2, n: 3, secrets: secrets(3) }),
+    await kit("with words, 2 of 3", { kitName: "main", threshold: 2, n: 3, secrets: secrets(3), passphrase: words }),
     await kit("with a passphrase, 2 of 4", {
-      ...{ kitName: "laptop.2", threshold: 2, n: 4, secrets: secrets(4), passphrase: "für immer" },
+      ...{ kitName: "laptop.2", threshold: 2, n: 4, secrets: secrets(4), passphrase: " für immer und ewig" },
     }),
-    await kit("an empty profile, 3 of 7", { kitName: "main", threshold: 3, n: 7, secrets: empty(7) }),
+    await kit("an empty profile without words, 3 of 7", { kitName: "main", threshold: 3, n: 7, secrets: empty(7) }),
   ]
   return { good, badParts: badParts(good[0]!), badContents: badContents(fromHex(good[0]!.content)) }
 }
+
+/** Entropy of 16 bytes: 0 to 15. */
+const words = "abandon amount liar amount expire adjust cage candy arch gather drum buyer"
 
 function secrets(n: number): RecoverySecrets {
   const places = Array.from({ length: n }, (_, i) => `disk${i}-0000000${i}`)
@@ -56,6 +61,13 @@ function secrets(n: number): RecoverySecrets {
       },
     ],
     seen: JSON.stringify({ version: 1, registers: { [toHex(bytesOf("register"))]: { sequence: 7 } } }),
+    grid: { coordinator: "coord.example.org:7443", caFingerprint: bytesOf("authority") },
+    bucketKeys: new Map([["s3://a", { accessKeyId: "AKEXAMPLE", secretAccessKey: "a/secret+key=" }]]),
+    kits: new Map([["disks/main", bytesOf("master")]]),
+    others: new Map([
+      ["accountSeed", bytesOf("account seed")],
+      ["laterSecret", new Uint8Array([1, 2, 3])],
+    ]),
   }
 }
 
@@ -69,6 +81,9 @@ function empty(n: number): RecoverySecrets {
     aliasVolumes: new Map(),
     volumes: [],
     seen: "",
+    bucketKeys: new Map(),
+    kits: new Map(),
+    others: new Map(),
   }
 }
 
@@ -82,21 +97,14 @@ interface Case {
 
 async function kit(name: string, { kitName, threshold, n, secrets, passphrase }: Case): Promise<Good> {
   const key = new Uint8Array(bytesOf(`key of ${name}`))
-  const salt = bytesOf("salt").subarray(0, 16)
-  const [memoryKiB, passes, lanes] = [64, 2, 1]
+  const { memoryKiB, passes, lanes, salt } = recoveryPassphraseParameters(kitName)
   const master =
     passphrase === undefined
       ? undefined
       : await argon2id({
           password: passphrase,
-          ...{
-            salt,
-            memorySize: memoryKiB,
-            iterations: passes,
-            parallelism: lanes,
-            hashLength: 32,
-            outputType: "binary",
-          },
+          ...{ salt, memorySize: memoryKiB, iterations: passes, parallelism: lanes },
+          ...{ hashLength: 32, outputType: "binary" },
         })
   const content = encodeRecoverySecrets(secrets)
   const deflated = deflateRawSync(content)
@@ -108,15 +116,16 @@ async function kit(name: string, { kitName, threshold, n, secrets, passphrase }:
   const body = await sealRecoveryBody(
     crypto,
     {
+      version: 2,
       threshold,
       shareHashes: shares.map((share, index) => recoveryShareHash(index, share)),
       keyCheck: recoveryKeyCheck(key),
-      ...(master && { passphrase: { memoryKiB, passes, lanes, salt } }),
+      isProtected: master !== undefined,
     },
     { key, master, plaintext },
   )
   const parts = encodeRecoveryParts(body, shares)
-  const seed = recoveryRegisterSeed(kitName)
+  const seed = master ? recoveryRegisterSeed(master) : openRecoveryRegisterSeed(kitName)
   return {
     name,
     kitName,
@@ -142,11 +151,12 @@ function badParts(kit: Good): Bad[] {
   const body = () => [...(decodeCbor(fields()[1] as Uint8Array, "body") as Fields)]
   const withField = (at: number, value: CborValue) => encodeCbor(fields().with(at, value))
   const withBody = (at: number, value: CborValue) => withField(1, encodeCbor(body().with(at, value)))
-  const salt = bytesOf("salt").subarray(0, 16)
   const bad = (name: string, bytes: Uint8Array, error: Bad["error"]): Bad => ({ name, bytes: toHex(bytes), error })
   return [
     bad("no bytes", new Uint8Array(), "ERR_BAD_FORMAT"),
-    bad("version 2", withField(0, 2), "ERR_UNSUPPORTED_VERSION"),
+    bad("version 3", withField(0, 3), "ERR_UNSUPPORTED_VERSION"),
+    bad("version 0", withField(0, 0), "ERR_UNSUPPORTED_VERSION"),
+    bad("the body of version 2 in a part of version 1", withField(0, 1), "ERR_BAD_FORMAT"),
     bad("cut short", part.subarray(0, -1), "ERR_BAD_FORMAT"),
     bad("a byte too many", concat(part, new Uint8Array(1)), "ERR_BAD_FORMAT"),
     bad("a field too many", encodeCbor([...fields(), 0]), "ERR_BAD_FORMAT"),
@@ -159,9 +169,8 @@ function badParts(kit: Good): Bad[] {
     bad("a hash of 31 bytes", withBody(1, [new Uint8Array(31), new Uint8Array(32)]), "ERR_BAD_FORMAT"),
     bad("256 hashes", withBody(1, Array(256).fill(new Uint8Array(32))), "ERR_BAD_FORMAT"),
     bad("a key check of 16 bytes", withBody(2, new Uint8Array(16)), "ERR_BAD_FORMAT"),
-    bad("argon2id with 512 MiB", withBody(3, [524_288, 3, 1, salt]), "ERR_LIMIT"),
-    bad("argon2id with 17 passes", withBody(3, [65_536, 17, 1, salt]), "ERR_LIMIT"),
-    bad("argon2id with no lane", withBody(3, [65_536, 3, 0, salt]), "ERR_LIMIT"),
+    bad("parameters of argon2id, as in version 1", withBody(3, [65_536, 3, 1, new Uint8Array(16)]), "ERR_BAD_FORMAT"),
+    bad("a protection of 2", withBody(3, 2), "ERR_BAD_FORMAT"),
     bad("a body with a field too many", withField(1, encodeCbor([...body(), 0])), "ERR_BAD_FORMAT"),
   ]
 }
@@ -174,7 +183,8 @@ function badContents(content: Uint8Array): Bad[] {
     error,
   })
   return [
-    bad("version 2", 0, 2, "ERR_UNSUPPORTED_VERSION"),
+    bad("version 3", 0, 3, "ERR_UNSUPPORTED_VERSION"),
+    bad("version 1 with the fields of version 2", 0, 1),
     bad("a place that is no text", 3, [1]),
     bad("a secret of 31 bytes", 4, new Uint8Array(31)),
     bad("aliases as a list", 5, []),
@@ -183,5 +193,14 @@ function badContents(content: Uint8Array): Bad[] {
     bad("a volume of version 2", 7, [{ version: 2 }], "ERR_UNSUPPORTED_VERSION"),
     bad("a volume without places", 7, [{ version: 1 }]),
     bad("what was seen as bytes", 8, new Uint8Array(2)),
+    bad("a fingerprint of 31 bytes", 9, ["coord.example.org:7443", new Uint8Array(31)]),
+    bad("a coordinator with a line end", 9, ["coord\n.example.org:7443", new Uint8Array(32)]),
+    bad("a bucket's key with a line end", 10, { "s3://a": ["AKEXAMPLE", "a\nb"] }),
+    bad("a kit without a volume", 11, { main: new Uint8Array(32) }),
+    bad("a master key of 16 bytes", 11, { "disks/main": new Uint8Array(16) }),
+    bad("an account seed of 31 bytes", 12, { accountSeed: new Uint8Array(31) }),
+    bad("a secret by the name of a field of the profile", 12, { aliases: new Uint8Array(32) }),
+    bad("a secret that is text", 12, { laterSecret: "text" }),
+    bad("a secret of 4097 bytes", 12, { laterSecret: new Uint8Array(4097) }),
   ]
 }

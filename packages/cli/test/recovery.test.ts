@@ -2,13 +2,14 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
-import { fromHex, toHex } from "@holdfast/core"
+import { fromHex, type HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import {
   type Backend,
   decodeRecoveryPart,
+  decodeRecoverySecrets,
   encodeCap,
-  encodeRecoverySecrets,
+  openRecoveryRegisterSeed,
   type RecoverySecrets,
   recoveryRegisterSeed,
   registerIdOf,
@@ -17,9 +18,12 @@ import {
 import type { RecoveryVectors } from "@holdfast/protocol/vectors"
 import { quorumOf } from "@holdfast/store"
 import fc from "fast-check"
-import { chooseKit, type Wish } from "../src/recovery/choose-kit.ts"
-import { groupParts, keyOfKit, makeKit, openKit } from "../src/recovery/kit.ts"
-import { goodParts, readParts, writeParts } from "../src/recovery/registers.ts"
+import { type Choice, chooseKit, type Wish } from "../src/recovery/choose-kit.ts"
+import { type FoundKit, groupParts, keyOfKit, makeKit, masterOf, openKit } from "../src/recovery/kit.ts"
+import { groupSizes, openThreshold, partiesFor } from "../src/recovery/parties.ts"
+import { eraseParts, goodParts, readParts, writeParts } from "../src/recovery/registers.ts"
+import { refuseWeak } from "../src/recovery/strength.ts"
+import { newWords, normalSecret } from "../src/recovery/words.ts"
 
 type Mode = "crash" | "byzantine"
 const volumes: readonly { readonly mode: Mode; readonly n: number }[] = [
@@ -29,9 +33,9 @@ const volumes: readonly { readonly mode: Mode; readonly n: number }[] = [
   { mode: "byzantine", n: 7 },
 ]
 const faultsOf = (n: number, mode: Mode) => n - quorumOf(n, mode)
-// The cheapest parameters: what is tested here is the kit, not the cost.
-const parameters = { memoryKiB: 8, passes: 1, lanes: 1, salt: nodeCrypto.random(16) }
-const wish: Wish = { name: "main", ask: () => Promise.reject(new Error("nobody was to be asked")) }
+const wish: Wish = { name: "main" }
+/** Where the kits of these tests lie unless they say otherwise. */
+const seed = openRecoveryRegisterSeed("main")
 
 function secretsFor(n: number, createdMs = 1_700_000_000_000): RecoverySecrets {
   return {
@@ -43,17 +47,40 @@ function secretsFor(n: number, createdMs = 1_700_000_000_000): RecoverySecrets {
     aliasVolumes: new Map([["clouds", "clouds"]]),
     volumes: [],
     seen: "{}",
+    grid: { coordinator: "coord.example.org:7443", caFingerprint: new Uint8Array(nodeCrypto.random(32)) },
+    bucketKeys: new Map([["s3://a", { accessKeyId: "AK", secretAccessKey: "a+b/c=" }]]),
+    kits: new Map([["clouds/main", new Uint8Array(nodeCrypto.random(32))]]),
+    others: new Map([["accountSeed", new Uint8Array(nodeCrypto.random(32))]]),
   }
 }
 
 const emptyPlaces = (n: number) => Array.from({ length: n }, (_, i) => createMemoryBackend(`place${i}`, nodeCrypto))
 
-async function store(backends: readonly Backend[], parts: readonly Uint8Array[]): Promise<(string | undefined)[]> {
-  return writeParts(backends, "main", { parts, answers: await readParts(backends, "main") })
+async function store(
+  backends: readonly Backend[],
+  parts: readonly Uint8Array[],
+  at: Uint8Array = seed,
+): Promise<(string | undefined)[]> {
+  return writeParts(backends, at, { parts, answers: await readParts(backends, at) })
+}
+
+async function find(backends: readonly Backend[], at: Uint8Array): Promise<FoundKit[]> {
+  return groupParts(goodParts(await readParts(backends, at)))
+}
+
+/** Both registers are looked into, as the command does. */
+async function choose(backends: readonly Backend[], more: Partial<Wish> = {}): Promise<Choice> {
+  const hidden = more.secret ? await find(backends, recoveryRegisterSeed(more.secret.master)) : []
+  return chooseKit({ hidden, open: await find(backends, seed) }, { ...wish, ...more })
 }
 
 const restore = async (backends: readonly Backend[], more: Partial<Wish> = {}) =>
-  (await chooseKit(groupParts(goodParts(await readParts(backends, "main"))), { ...wish, ...more })).kit.secrets
+  (await choose(backends, more)).kit.secrets
+
+const secretOf = async (passphrase: string, name = "main") => ({
+  passphrase: await normalSecret(passphrase),
+  master: await masterOf(await normalSecret(passphrase), name),
+})
 
 /** Every subset of `size` of the numbers below `n`. */
 function subsets(n: number, size: number): number[][] {
@@ -85,7 +112,6 @@ interface Known {
   readonly conspiracy: Uint8Array
   readonly steep: Uint8Array
 }
-const seed = recoveryRegisterSeed("main")
 const signed = (sealed: Uint8Array, sequence = Number.MAX_SAFE_INTEGER, key = seed) =>
   signRegisterValue(nodeCrypto, key, {
     ...{ sequence, sealed, care: new Uint8Array() },
@@ -114,6 +140,7 @@ const lies: Readonly<Record<string, (known: Known) => Promise<Uint8Array | undef
 /** How far a lie gets: most are seen through at once. */
 const stateOfLie: Readonly<Record<string, string>> = {
   missing: "none",
+  "nothing, signed": "erased",
   away: "away",
   "changed secrets": "part",
   "the part of another place": "part",
@@ -168,7 +195,7 @@ test("up to f places, each lying in any way, neither spoil nor block what the ot
     for (const name of Object.keys(lies)) {
       const asked = backends.map((backend, i) => (i < f ? liar(backend, () => lies[name]!(known(i))) : backend))
       assert.deepEqual(await restore(asked), secrets, `${mode} ${n}: ${name}`)
-      const [answer] = await readParts(asked, "main")
+      const [answer] = await readParts(asked, seed)
       assert.equal(answer!.state, stateOfLie[name] ?? "bad", name)
     }
   }
@@ -187,26 +214,110 @@ test("a part with any byte changed is never taken for a good one", async () => {
   }
 })
 
-test("with a passphrase nothing restores without it, and a wrong one is told", async () => {
+test("with words or a passphrase nothing is found without them, by another name, or with others", async () => {
   const secrets = secretsFor(4)
   const backends = emptyPlaces(4)
-  await store(backends, await makeKit(secrets, { threshold: 2, passphrase: "für immer", parameters }))
-  assert.deepEqual(await restore(backends, { passphrase: "fu\u0308r immer" }), secrets)
-  assert.deepEqual(await restore(backends, { ask: async () => "für immer" }), secrets)
-  await assert.rejects(restore(backends, { passphrase: "für nie" }), { code: "ERR_WRONG_PASSPHRASE" })
+  const words = await newWords(nodeCrypto)
+  assert.equal(words.split(" ").length, 12)
+  for (const [made, given] of [
+    [words, words],
+    ["für immer und ewig", "fu\u0308r immer und ewig"],
+  ] as const) {
+    const { master } = await secretOf(made)
+    await store(backends, await makeKit(secrets, { threshold: 2, master }), recoveryRegisterSeed(master))
+    assert.deepEqual(await restore(backends, { secret: await secretOf(given) }), secrets)
+  }
+  const typed = words
+    .split(" ")
+    .map((word, i) => `${i + 1}. ${word.toUpperCase()}`)
+    .join("\n ")
+  assert.equal(await normalSecret(typed), words)
+  await assert.rejects(restore(backends), { code: "ERR_NOT_FOUND" })
+  const others = await secretOf(await newWords(nodeCrypto))
+  await assert.rejects(restore(backends, { secret: others }), { code: "ERR_NOT_FOUND" })
+  await assert.rejects(restore(backends, { secret: await secretOf(words, "laptop") }), { code: "ERR_NOT_FOUND" })
+})
+
+test("a typing error in words is told before any place is asked, and nothing of them is in the message", async () => {
+  const words = "abandon amount liar amount expire adjust cage candy arch gather drum buyer".split(" ")
+  const typed = [words.with(3, "amuont"), words.with(3, "candy"), words.slice(1), [...words.slice(1), words[0]!]]
+  for (const wrong of typed)
+    await assert.rejects(normalSecret(wrong.join(" ")), (error: HoldfastError) => {
+      assert.equal(error.code, "ERR_WRONG_PASSPHRASE")
+      assert.doesNotMatch(error.message, /amuont|candy|liar|abandon/)
+      return true
+    })
+  assert.equal(await normalSecret(" a few words, no more "), " a few words, no more ")
+})
+
+test("a passphrase that can be guessed is refused, and new words never are", async () => {
+  for (const weak of ["password", "12345678", "qwertzuiop", "aaaaaaaaaaaaaaaaaaaaaaaa", "Tr0ub4dor&3", "holdfast2026"])
+    await assert.rejects(refuseWeak(weak), { code: "ERR_INVALID_ARGUMENT" }, weak)
+  for (const strong of ["correct horse battery staple", await newWords(nodeCrypto)]) await refuseWeak(strong)
 })
 
 test("who gives a passphrase is never given a kit without one, however many places offer it", async () => {
   const backends = emptyPlaces(4)
+  const secret = await secretOf("correct horse")
   const forged = await makeKit(secretsFor(4, 9e12), { threshold: 2 })
   await store(backends, forged)
-  await assert.rejects(restore(backends, { passphrase: "correct horse" }), { code: "ERR_REFUSED" })
+  await store(backends, forged, recoveryRegisterSeed(secret.master))
+  await assert.rejects(restore(backends, { secret }), { code: "ERR_REFUSED" })
   const secrets = secretsFor(4)
-  const genuine = await makeKit(secrets, { threshold: 2, passphrase: "correct horse", parameters })
-  await store(backends.slice(2), genuine.slice(2))
-  assert.deepEqual(await restore(backends, { passphrase: "correct horse" }), secrets)
-  // Both on two places: the one with a passphrase is asked for, not passed over.
-  assert.deepEqual(await restore(backends, { ask: async () => "correct horse" }), secrets)
+  const genuine = await makeKit(secrets, { threshold: 2, master: secret.master })
+  await store(backends.slice(2), genuine.slice(2), recoveryRegisterSeed(secret.master))
+  assert.deepEqual(await restore(backends, { secret }), secrets)
+})
+
+test("erasing takes a kit off every place that answers, names the others, and writes nothing where nothing was", async () => {
+  const backends = emptyPlaces(5)
+  await store(backends.slice(0, 4), await makeKit(secretsFor(4), { threshold: 2 }))
+  const away = liar(backends[1]!, () => Promise.reject(new Error("connection reset")))
+  const outcomes = await eraseParts([backends[0]!, away, ...backends.slice(2)], seed)
+  assert.deepEqual(
+    outcomes.map(({ why }) => why),
+    [undefined, "connection reset", undefined, undefined, undefined],
+  )
+  assert.deepEqual(
+    (await readParts(backends, seed)).map(({ state }) => state),
+    ["erased", "part", "erased", "erased", "none"],
+  )
+  const next = secretsFor(5, 2)
+  await store(backends, await makeKit(next, { threshold: 2 }))
+  assert.deepEqual(await restore(backends), next)
+})
+
+test("a kit without words needs more parts than any f of the parties that read the places have", () => {
+  const cases: readonly (readonly [places: number, f: number, marks: string[][], threshold: number | undefined])[] = [
+    [
+      4,
+      1,
+      [
+        ["key a", "x"],
+        ["key b", "y"],
+        ["key c", "z"],
+        ["key d", "w"],
+      ],
+      2,
+    ],
+    [5, 2, Array.from({ length: 5 }, () => ["grid"]), undefined],
+    [4, 1, [["this machine"], ["this machine"], ["key a", "x"], ["key b", "y"]], 3],
+    [
+      4,
+      1,
+      [
+        ["key a", "x"],
+        ["key a", "y"],
+        ["key b", "y"],
+        ["key c", "z"],
+      ],
+      undefined,
+    ],
+    [7, 2, [["a"], ["a"], ["b"], ["c"], ["d"], ["e"], ["f"]], 4],
+  ]
+  for (const [places, f, marks, threshold] of cases)
+    assert.equal(openThreshold(places, f, groupSizes(marks)), threshold, JSON.stringify(marks))
+  assert.equal(partiesFor(4, [2, 1, 1, 1, 1, 1]), 3)
 })
 
 test("the newer of two kits on as many places is restored, the other is mentioned, and either can be named", async () => {
@@ -214,8 +325,7 @@ test("the newer of two kits on as many places is restored, the other is mentione
   const [older, newer] = [secretsFor(4, 1), secretsFor(4, 2)]
   await store(backends, await makeKit(older, { threshold: 2 }))
   await store(backends.slice(2), (await makeKit(newer, { threshold: 2 })).slice(2))
-  const kits = groupParts(goodParts(await readParts(backends, "main")))
-  const { kit, others } = await chooseKit(kits, wish)
+  const { kit, others } = await choose(backends)
   assert.deepEqual([kit.secrets, others.map(({ secrets }) => secrets)], [newer, [older]])
   assert.deepEqual(await restore(backends, { id: others[0]!.id.slice(0, 10).toUpperCase() }), older)
   await assert.rejects(restore(backends, { id: "0000000000000000" }), { code: "ERR_NOT_FOUND" })
@@ -235,25 +345,30 @@ test("a new kit replaces the old one on every place but those that claim the las
   assert.ok(bytes)
 })
 
-test("the kits of the frozen vectors open from any of their parts", async () => {
-  const path = new URL("../../../interop/vectors/recovery-kit.json", import.meta.url)
-  const { good } = JSON.parse(readFileSync(path, "utf8")) as RecoveryVectors
-  assert.ok(good.length >= 3)
-  for (const { name, key, threshold, parts, content, passphrase } of good)
-    for (const chosen of subsets(parts.length, threshold)) {
-      const found = chosen.map((i) => ({ place: `${i}`, part: decodeRecoveryPart(fromHex(parts[i]!)) }))
-      const [kit] = groupParts(found)
-      assert.equal(toHex((await keyOfKit(kit!))!), key, name)
-      const opened = await openKit(kit!, fromHex(key), passphrase ?? undefined)
-      assert.equal(toHex(encodeRecoverySecrets(opened!.secrets)), content, name)
+test("the kits of the frozen vectors of both versions open from any of their parts", async () => {
+  for (const file of ["recovery-kit.json", "recovery-kit-2.json"]) {
+    const path = new URL(`../../../interop/vectors/${file}`, import.meta.url)
+    const { good } = JSON.parse(readFileSync(path, "utf8")) as RecoveryVectors
+    assert.ok(good.length >= 3)
+    for (const { name, kitName, key, threshold, parts, content, passphrase, master } of good) {
+      const secret = passphrase === null ? undefined : await secretOf(passphrase, kitName)
+      if (file === "recovery-kit-2.json") assert.equal(secret && toHex(secret.master), master ?? undefined)
+      for (const chosen of subsets(parts.length, threshold)) {
+        const found = chosen.map((i) => ({ place: `${i}`, part: decodeRecoveryPart(fromHex(parts[i]!)) }))
+        const [kit] = groupParts(found)
+        assert.equal(toHex((await keyOfKit(kit!))!), key, name)
+        const opened = await openKit(kit!, fromHex(key), secret)
+        assert.deepEqual(opened!.secrets, decodeRecoverySecrets(fromHex(content)), name)
+      }
     }
+  }
 })
 
 test("without any part, or of another name, nothing is found", async () => {
   const backends = emptyPlaces(3)
   await assert.rejects(restore(backends), { code: "ERR_NOT_FOUND" })
   await store(backends, await makeKit(secretsFor(3), { threshold: 2 }))
-  const answers = await readParts(backends, "laptop")
+  const answers = await readParts(backends, openRecoveryRegisterSeed("laptop"))
   assert.deepEqual(
     answers.map(({ state }) => state),
     ["none", "none", "none"],

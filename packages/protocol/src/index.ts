@@ -51,15 +51,24 @@ export {
   encodeRecoveryParts,
   isAffordablePassphrase,
   openRecoveryBody,
+  openRecoveryRegisterSeed,
   type PassphraseParameters,
   type RecoveryBody,
   type RecoveryPart,
   recoveryKeyCheck,
+  recoveryPassphraseParameters,
   recoveryRegisterSeed,
   recoveryShareHash,
   sealRecoveryBody,
 } from "./recovery-kit.ts"
-export { decodeRecoverySecrets, encodeRecoverySecrets, type RecoverySecrets } from "./recovery-secrets.ts"
+export {
+  type BucketKeys,
+  checkOtherSecret,
+  decodeRecoverySecrets,
+  encodeRecoverySecrets,
+  type JoinedGrid,
+  type RecoverySecrets,
+} from "./recovery-secrets.ts"
 export {
   decodeRegisterValue,
   extendLineage,

@@ -5,6 +5,7 @@ import type { S3Location } from "./location.ts"
 import { createObjectBackend, type ObjectOptions } from "./objects.ts"
 
 export { type Bucket, openBucket } from "./bucket.ts"
+export { type CredentialSource, credentialsFor } from "./credentials.ts"
 export { checkS3Location, nameOfBucket, parseS3Location, type S3Location } from "./location.ts"
 export { type Capabilities, probeBucket } from "./probe.ts"
 

@@ -1,15 +1,28 @@
-/** Where a passphrase comes from: a file that was named, or the terminal, without echo. Never an argument. */
-import { closeSync, openSync, writeSync } from "node:fs"
+/**
+ * Where a passphrase comes from: a file that was named, or the terminal, without echo. Never an argument. Both give one
+ * line as it is, blanks at its ends too, without the line end.
+ */
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs"
 import { ReadStream } from "node:tty"
 import { HoldfastError } from "@holdfast/core"
-import { readSecret } from "../commands/files/frame.ts"
+import { localError } from "../transfer/local.ts"
 
 const longest = 1024
 const shortest = 8
+const mostFileBytes = 64 * 1024
 
-/** A passphrase from `file` (`-` is standard input), or asked for with `question` when none is named. */
-export async function readPassphrase(file: string | undefined, question: string): Promise<string> {
-  const passphrase = file === undefined ? await askTerminal(question) : await readSecret(file)
+const lockOptions = "--passphrase-file FILE, - for standard input, or HOLDFAST_PASSPHRASE_FILE"
+
+/**
+ * A passphrase from `file` (`-` is standard input), or asked for with `question` when none is named. `options` says how a
+ * file is named, for the error without a terminal.
+ */
+export async function readPassphrase(
+  file: string | undefined,
+  question: string,
+  options: string = lockOptions,
+): Promise<string> {
+  const passphrase = file === undefined ? await askTerminal(question, options) : readFirstLine(file)
   if (passphrase === "" || passphrase.length > longest)
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
@@ -26,14 +39,29 @@ export async function readNewPassphrase(file: string | undefined): Promise<strin
       "ERR_INVALID_ARGUMENT",
       `The passphrase is too short: take at least ${shortest} characters, better some words.`,
     )
-  if (file === undefined && (await askTerminal("Again: ")) !== passphrase)
+  if (file === undefined && (await askTerminal("Again: ", lockOptions)) !== passphrase)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "The two passphrases differ. Nothing was changed.")
   return passphrase
 }
 
+/** What could be typed of a file: its first line, without the mark with which some editors begin a file. */
+function readFirstLine(file: string): string {
+  try {
+    const bytes = readFileSync(file === "-" ? 0 : file)
+    if (bytes.length > mostFileBytes)
+      throw new HoldfastError("ERR_LIMIT", `"${file}" is too large for a passphrase.`, { file })
+    return bytes
+      .toString("utf8")
+      .replace(/^\uFEFF/, "")
+      .split(/\r?\n/, 1)[0]!
+  } catch (error) {
+    throw localError(error, file)
+  }
+}
+
 /** Asks on the controlling terminal, so that standard input stays free for data. Throws ERR_LOCKED without one. */
-async function askTerminal(question: string): Promise<string> {
-  const { terminal, screen } = openTerminal()
+async function askTerminal(question: string, options: string): Promise<string> {
+  const { terminal, screen } = openTerminal(options)
   terminal.setRawMode(true)
   writeSync(screen, question)
   try {
@@ -46,13 +74,13 @@ async function askTerminal(question: string): Promise<string> {
   }
 }
 
-function openTerminal(): { terminal: ReadStream; screen: number } {
+function openTerminal(options: string): { terminal: ReadStream; screen: number } {
   try {
     return { terminal: new ReadStream(openSync("/dev/tty", "r")), screen: openSync("/dev/tty", "w") }
   } catch {
     throw new HoldfastError(
       "ERR_LOCKED",
-      "A passphrase is needed and there is no terminal to ask on. Name a file that holds it: --passphrase-file FILE, - for standard input, or HOLDFAST_PASSPHRASE_FILE.",
+      `A passphrase is needed and there is no terminal to ask on. Name a file that holds it: ${options}.`,
     )
   }
 }

@@ -1,21 +1,20 @@
 /** A profile: the identity of one client on one grid, its volumes, its aliases (which are secrets), what it has seen. */
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
-import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
-import { HoldfastError } from "@holdfast/core"
-import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
-import { decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
-import { z } from "zod"
+import { fromHex, HoldfastError } from "@holdfast/core"
+import { type Identity, loadIdentity } from "@holdfast/network"
+import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
 import { type Paths, profileDir } from "./paths.ts"
 import {
   type AskPassphrase,
   changing,
   hasSecrets,
   type OpenedSecrets,
-  readJson,
+  type RecoveryKitKeys,
   readSecrets,
   removeLeftovers,
+  type Secrets,
   writeSecrets,
 } from "./secrets.ts"
 import { openSeen, type ProfileSeen } from "./seen.ts"
@@ -41,6 +40,11 @@ export interface Profile extends ProfileSeen {
   /** Adds a volume or replaces the one with its name. */
   setVolume(volume: VolumeDescription): Promise<void>
   removeVolume(name: string): Promise<void>
+  /** What opens, makes anew and erases the recovery kits of this profile, by `VOLUME/NAME`. */
+  readonly recoveryKits: ReadonlyMap<string, RecoveryKitKeys>
+  setRecoveryKit(key: string, keys: RecoveryKitKeys): Promise<void>
+  /** Further secrets that a recovery kit carries by their names alone, as the seed of the account. */
+  readonly otherSecrets: ReadonlyMap<string, Uint8Array>
 }
 
 /** Opens a profile; `ask` is called when it is locked. Throws ERR_NO_PROFILE, ERR_EXPOSED, ERR_WRONG_PASSPHRASE. */
@@ -52,8 +56,12 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   const change = (edit: (secrets: ChangingSecrets) => void) =>
     changing(dir, async () => {
       const current = await readSecrets(dir, ask, opened.lock?.key)
-      const { aliases, volumes, aliasVolumes, ...rest } = current.secrets
-      const secrets = { ...rest, aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } }
+      const { aliases, volumes, aliasVolumes, recoveryKits, ...rest } = current.secrets
+      const secrets = {
+        ...rest,
+        ...{ aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } },
+        recoveryKits: { ...recoveryKits },
+      }
       edit(secrets)
       const next: OpenedSecrets = { ...current, secrets }
       await writeSecrets(dir, next)
@@ -96,6 +104,16 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       change(({ volumes }) => {
         delete volumes[name]
       }),
+    get recoveryKits() {
+      return new Map(Object.entries(opened.secrets.recoveryKits ?? {}))
+    },
+    setRecoveryKit: (key, keys) =>
+      change(({ recoveryKits }) => {
+        recoveryKits[key] = keys
+      }),
+    get otherSecrets() {
+      return otherSecretsOf(opened.secrets)
+    },
     ...(await openSeen(join(paths.state, "seen"), name)),
   }
 }
@@ -104,6 +122,19 @@ interface ChangingSecrets {
   readonly aliases: Record<string, string>
   readonly volumes: Record<string, unknown>
   readonly aliasVolumes: Record<string, string>
+  readonly recoveryKits: Record<string, RecoveryKitKeys>
+}
+
+/** Those fields of the secrets that are bytes in hexadecimal under a name of their own. */
+function otherSecretsOf(secrets: Secrets): ReadonlyMap<string, Uint8Array> {
+  const { convergenceSecret: _, ...others } = secrets
+  return new Map(
+    Object.entries(others).flatMap(([name, value]) => {
+      if (typeof value !== "string" || !/^(?:[0-9a-f]{2})+$/.test(value)) return []
+      const bytes = fromHex(value)
+      return checkOtherSecret(name, bytes) ? [[name, bytes] as const] : []
+    }),
+  )
 }
 
 /** Makes the secrets of a new profile, once its identity is there. Keeps those that exist. */

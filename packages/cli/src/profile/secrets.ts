@@ -20,7 +20,18 @@ import {
   sealSecrets,
 } from "./sealed-secrets.ts"
 
-const secretsSchema = z.object({
+const hex32 = z.string().regex(/^[0-9a-f]{64}$/)
+/** What the profile knows of a recovery kit that it protected. */
+const recoveryKitSchema = z.object({
+  /** What argon2id made of its words; absent when only erasing is left. */
+  master: hex32.optional(),
+  /** Places that took a part. */
+  places: z.array(z.string()).max(255),
+  /** Registers of kits before, and the places that may still hold a part there. */
+  erase: z.array(z.object({ seed: hex32, places: z.array(z.string()).max(255) })).max(64),
+})
+/** What a newer Holdfast keeps here stays. */
+const secretsSchema = z.looseObject({
   version: z.literal(1),
   /** 32 bytes in hexadecimal. */
   convergenceSecret: z.string().regex(/^[0-9a-f]{64}$/),
@@ -29,11 +40,16 @@ const secretsSchema = z.object({
   volumes: z.record(z.string(), z.unknown()).optional(),
   /** The volume that an alias is in; the grid's when it is not named. */
   aliasVolumes: z.record(z.string(), z.string()).optional(),
+  /** By `VOLUME/NAME`. */
+  recoveryKits: z.record(z.string(), recoveryKitSchema).optional(),
 })
 const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384).optional() })
 
 /** What only the owner may know. */
 export type Secrets = z.infer<typeof secretsSchema>
+
+/** What a profile knows of a recovery kit that it protected: where it lies, what opens it, what has to be erased. */
+export type RecoveryKitKeys = z.infer<typeof recoveryKitSchema>
 
 /** Secrets as they were read. */
 export interface OpenedSecrets {

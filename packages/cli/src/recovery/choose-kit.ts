@@ -1,9 +1,10 @@
 /**
- * Which of the kits that places hold is restored. Anybody who may write to a place can put a kit there, so what counts is
- * how many places hold parts of one that opens: up to f that lie are always fewer than those that hold the true one.
+ * Which of the kits that places hold is restored. Only who knows the words can write where a protected kit lies; anybody
+ * who may write to a place can put another there, so what counts is how many places hold parts of one that opens: up to f
+ * that lie are always fewer than those that hold the true one.
  */
 import { HoldfastError } from "@holdfast/core"
-import { type FoundKit, keyOfKit, type OpenedKit, openKit } from "./kit.ts"
+import { type FoundKit, type KitSecret, keyOfKit, type OpenedKit, openKit } from "./kit.ts"
 
 /** What the user said about the kit. */
 export interface Wish {
@@ -11,10 +12,16 @@ export interface Wish {
   readonly name: string
   /** First digits of the id of the kit that is meant. */
   readonly id?: string | undefined
-  /** The passphrase, when one was given: then only a kit under a passphrase is taken. */
-  readonly passphrase?: string | undefined
-  /** Asks for the passphrase when the kit has one. */
-  readonly ask: () => Promise<string>
+  /** The words or passphrase; without, only a kit is taken that is not protected. */
+  readonly secret?: KitSecret | undefined
+}
+
+/** The kits that places hold. */
+export interface Held {
+  /** In the register that the words lead to; none without words. */
+  readonly hidden: readonly FoundKit[]
+  /** In the register that everybody finds. */
+  readonly open: readonly FoundKit[]
 }
 
 /** The kit to restore, and others that have enough parts too. */
@@ -25,41 +32,57 @@ export interface Choice {
 }
 
 /**
- * Opens the kit that most places hold, the newest of several. Throws ERR_NOT_FOUND, ERR_NOT_ENOUGH_SHARES,
- * ERR_WRONG_PASSPHRASE, ERR_REFUSED, ERR_CORRUPT.
+ * Opens the kit that most places hold, the newest of several; one of version 1 only when there is no other. Throws
+ * ERR_NOT_FOUND, ERR_NOT_ENOUGH_SHARES, ERR_WRONG_PASSPHRASE, ERR_LOCKED, ERR_REFUSED, ERR_CORRUPT.
  */
-export async function chooseKit(found: readonly FoundKit[], wish: Wish): Promise<Choice> {
-  const { name, id, ask } = wish
-  const named = id === undefined ? found : found.filter((kit) => kit.id.startsWith(id.toLowerCase()))
+export async function chooseKit(held: Held, wish: Wish): Promise<Choice> {
+  const { name, id, secret } = wish
+  // Who knows no words can still make a kit without them: it must not pass for one that has them.
+  const all = [...held.hidden, ...held.open].filter(({ body }) => body.isProtected === (secret !== undefined))
+  if (all.length === 0) throw nothing(held, wish)
+  const named = id === undefined ? all : all.filter((kit) => kit.id.startsWith(id.toLowerCase()))
   if (named.length === 0)
     throw new HoldfastError(
       "ERR_NOT_FOUND",
-      found.length === 0
-        ? `None of these places holds a part of the recovery kit "${name}". Name it with --name, or name other places.`
-        : `None of these places holds a part of the recovery kit ${id}. They hold parts of: ${found.map(shortId).join(", ")}.`,
+      `None of these places holds a part of the recovery kit ${id}. They hold parts of: ${all.map(shortId).join(", ")}.`,
     )
   const whole = await withKeys(named)
   if (whole.length === 0) throw tooFew(named)
-  const most = Math.max(...whole.map(({ kit }) => kit.parts.size))
-  const isAsked = whole.some(({ kit }) => kit.parts.size === most && kit.body.passphrase)
-  const passphrase = wish.passphrase ?? (isAsked ? await ask() : undefined)
   const opened: OpenedKit[] = []
   for (const { kit, key } of whole) {
-    // Who knows no passphrase can still make a kit without one: it must not pass for one that has it.
-    if ((kit.body.passphrase !== undefined) !== (passphrase !== undefined)) continue
-    const one = await openKit(kit, key, passphrase)
+    const one = await openKit(kit, key, secret)
     if (one) opened.push(one)
   }
-  opened.sort((a, b) => b.parts.size - a.parts.size || b.secrets.createdMs - a.secrets.createdMs)
+  opened.sort(
+    (a, b) =>
+      b.body.version - a.body.version || b.parts.size - a.parts.size || b.secrets.createdMs - a.secrets.createdMs,
+  )
   const [kit, ...others] = opened
   if (kit) return { kit, others }
-  if (passphrase === undefined)
-    throw new HoldfastError("ERR_CORRUPT", `The recovery kit "${name}" was made wrongly and cannot be opened.`)
-  if (whole.some((one) => one.kit.body.passphrase))
+  if (secret && whole.every((one) => one.kit.body.version === 1))
     throw new HoldfastError("ERR_WRONG_PASSPHRASE", "That is not the passphrase of this recovery kit. Try again.")
-  throw new HoldfastError(
-    "ERR_REFUSED",
-    `These places hold a recovery kit without a passphrase: not the one that you made with a passphrase. Leave the passphrase out if you made it without.`,
+  throw new HoldfastError("ERR_CORRUPT", `The recovery kit "${name}" was made wrongly and cannot be opened.`)
+}
+
+function nothing({ open }: Held, { name, secret }: Wish): HoldfastError {
+  if (secret && open.length > 0)
+    return new HoldfastError(
+      "ERR_REFUSED",
+      `These places hold no recovery kit "${name}" for these words or this passphrase, but one that has none, which anybody may have put there. If yours was made without: --without-passphrase.`,
+    )
+  if (secret)
+    return new HoldfastError(
+      "ERR_NOT_FOUND",
+      `None of these places holds a part of the recovery kit "${name}" for these words or this passphrase: they find it only when every letter, the name (--name) and the places are right.`,
+    )
+  if (open.length > 0)
+    return new HoldfastError(
+      "ERR_LOCKED",
+      `The recovery kit "${name}" that these places hold has a passphrase. Leave --without-passphrase out.`,
+    )
+  return new HoldfastError(
+    "ERR_NOT_FOUND",
+    `None of these places holds a part of a recovery kit "${name}" without words or passphrase. Name it with --name, or name other places.`,
   )
 }
 

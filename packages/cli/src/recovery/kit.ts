@@ -11,17 +11,17 @@ import {
   encodeRecoveryParts,
   encodeRecoverySecrets,
   openRecoveryBody,
-  type PassphraseParameters,
   type RecoveryBody,
   type RecoveryPart,
   type RecoverySecrets,
   recoveryKeyCheck,
+  recoveryPassphraseParameters,
   recoveryShareHash,
   sealRecoveryBody,
 } from "@holdfast/protocol"
 import { paddedLength } from "@holdfast/store"
 import { combine, split } from "shamir-secret-sharing"
-import { keyOfPassphrase, newParameters } from "../profile/sealed-secrets.ts"
+import { keyOfPassphrase } from "../profile/sealed-secrets.ts"
 
 /** A part and the place that gave it. */
 export interface FoundPart {
@@ -44,9 +44,8 @@ export interface OpenedKit extends FoundKit {
 /** How a kit is made. */
 export interface KitOptions {
   readonly threshold: number
-  readonly passphrase?: string | undefined
-  /** How the passphrase becomes a key; as for new profile locks by default. */
-  readonly parameters?: PassphraseParameters
+  /** What `masterOf` made of the words or the passphrase; a kit without it is not protected. */
+  readonly master?: Uint8Array | undefined
 }
 
 /** Most bytes of secrets that are inflated. */
@@ -54,19 +53,24 @@ const plainBytes = 8 * 1024 * 1024
 /** Room in a part beside the sealed secrets and the hashes of shares. */
 const frameBytes = 256
 
+/** The master key of the words or passphrase of the kit called `name`. Takes a second, on purpose. */
+export async function masterOf(secret: string, name: string): Promise<Uint8Array> {
+  return (await keyOfPassphrase(secret, recoveryPassphraseParameters(name))).master
+}
+
 /** The parts of a new kit, one for each of the places that `secrets` name. Throws ERR_LIMIT. */
 export async function makeKit(secrets: RecoverySecrets, options: KitOptions): Promise<Uint8Array[]> {
-  const { threshold, passphrase, parameters = newParameters(crypto) } = options
+  const { threshold, master } = options
   const key = crypto.random(32)
   // The library wants a plain array, and gives one.
   const shares = await split(new Uint8Array(key), secrets.places.length, threshold)
   const open = {
+    version: 2 as const,
     threshold,
     shareHashes: shares.map((share, index) => recoveryShareHash(index, share)),
     keyCheck: recoveryKeyCheck(key),
-    ...(passphrase !== undefined && { passphrase: parameters }),
+    isProtected: master !== undefined,
   }
-  const master = passphrase === undefined ? undefined : (await keyOfPassphrase(passphrase, parameters)).master
   const room = limits.registerContentBytes - frameBytes - shares.length * 34
   const plaintext = pack(encodeRecoverySecrets(secrets), room)
   return encodeRecoveryParts(await sealRecoveryBody(crypto, open, { key, master, plaintext }), shares)
@@ -93,11 +97,24 @@ export async function keyOfKit({ body, parts }: FoundKit): Promise<Uint8Array | 
   return key && equal(recoveryKeyCheck(key), body.keyCheck) ? key : undefined
 }
 
+/** What the user gave to open a protected kit. */
+export interface KitSecret {
+  /** The words or passphrase: opens kits of version 1. */
+  readonly passphrase: string
+  /** What `masterOf` made of it: opens the others. */
+  readonly master: Uint8Array
+}
+
 /** Opens a kit; undefined when the passphrase is another, or its maker sealed nonsense. */
-export async function openKit(kit: FoundKit, key: Uint8Array, passphrase?: string): Promise<OpenedKit | undefined> {
+export async function openKit(
+  kit: FoundKit,
+  key: Uint8Array,
+  secret?: { readonly [part in keyof KitSecret]?: KitSecret[part] | undefined },
+): Promise<OpenedKit | undefined> {
   const { passphrase: parameters } = kit.body
-  const master =
-    parameters && passphrase !== undefined ? (await keyOfPassphrase(passphrase, parameters)).master : undefined
+  const isOld = parameters && secret?.passphrase !== undefined
+  const old = isOld ? (await keyOfPassphrase(secret.passphrase!, parameters)).master : undefined
+  const master = kit.body.version === 1 ? old : secret?.master
   const plaintext = await openRecoveryBody(crypto, kit.body, { key, master })
   if (!plaintext) return undefined
   try {

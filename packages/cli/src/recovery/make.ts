@@ -1,17 +1,23 @@
-/** Making a recovery kit of a profile over the places of one of its volumes. */
-import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import { decodeRecoveryPart, type RecoverySecrets } from "@holdfast/protocol"
+/** Making a recovery kit of a profile over the places of one of its volumes, and erasing the one before. */
+import { fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { decodeRecoveryPart, openRecoveryRegisterSeed, recoveryRegisterSeed } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
-import type { Profile } from "../profile/profile.ts"
 import type { Session } from "../session.ts"
+import { collectBucketKeys } from "./bucket-keys.ts"
+import { eraseEarlier, type LeftBehind } from "./erase.ts"
 import { groupParts, makeKit } from "./kit.ts"
-import { digestOf, readRecord, remember } from "./record.ts"
+import { openThreshold, partiesFor, partiesOf } from "./parties.ts"
+import { type ChosenSecret, chooseSecret, type SecretWish } from "./protect.ts"
+import { digestOf, type KitRecord, readRecord, remember } from "./record.ts"
 import { goodParts, readParts, writeParts } from "./registers.ts"
+import { secretsOf } from "./secrets-of.ts"
 
 /** How a kit is made. */
 export interface MakeOptions {
   readonly name: string
-  readonly passphrase?: string | undefined
+  readonly protection: SecretWish
+  /** Puts the keys of buckets in; as in the kit before when undefined. */
+  readonly withBucketKeys?: boolean | undefined
   /** Replaces a kit that this profile did not make. */
   readonly replace: boolean
   readonly nowMs: number
@@ -25,6 +31,15 @@ export interface MadeKit {
   readonly places: readonly { readonly id: string; readonly why?: string }[]
   /** How much fitted of what was seen of trees. */
   readonly seen: "all" | "sequences" | "none"
+  readonly protection: ChosenSecret["kind"]
+  /** New words, which nobody else has. */
+  readonly words?: string | undefined
+  /** So few parties hold enough parts together, see parties.ts. */
+  readonly parties: number
+  /** Buckets whose keys are in it, and those whose keys could not be. */
+  readonly bucketKeys: { readonly count: number; readonly missing: readonly { place: string; why: string }[] }
+  /** What there still is of earlier kits. */
+  readonly left: LeftBehind
 }
 
 /**
@@ -33,70 +48,96 @@ export interface MadeKit {
  */
 export async function makeRecoveryKit(session: Session, options: MakeOptions): Promise<MadeKit> {
   const { profile, backends, volume } = session
+  const { name, nowMs } = options
   const needed = quorumOf(backends.length, session.registerMode)
-  const threshold = thresholdOf(session)
-  const answers = await readParts(backends, options.name)
+  const kitKey = `${volume}/${name}`
+  const before = profile.recoveryKits.get(kitKey) ?? { places: [], erase: [] }
+  const secret = await chooseSecret(options.protection, { name, before })
+  const { threshold, parties } = await thresholdOf(session, secret.master !== undefined)
+  const seed = secret.master ? recoveryRegisterSeed(secret.master) : openRecoveryRegisterSeed(name)
+  const answers = await readParts(backends, seed)
   const answered = answers.filter(({ state }) => state !== "away")
   if (answered.length < needed)
     throw tooFew(answered.length, needed, "answered, so nothing was changed", whyOf(answers))
-  if (!options.replace) refuseForeign(options.name, goodParts(answers), await readRecord(profile))
-  const { parts, seen } = await fitting(session, options.nowMs, { threshold, passphrase: options.passphrase })
+  const record = await readRecord(profile)
+  if (!options.replace) refuseForeign({ name, volume }, goodParts(answers), record)
+  const earlier = record.find((one) => one.name === name && one.volume === volume)
+  const keys =
+    (options.withBucketKeys ?? earlier?.bucketKeys) ? await collectBucketKeys(profile.volumes.values()) : noKeys
+  const kits = new Map(ownMasters(session, kitKey, secret.master))
+  const content = { nowMs, bucketKeys: keys.keys, kits }
+  const { parts, seen } = await fitting(session, content, { threshold, master: secret.master })
   const id = toHex(decodeRecoveryPart(parts[0]!).kitId)
-  const about = { name: options.name, volume, createdMs: options.nowMs, digest: digestOf(profile) }
-  const failures = await writeParts(backends, options.name, { parts, answers })
+  const ids = backends.map((backend) => backend.id)
+  const isSame = before.master !== undefined && secret.master !== undefined && before.master === toHex(secret.master)
+  // First, so that what a run that dies here leaves behind is erased by the next one.
+  if (!isSame && secret.master)
+    await profile.setRecoveryKit(kitKey, { ...before, erase: [...before.erase, { seed: toHex(seed), places: ids }] })
+  const failures = await writeParts(backends, seed, { parts, answers })
   const taken = failures.filter((why) => why === undefined).length
   // Remembered in any case: the next try may replace it. A kit that failed counts as stale.
-  await remember(profile, { ...about, id, ...(taken < needed && { digest: "0".repeat(64) }) })
-  const places = backends.map((backend, i) => ({
-    id: backend.id,
-    ...(failures[i] !== undefined && { why: failures[i] }),
-  }))
-  if (taken < needed)
-    throw tooFew(
-      taken,
-      needed,
-      "took their part. The kit may not restore; the one before may be gone. Try again",
-      whyOf(places),
-    )
-  return { id, threshold, places, seen }
+  await remember(profile, {
+    ...{ name, volume, createdMs: nowMs, id, format: 2, bucketKeys: keys !== noKeys },
+    digest: taken < needed ? "0".repeat(64) : digestOf(profile),
+  })
+  const places = ids.map((place, i) => ({ id: place, ...(failures[i] !== undefined && { why: failures[i] }) }))
+  if (taken < needed) throw tooFew(taken, needed, "took their part. The kit may not restore. Try again", whyOf(places))
+  const left = await eraseEarlier(session, { name, seed, before, record, isSame, replace: options.replace })
+  await profile.setRecoveryKit(kitKey, {
+    ...(secret.master && { master: toHex(secret.master) }),
+    places: ids,
+    erase: left.pending,
+  })
+  const bucketKeys = { count: keys.keys.size, missing: keys.missing }
+  return { ...{ id, threshold, places, seen, parties, bucketKeys, left }, protection: secret.kind, words: secret.words }
 }
 
-/** f+1, where f is how many places may be lost, or lie. Throws ERR_INVALID_ARGUMENT when none may. */
-export function thresholdOf({ backends, registerMode, volume }: Pick<Session, "backends" | "registerMode" | "volume">) {
-  const f = backends.length - quorumOf(backends.length, registerMode)
-  if (f >= 1) return f + 1
+const noKeys = { keys: new Map<never, never>(), missing: [] }
+
+/**
+ * How many parts a kit needs: f+1, where f is how many places may be lost, or lie. One that is not protected needs more
+ * than any f parties hold. Throws ERR_INVALID_ARGUMENT when no such number exists.
+ */
+async function thresholdOf(session: Session, isProtected: boolean): Promise<{ threshold: number; parties: number }> {
+  const { backends, registerMode, volume } = session
+  const places = backends.length
+  const f = places - quorumOf(places, registerMode)
+  if (f < 1)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `The volume ${volume} has ${places} ${places === 1 ? "place" : "places"}: no part of a key could be missing. A recovery kit needs at least 3 places (4 in byzantine mode).`,
+      { places },
+    )
+  const parties = await partiesOf(session)
+  const threshold = isProtected ? f + 1 : openThreshold(places, f, parties)
+  if (threshold !== undefined) return { threshold, parties: partiesFor(threshold, parties) }
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
-    `The volume ${volume} has ${backends.length} ${backends.length === 1 ? "place" : "places"}: no part of a key could be missing. A recovery kit needs at least 3 places (4 in byzantine mode).`,
-    { places: backends.length },
+    `The ${places} places of ${volume} are in ${parties.length === 1 ? "one hand: a single credential" : `${parties.length} hands: ${f} of their credentials`} could read a kit without words or passphrase, and all your keys with it. Leave --without-passphrase out.`,
+    { places, parties: parties.length },
   )
 }
 
-function secretsOf({ profile, volume, backends }: Session, nowMs: number): RecoverySecrets {
-  const aliasVolumes = [...profile.aliases.keys()].flatMap((alias) => {
-    const name = profile.volumeOf(alias)
-    return name === undefined ? [] : [[alias, name] as const]
-  })
-  return {
-    createdMs: nowMs,
-    volume,
-    places: backends.map(({ id }) => id),
-    convergenceSecret: profile.convergenceSecret,
-    aliases: profile.aliases,
-    aliasVolumes: new Map(aliasVolumes),
-    volumes: [...profile.volumes.values()],
-    seen: "",
-  }
+/** Master keys of the other kits too: who restores one can then make all of them anew, or erase them. */
+function ownMasters({ profile }: Session, kitKey: string, master: Uint8Array | undefined): [string, Uint8Array][] {
+  const others = [...profile.recoveryKits].flatMap(([key, keys]): [string, Uint8Array][] =>
+    key === kitKey || keys.master === undefined ? [] : [[key, fromHex(keys.master)]],
+  )
+  return master ? [...others, [kitKey, master]] : others
 }
 
 /**
  * What was seen tells when servers go back or lie about history. Its values are large: better their numbers alone, or
  * nothing, than no kit.
  */
-async function fitting(session: Session, nowMs: number, options: Parameters<typeof makeKit>[1]) {
+async function fitting(
+  session: Session,
+  content: Parameters<typeof secretsOf>[1],
+  options: Parameters<typeof makeKit>[1],
+) {
   const all = session.profile.exportSeen()
   const numbers = Object.entries(all.registers).map(([id, { sequence }]) => [id, { sequence }])
-  const secrets = secretsOf(session, nowMs)
+  const secrets = await secretsOf(session, content)
   const fuller = [
     { seen: "all" as const, text: JSON.stringify(all) },
     { seen: "sequences" as const, text: JSON.stringify({ ...all, registers: Object.fromEntries(numbers) }) },
@@ -110,14 +151,25 @@ async function fitting(session: Session, nowMs: number, options: Parameters<type
   return { parts: await makeKit(secrets, options), seen: "none" as const }
 }
 
-/** Others may use the same places. Only a kit that would restore counts: places that lie must not keep us from making ours. */
+/**
+ * Others may use the same places, and one may have given another kit the same passphrase. Of strangers' kits only one that
+ * would restore counts: places that lie must not keep us from making ours.
+ */
 function refuseForeign(
-  name: string,
+  { name, volume }: { readonly name: string; readonly volume: string },
   found: ReturnType<typeof goodParts>,
-  known: Awaited<ReturnType<typeof readRecord>>,
+  known: readonly KitRecord[],
 ): void {
-  const own = new Set(known.flatMap(({ ids }) => ids))
-  const foreign = groupParts(found).find((kit) => kit.parts.size >= kit.body.threshold && !own.has(kit.id))
+  const kits = groupParts(found)
+  const own = known.filter((one) => one.name === name && one.volume === volume).flatMap(({ ids }) => ids)
+  const another = known.find((one) => kits.some(({ id }) => one.ids.includes(id) && !own.includes(id)))
+  if (another)
+    throw new HoldfastError(
+      "ERR_ALREADY_EXISTS",
+      `Some of these places hold the kit "${another.name}" of ${another.volume} where this one would lie. Give this one another name with --name.`,
+      { volume: another.volume },
+    )
+  const foreign = kits.find((kit) => kit.parts.size >= kit.body.threshold && !own.includes(kit.id))
   if (!foreign) return
   throw new HoldfastError(
     "ERR_ALREADY_EXISTS",
@@ -130,25 +182,10 @@ function tooFew(reached: number, needed: number, what: string, why: readonly str
   return new HoldfastError(
     "ERR_NO_QUORUM",
     `Only ${reached} of the ${needed} places needed ${what}: ${why.join("; ")}.`,
-    {
-      reached,
-      needed,
-    },
+    { reached, needed },
   )
 }
 
 function whyOf(places: readonly { readonly place?: string; readonly id?: string; readonly why?: string }[]): string[] {
   return places.flatMap(({ place, id, why }) => (why === undefined ? [] : [`${place ?? id}: ${why}`]))
-}
-
-/** Whether a profile's kits would restore what it has now. */
-export async function staleKits(profile: Profile): Promise<{ readonly fresh: string[]; readonly stale: string[] }> {
-  const digest = digestOf(profile)
-  const kits = await readRecord(profile)
-  const text = ({ name, volume, createdMs }: (typeof kits)[number]) =>
-    `${name} on ${volume} of ${new Date(createdMs).toISOString().slice(0, 10)}`
-  return {
-    fresh: kits.filter((kit) => kit.digest === digest).map(text),
-    stale: kits.filter((kit) => kit.digest !== digest).map(text),
-  }
 }

@@ -16,6 +16,10 @@ const kitSchema = z.strictObject({
   createdMs: z.number().int().nonnegative(),
   /** Of this kit and those that it replaced, the newest first: after a failure, places may hold either. */
   ids: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(8),
+  /** 2 when it is of that version; those without it anybody may find who reads the places. */
+  format: z.literal(2).optional(),
+  /** The keys of buckets are in it: the next one gets them too. */
+  bucketKeys: z.boolean().optional(),
   /** Keyed digest of what the kit restores. */
   digest: z.string().regex(/^[0-9a-f]{64}$/),
 })
@@ -44,15 +48,16 @@ export async function remember(profile: Pick<Profile, "dir">, kit: Omit<KitRecor
 }
 
 /** What a kit restores; what was seen does not count: it changes all the time. */
-export type Restorable = Pick<Profile, "convergenceSecret" | "aliases" | "volumeOf" | "volumes">
+export type Restorable = Pick<Profile, "convergenceSecret" | "aliases" | "volumeOf" | "volumes" | "otherSecrets">
 
 /** Changes whenever a kit would restore something else. */
 export function digestOf(profile: Restorable): string {
   const aliases = [...profile.aliases].map(([alias, cap]) => [alias, cap, profile.volumeOf(alias) ?? null])
   // Through JSON, since CBOR has no place for what is absent; then the order of fields does not count.
   const volumes = [...profile.volumes].map(([name, volume]) => [name, JSON.parse(JSON.stringify(volume))])
-  const sorted = [aliases, volumes].map((list) => list.sort(([a], [b]) => (a! < b! ? -1 : 1)))
-  return toHex(macSmall(profile.convergenceSecret, "holdfast/recovery-digest/1", encodeCbor(sorted)))
+  const others = [...profile.otherSecrets]
+  const sorted = [aliases, volumes, others].map((list) => list.sort(([a], [b]) => (a! < b! ? -1 : 1)))
+  return toHex(macSmall(profile.convergenceSecret, "holdfast/recovery-digest/2", encodeCbor(sorted)))
 }
 
 function pathOf(dir: string): string {

@@ -124,7 +124,11 @@ function refuseConflicts(profile: string, current: Secrets, restored: RecoverySe
     const known = current.volumes?.[name] as Partial<VolumeDescription> | undefined
     return known !== undefined && known.id !== id
   })
-  const names = [...aliases.map(([alias]) => `${alias}:`), ...volumes.map(({ name }) => name)]
+  const names = [
+    ...aliases.map(([alias]) => `${alias}:`),
+    ...volumes.map(({ name }) => name),
+    ...otherAccount(current, restored),
+  ]
   if (names.length === 0) return
   throw new HoldfastError(
     "ERR_ALREADY_EXISTS",
@@ -133,8 +137,20 @@ function refuseConflicts(profile: string, current: Secrets, restored: RecoverySe
   )
 }
 
+/** A profile that was only just made has a seed of its own, and nothing that needs it. */
+function otherAccount(current: Secrets, restored: RecoverySecrets): string[] {
+  if (Object.keys(current.aliases).length === 0) return []
+  return [...restored.others].flatMap(([name, value]) =>
+    Object.hasOwn(current, name) && current[name] !== toHex(value) ? [`the profile's ${name}`] : [],
+  )
+}
+
 function merged(current: Secrets, restored: RecoverySecrets): Secrets {
+  const others = [...restored.others].map(([name, value]) => [name, toHex(value)])
+  const kits = [...restored.kits].map(([key, master]) => [key, { places: [], erase: [], master: toHex(master) }])
   return {
+    ...current,
+    ...Object.fromEntries(others),
     version: 1,
     convergenceSecret: Buffer.from(restored.convergenceSecret).toString("hex"),
     aliases: { ...current.aliases, ...Object.fromEntries(restored.aliases) },
@@ -143,6 +159,7 @@ function merged(current: Secrets, restored: RecoverySecrets): Secrets {
       ...withoutKeys(current.aliasVolumes, restored.aliases),
       ...Object.fromEntries(restored.aliasVolumes),
     },
+    recoveryKits: { ...Object.fromEntries(kits), ...current.recoveryKits },
   }
 }
 

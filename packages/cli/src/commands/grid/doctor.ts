@@ -11,7 +11,7 @@ import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { exposed, hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
 import { sizeText } from "../../progress.ts"
-import { hasGrid } from "../../volumes/choose.ts"
+import { hasGrid, volumeNames } from "../../volumes/choose.ts"
 import { connect } from "../../volumes/grid.ts"
 
 const lowSpaceBytes = 1024 ** 3
@@ -65,23 +65,38 @@ async function examineProfile(context: Context): Promise<Finding[]> {
   if (isLocked(dir) && context.passphraseFile === undefined)
     return [closed, good("profile", "locked; --passphrase-file lets doctor look at certificate and servers too")]
   const membership = hasGrid({ identityDir }) ? await examineMembership(context, identityDir) : []
-  return [closed, ...membership, ...(await examineVolumes(context)), await examineRecovery(context)]
+  return [closed, ...membership, ...(await examineVolumes(context)), ...(await examineRecovery(context))]
 }
 
-/** Whether the keys would outlive this machine. Having no kit is a choice, an old one a surprise. */
-async function examineRecovery(context: Context): Promise<Finding> {
-  const { staleKits } = await import("../../recovery/make.ts")
+/** Whether the keys would outlive this machine, and nobody else finds them. Having no kit is a choice, an old one a surprise. */
+async function examineRecovery(context: Context): Promise<Finding[]> {
+  const { findOpenKits, kitStates } = await import("../../recovery/state.ts")
   const check = "recovery kit"
-  return attempt(
+  const known = await attempt(
     check,
     async () => {
-      const { fresh, stale } = await staleKits(await context.openProfile())
+      const { fresh, stale, old, pending } = await kitStates(await context.openProfile())
+      if (old.length > 0)
+        throw new Error(`${old.join(", ")} is of the old kind: whoever may read its places can find it`)
+      if (pending.length > 0) throw new Error(`places may still hold parts of a kit before ${pending.join(", ")}`)
       if (fresh.length > 0) return `${fresh.join(", ")} restores what the profile has now`
       if (stale.length > 0) throw new Error(`${stale.join(", ")} lacks what changed since`)
       return "no recovery kit yet: without one the keys are lost with this machine (holdfast recovery kit --help)"
     },
     "Make it anew: holdfast recovery kit",
   )
+  const profile = await context.openProfile()
+  const sessions = await Promise.all(
+    volumeNames(profile).map((name) => context.openSession(name).catch(() => undefined)),
+  )
+  const open = (await Promise.all(sessions.map((session) => (session ? findOpenKits(session) : [])))).flat()
+  const others = open.map((kit) => {
+    const text = `${kit.name} on ${kit.volume} is of the old kind, and whoever may read the places can find it`
+    return kit.isOwn
+      ? bad(check, text, "Make a new one, which erases it: holdfast recovery kit")
+      : good(check, `${text}; this profile did not make it (\`holdfast recovery kit --replace\` erases it)`)
+  })
+  return [known, ...others]
 }
 
 /** Whether each place of each volume answers. */

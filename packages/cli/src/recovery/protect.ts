@@ -1,0 +1,40 @@
+/** What protects a recovery kit: words, unless the user chose a passphrase or nothing. */
+import { fromHex } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import type { RecoveryKitKeys } from "../profile/secrets.ts"
+import { masterOf } from "./kit.ts"
+import { refuseWeak } from "./strength.ts"
+import { newWords, normalSecret } from "./words.ts"
+
+/** What the user wants. */
+export type SecretWish =
+  /** What the kit before has, so that nobody has to write again; without one new words. */
+  | { readonly kind: "same" }
+  | { readonly kind: "new-words" }
+  | { readonly kind: "passphrase"; readonly passphrase: string }
+  | { readonly kind: "none" }
+
+/** What it came to. */
+export interface ChosenSecret {
+  readonly kind: "same" | "words" | "passphrase" | "none"
+  /** Absent for a kit that is not protected. */
+  readonly master?: Uint8Array
+  /** New words, to be shown once. */
+  readonly words?: string
+}
+
+/** Chooses it. Throws ERR_INVALID_ARGUMENT for a weak passphrase, ERR_WRONG_PASSPHRASE for words with a typing error. */
+export async function chooseSecret(
+  wish: SecretWish,
+  { name, before }: { readonly name: string; readonly before: Pick<RecoveryKitKeys, "master"> },
+): Promise<ChosenSecret> {
+  if (wish.kind === "none") return { kind: "none" }
+  if (wish.kind === "same" && before.master !== undefined) return { kind: "same", master: fromHex(before.master) }
+  if (wish.kind === "passphrase") {
+    const secret = await normalSecret(wish.passphrase)
+    await refuseWeak(secret)
+    return { kind: "passphrase", master: await masterOf(secret, name) }
+  }
+  const words = await newWords(nodeCrypto)
+  return { kind: "words", words, master: await masterOf(words, name) }
+}
