@@ -20,8 +20,12 @@ await build({
   format: "esm",
   platform: "node",
   target: "node24",
-  // Its CommonJS form loses its names in a bundle that imports it late.
-  alias: { "hash-wasm": "hash-wasm/dist/index.esm.js" },
+  // Their CommonJS forms lose their names in a bundle that imports them late.
+  alias: {
+    "hash-wasm": "hash-wasm/dist/index.esm.js",
+    "@zxcvbn-ts/core": "@zxcvbn-ts/core/dist/index.mjs",
+    "@zxcvbn-ts/language-common": "@zxcvbn-ts/language-common/dist/index.mjs",
+  },
   // These two talk through global state at import time, which bundling reorders.
   external: ["@peculiar/x509", "reflect-metadata"],
   sourcemap: true,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """An independent reader of Holdfast's formats: restores a tree from raw shares, registers and a read capability, and
-tells the health of its chunks with a verify capability.
+tells the health of its chunks with a verify capability, opens a recovery kit with its words.
 
 Written from docs/formats/, with Python's standard library and python3-cryptography only, so that data outlives its program.
 Any file that begins with "HFS" 1 is taken for a share, any that decodes as one for a register value, and the database of a
@@ -9,24 +9,35 @@ storage node's folder is looked into for both. The capability comes from a file 
   holdfast_reader.py ls      --data DIR [--data DIR ...] [--cap-file FILE]
   holdfast_reader.py restore --data DIR [--data DIR ...] [--cap-file FILE] DEST
   holdfast_reader.py chunks  --data DIR [--data DIR ...] [--cap-file FILE]
+  holdfast_reader.py kit     --data DIR [--data DIR ...] [--words-file FILE] [--name NAME]
   holdfast_reader.py vectors FILE...
+
+`kit` opens a recovery kit: each DIR is what one place holds, the words come from a file or standard input; it prints the secrets.
 """
 import argparse
 import hashlib
 import hmac
 import json
 import os
+import re
 import shutil
 import sqlite3
 import sys
 import tempfile
 from collections import namedtuple
+import unicodedata
+import zlib
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+try:
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+except ImportError:  # before version 44: kits that are protected can then not be opened
+    Argon2id = None
 
 CHUNK_BYTES = 4 * 1024 * 1024
 SHARE_BYTES = CHUNK_BYTES + 16 + 16 * 1024
@@ -730,6 +741,238 @@ def list_chunks(volume, cap_text):
 # --- Vectors (interop/vectors) ---
 
 
+# --- Recovery kits (docs/formats/recovery-kit.md) ---
+
+KIT_PART_BYTES = 65_536
+KIT_CONTENT_BYTES = 8 * 1024 * 1024
+KIT_FIELDS = ("created", "volume", "places", "convergenceSecret", "aliases", "aliasVolumes", "volumes", "seen")
+KIT_FIELDS_2 = KIT_FIELDS + ("grid", "bucketKeys", "kits", "others")
+KIT_RESERVED = {"version", "convergenceSecret", "aliases", "volumes", "aliasVolumes", "recoveryKits", "keyPem"}
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+def argon2id(secret, memory, passes, lanes, salt):
+    if Argon2id is None:
+        raise HoldfastError("ERR_UNSUPPORTED_VERSION", "argon2id needs python3-cryptography 44 or newer")
+    text = unicodedata.normalize("NFC", secret).encode()
+    return Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory).derive(text)
+
+
+def kit_master(secret, name):
+    return argon2id(secret, 131_072, 3, 1, domain_hash("holdfast/recovery-salt/2", name.encode())[:16])
+
+
+def kit_seed(master, name):
+    if master is None:
+        return domain_hash("holdfast/recovery-register/1", name.encode())
+    return derive(master, "holdfast/recovery-register/2")
+
+
+def kit_version(value, what):
+    if not isinstance(value, list) or not value:
+        raise bad(f"{what} is not a list of fields")
+    if integer(value[0], 0, SAFE_INTEGER, what) not in (1, 2):
+        raise version_error(what, value[0])
+    return value[0]
+
+
+def decode_kit_part(data):
+    """(version, kit id, body as its five fields, index, share) of a part that fits its kit."""
+    what = "part of a recovery kit"
+    if len(data) > KIT_PART_BYTES:
+        raise HoldfastError("ERR_LIMIT", f"a {what} is too long")
+    value = Cbor.decode(data, what)
+    version = kit_version(value, what)
+    _, encoded, index, share = fields(value, 4, what)
+    body = fields(Cbor.decode(octets(encoded, None, what), what), 5, what)
+    threshold, hashes, check, protection, sealed = body
+    integer(threshold, 2, 255, what)
+    if not isinstance(hashes, list) or not threshold <= len(hashes) <= 255:
+        raise bad(f"a {what} has a wrong number of hashes")
+    for item in hashes:
+        octets(item, 32, what)
+    octets(check, 32, what)
+    octets(sealed, None, what)
+    check_protection(version, protection, what)
+    integer(index, 0, len(hashes) - 1, what)
+    octets(share, 33, what)
+    if domain_hash("holdfast/recovery-share/1", bytes([index]) + share) != hashes[index]:
+        raise HoldfastError("ERR_CORRUPT", f"a {what} has a share of another kit")
+    return version, domain_hash(f"holdfast/recovery-kit-id/{version}", encoded), body, index, share
+
+
+def check_protection(version, protection, what):
+    if version == 2:
+        integer(protection, 0, 1, what)
+    elif protection is not None:
+        memory, passes, lanes, salt = fields(protection, 4, what)
+        octets(salt, 16, what)
+        for number in (memory, passes, lanes):
+            integer(number, 0, SAFE_INTEGER, what)
+        if not (1 <= lanes <= 4 and 1 <= passes <= 16 and 8 * lanes <= memory <= 262_144):
+            raise HoldfastError("ERR_LIMIT", f"a {what} asks for too much memory or time")
+
+
+def shamir_mul(a, b):
+    result = 0
+    while b:
+        if b & 1:
+            result ^= a
+        a = (a << 1) ^ (0x11B if a & 0x80 else 0)
+        b >>= 1
+    return result
+
+
+def shamir_join(shares):
+    """The secret of shares of 32 values and a coordinate each: the polynomials at 0."""
+    secret = bytearray(32)
+    for share in shares:
+        factor = 1
+        for other in shares:
+            if other is not share:
+                # a^254 is the inverse of a.
+                inverse, base = 1, share[32] ^ other[32]
+                for _ in range(254):
+                    inverse = shamir_mul(inverse, base)
+                factor = shamir_mul(factor, shamir_mul(other[32], inverse))
+        for at in range(32):
+            secret[at] ^= shamir_mul(share[at], factor)
+    return bytes(secret)
+
+
+def encode_head(major, number):
+    if number < 24:
+        return bytes([major << 5 | number])
+    width = 1 if number < 1 << 8 else 2 if number < 1 << 16 else 4 if number < 1 << 32 else 8
+    return bytes([major << 5 | 24 + width.bit_length() - 1]) + number.to_bytes(width, "big")
+
+
+def encode_kit_head(body):
+    """The first four fields of a body again, as they are authenticated."""
+
+    def item(value):
+        if value is None:
+            return b"\xf6"
+        if isinstance(value, int):
+            return encode_head(0, value)
+        if isinstance(value, bytes):
+            return encode_head(2, len(value)) + value
+        return encode_head(4, len(value)) + b"".join(map(item, value))
+
+    return item(list(body[:4]))
+
+
+def open_kit(version, body, shares, secret, name):
+    """The plaintext of a kit, with length and padding."""
+    threshold, _, check, protection, sealed = body
+    if len(shares) < threshold:
+        raise HoldfastError("ERR_NOT_ENOUGH_SHARES", f"{len(shares)} parts of a recovery kit that needs {threshold}")
+    key = shamir_join(list(shares)[:threshold])
+    if derive(key, "holdfast/recovery-check/1") != check:
+        raise HoldfastError("ERR_CORRUPT", "the parts of a recovery kit do not fit together")
+    master = b""
+    if protection and secret is None:
+        raise HoldfastError("ERR_LOCKED", "the recovery kit has words or a passphrase")
+    if protection:
+        master = kit_master(secret, name) if version == 2 else argon2id(secret, *protection)
+    label = f"holdfast/recovery-kit/{version}"
+    return open_sealed(derive(key + master, label), sealed, label.encode() + b"\0" + encode_kit_head(body))
+
+
+def unpack_kit(plaintext):
+    length = int.from_bytes(plaintext[:4], "big")
+    if len(plaintext) < 4 or length > len(plaintext) - 4:
+        raise bad("the content of a recovery kit is cut short")
+    inflater = zlib.decompressobj(-15)
+    content = inflater.decompress(plaintext[4 : 4 + length], KIT_CONTENT_BYTES)
+    if not inflater.eof:
+        raise HoldfastError("ERR_LIMIT", "the content of a recovery kit is too long")
+    return content
+
+
+def decode_kit_content(data):
+    """The secrets by the names of the specification."""
+    what = "content of a recovery kit"
+    value = Cbor.decode(data, what)
+    version = kit_version(value, what)
+    names = KIT_FIELDS if version == 1 else KIT_FIELDS_2
+    secrets = dict(zip(names, fields(value, len(names) + 1, what)[1:]))
+    integer(secrets["created"], 0, SAFE_INTEGER, what)
+    octets(secrets["convergenceSecret"], 32, what)
+    kit_list(secrets["places"], str, what)
+    for key in ("volume", "seen"):
+        if not isinstance(secrets[key], str):
+            raise bad(f"{what}: {key} is no text")
+    for key in ("aliases", "aliasVolumes"):
+        kit_map(secrets[key], NAME, lambda _name, item: isinstance(item, str), what)
+    for cap in secrets["aliases"].values():
+        decode_cap(cap)
+    for volume in kit_list(secrets["volumes"], dict, what):
+        if integer(volume.get("version", 1), 0, SAFE_INTEGER, what) > 1:
+            raise version_error("volume", volume["version"])
+        if not volume.get("backends"):
+            raise bad(f"{what}: a volume without places")
+    if version == 2:
+        check_kit_more(secrets, what)
+    return secrets
+
+
+def check_kit_more(secrets, what):
+    if secrets["grid"] is not None:
+        coordinator, fingerprint = fields(secrets["grid"], 2, what)
+        octets(fingerprint, 32, what)
+        if not isinstance(coordinator, str) or not re.fullmatch(r"[!-~]{1,300}", coordinator):
+            raise bad(f"{what}: no address of a coordinator")
+    is_key = lambda key: isinstance(key, str) and re.fullmatch(r"[!-~]{1,256}", key)
+    is_pair = lambda _place, keys: isinstance(keys, list) and len(keys) == 2 and all(map(is_key, keys))
+    kit_map(secrets["bucketKeys"], r"[!-~]{1,400}", is_pair, what)
+    kit_map(secrets["kits"], f"{NAME}/{NAME}", lambda _kit, item: isinstance(item, bytes) and len(item) == 32, what)
+
+    def is_other(name, item):
+        low, high = (32, 32) if name == "accountSeed" else (0, 4096)
+        return name not in KIT_RESERVED and isinstance(item, bytes) and low <= len(item) <= high
+
+    kit_map(secrets["others"], "[a-z][A-Za-z0-9]{0,63}", is_other, what)
+
+
+def kit_list(value, kind, what):
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise bad(f"{what}: not a list as it should be")
+    return value
+
+
+def kit_map(value, pattern, is_good, what):
+    if not isinstance(value, dict) or not all(re.fullmatch(pattern, key) and is_good(key, item) for key, item in value.items()):
+        raise bad(f"{what}: not a map as it should be")
+
+
+def print_kit(folders, words, name):
+    """Opens the kit that most of the places hold, the newest of several, and prints what is in it as JSON."""
+    secret = words.split("\n")[0].rstrip("\r") or None
+    master = kit_master(secret, name) if secret else None
+    kits = {}
+    for folder in folders:
+        place = Volume([folder])
+        for seed in {kit_seed(master, name), kit_seed(None, name)}:
+            found = place.registers.get(public_key_of(seed))
+            try:
+                version, kit_id, body, index, share = decode_kit_part(found[1] if found else b"")
+            except HoldfastError:
+                continue
+            if bool(body[3]) == (secret is not None):
+                kits.setdefault((version, kit_id), (body, {}))[1][index] = share
+    opened = []
+    for (version, _), (body, shares) in kits.items():
+        try:
+            secrets = decode_kit_content(unpack_kit(open_kit(version, body, shares.values(), secret, name)))
+            opened.append((version, len(shares), secrets["created"], secrets))
+        except HoldfastError as error:
+            print(f"{error.code}: {error}", file=sys.stderr)
+    if not opened:
+        raise HoldfastError("ERR_NOT_FOUND", f'no recovery kit "{name}" opens with these words and places')
+    print(json.dumps(max(opened, key=lambda one: one[:3])[3], indent=1, default=bytes.hex))
+
+
 def same(actual, expected, what):
     if actual != expected:
         raise SystemExit(f"vector {what}: got {actual!r} instead of {expected!r}")
@@ -742,6 +985,8 @@ def check_vectors(path):
         return check_erasure(vectors["good"])
     if name == "chunk-parity":
         return check_parity(vectors)
+    if name.startswith("recovery-kit"):
+        return check_recovery(name, vectors)
     kind = name.split("-")[0]
     check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[kind]
     decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[kind]
@@ -772,6 +1017,40 @@ def check_erasure(vectors):
         last = {index: payloads[index] for index in range(n - k, n)}
         same(join_shares(last, k, len(data)), data, f"{k} of {n}: joined")
     print(f"erasure: {len(vectors)} good vectors agree")
+
+
+def check_recovery(name, vectors):
+    version = 2 if name.endswith("-2") else 1
+    for vector in vectors["good"]:
+        secret, master = vector["passphrase"], vector["master"] and bytes.fromhex(vector["master"])
+        hidden = master if version == 2 else None
+        same(kit_seed(hidden, vector["kitName"]).hex(), vector["registerSeed"], f"{vector['name']}: seed")
+        parts = [decode_kit_part(bytes.fromhex(part)) for part in vector["parts"]]
+        same({part[1].hex() for part in parts}, {vector["kitId"]}, f"{vector['name']}: kit id")
+        same([part[3] for part in parts], list(range(len(parts))), f"{vector['name']}: indices")
+        body, threshold = parts[0][2], vector["threshold"]
+        same(body[0], threshold, f"{vector['name']}: threshold")
+        for start in range(len(parts) - threshold + 1):
+            key = shamir_join([part[4] for part in parts[start : start + threshold]])
+            same(key.hex(), vector["key"], f"{vector['name']}: key from part {start} on")
+        if secret is not None and Argon2id is None:
+            print(f"{vector['name']}: not opened, argon2id needs python3-cryptography 44 or newer", file=sys.stderr)
+            continue
+        plaintext = open_kit(version, body, [part[4] for part in parts], secret, vector["kitName"])
+        same(plaintext.hex(), vector["plaintext"], f"{vector['name']}: plaintext")
+        same(unpack_kit(plaintext).hex(), vector["content"], f"{vector['name']}: content")
+        decode_kit_content(bytes.fromhex(vector["content"]))
+    bad_vectors = [(decode_kit_part, one) for one in vectors["badParts"]] + [(decode_kit_content, one) for one in vectors["badContents"]]
+    for decode, vector in bad_vectors:
+        # There was no version 2 when those of version 1 were made.
+        expected = "ERR_BAD_FORMAT" if vector["name"] == "version 2" else vector["error"]
+        try:
+            decode(bytes.fromhex(vector["bytes"]))
+        except HoldfastError as error:
+            same(error.code, expected, vector["name"])
+        else:
+            raise SystemExit(f"vector {vector['name']} was taken for good")
+    print(f"{name}: {len(vectors['good'])} good and {len(bad_vectors)} bad vectors agree")
 
 
 def check_chunk(vector):
@@ -837,11 +1116,19 @@ def main():
         command.add_argument("--cap-file", help="file with the capability; standard input if absent")
         if name == "restore":
             command.add_argument("dest", help="folder to restore into; made, must not exist")
+    kit = commands.add_parser("kit")
+    kit.add_argument("--data", action="append", required=True, help="folder with what one place holds")
+    kit.add_argument("--words-file", help="file with words or passphrase; standard input if absent")
+    kit.add_argument("--name", default="main", help="name of the kit")
     commands.add_parser("vectors").add_argument("files", nargs="+")
     options = parser.parse_args()
     if options.command == "vectors":
         for path in options.files:
             check_vectors(path)
+        return
+    if options.command == "kit":
+        words = Path(options.words_file).read_text() if options.words_file else sys.stdin.read()
+        print_kit(options.data, words, options.name)
         return
     cap = Path(options.cap_file).read_text() if options.cap_file else sys.stdin.read()
     volume = Volume(options.data)
