@@ -12,6 +12,8 @@ export const limits = {
   registerContentBytes: 64 * 1024,
   /** Most bytes of a register's encrypted list of the chunks its content needs. */
   registerCareBytes: 18 * 1024,
+  /** Most bytes of what a register keeps beside it of its own history. */
+  registerLevelsBytes: 6 * 1024,
   /** Most bytes of an encoded register value. */
   registerValueBytes: 96 * 1024,
   /** Most accounts besides its writer's that a tree is held for. */

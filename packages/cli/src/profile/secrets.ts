@@ -20,15 +20,20 @@ import {
   sealSecrets,
 } from "./sealed-secrets.ts"
 
+const hexKey = z.string().regex(/^[0-9a-f]{64}$/)
 const secretsSchema = z.object({
   version: z.literal(1),
   /** 32 bytes in hexadecimal. */
-  convergenceSecret: z.string().regex(/^[0-9a-f]{64}$/),
+  convergenceSecret: hexKey,
   aliases: z.record(z.string(), z.string()),
   /** Descriptions of volumes, by name. */
   volumes: z.record(z.string(), z.unknown()).optional(),
   /** The volume that an alias is in; the grid's when it is not named. */
   aliasVolumes: z.record(z.string(), z.string()).optional(),
+  /** Seed of the key by which this device signs what it writes: 32 bytes in hexadecimal. */
+  deviceSeed: hexKey.optional(),
+  /** From it the owner's key of each tree is derived that this profile makes. */
+  ownerSecret: hexKey.optional(),
 })
 const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384).optional() })
 

@@ -94,7 +94,7 @@ function secretsOf({ profile, volume, backends }: Session, nowMs: number): Recov
  * nothing, than no kit.
  */
 async function fitting(session: Session, nowMs: number, options: Parameters<typeof makeKit>[1]) {
-  const all = session.profile.exportSeen()
+  const all = await session.profile.exportSeen()
   const numbers = Object.entries(all.registers).map(([id, { sequence }]) => [id, { sequence }])
   const secrets = secretsOf(session, nowMs)
   const fuller = [

@@ -1,7 +1,7 @@
 /** Real shares and register values for tests, made without the store: a chunk of 1-of-n replicas. */
 import { type CryptoProvider, concat, domainPrefix } from "@holdfast/core"
 import { type ChunkId, chunkIdOf, encodeDescriptor, encodeShareHeader, shareDomain } from "../chunk.ts"
-import { signRegisterValue } from "../register.ts"
+import { signRegisterValue } from "../register-lineage.ts"
 
 /** A chunk for a test. */
 export interface TestChunk {
