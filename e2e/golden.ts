@@ -2,7 +2,7 @@
 import { createMemoryBackend } from "@holdfast/backends"
 import { assert, type Env, toHex } from "@holdfast/core"
 import { decodeCap, type ReadCap } from "@holdfast/protocol"
-import { createStore } from "@holdfast/store"
+import { createStore, forgetfulSeen } from "@holdfast/store"
 import { mutableFileOf, openJunction, openTree, readFile, walk } from "@holdfast/tree"
 
 /** A line of expected.json. */
@@ -45,7 +45,7 @@ export async function readGolden(env: Env, cap: string, held: readonly GoldenSer
     coding: { k: 3, happy: 3, n: 5 },
     registerMode: "crash",
     convergenceSecret: new Uint8Array(32),
-    seen: { get: () => undefined, set: () => undefined },
+    seen: forgetfulSeen,
   })
   const found: Found[] = []
   const open = (keys: ReadCap) => openTree({ chunks: store.chunks, registers: store.registers, env, keys })

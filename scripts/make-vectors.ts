@@ -201,7 +201,7 @@ async function badRegisters(seed: Uint8Array, value: Uint8Array): Promise<Bad[]>
     bad("no bytes", zeros(0), "ERR_BAD_FORMAT"),
     bad("cut short", value.subarray(0, value.length - 1), "ERR_BAD_FORMAT"),
     bad("a byte too many", concat(value, zeros(1)), "ERR_BAD_FORMAT"),
-    bad("version 4", await signed({ 0: 4 }), "ERR_UNSUPPORTED_VERSION"),
+    bad("version 4 with the fields of version 3", await signed({ 0: 4 }), "ERR_BAD_FORMAT"),
     bad("another sequence under the same signature", changed(value, 36, 3), "ERR_CORRUPT"),
     bad("a changed byte of the signature", changed(value, -1, value[value.length - 1]! ^ 1), "ERR_CORRUPT"),
     bad("signed as version 1", await signed({}, "holdfast/register-value/1"), "ERR_CORRUPT"),

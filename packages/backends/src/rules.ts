@@ -1,6 +1,6 @@
 /** What every backend decides alike: which share lists and register values it takes. */
-import { equal, HoldfastError, limits } from "@holdfast/core"
-import type { ProposeOutcome } from "@holdfast/protocol"
+import { equal, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { type ProposeOutcome, parseRegisterValue, type RegisterValue, whyRefused } from "@holdfast/protocol"
 
 /** A value with the sequence number it carries. */
 export interface HeldValue {
@@ -8,15 +8,25 @@ export interface HeldValue {
   readonly bytes: Uint8Array
 }
 
-/** Judges a correctly signed value against the one held: higher wins, equal bytes are fine, all else is refused. */
+/**
+ * Judges a correctly signed value against the one held: higher wins as far as it may follow, equal bytes are fine, all else is
+ * refused. Specification: docs/formats/register.md, section What servers and readers do.
+ */
 export function judgeProposal(held: HeldValue | undefined, proposed: HeldValue): ProposeOutcome {
-  if (held === undefined || proposed.sequence > held.sequence || equal(proposed.bytes, held.bytes))
-    return { accepted: true }
-  const message =
-    proposed.sequence === held.sequence
-      ? `Another value with sequence ${held.sequence} is held already.`
-      : `Sequence ${proposed.sequence} is older than the ${held.sequence} held.`
-  return { accepted: false, current: held.bytes, message }
+  if (held === undefined || equal(proposed.bytes, held.bytes)) return { accepted: true }
+  const before = parsed(held.bytes)
+  const message = before && whyRefused(before, parseRegisterValue(proposed.bytes))
+  return message === undefined ? { accepted: true } : { accepted: false, current: held.bytes, message }
+}
+
+/** Undefined for what rotted on the disk: it stands in nobody's way. */
+function parsed(bytes: Uint8Array): RegisterValue | undefined {
+  try {
+    return parseRegisterValue(bytes)
+  } catch (error) {
+    if (isHoldfastError(error)) return undefined
+    throw error
+  }
 }
 
 /** Throws ERR_INVALID_ARGUMENT unless `limit` is an acceptable page length. */

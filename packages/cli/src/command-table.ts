@@ -78,7 +78,7 @@ export const commands: readonly CommandSource[] = [
   },
   {
     names: ["seen"],
-    summaries: ["carry to other devices which versions were seen, or forget them"],
+    summaries: ["list which versions were seen, carry that to other devices, or forget it"],
     load: () => import("./commands/grid/seen.ts"),
   },
   {

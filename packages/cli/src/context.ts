@@ -32,6 +32,7 @@ export interface Context {
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
   openSession(volume?: string): Promise<Session>
+  /** Closes the sessions. Throws what one of them throws, once all are closed. */
   close(): Promise<void>
 }
 
@@ -52,11 +53,17 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     )
     return asked
   }
-  const warnOfRollback = ({ offered, seen, evidence }: Rollback) =>
+  const warnOfRollback = ({ offered, seen, evidence, unproven }: Rollback) =>
     void stderr.write(
-      evidence
-        ? `holdfast: warning: this is version ${offered} of a tree, of another history than the one seen before; it can only be read.\n`
-        : `holdfast: warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.\n`,
+      unproven
+        ? `holdfast: warning: nothing proves that this version ${offered} of a tree goes on from version ${seen} seen before; it can only be read.\n`
+        : evidence
+          ? `holdfast: warning: this is version ${offered} of a tree, of another history than the one seen before; it can only be read.\n`
+          : `holdfast: warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.\n`,
+    )
+  const warnOfUnproven = ({ offered, seen }: Rollback) =>
+    void stderr.write(
+      `holdfast: warning: going on from version ${offered} of a tree, although nothing proves that it follows version ${seen} seen before; \`holdfast seen list\` remembers that.\n`,
     )
   const onCertificateEnding = (notAfterMs: number) =>
     void stderr.write(
@@ -80,13 +87,22 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       ])
       const own = await this.openProfile()
       const name = volumeFor(own, asked)
-      const onRollback = hasFlag(args, "--accept-rollback") ? { onRollback: warnOfRollback } : {}
-      const session = sessions.get(name) ?? openSession(own, { volume: name, onCertificateEnding, ...onRollback })
+      const accepted = {
+        ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
+        ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
+      }
+      const session = sessions.get(name) ?? openSession(own, { volume: name, onCertificateEnding, ...accepted })
       sessions.set(name, session)
       return session
     },
     async close() {
-      for (const session of sessions.values()) await session.then((open) => open.close()).catch(() => undefined)
+      const closed = await Promise.allSettled(
+        [...sessions.values()].map(async (opening) => {
+          const session = await opening.catch(() => undefined) // who asked for it was told
+          await session?.close()
+        }),
+      )
+      for (const outcome of closed) if (outcome.status === "rejected") throw outcome.reason
     },
   }
 }

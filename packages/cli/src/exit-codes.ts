@@ -28,6 +28,7 @@ const byError: Partial<Record<ErrorCode, number>> = {
   ERR_INCONSISTENT: exitCodes.damaged,
   ERR_ROLLBACK: exitCodes.damaged,
   ERR_FORK: exitCodes.damaged,
+  ERR_UNPROVEN: exitCodes.damaged,
   ERR_BAD_FORMAT: exitCodes.damaged,
   ERR_BAD_CAPABILITY: exitCodes.refused,
   ERR_WRONG_CAPABILITY: exitCodes.refused,

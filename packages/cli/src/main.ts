@@ -11,15 +11,17 @@ async function main(args: readonly string[]): Promise<void> {
     return
   }
   const context = createContext(process, args)
+  const report = (error: unknown) => {
+    reportError(context, error)
+    process.exitCode = exitCodeOf(error)
+  }
   try {
     const { runProgram } = await import("./program.ts")
     await runProgram(args, context, commands)
   } catch (error) {
-    reportError(context, error)
-    process.exitCode = exitCodeOf(error)
-  } finally {
-    await context.close()
+    report(error)
   }
+  await context.close().catch(report)
 }
 
 growSmallHeap()

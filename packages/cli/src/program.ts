@@ -62,7 +62,11 @@ function globalProgram(context: Context): Command {
     .option("--profile <name>", "use another profile (or set HOLDFAST_PROFILE)")
     .option("--volume <name>", "use a volume of your own, or `grid` (or set HOLDFAST_VOLUME)")
     .option("--passphrase-file <file>", "passphrase of a locked profile; - is stdin (or set HOLDFAST_PASSPHRASE_FILE)")
-    .option("--accept-rollback", "read a tree although its servers offer an older version than seen before")
+    .option(
+      "--accept-rollback",
+      "read a tree although its servers offer an older version or another one than seen before",
+    )
+    .option("--accept-history", "go on from a version that is not proven to follow the one seen before")
     .helpCommand(true)
     .showHelpAfterError("(holdfast --help, or holdfast COMMAND --help, says more)")
     .addHelpText(

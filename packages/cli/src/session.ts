@@ -28,6 +28,8 @@ export interface SessionOptions {
   readonly volume?: string | undefined
   /** Takes an older root than one seen before, for reading; called with what was found. */
   readonly onRollback?: (rollback: Rollback) => void
+  /** Goes on from a root that is not proven to follow the one seen before; called with what was found. */
+  readonly onUnproven?: (rollback: Rollback) => void
   /** Called when the certificate ends within two weeks and could not be renewed. */
   readonly onCertificateEnding?: (notAfterMs: number) => void
 }
@@ -71,7 +73,7 @@ export async function openVolumeSession(
 async function compose(
   profile: Profile,
   volume: string,
-  { onRollback }: SessionOptions,
+  { onRollback, onUnproven }: SessionOptions,
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
@@ -85,7 +87,10 @@ async function compose(
     convergenceSecret: profile.convergenceSecret,
     seen: profile.seen,
     pipeline,
+    device: () => profile.device(),
+    ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
     ...(onRollback ? { onRollback } : {}),
+    ...(onUnproven ? { onUnproven } : {}),
   })
   return {
     profile,
@@ -95,9 +100,6 @@ async function compose(
     env: nodeEnv,
     backends: store.backends,
     store,
-    async close() {
-      await profile.flush()
-      await store.close()
-    },
+    close: () => store.close(),
   }
 }

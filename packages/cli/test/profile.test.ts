@@ -58,8 +58,8 @@ test("files of a new profile are 0600 and folders 0700 even under umask 0", asyn
   const { home, open } = await setUp(t)
   const profile = await open()
   await profile.setAlias("home", capOf())
-  profile.seen.set("aa", { sequence: 3 })
-  await profile.flush()
+  await profile.seen.update("aa".repeat(32), async () => ({ sequence: 3 }))
+  await profile.device()
   for (const name of fs.readdirSync(home, { recursive: true, encoding: "utf8" })) {
     const stat = fs.statSync(join(home, name))
     assert.equal(stat.mode & 0o777, stat.isDirectory() ? 0o700 : 0o600, name)

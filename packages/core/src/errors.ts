@@ -25,6 +25,7 @@ export type ErrorCode =
   | "ERR_NO_QUORUM" // too few servers answered for a register
   | "ERR_ROLLBACK" // servers offer an older register value than one seen before
   | "ERR_FORK" // servers show two histories of one register
+  | "ERR_UNPROVEN" // a register's history cannot be shown to go on from what was seen
   | "ERR_CONFLICT" // lost a race more often than we retry
   | "ERR_SERVER_FULL"
   | "ERR_QUOTA_EXCEEDED"

@@ -45,7 +45,7 @@ export {
   type SignOptions,
 } from "./tls/authority.ts"
 export { writeBody } from "./tls/body.ts"
-export { createSecretDirectory, writeSecretFile } from "./tls/files.ts"
+export { codeOf, createSecretDirectory, ioError, writeSecretFile } from "./tls/files.ts"
 export {
   checkIdentity,
   createKeyAndRequest,

@@ -70,16 +70,44 @@ export {
   type RecoverySecrets,
 } from "./recovery-secrets.ts"
 export {
+  ancestryOf,
+  type BoundFields,
+  boundFieldsOf,
   decodeRegisterValue,
+  parseRegisterValue,
+  type RegisterOrder,
+  type RegisterValue,
+  readCheckOf,
+  registerHashOf,
+  registerIdOf,
+  signBoundValue,
+  statementOf,
+  type UnsignedValue,
+} from "./register.ts"
+export {
+  type Ancestry,
+  appendLevel,
+  joinLevel,
+  type Level,
+  type LevelProof,
+  levelLeaf,
+  levelNode,
+  type Mountain,
+  mountainsOf,
+  peaksOver,
+  proveLevel,
+  provesLevel,
+  rootOver,
+} from "./register-ancestry.ts"
+export { decodeEpochStatement, type EpochStatement, signEpochStatement } from "./register-epoch.ts"
+export {
   extendLineage,
   type Followed,
   type Lineage,
-  mayFollow,
-  type RegisterValue,
-  registerHashOf,
-  registerIdOf,
+  namesAncestor,
   signRegisterValue,
-} from "./register.ts"
+} from "./register-lineage.ts"
+export { compareOrder, whyRefused } from "./register-order.ts"
 export { payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export {

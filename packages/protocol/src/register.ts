@@ -1,6 +1,6 @@
 /**
  * The signed value of a register. Specification: docs/formats/register.md.
- * Servers check form, signature and sequence; what it says is encrypted: `sealed` for holders of the read key, `care`
+ * Servers check form, signature and order; what it says is encrypted: `sealed` for holders of the read key, `care`
  * (which chunks the content needs) for those of the verify key.
  */
 import {
@@ -9,7 +9,6 @@ import {
   compare,
   concat,
   decodeCbor,
-  domainPrefix,
   encodeCbor,
   equal,
   FieldReader,
@@ -18,14 +17,19 @@ import {
   limits,
 } from "@holdfast/core"
 import type { RegisterId } from "./backend.ts"
+import { type Ancestry, joinLevel, type Level, levelLeaf, mountainsOf } from "./register-ancestry.ts"
+import { decodeEpochStatement, type EpochStatement, epochStatementBytes, isStatementOf } from "./register-epoch.ts"
+import { type Lineage, readFirstVersions, signedRegisterBytes } from "./register-lineage.ts"
 
 /** A register value taken apart. */
-export interface RegisterValue {
-  /** Ed25519 public key, 32 bytes. */
+export interface RegisterValue extends RegisterOrder {
+  readonly version: 1 | 3 | 4
+  /** The register's own Ed25519 key, 32 bytes. */
   readonly publicKey: Uint8Array
-  /** 1 for the first value. */
-  readonly sequence: number
+  /** The values that it names as those it follows; of version 4 those of the sequence before. */
   readonly lineage: Lineage
+  /** What version 4 has beside it. */
+  readonly bound?: BoundFields
   /** Salt and AEAD ciphertext: opaque here. */
   readonly sealed: Uint8Array
   /** Salt and AEAD ciphertext of what a verify capability opens: opaque here. */
@@ -34,20 +38,33 @@ export interface RegisterValue {
   readonly signature: Uint8Array
 }
 
-/**
- * Hashes of the values that one follows, at index i those whose sequence is i + 1 less: more than one where writers raced and
- * the next one merged. Each list is ascending and complete; older lists are left out.
- */
-export type Lineage = readonly (readonly Uint8Array[])[]
-
-/** What `extendLineage` needs of a value that is followed. */
-export interface Followed {
-  readonly hash: Uint8Array
-  readonly value: Pick<RegisterValue, "sequence" | "lineage">
+/** Where a value stands among those of its register: a higher epoch goes before any number. */
+export interface RegisterOrder {
+  /** 0 until the owner begins another. */
+  readonly epoch: number
+  /** 1 for the first value. */
+  readonly sequence: number
 }
 
+/** What a value of version 4 is bound to. */
+export interface BoundFields {
+  /** The level below: hashes of the values with the sequence before that this one follows; none of the first. */
+  readonly follows: Level
+  readonly base: number
+  readonly peaks: readonly Uint8Array[]
+  /** The owner's Ed25519 key, 32 bytes; empty when nobody can begin another epoch. */
+  readonly owner: Uint8Array
+  /** What began the epoch, encoded; empty in epoch 0. */
+  readonly statement: Uint8Array
+  /** Which read key opens the value: 32 bytes. */
+  readonly readCheck: Uint8Array
+}
+
+/** What a writer signs of version 4. */
+export type UnsignedValue = RegisterOrder & BoundFields & Pick<RegisterValue, "publicKey" | "sealed" | "care">
+
 const registerIdDomain = "holdfast/register-id/1"
-const valueDomains = { 1: "holdfast/register-value/1", 3: "holdfast/register-value/3" } as const
+const readCheckDomain = "holdfast/read-key/1"
 const hashBytes = 32
 const hashDomain = "holdfast/register-hash/1"
 
@@ -61,43 +78,56 @@ export function registerHashOf(encoded: Uint8Array): Uint8Array {
   return hashSmall(hashDomain, encoded)
 }
 
-/** The lineage of a value that follows all of `followed`, which have one sequence; the first of them matter most. */
-export function extendLineage(followed: readonly Followed[]): Lineage {
-  const lineage = [sortedSet(followed.slice(0, limits.lineageHashes).map(({ hash }) => hash))]
-  if (followed.length === 0) return []
-  let count = lineage[0]!.length
-  for (let depth = 0; followed.every(({ value }) => value.lineage[depth]); depth++) {
-    const hashes = sortedSet(followed.flatMap(({ value }) => value.lineage[depth]!))
-    count += hashes.length
-    if (count > limits.lineageHashes) break
-    lineage.push(hashes)
-  }
-  return lineage
+/** What a value says of the keys that open it: the verify key follows from the read key, so both are bound by it. */
+export function readCheckOf(verifyKey: Uint8Array): Uint8Array {
+  return hashSmall(readCheckDomain, verifyKey)
 }
 
-/** False when `value` is known not to follow the value with `sequence` and `hash`; true when it does, or goes back less far. */
-export function mayFollow(
-  value: Pick<RegisterValue, "sequence" | "lineage">,
-  sequence: number,
-  hash: Uint8Array,
-): boolean {
-  const hashes = value.lineage[value.sequence - sequence - 1]
-  return !hashes || hashes.some((other) => equal(other, hash))
+/** What a value of version 4 says of the levels before it. */
+export function ancestryOf({ sequence }: RegisterOrder, { base, peaks }: BoundFields): Ancestry {
+  return { sequence, base, peaks }
 }
 
-/** Signs the next value of a register. */
-export async function signRegisterValue(
+/** The statement that began the epoch of `value`; undefined in epoch 0. */
+export function statementOf({ bound }: Pick<RegisterValue, "bound">): EpochStatement | undefined {
+  return bound && bound.statement.length > 0 ? decodeEpochStatement(bound.statement) : undefined
+}
+
+/** Signs a value of version 4. */
+export async function signBoundValue(
   crypto: CryptoProvider,
   seed: Uint8Array,
-  value: Omit<RegisterValue, "signature" | "publicKey">,
+  value: UnsignedValue,
 ): Promise<Uint8Array> {
-  const { sequence, sealed, care, lineage } = value
-  const fields = [3, await crypto.publicKeyOf(seed), sequence, sealed, care, lineage.map((hashes) => [...hashes])]
-  return encodeCbor([...fields, await crypto.sign(seed, signedBytes(3, fields))])
+  const fields = [...boundFieldsOf(value), value.sealed]
+  return encodeCbor([...fields, await crypto.sign(seed, signedRegisterBytes(4, fields))])
+}
+
+/** All fields but what is sealed and the signature, in order: what an author signs beside the content. */
+export function boundFieldsOf(value: Omit<UnsignedValue, "sealed">): CborValue[] {
+  const { publicKey, epoch, sequence, follows, base, peaks, owner, statement, readCheck, care } = value
+  const ancestry = [joinLevel(follows), base, concat(...peaks)]
+  return [4, publicKey, epoch, sequence, ...ancestry, owner, statement, readCheck, care]
 }
 
 /** Decodes a value and verifies its signature. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT, ERR_CORRUPT. */
 export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Array): Promise<RegisterValue> {
+  const { value, fields } = parse(bytes)
+  const statement = statementOf(value)
+  if (statement && !(await isStatementOf(crypto, statement, { publicKey: value.publicKey, owner: value.bound!.owner })))
+    throw new HoldfastError("ERR_CORRUPT", "A register value is of an epoch that its owner did not begin.")
+  const signed = signedRegisterBytes(value.version, fields.slice(0, -1))
+  if (!(await crypto.verify(statement?.writer ?? value.publicKey, signed, value.signature)))
+    throw new HoldfastError("ERR_CORRUPT", "A register value has a wrong signature.")
+  return value
+}
+
+/** Takes a value apart that was verified before. Throws as decodeRegisterValue, but ERR_CORRUPT. */
+export function parseRegisterValue(bytes: Uint8Array): RegisterValue {
+  return parse(bytes).value
+}
+
+function parse(bytes: Uint8Array): { readonly value: RegisterValue; readonly fields: readonly CborValue[] } {
   if (bytes.length > limits.registerValueBytes)
     throw new HoldfastError(
       "ERR_LIMIT",
@@ -106,57 +136,65 @@ export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Ar
   const decoded = decodeCbor(bytes, "register value")
   const fields = new FieldReader(decoded, "register value")
   const version = fields.integer()
-  if (version !== 1 && version !== 3)
+  if (version !== 1 && version !== 3 && version !== 4)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `Register value version ${version} needs a newer Holdfast.`, {
       version,
     })
-  const publicKey = fields.bytes(32)
-  const sequence = fields.integer(1)
-  const previous = version === 1 ? fields.bytes(hashBytes) : undefined
-  const value = {
-    ...{ publicKey, sequence },
-    sealed: fields.bytes(undefined, limits.registerContentBytes + 48),
-    care: fields.bytes(undefined, limits.registerCareBytes + 48),
-    lineage: previous
-      ? lineageOfFirst(sequence, previous)
-      : decodeLineage(sequence, fields.array(limits.lineageHashes)),
-    signature: fields.bytes(64),
+  const value = version === 4 ? readBound(fields) : readFirstVersions(fields, version, bytes.length)
+  return { value, fields: decoded as readonly CborValue[] }
+}
+
+/** What follows the version in a value of version 4. */
+function readBound(fields: FieldReader): RegisterValue {
+  const order = { publicKey: fields.bytes(32), epoch: fields.integer(), sequence: fields.integer(1) }
+  const bound = {
+    follows: hashesIn(fields.bytes(undefined, limits.lineageHashes * hashBytes)),
+    base: fields.integer(1, order.sequence),
+    peaks: hashesIn(fields.bytes(undefined, 53 * hashBytes)),
+    owner: fields.bytes(undefined, 32),
+    statement: fields.bytes(undefined, epochStatementBytes),
+    readCheck: fields.bytes(32),
   }
+  const care = fields.bytes(undefined, limits.registerCareBytes + limits.registerLevelsBytes + 64)
+  const sealed = fields.bytes(undefined, limits.registerContentBytes + 48)
+  const signature = fields.bytes(64)
   fields.end()
-  const signed = signedBytes(version, (decoded as readonly CborValue[]).slice(0, -1))
-  if (!(await crypto.verify(publicKey, signed, value.signature)))
-    throw new HoldfastError("ERR_CORRUPT", "A register value has a wrong signature.")
-  return value
+  checkBound(order, bound)
+  const lineage = order.sequence === 1 ? [] : [bound.follows.toSorted(compare)]
+  return { version: 4, ...order, lineage, bound, sealed, care, signature }
 }
 
-/** Version 1 names the value before alone, by zeros when there is none. */
-function lineageOfFirst(sequence: number, previous: Uint8Array): Lineage {
-  return sequence === 1 ? [] : [[previous]]
+function checkBound(order: RegisterOrder & { readonly publicKey: Uint8Array }, bound: BoundFields): void {
+  const { sequence, epoch } = order
+  const { follows, base, peaks, owner, readCheck } = bound
+  const isFirst = sequence === 1
+  if (isFirst !== (follows.length === 0) || (!isFirst && base === sequence))
+    throw badValue(`it does not name what a value with sequence ${sequence} follows`)
+  const [spine, ...others] = follows
+  const isOrdered = others.every((hash, i) => !equal(hash, spine!) && (i === 0 || compare(others[i - 1]!, hash) < 0))
+  if (!isOrdered) throw badValue("the values that it follows are not in order")
+  const count = sequence - base
+  if (peaks.length !== mountainsOf(count).length) throw badValue(`it has ${peaks.length} peaks over ${count} levels`)
+  if (count % 2 === 1 && !equal(peaks.at(-1)!, levelLeaf(sequence - 1, follows)))
+    throw badValue("its last peak is not of the values that it follows")
+  if (owner.length !== 0 && owner.length !== 32) throw badValue("its owner's key is none")
+  const statement = statementOf({ bound })
+  if ((epoch === 0) !== (statement === undefined)) throw badValue("it does not say what began its epoch")
+  if (!statement) return
+  const fits =
+    statement.epoch === epoch &&
+    owner.length === 32 &&
+    sequence > statement.sequence &&
+    equal(statement.readCheck, readCheck) &&
+    (sequence > statement.sequence + 1 || (follows.length === 1 && equal(follows[0]!, statement.hash)))
+  if (!fits) throw badValue("it does not fit what began its epoch")
 }
 
-function decodeLineage(sequence: number, lists: readonly CborValue[]): Lineage {
-  const lineage = lists.map((list) => decodeHashes(new FieldReader(list, "lineage of a register value")))
-  const count = lineage.reduce((sum, hashes) => sum + hashes.length, 0)
-  if (count > limits.lineageHashes || lineage.length >= sequence || (sequence > 1 && lineage.length === 0))
-    throw new HoldfastError(
-      "ERR_BAD_FORMAT",
-      `register value is damaged: a lineage of ${lineage.length} lists and ${count} hashes cannot be that of sequence ${sequence}.`,
-    )
-  return lineage
+function hashesIn(bytes: Uint8Array): Uint8Array[] {
+  if (bytes.length % hashBytes !== 0) throw badValue("it does not hold whole hashes")
+  return Array.from({ length: bytes.length / hashBytes }, (_, i) => bytes.slice(i * hashBytes, (i + 1) * hashBytes))
 }
 
-function decodeHashes(fields: FieldReader): Uint8Array[] {
-  const hashes: Uint8Array[] = []
-  do hashes.push(fields.bytes(hashBytes))
-  while (fields.remaining > 0)
-  if (hashes.every((hash, i) => i === 0 || compare(hashes[i - 1]!, hash) < 0)) return hashes
-  throw new HoldfastError("ERR_BAD_FORMAT", "register value is damaged: expected the hashes of its lineage in order.")
-}
-
-function sortedSet(hashes: readonly Uint8Array[]): Uint8Array[] {
-  return hashes.toSorted(compare).filter((hash, i, all) => i === 0 || !equal(all[i - 1]!, hash))
-}
-
-function signedBytes(version: keyof typeof valueDomains, fields: readonly CborValue[]): Uint8Array {
-  return concat(domainPrefix(valueDomains[version]), encodeCbor([...fields]))
+function badValue(why: string): HoldfastError {
+  return new HoldfastError("ERR_BAD_FORMAT", `register value is damaged: ${why}.`)
 }

@@ -8,6 +8,7 @@ import {
   checkShare,
   createRegisterStore,
   createStore,
+  forgetfulSeen,
   type RegisterContent,
   type RegisterKeys,
   type Store,
@@ -41,7 +42,7 @@ export class Oracle {
   static async create(parts: OracleParts): Promise<Oracle> {
     const servers = parts.servers.map((server) => ({ backend: directBackend(server), weight: 1 }))
     const { env, coding, secret: convergenceSecret } = parts
-    const seen = { get: () => undefined, set: () => undefined }
+    const seen = forgetfulSeen
     return new Oracle(
       parts,
       await createStore({ env, servers, coding, convergenceSecret, seen, registerMode: "crash" }),
@@ -117,8 +118,11 @@ export class Oracle {
     if (!bytes) return undefined
     const known = this.#values.get(server.id)
     if (known && equal(known.bytes, bytes)) return known.value
-    const seen = { get: () => undefined, set: () => undefined }
-    const registers = createRegisterStore({ env, backends: [directBackend(server)], mode: "crash", seen })
+    const seen = forgetfulSeen
+    const registers = createRegisterStore({
+      ...{ env, backends: [directBackend(server)], mode: "crash", seen },
+      chunks: this.io.chunks,
+    })
     const value = await registers.read(keys)
     if (value) this.#values.set(server.id, { bytes, value })
     return value

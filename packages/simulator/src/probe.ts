@@ -54,7 +54,7 @@ export class Probe {
       const backend = this.#backends.find((known) => known.id === id)
       return heard.includes(id) && backend ? backend : silent(id)
     })
-    const registers = createRegisterStore({ env, backends, mode, seen: createMemorySeen() })
+    const registers = createRegisterStore({ env, backends, mode, seen: createMemorySeen(), chunks: this.#store.chunks })
     const tree = new Tree({ chunks: this.#store.chunks, registers, env, keys })
     return { tree, content: await tree.content(), heard: heard.join(" ") }
   }

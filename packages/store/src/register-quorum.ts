@@ -5,11 +5,14 @@
 import { type Clock, type CryptoProvider, type Env, equal, HoldfastError, toHex } from "@holdfast/core"
 import {
   type Backend,
+  compareOrder,
   decodeRegisterValue,
   type ProposeOutcome,
+  type RegisterOrder,
   type RegisterValue,
   registerHashOf,
   registerIdOf,
+  whyRefused,
 } from "@holdfast/protocol"
 
 /** The servers and how many of them may fail. */
@@ -36,6 +39,20 @@ export function quorumOf(servers: number, mode: "crash" | "byzantine"): number {
   return servers - faulty
 }
 
+/** Before every value there is. */
+const noOrder: RegisterOrder = { epoch: 0, sequence: 0 }
+
+function topOf(values: readonly (HeldValue | undefined)[]): RegisterOrder {
+  return values.reduce<RegisterOrder>(
+    (top, held) => (held && compareOrder(held.value, top) > 0 ? held.value : top),
+    noOrder,
+  )
+}
+
+function isSame(a: RegisterOrder, b: RegisterOrder): boolean {
+  return compareOrder(a, b) === 0
+}
+
 /** Decodes and verifies a value. Throws as decodeRegisterValue. */
 export async function decodeHeld(crypto: CryptoProvider, bytes: Uint8Array): Promise<HeldValue> {
   return { bytes, value: await decodeRegisterValue(crypto, bytes), hash: toHex(registerHashOf(bytes)) }
@@ -47,10 +64,9 @@ export class Survey {
   readonly #publicKey: Uint8Array
   readonly #needed: number
   readonly #votes = new Map<Backend, HeldValue | undefined>()
-  readonly #values = new Map<string, HeldValue>()
   readonly #problems = new Map<Backend, string>()
   readonly #changes = new Changes()
-  readonly #offered = new Map<Backend, number>() // the sequence last offered to a server
+  readonly #offered = new Map<Backend, RegisterOrder>() // what was last offered to a server
   readonly #asking = new Set<Backend>()
   #offering = 0
   #heals = false
@@ -65,23 +81,23 @@ export class Survey {
   static async start(deps: QuorumDeps, publicKey: Uint8Array): Promise<Survey> {
     const survey = new Survey(deps, publicKey)
     for (const backend of deps.backends) void survey.#ask(backend)
-    await survey.#changes.until(() => survey.#votes.size >= survey.#needed || survey.#asking.size === 0)
-    if (survey.#votes.size >= survey.#needed) return survey
-    throw noQuorum(survey.#votes.size, survey.#needed, survey.#reasons())
+    await survey.#changes.until(() => survey.#believed().length >= survey.#needed || survey.#asking.size === 0)
+    if (survey.#believed().length >= survey.#needed) return survey
+    throw noQuorum(survey.#believed().length, survey.#needed, survey.#reasons())
   }
 
-  /** The highest sequence that any server gave; 0 when none has a value. */
-  get top(): number {
-    return Math.max(0, ...[...this.#values.values()].map(({ value }) => value.sequence))
+  /** The highest order that any server gave which is believed; before all others when none has a value. */
+  get top(): RegisterOrder {
+    return topOf(this.#believed().map(([, held]) => held))
   }
 
-  /** Values with the top sequence, the one that most servers hold first; more than one when writers raced. */
+  /** Values of the top order, the one that most servers hold first; more than one when writers raced. */
   newest(): HeldValue[] {
-    const { top } = this
-    const holders = (hash: string) => [...this.#votes.values()].filter((held) => held?.hash === hash).length
-    return [...this.#values.values()]
-      .filter(({ value }) => value.sequence === top)
-      .map((held) => ({ held, count: holders(held.hash) }))
+    const votes = this.#believed().flatMap(([, held]) => held ?? [])
+    const top = topOf(votes)
+    const newest = new Map(votes.filter(({ value }) => isSame(value, top)).map((held) => [held.hash, held]))
+    return [...newest.values()]
+      .map((held) => ({ held, count: votes.filter(({ hash }) => hash === held.hash).length }))
       .sort((a, b) => b.count - a.count || (a.held.hash < b.held.hash ? -1 : 1))
       .map(({ held }) => held)
   }
@@ -106,21 +122,46 @@ export class Survey {
     const before = this.newest()
     const [first] = before
     if (!first) return true
-    const { sequence } = first.value
+    const order = first.value
     this.#heals = true
     for (const backend of this.#deps.backends) if (!this.#asking.has(backend)) this.#bringUp(backend, first)
     await this.#changes.until(
-      () => this.#count(sequence) >= this.#needed || this.top > sequence || this.#asking.size + this.#offering === 0,
+      () =>
+        this.#count(order) >= this.#needed ||
+        compareOrder(this.top, order) > 0 ||
+        this.#asking.size + this.#offering === 0,
     )
     const now = this.newest()
-    if (this.top === sequence && this.#count(sequence) < this.#needed)
-      throw noQuorum(this.#count(sequence), this.#needed, this.#reasons(), unsettled)
+    if (isSame(this.top, order) && this.#count(order) < this.#needed)
+      throw noQuorum(this.#count(order), this.#needed, this.#reasons(), unsettled)
     return now.length === before.length && now.every(({ hash }) => before.some((held) => held.hash === hash))
   }
 
-  /** Servers that hold `sequence` or more. */
-  #count(sequence: number): number {
-    return [...this.#votes.values()].filter((held) => (held?.value.sequence ?? 0) >= sequence).length
+  /** Servers that hold `order` or more. */
+  #count(order: RegisterOrder): number {
+    return this.#believed().filter(([, held]) => held && compareOrder(held.value, order) >= 0).length
+  }
+
+  /**
+   * Servers that answered, with what they hold; without those, f at most, that hold what no honest server would have taken from
+   * where others are. So neither a liar nor a place that was empty lets a writer stop everybody with a number out of reach.
+   */
+  #believed(): (readonly [Backend, HeldValue | undefined])[] {
+    let votes = [...this.#votes]
+    for (;;) {
+      const top = topOf(votes.map(([, held]) => held))
+      const [high, low] = [
+        votes.filter(([, held]) => held && isSame(held.value, top)),
+        votes.filter(([, held]) => held && !isSame(held.value, top)),
+      ]
+      const second = topOf(low.map(([, held]) => held))
+      const before = low.find(([, held]) => held && isSame(held.value, second))?.[1]
+      const isRefused = before && high.every(([, held]) => whyRefused(before.value, held!.value) !== undefined)
+      if (!isRefused || high.length > this.#deps.backends.length - this.#needed) return votes
+      for (const [backend, held] of high)
+        this.#problems.set(backend, `it holds what nobody else would take: ${whyRefused(before.value, held!.value)}`)
+      votes = votes.filter((vote) => !high.includes(vote))
+    }
   }
 
   async #ask(backend: Backend): Promise<void> {
@@ -143,8 +184,7 @@ export class Survey {
     if (held && !equal(held.value.publicKey, this.#publicKey))
       throw new HoldfastError("ERR_CORRUPT", "it gave the value of another register")
     const before = this.#votes.get(backend)
-    if (held && !this.#values.has(held.hash)) this.#values.set(held.hash, held)
-    if (!before || (held && held.value.sequence > before.value.sequence)) this.#votes.set(backend, held)
+    if (!before || (held && compareOrder(held.value, before.value) > 0)) this.#votes.set(backend, held)
   }
 
   /**
@@ -152,11 +192,12 @@ export class Survey {
    * while it is still asked: a server that comes back is tried with one call, and others meanwhile are not sent.
    */
   #bringUp(backend: Backend, newest: HeldValue): void {
-    const { sequence } = newest.value
-    if (!this.#votes.has(backend) && this.#count(sequence) >= this.#needed) return
-    const held = this.#votes.get(backend)
-    if ((held?.value.sequence ?? 0) >= sequence || (this.#offered.get(backend) ?? 0) >= sequence) return
-    this.#offered.set(backend, sequence)
+    const order = newest.value
+    if (!this.#votes.has(backend) && this.#count(order) >= this.#needed) return
+    const held = this.#votes.get(backend)?.value
+    const offered = this.#offered.get(backend)
+    if ((held && compareOrder(held, order) >= 0) || (offered && compareOrder(offered, order) >= 0)) return
+    this.#offered.set(backend, order)
     this.#offering++
     void offer(this.#deps.env.crypto, backend, newest)
       .then(async (answer) => {
@@ -212,7 +253,7 @@ async function offer(crypto: CryptoProvider, backend: Backend, newest: HeldValue
   if (outcome?.accepted) return "accepted"
   const held = await currentOf(crypto, outcome)
   const isOther = held && equal(held.value.publicKey, newest.value.publicKey) && held.hash !== newest.hash
-  if (isOther && held.value.sequence >= newest.value.sequence) return held
+  if (isOther && compareOrder(held.value, newest.value) >= 0) return held
   throw new HoldfastError("ERR_REMOTE", outcome?.message ?? "no answer")
 }
 

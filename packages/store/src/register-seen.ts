@@ -3,141 +3,139 @@
  * Specification: docs/formats/register.md, section What a client remembers.
  */
 import { type CryptoProvider, equal, fromHex, HoldfastError, toHex } from "@holdfast/core"
-import { mayFollow, registerIdOf } from "@holdfast/protocol"
+import { compareOrder, namesAncestor, registerIdOf } from "@holdfast/protocol"
 import { decodeHeld, type HeldValue } from "./register-quorum.ts"
+import { evidenceOf, rollbackError } from "./register-rollback.ts"
 
 /** What was seen of one register. */
 export interface Seen {
+  /** The epoch of what follows; 0 when absent. */
+  readonly epoch?: number
   /** The highest sequence number that was read or written with a quorum. */
   readonly sequence: number
   /** The last encoded value that a quorum is known to hold: no other of its sequence can be acknowledged. */
   readonly stable?: Uint8Array
+  /** Older ones that others saw at the same time: it is not proven yet that `stable` goes on from them. */
+  readonly others?: readonly Uint8Array[]
+  /** Where the user went on although that was not proven, newest first. */
+  readonly accepted?: readonly AcceptedHistory[]
+}
+
+/** A step that the user took: hashes are hexadecimal. */
+export interface AcceptedHistory {
+  readonly timeMs: number
+  readonly from: { readonly sequence: number; readonly hash: string }
+  readonly to: { readonly sequence: number; readonly hash: string }
 }
 
 /** What was seen of each register, kept on disk by the caller. Ids are in hexadecimal. */
 export interface SeenStore {
-  get(registerId: string): Seen | undefined
-  set(registerId: string, seen: Seen): void
+  get(registerId: string): Promise<Seen | undefined>
+  /**
+   * Replaces what was seen by what `change` makes of it, while nobody else does; on disk when this resolves. Throws what
+   * `change` throws, and an error for people when it cannot be written.
+   */
+  update(registerId: string, change: (before: Seen | undefined) => Promise<Seen>): Promise<void>
 }
 
-/** A signed value as evidence; it is ciphertext, so it may be shown to anybody. Hash and value are hexadecimal. */
-export interface SignedEvidence {
-  readonly sequence: number
-  readonly hash: string
-  readonly value: string
-}
-
-/** Servers offer an older value of a register than one seen before, or one of another history. */
-export interface Rollback {
-  /** In hexadecimal. */
-  readonly register: string
-  readonly offered: number
-  readonly seen: number
-  /** Of a fork: the value seen before, and the one offered that cannot stand beside it. */
-  readonly evidence?: readonly [SignedEvidence, SignedEvidence]
-}
+/** Most values remembered that are not proven yet; more come together only when nothing is read for long. */
+const maxOthers = 64
+const maxAccepted = 16
 
 /** A memory that lasts as long as the process. */
 export function createMemorySeen(): SeenStore {
   const seen = new Map<string, Seen>()
-  return { get: (id) => seen.get(id), set: (id, newest) => void seen.set(id, newest) }
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    get: async (id) => seen.get(id),
+    update(id, change) {
+      const work = last.then(async () => void seen.set(id, await change(seen.get(id))))
+      last = work.catch(() => undefined)
+      return work
+    },
+  }
 }
 
-/** Compares what servers offer with what was seen. */
-export class SeenGuard {
-  readonly #crypto: CryptoProvider
-  readonly #store: SeenStore
-  readonly #stable = new Map<string, HeldValue>() // the last stable value decoded, by register
+/** Remembers nothing: for who looks at one moment alone. */
+export const forgetfulSeen: SeenStore = {
+  get: async () => undefined,
+  update: async (_, change) => void (await change(undefined)),
+}
 
-  constructor(crypto: CryptoProvider, store: SeenStore) {
-    this.#crypto = crypto
-    this.#store = store
-  }
-
-  /** What is wrong with `values`, all of one sequence; `stable` is the one of them that a quorum holds. */
-  async judge(
-    register: string,
-    values: readonly HeldValue[],
-    stable: HeldValue | undefined,
-  ): Promise<Rollback | undefined> {
-    const seen = this.#store.get(register)
-    if (!seen) return undefined
-    const offered = values[0]?.value.sequence ?? 0
-    const rollback = { register, offered, seen: seen.sequence }
-    if (offered < seen.sequence) return rollback
-    const known = await this.#known(register, seen)
-    const other = known && conflictOf(known, values, stable)
-    return other && { ...rollback, evidence: [evidenceOf(known), evidenceOf(other)] }
-  }
-
-  /** Remembers that values with `sequence` were read or written; `stable` when a quorum holds that one. */
-  note(register: string, sequence: number, stable: HeldValue | undefined): void {
-    const before = this.#store.get(register)
-    const known = this.#stable.get(register)
-    const isNewer = stable && (!known || known.value.sequence < stable.value.sequence)
-    if (isNewer) this.#stable.set(register, stable)
-    if (!isNewer && before && before.sequence >= sequence) return
-    const kept = isNewer ? stable.bytes : before?.stable
-    this.#store.set(register, { sequence: Math.max(sequence, before?.sequence ?? 0), ...(kept && { stable: kept }) })
-  }
-
-  /** The one of `values` that is known to be acknowledged before the others. */
-  knownFirst(register: string, values: readonly HeldValue[]): readonly HeldValue[] {
-    const known = this.#stable.get(register)
-    const isKnown = ({ hash }: HeldValue) => hash === known?.hash
-    return [...values.filter(isKnown), ...values.filter((value) => !isKnown(value))]
-  }
-
-  async #known(register: string, { stable }: Seen): Promise<HeldValue | undefined> {
-    if (!stable) return undefined
-    const cached = this.#stable.get(register)
-    if (cached && equal(cached.bytes, stable)) return cached
-    const known = await decodeStable(this.#crypto, register, stable)
-    this.#stable.set(register, known)
-    return known
-  }
+/** The values that are known to be held by a quorum, the newest first. Throws ERR_BAD_FORMAT. */
+export function knownValues(crypto: CryptoProvider, register: string, seen: Seen | undefined): Promise<HeldValue[]> {
+  const all = [...(seen?.stable ? [seen.stable] : []), ...(seen?.others ?? [])]
+  return Promise.all(all.map((bytes) => decodeKnown(crypto, register, bytes)))
 }
 
 /**
- * What two devices saw of one register, as one memory. Throws ERR_FORK when they were shown different histories,
- * ERR_BAD_FORMAT when one of the values is not of this register.
+ * What two devices saw of one register, as one memory. Where it takes more than both values to tell whether one follows the other,
+ * both are remembered, and the next read proves itself against both. Values with a hash in `proven` are known to be followed by
+ * that of `b`. Throws ERR_FORK when they were shown different histories, ERR_BAD_FORMAT when one of the values is not of this register.
  */
-export async function mergeSeen(crypto: CryptoProvider, register: string, a: Seen, b: Seen): Promise<Seen> {
-  const sequence = Math.max(a.sequence, b.sequence)
-  const values = await Promise.all(
-    [a, b].flatMap(({ stable }) => (stable ? [decodeStable(crypto, register, stable)] : [])),
+export async function mergeSeen(
+  crypto: CryptoProvider,
+  register: string,
+  a: Seen,
+  b: Seen,
+  proven: ReadonlySet<string> = new Set(),
+): Promise<Seen> {
+  const ofB = await knownValues(crypto, register, b)
+  const isProven = ({ hash }: HeldValue) => proven.has(hash) && ofB.every((value) => value.hash !== hash)
+  const values = [...ofB, ...(await knownValues(crypto, register, a)).filter((value) => !isProven(value))]
+    .filter((value, i, all) => all.findIndex(({ hash }) => hash === value.hash) === i)
+    .sort((x, y) => compareOrder(y.value, x.value))
+  const kept = values.filter((older, i) => !values.slice(0, i).some((newer) => isFollowedBy(register, older, newer)))
+  if (kept.length > maxOthers + 1)
+    throw new HoldfastError(
+      "ERR_LIMIT",
+      `More than ${maxOthers} versions of register ${register} were seen that are not proven to be of one history. ` +
+        "Read the tree once while its servers can be reached.",
+    )
+  const [stable, ...others] = kept.map(({ bytes }) => bytes)
+  const newest = [a, b, ...values.map(({ value }) => value)].reduce((x, y) =>
+    compareOrder(orderOf(y), orderOf(x)) > 0 ? y : x,
   )
-  const [older, newer] = values.sort((x, y) => x.value.sequence - y.value.sequence)
-  if (older && newer && conflictOf(older, [newer], newer))
+  return {
+    ...((newest.epoch ?? 0) > 0 && { epoch: newest.epoch! }),
+    sequence: newest.sequence,
+    ...(stable && { stable }),
+    ...(others.length > 0 && { others }),
+    ...acceptedOf(a, b),
+  }
+}
+
+/** Where what was seen stands in the order of values. */
+export function orderOf({ epoch = 0, sequence }: { readonly epoch?: number; readonly sequence: number }) {
+  return { epoch, sequence }
+}
+
+/** True when `newer` names `older` as followed, false when it takes more to tell. Throws ERR_FORK when it names others. */
+function isFollowedBy(register: string, older: HeldValue, newer: HeldValue): boolean {
+  const names =
+    compareOrder(older.value, newer.value) === 0
+      ? false
+      : older.value.epoch === newer.value.epoch
+        ? namesAncestor(newer.value, older.value.sequence, fromHex(older.hash))
+        : undefined
+  if (names === false)
     throw rollbackError({
       register,
       offered: newer.value.sequence,
       seen: older.value.sequence,
       evidence: [evidenceOf(older), evidenceOf(newer)],
     })
-  const stable = newer ?? older
-  return { sequence, ...(stable && { stable: stable.bytes }) }
+  return names === true
 }
 
-/**
- * The one of `values` that cannot stand beside `known` while no more servers lie than may. Of the sequence of `known`
- * there are at most siblings that no quorum holds, and it is among them; what comes next follows it. See the decision
- * docs/decisions/0006-linearizable-reads-and-forks.md for why honest servers never come here.
- */
-function conflictOf(
-  known: HeldValue,
-  values: readonly HeldValue[],
-  stable: HeldValue | undefined,
-): HeldValue | undefined {
-  const sequence = values[0]?.value.sequence
-  if (sequence === known.value.sequence) {
-    if (stable && stable.hash !== known.hash) return stable
-    return values.some(({ hash }) => hash === known.hash) ? undefined : values[0]
-  }
-  return values.find(({ value }) => !mayFollow(value, known.value.sequence, fromHex(known.hash)))
+function acceptedOf(a: Seen, b: Seen): Pick<Seen, "accepted"> {
+  const all = [...(b.accepted ?? []), ...(a.accepted ?? [])]
+  const steps = all.filter(({ to }, i) => all.findIndex((other) => other.to.hash === to.hash) === i)
+  const accepted = steps.sort((x, y) => y.timeMs - x.timeMs).slice(0, maxAccepted)
+  return accepted.length > 0 ? { accepted } : {}
 }
 
-async function decodeStable(crypto: CryptoProvider, register: string, bytes: Uint8Array): Promise<HeldValue> {
+async function decodeKnown(crypto: CryptoProvider, register: string, bytes: Uint8Array): Promise<HeldValue> {
   try {
     const held = await decodeHeld(crypto, bytes)
     if (toHex(registerIdOf(held.value.publicKey)) === register) return held
@@ -157,30 +155,15 @@ function damaged(register: string, options?: ErrorOptions): HoldfastError {
   )
 }
 
-function evidenceOf({ bytes, hash, value }: HeldValue): SignedEvidence {
-  return { sequence: value.sequence, hash, value: toHex(bytes) }
-}
-
-/** The error for what a rollback or fork forbids. */
-export function rollbackError(rollback: Rollback): HoldfastError {
-  const { offered, seen, evidence } = rollback
-  if (!evidence)
-    return new HoldfastError(
-      "ERR_ROLLBACK",
-      `The servers offer version ${offered} of this tree, but version ${seen} was seen here before. ` +
-        "They may have been restored from an old copy, or someone is hiding newer data. Ask the operator; " +
-        "to accept the older version for reading only, use --accept-rollback; to go on from it for good, `holdfast seen forget`.",
-      { ...rollback },
-    )
-  const [known, other] = evidence
-  return new HoldfastError(
-    "ERR_FORK",
-    `The servers show two histories of this tree: version ${other.sequence} (${other.hash.slice(0, 16)}) ` +
-      `${other.sequence === known.sequence ? "is another one than" : "does not follow"} version ${known.sequence} ` +
-      `(${known.hash.slice(0, 16)}) that they acknowledged before. They show different data to different people, or were ` +
-      "restored from an old copy and written since. Nothing was merged or changed. Ask the operator: the error's details " +
-      "(--json) hold both signed values as evidence; they are encrypted and may be handed on. " +
-      "To read what the servers offer now, without writing, use --accept-rollback; to go on from it for good, `holdfast seen forget`.",
-    { ...rollback },
+/** True when both remember the same. */
+export function sameSeen(a: Seen, b: Seen): boolean {
+  const sameBytes = (x: Uint8Array | undefined, y: Uint8Array | undefined) => (x && y ? equal(x, y) : x === y)
+  const [others, theirs] = [a.others ?? [], b.others ?? []]
+  return (
+    compareOrder(orderOf(a), orderOf(b)) === 0 &&
+    sameBytes(a.stable, b.stable) &&
+    others.length === theirs.length &&
+    others.every((bytes, i) => equal(bytes, theirs[i]!)) &&
+    a.accepted?.length === b.accepted?.length
   )
 }

@@ -3,28 +3,51 @@
  * while at most f servers fail or lie; a client never goes back behind what it has seen, nor over to another history.
  */
 import { fromHex, HoldfastError, toHex } from "@holdfast/core"
-import { extendLineage, registerIdOf, signRegisterValue } from "@holdfast/protocol"
+import { readCheckOf, registerIdOf, signEpochStatement, verifyKeyOf } from "@holdfast/protocol"
+import { SeenGuard } from "./register-guard.ts"
+import { makeNextValue, type NextValue, type WriterDeps } from "./register-next.ts"
 import { decodeHeld, type HeldValue, propose, type QuorumDeps, Survey } from "./register-quorum.ts"
-import { openCare, openParts, sealParts } from "./register-seal.ts"
-import { type Rollback, rollbackError, SeenGuard, type SeenStore } from "./register-seen.ts"
-import type { RegisterContent, RegisterKeys, RegisterParts, RegisterStore } from "./types.ts"
+import { type Rollback, rollbackError } from "./register-rollback.ts"
+import { type OpenedParts, openCare, openParts } from "./register-seal.ts"
+import type { AcceptedHistory, SeenStore } from "./register-seen.ts"
+import type { CareKeys, OwnedRegisterStore, RegisterContent, RegisterKeys, StoreOptions } from "./types.ts"
 
 /** What a register store stands on. */
-export interface RegisterDeps extends QuorumDeps {
+export interface RegisterDeps extends QuorumDeps, WriterDeps {
   readonly seen: SeenStore
   /**
-   * When given, an older value than one seen before, or one of another history, is read all the same, after this was
-   * called; what would change a register that was read so is refused. Else reading is refused.
+   * When given, an older value than one seen before, one of another history, or one that is not proven to go on from it, is read all
+   * the same, after this was called; what would change a register that was read so is refused. Else reading is refused.
    */
   readonly onRollback?: (rollback: Rollback) => void
+  /** When given, a value that is not proven to go on from what was seen is gone on from, after this was called; that is remembered. */
+  readonly onUnproven?: (rollback: Rollback) => void
+  /** The key of the owner of a register that is made; registers without one have no other epochs. */
+  readonly ownerOf?: (register: string) => Promise<Uint8Array>
 }
 
+/** Values opened by one store, so that what was read just now is not decrypted again to be followed. */
+const maxOpened = 64
+
 /** Registers over `backends`. */
-export function createRegisterStore(deps: RegisterDeps): RegisterStore {
+export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   const { env } = deps
-  const guard = new SeenGuard(env.crypto, deps.seen)
+  const guard = new SeenGuard({ crypto: env.crypto, seen: deps.seen, chunks: deps.chunks })
   const newest = new Map<string, readonly HeldValue[]>() // values last read or written, by register
   const rolledBack = new Map<string, Rollback>()
+  const opened = new Map<string, Promise<OpenedParts>>() // by hash
+
+  function open(keys: RegisterKeys, { hash, value }: HeldValue): Promise<OpenedParts> {
+    const name = `${hash} ${toHex(readCheckOf(keys.readKey))}`
+    let parts = opened.get(name)
+    if (!parts) {
+      if (opened.size >= maxOpened) opened.clear()
+      parts = openParts(env, keys, value)
+      opened.set(name, parts)
+      void parts.catch(() => opened.delete(name))
+    }
+    return parts
+  }
 
   function accept(rollback: Rollback): void {
     if (!deps.onRollback) throw rollbackError(rollback)
@@ -33,26 +56,32 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
     deps.onRollback(rollback)
   }
 
-  /** The values of the highest sequence, held by a quorum when this resolves; empty when no server has any. */
-  async function readNewest({ publicKey }: Pick<RegisterKeys, "publicKey">): Promise<readonly HeldValue[]> {
-    const register = toHex(registerIdOf(publicKey))
-    const survey = await Survey.start(deps, publicKey)
+  /** The values of the highest order, held by a quorum when this resolves; empty when no server has any. */
+  async function readNewest(keys: CareKeys): Promise<readonly HeldValue[]> {
+    const register = toHex(registerIdOf(keys.publicKey))
+    const survey = await Survey.start(deps, keys.publicKey)
+    const openHistory = async ({ value }: HeldValue) => (await openCare(env, keys, value)).history
+    const judge = () => guard.judge(register, { values: survey.newest(), stable: survey.stable(), openHistory })
+    let unproven: Rollback | undefined
     for (;;) {
-      let rollback = await guard.judge(register, survey.newest(), survey.stable())
+      let rollback = await judge()
       if (rollback || survey.newest().length > 1) {
         await survey.hearRest() // of a fork, to know the most held value; before an alarm, to spare a false one
-        rollback = await guard.judge(register, survey.newest(), survey.stable())
+        rollback = await judge()
       }
-      if (rollback) {
+      unproven = rollback?.unproven && deps.onUnproven ? rollback : undefined
+      if (rollback && !unproven) {
         accept(rollback)
         return survey.newest()
       }
       if (await survey.settle()) break
     }
-    const values = guard.knownFirst(register, survey.newest())
-    if (sequenceOf(values) === 0) return values
+    const values = await guard.knownFirst(register, survey.newest())
+    const [first] = values
+    if (!first) return values
+    if (unproven) deps.onUnproven?.(unproven)
+    await guard.note(register, first, survey.stable(), unproven && stepOf(unproven, env.clock.nowMs()))
     newest.set(register, values)
-    guard.note(register, sequenceOf(values), survey.stable())
     return values
   }
 
@@ -62,10 +91,11 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
     register: string,
     after: number,
   ): Promise<readonly HeldValue[] | undefined> {
-    if (after < (deps.seen.get(register)?.sequence ?? 0)) return undefined
+    const seen = await deps.seen.get(register)
+    if (after < (seen?.sequence ?? 0)) return undefined
     if (after === 0) return []
     let values = newest.get(register) ?? []
-    if (sequenceOf(values) < after) values = await readNewest(keys)
+    if (sequenceOf(values) < after) values = await readNewest(careKeysOf(keys))
     if (sequenceOf(values) > after) return undefined
     if (sequenceOf(values) === after) return values
     throw new HoldfastError(
@@ -74,48 +104,105 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
     )
   }
 
+  /** Makes the next value and proposes it; false when the race is lost. */
+  async function writeNext(
+    keys: RegisterKeys & { readonly seed: Uint8Array },
+    base: readonly HeldValue[],
+    next: Omit<NextValue, "base">,
+    options: StoreOptions | undefined,
+  ): Promise<boolean> {
+    const register = toHex(registerIdOf(keys.publicKey))
+    const followed = await Promise.all(base.map(async (held) => ({ ...held, parts: await open(keys, held) })))
+    const owner = base.length === 0 ? await deps.ownerOf?.(register) : undefined
+    const bytes = await makeNextValue(deps, keys, { ...next, base: followed, owner }, options)
+    const value = await decodeHeld(env.crypto, bytes)
+    if (!(await propose(deps, value))) return false
+    newest.set(register, [value])
+    await guard.note(register, value, value)
+    return true
+  }
+
   return {
     async read(keys) {
-      const values = await readNewest(keys)
+      const values = await readNewest(careKeysOf(keys))
       if (values.length === 0) return undefined
-      const parts = await Promise.all(values.map(({ value }) => openParts(env, keys, value)))
-      return toContent(sequenceOf(values), parts)
+      return toContent(values, await Promise.all(values.map((held) => open(keys, held))))
     },
     async readCare(keys) {
       const values = await readNewest(keys)
       if (values.length === 0) return undefined
-      const care = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
-      return { sequence: sequenceOf(values), care }
+      const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
+      const levels = parts.flatMap(({ history }) => history?.levels ?? [])
+      return { sequence: sequenceOf(values), care: parts.map(({ care }) => care), levels }
     },
-    async write(keys, after, parts) {
+    async write(keys, after, parts, options) {
       const register = toHex(registerIdOf(keys.publicKey))
       const base = await baseOf(keys, register, after)
-      const rollback = rolledBack.get(register)
-      if (rollback) throw rollbackError(rollback)
-      if (!keys.seed)
+      refuseRolledBack(rolledBack.get(register))
+      if (!base) return (requireSeed(keys), false)
+      return writeNext(requireSeed(keys), base, { parts }, options)
+    },
+    async beginEpoch(keys, ownerSeed, options) {
+      const register = toHex(registerIdOf(keys.publicKey))
+      const writer = requireSeed(keys)
+      const known = (await guard.knownOf(register))[0]
+      const owner = await env.crypto.publicKeyOf(ownerSeed)
+      if (!known?.value.bound || toHex(known.value.bound.owner) !== toHex(owner))
         throw new HoldfastError(
           "ERR_WRONG_CAPABILITY",
-          "This capability only allows reading; writing needs the write capability.",
+          "The version of this tree that was seen here last does not name you as its owner, so you cannot begin another epoch of it.",
         )
-      if (!base) return false
-      const sequence = after + 1
-      const bytes = await signRegisterValue(env.crypto, keys.seed, {
-        ...{ sequence, lineage: extendLineage(base.map(({ hash, value }) => ({ hash: fromHex(hash), value }))) },
-        ...(await sealParts(env, keys, sequence, parts)),
-      })
-      const value = await decodeHeld(env.crypto, bytes)
-      if (!(await propose(deps, value))) return false
-      newest.set(register, [value])
-      guard.note(register, sequence, value)
-      return true
+      const { epoch, sequence, bound } = known.value
+      const statement = {
+        ...{ publicKey: keys.publicKey, epoch: epoch + 1, sequence, hash: fromHex(known.hash) },
+        ...{ writer: keys.publicKey, readCheck: bound.readCheck },
+      }
+      const bytes = await signEpochStatement(env.crypto, ownerSeed, statement)
+      const { content, care } = await open(keys, known)
+      const next = { parts: { content, care }, statement: { epoch: epoch + 1, bytes } }
+      if (!(await writeNext(writer, [known], next, options)))
+        throw new HoldfastError("ERR_CONFLICT", "Another epoch was begun at the same time. Read again.")
+      return { epoch: epoch + 1, sequence: sequence + 1 }
     },
   }
+}
+
+function careKeysOf({ publicKey, readKey }: RegisterKeys): CareKeys {
+  return { publicKey, verifyKey: verifyKeyOf(readKey) }
+}
+
+function refuseRolledBack(rollback: Rollback | undefined): void {
+  if (rollback) throw rollbackError(rollback)
+}
+
+function requireSeed(keys: RegisterKeys): RegisterKeys & { readonly seed: Uint8Array } {
+  const { seed } = keys
+  if (seed) return { ...keys, seed }
+  throw new HoldfastError(
+    "ERR_WRONG_CAPABILITY",
+    "This capability only allows reading; writing needs the write capability.",
+  )
+}
+
+/** The step from what was seen to what is offered, as it is remembered. */
+function stepOf({ evidence }: Rollback, timeMs: number): AcceptedHistory {
+  const [from, to] = evidence!.map(({ sequence, hash }) => ({ sequence, hash }))
+  return { timeMs, from: from!, to: to! }
 }
 
 function sequenceOf([first]: readonly HeldValue[]): number {
   return first?.value.sequence ?? 0
 }
 
-function toContent(sequence: number, [first, ...siblings]: readonly RegisterParts[]): RegisterContent {
-  return { sequence, ...first!, ...(siblings.length > 0 && { siblings }) }
+function toContent(values: readonly HeldValue[], [first, ...siblings]: readonly OpenedParts[]): RegisterContent {
+  const contentOf = ({ content, care, author, past, history }: OpenedParts) => ({
+    ...{ content, care, past },
+    ...(author && { author }),
+    ...(history && { levels: history.levels }),
+  })
+  const { epoch, sequence } = values[0]!.value
+  return {
+    ...{ epoch, sequence, ...contentOf(first!) },
+    ...(siblings.length > 0 && { siblings: siblings.map(contentOf) }),
+  }
 }

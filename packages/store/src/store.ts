@@ -10,16 +10,17 @@ import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
-import { type Rollback, rollbackError, type SeenStore } from "./register-seen.ts"
-import { createRegisterStore } from "./register-store.ts"
+import { type Rollback, rollbackError } from "./register-rollback.ts"
+import type { SeenStore } from "./register-seen.ts"
+import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
 import { createServer, type Server } from "./server.ts"
-import type { ChunkHealth, ChunkId, ChunkStore, RegisterStore } from "./types.ts"
+import type { ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
 
 /** Memory kept for the next chunks where no pipeline is given. */
 const maxIdleBytes = 16 * 1024 * 1024
 
 /** What a store stands on. */
-export interface StoreDeps {
+export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | "ownerOf"> {
   readonly env: Env
   /** The servers of the grid with their weights (capacity, at least 1). */
   readonly servers: readonly PlacedServer[]
@@ -42,7 +43,7 @@ export interface Store {
   /** The servers as the store uses them: one that cannot be reached is left alone for a while. */
   readonly backends: readonly Backend[]
   readonly chunks: ChunkStore
-  readonly registers: RegisterStore
+  readonly registers: OwnedRegisterStore
   /** Health of one chunk; repairs when asked to. Needs no key. */
   checkChunk(id: ChunkId, options?: CheckOptions): Promise<ChunkHealth>
   /** Moves a chunk's shares to where they belong now; gives the number moved. Needs no key. */
@@ -77,27 +78,33 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     repair: (id) => checkChunk(health, id, ranked(id), { repair: true }),
   })
   let rolledBack: Rollback | undefined
+  const { device, onUnproven, ownerOf } = deps
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
+  const chunks: ChunkStore = {
+    buffers: pipeline.buffers,
+    async putChunk(plaintext, options) {
+      options?.signal?.throwIfAborted()
+      const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
+      const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), happy, deps.env.clock)
+      void settled.then(() => pipeline.buffers.give(sealed.memory))
+      confirmations.note(sealed.id)
+      return { id: sealed.id, key: sealed.key, sentBytes }
+    },
+    async getChunk(ref, options) {
+      options?.signal?.throwIfAborted()
+      return readChunk(ref, rankedServers(ref.id), readOptions)
+    },
+    confirmChunks: (ids) => confirmations.confirm(ids),
+  }
   return {
     backends: placed.map(({ backend }) => backend),
-    chunks: {
-      buffers: pipeline.buffers,
-      async putChunk(plaintext, options) {
-        options?.signal?.throwIfAborted()
-        const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
-        const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), happy, deps.env.clock)
-        void settled.then(() => pipeline.buffers.give(sealed.memory))
-        confirmations.note(sealed.id)
-        return { id: sealed.id, key: sealed.key, sentBytes }
-      },
-      async getChunk(ref, options) {
-        options?.signal?.throwIfAborted()
-        return readChunk(ref, rankedServers(ref.id), readOptions)
-      },
-      confirmChunks: (ids) => confirmations.confirm(ids),
-    },
+    chunks,
     registers: createRegisterStore({
       env: deps.env,
+      chunks,
+      ...(device && { device }),
+      ...(onUnproven && { onUnproven }),
+      ...(ownerOf && { ownerOf }),
       backends: placed.map(({ backend }) => backend),
       mode: deps.registerMode,
       seen: deps.seen,

@@ -1,6 +1,8 @@
 /** What the tree asks of the store: chunks by reference and one signed value per register. */
 import type { BufferPool } from "@holdfast/core"
-import type { ChunkId, RegisterId } from "@holdfast/protocol"
+import type { ChunkId, RegisterId, RegisterOrder } from "@holdfast/protocol"
+import type { Author, PastAuthor } from "./register-author.ts"
+import type { Levels } from "./register-levels.ts"
 
 /** A chunk and the key that opens it. */
 export interface ChunkRef {
@@ -43,23 +45,37 @@ export interface ChunkStore {
 }
 
 /** The newest content of a register, opened. */
-export interface RegisterContent {
+export interface RegisterContent extends RegisterVersion {
+  readonly epoch?: number
   readonly sequence: number
-  readonly content: Uint8Array
-  /** What a verify capability opens. */
-  readonly care: Uint8Array
   /** Others with the same sequence: writers raced, and the next write must merge them all. */
-  readonly siblings?: readonly RegisterParts[]
+  readonly siblings?: readonly RegisterVersion[]
 }
 
 /** What a register value encrypts. */
-export type RegisterParts = Pick<RegisterContent, "content" | "care">
+export interface RegisterParts {
+  readonly content: Uint8Array
+  /** What a verify capability opens. */
+  readonly care: Uint8Array
+}
+
+/** A register value, opened. */
+export interface RegisterVersion extends RegisterParts {
+  /** Who wrote it, when that is proven. */
+  readonly author?: Author
+  /** Who wrote the versions before, as its writer says; newest first. */
+  readonly past?: readonly PastAuthor[]
+  /** Where its history lies: chunks that must be kept. */
+  readonly levels?: Levels
+}
 
 /** What a verify capability opens of a register. */
 export interface RegisterCare {
   readonly sequence: number
   /** Several when writers raced to the same sequence. */
   readonly care: readonly Uint8Array[]
+  /** Where their histories lie. */
+  readonly levels?: readonly Levels[]
 }
 
 /** Keys to one register: the seed to write, public and read key to read. */
@@ -77,7 +93,7 @@ export interface CareKeys {
 
 /** Registers kept by quorum. */
 export interface RegisterStore {
-  /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK, ERR_FORK. */
+  /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK, ERR_FORK, ERR_UNPROVEN. */
   read(keys: RegisterKeys, options?: StoreOptions): Promise<RegisterContent | undefined>
   /** The newest care, which needs no read key; otherwise as `read`. */
   readCare(keys: CareKeys, options?: StoreOptions): Promise<RegisterCare | undefined>
@@ -86,6 +102,15 @@ export interface RegisterStore {
    * re-read, merge, try again. Throws ERR_NO_QUORUM, ERR_WRONG_CAPABILITY without a seed.
    */
   write(keys: RegisterKeys, after: number, parts: RegisterParts, options?: StoreOptions): Promise<boolean>
+}
+
+/** Registers whose owner may begin another epoch. */
+export interface OwnedRegisterStore extends RegisterStore {
+  /**
+   * Begins another epoch with what was seen here last: whatever was written since is left out, as the owner says. Throws
+   * ERR_WRONG_CAPABILITY when that version names another owner.
+   */
+  beginEpoch(keys: RegisterKeys, ownerSeed: Uint8Array, options?: StoreOptions): Promise<RegisterOrder>
 }
 
 /** Health of one chunk. */

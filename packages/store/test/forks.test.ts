@@ -13,6 +13,7 @@ import {
   type Rollback,
   type SeenStore,
 } from "@holdfast/store"
+import { createMemoryChunks, type MemoryChunks } from "@holdfast/store/testing"
 
 const parts = (text: string) => ({ content: utf8(text), care: utf8("") })
 
@@ -20,9 +21,16 @@ const parts = (text: string) => ({ content: utf8(text), care: utf8("") })
 class World {
   readonly keys: Required<RegisterKeys>
   readonly id: Uint8Array
+  /** All servers have all chunks, whichever history they show. */
+  readonly chunks: MemoryChunks
   readonly #servers: readonly Backend[]
 
-  private constructor(keys: Required<RegisterKeys>, servers: readonly Backend[]) {
+  private constructor(
+    keys: Required<RegisterKeys>,
+    servers: readonly Backend[],
+    chunks = createMemoryChunks(nodeCrypto),
+  ) {
+    this.chunks = chunks
     this.keys = keys
     this.id = registerIdOf(keys.publicKey)
     this.#servers = servers
@@ -40,12 +48,15 @@ class World {
       const [bytes] = await server.readRegisters([this.id])
       if (bytes) await servers[i]!.proposeRegisters([bytes])
     }
-    return new World(this.keys, servers)
+    return new World(this.keys, servers, this.chunks)
   }
 
   device(seen: SeenStore, onRollback?: (rollback: Rollback) => void) {
     const options = onRollback ? { onRollback } : {}
-    return createRegisterStore({ env: nodeEnv, backends: this.#servers, mode: "byzantine", seen, ...options })
+    return createRegisterStore({
+      ...{ env: nodeEnv, backends: this.#servers, mode: "byzantine", seen, chunks: this.chunks },
+      ...options,
+    })
   }
 
   /** Writes `count` more values. */
@@ -78,6 +89,9 @@ for (const [mine, theirs] of [
   [1, 2],
   [3, 5],
   [1, 20],
+  [1, 26],
+  [26, 70],
+  [1, 500],
 ] as const)
   test(`a device that saw ${mine} versions of one history refuses version ${theirs} of another, with both as evidence`, async () => {
     const world = await World.create()
@@ -126,11 +140,19 @@ test("two devices that were shown different histories find it when one takes ove
   await world.device(b).read(world.keys)
   const other = await world.fork()
   await world.write(a, 2, "mine")
-  const merged = await mergeSeen(nodeCrypto, register, a.get(register)!, b.get(register)!)
-  assert.deepEqual(merged, a.get(register), "one history: the newest counts")
+  const merge = async () => mergeSeen(nodeCrypto, register, (await a.get(register))!, (await b.get(register))!)
+  const merged = await merge()
+  assert.deepEqual(merged.stable, (await a.get(register))!.stable, "the newest counts")
+  assert.equal(merged.others?.length, 1, "and the other one is to be proven")
+  await a.update(register, merge)
+  await world.device(a).read(world.keys)
+  assert.equal((await a.get(register))!.others, undefined, "one history: the newest is enough")
   await other.write(b, 4, "theirs")
-  await forkOf(mergeSeen(nodeCrypto, register, a.get(register)!, b.get(register)!))
-  await forkOf(mergeSeen(nodeCrypto, register, b.get(register)!, a.get(register)!))
+  await a.update(register, merge)
+  await forkOf(other.device(a).read(world.keys))
+  await assert.rejects(world.device(a).read(world.keys), { code: "ERR_ROLLBACK" })
+  await world.write(createMemorySeen(), 2, "mine")
+  await forkOf(world.device(a).read(world.keys))
 })
 
 test("an older version than another device has seen is refused after taking over what it has seen", async () => {
@@ -142,7 +164,7 @@ test("an older version than another device has seen is refused after taking over
   await world.write(a, 1, "newer")
   const register = toHex(world.id)
   assert.ok(await old.device(b).read(world.keys), "device b knows of no newer one yet")
-  b.set(register, await mergeSeen(nodeCrypto, register, b.get(register)!, a.get(register)!))
+  await b.update(register, async (mine) => mergeSeen(nodeCrypto, register, mine!, (await a.get(register))!))
   await assert.rejects(old.device(b).read(world.keys), { code: "ERR_ROLLBACK" })
 })
 
@@ -151,6 +173,6 @@ test("what was seen of another register is not taken over", async () => {
   const [a, b] = [createMemorySeen(), createMemorySeen()]
   await one.write(a, 1, "one")
   await two.write(b, 1, "two")
-  const taken = mergeSeen(nodeCrypto, toHex(one.id), a.get(toHex(one.id))!, b.get(toHex(two.id))!)
+  const taken = mergeSeen(nodeCrypto, toHex(one.id), (await a.get(toHex(one.id)))!, (await b.get(toHex(two.id)))!)
   await assert.rejects(taken, { code: "ERR_BAD_FORMAT" })
 })

@@ -6,6 +6,7 @@ import { fromUtf8, isHoldfastError, utf8 } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { type Backend, toReadCap } from "@holdfast/protocol"
 import { createMemorySeen, createRegisterStore, type RegisterKeys, type RegisterStore } from "@holdfast/store"
+import { createMemoryChunks } from "@holdfast/store/testing"
 import { Schedule } from "./schedule.ts"
 
 interface Shape {
@@ -50,12 +51,14 @@ async function race(seed: number, { servers, mode, liars, lossRate }: Shape): Pr
   const read = await toReadCap(nodeCrypto, write)
   const keys = { seed: write.seed, publicKey: read.publicKey, readKey: read.readKey }
   const events: Event[] = []
+  const chunks = createMemoryChunks(nodeCrypto)
   const client = (name: string) =>
     createRegisterStore({
       env: { crypto: nodeCrypto, clock: schedule.clock },
       backends: backends.map((backend) => schedule.reach(backend, name)),
       mode,
       seen: createMemorySeen(),
+      chunks,
     })
   await schedule.run(client("first").write(keys, 0, { content: utf8("first"), care: utf8("") }))
   schedule.lossRate = lossRate

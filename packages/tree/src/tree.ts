@@ -5,7 +5,16 @@
 import { type Env, HoldfastError, toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
 import type { ChunkRef, ChunkStore, RegisterKeys, RegisterStore } from "@holdfast/store"
-import { appendCare, type CareList, careIds, decodeCare, emptyCare, encodeCare, exactCare } from "./care.ts"
+import {
+  appendCare,
+  type CareList,
+  careIds,
+  decodeCare,
+  emptyCare,
+  encodeCare,
+  exactCare,
+  joinAccounts,
+} from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
@@ -196,7 +205,7 @@ export class Tree {
       const needed = new Set<string>()
       for await (const { id } of this.#needed([content])) needed.add(toHex(id))
       if (!(await this.#isExcessive(care[0], needed))) return
-      if (await this.#write(sequence, content, await exactCare(this.io.chunks, needed))) return
+      if (await this.#write(sequence, content, await exactCare(this.io.chunks, needed, joinAccounts(care)))) return
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
     }
     throw busy()

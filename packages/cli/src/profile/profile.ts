@@ -1,10 +1,15 @@
 /** A profile: the identity of one client on one grid, its volumes, its aliases (which are secrets), what it has seen. */
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
+import { mkdir } from "node:fs/promises"
+import { hostname } from "node:os"
 import { join } from "node:path"
-import { fromHex, HoldfastError } from "@holdfast/core"
-import { type Identity, loadIdentity } from "@holdfast/network"
+import { deriveKey, fromHex, HoldfastError } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
+import { type Device, deviceName } from "@holdfast/store"
+import { z } from "zod"
 import { type Paths, profileDir } from "./paths.ts"
 import {
   type AskPassphrase,
@@ -18,6 +23,9 @@ import {
   writeSecrets,
 } from "./secrets.ts"
 import { openSeen, type ProfileSeen } from "./seen.ts"
+
+/** Each tree has an owner's key of its own. */
+const ownerLabel = "holdfast/tree-owner/1"
 
 /** An opened profile. */
 export interface Profile extends ProfileSeen {
@@ -45,6 +53,10 @@ export interface Profile extends ProfileSeen {
   setRecoveryKit(key: string, keys: RecoveryKitKeys): Promise<void>
   /** Further secrets that a recovery kit carries by their names alone, as the seed of the account. */
   readonly otherSecrets: ReadonlyMap<string, Uint8Array>
+  /** What signs versions that are written here. */
+  device(): Promise<Device>
+  /** Seed of the owner's key of a register that this profile makes; its id is in hexadecimal. */
+  ownerSeed(register: string): Promise<Uint8Array>
 }
 
 /** Opens a profile; `ask` is called when it is locked. Throws ERR_NO_PROFILE, ERR_EXPOSED, ERR_WRONG_PASSPHRASE. */
@@ -67,6 +79,14 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       await writeSecrets(dir, next)
       opened = next
     })
+  /** A key of this profile, made when it is first asked for. */
+  const own = async <T>(which: "deviceSeed" | "ownerSecret", use: (key: Uint8Array) => Promise<T>): Promise<T> => {
+    if (!opened.secrets[which])
+      await change((secrets) => {
+        secrets[which] ??= randomBytes(32).toString("hex")
+      })
+    return use(fromHex(opened.secrets[which]!))
+  }
   const identityDir = join(dir, "identity")
   return {
     name,
@@ -114,11 +134,25 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     get otherSecrets() {
       return otherSecretsOf(opened.secrets)
     },
-    ...(await openSeen(join(paths.state, "seen"), name)),
+    device: () => own("deviceSeed", (seed) => deviceOf(seed, name)),
+    ownerSeed: (register) => own("ownerSecret", async (secret) => deriveKey(secret, ownerLabel, fromHex(register))),
+    ...openSeen(join(paths.state, "seen"), name),
+  }
+}
+
+/** The device that signs with `seed`, by the name of this machine and profile. */
+async function deviceOf(seed: Uint8Array, profile: string): Promise<Device> {
+  return {
+    device: await nodeCrypto.publicKeyOf(seed),
+    account: new Uint8Array(),
+    name: deviceName(`${hostname()}/${profile}`),
+    sign: (message) => nodeCrypto.sign(seed, message),
   }
 }
 
 interface ChangingSecrets {
+  deviceSeed?: string | undefined
+  ownerSecret?: string | undefined
   readonly aliases: Record<string, string>
   readonly volumes: Record<string, unknown>
   readonly aliasVolumes: Record<string, string>
@@ -127,7 +161,7 @@ interface ChangingSecrets {
 
 /** Those fields of the secrets that are bytes in hexadecimal under a name of their own. */
 function otherSecretsOf(secrets: Secrets): ReadonlyMap<string, Uint8Array> {
-  const { convergenceSecret: _, ...others } = secrets
+  const { convergenceSecret: _, deviceSeed: __, ...others } = secrets // a device keeps its own key
   return new Map(
     Object.entries(others).flatMap(([name, value]) => {
       if (typeof value !== "string" || !/^(?:[0-9a-f]{2})+$/.test(value)) return []

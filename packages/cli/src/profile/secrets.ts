@@ -20,21 +20,21 @@ import {
   sealSecrets,
 } from "./sealed-secrets.ts"
 
-const hex32 = z.string().regex(/^[0-9a-f]{64}$/)
+const hexKey = z.string().regex(/^[0-9a-f]{64}$/)
 /** What the profile knows of a recovery kit that it protected. */
 const recoveryKitSchema = z.object({
   /** What argon2id made of its words; absent when only erasing is left. */
-  master: hex32.optional(),
+  master: hexKey.optional(),
   /** Places that took a part. */
   places: z.array(z.string()).max(255),
   /** Registers of kits before, and the places that may still hold a part there. */
-  erase: z.array(z.object({ seed: hex32, places: z.array(z.string()).max(255) })).max(64),
+  erase: z.array(z.object({ seed: hexKey, places: z.array(z.string()).max(255) })).max(64),
 })
 /** What a newer Holdfast keeps here stays. */
 const secretsSchema = z.looseObject({
   version: z.literal(1),
   /** 32 bytes in hexadecimal. */
-  convergenceSecret: z.string().regex(/^[0-9a-f]{64}$/),
+  convergenceSecret: hexKey,
   aliases: z.record(z.string(), z.string()),
   /** Descriptions of volumes, by name. */
   volumes: z.record(z.string(), z.unknown()).optional(),
@@ -42,6 +42,10 @@ const secretsSchema = z.looseObject({
   aliasVolumes: z.record(z.string(), z.string()).optional(),
   /** By `VOLUME/NAME`. */
   recoveryKits: z.record(z.string(), recoveryKitSchema).optional(),
+  /** Seed of the key by which this device signs what it writes: 32 bytes in hexadecimal. */
+  deviceSeed: hexKey.optional(),
+  /** From it the owner's key of each tree is derived that this profile makes. */
+  ownerSecret: hexKey.optional(),
 })
 const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384).optional() })
 

@@ -1,138 +1,213 @@
 /**
- * What a profile has seen of registers, in the state folder: NAME.json has the highest sequence numbers, NAME.values one
- * file a register with the last value known to be acknowledged. Nothing here is secret.
+ * What a profile has seen of registers, in the state folder: NAME has one file a register, on disk before a command says that it
+ * is done. Commands that run at once merge what they saw. Nothing here is secret. Specification: docs/formats/profile.md.
  */
-import { existsSync, readFileSync } from "node:fs"
-import { mkdir, rm } from "node:fs/promises"
+import { existsSync } from "node:fs"
+import { mkdir, readdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { equal, fromHex, HoldfastError, limits, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError, isHoldfastError, limits, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { writeSecretFile } from "@holdfast/network"
+import { codeOf, ioError, writeSecretFile } from "@holdfast/network"
 import { mergeSeen, type Seen, type SeenStore } from "@holdfast/store"
 import { z } from "zod"
-import { readJson } from "./secrets.ts"
+import { changing } from "./secrets.ts"
 
-const sequencesSchema = z.record(z.string(), z.number().int().nonnegative())
-const exportSchema = z.object({
-  version: z.literal(1),
-  registers: z.record(
-    z.string().regex(/^[0-9a-f]{64}$/),
-    z.object({
-      sequence: z.number().int().positive().max(Number.MAX_SAFE_INTEGER),
-      value: z
-        .string()
-        .regex(/^([0-9a-f]{2})+$/)
-        .max(2 * limits.registerValueBytes)
-        .optional(),
-    }),
-  ),
+const idPattern = /^[0-9a-f]{64}$/
+const sequenceSchema = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
+const valueSchema = z
+  .string()
+  .regex(/^([0-9a-f]{2})+$/)
+  .max(2 * limits.registerValueBytes)
+const pointSchema = z.object({ sequence: sequenceSchema, hash: z.string().regex(idPattern) })
+const seenSchema = z.object({
+  epoch: sequenceSchema.optional(),
+  sequence: sequenceSchema,
+  /** Values known to be held by a quorum, the newest first: the others are not proven to come before it. */
+  values: z.array(valueSchema).max(65).optional(),
+  /** Where the user went on although that was not proven. */
+  accepted: z
+    .array(z.object({ timeMs: sequenceSchema, from: pointSchema, to: pointSchema }))
+    .max(16)
+    .optional(),
 })
+const fileSchema = seenSchema.extend({ version: z.literal(1) })
+/** What profiles kept before: all sequence numbers in NAME.json, values in NAME.values. */
+const oldSchema = z.record(z.string(), sequenceSchema)
+const exportSchema = z.union([
+  z.object({ version: z.literal(2), registers: z.record(z.string().regex(idPattern), seenSchema) }),
+  z.object({
+    version: z.literal(1),
+    registers: z.record(
+      z.string().regex(idPattern),
+      z.object({ sequence: sequenceSchema.positive(), value: valueSchema.optional() }),
+    ),
+  }),
+])
 
 /** What `holdfast seen export` prints. */
-export type SeenExport = z.infer<typeof exportSchema>
+export interface SeenExport {
+  readonly version: 2
+  readonly registers: Readonly<Record<string, z.infer<typeof seenSchema>>>
+}
 
 /** What was seen, on disk. */
 export interface ProfileSeen {
   readonly seen: SeenStore
+  /** Ids of all registers seen. */
+  listSeen(): Promise<string[]>
   /** Everything, for another device of the same user. */
-  exportSeen(): SeenExport
+  exportSeen(): Promise<SeenExport>
   /** Takes what another device exported; gives the number of registers. Throws ERR_FORK, ERR_BAD_FORMAT. */
   importSeen(exported: unknown): Promise<number>
   /** Forgets a register, so that what its servers offer next is taken as it is. False when it was never seen. */
   forgetSeen(register: string): Promise<boolean>
-  /** Writes what was seen to disk. Throws ERR_FORK when another process was shown another history meanwhile. */
-  flush(): Promise<void>
 }
 
-/** Opens what profile `name` has seen. */
-export async function openSeen(folder: string, name: string): Promise<ProfileSeen> {
-  const path = join(folder, `${name}.json`)
-  const values = join(folder, `${name}.values`)
-  const load = async (): Promise<z.infer<typeof sequencesSchema>> =>
-    existsSync(path) ? readJson(path, sequencesSchema) : {}
-  const valueOnDisk = (id: string) => {
-    const file = join(values, id)
-    return existsSync(file) ? new Uint8Array(readFileSync(file)) : undefined
+/** Opens what profile `name` has seen. Nothing is read before it is asked for. */
+export function openSeen(folder: string, name: string): ProfileSeen {
+  const dir = join(folder, name)
+  const old = { sequences: join(folder, `${name}.json`), values: join(folder, `${name}.values`) }
+  const oldSequences = () => readWhole(old.sequences, oldSchema)
+
+  async function get(id: string): Promise<Seen | undefined> {
+    const held = await readWhole(join(dir, id), fileSchema)
+    if (held) return decodeSeen(held)
+    const sequence = (await oldSequences())?.[id]
+    if (sequence === undefined) return undefined
+    const stable = await readIfThere(join(old.values, id))
+    return { sequence, ...(stable && { stable: new Uint8Array(stable) }) }
   }
-  const seen = new Map<string, Seen>()
-  for (const [id, sequence] of Object.entries(await load())) seen.set(id, { sequence })
-  const changed = new Set<string>()
-  const withValue = (id: string, known: Seen): Seen => {
-    const stable = known.stable ?? valueOnDisk(id)
-    return stable ? { ...known, stable } : known
+
+  const update: SeenStore["update"] = (id, change) =>
+    guarded(dir, () =>
+      changing(dir, async () => {
+        const seen = await change(await get(id))
+        const text = JSON.stringify({ version: 1, ...encodeSeen(seen) }, null, 1)
+        await writeSecretFile(join(dir, id), `${text}\n`)
+      }),
+    )
+
+  async function listSeen(): Promise<string[]> {
+    const names = existsSync(dir) ? await readdir(dir) : []
+    const ids = [...names, ...Object.keys((await oldSequences()) ?? {})].filter((id) => idPattern.test(id))
+    return [...new Set(ids)].sort()
   }
-  const get = (id: string) => {
-    const known = seen.get(id)
-    if (!known) return undefined
-    const whole = withValue(id, known)
-    seen.set(id, whole)
-    return whole
-  }
-  const set = (id: string, newest: Seen) => {
-    seen.set(id, newest)
-    changed.add(id)
-  }
-  /** Another command may have seen more meanwhile: the newest of each counts. */
-  const flush = async () => {
-    if (changed.size === 0) return
-    const onDisk = await load()
-    const sequences = new Map(Object.entries(onDisk))
-    const forks: unknown[] = []
-    await mkdir(values, { recursive: true, mode: 0o700 })
-    for (const id of changed) {
-      const before = withValue(id, { sequence: sequences.get(id) ?? 0 })
-      const merged = await mergeSeen(nodeCrypto, id, before, seen.get(id)!).catch((error: unknown) => {
-        forks.push(error)
-        return before
-      })
-      sequences.set(id, merged.sequence)
-      if (merged.stable && !(before.stable && equal(before.stable, merged.stable)))
-        await writeSecretFile(join(values, id), merged.stable)
-    }
-    changed.clear()
-    await writeSecretFile(path, `${JSON.stringify(Object.fromEntries(sequences), null, 1)}\n`)
-    if (forks.length > 0) throw forks[0]
-  }
+
   return {
-    seen: { get, set },
-    flush,
-    exportSeen() {
-      const registers: SeenExport["registers"] = {}
-      for (const id of [...seen.keys()].sort()) {
-        const { sequence, stable } = get(id)!
-        registers[id] = { sequence, ...(stable && { value: toHex(stable) }) }
-      }
-      return { version: 1, registers }
+    seen: { get, update },
+    listSeen,
+    async exportSeen() {
+      const lines = (await listSeen()).map(async (id) => [id, encodeSeen((await get(id))!)] as const)
+      return { version: 2, registers: Object.fromEntries(await Promise.all(lines)) }
     },
     async importSeen(exported) {
-      const imported = Object.entries(parseExport(exported).registers)
-      for (const [id, { sequence, value }] of imported) {
-        const theirs: Seen = { sequence, ...(value !== undefined && { stable: fromHex(value) }) }
-        set(id, await mergeSeen(nodeCrypto, id, get(id) ?? { sequence: 0 }, theirs))
-      }
-      await flush()
+      const imported = parseExport(exported)
+      for (const [id, theirs] of imported)
+        await update(id, async (mine) => mergeSeen(nodeCrypto, id, mine ?? { sequence: 0 }, theirs))
       return imported.length
     },
     async forgetSeen(id) {
-      const { [id]: forgotten, ...others } = await load()
-      if (forgotten === undefined) return false
-      await writeSecretFile(path, `${JSON.stringify(others, null, 1)}\n`)
-      await rm(join(values, id), { force: true })
-      seen.delete(id)
-      changed.delete(id)
-      return true
+      const isKnown = (await listSeen()).includes(id)
+      await guarded(dir, () =>
+        changing(dir, async () => {
+          const { [id]: forgotten, ...others } = (await oldSequences()) ?? {}
+          if (forgotten !== undefined) await writeSecretFile(old.sequences, `${JSON.stringify(others, null, 1)}\n`)
+          await rm(join(old.values, id), { force: true })
+          await rm(join(dir, id), { force: true })
+        }),
+      )
+      return isKnown
     },
   }
 }
 
-function parseExport(exported: unknown): SeenExport {
+function decodeSeen({ epoch, sequence, values = [], accepted }: z.infer<typeof seenSchema>): Seen {
+  const [stable, ...others] = values.map(fromHex)
+  return {
+    sequence,
+    ...(epoch && { epoch }),
+    ...(stable && { stable }),
+    ...(others.length > 0 && { others }),
+    ...(accepted && accepted.length > 0 && { accepted }),
+  }
+}
+
+function encodeSeen({ epoch, sequence, stable, others = [], accepted }: Seen): z.infer<typeof seenSchema> {
+  const values = [...(stable ? [stable] : []), ...others].map(toHex)
+  return {
+    ...(epoch && { epoch }),
+    sequence,
+    ...(values.length > 0 && { values }),
+    ...(accepted && { accepted: accepted.map((step) => ({ ...step })) }),
+  }
+}
+
+function parseExport(exported: unknown): [id: string, seen: Seen][] {
   try {
-    return exportSchema.parse(exported)
+    const parsed = exportSchema.parse(exported)
+    if (parsed.version === 2)
+      return Object.entries(parsed.registers)
+        .map(([id, seen]) => [id, decodeSeen(seen)] as const)
+        .map(([id, seen]) => [id, seen])
+    return Object.entries(parsed.registers).map(([id, { sequence, value }]) => [
+      id,
+      { sequence, ...(value !== undefined && { stable: fromHex(value) }) },
+    ])
   } catch (cause) {
     throw new HoldfastError(
       "ERR_BAD_FORMAT",
       "This is not what `holdfast seen export` writes, or it is damaged. Export it again on the other device.",
       {},
+      { cause },
+    )
+  }
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined
+    throw ioError(`Could not read ${path}`, error)
+  }
+}
+
+/** What a file of what was seen holds; undefined when there is none. Throws ERR_BAD_FORMAT. */
+async function readWhole<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  const bytes = await readIfThere(path)
+  if (!bytes) return undefined
+  try {
+    return schema.parse(JSON.parse(Buffer.from(bytes).toString("utf8")))
+  } catch (cause) {
+    throw new HoldfastError(
+      "ERR_BAD_FORMAT",
+      `What was seen of trees cannot be read from ${path}: it is damaged, as after a power cut. Your keys and data are not concerned. ` +
+        "Remove that file to go on, then `holdfast seen import` from another device if you have one: without it an older version " +
+        "or another history of those trees that servers show next would not be noticed.",
+      { path },
+      { cause },
+    )
+  }
+}
+
+/** What cannot be remembered is told, and where: rollback protection stands on it. */
+async function guarded<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    return await work()
+  } catch (error) {
+    const cause = isHoldfastError(error)
+      ? error
+      : codeOf(error) === ""
+        ? undefined
+        : ioError(`Could not write ${dir}`, error)
+    if (!cause) throw error
+    if (cause.code !== "ERR_IO" && cause.code !== "ERR_DISK_FULL") throw cause
+    throw new HoldfastError(
+      cause.code,
+      `${cause.message} What was seen of trees could not be remembered there, so a later rollback would not be noticed. ` +
+        "What was stored is stored. Make that folder writable, or name another one by XDG_STATE_HOME.",
+      { ...cause.details, dir },
       { cause },
     )
   }

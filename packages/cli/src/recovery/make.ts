@@ -135,7 +135,7 @@ async function fitting(
   content: Parameters<typeof secretsOf>[1],
   options: Parameters<typeof makeKit>[1],
 ) {
-  const all = session.profile.exportSeen()
+  const all = await session.profile.exportSeen()
   const numbers = Object.entries(all.registers).map(([id, { sequence }]) => [id, { sequence }])
   const secrets = await secretsOf(session, content)
   const fuller = [

@@ -2,7 +2,7 @@
 import { type CryptoProvider, concat } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { type ChunkId, type Coding, chunkIdOf, encodeDescriptor, encodeShareHeader } from "../chunk.ts"
-import { signRegisterValue } from "../register.ts"
+import { signRegisterValue } from "../register-lineage.ts"
 import { payloadHash } from "../share-check.ts"
 
 /** A chunk for a test. */

@@ -26,7 +26,8 @@ import {
   sealRecoveryBody,
 } from "../recovery-kit.ts"
 import { decodeRecoverySecrets, encodeRecoverySecrets } from "../recovery-secrets.ts"
-import { decodeRegisterValue, registerHashOf, registerIdOf, signRegisterValue } from "../register.ts"
+import { decodeRegisterValue, registerHashOf, registerIdOf } from "../register.ts"
+import { signRegisterValue } from "../register-lineage.ts"
 import { verifyShare } from "../share-check.ts"
 
 /** Bytes that must be refused with `error`. */

@@ -2,6 +2,7 @@
 import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
+import type { Seen } from "@holdfast/store"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { type Profile, unknownAlias } from "../../profile/profile.ts"
@@ -11,7 +12,7 @@ import { plural, readJsonInput } from "../files/frame.ts"
 export function register(program: Command, context: Context): void {
   const seen = program
     .command("seen")
-    .description("carry to your other devices which versions of trees were seen here, or forget them")
+    .description("list which versions of trees were seen here, carry that to your other devices, or forget it")
   seen.addHelpText(
     "after",
     `
@@ -19,16 +20,25 @@ A device refuses versions older than those it has seen, and other histories than
 one device has seen to another, and both refuse it. What is exported is no secret: version numbers and signed ciphertext.
 
 Examples:
+  holdfast seen list
   holdfast seen export > seen.json
   holdfast seen import --file seen.json
   holdfast seen forget photos    after the servers were restored from an old copy: go on from what they have
 `,
   )
   seen
+    .command("list")
+    .description("show which versions were seen, and where you went on without proof (--accept-history)")
+    .action(async () => {
+      const lines = await listSeen(await context.openProfile())
+      const text = lines.length === 0 ? "Nothing was seen yet." : lines.flatMap(textOf).join("\n")
+      context.output(lines, text)
+    })
+  seen
     .command("export")
     .description("print what was seen, for another device to import")
     .action(async () => {
-      const exported = (await context.openProfile()).exportSeen()
+      const exported = await (await context.openProfile()).exportSeen()
       context.output(exported, JSON.stringify(exported, null, 1))
     })
   seen
@@ -55,6 +65,36 @@ Examples:
       const text = forgotten ? "is forgotten: the next version that servers offer counts" : "was never seen here"
       context.output({ register, forgotten }, `${name} ${text}.`)
     })
+}
+
+/** What was seen of one register. */
+interface SeenLine extends Seen {
+  readonly register: string
+  /** The alias of its tree, if there is one. */
+  readonly alias?: string
+}
+
+async function listSeen(profile: Profile): Promise<Omit<SeenLine, "stable" | "others">[]> {
+  const aliases = new Map<string, string>()
+  for (const alias of profile.aliases.keys()) {
+    const register = await registerOf(profile, alias).catch(() => undefined)
+    if (register !== undefined) aliases.set(register, alias)
+  }
+  const lines = (await profile.listSeen()).map(async (register) => {
+    const { stable: _, others = [], ...seen } = (await profile.seen.get(register))!
+    const alias = aliases.get(register)
+    return { register, ...seen, unproven: others.length, ...(alias !== undefined && { alias }) }
+  })
+  return Promise.all(lines)
+}
+
+function textOf({ register, alias, epoch, sequence, accepted = [] }: Omit<SeenLine, "stable" | "others">): string[] {
+  const where = alias === undefined ? register : `${alias}:`
+  const steps = accepted.map(
+    ({ timeMs, from, to }) =>
+      `  ${new Date(timeMs).toISOString()} went on from version ${from.sequence} (${from.hash.slice(0, 16)}) to version ${to.sequence} (${to.hash.slice(0, 16)}) without proof`,
+  )
+  return [`${where} version ${sequence}${epoch ? ` of epoch ${epoch}` : ""}`, ...steps]
 }
 
 async function registerOf(profile: Profile, given: string): Promise<string> {
