@@ -14,6 +14,8 @@ export const limits = {
   registerCareBytes: 16 * 1024,
   /** Most bytes of an encoded register value. */
   registerValueBytes: 81 * 1024,
+  /** Most accounts besides its writer's that a tree is held for. */
+  careAccounts: 64,
   /** Most hashes of earlier values that a register value names. */
   lineageHashes: 20,
   /** Most memory, passes and lanes of argon2id that a file may ask for. */
