@@ -15,8 +15,10 @@ import {
 export const leastGraceMs = 3_600_000
 /** What a place counts as young unless its operator says otherwise. */
 export const usualGraceMs = 24 * 3_600_000
-/** What a share or a register value is charged beside its bytes: its rows and their index entries cost about so much. */
-export const rowBytes = 256
+/** What a share or a register value costs beside its bytes: its row and what indexes it. */
+export const rowBytes = 160
+/** What each mark costs: its row, and its part in those of its batch and account. */
+export const markBytes = 128
 
 /** A value with the sequence number it carries. */
 export interface HeldValue {

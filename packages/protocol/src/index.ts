@@ -109,6 +109,7 @@ export {
   decodeFailure,
   decodeFrames,
   decodeHeld,
+  decodeIdList,
   decodeIds,
   decodeListRequest,
   decodeMarkInfos,
