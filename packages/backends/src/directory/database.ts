@@ -59,6 +59,8 @@ export function openIndex(disk: Disk, path: string) {
     tenants: all<TenantRow>("SELECT tenant, name, bytes, shares, cost FROM tenants ORDER BY name"),
     addTenant: change("INSERT OR IGNORE INTO tenants (name) VALUES (?)"),
     tenantNamed: one<TenantRow>("SELECT tenant, name, bytes, shares, cost FROM tenants WHERE name = ?"),
+    /** Counts what takes space beside shares and registers. */
+    chargeTenant: (moreBytes: number, tenant: number) => addUsage(0, 0, moreBytes, tenant),
     ...shareTable(statements, addUsage),
     marks: markTable(statements, addUsage),
     registers: registerTable(statements, addUsage),

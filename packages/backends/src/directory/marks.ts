@@ -13,6 +13,7 @@ export interface AccountRow {
   readonly shares: number
   /** The newest record of its devices. */
   readonly record: Uint8Array | null
+  readonly epoch: number
   /** The day when it was last here, since the epoch. */
   readonly seen: number
 }
@@ -43,7 +44,7 @@ const cutBytes = 6
 export function markTable(statements: Statements, addUsage: (...values: SQLInputValue[]) => number) {
   const { one, all, change } = statements
   const readAccount = one<AccountRow>(
-    "SELECT account, id, bytes, shares, record, seen FROM accounts WHERE tenant = ? AND id = ?",
+    "SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ? AND id = ?",
   )
   const insertAccount = change("INSERT INTO accounts (tenant, id) VALUES (?, ?)")
   const readBatch = one<BatchRow>("SELECT * FROM batches WHERE payer = ? AND token = ?")
@@ -66,14 +67,14 @@ export function markTable(statements: Statements, addUsage: (...values: SQLInput
   return {
     /** An account's row; undefined before it held anything. */
     account: readAccount,
-    accounts: all<AccountRow>("SELECT account, id, bytes, shares, record, seen FROM accounts WHERE tenant = ?"),
+    accounts: all<AccountRow>("SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ?"),
     accountFor(tenant: number, id: AccountId): AccountRow {
       const row = readAccount(tenant, id)
       if (row) return row
       insertAccount(tenant, id)
       return readAccount(tenant, id)!
     },
-    setRecord: change("UPDATE accounts SET record = ? WHERE account = ?"),
+    setRecord: change("UPDATE accounts SET record = ?, epoch = ? WHERE account = ?"),
     setSeen: change("UPDATE accounts SET seen = ? WHERE account = ? AND seen < ?"),
     charge,
     batch: readBatch,

@@ -29,8 +29,8 @@ const tables = `
 /** `cut` is the beginning of the chunk's id: it orders an account's marks as a listing has them. */
 const ownership = `
   CREATE TABLE accounts (
-    account INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, id BLOB NOT NULL, record BLOB, seen INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL DEFAULT 0, shares INTEGER NOT NULL DEFAULT 0, UNIQUE (tenant, id)
+    account INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, id BLOB NOT NULL, record BLOB, epoch INTEGER NOT NULL DEFAULT 0,
+    seen INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, shares INTEGER NOT NULL DEFAULT 0, UNIQUE (tenant, id)
   ) STRICT;
   CREATE TABLE batches (
     batch INTEGER PRIMARY KEY, payer INTEGER NOT NULL, token BLOB NOT NULL, stamp INTEGER NOT NULL,

@@ -1,5 +1,5 @@
 /** One tenant's namespace in a storage directory, and a caller's view of it: a Backend that sees nothing of other tenants. */
-import type { AccountAccess, Backend, BatchToken, ShareQuery } from "@holdfast/protocol"
+import type { AccountAccess, AccountId, AccountRecord, Backend, BatchToken, ShareQuery } from "@holdfast/protocol"
 import { keptPerAnswer } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectToken } from "../rules.ts"
 import type { ShareRow } from "./database.ts"
@@ -7,11 +7,14 @@ import { markChunks, unmark } from "./marking.ts"
 import type { EngineParts, Tenant } from "./parts.ts"
 import { proposeRegisters } from "./proposing.ts"
 import { SharePutter } from "./putter.ts"
+import { AccountRecords } from "./records.ts"
 
 /** A caller's backend, with what a server needs besides. */
 export interface TenantBackend extends Backend {
   /** Answers the first queries whose shares together stay under `maxBytes`, one at least; the rest is to be asked again. */
   getSharesWithin(queries: readonly ShareQuery[], maxBytes: number): Promise<(Uint8Array | undefined)[]>
+  /** Takes the record of the caller's account when its epoch is higher than that of the one held. */
+  publishRecord(record: Uint8Array): Promise<void>
 }
 
 /** A tenant's namespace. */
@@ -19,18 +22,25 @@ export interface Namespace {
   readonly name: string
   /** The namespace as one caller sees it. Closing that does nothing: the engine is closed instead. */
   backendOf(access: AccountAccess): TenantBackend
+  /** The newest record of an account's devices. */
+  recordOf(account: AccountId): Promise<AccountRecord | undefined>
 }
 
 /** The namespace of `tenant`. */
 export function openNamespace(parts: EngineParts, tenant: Tenant): Namespace {
   const putter = new SharePutter(parts, tenant)
-  return { name: tenant.name, backendOf: (access) => callerBackend(parts, tenant, { access, putter }) }
+  const records = new AccountRecords(parts, tenant)
+  return {
+    name: tenant.name,
+    recordOf: (account) => records.get(account),
+    backendOf: (access) => callerBackend(parts, tenant, { access, putter, records }),
+  }
 }
 
 function callerBackend(
   parts: EngineParts,
   tenant: Tenant,
-  { access, putter }: { access: AccountAccess; putter: SharePutter },
+  { access, putter, records }: { access: AccountAccess; putter: SharePutter; records: AccountRecords },
 ): TenantBackend {
   const { index, track } = parts
   const own = () => index.marks.account(tenant.tenant, access.account)
@@ -95,6 +105,7 @@ function callerBackend(
       if (options.batch) checkBatch(options.batch)
       return track(() => proposeRegisters(parts, tenant, values, { ...options, access, accounts }))
     },
+    publishRecord: async (record) => track(() => records.take(access, record)),
     async usage() {
       const { bytes, shares } = own() ?? { bytes: 0, shares: 0 }
       const availableBytes = await parts.space.measure()

@@ -3,7 +3,7 @@
  * and checks the form of every answer; that shares and values are genuine is for the caller to verify.
  * How requests travel (TLS, connections kept open) is the caller's: nothing here knows a key.
  */
-import { compare, type ErrorCode, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
+import { compare, decodeCbor, type ErrorCode, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
   type Backend,
   type CallOptions,
@@ -138,7 +138,7 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
     async listRegisters(listOptions) {
       checkListLimit(listOptions.limit)
       const answer = await call("registers/list", [encodeRegistersRequest(listOptions)], listOptions)
-      const page = decodeIdList(answer, listOptions.limit)
+      const page = decodeIdList(bytesIn(answer), listOptions.limit)
       let last = listOptions.after
       for (const id of page) {
         if (last && compare(id, last) <= 0) throw malformed("its list is out of order")
@@ -147,7 +147,7 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
       return page
     },
     async collectToken(callOptions) {
-      const token = await call("marks/token", [], callOptions)
+      const token = bytesIn(await call("marks/token", [], callOptions))
       if (token.length === 0 || token.length > collectTokenBytes) throw malformed("its token has a wrong length")
       return token
     },
@@ -261,6 +261,13 @@ function checkKept(values: KeptValue[], { below = Number.POSITIVE_INFINITY }: Ke
     last = sequence
   }
   return values
+}
+
+/** The byte string that an answer is. */
+function bytesIn(answer: Uint8Array): Uint8Array {
+  const value = decodeCbor(answer, "answer")
+  if (value instanceof Uint8Array) return value
+  throw malformed("expected bytes")
 }
 
 function malformed(why: string): HoldfastError {
