@@ -1,21 +1,41 @@
 /**
  * The port every place for shares implements: memory, directory, storage node, S3. All calls are batches and all are
  * idempotent, so a caller may repeat them after a lost answer. `@holdfast/protocol/testing` has the suite they all pass.
+ *
+ * A backend is opened for one account. What it stores is held for the accounts that marked it, and goes when no mark is left;
+ * only an account's own signed order takes its marks away. Specification: docs/protocols/marks.md.
  */
+import type { AccountId, SignedUnmark } from "./account.ts"
 import type { ChunkId } from "./chunk.ts"
 
 /** SHA-256 that names a register: 32 bytes. */
 export type RegisterId = Uint8Array & { readonly __id?: "register" }
+
+/** Names what one command marks until its commit: 16 random bytes that its client chooses. */
+export type BatchToken = Uint8Array & { readonly __id?: "batch" }
 
 /** Options of every call over a network. */
 export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
+/** For whom something is held. */
+export interface MarkOptions extends CallOptions {
+  /** The batch that the marks belong to. */
+  readonly batch: BatchToken
+  /** Accounts that it is held for besides the caller's own, at most `limits.careAccounts`; charged to the caller. */
+  readonly accounts?: readonly AccountId[]
+}
+
 /** What became of one share of a batch. */
 export type PutOutcome =
-  | { readonly ok: true /** It was there already. */; readonly existed: boolean }
+  | { readonly ok: true /** The caller's account had it marked already. */; readonly existed: boolean }
   | { readonly ok: false; readonly code: "bad-share" | "full" | "quota" | "io"; readonly message: string }
+
+/** What became of one chunk to mark: the indices held and now marked, none when it is not there. */
+export type MarkOutcome =
+  | { readonly ok: true; readonly held: readonly number[] }
+  | { readonly ok: false; readonly code: "quota" | "io"; readonly message: string }
 
 /** Which share is meant; without `index`, any share of the chunk that the backend holds. */
 export interface ShareQuery {
@@ -25,20 +45,12 @@ export interface ShareQuery {
   readonly likely?: number
 }
 
-/** Which share is to go; without `index`, every share of the chunk. */
-export interface ShareRemoval extends Omit<ShareQuery, "likely"> {
-  /** What was stored or confirmed at this moment of the backend's clock or later stays: somebody needs it again. */
-  readonly touchedBeforeMs?: number
-}
-
-/** A line of a listing, in order of (id, index). */
-export interface ShareInfo {
+/** A share that the caller's account has marked: a line of a listing, in order of (id, index). No times: see O10. */
+export interface MarkInfo {
   readonly id: ChunkId
   readonly index: number
   /** Stored bytes, header included. */
   readonly sizeBytes: number
-  /** When it was stored or last confirmed by a put, ms since the epoch. */
-  readonly touchedMs: number
 }
 
 /** Where a listing goes on. */
@@ -49,11 +61,50 @@ export interface ListOptions extends CallOptions {
   readonly limit: number
 }
 
+/** Where a listing of registers goes on. */
+export interface ListRegistersOptions extends CallOptions {
+  readonly after?: RegisterId
+  /** At most so many, 1 to 4096. */
+  readonly limit: number
+}
+
+/** Which of the values kept are asked for. */
+export interface KeptOptions extends CallOptions {
+  /** Only those of lower sequences than this one: where the last answer ended. */
+  readonly below?: number
+}
+
+/** A value of a register that a place keeps. */
+export interface KeptValue {
+  readonly sequence: number
+  readonly bytes: Uint8Array
+  /** When this place took it, ms since the epoch by its own clock. */
+  readonly receivedMs: number
+}
+
+/** What an order to unmark did. */
+export interface UnmarkOutcome {
+  /** Marks taken away. */
+  readonly marks: number
+  /** Shares that went with their last mark, and their bytes. */
+  readonly shares: number
+  readonly bytes: number
+  /** Marks named in the order that stay, as they are younger than the grace or than the token. */
+  readonly young: number
+}
+
 /** What became of a proposed register value. */
 export type ProposeOutcome =
-  | { readonly accepted: true }
   | {
-      readonly accepted: false /** The value held instead, to re-read and merge; absent when refused for its form. */
+      readonly accepted: true
+      /** All that the batch marked here is here, and stays (O6). False without a batch that marked something here. */
+      readonly vouches: boolean
+    }
+  | {
+      readonly accepted: false
+      /** Something that the batch marked here was taken away: put or mark it again under a new batch. */
+      readonly marksGone?: true
+      /** The value held instead, to re-read and merge; absent when refused for its form. */
       readonly current?: Uint8Array
       readonly message: string
     }
@@ -68,23 +119,40 @@ export interface Usage {
   readonly availableBytes?: number
 }
 
-/** A place for shares and registers, not trusted with plaintext. */
+/** A place for shares and registers, not trusted with plaintext, as one account sees it. */
 export interface Backend {
   /** Stable name of the server: its member id. Placement depends on it. */
   readonly id: string
-  /** Stores shares durably before it answers; each item is a whole encoded share. */
-  putShares(shares: readonly Uint8Array[], options?: CallOptions): Promise<PutOutcome[]>
+  /** Stores shares durably and marks them, in one transaction, before it answers; each item is a whole encoded share. */
+  putShares(shares: readonly Uint8Array[], options: MarkOptions): Promise<PutOutcome[]>
+  /** Marks every share held of each chunk. */
+  markShares(ids: readonly ChunkId[], options: MarkOptions): Promise<MarkOutcome[]>
   /** Encoded shares in the order asked; undefined where there is none. The caller verifies them. */
   getShares(queries: readonly ShareQuery[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>
-  /** Indices held of each chunk. With `touch`, marks them as confirmed now, as a put of the same share would. */
-  hasShares(ids: readonly ChunkId[], options?: CallOptions & { readonly touch?: boolean }): Promise<number[][]>
-  listShares(options: ListOptions): Promise<ShareInfo[]>
-  /** Removes shares; what is not there is not an error. */
-  removeShares(removals: readonly ShareRemoval[], options?: CallOptions): Promise<void>
+  /** Indices held of each chunk, whoever marked them: who knows its id may ask. */
+  hasShares(ids: readonly ChunkId[], options?: CallOptions): Promise<number[][]>
+  /** The caller's own marks. */
+  listMarks(options: ListOptions): Promise<MarkInfo[]>
+  /** Registers that the caller's account proposed, in order of their ids. */
+  listRegisters(options: ListRegistersOptions): Promise<RegisterId[]>
+  /** Begins a collection: the order to unmark carries it back, and removes nothing that was marked later. At most 64 bytes. */
+  collectToken(options?: CallOptions): Promise<Uint8Array>
+  /** Carries out an account's signed order to take marks of its own away. Throws ERR_REFUSED. */
+  unmark(order: SignedUnmark, options?: CallOptions): Promise<UnmarkOutcome>
   /** Encoded register values in the order asked; undefined where there is none. */
   readRegisters(ids: readonly RegisterId[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>
-  /** Takes each correctly signed value whose sequence number is higher than the one held (or equal, byte for byte). */
-  proposeRegisters(values: readonly Uint8Array[], options?: CallOptions): Promise<ProposeOutcome[]>
+  /**
+   * The newest value and those kept behind it for the caller's account until its collector trims them, newest first. An answer has
+   * as many as fit, at least one: go on with `below` until it is empty.
+   */
+  keptValues(id: RegisterId, options?: KeptOptions): Promise<KeptValue[]>
+  /**
+   * Takes each correctly signed value whose sequence number is higher than the one held (or equal, byte for byte). With a batch
+   * it answers, in the same transaction, whether what that marked here is still marked. The register is marked for the caller's
+   * account and the `accounts` named. What another account's mark holds, or the caller may not collect, is kept behind the new value.
+   */
+  proposeRegisters(values: readonly Uint8Array[], options?: Partial<MarkOptions>): Promise<ProposeOutcome[]>
+  /** What the caller's account uses. */
   usage(options?: CallOptions): Promise<Usage>
   close(): Promise<void>
 }

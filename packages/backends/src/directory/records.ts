@@ -1,0 +1,49 @@
+/** Which devices an account has, as far as this place knows: the record of the highest epoch. Specification: docs/formats/account.md. */
+import { equal, HoldfastError, toHex } from "@holdfast/core"
+import { type AccountAccess, type AccountId, type AccountRecord, accountOf, decodeRecord } from "@holdfast/protocol"
+import { rowBytes } from "../rules.ts"
+import { type EngineParts, overQuota, type Tenant } from "./parts.ts"
+
+/** The records of one tenant's accounts. */
+export class AccountRecords {
+  readonly #parts: EngineParts
+  readonly #tenant: Tenant
+  readonly #known = new Map<string, AccountRecord | undefined>()
+
+  constructor(parts: EngineParts, tenant: Tenant) {
+    this.#parts = parts
+    this.#tenant = tenant
+  }
+
+  /** The record held of an account. */
+  async get(account: AccountId): Promise<AccountRecord | undefined> {
+    const key = toHex(account)
+    if (this.#known.has(key)) return this.#known.get(key)
+    const { record } = this.#parts.index.marks.account(this.#tenant.tenant, account) ?? { record: null }
+    const decoded = record ? await decodeRecord(this.#parts.crypto, record) : undefined
+    if (this.#known.size >= most) this.#known.clear()
+    this.#known.set(key, decoded)
+    return decoded
+  }
+
+  /** Takes a record with a higher epoch; an older one is no error. Throws ERR_REFUSED, ERR_QUOTA_EXCEEDED. */
+  async take({ account }: AccountAccess, encoded: Uint8Array): Promise<void> {
+    const { committer, index, crypto } = this.#parts
+    const record = await decodeRecord(crypto, encoded)
+    if (!equal(accountOf(record), account)) throw new HoldfastError("ERR_REFUSED", "This is another account's record.")
+    await committer.run(() => {
+      const row = index.marks.accountFor(this.#tenant.tenant, account)
+      if (record.epoch <= row.epoch) return
+      const moreBytes = encoded.length - (row.record?.length ?? -rowBytes)
+      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes })
+      if (message !== undefined) throw new HoldfastError("ERR_QUOTA_EXCEEDED", message)
+      index.marks.setRecord(encoded, record.epoch, row.account)
+      index.marks.charge(moreBytes, 0, row.account)
+      index.chargeTenant(moreBytes, this.#tenant.tenant)
+    })
+    this.#known.delete(toHex(account))
+  }
+}
+
+/** Most records kept decoded. */
+const most = 1024
