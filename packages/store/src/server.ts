@@ -12,6 +12,8 @@ export interface Server {
   readonly pace: Pace
   put(share: Uint8Array, batch: Batch): Promise<PutOutcome>
   get(query: ShareQuery): Promise<Uint8Array | undefined>
+  /** Indices held of a chunk. */
+  has(id: ChunkId): Promise<number[]>
   /** Marks what is held of a chunk; tells which shares that are. */
   mark(id: ChunkId, batch: Batch): Promise<MarkOutcome>
 }
@@ -36,6 +38,11 @@ export function createServer(backend: Backend, clock: Clock): Server {
       dataBatch,
     ),
     get: (query) => pace.time(() => get(query)),
+    has: coalesce<ChunkId, number[]>(
+      (ids) => backend.hasShares(ids),
+      () => 40,
+      smallBatch,
+    ),
     mark: marking(
       (ids, options) => backend.markShares(ids, options),
       () => 40,

@@ -1,5 +1,5 @@
 /** Composes the store: chunks and registers over the servers of one grid, for one owner. */
-import { BufferPool, type Env } from "@holdfast/core"
+import { BufferPool, type Env, equal } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import type { AccountId, Backend } from "@holdfast/protocol"
 import { type Batch, Batches } from "./batch.ts"
@@ -28,6 +28,8 @@ export interface StoreDeps {
   /** k of n, and `happy`: the least number of distinct servers for a put to succeed. */
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly registerMode: "crash" | "byzantine"
+  /** The account that the servers are opened for; it need not be named among those that a tree is held for. */
+  readonly account?: AccountId
   /** The owner's secret, 32 bytes: equal content is stored once, and nobody else can confirm a guess. */
   readonly convergenceSecret: Uint8Array
   readonly seen: SeenStore
@@ -78,7 +80,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const ranked = (id: ChunkId) => rankServers(placed, id)
   const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
   const batches = new Batches(deps.env.crypto, () => deps.env.clock.nowMs())
-  const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts, renewAfterMs)
+  const isOther = (id: AccountId) => !deps.account || !equal(id, deps.account)
+  const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
   const health = (batch: Batch) => ({ crypto: deps.env.crypto, clock: deps.env.clock, erasure, batch })
   const { k, happy, n } = deps.coding
   const { onRollback } = deps
