@@ -10,13 +10,15 @@ import { listGarbage, type Tally } from "./collect-list.ts"
 import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
 import type { IdSet } from "./id-set.ts"
 import { decodeHeld } from "./register-quorum.ts"
-import { openCare } from "./register-seal.ts"
-import type { CareKeys, RegisterId } from "./types.ts"
+import { openCare, openParts } from "./register-seal.ts"
+import type { CareKeys, RegisterId, RegisterKeys } from "./types.ts"
 
 /** A value that a place itself holds of a register, its care opened. */
 export interface OwnValue {
   readonly sequence: number
   readonly care: Uint8Array
+  /** When the keys open it. */
+  readonly content?: Uint8Array
   /** When the place took it, by its own clock. */
   readonly receivedMs: number
 }
@@ -75,7 +77,7 @@ export interface Collection {
    * Every value that each place holds of a register, newest first; empty when it has none. A place that does not say, or
    * says what is no such value, takes no further part.
    */
-  ownValues(keys: CareKeys): Promise<ReadonlyMap<string, readonly OwnValue[]>>
+  ownValues(keys: CareKeys | RegisterKeys): Promise<ReadonlyMap<string, readonly OwnValue[]>>
   /** Takes no marks away at a place. */
   leaveOut(place: string, why: string): void
   /** Marks what is needed and takes away what is not; results by place. */
@@ -134,16 +136,21 @@ function planned({ shares, bytes, garbageRegisters }: Tally): Omit<Collected, "a
   return { shares, bytes, marks: shares, young: 0, registers: garbageRegisters.length }
 }
 
-async function ownValues(env: Env, backend: Backend, keys: CareKeys): Promise<OwnValue[]> {
-  const kept = await backend.keptValues(registerIdOf(keys.publicKey))
-  return Promise.all(
-    kept.map(async ({ bytes, receivedMs }) => {
+async function ownValues(env: Env, backend: Backend, keys: CareKeys | RegisterKeys): Promise<OwnValue[]> {
+  const id = registerIdOf(keys.publicKey)
+  const all: OwnValue[] = []
+  for (let page = await backend.keptValues(id); page.length > 0; ) {
+    for (const { bytes, receivedMs } of page) {
       const { value } = await decodeHeld(env.crypto, bytes)
-      if (!equal(value.publicKey, keys.publicKey))
-        throw new HoldfastError("ERR_CORRUPT", `${backend.id} gave the value of another register.`)
-      return { sequence: value.sequence, care: await openCare(env, keys, value), receivedMs }
-    }),
-  )
+      const { sequence } = value
+      if (!equal(value.publicKey, keys.publicKey) || sequence >= (all.at(-1)?.sequence ?? Number.POSITIVE_INFINITY))
+        throw new HoldfastError("ERR_CORRUPT", `${backend.id} gave something else than the values of a register.`)
+      const parts = "readKey" in keys ? await openParts(env, keys, value) : { care: await openCare(env, keys, value) }
+      all.push({ sequence, receivedMs, ...parts })
+    }
+    page = await backend.keptValues(id, { below: all.at(-1)!.sequence })
+  }
+  return all
 }
 
 function messageOf(error: unknown): string {
