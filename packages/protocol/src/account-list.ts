@@ -2,7 +2,16 @@
  * What an account cares for, kept in a register of its own: roots by their aliases, trees linked in them, recovery kits, grants of
  * devices, and how long old versions are kept. Specification: docs/formats/account-list.md.
  */
-import { type CborValue, compare, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits, toHex } from "@holdfast/core"
+import {
+  type CborValue,
+  compare,
+  decodeCbor,
+  encodeCbor,
+  FieldReader,
+  HoldfastError,
+  limits,
+  toHex,
+} from "@holdfast/core"
 import { decodeCap } from "./cap.ts"
 
 /** A root that the account owns. */

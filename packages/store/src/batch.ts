@@ -2,7 +2,7 @@
  * What a commit marks: a batch names the marks of one commit at every place, so that a place can say, when it takes the new
  * root, whether what the commit stored there is still there. Specification: docs/protocols/marks.md.
  */
-import { type CryptoProvider, toHex } from "@holdfast/core"
+import { type CryptoProvider, limits, toHex } from "@holdfast/core"
 import type { AccountId, Backend, BatchToken, ChunkId } from "@holdfast/protocol"
 import { spreadOf } from "./spread.ts"
 
@@ -33,7 +33,8 @@ export class Batch {
   }
 
   /** `backend` has marked these shares of a chunk under this batch. */
-  note(id: ChunkId, backend: Backend, indices: readonly number[]): void {
+  note(id: ChunkId, backend: Backend, told: readonly number[]): void {
+    const indices = told.filter((index) => index >= 0 && index < limits.maxShares)
     if (indices.length === 0) return
     const key = toHex(id)
     const places = this.#marked.get(key)

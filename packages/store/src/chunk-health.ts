@@ -62,11 +62,7 @@ export interface Rebalanced {
  * Copies shares of `id` to the best-ranked servers, one on each. Copies alone: others may need what lies elsewhere, so only
  * when all of the best servers give a good share, the others are told as surplus.
  */
-export async function rebalanceChunk(
-  deps: HealthDeps,
-  id: ChunkId,
-  ranked: readonly Backend[],
-): Promise<Rebalanced> {
+export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: readonly Backend[]): Promise<Rebalanced> {
   const holdings = await holdingsOf(id, ranked)
   const coding = await codingOf(deps, id, holdings)
   if (!coding) return { moved: 0, surplus: [] }

@@ -47,7 +47,9 @@ export async function adoptRegisters(
   backend: Backend,
   { tally, registers, batch }: { readonly tally: Tally; readonly registers: IdSet; readonly batch: BatchToken },
 ): Promise<void> {
-  const missing = [...registers.entries()].map(([, id]) => id.slice()).filter((id) => !tally.ownRegisters.has(toHex(id)))
+  const missing = [...registers.entries()]
+    .map(([, id]) => id.slice())
+    .filter((id) => !tally.ownRegisters.has(toHex(id)))
   for (const id of missing) {
     const [value] = await backend.readRegisters([id])
     if (value) await backend.proposeRegisters([value], { batch })

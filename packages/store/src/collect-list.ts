@@ -1,6 +1,6 @@
 /** The first step at a place: what the account has marked there, and what of it nobody needs. Memory is bounded. */
 import { toHex } from "@holdfast/core"
-import { type Backend, checkListing, type ChunkId, type MarkInfo, type RegisterId } from "@holdfast/protocol"
+import { type Backend, type ChunkId, checkListing, type MarkInfo, type RegisterId } from "@holdfast/protocol"
 import type { IdSet } from "./id-set.ts"
 
 /** What a listing found. */
@@ -69,6 +69,7 @@ export async function* marksOf(backend: Backend, after?: MarkInfo): AsyncGenerat
   }
 }
 
+/** The registers that the account has marked at a place. */
 async function registersOf(backend: Backend): Promise<RegisterId[]> {
   const all: RegisterId[] = []
   for (let after: RegisterId | undefined; ; ) {
@@ -76,7 +77,7 @@ async function registersOf(backend: Backend): Promise<RegisterId[]> {
     all.push(...page)
     after = page.at(-1)
     if (!after) return all
-    checkListing(backend.id, all.length, after)
+    checkListing(backend.id, all.length, after as Uint8Array)
   }
 }
 

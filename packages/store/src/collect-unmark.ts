@@ -1,5 +1,5 @@
 /** The last step at a place: signed orders to take marks away, a page each. */
-import { assert } from "@holdfast/core"
+import { assert, compare } from "@holdfast/core"
 import { type Backend, type ChunkId, type UnmarkOrder, unmarkBytes } from "@holdfast/protocol"
 import type { Collected, Trim } from "./collect.ts"
 import { IdList, marksOf, type Tally } from "./collect-list.ts"
@@ -47,7 +47,8 @@ export async function unmarkGarbage(
   if (more) for await (const chunks of furtherGarbage(backend, more, orders)) await send({ chunks })
   for (let at = 0; at < garbageRegisters.length; at += pageSize)
     await send({ registers: garbageRegisters.slice(at, at + pageSize) })
-  for (let at = 0; at < orders.trims.length; at += pageSize) await send({ trims: orders.trims.slice(at, at + pageSize) })
+  const trims = orders.trims.toSorted((a, b) => compare(a.register, b.register))
+  for (let at = 0; at < trims.length; at += pageSize) await send({ trims: trims.slice(at, at + pageSize) })
   return done
 }
 
@@ -71,6 +72,8 @@ async function* furtherGarbage(
 function* pagesOf(bytes: Uint8Array): Generator<ChunkId[], void, void> {
   for (let start = 0; start < bytes.length; start += pageSize * idBytes) {
     const end = Math.min(bytes.length, start + pageSize * idBytes)
-    yield Array.from({ length: (end - start) / idBytes }, (_, i) => bytes.slice(start + i * idBytes, start + (i + 1) * idBytes))
+    yield Array.from({ length: (end - start) / idBytes }, (_, i) =>
+      bytes.slice(start + i * idBytes, start + (i + 1) * idBytes),
+    )
   }
 }

@@ -91,7 +91,10 @@ export async function beginCollection(deps: CollectDeps): Promise<Collection> {
   const leftOut = new Map<string, string>()
   const part = () => [...tokens.keys()].filter(({ id }) => !leftOut.has(id))
   /** Does `work` at each place that takes part; one that fails is left out. */
-  const each = async <T>(work: (backend: Backend) => Promise<T>, places = part()): Promise<Map<Backend, T>> => {
+  const each = async <T>(
+    work: (backend: Backend) => Promise<T>,
+    places: readonly Backend[] = part(),
+  ): Promise<Map<Backend, T>> => {
     const results = new Map<Backend, T>()
     await Promise.all(
       places.map((backend) =>
@@ -127,7 +130,9 @@ export async function beginCollection(deps: CollectDeps): Promise<Collection> {
         const order = { ...options, token: tokens.get(backend)!, trims: options.trims?.get(backend.id) ?? [] }
         return dryRun ? Promise.resolve(planned(tally)) : unmarkGarbage(backend, tally, order)
       })
-      return new Map([...removed].map(([backend, done]) => [backend.id, { ...done, adopted: adopted.get(backend) ?? 0 }]))
+      return new Map(
+        [...removed].map(([backend, done]) => [backend.id, { ...done, adopted: adopted.get(backend) ?? 0 }]),
+      )
     },
   }
 }

@@ -14,7 +14,9 @@ export class IdSet {
   /** Chance decides where ids lie: they come from writers, who might choose them to make a set slow. */
   constructor(crypto: Pick<CryptoProvider, "random">) {
     const random = crypto.random(idBytes + 4)
-    this.#factors = Uint32Array.from({ length: 9 }, (_, i) => new DataView(random.buffer, random.byteOffset).getUint32(4 * i))
+    this.#factors = Uint32Array.from({ length: 9 }, (_, i) =>
+      new DataView(random.buffer, random.byteOffset).getUint32(4 * i),
+    )
   }
 
   /** How many ids are in it. */

@@ -1,6 +1,6 @@
 /** Store: chunks and registers over many backends. */
 export type { CheckOptions, Rebalanced } from "./chunk-health.ts"
-export type { Collected, Collection, Collector, CollectOptions, OwnValue, Trim } from "./collect.ts"
+export type { Collected, Collection, CollectOptions, Collector, OwnValue, Trim } from "./collect.ts"
 export { IdSet } from "./id-set.ts"
 export { paddedLength } from "./padding.ts"
 export { type ChunkPipeline, createLocalPipeline, type OpenResult, openEncoded } from "./pipeline.ts"

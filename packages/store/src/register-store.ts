@@ -2,9 +2,9 @@
  * Registers kept by quorum over all servers of a grid. Specification: docs/formats/register.md. Reads are linearizable
  * while at most f servers fail or lie; a client never goes back behind what it has seen, nor over to another history.
  */
-import { fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { assert, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { type AccountId, type ChunkId, extendLineage, registerIdOf, signRegisterValue } from "@holdfast/protocol"
-import type { Batch } from "./batch.ts"
+import { Batch } from "./batch.ts"
 import { decodeHeld, type HeldValue, propose, type QuorumDeps, Survey } from "./register-quorum.ts"
 import { openCare, openParts, sealParts } from "./register-seal.ts"
 import { type Rollback, rollbackError, SeenGuard, type SeenStore } from "./register-seen.ts"
@@ -18,8 +18,8 @@ export interface RegisterDeps extends QuorumDeps {
    * called; what would change a register that was read so is refused. Else reading is refused.
    */
   readonly onRollback?: (rollback: Rollback) => void
-  /** The marks of commits. */
-  readonly marks: CommitMarks
+  /** The marks of commits; without, values cannot refer to chunks. */
+  readonly marks?: CommitMarks
 }
 
 /** How a commit's chunks are marked. */
@@ -40,6 +40,7 @@ const maxRounds = 5
 /** Registers over `backends`. */
 export function createRegisterStore(deps: RegisterDeps): RegisterStore {
   const { env } = deps
+  const marks = deps.marks ?? noMarks(deps)
   const guard = new SeenGuard(env.crypto, deps.seen)
   const newest = new Map<string, readonly HeldValue[]>() // values last read or written, by register
   const rolledBack = new Map<string, Rollback>()
@@ -98,19 +99,19 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
    */
   async function commit(value: HeldValue, { chunks = [], accounts = [] }: WriteOptions): Promise<boolean> {
     for (let round = 1; round <= maxRounds; round++) {
-      const batch = deps.marks.batch(accounts)
-      await deps.marks.mark(chunks, batch)
-      const commitment = { batch, patterns: batch.patterns(chunks), happy: deps.marks.happy }
+      const batch = marks.batch(accounts)
+      await marks.mark(chunks, batch)
+      const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }
       const proposal = await propose(deps, value, commitment)
       if (proposal === "lost") return false
-      deps.marks.leave(batch)
+      marks.leave(batch)
       if (proposal === "taken") return true
     }
     throw new HoldfastError(
       "ERR_NOT_ENOUGH_SERVERS",
       "The change was not acknowledged: too few servers keep what it stored, although it was stored again several times. " +
         "What was there before stays readable. Look at the servers with `holdfast status`, then repeat.",
-      { happy: deps.marks.happy, rounds: maxRounds },
+      { happy: marks.happy, rounds: maxRounds },
     )
   }
 
@@ -149,6 +150,15 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
       guard.note(register, sequence, value)
       return true
     },
+  }
+}
+
+function noMarks({ env }: QuorumDeps): CommitMarks {
+  return {
+    happy: 0,
+    batch: (accounts) => new Batch(env.crypto.random(16), accounts, 0),
+    mark: async (ids) => assert(ids.length === 0, "this store keeps registers alone"),
+    leave: () => undefined,
   }
 }
 

@@ -63,11 +63,12 @@ export class Schedule {
       })
     return {
       ...backend,
-      putShares: (shares) => call(() => backend.putShares(shares)),
+      putShares: (shares, options) => call(() => backend.putShares(shares, options)),
+      markShares: (ids, options) => call(() => backend.markShares(ids, options)),
       getShares: (queries) => call(() => backend.getShares(queries)),
       hasShares: (ids, options) => call(() => backend.hasShares(ids, options)),
       readRegisters: (ids) => call(() => backend.readRegisters(ids)),
-      proposeRegisters: (values) => call(() => backend.proposeRegisters(values)),
+      proposeRegisters: (values, options) => call(() => backend.proposeRegisters(values, options)),
     }
   }
 

@@ -27,7 +27,10 @@ export const deviceSchema = z.strictObject({
   /** Seed of the register in which the device lists its roots. */
   listSeed: z.string().regex(/^[0-9a-f]{64}$/),
   /** The account's grant. */
-  grant: z.string().regex(/^([0-9a-f]{2})+$/).max(2048),
+  grant: z
+    .string()
+    .regex(/^([0-9a-f]{2})+$/)
+    .max(2048),
 })
 
 const secretsSchema = z.object({
