@@ -49,7 +49,16 @@ function lookAt(folder: string, prefix = ""): Found[] {
 }
 
 test("the second reader agrees with all frozen vectors", (t) => {
-  const names = ["capability", "chunk", "chunk-parity", "erasure", "register", "register-lineage", "recovery-kit", "recovery-kit-2"]
+  const names = [
+    "capability",
+    "chunk",
+    "chunk-parity",
+    "erasure",
+    "register",
+    "register-lineage",
+    "recovery-kit",
+    "recovery-kit-2",
+  ]
   const files = names.map((name) => join(interop, "vectors", `${name}.json`))
   const result = runReader(t, ["vectors", ...files])
   if (!result) return

@@ -3,14 +3,15 @@
  * while at most f servers fail or lie; a client never goes back behind what it has seen, nor over to another history.
  */
 import { fromHex, HoldfastError, toHex } from "@holdfast/core"
-import { readCheckOf, registerIdOf, signEpochStatement, verifyKeyOf } from "@holdfast/protocol"
+import { type ChunkId, readCheckOf, registerIdOf, signEpochStatement, verifyKeyOf } from "@holdfast/protocol"
+import { type CommitMarks, createCommits } from "./register-commit.ts"
 import { SeenGuard } from "./register-guard.ts"
 import { makeNextValue, type NextValue, type WriterDeps } from "./register-next.ts"
-import { decodeHeld, type HeldValue, propose, type QuorumDeps, Survey } from "./register-quorum.ts"
+import { decodeHeld, type HeldValue, type QuorumDeps, Survey } from "./register-quorum.ts"
 import { type Rollback, rollbackError } from "./register-rollback.ts"
 import { type OpenedParts, openCare, openParts } from "./register-seal.ts"
 import type { AcceptedHistory, SeenStore } from "./register-seen.ts"
-import type { CareKeys, OwnedRegisterStore, RegisterContent, RegisterKeys, StoreOptions } from "./types.ts"
+import type { CareKeys, OwnedRegisterStore, RegisterContent, RegisterKeys, WriteOptions } from "./types.ts"
 
 /** What a register store stands on. */
 export interface RegisterDeps extends QuorumDeps, WriterDeps {
@@ -24,6 +25,8 @@ export interface RegisterDeps extends QuorumDeps, WriterDeps {
   readonly onUnproven?: (rollback: Rollback) => void
   /** The key of the owner of a register that is made; registers without one have no other epochs. */
   readonly ownerOf?: (register: string) => Promise<Uint8Array>
+  /** The marks of commits; without, values cannot refer to chunks. */
+  readonly marks?: CommitMarks
 }
 
 /** Values opened by one store, so that what was read just now is not decrypted again to be followed. */
@@ -32,6 +35,7 @@ const maxOpened = 64
 /** Registers over `backends`. */
 export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   const { env } = deps
+  const commit = createCommits(deps, deps.marks)
   const guard = new SeenGuard({ crypto: env.crypto, seen: deps.seen, chunks: deps.chunks })
   const newest = new Map<string, readonly HeldValue[]>() // values last read or written, by register
   const rolledBack = new Map<string, Rollback>()
@@ -109,14 +113,21 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
     keys: RegisterKeys & { readonly seed: Uint8Array },
     base: readonly HeldValue[],
     next: Omit<NextValue, "base">,
-    options: StoreOptions | undefined,
+    options: WriteOptions,
   ): Promise<boolean> {
     const register = toHex(registerIdOf(keys.publicKey))
     const followed = await Promise.all(base.map(async (held) => ({ ...held, parts: await open(keys, held) })))
     const owner = base.length === 0 ? await deps.ownerOf?.(register) : undefined
-    const bytes = await makeNextValue(deps, keys, { ...next, base: followed, owner }, options)
+    const levels: ChunkId[] = [] // where the history of the value lies, as far as that is written anew
+    const putChunk: typeof deps.chunks.putChunk = async (...args) => {
+      const put = await deps.chunks.putChunk(...args)
+      levels.push(put.id)
+      return put
+    }
+    const writer = { ...deps, chunks: { getChunk: deps.chunks.getChunk, putChunk } }
+    const bytes = await makeNextValue(writer, keys, { ...next, base: followed, owner }, options)
     const value = await decodeHeld(env.crypto, bytes)
-    if (!(await propose(deps, value))) return false
+    if (!(await commit(value, { ...options, chunks: [...(options.chunks ?? []), ...levels] }))) return false
     newest.set(register, [value])
     await guard.note(register, value, value)
     return true
@@ -135,14 +146,14 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       const levels = parts.flatMap(({ history }) => history?.levels ?? [])
       return { sequence: sequenceOf(values), care: parts.map(({ care }) => care), levels }
     },
-    async write(keys, after, parts, options) {
+    async write(keys, after, parts, options = {}) {
       const register = toHex(registerIdOf(keys.publicKey))
       const base = await baseOf(keys, register, after)
       refuseRolledBack(rolledBack.get(register))
       if (!base) return (requireSeed(keys), false)
       return writeNext(requireSeed(keys), base, { parts }, options)
     },
-    async beginEpoch(keys, ownerSeed, options) {
+    async beginEpoch(keys, ownerSeed, options = {}) {
       const register = toHex(registerIdOf(keys.publicKey))
       const writer = requireSeed(keys)
       const known = (await guard.knownOf(register))[0]

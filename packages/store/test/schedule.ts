@@ -55,19 +55,28 @@ export class Schedule {
           owner,
           lose,
           deliver: async () => {
-            const result = await run()
             // The answer is a message of its own, so that others come between.
-            this.#messages.push({ owner, lose, deliver: async () => resolve(result) })
+            const answer = await run().then(
+              (result) => () => resolve(result),
+              (error) => () => reject(error),
+            )
+            this.#messages.push({ owner, lose, deliver: async () => answer() })
           },
         })
       })
     return {
       ...backend,
-      putShares: (shares) => call(() => backend.putShares(shares)),
+      putShares: (shares, options) => call(() => backend.putShares(shares, options)),
+      markShares: (ids, options) => call(() => backend.markShares(ids, options)),
       getShares: (queries) => call(() => backend.getShares(queries)),
       hasShares: (ids, options) => call(() => backend.hasShares(ids, options)),
+      listMarks: (options) => call(() => backend.listMarks(options)),
+      listRegisters: (options) => call(() => backend.listRegisters(options)),
+      collectToken: () => call(() => backend.collectToken()),
+      unmark: (order) => call(() => backend.unmark(order)),
+      keptValues: (id, options) => call(() => backend.keptValues(id, options)),
       readRegisters: (ids) => call(() => backend.readRegisters(ids)),
-      proposeRegisters: (values) => call(() => backend.proposeRegisters(values)),
+      proposeRegisters: (values, options) => call(() => backend.proposeRegisters(values, options)),
     }
   }
 

@@ -10,6 +10,7 @@ import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
 import { type Device, deviceName } from "@holdfast/store"
 import { z } from "zod"
+import { type Account, type AccountSecrets, hasAccount, openAccount } from "../account/account.ts"
 import { type Paths, profileDir } from "./paths.ts"
 import {
   type AskPassphrase,
@@ -40,9 +41,15 @@ export interface Profile extends ProfileSeen {
   readonly aliases: ReadonlyMap<string, string>
   /** The volume of an alias; undefined for the grid. */
   volumeOf(alias: string): string | undefined
+  /** Whether an alias is in the account's list or of this profile alone; undefined when it is to be listed yet. */
+  aliasState(alias: string): AliasState | undefined
   /** Names a capability of the grid, or of a volume. */
-  setAlias(alias: string, cap: string, volume?: string): Promise<void>
+  setAlias(alias: string, cap: string, options?: AliasOptions): Promise<void>
   removeAlias(alias: string): Promise<void>
+  /** The account that this device belongs to; made now if there is none. */
+  account(): Promise<Account>
+  /** Makes this a device of another account. Aliases that are listed in the old one are to be listed in the new one. */
+  useAccount(account: AccountSecrets): Promise<void>
   /** Volumes beside the grid, by name. */
   readonly volumes: ReadonlyMap<string, VolumeDescription>
   /** Adds a volume or replaces the one with its name. */
@@ -59,6 +66,16 @@ export interface Profile extends ProfileSeen {
   ownerSeed(register: string): Promise<Uint8Array>
 }
 
+/** How an alias stands to the account. */
+export type AliasState = "listed" | "local"
+
+/** Where an alias lies. */
+export interface AliasOptions {
+  /** The volume; the grid when absent. */
+  readonly volume?: string | undefined
+  readonly state?: AliasState | undefined
+}
+
 /** Opens a profile; `ask` is called when it is locked. Throws ERR_NO_PROFILE, ERR_EXPOSED, ERR_WRONG_PASSPHRASE. */
 export async function openProfile(paths: Paths, name: string, ask: AskPassphrase): Promise<Profile> {
   const dir = profileDir(paths, name)
@@ -68,11 +85,12 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   const change = (edit: (secrets: ChangingSecrets) => void) =>
     changing(dir, async () => {
       const current = await readSecrets(dir, ask, opened.lock?.key)
-      const { aliases, volumes, aliasVolumes, recoveryKits, ...rest } = current.secrets
+      const { aliases, volumes, aliasVolumes, aliasStates, recoveryKits, ...rest } = current.secrets
       const secrets = {
         ...rest,
         ...{ aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } },
         recoveryKits: { ...recoveryKits },
+        aliasStates: { ...aliasStates },
       }
       edit(secrets)
       const next: OpenedSecrets = { ...current, secrets }
@@ -98,20 +116,39 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       return new Map(Object.entries(opened.secrets.aliases))
     },
     volumeOf: (alias) => opened.secrets.aliasVolumes?.[alias],
-    async setAlias(alias, cap, volume) {
+    aliasState: (alias) => opened.secrets.aliasStates?.[alias],
+    async setAlias(alias, cap, { volume, state } = {}) {
       checkAlias(alias)
       decodeCap(cap)
-      await change(({ aliases, aliasVolumes }) => {
+      await change(({ aliases, aliasVolumes, aliasStates }) => {
         aliases[alias] = cap
         if (volume === undefined) delete aliasVolumes[alias]
         else aliasVolumes[alias] = volume
+        if (state === undefined) delete aliasStates[alias]
+        else aliasStates[alias] = state
       })
     },
     removeAlias: (alias) =>
-      change(({ aliases, aliasVolumes }) => {
+      change(({ aliases, aliasVolumes, aliasStates }) => {
         if (!Object.hasOwn(aliases, alias)) throw unknownAlias(alias, Object.keys(aliases))
         delete aliases[alias]
         delete aliasVolumes[alias]
+        delete aliasStates[alias]
+      }),
+    async account() {
+      if (!hasAccount(opened.secrets))
+        await change((secrets) => {
+          if (!hasAccount(secrets)) secrets.accountSeed = newSecret()
+        })
+      return openAccount(opened.secrets)
+    },
+    useAccount: (account) =>
+      change((secrets) => {
+        delete secrets.accountSeed
+        delete secrets.accountDevice
+        Object.assign(secrets, account)
+        for (const [alias, state] of Object.entries(secrets.aliasStates))
+          if (state === "listed") delete secrets.aliasStates[alias]
       }),
     get volumes() {
       return new Map(Object.entries(opened.secrets.volumes ?? {}).map(([name, value]) => [name, parseVolume(value)]))
@@ -150,12 +187,13 @@ async function deviceOf(seed: Uint8Array, profile: string): Promise<Device> {
   }
 }
 
-interface ChangingSecrets {
+interface ChangingSecrets extends AccountSecrets {
   deviceSeed?: string | undefined
   ownerSecret?: string | undefined
   readonly aliases: Record<string, string>
   readonly volumes: Record<string, unknown>
   readonly aliasVolumes: Record<string, string>
+  readonly aliasStates: Record<string, AliasState>
   readonly recoveryKits: Record<string, RecoveryKitKeys>
 }
 
@@ -171,13 +209,17 @@ function otherSecretsOf(secrets: Secrets): ReadonlyMap<string, Uint8Array> {
   )
 }
 
+function newSecret(): string {
+  return randomBytes(32).toString("hex")
+}
+
 /** Makes the secrets of a new profile, once its identity is there. Keeps those that exist. */
 export async function createProfile(paths: Paths, name: string): Promise<void> {
   const dir = profileDir(paths, name)
   await changing(dir, async () => {
     if (hasSecrets(dir)) return
-    const convergenceSecret = randomBytes(32).toString("hex")
-    await writeSecrets(dir, { secrets: { version: 1, convergenceSecret, aliases: {} } })
+    const secrets = { version: 1 as const, convergenceSecret: newSecret(), aliases: {}, accountSeed: newSecret() }
+    await writeSecrets(dir, { secrets })
   })
 }
 

@@ -30,6 +30,19 @@ const recoveryKitSchema = z.object({
   /** Registers of kits before, and the places that may still hold a part there. */
   erase: z.array(z.object({ seed: hexKey, places: z.array(z.string()).max(255) })).max(64),
 })
+/** An append-only device's part of its account, in hexadecimal. */
+export const deviceSchema = z.strictObject({
+  /** The account's collect key. */
+  publicKey: hexKey,
+  /** Seed of the register in which the device lists its roots. */
+  listSeed: hexKey,
+  /** The account's grant. */
+  grant: z
+    .string()
+    .regex(/^([0-9a-f]{2})+$/)
+    .max(2048),
+})
+
 /** What a newer Holdfast keeps here stays. */
 const secretsSchema = z.looseObject({
   version: z.literal(1),
@@ -46,6 +59,15 @@ const secretsSchema = z.looseObject({
   deviceSeed: hexKey.optional(),
   /** From it the owner's key of each tree is derived that this profile makes. */
   ownerSecret: hexKey.optional(),
+  /**
+   * How an alias stands to the account: in its list, or of this profile alone. One that is not named is to be listed yet: it
+   * comes from before there were accounts.
+   */
+  aliasStates: z.record(z.string(), z.enum(["listed", "local"])).optional(),
+  /** 32 bytes in hexadecimal, of a device that has all rights of its account. */
+  accountSeed: hexKey.optional(),
+  /** What an append-only device has instead of the account's seed. */
+  accountDevice: deviceSchema.optional(),
 })
 const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384).optional() })
 

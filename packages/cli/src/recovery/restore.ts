@@ -151,7 +151,6 @@ function merged(current: Secrets, restored: RecoverySecrets): Secrets {
   return {
     ...current,
     ...Object.fromEntries(others),
-    version: 1,
     convergenceSecret: Buffer.from(restored.convergenceSecret).toString("hex"),
     aliases: { ...current.aliases, ...Object.fromEntries(restored.aliases) },
     volumes: { ...current.volumes, ...Object.fromEntries(restored.volumes.map((volume) => [volume.name, volume])) },

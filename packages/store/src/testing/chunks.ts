@@ -31,8 +31,5 @@ export function createMemoryChunks(crypto: CryptoProvider): MemoryChunks {
       this.reads++
       return find(ref).slice()
     },
-    async confirmChunks(ids) {
-      for (const id of ids) find({ id })
-    },
   }
 }

@@ -1,0 +1,65 @@
+/** Acknowledging a value: a quorum takes it, and enough places vouch for each chunk that it refers to (docs/protocols/marks.md). */
+import { assert, type Env, HoldfastError } from "@holdfast/core"
+import type { AccountId, ChunkId } from "@holdfast/protocol"
+import { Batch } from "./batch.ts"
+import { type HeldValue, propose, type QuorumDeps } from "./register-quorum.ts"
+import type { WriteOptions } from "./types.ts"
+
+/** How a commit's chunks are marked. */
+export interface CommitMarks {
+  /** So many places with a share of their own must vouch for each chunk. */
+  readonly happy: number
+  /** A batch for a commit to a tree that is held for `accounts` too. */
+  batch(accounts: readonly AccountId[]): Batch
+  /** Marks those of `ids` that `batch` has not marked, on `happy` places. Throws ERR_NOT_ENOUGH_SHARES. */
+  mark(ids: readonly ChunkId[], batch: Batch): Promise<void>
+  /** A batch is done, or marks of it are gone. */
+  leave(batch: Batch): void
+}
+
+/** A commit marks anew so many times what was taken away under its hands, then gives up. */
+const maxRounds = 5
+
+/** Commits values; the result is false for who loses a race. Throws ERR_NO_QUORUM, ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS. */
+export function createCommits(
+  deps: QuorumDeps,
+  marks: CommitMarks = noMarks(deps.env),
+): (value: HeldValue, options: WriteOptions) => Promise<boolean> {
+  return (value, options) => commit(deps, marks, value, options)
+}
+
+/**
+ * Marks what `value` refers to and proposes it, again when places say that marks are gone or do not vouch: between an
+ * acknowledgement and a collection beside it stands their word, no time.
+ */
+async function commit(
+  deps: QuorumDeps,
+  marks: CommitMarks,
+  value: HeldValue,
+  { chunks = [], accounts = [] }: WriteOptions,
+): Promise<boolean> {
+  for (let round = 1; round <= maxRounds; round++) {
+    const batch = marks.batch(accounts)
+    await marks.mark(chunks, batch)
+    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }
+    const proposal = await propose(deps, value, commitment)
+    if (proposal === "lost") return false
+    marks.leave(batch)
+    if (proposal === "taken") return true
+  }
+  throw new HoldfastError(
+    "ERR_NOT_ENOUGH_SERVERS",
+    "The change was not acknowledged: too few servers keep what it stored, although it was stored again several times. " +
+      "What was there before stays readable. Look at the servers with `holdfast status`, then repeat.",
+    { happy: marks.happy, rounds: maxRounds },
+  )
+}
+
+function noMarks(env: Env): CommitMarks {
+  return {
+    happy: 0,
+    batch: (accounts) => new Batch(env.crypto.random(16), accounts, 0),
+    mark: async (ids) => assert(ids.length === 0, "this store keeps registers alone"),
+    leave: () => undefined,
+  }
+}
