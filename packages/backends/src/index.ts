@@ -1,2 +1,3 @@
 /** Backends: places for shares and registers. Those that need Node are in `@holdfast/backends/node`. */
-export { createMemoryBackend, type MemoryOptions } from "./memory.ts"
+export { createMemoryBackend, createMemoryPlace, type MemoryOptions, type MemoryPlace, onlyAccount } from "./memory.ts"
+export { leastGraceMs, rowBytes, usualGraceMs } from "./rules.ts"

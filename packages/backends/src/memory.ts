@@ -1,135 +1,325 @@
-/** A backend in memory: for tests, the simulator and caches. Checks everything that a storage node checks. */
-import { type CryptoProvider, isHoldfastError, toHex } from "@holdfast/core"
+/**
+ * A place in memory: for tests, the simulator and caches. Checks everything that a storage node checks, and keeps the same rules of
+ * ownership. Specification: docs/protocols/marks.md.
+ */
+import { type CryptoProvider, compare, isHoldfastError, toHex } from "@holdfast/core"
 import {
+  type AccountAccess,
+  accountRoles,
   type Backend,
   type ChunkId,
+  checkUnmark,
   decodeRegisterValue,
+  type MarkOptions,
+  type MarkOutcome,
   type ProposeOutcome,
   type PutOutcome,
   registerIdOf,
   type ShareQuery,
+  type SignedUnmark,
+  type UnmarkOutcome,
   verifyShare,
 } from "@holdfast/protocol"
-import { checkListLimit, type HeldValue, judgeProposal } from "./rules.ts"
+import { addMarks, type Batch, batchOf, type HeldShare, Ledger, pays } from "./memory-marks.ts"
+import { dropMark, type HeldRegister, takeValue, trim, valuesOf } from "./memory-registers.ts"
+import {
+  accountsToMark,
+  checkBatch,
+  checkListLimit,
+  checkRole,
+  encodeCollectToken,
+  judgeProposal,
+  leastGraceMs,
+  rowBytes,
+  takeable,
+  usualGraceMs,
+} from "./rules.ts"
 
-/** Options of a memory backend. */
+/** Options of a place in memory. */
 export interface MemoryOptions {
-  /** Most bytes it takes before it answers "quota"; unlimited by default. */
+  /** Most bytes that an account is charged before it is answered "quota"; unlimited by default. */
   readonly quotaBytes?: number
   /** Most bytes it holds before it answers "full"; unlimited by default. */
   readonly capacityBytes?: number
-  /** The time that shares are stamped with; the machine's by default. */
+  /** The place's clock; the machine's by default. */
   readonly nowMs?: () => number
+  /** How old a mark must be to be taken away. Default 24 h, never under 1 h. */
+  readonly graceMs?: number
 }
 
-interface Held {
-  readonly id: ChunkId
-  readonly index: number
-  readonly bytes: Uint8Array
-  touchedMs: number
+/** A place that several accounts use. */
+export interface MemoryPlace {
+  readonly id: string
+  /** The place as one caller sees it. */
+  backendOf(access: AccountAccess): Backend
 }
 
-/** An empty backend in memory. */
+/** Who uses a backend that has one user only. */
+export const onlyAccount: AccountAccess = { account: new Uint8Array(32).fill(1), roles: accountRoles }
+
+/** An empty place in memory that one account uses. */
 export function createMemoryBackend(id: string, crypto: CryptoProvider, options: MemoryOptions = {}): Backend {
-  const { quotaBytes, capacityBytes, nowMs = Date.now } = options
-  const chunks = new Map<string, Map<number, Held>>()
-  const registers = new Map<string, HeldValue>()
-  let usedBytes = 0
-  let shareCount = 0
+  return createMemoryPlace(id, crypto, options).backendOf(onlyAccount)
+}
 
-  const find = ({ id: chunkId, index }: ShareQuery): Held[] => {
-    const held = chunks.get(toHex(chunkId))
-    if (!held) return []
-    if (index === undefined) return [...held.values()]
-    const one = held.get(index)
+/** An empty place in memory. */
+export function createMemoryPlace(id: string, crypto: CryptoProvider, options: MemoryOptions = {}): MemoryPlace {
+  const place = new Place(id, crypto, options)
+  return { id, backendOf: (access) => backendOf(place, access) }
+}
+
+/** All that a place holds. Changes are synchronous, so each is a transaction. */
+class Place {
+  readonly id: string
+  readonly crypto: CryptoProvider
+  readonly options: MemoryOptions
+  readonly graceMs: number
+  readonly chunks = new Map<string, Map<number, HeldShare>>()
+  readonly registers = new Map<string, HeldRegister>()
+  readonly batches = new Map<string, Batch>()
+  readonly ledger = new Ledger()
+  readonly instance: Uint8Array
+  storedBytes = 0
+  #stamp = 0
+
+  constructor(id: string, crypto: CryptoProvider, options: MemoryOptions) {
+    this.id = id
+    this.crypto = crypto
+    this.options = options
+    this.graceMs = Math.max(leastGraceMs, options.graceMs ?? usualGraceMs)
+    this.instance = crypto.random(16)
+  }
+
+  nowMs(): number {
+    return Math.floor((this.options.nowMs ?? Date.now)())
+  }
+
+  /** A stamp above all others; about the time. */
+  nextStamp(): number {
+    this.#stamp = Math.max(this.#stamp + 1, this.nowMs())
+    return this.#stamp
+  }
+
+  isOver = (batch: Batch) => this.#stamp - batch.stamp >= this.graceMs
+
+  find({ id, index }: ShareQuery): HeldShare[] {
+    const held = this.chunks.get(toHex(id))
+    if (index === undefined) return [...(held?.values() ?? [])].sort((a, b) => a.index - b.index)
+    const one = held?.get(index)
     return one ? [one] : []
   }
 
-  const put = async (bytes: Uint8Array): Promise<PutOutcome> => {
-    const checked = await verifyShare(crypto, bytes).catch(refusal)
-    if ("ok" in checked) return checked
-    const [existing] = find(checked)
-    if (existing) {
-      existing.touchedMs = nowMs()
-      return { ok: true, existed: true }
-    }
-    const total = usedBytes + bytes.length
-    if (quotaBytes !== undefined && total > quotaBytes)
-      return {
-        ok: false,
-        code: "quota",
-        message: `Server ${id} allows ${quotaBytes} bytes, of which ${usedBytes} are used.`,
-      }
-    if (capacityBytes !== undefined && total > capacityBytes)
-      return { ok: false, code: "full", message: `Server ${id} is full.` }
-    const key = toHex(checked.id)
-    const held = chunks.get(key) ?? new Map<number, Held>()
-    chunks.set(key, held)
-    held.set(checked.index, { id: checked.id.slice(), index: checked.index, bytes: bytes.slice(), touchedMs: nowMs() })
-    usedBytes = total
-    shareCount++
-    return { ok: true, existed: false }
+  add(share: HeldShare): void {
+    const key = toHex(share.id)
+    const held = this.chunks.get(key) ?? new Map<number, HeldShare>()
+    this.chunks.set(key, held.set(share.index, share))
+    this.storedBytes += share.bytes.length
   }
 
-  const remove = (held: Held) => {
-    const key = toHex(held.id)
-    const siblings = chunks.get(key)!
-    siblings.delete(held.index)
-    if (siblings.size === 0) chunks.delete(key)
-    usedBytes -= held.bytes.length
-    shareCount--
+  remove(share: HeldShare): void {
+    const key = toHex(share.id)
+    const siblings = this.chunks.get(key)!
+    siblings.delete(share.index)
+    if (siblings.size === 0) this.chunks.delete(key)
+    this.storedBytes -= share.bytes.length
   }
 
-  const propose = async (bytes: Uint8Array): Promise<ProposeOutcome> => {
-    const value = await decodeRegisterValue(crypto, bytes).catch(refusal)
-    if ("ok" in value) return { accepted: false, message: value.message }
-    const key = toHex(registerIdOf(value.publicKey))
-    const outcome = judgeProposal(registers.get(key), { sequence: value.sequence, bytes })
-    if (outcome.accepted) registers.set(key, { sequence: value.sequence, bytes: bytes.slice() })
-    return outcome
+  overQuota(payer: string, moreBytes: number): string | undefined {
+    const { quotaBytes = Number.POSITIVE_INFINITY } = this.options
+    const usedBytes = this.ledger.of(payer).bytes
+    if (usedBytes + moreBytes <= quotaBytes) return undefined
+    return `Server ${this.id} allows ${quotaBytes} bytes, of which ${usedBytes} are used.`
   }
+}
 
+function backendOf(place: Place, access: AccountAccess): Backend {
+  const own = toHex(access.account)
+  const { quotaBytes, capacityBytes } = place.options
   return {
-    id,
-    putShares: (shares) => inOrder(shares, put),
-    getShares: async (queries) => queries.map((query) => find(query)[0]?.bytes.slice()),
-    async hasShares(ids, { touch = false } = {}) {
-      return ids.map((chunkId) => {
-        const held = find({ id: chunkId })
-        if (touch) for (const share of held) share.touchedMs = nowMs()
-        return held.map((share) => share.index).sort((a, b) => a - b)
-      })
+    id: place.id,
+    async putShares(shares, options) {
+      const accounts = accountsToMark(access, options)
+      checkBatch(options.batch)
+      return inOrder(shares, (bytes) => put(place, bytes, { access, accounts, options }))
     },
-    async listShares({ after, limit }) {
+    async markShares(ids, options) {
+      const accounts = accountsToMark(access, options)
+      checkBatch(options.batch)
+      return ids.map((id) => mark(place, place.find({ id }), { access, accounts, options }))
+    },
+    async getShares(queries) {
+      checkRole(access, "read")
+      return queries.map((query) => place.find(query)[0]?.bytes.slice())
+    },
+    async hasShares(ids) {
+      checkRole(access, "read")
+      return ids.map((id) => place.find({ id }).map((share) => share.index))
+    },
+    async listMarks({ after, limit }) {
+      checkRole(access, "collect")
       checkListLimit(limit)
       const from = after ? toHex(after.id) : ""
-      const keys = [...chunks.keys()].filter((key) => key >= from).sort()
-      const page: Held[] = []
-      for (const key of keys) {
+      const page: HeldShare[] = []
+      for (const key of [...place.chunks.keys()].filter((key) => key >= from).sort()) {
         if (page.length >= limit) break
-        const held = [...chunks.get(key)!.values()].sort((a, b) => a.index - b.index)
-        page.push(...held.filter((share) => key !== from || share.index > after!.index))
+        const held = [...place.chunks.get(key)!.values()].sort((a, b) => a.index - b.index)
+        page.push(...held.filter(({ index, marks }) => marks.has(own) && (key !== from || index > after!.index)))
       }
-      return page.slice(0, limit).map((share) => ({
-        id: share.id,
-        index: share.index,
-        sizeBytes: share.bytes.length,
-        touchedMs: share.touchedMs,
-      }))
+      return page.slice(0, limit).map(({ id, index, bytes }) => ({ id, index, sizeBytes: bytes.length }))
     },
-    async removeShares(removals) {
-      for (const { touchedBeforeMs = Number.POSITIVE_INFINITY, ...query } of removals)
-        for (const held of find(query)) if (held.touchedMs < touchedBeforeMs) remove(held)
+    async listRegisters({ after, limit }) {
+      checkRole(access, "collect")
+      checkListLimit(limit)
+      const held = [...place.registers.values()].filter(({ marks }) => marks.has(own)).map((register) => register.id)
+      return held
+        .filter((id) => !after || compare(id, after) > 0)
+        .sort(compare)
+        .slice(0, limit)
     },
-    readRegisters: async (ids) => ids.map((registerId) => registers.get(toHex(registerId))?.bytes.slice()),
-    proposeRegisters: (values) => inOrder(values, propose),
+    async collectToken() {
+      checkRole(access, "collect")
+      return encodeCollectToken(place.instance, place.nextStamp())
+    },
+    async unmark(order) {
+      checkRole(access, "collect")
+      await checkUnmark(place.crypto, order, { account: access.account, place: place.id })
+      return unmark(place, order, own)
+    },
+    async readRegisters(ids) {
+      checkRole(access, "read")
+      return ids.map((id) => place.registers.get(toHex(id))?.bytes.slice())
+    },
+    async keptValues(id, { below } = {}) {
+      checkRole(access, "read")
+      const register = place.registers.get(toHex(id))
+      return register ? valuesOf(register, access.account, below) : []
+    },
+    async proposeRegisters(values, options = {}) {
+      accountsToMark(access, options)
+      if (options.batch) checkBatch(options.batch)
+      return inOrder(values, (bytes) => propose(place, bytes, { access, options }))
+    },
     usage: async () => ({
-      usedBytes,
-      shareCount,
+      usedBytes: place.ledger.of(own).bytes,
+      shareCount: place.ledger.of(own).shares,
       ...(quotaBytes !== undefined && { quotaBytes }),
-      ...(capacityBytes !== undefined && { availableBytes: Math.max(0, capacityBytes - usedBytes) }),
+      ...(capacityBytes !== undefined && { availableBytes: Math.max(0, capacityBytes - place.storedBytes) }),
     }),
     close: async () => undefined,
+  }
+}
+
+interface Marking {
+  readonly access: AccountAccess
+  readonly accounts: readonly Uint8Array[]
+  readonly options: MarkOptions
+}
+
+async function put(place: Place, bytes: Uint8Array, marking: Marking): Promise<PutOutcome> {
+  const checked = await verifyShare(place.crypto, bytes).catch(refusal)
+  if ("ok" in checked) return checked
+  const [existing] = place.find(checked)
+  const existed = existing?.marks.has(toHex(marking.access.account)) ?? false
+  const { capacityBytes = Number.POSITIVE_INFINITY } = place.options
+  if (!existing && place.storedBytes + bytes.length > capacityBytes)
+    return { ok: false, code: "full", message: `Server ${place.id} is full.` }
+  const { id, index } = checked
+  const share = existing ?? { id: id.slice(), index, bytes: bytes.slice(), marks: new Map() }
+  const marked = mark(place, [share], marking)
+  if (!marked.ok) return marked
+  if (!existing) place.add(share)
+  return { ok: true, existed }
+}
+
+function mark(place: Place, shares: readonly HeldShare[], { access, accounts, options }: Marking): MarkOutcome {
+  if (shares.length === 0) return { ok: true, held: [] }
+  const payer = toHex(access.account)
+  const unpaid = shares.filter((share) => !pays(share, payer))
+  const moreBytes = unpaid.reduce((sum, { bytes }) => sum + bytes.length + rowBytes, 0)
+  const message = moreBytes > 0 ? place.overQuota(payer, moreBytes) : undefined
+  if (message !== undefined) return { ok: false, code: "quota", message }
+  const batch = batchOf(place.batches, payer, options.batch)
+  batch.stamp = place.nextStamp()
+  for (const share of shares) place.ledger.change(share, () => addMarks(share, accounts, batch, place.isOver))
+  return { ok: true, held: shares.map(({ index }) => index) }
+}
+
+async function propose(
+  place: Place,
+  bytes: Uint8Array,
+  { access, options }: { access: AccountAccess; options: Partial<MarkOptions> },
+): Promise<ProposeOutcome> {
+  const value = await decodeRegisterValue(place.crypto, bytes).catch(refusal)
+  if ("ok" in value) return { accepted: false, message: value.message }
+  const payer = toHex(access.account)
+  const batch = options.batch && place.batches.get(`${payer} ${toHex(options.batch)}`)
+  if (batch?.broken)
+    return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
+  const id = registerIdOf(value.publicKey)
+  const held = place.registers.get(toHex(id))
+  const outcome = judgeProposal(held, { sequence: value.sequence, bytes })
+  if (!outcome.accepted) return outcome
+  // What it may cost at most: the value, and what is kept behind it.
+  const moreBytes = held && held.sequence === value.sequence ? 0 : bytes.length + rowBytes
+  const overQuota = place.overQuota(payer, moreBytes)
+  if (overQuota !== undefined && moreBytes > 0) return { accepted: false, message: overQuota }
+  const stamp = place.nextStamp()
+  if (batch) batch.stamp = stamp
+  const taken = { id, sequence: value.sequence, bytes, receivedMs: place.nowMs(), stamp }
+  const accounts = accountsToMark(access, options)
+  place.registers.set(toHex(id), takeValue(held, taken, { access, accounts, ledger: place.ledger }))
+  return { accepted: true, vouches: batch !== undefined }
+}
+
+/** In one transaction: what is old and named loses the account's mark, and goes with its last. */
+function unmark(place: Place, order: SignedUnmark, own: string): UnmarkOutcome {
+  const isOld = takeable(order, { instance: place.instance, stamp: place.nextStamp(), graceMs: place.graceMs })
+  const done = { marks: 0, shares: 0, bytes: 0, young: 0 }
+  for (const share of order.chunks.flatMap((id: ChunkId) => place.find({ id }))) {
+    const rows = share.marks.get(own)
+    if (!rows) continue
+    if (![...rows].every(({ stamp }) => isOld(stamp))) {
+      done.young++
+      continue
+    }
+    for (const batch of rows) batch.broken = true
+    place.ledger.change(share, () => share.marks.delete(own))
+    done.marks++
+    if (share.marks.size > 0) continue
+    place.remove(share)
+    done.shares++
+    done.bytes += share.bytes.length
+  }
+  unmarkRegisters(place, order, { own, isOld, done })
+  return done
+}
+
+function unmarkRegisters(
+  place: Place,
+  order: SignedUnmark,
+  {
+    own,
+    isOld,
+    done,
+  }: { own: string; isOld: (stamp: number) => boolean; done: { marks: number; bytes: number; young: number } },
+): void {
+  for (const { register: id, below } of order.trims) {
+    const register = place.registers.get(toHex(id))
+    if (register) trim(register, own, (kept) => kept.sequence < below && isOld(kept.stamp), place.ledger)
+  }
+  for (const key of order.registers.map(toHex)) {
+    const register = place.registers.get(key)
+    const held = register?.marks.get(own)
+    if (!register || !held) continue
+    if (!isOld(held.stamp)) {
+      done.young++
+      continue
+    }
+    dropMark(register, own, place.ledger)
+    done.marks++
+    if (register.marks.size > 0) continue
+    place.registers.delete(key)
+    done.bytes += register.bytes.length
   }
 }
 

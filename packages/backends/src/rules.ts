@@ -1,6 +1,22 @@
-/** What every backend decides alike: which share lists and register values it takes. */
-import { equal, HoldfastError, limits } from "@holdfast/core"
-import type { ProposeOutcome } from "@holdfast/protocol"
+/** What every place decides alike: who may do what, which lists and register values it takes. Specification: docs/protocols/marks.md. */
+import { concat, equal, HoldfastError, limits, toHex } from "@holdfast/core"
+import {
+  type AccountAccess,
+  type AccountId,
+  type AccountRole,
+  batchTokenBytes,
+  type CallOptions,
+  legacyAccount,
+  type MarkOptions,
+  type SignedUnmark,
+} from "@holdfast/protocol"
+
+/** Nothing younger is ever taken away, whatever an operator or a client asks for. */
+export const leastGraceMs = 3_600_000
+/** What a place counts as young unless its operator says otherwise. */
+export const usualGraceMs = 24 * 3_600_000
+/** What a share or a register value is charged beside its bytes: its rows and their index entries cost about so much. */
+export const rowBytes = 256
 
 /** A value with the sequence number it carries. */
 export interface HeldValue {
@@ -8,8 +24,13 @@ export interface HeldValue {
   readonly bytes: Uint8Array
 }
 
+/** How a value fares against the one held. */
+export type Judgement =
+  | { readonly accepted: true }
+  | { readonly accepted: false; readonly current: Uint8Array; readonly message: string }
+
 /** Judges a correctly signed value against the one held: higher wins, equal bytes are fine, all else is refused. */
-export function judgeProposal(held: HeldValue | undefined, proposed: HeldValue): ProposeOutcome {
+export function judgeProposal(held: HeldValue | undefined, proposed: HeldValue): Judgement {
   if (held === undefined || proposed.sequence > held.sequence || equal(proposed.bytes, held.bytes))
     return { accepted: true }
   const message =
@@ -25,4 +46,66 @@ export function checkListLimit(limit: number): void {
     throw new HoldfastError("ERR_INVALID_ARGUMENT", `A listing takes a limit from 1 to ${limits.requestItems}.`, {
       limit,
     })
+}
+
+/** Throws ERR_REFUSED unless the caller has one of `roles`. */
+export function checkRole({ roles }: AccountAccess, ...needed: readonly AccountRole[]): void {
+  if (needed.some((role) => roles.includes(role))) return
+  throw new HoldfastError(
+    "ERR_REFUSED",
+    `This needs the role ${needed.join(" or ")}; the caller's certificate and grant together give ${roles.join(", ") || "none"}.`,
+    { needed, roles },
+  )
+}
+
+/**
+ * The accounts that something stored by the caller is held for: its own when it may append, and those it names.
+ * Throws ERR_REFUSED, ERR_INVALID_ARGUMENT.
+ */
+export function accountsToMark(
+  access: AccountAccess,
+  options: Omit<MarkOptions, "batch" | keyof CallOptions>,
+): AccountId[] {
+  const named = options.accounts ?? []
+  checkRole(access, "append", "repair")
+  if (named.length > limits.careAccounts || named.some((id) => id.length !== 32 || equal(id, legacyAccount)))
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `Shares are held for at most ${limits.careAccounts} other accounts.`,
+    )
+  const all = access.roles.includes("append") ? [access.account, ...named] : named
+  if (all.length === 0)
+    throw new HoldfastError(
+      "ERR_REFUSED",
+      "Who may repair but not append stores for the accounts it names, and named none.",
+    )
+  return [...new Map(all.map((id) => [toHex(id), id])).values()]
+}
+
+/** Throws ERR_INVALID_ARGUMENT unless it is a batch token. */
+export function checkBatch(batch: Uint8Array): void {
+  if (batch.length !== batchTokenBytes)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `A batch token has ${batchTokenBytes} bytes.`)
+}
+
+/** What `collectToken` gives: the instance of the place (16 bytes) and a stamp, 8 bytes. */
+export function encodeCollectToken(instance: Uint8Array, stamp: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(stamp))
+  return concat(instance, bytes)
+}
+
+/** What an order to unmark may take: marks whose stamp is at most `stamp` and `graceMs` old. Throws ERR_REFUSED for a foreign token. */
+export function takeable(
+  { token, graceMs }: SignedUnmark,
+  place: { readonly instance: Uint8Array; readonly stamp: number; readonly graceMs: number },
+): (stamp: number) => boolean {
+  const until = token.length === 24 ? Number(new DataView(token.buffer, token.byteOffset).getBigUint64(16)) : -1
+  if (!equal(token.subarray(0, 16), place.instance) || until < 0 || until > place.stamp)
+    throw new HoldfastError(
+      "ERR_REFUSED",
+      "This order to unmark is refused: its token is not of this place since its last start. Begin the collection again.",
+    )
+  const youngMs = Math.max(leastGraceMs, place.graceMs, graceMs)
+  return (stamp) => stamp <= until && place.stamp - stamp >= youngMs
 }

@@ -68,8 +68,15 @@ export interface ListRegistersOptions extends CallOptions {
   readonly limit: number
 }
 
+/** Which of the values kept are asked for. */
+export interface KeptOptions extends CallOptions {
+  /** Only those of lower sequences than this one: where the last answer ended. */
+  readonly below?: number
+}
+
 /** A value of a register that a place keeps. */
 export interface KeptValue {
+  readonly sequence: number
   readonly bytes: Uint8Array
   /** When this place took it, ms since the epoch by its own clock. */
   readonly receivedMs: number
@@ -134,11 +141,15 @@ export interface Backend {
   unmark(order: SignedUnmark, options?: CallOptions): Promise<UnmarkOutcome>
   /** Encoded register values in the order asked; undefined where there is none. */
   readRegisters(ids: readonly RegisterId[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>
-  /** The newest value and those kept behind it until the account's collector trims them, newest first. */
-  keptValues(id: RegisterId, options?: CallOptions): Promise<KeptValue[]>
+  /**
+   * The newest value and those kept behind it for the caller's account until its collector trims them, newest first. An answer has
+   * as many as fit, at least one: go on with `below` until it is empty.
+   */
+  keptValues(id: RegisterId, options?: KeptOptions): Promise<KeptValue[]>
   /**
    * Takes each correctly signed value whose sequence number is higher than the one held (or equal, byte for byte). With a batch
-   * it answers, in the same transaction, whether what that marked here is still marked.
+   * it answers, in the same transaction, whether what that marked here is still marked. The register is marked for the caller's
+   * account and the `accounts` named. What another account's mark holds, or the caller may not collect, is kept behind the new value.
    */
   proposeRegisters(values: readonly Uint8Array[], options?: Partial<MarkOptions>): Promise<ProposeOutcome[]>
   /** What the caller's account uses. */

@@ -3,17 +3,8 @@
  * as frames (a count, the lengths, the bytes), so that nothing large is copied; all else is CBOR. Decoders are strict:
  * what they return has the types and counts asked for, anything else throws ERR_BAD_FORMAT or ERR_LIMIT.
  */
-import { type CborValue, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
-import type {
-  ListOptions,
-  ProposeOutcome,
-  PutOutcome,
-  RegisterId,
-  ShareInfo,
-  ShareQuery,
-  ShareRemoval,
-  Usage,
-} from "./backend.ts"
+import { type CborValue, concat, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
+import type { ListOptions, MarkInfo, ProposeOutcome, PutOutcome, RegisterId, ShareQuery, Usage } from "./backend.ts"
 import type { ChunkId } from "./chunk.ts"
 
 /** Most registers in one request, so that their values fit into one answer. */
@@ -66,7 +57,7 @@ export function decodeWholeFrames(bytes: Uint8Array, bounds: FrameLimits): Uint8
   })
 }
 
-/** Which shares to get or remove: a list of [id, index or null]. */
+/** Which shares to get: a list of [id, index or null]. */
 export function encodeQueries(queries: readonly ShareQuery[]): Uint8Array {
   return encodeCbor(queries.map(({ id, index }) => [id, index ?? null]))
 }
@@ -82,45 +73,26 @@ export function decodeQueries(bytes: Uint8Array): ShareQuery[] {
   })
 }
 
-/** Shares to remove: [[id, index or null] or [id, index or null, touched before], …]. */
-export function encodeRemovals(removals: readonly ShareRemoval[]): Uint8Array {
-  return encodeCbor(
-    removals.map(({ id, index = null, touchedBeforeMs }) =>
-      touchedBeforeMs === undefined ? [id, index] : [id, index, touchedBeforeMs],
-    ),
-  )
+/** Ids asked for: [false, ids one after another]. */
+export function encodeIds(ids: readonly Uint8Array[]): Uint8Array {
+  return encodeCbor([false, concat(...ids)])
 }
 
-/** Inverse of encodeRemovals. */
-export function decodeRemovals(bytes: Uint8Array): ShareRemoval[] {
-  return listOf(bytes, "share removals", limits.requestItems).map((item) => {
-    const fields = new FieldReader(item, "share removal")
-    const id = fields.bytes(32)
-    const index = optionalInteger(fields, limits.maxShares - 1)
-    const touchedBeforeMs = fields.remaining > 0 ? fields.integer() : undefined
-    fields.end()
-    return { id, ...(index !== undefined && { index }), ...(touchedBeforeMs !== undefined && { touchedBeforeMs }) }
-  })
-}
-
-/** Ids asked for: [touch, ids one after another]. */
-export function encodeIds(ids: readonly Uint8Array[], touch = false): Uint8Array {
-  const all = new Uint8Array(32 * ids.length)
-  for (const [i, id] of ids.entries()) all.set(id, 32 * i)
-  return encodeCbor([touch, all])
-}
-
-/** Inverse of encodeIds. */
-export function decodeIds(bytes: Uint8Array, maxItems: number): { ids: (ChunkId & RegisterId)[]; touch: boolean } {
+/** Inverse of encodeIds. The flag said in version 1 that shares are confirmed, which no longer means anything. */
+export function decodeIds(bytes: Uint8Array, maxItems: number): (ChunkId & RegisterId)[] {
   const fields = new FieldReader(decodeCbor(bytes, "ids"), "ids")
-  const touch = fields.any()
-  const all = fields.bytes()
+  if (typeof fields.any() !== "boolean") throw new HoldfastError("ERR_BAD_FORMAT", "ids are damaged: expected a flag.")
+  const ids = decodeIdList(fields.bytes(), maxItems)
   fields.end()
-  if (typeof touch !== "boolean" || all.length % 32 !== 0)
-    throw new HoldfastError("ERR_BAD_FORMAT", "ids are damaged: expected a flag and 32 bytes for each.")
+  return ids
+}
+
+/** Ids that follow one another without anything between them. */
+export function decodeIdList(all: Uint8Array, maxItems: number): Uint8Array[] {
+  if (all.length % 32 !== 0)
+    throw new HoldfastError("ERR_BAD_FORMAT", "A list of ids is damaged: expected 32 bytes for each.")
   if (all.length / 32 > maxItems) throw tooMany(all.length / 32, maxItems)
-  const ids = Array.from({ length: all.length / 32 }, (_, i) => all.subarray(32 * i, 32 * i + 32))
-  return { ids, touch }
+  return Array.from({ length: all.length / 32 }, (_, i) => all.subarray(32 * i, 32 * i + 32))
 }
 
 /** What became of shares: true (it existed), false (new), or [code, message]. */
@@ -174,43 +146,54 @@ export function decodeListRequest(bytes: Uint8Array): ListOptions {
   return { limit, after }
 }
 
-/** Lines of a listing: [id, index, bytes, touched]. */
-export function encodeShareInfos(infos: readonly ShareInfo[]): Uint8Array {
-  return encodeCbor(infos.map(({ id, index, sizeBytes, touchedMs }) => [id, index, sizeBytes, touchedMs]))
+/** Lines of a listing: [id, index, bytes]. */
+export function encodeMarkInfos(infos: readonly MarkInfo[]): Uint8Array {
+  return encodeCbor(infos.map(({ id, index, sizeBytes }) => [id, index, sizeBytes]))
 }
 
-/** Inverse of encodeShareInfos. */
-export function decodeShareInfos(bytes: Uint8Array, maxItems: number): ShareInfo[] {
+/** Inverse of encodeMarkInfos. */
+export function decodeMarkInfos(bytes: Uint8Array, maxItems: number): MarkInfo[] {
   return listOf(bytes, "list answer", maxItems).map((item) => {
     const fields = new FieldReader(item, "listed share")
     const info = {
       id: fields.bytes(32),
       index: fields.integer(0, limits.maxShares - 1),
       sizeBytes: fields.integer(),
-      touchedMs: fields.integer(),
     }
     fields.end()
     return info
   })
 }
 
-/** What became of register values: true, or [message, value held or null]. */
+/** What became of register values: whether the place vouches, or [message, value held or null, marks are gone]. */
 export function encodeProposeOutcomes(outcomes: readonly ProposeOutcome[]): Uint8Array {
+  return encodeCbor(
+    outcomes.map((outcome) =>
+      outcome.accepted ? outcome.vouches : [outcome.message, outcome.current ?? null, outcome.marksGone ?? false],
+    ),
+  )
+}
+
+/** The same as version 1 of the protocol has it: true, or [message, value held or null]. */
+export function encodeLegacyProposeOutcomes(outcomes: readonly ProposeOutcome[]): Uint8Array {
   return encodeCbor(outcomes.map((outcome) => outcome.accepted || [outcome.message, outcome.current ?? null]))
 }
 
 /** Inverse of encodeProposeOutcomes, for `count` values. */
 export function decodeProposeOutcomes(bytes: Uint8Array, count: number): ProposeOutcome[] {
   return exactly(listOf(bytes, "propose answer", count), count).map((item) => {
-    if (item === true) return { accepted: true }
+    if (typeof item === "boolean") return { accepted: true, vouches: item }
     const fields = new FieldReader(item, "propose outcome")
     const message = fields.text(maxMessage)
-    const current = fields.any()
+    const [current, gone] = [fields.any(), fields.any()]
     fields.end()
-    if (current === null) return { accepted: false, message }
+    if (typeof gone !== "boolean")
+      throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a flag.")
+    const refusal = { accepted: false, message, ...(gone && { marksGone: true as const }) } as const
+    if (current === null) return refusal
     if (!(current instanceof Uint8Array) || current.length > limits.registerValueBytes)
       throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a register value.")
-    return { accepted: false, message, current }
+    return { ...refusal, current }
   })
 }
 
@@ -246,21 +229,25 @@ export function decodeFailure(bytes: Uint8Array): { code: string; message: strin
   return failure
 }
 
-const maxMessage = 1024
+/** Most characters of a message for people. */
+export const maxMessage = 1024
 
-function listOf(bytes: Uint8Array, what: string, maxItems: number): readonly CborValue[] {
+/** The list that `bytes` encode, of at most `maxItems`. */
+export function listOf(bytes: Uint8Array, what: string, maxItems: number): readonly CborValue[] {
   const value = decodeCbor(bytes, what)
   if (!Array.isArray(value)) throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: expected a list.`)
   if (value.length > maxItems) throw tooMany(value.length, maxItems)
   return value
 }
 
-function exactly(items: readonly CborValue[], count: number): readonly CborValue[] {
+/** Throws unless there is one item for each thing asked. */
+export function exactly(items: readonly CborValue[], count: number): readonly CborValue[] {
   if (items.length === count) return items
   throw new HoldfastError("ERR_BAD_FORMAT", `An answer has ${items.length} items instead of ${count}.`)
 }
 
-function optionalInteger(fields: FieldReader, max = Number.MAX_SAFE_INTEGER): number | undefined {
+/** The next field as null or an integer. */
+export function optionalInteger(fields: FieldReader, max = Number.MAX_SAFE_INTEGER): number | undefined {
   const value = fields.any()
   if (value === null) return undefined
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= max) return value

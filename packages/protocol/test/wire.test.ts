@@ -4,33 +4,49 @@ import { concat, HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import fc from "fast-check"
 import {
+  checkUnmark,
   decodeFailure,
   decodeFrames,
   decodeHeld,
   decodeIds,
+  decodeKept,
+  decodeKeptRequest,
   decodeListRequest,
+  decodeMarked,
+  decodeMarkInfos,
+  decodeMarkOutcomes,
+  decodeMarkRequest,
   decodeProposeOutcomes,
   decodePutOutcomes,
   decodeQueries,
+  decodeRegistersRequest,
   decodeRegisterValue,
-  decodeRemovals,
   decodeShare,
-  decodeShareInfos,
+  decodeUnmark,
+  decodeUnmarkOutcome,
   decodeUsage,
   encodeFailure,
   encodeFrames,
   encodeHeld,
   encodeIds,
+  encodeKept,
+  encodeKeptRequest,
   encodeListRequest,
+  encodeMarked,
+  encodeMarkInfos,
+  encodeMarkOutcomes,
+  encodeMarkRequest,
   encodeProposeOutcomes,
   encodePutOutcomes,
   encodeQueries,
-  encodeRemovals,
-  encodeShareInfos,
+  encodeRegistersRequest,
+  encodeUnmark,
+  encodeUnmarkOutcome,
   encodeUsage,
+  signUnmark,
   verifyShare,
 } from "../src/index.ts"
-import { makeRegisterValue, randomChunk } from "../src/testing/index.ts"
+import { makeAccount, makeRegisterValue, randomChunk } from "../src/testing/index.ts"
 
 const bounds = { maxItems: 100, maxItemBytes: 1000 }
 const id = fc.uint8Array({ minLength: 32, maxLength: 32 })
@@ -57,23 +73,16 @@ describe("wire messages", () => {
   it("queries, ids and list requests come back as they were sent", () => {
     const query = fc.oneof(fc.record({ id }), fc.record({ id, index }))
     fc.assert(
-      fc.property(
-        fc.array(query, { maxLength: 9 }),
-        fc.array(id, { maxLength: 9 }),
-        fc.boolean(),
-        (queries, ids, touch) => {
-          assert.deepEqual(
-            decodeQueries(encodeQueries(queries)),
-            queries.map((one) => ({ ...one })),
-          )
-          const removals = queries.map((one, i) => ({ ...one, ...(i % 2 === 0 && { touchedBeforeMs: i }) }))
-          assert.deepEqual(decodeRemovals(encodeRemovals(removals)), removals)
-          assert.deepEqual(decodeIds(encodeIds(ids, touch), 9), { ids, touch })
-          const after = ids[0] && { id: ids[0], index: 7 }
-          const list = { limit: 5, ...(after && { after }) }
-          assert.deepEqual(decodeListRequest(encodeListRequest(list)), list)
-        },
-      ),
+      fc.property(fc.array(query, { maxLength: 9 }), fc.array(id, { maxLength: 9 }), (queries, ids) => {
+        assert.deepEqual(
+          decodeQueries(encodeQueries(queries)),
+          queries.map((one) => ({ ...one })),
+        )
+        assert.deepEqual(decodeIds(encodeIds(ids), 9), ids)
+        const after = ids[0] && { id: ids[0], index: 7 }
+        const list = { limit: 5, ...(after && { after }) }
+        assert.deepEqual(decodeListRequest(encodeListRequest(list)), list)
+      }),
     )
   })
 
@@ -84,17 +93,51 @@ describe("wire messages", () => {
     ] as const
     assert.deepEqual(decodePutOutcomes(encodePutOutcomes(puts), 2), puts)
     const proposals = [
-      { accepted: true },
+      { accepted: true, vouches: true },
+      { accepted: true, vouches: false },
+      { accepted: false, message: "gone", marksGone: true },
       { accepted: false, message: "older", current: new Uint8Array([1]) },
       { accepted: false, message: "bad" },
     ] as const
-    assert.deepEqual(decodeProposeOutcomes(encodeProposeOutcomes(proposals), 3), proposals)
+    assert.deepEqual(decodeProposeOutcomes(encodeProposeOutcomes(proposals), 5), proposals)
     assert.deepEqual(decodeHeld(encodeHeld([[], [0, 254]]), 2), [[], [0, 254]])
-    const infos = [{ id: new Uint8Array(32), index: 3, sizeBytes: 9, touchedMs: 1_790_000_000_000 }]
-    assert.deepEqual(decodeShareInfos(encodeShareInfos(infos), 1), infos)
+    const infos = [{ id: new Uint8Array(32), index: 3, sizeBytes: 9 }]
+    assert.deepEqual(decodeMarkInfos(encodeMarkInfos(infos), 1), infos)
     const usage = { usedBytes: 7, shareCount: 1, availableBytes: 2 ** 45 }
     assert.deepEqual(decodeUsage(encodeUsage(usage)), usage)
+    const marks = [
+      { ok: true, held: [0, 254] },
+      { ok: false, code: "quota", message: "used up" },
+    ] as const
+    assert.deepEqual(decodeMarkOutcomes(encodeMarkOutcomes(marks), 2), marks)
+    const done = { marks: 3, shares: 2, bytes: 2 ** 41, young: 1 }
+    assert.deepEqual(decodeUnmarkOutcome(encodeUnmarkOutcome(done)), done)
+    const kept = [{ sequence: 7, receivedMs: 1_790_000_000_000, bytes: new Uint8Array([1, 2]) }]
+    assert.deepEqual(decodeKept(concat(...encodeKept(kept))), kept)
     assert.deepEqual(decodeFailure(encodeFailure("ERR_LIMIT", "too much")), { code: "ERR_LIMIT", message: "too much" })
+  })
+
+  it("marks and orders come back as they were sent", async () => {
+    const { seed, account } = await makeAccount(crypto)
+    const random = (length: number) => Uint8Array.from(crypto.random(length))
+    const [batch, ids] = [random(16), [random(32), random(32)]]
+    const options = { batch, accounts: [account] }
+    assert.deepEqual(decodeMarkRequest(encodeMarkRequest(ids, options)), { header: options, ids })
+    const items = [new Uint8Array([1]), new Uint8Array(9)]
+    assert.deepEqual(decodeMarked(concat(...encodeMarked(options, items)), bounds), { header: options, items })
+    assert.deepEqual(decodeMarked(concat(...encodeMarked({}, [])), bounds), { header: { accounts: [] }, items: [] })
+    const list = { limit: 7, after: ids[0]! }
+    assert.deepEqual(decodeRegistersRequest(encodeRegistersRequest(list)), list)
+    assert.deepEqual(decodeKeptRequest(encodeKeptRequest(ids[1]!, 5)), { id: ids[1]!, below: 5 })
+    const trims = [{ register: ids[0]!, below: 3 }]
+    const lists = { chunks: ids, registers: ids, trims }
+    const order = await signUnmark(crypto, seed, { place: "n1", token: batch, graceMs: 9, ...lists })
+    const decoded = decodeUnmark(encodeUnmark(order))
+    await checkUnmark(crypto, decoded, { account, place: "n1" })
+    assert.deepEqual(
+      decoded.trims.map(({ below }) => below),
+      [3],
+    )
   })
 
   it("an answer with the wrong number of items is refused", () => {
@@ -108,15 +151,22 @@ describe("bytes from outside", () => {
     share: decodeShare,
     frames: (bytes) => decodeFrames(bytes, bounds),
     queries: decodeQueries,
-    removals: decodeRemovals,
     ids: (bytes) => decodeIds(bytes, 10),
     list: decodeListRequest,
     puts: (bytes) => decodePutOutcomes(bytes, 2),
     proposals: (bytes) => decodeProposeOutcomes(bytes, 2),
     held: (bytes) => decodeHeld(bytes, 2),
-    infos: (bytes) => decodeShareInfos(bytes, 10),
+    infos: (bytes) => decodeMarkInfos(bytes, 10),
     usage: decodeUsage,
     failure: decodeFailure,
+    marked: (bytes) => decodeMarked(bytes, bounds),
+    "mark request": decodeMarkRequest,
+    "mark outcomes": (bytes) => decodeMarkOutcomes(bytes, 2),
+    "registers request": decodeRegistersRequest,
+    "kept request": decodeKeptRequest,
+    kept: decodeKept,
+    unmark: decodeUnmark,
+    "unmark outcome": decodeUnmarkOutcome,
   }
 
   for (const [name, decode] of Object.entries(decoders))
