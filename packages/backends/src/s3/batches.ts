@@ -3,8 +3,8 @@
  * of a request for each. Of each share is known under which key and when, by the bucket's clock, it was last seen there.
  */
 import { toHex } from "@holdfast/core"
-import type { AccountId, BatchToken, RegisterId } from "@holdfast/protocol"
-import { pack } from "./ids.ts"
+import type { AccountId, BatchToken, ChunkId, RegisterId } from "@holdfast/protocol"
+import { countBelow, pack } from "./ids.ts"
 import type { ShareKey } from "./keys.ts"
 import { condemnedRecord, condemnedRecordBytes, type Marks, mostListed } from "./lists.ts"
 
@@ -72,6 +72,18 @@ export class Batch {
     return oldest
   }
 
+  /** True when a share of this number is in it, whatever its generation. */
+  hasShare(id: ChunkId, index: number): boolean {
+    const name = `${toHex(id)}.${index}`
+    if ([...this.#groups.values()].some(({ shares }) => shares.has(name))) return true
+    const [from, to] = [index, index + 1].map((i) =>
+      condemnedRecord({ kind: "share", id, index: i, generation: 0 }),
+    ) as [Uint8Array, Uint8Array]
+    return this.segments.some(
+      ({ shares }) => countBelow(shares, from, condemnedRecordBytes) < countBelow(shares, to, condemnedRecordBytes),
+    )
+  }
+
   #group(accounts: readonly AccountId[]): Group {
     const key = accounts.map(toHex).sort().join()
     const group = this.#groups.get(key) ?? { accounts, shares: new Map(), registers: new Map() }
@@ -107,6 +119,16 @@ export class Batches {
 
   find(token: BatchToken): Batch | undefined {
     return this.#batches.get(toHex(token))
+  }
+
+  /** True when any command of this process has marked the share. */
+  hasShare(id: ChunkId, index: number): boolean {
+    return [...this.#batches.values()].some((batch) => batch.hasShare(id, index))
+  }
+
+  /** All batches. */
+  all(): Batch[] {
+    return [...this.#batches.values()]
   }
 
   open(token: BatchToken): Batch {

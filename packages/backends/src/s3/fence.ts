@@ -10,9 +10,9 @@ import {
   type CondemnedList,
   condemnedOf,
   condemnedRecord,
-  condemnedRecordBytes as width,
   decodeCondemned,
   mostListBytes,
+  condemnedRecordBytes as width,
 } from "./lists.ts"
 import type { Place } from "./place.ts"
 
@@ -73,7 +73,9 @@ export class Fence {
       if ([...lists.keys()].length === [...entries].filter(isCondemned).length)
         return { atMs, epoch, sentences: [...named.values()] }
     }
-    throw new HoldfastError("ERR_CONFLICT", `What is condemned in bucket ${id} changes too fast. Try again.`, { server: id })
+    throw new HoldfastError("ERR_CONFLICT", `What is condemned in bucket ${id} changes too fast. Try again.`, {
+      server: id,
+    })
   }
 
   /** The list of this name that was last seen. */

@@ -102,12 +102,17 @@ export function sweptKey(name: string): string {
 }
 
 /** What a key under `fence/` says; undefined when it is none of ours. */
-export function parseFenceKey(key: string): { kind: "condemned" | "swept"; name: string } | { epoch: number } | undefined {
+export function parseFenceKey(
+  key: string,
+): { kind: "condemned" | "swept"; name: string } | { epoch: number } | undefined {
   const match = /^fence\/(?:(condemned|swept)-([0-9a-f]{16})|epoch-([0-9]{1,15}))$/.exec(key)
   if (!match) return undefined
   return match[1] === undefined ? { epoch: Number(match[3]) } : { kind: match[1] as "swept", name: match[2]! }
 }
 
 function exhausted(what: string): HoldfastError {
-  return new HoldfastError("ERR_LIMIT", `The numbers of ${what} in the bucket are used up. Somebody has tampered with it.`)
+  return new HoldfastError(
+    "ERR_LIMIT",
+    `The numbers of ${what} in the bucket are used up. Somebody has tampered with it.`,
+  )
 }

@@ -173,5 +173,7 @@ async function opened(crypto: CryptoProvider, domain: string, magic: string, { b
 }
 
 function badList(key: string): HoldfastError {
-  return new HoldfastError("ERR_BAD_FORMAT", `The object ${key} of the bucket is not a list as Holdfast makes it.`, { key })
+  return new HoldfastError("ERR_BAD_FORMAT", `The object ${key} of the bucket is not a list as Holdfast makes it.`, {
+    key,
+  })
 }

@@ -85,6 +85,21 @@ export class MarkObjects {
     return marks
   }
 
+  /** An object that rotted marks nothing for whoever lists, so that he marks again what he needs; no sweeper passes it by. */
+  async readUnlessBad(key: string, signal?: AbortSignal): Promise<Marks | undefined> {
+    try {
+      return await this.read(key, signal)
+    } catch (error) {
+      if (isUnreadable(error)) return undefined
+      throw error
+    }
+  }
+
+  /** True when the word that something is about to go is still there. */
+  async isWord(key: string, signal?: AbortSignal): Promise<boolean> {
+    return (await this.#place.bucket.get(key, mostListBytes, { signal })) !== undefined
+  }
+
   /** The names that an object says are about to go; undefined when it is gone. */
   async retiredBy(key: string, signal?: AbortSignal): Promise<ReadonlySet<string> | undefined> {
     const known = this.#retired.get(key)
@@ -143,6 +158,6 @@ function countAtMost(ids: Uint8Array, id: Uint8Array): number {
 }
 
 /** True for what only says that an object is unreadable, not that the bucket is. */
-export function isUnreadable(error: unknown): boolean {
+function isUnreadable(error: unknown): boolean {
   return isHoldfastError(error, "ERR_CORRUPT") || isHoldfastError(error, "ERR_BAD_FORMAT")
 }

@@ -6,12 +6,13 @@ import { equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfas
 import {
   type CallOptions,
   decodeRegisterValue,
+  type KeptOptions,
   type KeptValue,
-  type ProposeOutcome,
+  keptPerAnswer,
   type RegisterId,
   registerIdOf,
 } from "@holdfast/protocol"
-import { type HeldValue, judgeProposal } from "../rules.ts"
+import { type HeldValue, type Judgement, judgeProposal } from "../rules.ts"
 import { registerKey, registerPrefix } from "./keys.ts"
 import type { Place } from "./place.ts"
 
@@ -19,9 +20,6 @@ import type { Place } from "./place.ts"
 export interface Proposed extends HeldValue {
   readonly id: RegisterId
 }
-
-/** Whether a value is taken, as far as the register goes. */
-export type Judgement = ReturnType<typeof judgeProposal>
 
 interface Newest extends HeldValue {
   readonly key: string
@@ -33,8 +31,7 @@ type Signal = AbortSignal | undefined
 const parallel = 16
 /** The newest objects of a register that a read looks at until one is a value. */
 const mostTried = 8
-/** The most values of a register that are given together. */
-const mostKept = 1024
+const pageLength = 1000
 
 /** Reads and writes the registers of a bucket. */
 export class Registers {
@@ -50,14 +47,19 @@ export class Registers {
     return mapPool(ids, parallel, async (id) => (await this.#newest(id, signal))?.bytes)
   }
 
-  /** All values held, newest first. */
-  async kept(id: RegisterId, { signal }: CallOptions = {}): Promise<KeptValue[]> {
-    const { infos } = await this.#place.bucket.list(registerPrefix(id), { limit: mostKept, signal })
-    const values = await mapPool(infos, parallel, async ({ key, modifiedMs }) => ({
-      value: await this.#valid(id, key, signal),
-      modifiedMs,
-    }))
-    return values.flatMap(({ value, modifiedMs }) => (value ? [{ bytes: value.bytes, receivedMs: modifiedMs }] : []))
+  /** Values held, newest first; as many as fit into one answer. */
+  async kept(id: RegisterId, { below, signal }: KeptOptions = {}): Promise<KeptValue[]> {
+    let after = below === undefined ? undefined : registerKey(id, below)
+    for (;;) {
+      const { infos } = await this.#place.bucket.list(registerPrefix(id), { after, limit: keptPerAnswer, signal })
+      const values = await mapPool(infos, parallel, async ({ key, modifiedMs: receivedMs }) => {
+        const value = await this.#valid(id, key, signal)
+        return value && { sequence: value.sequence, bytes: value.bytes, receivedMs }
+      })
+      const kept = values.filter((value) => value !== undefined)
+      if (kept.length > 0 || infos.length < keptPerAnswer) return kept
+      after = infos.at(-1)!.key // none of these was a value
+    }
   }
 
   /** A value with its register, or why it is none. */
@@ -75,7 +77,7 @@ export class Registers {
    * Creates the value's object, then looks whether it is the newest: a slow writer whose number others have passed must
    * not take its value for accepted. `alongside` runs beside that look.
    */
-  async propose(proposed: Proposed, signal: Signal, alongside: () => Promise<void>): Promise<Judgement> {
+  async propose(proposed: Proposed, signal: Signal, alongside: () => Promise<unknown>): Promise<Judgement> {
     return this.#inTurn(registerPrefix(proposed.id), async () => {
       const { bucket, conditional } = this.#place
       const key = registerKey(proposed.id, proposed.sequence)
@@ -89,8 +91,7 @@ export class Registers {
         }
       }
       const { stored } = await bucket.put(key, proposed.bytes, { ifAbsent: conditional, signal })
-      if (!stored && !(await this.#valid(proposed.id, key, signal)))
-        await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
+      if (!stored && !(await this.#valid(proposed.id, key, signal))) await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
       // Without conditional writes another writer may have replaced it meanwhile.
       const known = conditional && stored ? { ...proposed, key, modifiedMs: 0 } : undefined
       const [newest] = await Promise.all([this.#newest(proposed.id, signal, known), alongside()])
@@ -109,10 +110,10 @@ export class Registers {
     const after = registerKey(id, Math.min(below, newest.sequence))
     let count = 0
     for (;;) {
-      const { infos } = await this.#place.bucket.list(registerPrefix(id), { after, limit: mostKept, signal })
+      const { infos } = await this.#place.bucket.list(registerPrefix(id), { after, limit: pageLength, signal })
       await mapPool(infos, parallel, ({ key }) => this.#place.bucket.remove(key, { signal }))
       count += infos.length
-      if (infos.length < mostKept) return count
+      if (infos.length < pageLength) return count
     }
   }
 

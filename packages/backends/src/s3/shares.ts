@@ -13,10 +13,11 @@ import {
   type ShareQuery,
   verifyShare,
 } from "@holdfast/protocol"
+import { accountsToMark, checkBatch, checkRole } from "../rules.ts"
 import type { Batch, Batches } from "./batches.ts"
 import type { Fence } from "./fence.ts"
 import { chunkPrefix, parseShareKey, type ShareKey, shareKey } from "./keys.ts"
-import { ownAccount, type Place } from "./place.ts"
+import type { Place } from "./place.ts"
 import type { Voucher } from "./vouch.ts"
 
 const parallel = 32
@@ -32,7 +33,7 @@ export interface Marking {
 
 /** The share calls of a backend over a bucket. */
 export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
-  const { bucket, crypto, conditional, graceMs } = place
+  const { bucket, crypto, conditional } = place
   /** Puts of one share wait for each other, so that each is told the truth about what existed. */
   const writing = new Map<string, Promise<unknown>>()
 
@@ -45,8 +46,10 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
     const work = (async (): Promise<PutOutcome> => {
       await before
       const key: ShareKey = { id, index, generation: fence.generationAbove(id, index) }
-      const { existed, seenMs } = await store(key, bytes, signal)
-      if (existed) batch.hasFound = true
+      const { found, seenMs } = await store(key, bytes, signal)
+      // Whether others stored it is nobody's business.
+      const existed = found && batches.hasShare(id, index)
+      if (found) batch.hasFound = true
       batch.addShare(accounts, key, seenMs)
       return { ok: true, existed }
     })().catch(fullOutcome)
@@ -63,11 +66,11 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
     const key = shareKey(share.id, share.index, share.generation)
     if (conditional) {
       const created = await bucket.put(key, bytes, { ifAbsent: true, signal })
-      if (created.stored) return { existed: false, seenMs: created.atMs }
+      if (created.stored) return { found: false, seenMs: created.atMs }
     }
     const present = await readShare(key, signal)
-    if (present && equal(present.bytes, bytes)) return { existed: true, seenMs: present.atMs }
-    return { existed: false, seenMs: (await bucket.put(key, bytes, { signal })).atMs }
+    if (present && equal(present.bytes, bytes)) return { found: true, seenMs: present.atMs }
+    return { found: false, seenMs: (await bucket.put(key, bytes, { signal })).atMs }
   }
 
   /** Whatever lies there; undefined when there is nothing or when it is far too large to be a share. */
@@ -108,22 +111,26 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
   /** What was marked long ago and is not written down is written down, lest it be taken for garbage. */
   const writeOld = async (batch: Batch, signal: Signal) => {
     const oldestMs = batch.oldestPendingMs()
-    if (oldestMs !== undefined && place.newestMs() - oldestMs > graceMs / 4) await voucher.write(batch, signal)
+    if (oldestMs !== undefined && place.newestMs - oldestMs > place.trustMs / 2) await voucher.write(batch, signal)
+  }
+
+  const begin = (options: MarkOptions) => {
+    const accounts = accountsToMark(place.access, options)
+    checkBatch(options.batch)
+    return { accounts, batch: batches.open(options.batch) }
   }
 
   return {
     async putShares(shares: readonly Uint8Array[], options: MarkOptions): Promise<PutOutcome[]> {
-      const accounts = accountsOf(place, options)
-      const batch = batches.open(options.batch)
+      const { batch, accounts } = begin(options)
       const outcomes = await mapPool(shares, parallel, (bytes) => put(batch, accounts, bytes, options.signal))
       await writeOld(batch, options.signal)
       return outcomes
     },
     async markShares(ids: readonly ChunkId[], options: MarkOptions): Promise<MarkOutcome[]> {
+      const { batch, accounts } = begin(options)
       if (ids.length === 0) return []
       const { signal } = options
-      const accounts = accountsOf(place, options)
-      const batch = batches.open(options.batch)
       await fence.look(signal)
       const outcomes = await mapPool(ids, parallel, async (id): Promise<MarkOutcome> => {
         const { shares, atMs } = await held(id, signal)
@@ -135,22 +142,18 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
       await writeOld(batch, signal)
       return outcomes
     },
-    getShares: (queries: readonly ShareQuery[], { signal }: CallOptions = {}) =>
-      mapPool(queries, parallel, (query) => get(query, signal)),
-    hasShares: (ids: readonly ChunkId[], { signal }: CallOptions = {}) =>
-      mapPool(ids, parallel, async (id) => reliable((await held(id, signal)).shares).map(({ index }) => index)),
+    async getShares(queries: readonly ShareQuery[], { signal }: CallOptions = {}) {
+      checkRole(place.access, "read")
+      return mapPool(queries, parallel, (query) => get(query, signal))
+    },
+    async hasShares(ids: readonly ChunkId[], { signal }: CallOptions = {}): Promise<number[][]> {
+      checkRole(place.access, "read")
+      return mapPool(ids, parallel, async (id) => reliable((await held(id, signal)).shares).map(({ index }) => index))
+    },
   }
 }
 
 type Signal = AbortSignal | undefined
-
-/** Whom marks are for: the caller's own account and those named, each once. */
-export function accountsOf(place: Place, { accounts = [] }: Partial<MarkOptions>): AccountId[] {
-  if (accounts.length > limits.careAccounts || accounts.some((account) => account.length !== 32))
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `Marks are for at most ${limits.careAccounts} accounts of 32 bytes.`)
-  const all = [ownAccount(place), ...accounts]
-  return all.filter((account, i) => all.findIndex((other) => equal(other, account)) === i)
-}
 
 function formRefusal(error: unknown): Extract<PutOutcome, { ok: false }> {
   if (error instanceof HoldfastError) return { ok: false, code: "bad-share", message: error.message }

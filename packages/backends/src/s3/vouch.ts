@@ -83,7 +83,7 @@ export class Voucher {
 
   /** A list of condemned stays for a grace after its objects are gone; half of that is left for what takes time. */
   #isStale(seenMs: number, atMs: number): boolean {
-    return atMs - seenMs > this.#place.graceMs / 2
+    return atMs - seenMs > this.#place.trustMs
   }
 
   /** Looks whether what was seen too long ago is still there. */
