@@ -150,8 +150,8 @@ it("names a chunk whose parity does not follow from its data, where enough share
   const coding = { k: 2, n: 4 }
   const payloads = (fill: number) => [1, 2, 3, 4].map((factor) => new Uint8Array(70_000).fill(fill * factor))
   const chunks = [
-    await makeChunkOf(crypto, coding, 140_000, payloads(1)),
-    await makeChunkOf(crypto, coding, 140_000, payloads(3)),
+    await makeChunkOf(crypto, { ...coding, ciphertextBytes: 140_000 }, payloads(1)),
+    await makeChunkOf(crypto, { ...coding, ciphertextBytes: 140_000 }, payloads(3)),
   ]
   const honest = await randomChunk(crypto, 70_000)
   await tenant.putShares([...chunks[0]!.shares.slice(1, 3), chunks[1]!.shares[0]!, honest.shares[1]!])

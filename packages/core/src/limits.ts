@@ -2,8 +2,8 @@
 export const limits = {
   /** Most plaintext bytes in one chunk; also the default file chunk size. */
   chunkBytes: 4 * 1024 * 1024,
-  /** Most bytes of one stored share, header included: a whole chunk when k = 1. */
-  shareBytes: 4 * 1024 * 1024 + 16 + 16 * 1024,
+  /** Most bytes of one stored share, descriptor and leaves included: a whole chunk when k = 1. */
+  shareBytes: 4 * 1024 * 1024 + 16 + 16 * 1024 + 8 * 1024,
   /** Most shares of a chunk. */
   maxShares: 255,
   /** Most bytes of an encoded chunk descriptor. */

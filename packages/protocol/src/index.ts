@@ -55,6 +55,7 @@ export type {
   UnmarkOutcome,
   Usage,
 } from "./backend.ts"
+export { blockBytes, blockCount, leavesOf, rootOf } from "./block-tree.ts"
 export {
   type Cap,
   decodeCap,
@@ -73,17 +74,24 @@ export {
 } from "./cap.ts"
 export {
   type ChunkId,
+  type ChunkVersion,
   type Coding,
   chunkIdOf,
   type Descriptor,
   decodeDescriptor,
   decodeShare,
+  decodeShareHead,
   encodeDescriptor,
   encodeShareHeader,
+  keyCheckOf,
+  leavesLength,
+  maxShareHeadBytes,
   payloadBytes,
   type Share,
+  type ShareHead,
   shareDomain,
   shareName,
+  versionOf,
 } from "./chunk.ts"
 export { type CodewordDeps, hasHashOf, inconsistentError, isCodeword } from "./codeword.ts"
 export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
@@ -151,7 +159,7 @@ export {
   signRegisterValue,
 } from "./register-lineage.ts"
 export { compareOrder, whyRefused } from "./register-order.ts"
-export { payloadHash, verifyShare } from "./share-check.ts"
+export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export {
   decodeFailure,

@@ -100,12 +100,12 @@ export const defects: readonly Defect[] = [
     edits: [
       edit(
         `${store}/pipeline.ts`,
-        "encoded.map((bytes) => checkShare(deps.crypto, id, bytes))",
+        "encoded.map((bytes) => checkPayload(deps.crypto, id, bytes))",
         "encoded.map(decodeShare)",
       ),
       edit(
         `${store}/pipeline.ts`,
-        "import { checkShare, openChunk",
+        "import { checkPayload, openChunk",
         'import { decodeShare } from "@holdfast/protocol"\nimport { openChunk',
       ),
     ],

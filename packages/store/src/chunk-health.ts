@@ -199,7 +199,7 @@ async function placeMissing(
   if (shares.size < k) return 0
   const own = spreadOf(holdings.map(({ indices }) => indices))
   const wanted = Array.from({ length: n }, (_, index) => index).filter((index) => !own.includes(index))
-  const rebuilt = wanted.length > 0 ? rebuildShares(deps.erasure, [...shares.values()], wanted) : []
+  const rebuilt = wanted.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
   // Empty servers come first; then those whose share another has too.
   const without = holdings.filter((_, server) => own[server] === undefined)
   const isEmpty = (backend: Backend) => without.some((held) => held.backend === backend && held.indices.length === 0)

@@ -9,6 +9,7 @@ import { adopt, adoptRegisters } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
 import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
 import type { IdSet } from "./id-set.ts"
+import type { Levels } from "./register-levels.ts"
 import { decodeHeld } from "./register-quorum.ts"
 import { openCare, openParts } from "./register-seal.ts"
 import type { CareKeys, RegisterId, RegisterKeys } from "./types.ts"
@@ -19,6 +20,8 @@ export interface OwnValue {
   readonly care: Uint8Array
   /** When the keys open it. */
   readonly content?: Uint8Array
+  /** Where its history lies: chunks that must be kept with it. */
+  readonly levels?: Levels
   /** When the place took it, by its own clock. */
   readonly receivedMs: number
 }

@@ -1,7 +1,7 @@
 /** Where the chunk pipeline runs: in this thread here, in worker threads in ./node/worker-pool.ts. */
 import type { BufferPool } from "@holdfast/core"
 import type { Coding } from "@holdfast/protocol"
-import { checkShare, openChunk, type PipelineDeps, type SealedChunk, sealChunk, sealedBytes } from "./seal.ts"
+import { checkPayload, openChunk, type PipelineDeps, type SealedChunk, sealChunk, sealedBytes } from "./seal.ts"
 import type { ChunkId } from "./types.ts"
 
 /** What became of shares that should restore a chunk. */
@@ -50,7 +50,7 @@ export async function openEncoded(
   key: Uint8Array,
   encoded: readonly Uint8Array[],
 ): Promise<OpenResult> {
-  const checked = await Promise.all(encoded.map((bytes) => checkShare(deps.crypto, id, bytes)))
+  const checked = await Promise.all(encoded.map((bytes) => checkPayload(deps.crypto, id, bytes)))
   const damaged = checked.flatMap((share, position) => (share ? [] : [position]))
   if (damaged.length > 0) return { damaged, shares: encoded }
   return {

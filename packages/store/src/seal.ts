@@ -6,8 +6,11 @@ import {
   assert,
   type BufferPool,
   type CryptoProvider,
+  concat,
   domainPrefix,
+  equal,
   HoldfastError,
+  isHoldfastError,
   limits,
   macSmall,
   toHex,
@@ -17,15 +20,20 @@ import {
   type ChunkId,
   type Coding,
   chunkIdOf,
-  type Descriptor,
   decodeShare,
   encodeDescriptor,
   encodeShareHeader,
   hasHashOf,
   inconsistentError,
+  keyCheckOf,
+  leavesIn,
+  leavesLength,
+  leavesOf,
   payloadBytes,
+  rootOf,
   type Share,
-  shareDomain,
+  verifyShare,
+  versionOf,
 } from "@holdfast/protocol"
 import { paddedLength } from "./padding.ts"
 
@@ -46,9 +54,9 @@ export interface PipelineDeps {
   readonly buffers: BufferPool
 }
 
-const chunkAssociated = domainPrefix("holdfast/chunk/1")
-const sharePrefix = domainPrefix(shareDomain)
-const convergentDomain = "holdfast/convergent-key/1"
+/** Keys of version 1 are derived otherwise: one key never seals under two associated data. */
+const convergentDomain = "holdfast/convergent-key/2"
+const associated = { 1: domainPrefix("holdfast/chunk/1"), 2: domainPrefix("holdfast/chunk/2") } as const
 /** Each key seals one plaintext only, so the nonce can be constant. */
 const zeroNonce = new Uint8Array(12)
 const tagBytes = 16
@@ -68,16 +76,15 @@ export async function sealChunk(
   const key = macSmall(convergenceSecret, convergentDomain, await deps.crypto.sha256(plaintext))
   const content = padded(plaintext)
   const scratch = deps.buffers.take(content.length + tagBytes)
-  const ciphertext = await deps.crypto.seal(key, zeroNonce, content, chunkAssociated, scratch)
-  const dispersed = await disperse(deps, ciphertext, coding, target)
+  const ciphertext = await deps.crypto.seal(key, zeroNonce, content, associated[2], scratch)
+  const dispersed = await disperse(deps, ciphertext, coding, key, target)
   deps.buffers.give(scratch)
   return { key, ...dispersed }
 }
 
 /** Bytes that all shares of a chunk of `plaintextBytes` take together. */
 export function sealedBytes(plaintextBytes: number, coding: Coding): number {
-  const ciphertextBytes = paddedBytes(plaintextBytes) + tagBytes
-  return coding.n * (headerBytes(ciphertextBytes, coding) + payloadBytes(ciphertextBytes, coding.k))
+  return shareLengths(paddedBytes(plaintextBytes) + tagBytes, coding).reduce((sum, length) => sum + length, 0)
 }
 
 /**
@@ -87,73 +94,106 @@ export function sealedBytes(plaintextBytes: number, coding: Coding): number {
 export async function openChunk(deps: PipelineDeps, shares: readonly Share[], key: Uint8Array): Promise<Uint8Array> {
   const first = shares[0]
   assert(first, "openChunk without shares")
+  const { keyCheck } = first.descriptor
+  if (keyCheck && !equal(keyCheck, keyCheckOf(key))) throw wrongKey(first.id)
   const scratch = deps.buffers.take(first.payload.length * first.descriptor.k)
   const ciphertext = joinShares(deps.erasure, shares, scratch)
   if (!(await hasNamedSlices(deps.crypto, shares, scratch))) throw inconsistentError(first.id)
-  const plaintext = await deps.crypto.open(key, zeroNonce, ciphertext, chunkAssociated)
+  const plaintext = await deps.crypto.open(key, zeroNonce, ciphertext, associated[versionOf(first.descriptor)])
   deps.buffers.give(scratch)
-  if (!plaintext)
-    throw new HoldfastError(
-      "ERR_CORRUPT",
-      `Chunk ${toHex(first.id)} does not open with its key: the capability or the tree that names it is wrong.`,
-    )
+  if (!plaintext) throw wrongKey(first.id)
   return plaintext
 }
 
+/** The error for a key that is not of the chunk. */
+export function wrongKey(id: ChunkId): HoldfastError {
+  return new HoldfastError(
+    "ERR_CORRUPT",
+    `Chunk ${toHex(id)} does not open with its key: the capability or the tree that names it is wrong.`,
+  )
+}
+
 /**
- * Checks an encoded share against the chunk it should belong to. Undefined when it is damaged or of another chunk,
+ * Checks an encoded share, all of it, against the chunk it should belong to. Undefined when it is damaged or of another chunk,
  * since a reader then simply takes another share.
  */
 export async function checkShare(crypto: CryptoProvider, id: ChunkId, bytes: Uint8Array): Promise<Share | undefined> {
+  const share = await verifyShare(crypto, bytes).catch(ignoreBadShare)
+  return share && equal(share.id, id) ? share : undefined
+}
+
+/** The same for who reads the payload only, which costs less; the leaves that come before it are not looked at. */
+export async function checkPayload(crypto: CryptoProvider, id: ChunkId, bytes: Uint8Array): Promise<Share | undefined> {
   let share: Share
   try {
     share = decodeShare(bytes)
-  } catch {
-    return undefined
+  } catch (error) {
+    return ignoreBadShare(error)
   }
-  const expected = share.descriptor.shareHashes[share.index]!
-  if (toHex(share.id) !== toHex(id)) return undefined
-  const actual = await crypto.sha256(sharePrefix, share.payload)
-  return toHex(actual) === toHex(expected) ? share : undefined
+  if (!equal(share.id, id)) return undefined
+  return (await hasHashOf(crypto, share, share.index, share.payload)) ? share : undefined
 }
 
-/** Makes the encoded shares with the `wanted` indices anew from any k verified ones; needs no key. */
-export function rebuildShares(erasure: Erasure, shares: readonly Share[], wanted: readonly number[]): Uint8Array[] {
-  const { descriptor } = shares[0]!
+function ignoreBadShare(error: unknown): undefined {
+  if (!isHoldfastError(error)) throw error
+}
+
+/** Makes the encoded shares with the `wanted` indices anew from any k verified ones (`checkShare`); needs no key. */
+export async function rebuildShares(
+  { crypto, erasure }: Pick<PipelineDeps, "crypto" | "erasure">,
+  shares: readonly Share[],
+  wanted: readonly number[],
+): Promise<Uint8Array[]> {
+  const [first] = shares as [Share]
+  const { descriptor } = first
   const payloads = erasure.reconstruct(payloadMap(shares), descriptor, [...wanted])
   const encoded = encodeDescriptor(descriptor)
-  return payloads.map((payload, i) => encodeShare(wanted[i]!, encoded, payload))
+  const slices = Array.from({ length: descriptor.k }, (_, slice) => leavesIn(first, slice)!)
+  const rebuild = async (payload: Uint8Array, index: number) => {
+    const length = leavesLength(descriptor, index)
+    const own = index < descriptor.k || length === 0 ? [] : [await leavesOf(crypto, payload)]
+    return concat(encodeShareHeader(index, encoded), ...(length > 0 ? [...slices, ...own] : []), payload)
+  }
+  return Promise.all(payloads.map((payload, i) => rebuild(payload, wanted[i]!)))
 }
 
-async function disperse(deps: PipelineDeps, ciphertext: Uint8Array, coding: Coding, target: Uint8Array) {
-  const headerLength = headerBytes(ciphertext.length, coding)
-  const shareLength = headerLength + payloadBytes(ciphertext.length, coding.k)
-  assert(target.length === coding.n * shareLength, "the array for a sealed chunk")
-  const shares = Array.from({ length: coding.n }, (_, i) => target.subarray(i * shareLength, (i + 1) * shareLength))
-  const payloads = deps.erasure.split(
-    ciphertext,
-    coding,
-    shares.map((share) => share.subarray(headerLength)),
-  )
-  const shareHashes = await Promise.all(payloads.map((payload) => deps.crypto.sha256(sharePrefix, payload)))
-  const descriptor: Descriptor = { ...coding, ciphertextBytes: ciphertext.length, shareHashes }
+async function disperse(
+  deps: PipelineDeps,
+  ciphertext: Uint8Array,
+  coding: Coding,
+  key: Uint8Array,
+  target: Uint8Array,
+): Promise<Omit<SealedChunk, "key">> {
+  const { crypto, erasure } = deps
+  const payloadLength = payloadBytes(ciphertext.length, coding.k)
+  const lengths = shareLengths(ciphertext.length, coding)
+  let end = 0
+  const shares = lengths.map((length) => target.subarray(end, (end += length)))
+  assert(end === target.length, "the array for a sealed chunk")
+  const places = shares.map((share) => share.subarray(share.length - payloadLength))
+  const payloads = erasure.split(ciphertext, coding, places)
+  const leaves = await Promise.all(payloads.map((payload) => leavesOf(crypto, payload)))
+  const shareHashes = await Promise.all(leaves.map((list) => rootOf(crypto, list)))
+  const descriptor = { ...coding, ciphertextBytes: ciphertext.length, keyCheck: keyCheckOf(key), shareHashes }
   const encoded = encodeDescriptor(descriptor)
-  for (const [index, share] of shares.entries()) share.set(encodeShareHeader(index, encoded))
+  const slices = concat(...leaves.slice(0, coding.k))
+  for (const [index, share] of shares.entries()) {
+    const header = encodeShareHeader(index, encoded)
+    share.set(header)
+    if (leavesLength(descriptor, index) === 0) continue
+    share.set(slices, header.length)
+    if (index >= coding.k) share.set(leaves[index]!, header.length + slices.length)
+  }
   return { id: chunkIdOf(encoded), shares, memory: target }
 }
 
-/** Bytes before the payload of each share: the same for all, whatever their hashes are. */
-function headerBytes(ciphertextBytes: number, coding: Coding): number {
-  const shareHashes = Array.from({ length: coding.n }, () => new Uint8Array(32))
-  return encodeShareHeader(0, encodeDescriptor({ ...coding, ciphertextBytes, shareHashes })).length
-}
-
-function encodeShare(index: number, encodedDescriptor: Uint8Array, payload: Uint8Array): Uint8Array {
-  const header = encodeShareHeader(index, encodedDescriptor)
-  const bytes = new Uint8Array(header.length + payload.length)
-  bytes.set(header)
-  bytes.set(payload, header.length)
-  return bytes
+/** Bytes of each encoded share: known before there are any hashes. */
+function shareLengths(ciphertextBytes: number, coding: Coding): number[] {
+  const hash = new Uint8Array(32)
+  const shareHashes = Array.from({ length: coding.n }, () => hash)
+  const descriptor = { ...coding, ciphertextBytes, keyCheck: hash, shareHashes }
+  const rest = encodeShareHeader(0, encodeDescriptor(descriptor)).length + payloadBytes(ciphertextBytes, coding.k)
+  return shareHashes.map((_, index) => rest + leavesLength(descriptor, index))
 }
 
 function joinShares(erasure: Erasure, shares: readonly Share[], target: Uint8Array): Uint8Array {

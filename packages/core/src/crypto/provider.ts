@@ -3,10 +3,20 @@
  * vectors. Large data goes through here; small hashes are computed synchronously by ./small.ts.
  */
 
+/** Which pieces of some bytes are hashed. */
+export interface BlockOptions {
+  /** Bytes of each piece but the last, which may be shorter. */
+  readonly blockBytes: number
+  /** The number of the first piece; the number of each is hashed before it, as u32. Without, none is. */
+  readonly first?: number
+}
+
 /** Hashes, AEAD and signatures of the platform. */
 export interface CryptoProvider {
   /** SHA-256 of the parts one after another: 32 bytes. */
   sha256(...parts: readonly Uint8Array[]): Promise<Uint8Array>
+  /** SHA-256 of `prefix`, the number where there is one, and each piece of `bytes`: 32 bytes each, one after another. */
+  sha256Blocks(prefix: Uint8Array, bytes: Uint8Array, options: BlockOptions): Promise<Uint8Array>
   /**
    * AES-256-GCM: ciphertext followed by the 16-byte tag. `key` 32 bytes, `nonce` 12 bytes. The result is in `target`
    * when that is given: 16 bytes more than `plaintext`, and no part of it.
@@ -20,6 +30,11 @@ export interface CryptoProvider {
   ): Promise<Uint8Array>
   /** Inverse of seal; undefined when the tag does not verify. */
   open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Promise<Uint8Array | undefined>
+  /**
+   * The plaintext of some bytes from the middle of what `seal` made, the first of which is at `offset`: the keystream of AES-256-GCM
+   * is that of counter mode. No tag is checked: whoever calls must know from elsewhere that the bytes are genuine.
+   */
+  openRange(key: Uint8Array, nonce: Uint8Array, offset: number, bytes: Uint8Array): Promise<Uint8Array>
   /** Ed25519 public key (32 bytes) of a 32-byte seed. */
   publicKeyOf(seed: Uint8Array): Promise<Uint8Array>
   /** Ed25519 signature (64 bytes) over `message`. */

@@ -1,11 +1,22 @@
 /** The browser side of core: WebCrypto for hashes and AES, noble for Ed25519 (not in every browser yet). */
 import { ed25519 } from "@noble/curves/ed25519.js"
+import { sha256 } from "@noble/hashes/sha2.js"
 import { concat } from "../bytes.ts"
 import type { CryptoProvider } from "../crypto/provider.ts"
+import { rangeCounter } from "../crypto/range.ts"
 import type { Clock, Env } from "../env.ts"
 
 const subtle = () => globalThis.crypto.subtle
 type Owned = Uint8Array<ArrayBuffer>
+
+/** Of smaller blocks a call into the platform costs more than it saves. */
+const smallBlockBytes = 1024
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
+}
 
 async function aesKey(key: Uint8Array, use: "encrypt" | "decrypt") {
   return subtle().importKey("raw", key as Owned, "AES-GCM", false, [use])
@@ -16,6 +27,21 @@ export const webCrypto: CryptoProvider = {
   async sha256(...parts) {
     const whole = parts.length === 1 ? parts[0]! : concat(...parts)
     return new Uint8Array(await subtle().digest("SHA-256", whole as Owned))
+  },
+  async sha256Blocks(prefix, bytes, { blockBytes, first }) {
+    const count = Math.ceil(bytes.length / blockBytes)
+    const hashes = new Uint8Array(32 * count)
+    const hash = async (i: number) => {
+      const number = first === undefined ? new Uint8Array() : u32(first + i)
+      const whole = concat(prefix, number, bytes.subarray(i * blockBytes, (i + 1) * blockBytes))
+      const digest =
+        whole.length <= smallBlockBytes
+          ? sha256(whole)
+          : new Uint8Array(await subtle().digest("SHA-256", whole as Owned))
+      hashes.set(digest, 32 * i)
+    }
+    await Promise.all(Array.from({ length: count }, (_, i) => hash(i)))
+    return hashes
   },
   async seal(key, nonce, plaintext, associated, target) {
     const algorithm = { name: "AES-GCM", iv: nonce as Owned, additionalData: associated as Owned }
@@ -30,6 +56,13 @@ export const webCrypto: CryptoProvider = {
     } catch {
       return undefined
     }
+  },
+  async openRange(key, nonce, offset, bytes) {
+    const skipped = offset % 16 // WebCrypto begins at whole blocks
+    const algorithm = { name: "AES-CTR", counter: rangeCounter(nonce, offset), length: 32 }
+    const imported = await subtle().importKey("raw", key as Owned, "AES-CTR", false, ["decrypt"])
+    const opened = await subtle().decrypt(algorithm, imported, concat(new Uint8Array(skipped), bytes) as Owned)
+    return new Uint8Array(opened, skipped)
   },
   async publicKeyOf(seed) {
     return ed25519.getPublicKey(seed)

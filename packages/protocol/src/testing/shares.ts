@@ -1,7 +1,8 @@
 /** Real shares and register values for tests, made without the store. */
 import { type CryptoProvider, concat } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
-import { type ChunkId, type Coding, chunkIdOf, encodeDescriptor, encodeShareHeader } from "../chunk.ts"
+import { leavesOf } from "../block-tree.ts"
+import { type ChunkId, type Coding, chunkIdOf, encodeDescriptor, encodeShareHeader, leavesLength } from "../chunk.ts"
 import { signRegisterValue } from "../register-lineage.ts"
 import { payloadHash } from "../share-check.ts"
 
@@ -12,29 +13,44 @@ export interface TestChunk {
   readonly shares: readonly Uint8Array[]
 }
 
-/** Shares of a chunk with k = 1 whose ciphertext is `ciphertext` (at least 16 bytes). */
-export async function makeChunk(crypto: CryptoProvider, ciphertext: Uint8Array, n = 3): Promise<TestChunk> {
-  const payloads = (await createErasure()).split(ciphertext, { k: 1, n })
-  return makeChunkOf(crypto, { k: 1, n }, ciphertext.length, payloads)
+/** How a chunk for a test is made. */
+export interface ChunkPlan extends Coding {
+  readonly ciphertextBytes: number
+  /** Makes a chunk of version 2. */
+  readonly keyCheck?: Uint8Array
+}
+
+/** Shares of a chunk with k = 1, of version 1 unless told, whose ciphertext is `ciphertext` (at least 16 bytes). */
+export async function makeChunk(
+  crypto: CryptoProvider,
+  ciphertext: Uint8Array,
+  { k = 1, n = 3, keyCheck }: Partial<ChunkPlan> = {},
+): Promise<TestChunk> {
+  const payloads = (await createErasure()).split(ciphertext, { k, n })
+  return makeChunkOf(crypto, { k, n, ciphertextBytes: ciphertext.length, ...(keyCheck && { keyCheck }) }, payloads)
 }
 
 /** Shares of a chunk with these payloads, each as good as any by itself, whether or not they follow from the same data. */
 export async function makeChunkOf(
   crypto: CryptoProvider,
-  coding: Coding,
-  ciphertextBytes: number,
+  plan: ChunkPlan,
   payloads: readonly Uint8Array[],
 ): Promise<TestChunk> {
-  const named = { ...coding, ciphertextBytes, shareHashes: [] }
-  const shareHashes = await Promise.all(payloads.map((payload) => payloadHash(crypto, named, payload)))
-  const descriptor = encodeDescriptor({ ...named, shareHashes })
-  const shares = payloads.map((payload, index) => concat(encodeShareHeader(index, descriptor), payload))
-  return { id: chunkIdOf(descriptor), shares }
+  const shareHashes = await Promise.all(payloads.map((payload) => payloadHash(crypto, plan, payload)))
+  const descriptor = { ...plan, shareHashes }
+  const encoded = encodeDescriptor(descriptor)
+  const leaves = await Promise.all(payloads.map((payload) => leavesOf(crypto, payload)))
+  const shares = payloads.map((payload, index) => {
+    const own = index < plan.k ? [] : [leaves[index]!]
+    const carried = leavesLength(descriptor, index) === 0 ? [] : [...leaves.slice(0, plan.k), ...own]
+    return concat(encodeShareHeader(index, encoded), ...carried, payload)
+  })
+  return { id: chunkIdOf(encoded), shares }
 }
 
 /** Shares of a chunk of `sizeBytes` random bytes (at least 16). */
 export function randomChunk(crypto: CryptoProvider, sizeBytes: number, n = 3): Promise<TestChunk> {
-  return makeChunk(crypto, crypto.random(sizeBytes), n)
+  return makeChunk(crypto, crypto.random(sizeBytes), { n })
 }
 
 /** A signed register value whose content is `text`. */

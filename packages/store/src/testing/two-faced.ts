@@ -4,7 +4,7 @@
  */
 import { type CryptoProvider, concat, domainPrefix } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
-import type { Coding } from "@holdfast/protocol"
+import { type ChunkVersion, type Coding, keyCheckOf } from "@holdfast/protocol"
 import { makeChunkOf, type TestChunk } from "@holdfast/protocol/testing"
 
 /** What the writer needs. */
@@ -19,24 +19,29 @@ export interface TwoFacedChunk extends TestChunk {
 }
 
 const nonce = new Uint8Array(12)
-const associated = domainPrefix("holdfast/chunk/1")
+const key = new Uint8Array(32).fill(0x5a)
+const associated = (version: ChunkVersion) => domainPrefix(`holdfast/chunk/${version}`)
 
-/** A chunk whose share i is that of plaintext `faces[i]`. */
+/** A chunk whose share i is that of plaintext `faces[i]`; of version 1 unless told. */
 export async function makeTwoFaced(
   { crypto, erasure }: WriterDeps,
   coding: Coding,
   plaintexts: readonly Uint8Array[],
   faces: readonly number[],
+  version: ChunkVersion = 1,
 ): Promise<TwoFacedChunk> {
-  const key = new Uint8Array(32).fill(0x5a)
   const words = await Promise.all(
     plaintexts.map(async (plaintext) => {
-      const ciphertext = await crypto.seal(key, nonce, plaintext, associated)
+      const ciphertext = await crypto.seal(key, nonce, plaintext, associated(version))
       return erasure.split(ciphertext, coding)
     }),
   )
   const payloads = faces.map((face, index) => words[face]![index]!)
-  return { key, ...(await makeChunkOf(crypto, coding, plaintexts[0]!.length + 16, payloads)) }
+  const named = { ...coding, ciphertextBytes: plaintexts[0]!.length + 16 }
+  return {
+    key,
+    ...(await makeChunkOf(crypto, version === 1 ? named : { ...named, keyCheck: keyCheckOf(key) }, payloads)),
+  }
 }
 
 /**
@@ -45,10 +50,9 @@ export async function makeTwoFaced(
  * in the next.
  */
 export async function withSameTag(crypto: CryptoProvider, plaintext: Uint8Array): Promise<Uint8Array> {
-  const key = new Uint8Array(32).fill(0x5a)
   const difference = new Uint8Array(16).fill(0x21)
   const other = plaintext.slice()
-  const undone = multiply(difference, await hashKey(crypto, key))
+  const undone = multiply(difference, await hashKey(crypto))
   for (const [i, byte] of concat(difference, undone).entries()) other[i]! ^= byte
   return other
 }
@@ -57,11 +61,11 @@ export async function withSameTag(crypto: CryptoProvider, plaintext: Uint8Array)
  * H, as far as seal() shows it: the tags of two messages of one block that differ by 1 in it differ by H^2 * 1, since the block of
  * lengths follows; so H is the square root of that.
  */
-async function hashKey(crypto: CryptoProvider, key: Uint8Array): Promise<Uint8Array> {
+async function hashKey(crypto: CryptoProvider): Promise<Uint8Array> {
   const one = new Uint8Array(16)
   one[0] = 0x80
   const tags = await Promise.all(
-    [new Uint8Array(16), one].map(async (block) => (await crypto.seal(key, nonce, block, associated)).subarray(16)),
+    [new Uint8Array(16), one].map(async (block) => (await crypto.seal(key, nonce, block, associated(1))).subarray(16)),
   )
   let root = tags[0]!.map((byte, i) => byte ^ tags[1]![i]!)
   // x^(2^128) = x, so 127 squarings take the square root.
