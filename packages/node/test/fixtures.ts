@@ -13,6 +13,7 @@ import {
   loadIdentity,
   parseAddress,
   type RequestOptions,
+  RevokedKeys,
   type Role,
   requestBytes,
   saveIdentity,
@@ -72,7 +73,12 @@ export interface ConnectOptions extends Pick<RequestOptions, "timeoutMs" | "dead
 /** The node at `address` as `identity` sees it. */
 export function connect(address: string, identity: Identity, options: ConnectOptions = {}): Backend {
   const { id = "n1", revoked = [], ...bounds } = options
-  const agent = createAgent(identity, { expectedId: id, expectedRole: "node", revoked, maxSockets: 4 })
+  const agent = createAgent(identity, {
+    expectedId: id,
+    expectedRole: "node",
+    revoked: new RevokedKeys(revoked),
+    maxSockets: 4,
+  })
   return createNodeBackend({
     id,
     address,

@@ -42,7 +42,20 @@ export {
   shareDomain,
   shareName,
 } from "./chunk.ts"
-export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
+export {
+  faultsOf,
+  type GridDescription,
+  type GridServer,
+  gridDescriptionSchema,
+  gridServerSchema,
+  hasFieldsOfItsVersion,
+  maxRevoked,
+  type RootStatement,
+  rootStatementSchema,
+  type SignedText,
+  signedTextSchema,
+  votersOf,
+} from "./grid.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { checkListing } from "./listing.ts"
 export {

@@ -21,7 +21,7 @@ const maxIdleBytes = 16 * 1024 * 1024
 /** What a store stands on. */
 export interface StoreDeps {
   readonly env: Env
-  /** The servers of the grid with their weights (capacity, at least 1). */
+  /** The servers of the grid with their weights (capacity, at least 1), and what each keeps. */
   readonly servers: readonly PlacedServer[]
   /** k of n, and `happy`: the least number of distinct servers for a put to succeed. */
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
@@ -39,8 +39,10 @@ export interface StoreDeps {
 
 /** Chunks, registers and their care. */
 export interface Store {
-  /** The servers as the store uses them: one that cannot be reached is left alone for a while. */
+  /** The servers of shares as the store uses them: one that cannot be reached is left alone for a while. */
   readonly backends: readonly Backend[]
+  /** The servers of registers. */
+  readonly voters: readonly Backend[]
   readonly chunks: ChunkStore
   readonly registers: RegisterStore
   /** Health of one chunk; repairs when asked to. Needs no key. */
@@ -58,10 +60,9 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const pipeline =
     deps.pipeline ??
     createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
-  const placed = deps.servers.map(({ backend, weight }) => ({
-    backend: withPatience(backend, deps.env.clock),
-    weight,
-  }))
+  const all = deps.servers.map((server) => ({ ...server, backend: withPatience(server.backend, deps.env.clock) }))
+  const placed = all.filter(({ keeps }) => keeps?.shares ?? true)
+  const voters = all.filter(({ keeps }) => keeps?.registers ?? true)
   const servers = new Map<Backend, Server>(
     placed.map(({ backend }) => [backend, createServer(backend, deps.env.clock)]),
   )
@@ -80,6 +81,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
   return {
     backends: placed.map(({ backend }) => backend),
+    voters: voters.map(({ backend }) => backend),
     chunks: {
       buffers: pipeline.buffers,
       async putChunk(plaintext, options) {
@@ -98,7 +100,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
     registers: createRegisterStore({
       env: deps.env,
-      backends: placed.map(({ backend }) => backend),
+      backends: voters.map(({ backend }) => backend),
       mode: deps.registerMode,
       seen: deps.seen,
       ...(onRollback && {
@@ -124,7 +126,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
     async close() {
       await pipeline.close()
-      await Promise.all(placed.map(({ backend }) => backend.close()))
+      await Promise.all(all.map(({ backend }) => backend.close()))
     },
   }
 }

@@ -46,7 +46,8 @@ async function askTerminal(question: string): Promise<string> {
   }
 }
 
-function openTerminal(): { terminal: ReadStream; screen: number } {
+/** The controlling terminal. Throws ERR_LOCKED without one. */
+export function openTerminal(): { terminal: ReadStream; screen: number } {
   try {
     return { terminal: new ReadStream(openSync("/dev/tty", "r")), screen: openSync("/dev/tty", "w") }
   } catch {
