@@ -88,6 +88,7 @@ function votersNow(
 ): string[] {
   const text = database.get("voters")
   const stored = text === undefined ? [...(old ? votersOf(old) : [])] : votersSchema.parse(JSON.parse(text))
+  if (database.get("votersChosen") !== undefined) return stored
   const wanted = Math.max(0, formedVoters(coding.n, registerMode) - stored.length)
   const voters = [
     ...stored,
@@ -122,6 +123,7 @@ export function writeVoters(database: Database, wanted: readonly string[]): stri
   if (ids.length === 0 || new Set(ids).size < ids.length)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "Name each node that is to keep registers, once.")
   database.set("voters", JSON.stringify(ids))
+  database.set("votersChosen", "yes") // from now on none is added by itself
   return ids
 }
 

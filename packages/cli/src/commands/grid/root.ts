@@ -108,13 +108,21 @@ async function newSecretFile(path: string): Promise<{ write(text: string): Promi
 
 async function signEpoch(context: Context, { dir, rootFile, epoch }: SignFlags): Promise<void> {
   const { signRootEpoch } = await import("@holdfast/coordinator")
-  const { readSecret } = await import("../files/frame.ts")
   const number = epoch === undefined ? undefined : Number(epoch)
-  const begun = await signRootEpoch({ dir, rootKeyPem: await readSecret(rootFile), epoch: number })
+  const begun = await signRootEpoch({ dir, rootKeyPem: await readKeyFile(rootFile), epoch: number })
   context.output(
     begun,
     `Epoch ${begun.epoch} has begun: descriptions are signed by the new key ${begun.publicKey}. Now start the coordinator again.`,
   )
+}
+
+/** PEM of a few lines. */
+async function readKeyFile(file: string): Promise<string> {
+  const { readFile } = await import("node:fs/promises")
+  const { localError } = await import("../../transfer/local.ts")
+  return readFile(file === "-" ? "/dev/stdin" : file, "utf8").catch((error: unknown) => {
+    throw localError(error, file)
+  })
 }
 
 async function voters(context: Context, nodes: readonly string[], dir: string): Promise<void> {
