@@ -35,7 +35,10 @@ test("a coordinator that goes to 1/1/1 stores nothing that way: the user is told
   assert.match(stopped.stderr, /coding becomes 1\/1\/1 instead of 3\/4\/5/)
   const [, serial] = /holdfast grid accept (\d+)/.exec(stopped.stderr)!
   const shown = await members.run(["grid", "show"])
-  assert.match(shown.stdout, /coding 3\/4\/5, crash, 5 servers[^]*waits for your word:\n {2}- the coding becomes 1\/1\/1/)
+  assert.match(
+    shown.stdout,
+    /coding 3\/4\/5, crash, 5 servers[^]*waits for your word:\n {2}- the coding becomes 1\/1\/1/,
+  )
   await members.run(["grid", "refuse", String(Number(serial) + 1)], { code: 1 })
   await members.run(["grid", "refuse", serial!])
   const put = await members.run(["put", "-", "home:/during"], { input: "during\n" })
@@ -80,7 +83,9 @@ test("a node that moves to another port is found by the next command, however la
 test("other voters are taken by the user's word, and have the roots of trees before they count", async () => {
   await members.run(["put", "-", "home:/roots"], { input: "roots\n" })
   const dir = ["--dir", coordinatorDir()]
-  const before = JSON.parse((await members.run(["coordinator", "voters", ...dir, "--json"])).stdout) as { voters: string[] }
+  const before = JSON.parse((await members.run(["coordinator", "voters", ...dir, "--json"])).stdout) as {
+    voters: string[]
+  }
   assert.equal(before.voters.length, 5)
   await members.run(["coordinator", "voters", "n1", "n2", "n3", ...dir])
   fs.rmSync(`${identity()}/asked.json`, { force: true })

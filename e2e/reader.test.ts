@@ -49,9 +49,16 @@ function lookAt(folder: string, prefix = ""): Found[] {
 }
 
 test("the second reader agrees with all frozen vectors", (t) => {
-  const files = ["capability.json", "chunk.json", "erasure.json", "register.json", "register-lineage.json"].map(
-    (name) => join(interop, "vectors", name),
-  )
+  const files = [
+    "capability.json",
+    "chunk.json",
+    "erasure.json",
+    "register.json",
+    "register-lineage.json",
+    "grid-description.json",
+    "grid-description-2.json",
+    "grid-description-3.json",
+  ].map((name) => join(interop, "vectors", name))
   const result = runReader(t, ["vectors", ...files])
   if (!result) return
   assert.equal(result.status, 0, result.stderr)
