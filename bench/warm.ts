@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { nodeEnv } from "@holdfast/core/node"
-import { loadGrid, loadIdentity } from "@holdfast/network"
+import { loadGrid, loadIdentity, loadPins } from "@holdfast/network"
 import { type Backend, decodeCap } from "@holdfast/protocol"
 import { createStore } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
@@ -16,7 +16,7 @@ import { startGrid } from "../e2e/grid.ts"
 import { pathsOf } from "../packages/cli/src/profile/paths.ts"
 import { openProfile } from "../packages/cli/src/profile/profile.ts"
 import { keysOfCap } from "../packages/cli/src/tree-keys.ts"
-import { connect } from "../packages/cli/src/volumes/grid.ts"
+import { openedGrid } from "../packages/cli/src/volumes/grid.ts"
 
 const entries = 100_000
 const delayMs = 40
@@ -45,11 +45,13 @@ const profile = await openProfile(pathsOf(grid.env), "default", async () => {
 })
 const description = await loadGrid(profile.identityDir)
 const identity = await loadIdentity(profile.identityDir)
+const pins = await loadPins(profile.identityDir)
+const { connect } = openedGrid(profile.identityDir, identity, { grid: description, pins, fresh: true })
 const pipeline = createWorkerPool()
 const store = await createStore({
   env: nodeEnv,
   servers: description.servers.map((server) => ({
-    backend: slowed(connect(server, identity, pipeline.buffers)),
+    backend: slowed(connect(server, pipeline.buffers)),
     weight: Math.max(1, server.capacityBytes),
   })),
   coding: description.coding,

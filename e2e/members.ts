@@ -29,8 +29,8 @@ export interface Members {
   end(member: string): Promise<number | null>
   /** Stops a member without ending it (SIGSTOP), or lets it go on (SIGCONT). */
   signal(member: string, signal: "SIGSTOP" | "SIGCONT"): void
-  /** Starts a killed member again, with `more` options this time; resolves when it listens. */
-  revive(member: string, more?: readonly string[]): Promise<void>
+  /** Starts a killed member again, with `more` options this time; resolves when it listens, on `port` if they name another. */
+  revive(member: string, more?: readonly string[], port?: number): Promise<void>
   /** Prints an invitation into a file and gives its name. */
   invite(name: string, ...options: readonly string[]): Promise<string>
   /** Where a node keeps its shares. */
@@ -63,7 +63,7 @@ export async function startMembers(): Promise<Members> {
     return ended
   }
   const processes = new Map<string, Process>()
-  const revive = async (member: string, more: readonly string[] = []) => {
+  const revive = async (member: string, more: readonly string[] = [], port?: number) => {
     const known = processes.get(member)!
     const log = fs.openSync(`${folder}/log`, "a")
     const child = spawn(process.execPath, [command, ...known.args, ...more], { env, stdio: ["ignore", log, log] })
@@ -71,7 +71,7 @@ export async function startMembers(): Promise<Members> {
     known.child = child
     await until(`${member} to listen`, () => {
       if (child.exitCode !== null) throw new Error(`${member} ended: ${fs.readFileSync(`${folder}/log`, "utf8")}`)
-      return isListening(known.port)
+      return isListening(port ?? known.port)
     })
   }
   const invite = async (name: string, ...more: readonly string[]) => {

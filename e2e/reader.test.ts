@@ -58,6 +58,9 @@ test("the second reader agrees with all frozen vectors", (t) => {
     "register-lineage",
     "recovery-kit",
     "recovery-kit-2",
+    "grid-description",
+    "grid-description-2",
+    "grid-description-3",
   ]
   const files = names.map((name) => join(interop, "vectors", `${name}.json`))
   const result = runReader(t, ["vectors", ...files])

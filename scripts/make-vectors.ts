@@ -37,6 +37,7 @@ import {
 } from "@holdfast/protocol"
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
+import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
@@ -278,6 +279,7 @@ const makers = {
   "register-lineage": registerVectors,
   capability: capabilityVectors,
   "recovery-kit-2": recoveryVectors,
+  "grid-description-3": gridVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)

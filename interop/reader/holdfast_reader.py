@@ -15,6 +15,7 @@ storage node's folder is looked into for both. The capability comes from a file 
 `kit` opens a recovery kit: each DIR is what one place holds, the words come from a file or standard input; it prints the secrets.
 """
 import argparse
+import base64
 import hashlib
 import hmac
 import json
@@ -752,6 +753,65 @@ def list_chunks(volume, cap_text):
         print(f"{chunk_id.hex()} {len(good)} good shares, {needed} needed{note}")
 
 
+# --- Grid descriptions (docs/formats/grid-description.md) ---
+
+GRID_FIELDS = {"version", "gridId", "name", "serial", "issuedMs", "coordinator", "caPem", "coding", "registerMode", "servers"}
+GRID_FIELDS_3 = {"revoked", "epoch", "gridPublicKey", "previous", "voters", "root"}
+KEY_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def is_signed(signed, domain, public_key):
+    if not isinstance(signed, dict) or not all(isinstance(signed.get(part), str) for part in ("payload", "signature")):
+        raise bad("a signed text is not a payload and a signature")
+    message = domain.encode() + b"\0" + signed["payload"].encode()
+    return verified(base64.b64decode(public_key), base64.b64decode(signed["signature"]), message)
+
+
+def payload_of(signed):
+    try:
+        value = json.loads(signed["payload"])
+    except ValueError:
+        raise bad("a signed text is not JSON") from None
+    if isinstance(value, dict):
+        return value
+    raise bad("a signed text is no object")
+
+
+def open_grid(signed, public_key):
+    """The description inside, if the grid's key signed it and its fields are those of its version."""
+    is_third = is_signed(signed, "holdfast/grid-description/3", public_key)
+    if not is_third and not is_signed(signed, "holdfast/grid-description/1", public_key):
+        raise HoldfastError("ERR_CORRUPT", "a grid description is not signed by the grid's key")
+    grid = payload_of(signed)
+    version = grid.get("version")
+    fields_of = {1: GRID_FIELDS, 2: GRID_FIELDS | {"revoked"}, 3: GRID_FIELDS | GRID_FIELDS_3}.get(version)
+    if fields_of != set(grid) or is_third != (version == 3):
+        raise bad("a grid description has not the fields of its version")
+    ids = list(grid.get("revoked", []))
+    if version == 3:
+        if grid["gridPublicKey"] != public_key or grid["epoch"] < 1 or not all("key" in server for server in grid["servers"]):
+            raise bad("a grid description of version 3 is malformed")
+        ids += [server["key"] for server in grid["servers"]] + [grid["previous"]]
+    if not all(KEY_ID.fullmatch(one) for one in ids if one is not None):
+        raise bad("a grid description names something that is no SHA-256")
+    return grid
+
+
+def grid_digest(signed):
+    digest = domain_hash("holdfast/grid-digest/1", signed["payload"].encode())
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def open_root(signed, public_key):
+    """The statement inside, if the grid's root signed it."""
+    if not is_signed(signed, "holdfast/grid-root/1", public_key):
+        raise HoldfastError("ERR_CORRUPT", "a root statement is not signed by the root")
+    statement = payload_of(signed)
+    if statement["version"] != 1 or not statement["caFingerprints"] or statement["epoch"] < 1:
+        raise bad("a root statement is malformed")
+    return statement
+
+
 # --- Vectors (interop/vectors) ---
 
 
@@ -1001,6 +1061,8 @@ def check_vectors(path):
         return check_parity(vectors)
     if name.startswith("recovery-kit"):
         return check_recovery(name, vectors)
+    if name.startswith("grid-description"):
+        return check_grid(name, vectors)
     kind = name.split("-")[0]
     check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[kind]
     decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[kind]
@@ -1019,6 +1081,35 @@ def check_vectors(path):
         same(b"".join(keys), decode_cap(derived["read"])[1], "read derived from write")
         same(keys[0] + derive(keys[1], "holdfast/verify-key/1"), decode_cap(derived["verify"])[1], "verify derived from write")
     print(f"{name}: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
+
+
+def check_grid(name, vectors):
+    public_key = vectors["gridPublicKey"]
+    for vector in vectors["good"]:
+        same(open_grid(vector["signed"], public_key), vector["grid"], name)
+        if "digest" in vector:
+            same(grid_digest(vector["signed"]), vector["digest"], "digest")
+    check_refused(vectors["bad"], lambda signed: open_grid(signed, public_key))
+    root = vectors.get("root", {"good": [], "bad": []})
+    for vector in root["good"]:
+        same(open_root(vector["signed"], root["publicKey"]), vector["statement"], "root statement")
+    check_refused(root["bad"], lambda signed: open_root(signed, root["publicKey"]))
+    if "epoch2" in vectors:
+        grid = open_grid(vectors["epoch2"]["signed"], vectors["epoch2"]["gridPublicKey"])
+        statement = open_root(grid["root"]["statement"], root["publicKey"])
+        same((statement["epoch"], statement["gridPublicKey"]), (grid["epoch"], grid["gridPublicKey"]), "epoch 2")
+    good, bad_ones = len(vectors["good"]) + len(root["good"]), len(vectors["bad"]) + len(root["bad"])
+    print(f"{name}: {good} good and {bad_ones} bad vectors agree")
+
+
+def check_refused(vectors, open_signed):
+    for vector in vectors:
+        try:
+            open_signed(vector["signed"])
+        except HoldfastError as error:
+            same(error.code, vector["code"], vector["why"])
+        else:
+            raise SystemExit(f"vector {vector['why']} was taken for good")
 
 
 def check_erasure(vectors):

@@ -92,6 +92,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/grid/lock.ts"),
   },
   {
+    names: ["grid"],
+    summaries: ["see and decide what the coordinator wants to change"],
+    load: () => import("./commands/grid/grid.ts"),
+  },
+  {
     names: ["coordinator", "node", "invite", "join"],
     summaries: ["run a grid's coordinator", "run a storage node", "invite a member", "join a grid with an invitation"],
     load: () => import("./commands/grid/members.ts"),

@@ -3,8 +3,10 @@
 import type { Rollback } from "@holdfast/store"
 import { jsonValue } from "./exit-codes.ts"
 import type { Profile } from "./profile/profile.ts"
+import { firstWord } from "./program.ts"
 import { createProgress, type Progress } from "./progress.ts"
 import type { Session } from "./session.ts"
+import type { GridOptions } from "./volumes/grid.ts"
 
 /** The surroundings of one run of the command. */
 export interface Context {
@@ -35,6 +37,9 @@ export interface Context {
   /** Closes the sessions. Throws what one of them throws, once all are closed. */
   close(): Promise<void>
 }
+
+/** Commands that look at the servers themselves: a server that was replaced a moment ago is no fault to them. */
+const newestCommands = new Set(["check", "rebalance", "status", "gc", "up"])
 
 /** The context of a real process. */
 export function createContext(process: NodeJS.Process, args: readonly string[]): Context {
@@ -69,6 +74,13 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     void stderr.write(
       `holdfast: warning: this profile's certificate ends on ${new Date(notAfterMs).toISOString().slice(0, 10)} and the coordinator did not renew it; \`holdfast doctor\` looks for the reason.\n`,
     )
+  const gridOptions: GridOptions = {
+    onCertificateEnding,
+    onWarning: (text) => void stderr.write(`holdfast: warning: ${text}\n`),
+    onOffer: async (offer) =>
+      isTerminal && !json ? (await import("./ask-offer.ts")).askOffer(offer, stderr) : undefined,
+    fresh: newestCommands.has(firstWord(args) ?? ""),
+  }
   return {
     ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase, volume },
     output(value, text) {
@@ -91,7 +103,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
         ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
         ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
       }
-      const session = sessions.get(name) ?? openSession(own, { volume: name, onCertificateEnding, ...accepted })
+      const session = sessions.get(name) ?? openSession(own, { volume: name, ...gridOptions, ...accepted })
       sessions.set(name, session)
       return session
     },

@@ -92,7 +92,8 @@ export function allCommands(command: Command): Command[] {
   return command.commands.flatMap((child) => [child as Command, ...allCommands(child as Command)])
 }
 
-function firstWord(args: readonly string[]): string | undefined {
+/** The command that was typed. */
+export function firstWord(args: readonly string[]): string | undefined {
   for (let i = 0; i < args.length; i++) {
     const word = args[i]!
     if (word === "--profile" || word === "--passphrase-file" || word === "--volume") i++

@@ -8,6 +8,7 @@ import { createStore, type PlacedServer, type Rollback, type Store } from "@hold
 import { createWorkerPool } from "@holdfast/store/node"
 import type { Profile } from "./profile/profile.ts"
 import { gridName, volumeFor } from "./volumes/choose.ts"
+import type { GridOptions, OpenedGrid } from "./volumes/grid.ts"
 
 /** Everything a command needs of a volume. */
 export interface Session {
@@ -17,21 +18,22 @@ export interface Session {
   readonly coding: VolumeDescription["coding"]
   readonly registerMode: VolumeDescription["registerMode"]
   readonly env: Env
+  /** Servers of shares. */
   readonly backends: readonly Backend[]
+  /** Servers of registers. */
+  readonly voters: readonly Backend[]
   readonly store: Store
   close(): Promise<void>
 }
 
 /** How a session is opened. */
-export interface SessionOptions {
+export interface SessionOptions extends GridOptions {
   /** Name of a volume, or `grid`; when absent the one that the profile has. */
   readonly volume?: string | undefined
   /** Takes an older root than one seen before, for reading; called with what was found. */
   readonly onRollback?: (rollback: Rollback) => void
   /** Goes on from a root that is not proven to follow the one seen before; called with what was found. */
   readonly onUnproven?: (rollback: Rollback) => void
-  /** Called when the certificate ends within two weeks and could not be renewed. */
-  readonly onCertificateEnding?: (notAfterMs: number) => void
 }
 
 /** What holds a volume and how. */
@@ -44,15 +46,18 @@ export async function openSession(profile: Profile, options: SessionOptions): Pr
   const name = volumeFor(profile, options.volume)
   if (name !== gridName) return openVolumeSession(profile, profile.volumes.get(name)!, options)
   const { openGrid } = await import("./volumes/grid.ts")
-  const { grid, connect } = await openGrid(profile, options)
-  return compose(profile, name, options, (buffers) => ({
-    coding: grid.coding,
-    registerMode: grid.registerMode,
-    servers: grid.servers.map((server) => ({
-      backend: connect(server, buffers),
-      weight: Math.max(1, server.capacityBytes),
-    })),
+  return openGridSession(profile, await openGrid(profile, options), options)
+}
+
+/** A session with a grid that is open already. */
+export async function openGridSession(profile: Profile, opened: OpenedGrid, options: SessionOptions): Promise<Session> {
+  const { coding, registerMode } = opened.grid
+  const session = await compose(profile, gridName, options, (buffers) => ({
+    coding,
+    registerMode,
+    servers: opened.place(buffers),
   }))
+  return { ...session, close: () => session.close().finally(() => opened.close()) }
 }
 
 /** Opens a volume that the profile need not know yet. */
@@ -99,6 +104,7 @@ async function compose(
     registerMode,
     env: nodeEnv,
     backends: store.backends,
+    voters: store.voters,
     store,
     close: () => store.close(),
   }

@@ -63,6 +63,7 @@ export async function createHarness(
     return {
       store,
       backends,
+      voters: backends,
       env: nodeEnv,
       volume: "grid",
       profile: {

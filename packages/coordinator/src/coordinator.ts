@@ -24,13 +24,16 @@ import {
   loadIdentity,
   Metrics,
   type MonitorPlace,
+  maxSerialStep,
   openAuthority,
   parseAddress,
+  RevokedKeys,
   saveIdentity,
   startMonitor,
 } from "@holdfast/network"
 import { Database } from "./database.ts"
-import { currentGrid, openGridKey } from "./grid.ts"
+import { currentGrid } from "./grid.ts"
+import { ensureGridKey, gridKeyReader } from "./grid-key.ts"
 import { createService } from "./service.ts"
 
 /** How to run a coordinator. */
@@ -67,8 +70,9 @@ export interface Coordinator {
 }
 
 const dayMs = 86_400_000
-/** More changes than any grid sees between two backups. */
-const restoredSkip = 1_000_000
+/** More changes than a grid sees between two backups, and within the step that members take. */
+const restoredSkip = maxSerialStep / 2
+const revokedEveryMs = 1_000
 
 /** Starts a coordinator; the first start makes its authority, signing key and certificate. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
@@ -88,7 +92,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     const authority = existsSync(authorityDir)
       ? await openAuthority(authorityDir)
       : await createAuthority(authorityDir, name)
-    const gridKey = await openGridKey(join(dir, "grid"))
+    await ensureGridKey(dir, database)
+    const gridKey = gridKeyReader(dir, database)
     const hosts = [host, advertisedHost(options)]
     let identity = await ownIdentity(dir, authority, database, hosts)
     let address = ""
@@ -99,13 +104,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       coding: options.coding,
       registerMode,
     })
-    const grid = (skip = 0) => currentGrid(database, gridKey, settings(), nowMs(), skip)
+    const grid = (skip = 0) => currentGrid(database, gridKey(), settings(), nowMs(), skip)
     const coordinatorId = identity.memberId
-    const { publicKey: gridPublicKey } = gridKey
+    const revoked = new RevokedKeys(database.revokedKeys())
     const server = createTlsServer(
       identity,
-      createService({ database, authority, coordinatorId, gridPublicKey, grid: () => grid(), nowMs, logger, metrics }),
+      createService({ database, authority, coordinatorId, gridKey, grid: () => grid(), nowMs, logger, metrics }),
       {
+        revoked,
         requireClientCertificate: false, // a stranger may join; every other path asks who it is
         maxConnections: 512,
         requestTimeoutMs: 15_000,
@@ -128,17 +134,23 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       renew().catch((error: unknown) => logger.error("certificate not renewed", { error }))
     }, dayMs)
     daily.unref()
+    // Whoever is revoked by a command on this machine loses its open connections.
+    const watching = setInterval(() => {
+      if (database.revokedCount() > revoked.size) revoked.add(database.revokedKeys())
+    }, revokedEveryMs)
+    watching.unref()
     const monitor = await startMonitor(options.monitor, {
       metrics: () => metrics.render(),
       health: () => ({ ok: server.listening }),
     })
-    logger.info("coordinator started", { address, gridId: gridKey.gridId, monitor: monitor?.address })
+    logger.info("coordinator started", { address, gridId: gridKey().gridId, monitor: monitor?.address })
     return {
       address,
       port,
       monitorAddress: monitor?.address,
       close: async () => {
         clearInterval(daily)
+        clearInterval(watching)
         await Promise.all([closeServer(server), monitor?.close()])
         database.close()
       },

@@ -93,6 +93,11 @@ export class Database {
       .run(name, value)
   }
 
+  /** Forgets a setting. */
+  unset(name: string): void {
+    this.#db.prepare("DELETE FROM settings WHERE name = ?").run(name)
+  }
+
   /** Runs `work` as one transaction that excludes other writers. */
   transaction<T>(work: () => T): T {
     this.#db.exec("BEGIN IMMEDIATE")
@@ -174,6 +179,26 @@ export class Database {
     })
   }
 
+  /** Revokes a key of the coordinator itself. */
+  revokeKey(keyId: string, memberId: string, nowMs: number): void {
+    this.#db
+      .prepare(
+        `INSERT INTO keys (key_id, member_id, revoked_ms) VALUES (?, ?, ?)
+         ON CONFLICT (key_id) DO UPDATE SET revoked_ms = excluded.revoked_ms WHERE revoked_ms IS NULL`,
+      )
+      .run(keyId, memberId, nowMs)
+  }
+
+  /** The key that a member has now. */
+  keyOf(memberId: string): string | undefined {
+    const row = this.#db
+      .prepare(
+        "SELECT key_id FROM keys WHERE member_id = ? AND revoked_ms IS NULL ORDER BY end_ms DESC, key_id LIMIT 1",
+      )
+      .get(memberId)
+    return row?.key_id as string | undefined
+  }
+
   /** True for a revoked member. */
   isRevoked(memberId: string): boolean {
     return this.#db.prepare("SELECT 1 FROM revoked_members WHERE member_id = ?").get(memberId) !== undefined
@@ -185,6 +210,11 @@ export class Database {
       .prepare("SELECT key_id FROM keys WHERE revoked_ms IS NOT NULL ORDER BY revoked_ms, key_id")
       .all()
     return rows.map((row) => row.key_id as string)
+  }
+
+  /** How many keys are revoked. */
+  revokedCount(): number {
+    return this.#db.prepare("SELECT count(*) AS count FROM keys WHERE revoked_ms IS NOT NULL").get()!.count as number
   }
 
   /** A member by its id, unless it is revoked. */

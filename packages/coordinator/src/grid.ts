@@ -1,11 +1,18 @@
 /** The grid as the coordinator describes it: rebuilt, given a new serial and signed whenever something in it changes. */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto"
-import { mkdir, readFile } from "node:fs/promises"
-import { join } from "node:path"
-import { encodeBase32, HoldfastError, hashSmall } from "@holdfast/core"
-import { parseJson, parseOr, type SignedGrid, signedGridSchema, signGrid, writeSecretFile } from "@holdfast/network"
-import { type GridDescription, gridDescriptionSchema } from "@holdfast/protocol"
+import { HoldfastError } from "@holdfast/core"
+import {
+  digestOf,
+  formedVoters,
+  parseJson,
+  parseOr,
+  type SignedGrid,
+  signedGridSchema,
+  signGrid,
+} from "@holdfast/network"
+import { type GridDescription, gridDescriptionSchema, votersOf } from "@holdfast/protocol"
+import { z } from "zod"
 import type { Database } from "./database.ts"
+import type { GridKey } from "./grid-key.ts"
 
 /** What the operator decides about a grid. */
 export interface GridSettings {
@@ -16,31 +23,8 @@ export interface GridSettings {
   readonly registerMode: "crash" | "byzantine"
 }
 
-/** The grid's Ed25519 key. */
-export interface GridKey {
-  readonly key: KeyObject
-  /** 32 bytes, base64. */
-  readonly publicKey: string
-  readonly gridId: string
-}
-
-/** Opens the signing key in `dir`, making it (0600) the first time. */
-export async function openGridKey(dir: string): Promise<GridKey> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  const path = join(dir, "grid-key.pem")
-  let pem = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined
-    throw new HoldfastError("ERR_IO", `Could not read ${path}: ${error.code}.`, {}, { cause: error })
-  })
-  if (pem === undefined) {
-    pem = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }) as string
-    await writeSecretFile(path, pem)
-  }
-  const key = createPrivateKey(pem)
-  const raw = Buffer.from(createPublicKey(key).export({ format: "jwk" }).x!, "base64url")
-  const gridId = encodeBase32(hashSmall("holdfast/grid-id/1", raw).subarray(0, 15))
-  return { key, publicKey: raw.toString("base64"), gridId }
-}
+/** Clocks that were set right go on from a date as far ahead as members take. */
+const maxAheadMs = 3_600_000
 
 /** The current signed description; if members or settings changed, a new one with the next serial, stored first. With
  * `skip` there always is a new one, that many serials further. */
@@ -53,36 +37,100 @@ export function currentGrid(
 ): SignedGrid {
   return database.transaction(() => {
     const stored = database.get("grid")
-    const signed = stored
-      ? parseOr(signedGridSchema, parseJson(stored, "The stored grid"), "The stored grid")
-      : undefined
-    const old = signed
-      ? parseOr(gridDescriptionSchema, parseJson(signed.payload, "The stored grid"), "The stored grid")
-      : undefined
+    const signed = stored === undefined ? undefined : parseOr(signedGridSchema, parseJson(stored, what), what)
+    const old = signed && parseOr(gridDescriptionSchema, parseJson(signed.payload, what), what)
+    const servers = serversOf(database)
     const grid: GridDescription = {
-      version: 2,
+      version: 3,
       gridId: gridKey.gridId,
+      epoch: gridKey.epoch,
+      gridPublicKey: gridKey.publicKey,
       name: settings.name,
       serial: old?.serial ?? 0,
+      previous: old?.previous ?? null,
       issuedMs: old?.issuedMs ?? nowMs,
       coordinator: settings.coordinator,
       caPem: settings.caPem,
       coding: { k: settings.coding.k, happy: settings.coding.happy, n: settings.coding.n },
       registerMode: settings.registerMode,
-      servers: serversOf(database),
+      voters: votersNow(database, old, servers, settings),
+      servers,
       revoked: database.revokedKeys(),
+      root: gridKey.root,
     }
     if (signed && skip === 0 && signed.payload === JSON.stringify(grid)) return signed
-    const next = signGrid({ ...grid, serial: grid.serial + 1 + skip, issuedMs: nowMs }, gridKey.key)
+    const isAhead = grid.issuedMs > nowMs + maxAheadMs // of a clock that was wrong: no member took it
+    const next = signGrid(
+      {
+        ...grid,
+        serial: grid.serial + 1 + skip,
+        previous: signed ? digestOf(signed) : null,
+        issuedMs: isAhead ? nowMs : Math.max(nowMs, grid.issuedMs),
+      },
+      gridKey.key,
+    )
     database.set("grid", JSON.stringify(next))
     return next
   })
+}
+
+const what = "The stored grid"
+
+/**
+ * The servers that keep registers: all of a grid from before there were voters, else the first that announced themselves,
+ * as many as the data is spread over. One that is revoked stays, as one that is gone, until the operator names others.
+ */
+function votersNow(
+  database: Database,
+  old: GridDescription | undefined,
+  servers: GridDescription["servers"],
+  { coding, registerMode }: GridSettings,
+): string[] {
+  const text = database.get("voters")
+  const stored = text === undefined ? [...(old ? votersOf(old) : [])] : votersSchema.parse(JSON.parse(text))
+  if (database.get("votersChosen") !== undefined) return stored
+  const wanted = Math.max(0, formedVoters(coding.n, registerMode) - stored.length)
+  const voters = [
+    ...stored,
+    ...servers
+      .map(({ id }) => id)
+      .filter((id) => !stored.includes(id))
+      .slice(0, wanted),
+  ]
+  const next = JSON.stringify(voters)
+  if (next !== text) database.set("voters", next)
+  return voters
+}
+
+const votersSchema = z.array(z.string())
+
+/** The servers that keep registers, by their ids. */
+export function readVoters(database: Database): string[] {
+  return votersSchema.parse(JSON.parse(database.get("voters") ?? "[]"))
+}
+
+/** Names the servers that keep registers, for good. Throws ERR_INVALID_ARGUMENT, ERR_NOT_FOUND. */
+export function writeVoters(database: Database, wanted: readonly string[]): string[] {
+  const servers = serversOf(database)
+  const ids = wanted.map((text) => {
+    const found = servers.filter(({ id, name }) => id === text || name === text)
+    if (found.length === 1) return found[0]!.id
+    throw new HoldfastError(
+      found.length === 0 ? "ERR_NOT_FOUND" : "ERR_INVALID_ARGUMENT",
+      `${found.length === 0 ? "No node that announced itself" : "More than one node"} is called "${text}". \`holdfast coordinator members\` lists ids.`,
+    )
+  })
+  if (ids.length === 0 || new Set(ids).size < ids.length)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "Name each node that is to keep registers, once.")
+  database.set("voters", JSON.stringify(ids))
+  database.set("votersChosen", "yes") // from now on none is added by itself
+  return ids
 }
 
 /** The nodes that announced themselves. */
 function serversOf(database: Database): GridDescription["servers"] {
   return database.members().flatMap(({ id, role, name, address, capacityBytes }) => {
     if (role !== "node" || address === null) return []
-    return [{ id, name, address, capacityBytes: capacityBytes ?? 0 }]
+    return [{ id, name, address, capacityBytes: capacityBytes ?? 0, key: database.keyOf(id) ?? null }]
   })
 }

@@ -3,3 +3,4 @@ export { type Coordinator, type CoordinatorOptions, startCoordinator } from "./c
 export type { KnownMember } from "./database.ts"
 export { createInvite, type InviteOptions } from "./invite.ts"
 export { listMembers, revokeMember } from "./members.ts"
+export { chooseVoters, exportRoot, signRootEpoch } from "./root.ts"

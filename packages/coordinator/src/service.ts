@@ -26,6 +26,7 @@ import {
 import { z } from "zod"
 import type { Database, MemberRow } from "./database.ts"
 import { FailureLimit } from "./failure-limit.ts"
+import type { GridKey } from "./grid-key.ts"
 import { tokenHashOf } from "./invite.ts"
 
 /** What the endpoints stand on. */
@@ -33,7 +34,7 @@ export interface ServiceParts {
   readonly database: Database
   readonly authority: Authority
   readonly coordinatorId: string
-  readonly gridPublicKey: string
+  readonly gridKey: () => GridKey
   readonly grid: () => SignedGrid
   readonly nowMs: () => number
   readonly logger: Logger
@@ -148,8 +149,9 @@ async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>): Prom
   const certPem = made ?? (await authority.sign(body.csr, { memberId, role, tenant, serverNames }))
   if (!made) keepCertificate(database, memberId, certPem)
   logger.info("member joined", { memberId, role, tenant })
-  const { coordinatorId, gridPublicKey } = parts
-  return { status: 200, body: { memberId, certPem, coordinatorId, gridPublicKey, grid: parts.grid() } }
+  const { coordinatorId } = parts
+  const grid = parts.grid()
+  return { status: 200, body: { memberId, certPem, coordinatorId, gridPublicKey: parts.gridKey().publicKey, grid } }
 }
 
 function announce(parts: ServiceParts, member: MemberRow, json: unknown): Answer {
@@ -161,9 +163,9 @@ function announce(parts: ServiceParts, member: MemberRow, json: unknown): Answer
   const others = database.members().filter((other) => other.address !== null && other.id !== member.id)
   if (others.length >= maxServers) return problem(403, "ERR_LIMIT", `The grid has ${maxServers} servers, its most.`)
   database.announce(member.id, address, capacityBytes, nowMs())
-  const { serial } = JSON.parse(parts.grid().payload) as { serial: number }
+  const { serial, epoch } = JSON.parse(parts.grid().payload) as { serial: number; epoch: number }
   logger.info("node announced", { memberId: member.id, address, capacityBytes, serial })
-  return { status: 200, body: { serial } }
+  return { status: 200, body: { serial, epoch } }
 }
 
 /** The caller, if its certificate is of this grid and speaks for a member that is known with that role and tenant. */

@@ -20,6 +20,7 @@ import {
   loadGrid,
   loadIdentity,
   parseAddress,
+  RevokedKeys,
   requestBytes,
 } from "@holdfast/network"
 import { type NodeOptions, startNode } from "@holdfast/node"
@@ -178,7 +179,7 @@ test("a revoked node leaves the grid description, and clients refuse it by its k
   revokeMember({ dir: coordinator.dir, member: node.memberId })
   const { grid } = await fetchGrid(alice.dir)
   assert.deepEqual(grid.servers, [])
-  const agent = createAgent(alice.identity, { revoked: grid.revoked ?? [] })
+  const agent = createAgent(alice.identity, { revoked: new RevokedKeys(grid.revoked) })
   t.after(() => agent.destroy())
   const call = { ...parseAddress(node.address), method: "GET", path: "/v1/usage" }
   await assert.rejects(requestBytes(agent, call), { code: "ERR_REFUSED", message: /was revoked, so nothing was sent/ })

@@ -2,6 +2,7 @@
 import { fromUtf8, HoldfastError, utf8 } from "@holdfast/core"
 import { z } from "zod"
 import { type BytesResponse, type Credentials, createAgent, parseAddress, requestBytes } from "./tls/agent.ts"
+import { RevokedKeys } from "./tls/revoked.ts"
 
 /** A request to the coordinator. */
 export interface CallOptions {
@@ -21,7 +22,7 @@ export async function call(credentials: Credentials, address: string, options: C
   const { method = "GET", path, body, expectedId, revoked = [], timeoutMs = 30_000, signal } = options
   const agent = createAgent(credentials, {
     expectedRole: "coordinator",
-    revoked,
+    revoked: new RevokedKeys(revoked),
     ...(expectedId ? { expectedId } : {}),
   })
   try {
@@ -54,6 +55,6 @@ export function jsonOf({ status, body }: BytesResponse, who: string): unknown {
   }
   if (status === 200) return value
   const problem = problemSchema.safeParse(value)
-  if (problem.success) throw new HoldfastError(problem.data.code, problem.data.message, { status })
+  if (problem.success) throw new HoldfastError(problem.data.code, problem.data.message, { status, proven: true })
   throw new HoldfastError("ERR_REMOTE", `${who} failed with status ${status}. Look into its log.`, { status })
 }

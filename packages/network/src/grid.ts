@@ -1,27 +1,33 @@
 /**
- * The signed grid description and the member's own record of its grid. Specification: docs/formats/grid-description.md.
- * The signature is Ed25519 over a domain string and the payload's exact bytes, by a key pinned when joining.
+ * The signed grid description and the statement of the grid's root. Specification: docs/formats/grid-description.md.
+ * The signatures are Ed25519 over a domain string and the payload's exact bytes, by keys pinned when joining.
  */
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto"
-import { concat, domainPrefix, HoldfastError, utf8 } from "@holdfast/core"
-import { type GridDescription, gridDescriptionSchema } from "@holdfast/protocol"
-import { z } from "zod"
-
-const domain = "holdfast/grid-description/1"
+import { concat, domainPrefix, HoldfastError, hashSmall, utf8 } from "@holdfast/core"
+import {
+  type GridDescription,
+  gridDescriptionSchema,
+  hasFieldsOfItsVersion,
+  type RootStatement,
+  rootStatementSchema,
+  type SignedText,
+  signedTextSchema,
+} from "@holdfast/protocol"
+import type { z } from "zod"
 
 /** A grid description as it is sent and cached. */
-export const signedGridSchema = z.object({
-  /** JSON of a GridDescription. */
-  payload: z.string().max(4 * 1024 * 1024),
-  /** Ed25519 signature, base64. */
-  signature: z.string().length(88),
-})
-export type SignedGrid = z.infer<typeof signedGridSchema>
+export const signedGridSchema = signedTextSchema
+export type SignedGrid = SignedText
+
+/** Versions 1 and 2 have one domain, each later version its own. */
+const oldDomain = "holdfast/grid-description/1"
+const gridDomain = "holdfast/grid-description/3"
+const digestDomain = "holdfast/grid-digest/1"
+const rootDomain = "holdfast/grid-root/1"
 
 /** Signs a description with the grid's Ed25519 key. */
 export function signGrid(grid: GridDescription, key: KeyObject): SignedGrid {
-  const payload = JSON.stringify(grid)
-  return { payload, signature: sign(null, signedBytes(payload), key).toString("base64") }
+  return signText(JSON.stringify(grid), grid.version === 3 ? gridDomain : oldDomain, key)
 }
 
 /**
@@ -29,18 +35,53 @@ export function signGrid(grid: GridDescription, key: KeyObject): SignedGrid {
  * Throws ERR_CORRUPT for a wrong signature, ERR_BAD_FORMAT for anything malformed.
  */
 export function openGrid(signed: unknown, gridPublicKey: string): GridDescription {
-  const { payload, signature } = parseOr(signedGridSchema, signed, "The signed grid description")
-  if (!verify(null, signedBytes(payload), publicKeyOf(gridPublicKey), Buffer.from(signature, "base64")))
+  const text = parseOr(signedGridSchema, signed, "The signed grid description")
+  const isThird = isSigned(text, gridDomain, gridPublicKey)
+  if (!isThird && !isSigned(text, oldDomain, gridPublicKey))
     throw new HoldfastError(
       "ERR_CORRUPT",
       "The grid description is not signed by this grid's key, so it was altered. Nothing of it is used.",
     )
-  const grid = parseOr(gridDescriptionSchema, parseJson(payload, "The grid description"), "The grid description")
-  if ((grid.version === 2) === (grid.revoked !== undefined)) return grid
+  const grid = peekGrid(text)
+  const isOurs = grid.gridPublicKey === undefined || grid.gridPublicKey === gridPublicKey
+  if (hasFieldsOfItsVersion(grid) && isThird === (grid.version === 3) && isOurs) return grid
   throw new HoldfastError(
     "ERR_BAD_FORMAT",
-    "The grid description is malformed: version 2, and no other, has revoked keys.",
+    "The grid description is malformed: its fields are not those of its version.",
   )
+}
+
+/** What a description says of itself, its signature unchecked. Throws ERR_BAD_FORMAT. */
+export function peekGrid({ payload }: SignedGrid): GridDescription {
+  return parseOr(gridDescriptionSchema, parseJson(payload, "The grid description"), "The grid description")
+}
+
+/** Names one description among all: base64url of the hash of its payload. */
+export function digestOf({ payload }: SignedGrid): string {
+  return Buffer.from(hashSmall(digestDomain, utf8(payload))).toString("base64url")
+}
+
+/** Signs a statement with the grid's root key. */
+export function signRoot(statement: RootStatement, key: KeyObject): SignedText {
+  return signText(JSON.stringify(statement), rootDomain, key)
+}
+
+/** The statement inside, if the root key signed it. Throws ERR_CORRUPT, ERR_BAD_FORMAT. */
+export function openRoot(signed: unknown, rootPublicKey: string): RootStatement {
+  const text = parseOr(signedTextSchema, signed, "The root statement")
+  if (!isSigned(text, rootDomain, rootPublicKey))
+    throw new HoldfastError(
+      "ERR_CORRUPT",
+      "The root statement is not signed by the grid's root. Nothing of it is used.",
+    )
+  return parseOr(rootStatementSchema, parseJson(text.payload, "The root statement"), "The root statement")
+}
+
+/** The 32 bytes of an Ed25519 key's public half, base64. */
+export function publicKeyText(key: KeyObject): string {
+  const x = createPublicKey(key).export({ format: "jwk" }).x
+  if (!x) throw new HoldfastError("ERR_BAD_FORMAT", "This is not an Ed25519 key.")
+  return Buffer.from(x, "base64url").toString("base64")
 }
 
 /** Text as JSON. Throws ERR_BAD_FORMAT. */
@@ -61,7 +102,15 @@ export function parseOr<T>(schema: z.ZodType<T>, value: unknown, what: string): 
   throw new HoldfastError("ERR_BAD_FORMAT", `${what} is malformed: ${field} is not as required.`, { field })
 }
 
-function signedBytes(payload: string): Uint8Array {
+function signText(payload: string, domain: string, key: KeyObject): SignedText {
+  return { payload, signature: sign(null, signedBytes(payload, domain), key).toString("base64") }
+}
+
+function isSigned({ payload, signature }: SignedText, domain: string, publicKey: string): boolean {
+  return verify(null, signedBytes(payload, domain), publicKeyOf(publicKey), Buffer.from(signature, "base64"))
+}
+
+function signedBytes(payload: string, domain: string): Uint8Array {
   return concat(domainPrefix(domain), utf8(payload))
 }
 

@@ -1,6 +1,17 @@
 /** Network: TLS identities, servers and requests between members of a grid, and what daemons share. */
 
-export { openGrid, parseJson, parseOr, type SignedGrid, signedGridSchema, signGrid } from "./grid.ts"
+export {
+  digestOf,
+  openGrid,
+  openRoot,
+  parseJson,
+  parseOr,
+  publicKeyText,
+  type SignedGrid,
+  signedGridSchema,
+  signGrid,
+  signRoot,
+} from "./grid.ts"
 export {
   createLogger,
   type Health,
@@ -12,19 +23,23 @@ export {
 } from "./http-service.ts"
 export { type JoinOptions, join, joinAnswerSchema } from "./join.ts"
 export { keepMembership, type MembershipOptions } from "./keep-membership.ts"
-export {
-  announce,
-  fetchGrid,
-  fetchMembers,
-  loadGrid,
-  loadMemberRecord,
-  type Member,
-  type MemberRecord,
-  memberRecordSchema,
-  memberSchema,
-  renewIdentity,
-} from "./membership.ts"
+export { announce, fetchMembers, type Member, memberSchema, renewIdentity } from "./membership.ts"
 export { type Labels, Metrics } from "./metrics.ts"
+export { loadGrid, loadPins } from "./pins/cached.ts"
+export {
+  acceptOffer,
+  askedMs,
+  confirmServers,
+  type FetchedGrid,
+  fetchGrid,
+  type GridOffer,
+  loadOffer,
+  refuseOffer,
+} from "./pins/fetch.ts"
+export { type Change, formedVoters, type Judgement, judgeGrid, maxSerialStep, type Offered } from "./pins/judge.ts"
+export { confirmed, firstPins, type Pins, taken } from "./pins/pins.ts"
+export { absentVoters, type Standing, standingsOf } from "./pins/standing.ts"
+export { loadMemberRecord, type MemberRecord, memberRecordSchema } from "./record.ts"
 export {
   type AgentOptions,
   type BytesResponse,

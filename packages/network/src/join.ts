@@ -11,7 +11,8 @@ import { decodeInvite } from "@holdfast/protocol"
 import { z } from "zod"
 import { call, jsonOf } from "./coordinator-call.ts"
 import { openGrid, parseOr, signedGridSchema } from "./grid.ts"
-import type { MemberRecord } from "./membership.ts"
+import { firstPins } from "./pins/pins.ts"
+import type { MemberRecord } from "./record.ts"
 import { parseAddress } from "./tls/agent.ts"
 import { fingerprintOf, sameCertificate } from "./tls/authority.ts"
 import { codeOf, createSecretDirectory, refuseUnlessFree } from "./tls/files.ts"
@@ -77,7 +78,7 @@ export async function join(invitation: string, options: JoinOptions): Promise<{ 
   }
   await saveIdentity(dir, identity, {
     "member.json": `${JSON.stringify(record, null, 2)}\n`,
-    "grid.json": JSON.stringify(answer.grid),
+    "pins.json": JSON.stringify({ pins: firstPins(answer.grid, grid, answer.gridPublicKey), signed: answer.grid }),
   })
   await pending.forget()
   return { memberId: identity.memberId, role: identity.role }

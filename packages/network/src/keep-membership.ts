@@ -3,17 +3,17 @@
  * coordinator may be away for as long as it likes; the member goes on with what it has.
  */
 import { type Clock, isHoldfastError } from "@holdfast/core"
-import type { GridDescription } from "@holdfast/protocol"
 import type { Logger } from "./http-service.ts"
-import { announce, fetchGrid, renewIdentity } from "./membership.ts"
+import { announce, renewIdentity } from "./membership.ts"
+import { fetchGrid } from "./pins/fetch.ts"
 import { expiresSoon, type Identity, loadIdentity } from "./tls/identity.ts"
 
 /** How a membership is kept. */
 export interface MembershipOptions {
   /** What the node tells of itself. */
   readonly announcement: () => Promise<{ readonly address: string; readonly capacityBytes: number }>
-  /** Called with each description that the coordinator gives. */
-  readonly onGrid: (grid: GridDescription) => void
+  /** Called with all keys that are revoked, whenever the coordinator was asked. */
+  readonly onRevoked: (keys: readonly string[]) => void
   /** Called with a renewed identity. */
   readonly onIdentity: (identity: Identity) => void
   readonly log: Logger
@@ -29,7 +29,7 @@ const warnEveryMs = 86_400_000
 /** Runs until the signal. Failures are logged and tried again. */
 export async function keepMembership(dir: string, options: MembershipOptions): Promise<void> {
   const { log, clock, signal, everyMs = 60_000 } = options
-  let serial = -1
+  let known = ""
   let warnedMs = 0
   const round = async () => {
     const present = await loadIdentity(dir, clock.nowMs())
@@ -42,11 +42,13 @@ export async function keepMembership(dir: string, options: MembershipOptions): P
       log.warn("certificate-ends-soon", { endsMs: identity.notAfterMs })
     }
     const announced = await announce(dir, await options.announcement())
-    if (announced.serial === serial) return
-    const { grid, fresh } = await fetchGrid(dir, { identity, signal })
-    if (!fresh) return
-    options.onGrid(grid)
-    serial = grid.serial
+    const now = `${announced.epoch} ${announced.serial}`
+    if (now === known) return
+    const { grid, pins, fresh, warnings, offer } = await fetchGrid(dir, { identity, signal, nowMs: clock.nowMs() })
+    options.onRevoked(pins.revoked)
+    for (const cause of warnings) log.warn("grid-not-taken", { cause })
+    if (offer) log.warn("grid-waits", { serial: offer.grid.serial, changes: offer.changes.map(({ text }) => text) })
+    if (fresh) known = `${grid.epoch ?? 1} ${grid.serial}`
   }
   let retryAfterMs = retryMs
   while (!signal.aborted) {

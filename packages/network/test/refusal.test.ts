@@ -78,7 +78,7 @@ test("a client says why it refuses a server: other authority, ended, not yet val
       requests++
       response.end()
     })
-    const agent = createAgent(client, { expectedId: "n1", revoked: [keyIdOf(revoked.certPem)] })
+    const agent = createAgent(client, { expectedId: "n1", revoked: new RevokedKeys([keyIdOf(revoked.certPem)]) })
     t.after(() => agent.destroy())
     await assert.rejects(
       requestBytes(agent, { ...get, port }),

@@ -15,8 +15,8 @@ import {
   keepMembership,
   type Logger,
   listen,
-  loadGrid,
   loadIdentity,
+  loadPins,
   type MonitorPlace,
   RevokedKeys,
   startMonitor,
@@ -156,7 +156,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   }
   try {
     // Before anybody can connect, and whether or not the coordinator is there.
-    if (options.membership) revoked.add((await loadGrid(options.identityDir)).revoked)
+    if (options.membership) revoked.add((await loadPins(options.identityDir)).revoked)
     const port = await listen(server, options)
     monitor = await startMonitor(options.monitor, {
       metrics: () => metrics.render(),
@@ -173,7 +173,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     if (options.membership)
       membership = keepMembership(options.identityDir, {
         announcement,
-        onGrid: (grid) => revoked.add(grid.revoked),
+        onRevoked: (keys) => revoked.add(keys),
         onIdentity(next) {
           server.setSecureContext(contextOf(next))
           metrics.certificateEndsMs = next.notAfterMs

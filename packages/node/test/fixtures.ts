@@ -15,6 +15,7 @@ import {
   loadIdentity,
   parseAddress,
   type RequestOptions,
+  RevokedKeys,
   type Role,
   requestBytes,
   saveIdentity,
@@ -82,7 +83,12 @@ export function grantFor(identity: Identity, { seed, roles }: TestAccount, epoch
 /** The node at `address` as `identity` sees it. */
 export function connect(address: string, identity: Identity, options: ConnectOptions = {}): NodeBackend {
   const { id = "n1", revoked = [], grant, ...bounds } = options
-  const agent = createAgent(identity, { expectedId: id, expectedRole: "node", revoked, maxSockets: 4 })
+  const agent = createAgent(identity, {
+    expectedId: id,
+    expectedRole: "node",
+    revoked: new RevokedKeys(revoked),
+    maxSockets: 4,
+  })
   return createNodeBackend({
     id,
     address,

@@ -94,7 +94,20 @@ export {
   versionOf,
 } from "./chunk.ts"
 export { type CodewordDeps, hasHashOf, inconsistentError, isCodeword } from "./codeword.ts"
-export { type GridDescription, type GridServer, gridDescriptionSchema, gridServerSchema, maxRevoked } from "./grid.ts"
+export {
+  faultsOf,
+  type GridDescription,
+  type GridServer,
+  gridDescriptionSchema,
+  gridServerSchema,
+  hasFieldsOfItsVersion,
+  maxRevoked,
+  type RootStatement,
+  rootStatementSchema,
+  type SignedText,
+  signedTextSchema,
+  votersOf,
+} from "./grid.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { checkListing } from "./listing.ts"
 export {

@@ -6,6 +6,7 @@ export { paddedLength } from "./padding.ts"
 export { type ChunkPipeline, createLocalPipeline, type OpenResult, openEncoded } from "./pipeline.ts"
 export { type PlacedServer, rankServers } from "./placement.ts"
 export { type Author, type Device, deviceName, type PastAuthor } from "./register-author.ts"
+export type { CommitMarks } from "./register-commit.ts"
 export { type Levels, levelChunks } from "./register-levels.ts"
 export { quorumOf } from "./register-quorum.ts"
 export { type Rollback, rollbackError, type SignedEvidence } from "./register-rollback.ts"
@@ -17,7 +18,6 @@ export {
   type Seen,
   type SeenStore,
 } from "./register-seen.ts"
-export type { CommitMarks } from "./register-commit.ts"
 export { createRegisterStore } from "./register-store.ts"
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
 export { createStore, type Held, type Store, type StoreDeps } from "./store.ts"

@@ -10,6 +10,8 @@ export interface PlacedServer {
   readonly backend: Backend
   /** Relative capacity, above 0. */
   readonly weight: number
+  /** What it keeps; by default both. */
+  readonly keeps?: { readonly shares: boolean; readonly registers: boolean }
 }
 
 const placementDomain = "holdfast/placement/1"

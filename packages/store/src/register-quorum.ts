@@ -21,6 +21,8 @@ import { type Batch, distinct, type Pattern } from "./batch.ts"
 export interface QuorumDeps {
   readonly env: Env
   readonly backends: readonly Backend[]
+  /** Servers that have no vote and keep chunks: they take values too, to vouch for the chunks that these refer to. */
+  readonly keepers?: readonly Backend[]
   readonly mode: "crash" | "byzantine"
 }
 
@@ -232,13 +234,13 @@ export type Proposal = "taken" | "lost" | "unheld"
  * lost when another value was there first. Throws ERR_NO_QUORUM.
  */
 export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Commitment): Promise<Proposal> {
-  const { env, backends, mode } = deps
+  const { env, backends, keepers = [], mode } = deps
   const { batch, patterns, happy } = commitment
   const needed = quorumOf(backends.length, mode)
   const problems: string[] = []
   const changes = new Changes()
   const vouching = new Set<Backend>()
-  let [accepted, lost, gone, pending] = [0, 0, 0, backends.length]
+  let [accepted, lost, gone, pending, vouches] = [0, 0, 0, backends.length, keepers.length]
   const count = (backend: Backend, answer: Offered) => {
     if (answer === "gone") gone++
     else if (typeof answer === "object") lost++
@@ -255,10 +257,20 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
         pending--
         changes.notify()
       })
+  for (const backend of keepers)
+    void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
+      .then(
+        (answer) => void (answer === "vouched" && vouching.add(backend)),
+        (error) => void problems.push(`${backend.id}: ${messageOf(error)}`),
+      )
+      .finally(() => {
+        vouches--
+        changes.notify()
+      })
   const isTaken = () =>
     accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)
   const isLost = () => lost > 0 && accepted + gone + pending < needed
-  await changes.until(() => pending === 0 || isTaken() || isLost())
+  await changes.until(() => pending + vouches === 0 || isTaken() || isLost())
   if (isTaken()) {
     await changes.until(() => pending === 0, { clock: env.clock, graceMs })
     return "taken"

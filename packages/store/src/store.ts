@@ -24,8 +24,8 @@ const maxIdleBytes = 16 * 1024 * 1024
 export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | "ownerOf"> {
   readonly env: Env
   /**
-   * The servers of the grid with their weights (capacity, at least 1), each opened for the same account, for which all that is stored
-   * is marked.
+   * The servers of the grid with their weights (capacity, at least 1), and what each keeps; each opened for the same account, for
+   * which all that is stored is marked.
    */
   readonly servers: readonly PlacedServer[]
   /** k of n, and `happy`: the least number of distinct servers for a put to succeed. */
@@ -46,8 +46,10 @@ export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | 
 
 /** Chunks, registers and their care. */
 export interface Store {
-  /** The servers as the store uses them: one that cannot be reached is left alone for a while. */
+  /** The servers of shares as the store uses them: one that cannot be reached is left alone for a while. */
   readonly backends: readonly Backend[]
+  /** The servers of registers. */
+  readonly voters: readonly Backend[]
   readonly chunks: ChunkStore
   readonly registers: OwnedRegisterStore
   /** Health of one chunk; repairs when asked to, for `accounts` besides the store's own. Needs no key. */
@@ -73,10 +75,9 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const pipeline =
     deps.pipeline ??
     createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
-  const placed = deps.servers.map(({ backend, weight }) => ({
-    backend: withPatience(backend, deps.env.clock),
-    weight,
-  }))
+  const all = deps.servers.map((server) => ({ ...server, backend: withPatience(server.backend, deps.env.clock) }))
+  const placed = all.filter(({ keeps }) => keeps?.shares ?? true)
+  const voters = all.filter(({ keeps }) => keeps?.registers ?? true)
   const servers = new Map<Backend, Server>(
     placed.map(({ backend }) => [backend, createServer(backend, deps.env.clock)]),
   )
@@ -117,6 +118,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   }
   return {
     backends: placed.map(({ backend }) => backend),
+    voters: voters.map(({ backend }) => backend),
     chunks,
     registers: createRegisterStore({
       env: deps.env,
@@ -124,7 +126,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       ...(device && { device }),
       ...(onUnproven && { onUnproven }),
       ...(ownerOf && { ownerOf }),
-      backends: placed.map(({ backend }) => backend),
+      backends: voters.map(({ backend }) => backend),
+      keepers: placed.filter((place) => !voters.includes(place)).map(({ backend }) => backend),
       mode: deps.registerMode,
       seen: deps.seen,
       marks: {
@@ -145,11 +148,11 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     async beginCollection() {
       // An older root does not name what newer ones need.
       if (rolledBack) throw rollbackError(rolledBack)
-      return beginCollection({ backends: placed.map(({ backend }) => backend), env: deps.env, coding: deps.coding })
+      return beginCollection({ backends: all.map(({ backend }) => backend), env: deps.env, coding: deps.coding })
     },
     async close() {
       await pipeline.close()
-      await Promise.all(placed.map(({ backend }) => backend.close()))
+      await Promise.all(all.map(({ backend }) => backend.close()))
     },
   }
 }

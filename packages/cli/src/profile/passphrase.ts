@@ -74,7 +74,8 @@ async function askTerminal(question: string, options: string): Promise<string> {
   }
 }
 
-function openTerminal(options: string): { terminal: ReadStream; screen: number } {
+/** The controlling terminal. Throws ERR_LOCKED without one. */
+export function openTerminal(options: string): { terminal: ReadStream; screen: number } {
   try {
     return { terminal: new ReadStream(openSync("/dev/tty", "r")), screen: openSync("/dev/tty", "w") }
   } catch {

@@ -29,8 +29,8 @@ export function withPlaces(
 
 type Coding = VolumeDescription["coding"]
 
-/** Public keys of the registers behind the profile's aliases in a volume. */
-async function knownRegisters(profile: Profile, volume: string): Promise<Uint8Array[]> {
+/** Public keys of the registers behind the profile's aliases in a volume; undefined is the grid. */
+export async function knownRegisters(profile: Profile, volume: string | undefined): Promise<Uint8Array[]> {
   const keys: Uint8Array[] = []
   for (const [alias, text] of profile.aliases) {
     if (profile.volumeOf(alias) !== volume) continue
@@ -49,14 +49,9 @@ export async function changeVolume(profile: Profile, next: VolumeDescription): P
   const publicKeys = await knownRegisters(profile, next.name)
   // One after the other: a directory is open to one session at a time.
   const values = await within(profile, profile.volumes.get(next.name)!, (before) =>
-    Promise.all(publicKeys.map((publicKey) => newestValue(before.backends, before, publicKey))),
+    newestValues(before.voters, before, publicKeys),
   )
-  await within(profile, next, (after) =>
-    giveValues(
-      after,
-      values.filter((value) => value !== undefined),
-    ),
-  )
+  await within(profile, next, (after) => giveValues(after, values))
   await profile.setVolume(next)
 }
 
@@ -69,11 +64,25 @@ async function within<T>(profile: Profile, volume: VolumeDescription, work: (ses
   }
 }
 
-async function giveValues(after: Session, values: readonly Uint8Array[]): Promise<void> {
+/** The newest values of these registers, as a quorum of `backends` has them. Throws ERR_NO_QUORUM. */
+export async function newestValues(
+  backends: readonly Backend[],
+  mode: Pick<Session, "registerMode">,
+  publicKeys: readonly Uint8Array[],
+): Promise<Uint8Array[]> {
+  const values = await Promise.all(publicKeys.map((publicKey) => newestValue(backends, mode, publicKey)))
+  return values.filter((value) => value !== undefined)
+}
+
+/** Gives values to a quorum of the session's places. Throws ERR_NO_QUORUM. */
+export async function giveValues(
+  after: Pick<Session, "voters" | "registerMode">,
+  values: readonly Uint8Array[],
+): Promise<void> {
   for (const bytes of values) {
-    const needed = quorumOf(after.backends.length, after.registerMode)
+    const needed = quorumOf(after.voters.length, after.registerMode)
     const outcomes = await Promise.all(
-      after.backends.map((backend) => backend.proposeRegisters([bytes]).catch(() => [{ accepted: false }])),
+      after.voters.map((backend) => backend.proposeRegisters([bytes]).catch(() => [{ accepted: false }])),
     )
     const taken = outcomes.filter(([outcome]) => outcome?.accepted).length
     if (taken < needed)
@@ -85,7 +94,11 @@ async function giveValues(after: Session, values: readonly Uint8Array[]): Promis
   }
 }
 
-async function newestValue(backends: readonly Backend[], { registerMode }: Session, publicKey: Uint8Array) {
+async function newestValue(
+  backends: readonly Backend[],
+  { registerMode }: Pick<Session, "registerMode">,
+  publicKey: Uint8Array,
+) {
   const id = registerIdOf(publicKey)
   let newest: { sequence: number; bytes: Uint8Array } | undefined
   let answered = 0

@@ -1,59 +1,213 @@
-/** The profile's grid: its newest description and connections to its servers. */
+/** The profile's grid: the description that its pins allow, and connections to its servers. */
 import { createNodeBackend } from "@holdfast/backends/node"
-import type { BufferPool } from "@holdfast/core"
+import { type BufferPool, HoldfastError, isHoldfastError } from "@holdfast/core"
 import {
+  absentVoters,
+  acceptOffer,
+  askedMs,
   createAgent,
   expiresSoon,
+  type FetchedGrid,
   fetchGrid,
+  type GridOffer,
   type Identity,
   loadGrid,
+  loadPins,
+  type Pins,
   parseAddress,
+  RevokedKeys,
+  refuseOffer,
   renewIdentity,
   requestBytes,
+  standingsOf,
 } from "@holdfast/network"
 import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
+import type { PlacedServer } from "@holdfast/store"
 import type { Profile } from "../profile/profile.ts"
+import { goneVoter, readOnlyServer } from "./untrusted-server.ts"
 
-/** A cached grid description older than this is refreshed, if the coordinator answers. */
+/** A description that was asked for longer ago, by this machine's clock, is asked for again if the coordinator answers. */
 const refreshAfterMs = 60_000
 /** With less left than this and no renewal, the user must hear of it. */
 const warnBeforeMs = 14 * 86_400_000
+const againTimeoutMs = 3_000
+
+/** What may happen while a grid is opened. */
+export interface GridOptions {
+  /** Called when the certificate ends within two weeks and could not be renewed. */
+  readonly onCertificateEnding?: (notAfterMs: number) => void
+  /** Hears what the user should know although the grid can be used. */
+  readonly onWarning?: (text: string) => void
+  /** Asks the user about changes that weaken the grid; undefined when there is nobody to ask. */
+  readonly onOffer?: (offer: GridOffer) => Promise<boolean | undefined>
+  /** Asks the coordinator, however lately it was asked. */
+  readonly fresh?: boolean
+}
 
 /** A grid that the profile is a member of. */
 export interface OpenedGrid {
   readonly grid: GridDescription
+  readonly pins: Pins
   /** A backend that reaches a server; large answers lie in arrays of `buffers`. */
   connect(server: GridServer, buffers?: BufferPool): Backend
+  /** All servers as the store uses them. */
+  place(buffers?: BufferPool): PlacedServer[]
+  /** Ends what runs beside the requests. */
+  close(): void
 }
 
-/** Opens the grid of a profile, its certificate renewed when that is due. Throws ERR_NOT_FOUND without one. */
-export async function openGrid(
-  profile: Profile,
-  { onCertificateEnding }: { readonly onCertificateEnding?: (notAfterMs: number) => void },
-): Promise<OpenedGrid> {
+/** Opens the grid of a profile, its certificate renewed when that is due. Throws ERR_NOT_FOUND without one, ERR_PINNED. */
+export async function openGrid(profile: Profile, options: GridOptions): Promise<OpenedGrid> {
   // While the coordinator is away, or refuses, the present certificate does until it ends.
   const identity = await profile.identity()
   const renewed = await renewIdentity(profile.identityDir, identity).catch(() => identity)
-  if (expiresSoon(renewed, Date.now(), warnBeforeMs)) onCertificateEnding?.(renewed.notAfterMs)
-  const grid = await currentGrid(profile, renewed)
-  return { grid, connect: (server, buffers) => connect(server, renewed, buffers) }
+  if (expiresSoon(renewed, Date.now(), warnBeforeMs)) options.onCertificateEnding?.(renewed.notAfterMs)
+  return openedGrid(profile.identityDir, renewed, await currentGrid(profile, renewed, options))
 }
 
-async function currentGrid(profile: Profile, identity: Identity): Promise<GridDescription> {
-  const cached = await loadGrid(profile.identityDir).catch(() => undefined)
-  if (cached && Date.now() - cached.issuedMs < refreshAfterMs) return cached
-  return (await fetchGrid(profile.identityDir, { identity })).grid
+/** The grid with this description and these pins. */
+export function openedGrid(
+  dir: string,
+  identity: Identity,
+  now: Pick<FetchedGrid, "grid" | "pins" | "fresh">,
+): OpenedGrid {
+  const { grid, pins } = now
+  const links = new Links(dir, identity, now)
+  const standings = new Map(standingsOf(grid, pins).map((standing) => [standing.server.id, standing]))
+  const connect = (server: GridServer, buffers?: BufferPool) =>
+    links.connect(server, standings.get(server.id)?.key, buffers)
+  return {
+    grid,
+    pins,
+    connect,
+    place: (buffers) => [
+      ...[...standings.values()].map(({ server, trust, weight, votes }) => {
+        const backend = connect(server, buffers)
+        const keeps = { shares: true, registers: votes }
+        return { backend: trust === "waiting" ? readOnlyServer(backend, server.name) : backend, weight, keeps }
+      }),
+      ...absentVoters(grid, pins).map((id) => ({
+        backend: goneVoter(id),
+        weight: 1,
+        keeps: { shares: false, registers: true },
+      })),
+    ],
+    close: () => links.close(),
+  }
 }
 
-/** A backend that reaches a server over mutual TLS. Large answers lie in arrays of `buffers`. */
-export function connect(server: GridServer, identity: Identity, buffers?: BufferPool): Backend {
-  const agent = createAgent(identity, { expectedId: server.id, expectedRole: "node" })
-  const { host, port } = parseAddress(server.address)
-  const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}
-  return createNodeBackend({
-    id: server.id,
-    address: server.address,
-    request: (call) => requestBytes(agent, { host, port, ...allocation, ...call }),
-    close: () => agent.destroy(),
-  })
+async function currentGrid(profile: Profile, identity: Identity, options: GridOptions): Promise<FetchedGrid> {
+  const dir = profile.identityDir
+  const ageMs = Date.now() - ((await askedMs(dir)) ?? Number.NEGATIVE_INFINITY)
+  if (!options.fresh && ageMs >= 0 && ageMs < refreshAfterMs) {
+    const [grid, pins] = await Promise.all([loadGrid(dir), loadPins(dir)])
+    return { grid, pins, fresh: false, warnings: [] }
+  }
+  const fetched = await fetchGrid(dir, { identity })
+  for (const warning of fetched.warnings) options.onWarning?.(warning)
+  if (!fetched.offer || fetched.offer.violations.length > 0) return fetched
+  return askUser(dir, fetched, fetched.offer, options)
+}
+
+async function askUser(
+  dir: string,
+  fetched: FetchedGrid,
+  offer: GridOffer,
+  { onOffer }: GridOptions,
+): Promise<FetchedGrid> {
+  const answer = await onOffer?.(offer)
+  const { serial } = offer.grid
+  if (answer === undefined || (answer && isMove(offer))) throw pinnedError(offer)
+  if (answer) return { ...(await acceptOffer(dir, serial)), fresh: true, warnings: [] }
+  await refuseOffer(dir, serial)
+  return fetched
+}
+
+/** Other servers of registers need the registers copied first, which `grid accept` does. */
+function isMove({ changes }: GridOffer): boolean {
+  return changes.some(({ what }) => what === "voters")
+}
+
+/** The error for changes that nobody was there to be asked about. */
+export function pinnedError({ grid, changes }: GridOffer): HoldfastError {
+  const { serial } = grid
+  return new HoldfastError(
+    "ERR_PINNED",
+    `The grid's coordinator changed what this profile relies on: ${changes.map(({ text }) => text).join("; ")}. ` +
+      `Nothing was sent. If its operator told you so: holdfast grid accept ${serial}; if not, go on with the grid as it was: holdfast grid refuse ${serial}`,
+    { serial, changes },
+  )
+}
+
+/** Connections of one session to the servers of a grid. Revoked keys and new addresses reach them while they are open. */
+class Links {
+  readonly #dir: string
+  readonly #identity: Identity
+  readonly #revoked: RevokedKeys
+  readonly #watching: NodeJS.Timeout
+  #newest: Promise<GridDescription> | undefined
+
+  constructor(dir: string, identity: Identity, { grid, pins, fresh }: Pick<FetchedGrid, "grid" | "pins" | "fresh">) {
+    this.#dir = dir
+    this.#identity = identity
+    this.#revoked = new RevokedKeys(pins.revoked)
+    if (fresh) this.#newest = Promise.resolve(grid)
+    this.#watching = setInterval(() => this.#look(), refreshAfterMs)
+    this.#watching.unref()
+  }
+
+  connect(server: GridServer, expectedKey: string | undefined, buffers: BufferPool | undefined): Backend {
+    const { id } = server
+    const agent = createAgent(this.#identity, {
+      expectedId: id,
+      expectedRole: "node",
+      expectedKey,
+      revoked: this.#revoked,
+    })
+    const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}
+    let { address } = server
+    return createNodeBackend({
+      id,
+      address,
+      request: async (call) => {
+        try {
+          return await requestBytes(agent, { ...parseAddress(address), ...allocation, ...call })
+        } catch (error) {
+          const moved = isAbsence(error) ? await this.#addressOf(id) : undefined
+          if (moved === undefined || moved === address) throw error
+          address = moved
+          return requestBytes(agent, { ...parseAddress(address), ...allocation, ...call })
+        }
+      },
+      close: () => agent.destroy(),
+    })
+  }
+
+  close(): void {
+    clearInterval(this.#watching)
+  }
+
+  /** Where a server is by the coordinator's newest word, asked for once. */
+  async #addressOf(id: string): Promise<string | undefined> {
+    this.#newest ??= fetchGrid(this.#dir, { identity: this.#identity, timeoutMs: againTimeoutMs }).then(
+      ({ grid }) => grid,
+    )
+    const grid = await this.#newest.catch(() => undefined)
+    return grid?.servers.find((server) => server.id === id)?.address
+  }
+
+  #look(): void {
+    fetchGrid(this.#dir, { identity: this.#identity })
+      .then(({ grid, pins }) => {
+        this.#revoked.add(pins.revoked)
+        this.#newest = Promise.resolve(grid)
+      })
+      .catch(() => undefined) // asked again in a minute
+  }
+}
+
+/** The server is away, or somebody else answers in its place. */
+function isAbsence(error: unknown): boolean {
+  if (isHoldfastError(error, "ERR_SERVER_UNREACHABLE")) return true
+  return isHoldfastError(error, "ERR_REFUSED") && error.details.proven !== true
 }

@@ -5,6 +5,7 @@ import { type BufferPool, HoldfastError } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import type { Backend, VolumeBackend } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
+import type { GridOptions } from "./grid.ts"
 import { markerFile } from "./marker.ts"
 
 type Bucket = Extract<VolumeBackend, { kind: "s3" }>
@@ -23,7 +24,7 @@ const retryMs = 50
 export async function openBackends(
   profile: Profile | undefined,
   places: readonly VolumeBackend[],
-  options: { readonly onCertificateEnding?: (notAfterMs: number) => void } = {},
+  options: GridOptions = {},
 ): Promise<(buffers: BufferPool) => Backend[]> {
   const kinds = new Set(places.map(({ kind }) => kind))
   const toBucket = kinds.has("s3") ? await bucketConnector() : undefined
@@ -44,7 +45,7 @@ async function bucketConnector() {
   }
 }
 
-async function nodeConnector(profile: Profile, options: { onCertificateEnding?: (notAfterMs: number) => void }) {
+async function nodeConnector(profile: Profile, options: GridOptions) {
   const { openGrid } = await import("./grid.ts")
   const { grid, connect } = await openGrid(profile, options)
   return ({ id, name }: Node, buffers: BufferPool): Backend => {

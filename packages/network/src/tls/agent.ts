@@ -5,13 +5,13 @@
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http"
 import { Agent, request } from "node:https"
 import { isIPv6 } from "node:net"
-import { createSecureContext, type PeerCertificate } from "node:tls"
+import { createSecureContext, type PeerCertificate, TLSSocket } from "node:tls"
 import { concat, discard, HoldfastError } from "@holdfast/core"
 import { writeBody } from "./body.ts"
 import { codeOf } from "./files.ts"
 import { type Pace, startPace } from "./pace.ts"
 import { handshakeError, throwIfRefused } from "./refusal.ts"
-import { keyIdOf } from "./revoked.ts"
+import { keyIdOf, type RevokedKeys } from "./revoked.ts"
 import { type Role, subjectOf } from "./subject.ts"
 
 /** The caller's side of TLS; without key and certificate only what strangers may ask for works. */
@@ -27,8 +27,10 @@ export interface AgentOptions {
   readonly expectedId?: string
   /** Role that the server's certificate must name. Default: node or coordinator. */
   readonly expectedRole?: Role
-  /** Servers with these keys are refused. */
-  readonly revoked?: readonly string[]
+  /** The key that the server's certificate must have: base64url of its SHA-256. */
+  readonly expectedKey?: string | undefined
+  /** Servers with these keys are refused; connections end as soon as their server's key is added. */
+  readonly revoked?: RevokedKeys
   /** Most connections at once; more requests wait. Default 8. */
   readonly maxSockets?: number
 }
@@ -65,7 +67,8 @@ export interface BytesResponse {
 /** An agent that keeps connections to one server open and accepts no other server in its place. */
 export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
   const { caPem, keyPem, certPem } = credentials
-  return new Agent({
+  const { revoked } = options
+  const agent = new Agent({
     keepAlive: true,
     maxSockets: options.maxSockets ?? 8,
     maxFreeSockets: options.maxSockets ?? 8,
@@ -74,6 +77,22 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
     rejectUnauthorized: true,
     checkServerIdentity: (host: string, certificate: PeerCertificate) => checkServer(host, certificate, options),
   })
+  if (revoked) endRevoked(agent, revoked)
+  return agent
+}
+
+/** Ends connections to a server whose key is revoked while they are open. */
+function endRevoked(agent: Agent, revoked: RevokedKeys): void {
+  const connect = agent.createConnection.bind(agent)
+  agent.createConnection = (...args) => {
+    const socket = connect(...args)
+    if (socket instanceof TLSSocket)
+      socket.once("secureConnect", () => {
+        const certificate = socket.getPeerX509Certificate()
+        if (certificate) revoked.watch(keyIdOf(certificate), socket)
+      })
+    return socket
+  }
 }
 
 /**
@@ -109,19 +128,30 @@ export function formatAddress(host: string, port: number): string {
 function checkServer(host: string, certificate: PeerCertificate, options: AgentOptions): Error | undefined {
   const subject = subjectOf(certificate.subject)
   const rightRole = options.expectedRole ? subject?.role === options.expectedRole : subject?.role !== "client"
-  if (options.revoked?.includes(keyIdOf(certificate.raw)))
+  const keyId = keyIdOf(certificate.raw)
+  if (options.revoked?.has(keyId))
     return new HoldfastError(
       "ERR_REFUSED",
       `The certificate of the server at ${host} was revoked, so nothing was sent to it. Its operator must join it again.`,
       { host, reason: "server-revoked" },
     )
-  if (subject && rightRole && (options.expectedId === undefined || subject.memberId === options.expectedId))
-    return undefined
+  const isExpected = options.expectedId === undefined || subject?.memberId === options.expectedId
+  if (subject && rightRole && isExpected) return checkKey(host, keyId, subject.memberId, options)
   const expected = options.expectedId ?? options.expectedRole ?? "a server of this grid"
   return new HoldfastError(
     "ERR_REFUSED",
     `The server at ${host} is ${subject?.memberId ?? "unknown"}, not ${expected}, so nothing was sent to it. Check its address.`,
     { host, expected, found: subject?.memberId },
+  )
+}
+
+/** Whoever certifies servers could certify another machine under the same id. */
+function checkKey(host: string, keyId: string, memberId: string, { expectedKey }: AgentOptions): Error | undefined {
+  if (expectedKey === undefined || keyId === expectedKey) return undefined
+  return new HoldfastError(
+    "ERR_REFUSED",
+    `The server at ${host} says that it is ${memberId}, but has another key than before, so nothing was sent to it. Ask the grid's operator.`,
+    { host, expected: expectedKey, found: keyId, reason: "server-key" },
   )
 }
 

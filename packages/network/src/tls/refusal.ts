@@ -58,6 +58,7 @@ export function throwIfRefused(address: string, status: number, headers: Incomin
   throw new HoldfastError("ERR_REFUSED", refusalMessage(`The server at ${address}`, reason as RefusalReason), {
     address,
     reason,
+    proven: true, // it showed a certificate of this grid before it answered
   })
 }
 

@@ -13,25 +13,47 @@ export function keyIdOfKey(key: KeyObject | Uint8Array): string {
   return createHash("sha256").update(der).digest("base64url")
 }
 
-/** The keys that a process has heard to be revoked. */
+/** A connection, as far as it can be ended. */
+interface Connection {
+  destroy(): unknown
+  once(event: "close", listener: () => void): unknown
+}
+
+/** The keys that a process has heard to be revoked, and the open connections to whoever holds another. */
 export class RevokedKeys {
   readonly #keys = new Set<string>()
-  readonly #listeners = new Set<() => void>()
+  readonly #open = new Map<string, Set<Connection>>()
+
+  constructor(keyIds: readonly string[] = []) {
+    this.add(keyIds)
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#keys.size
+  }
 
   /** True for a revoked key. */
   has(keyId: string): boolean {
     return this.#keys.has(keyId)
   }
 
-  /** Adds keys; none ever goes. */
+  /** Adds keys, and ends the connections to their holders; none ever goes. */
   add(keyIds: readonly string[] = []): void {
-    const before = this.#keys.size
-    for (const keyId of keyIds) this.#keys.add(keyId)
-    if (this.#keys.size > before) for (const listener of this.#listeners) listener()
+    for (const keyId of keyIds) {
+      if (this.#keys.has(keyId)) continue
+      this.#keys.add(keyId)
+      for (const connection of this.#open.get(keyId) ?? []) connection.destroy()
+    }
   }
 
-  /** Calls `listener` whenever keys were added. */
-  onAdded(listener: () => void): void {
-    this.#listeners.add(listener)
+  /** Ends a connection as soon as the key of its peer is revoked. */
+  watch(keyId: string, connection: Connection): void {
+    const connections = this.#open.get(keyId) ?? new Set()
+    this.#open.set(keyId, connections.add(connection))
+    connection.once("close", () => {
+      connections.delete(connection)
+      if (connections.size === 0 && this.#open.get(keyId) === connections) this.#open.delete(keyId)
+    })
   }
 }

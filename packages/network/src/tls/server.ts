@@ -75,6 +75,7 @@ export function createTlsServer(
   server.maxHeadersCount = 64
   server.setTimeout(options.idleTimeoutMs ?? 120_000)
   if (options.requireClientCertificate ?? true) guard(server, options)
+  if (options.revoked) endRevoked(server, options.revoked)
   server.on("tlsClientError", (error, socket) => {
     options.onRefused?.(codeOf(error) || "TLS_ERROR")
     socket.destroy()
@@ -128,8 +129,13 @@ function guard(server: Server, options: TlsServerOptions): void {
     })
     for (const serve of serveHttp) serve.call(server, socket)
   })
-  revoked?.onAdded(() => {
-    for (const [keyId, sockets] of open) if (revoked.has(keyId)) for (const socket of sockets) socket.destroy()
+}
+
+/** Ends connections whose key is revoked while they are open. */
+function endRevoked(server: Server, revoked: RevokedKeys): void {
+  server.on("secureConnection", (socket: TLSSocket) => {
+    const certificate = socket.getPeerX509Certificate()
+    if (certificate) revoked.watch(keyIdOf(certificate), socket)
   })
 }
 

@@ -54,7 +54,7 @@ async function check(context: Context, text: string, flags: CheckFlags): Promise
     const report = await checkAll(context, session, ids, flags)
     const copies: RegisterCopy[] = []
     for (const publicKey of registers)
-      copies.push(...(await checkRegister(session.backends, session.env.crypto, publicKey, flags)))
+      copies.push(...(await checkRegister(session.voters, session.env.crypto, publicKey, flags)))
     conclude(context, flags, report, copies, place)
   })
 }

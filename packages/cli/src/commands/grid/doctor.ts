@@ -1,7 +1,7 @@
 /** `holdfast doctor`: what is wrong with this installation, and how to mend it. */
 import { statfs } from "node:fs/promises"
 import { join } from "node:path"
-import { expiresSoon, fetchGrid, type Identity, loadGrid } from "@holdfast/network"
+import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
@@ -12,7 +12,7 @@ import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { exposed, hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
 import { sizeText } from "../../progress.ts"
 import { hasGrid, volumeNames } from "../../volumes/choose.ts"
-import { connect } from "../../volumes/grid.ts"
+import { openedGrid } from "../../volumes/grid.ts"
 
 const lowSpaceBytes = 1024 ** 3
 /** Clocks of two machines may differ so much before it is worth a word. */
@@ -147,8 +147,10 @@ async function examineMembership(context: Context, identityDir: string): Promise
   const coordinator = await attempt(
     "coordinator",
     async () => {
-      const { fresh, grid: newest } = await fetchGrid(identityDir, { identity: own })
-      if (!fresh) throw new Error(`${newest.coordinator} does not answer`)
+      const { fresh, grid: newest, warnings, offer } = await fetchGrid(identityDir, { identity: own })
+      if (offer && offer.violations.length === 0)
+        throw new Error(`${newest.coordinator} changed what this profile relies on (holdfast grid show)`)
+      if (!fresh) throw new Error(warnings[0] ?? `${newest.coordinator} does not answer`)
       return `${newest.coordinator} answers`
     },
     "Start it again. Reading and writing go on without it.",
@@ -180,12 +182,14 @@ async function diskSpace(context: Context): Promise<Finding> {
 async function servers(identityDir: string, identity: Identity): Promise<Finding[]> {
   const grid = await loadGrid(identityDir).catch(() => undefined)
   if (!grid) return []
-  return Promise.all(
+  const pins = await loadPins(identityDir)
+  const { connect, close } = openedGrid(identityDir, identity, { grid, pins, fresh: true })
+  const examined = await Promise.all(
     grid.servers.map((server) =>
       attempt(
         `server ${server.name}`,
         async () => {
-          const backend = connect(server, identity)
+          const backend = connect(server)
           try {
             const usage = await backend.usage()
             return `${server.address} answers, ${sizeText(usage.usedBytes)} used`
@@ -197,4 +201,6 @@ async function servers(identityDir: string, identity: Identity): Promise<Finding
       ),
     ),
   )
+  close()
+  return examined
 }

@@ -4,7 +4,7 @@ import { mkdir, open } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { createInvite } from "@holdfast/coordinator"
 import { HoldfastError } from "@holdfast/core"
-import { fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
+import { confirmServers, fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import {
@@ -140,8 +140,10 @@ async function refuseOtherGrid(context: Context, dir: string, config: LocalGridC
 
 /** Joins the grid as a client, waits for its nodes, makes `home:`. True when that was made now. */
 async function prepareClient(context: Context, dir: string, config: LocalGridConfig): Promise<boolean> {
-  await joinAsClient(context, dir)
+  const isNew = await joinAsClient(context, dir)
   await waitForServers(context, config)
+  // They were started here a moment ago, so the user knows them all.
+  if (isNew) await confirmServers(join(profileDir(pathsOf(context.env), context.profile), "identity"))
   return ensureHome(context)
 }
 
@@ -179,7 +181,8 @@ async function startSupervisor(context: Context, dir: string): Promise<void> {
   })
 }
 
-async function joinAsClient(context: Context, dir: string): Promise<void> {
+/** True when it joined now. */
+async function joinAsClient(context: Context, dir: string): Promise<boolean> {
   const paths = pathsOf(context.env)
   const identityDir = join(paths.config, "profiles", context.profile, "identity")
   const known = await loadGrid(identityDir).catch(() => undefined)
@@ -194,6 +197,7 @@ async function joinAsClient(context: Context, dir: string): Promise<void> {
     await joinGrid(invite, { dir: identityDir, name: "home" })
   }
   await createProfile(paths, context.profile)
+  return known === undefined
 }
 
 async function waitForServers(context: Context, config: LocalGridConfig): Promise<void> {

@@ -7,6 +7,7 @@ import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
+import { registerRoot } from "./root.ts"
 
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {
@@ -43,6 +44,7 @@ export function register(program: Command, context: Context): void {
     .requiredOption("--dir <folder>", "the coordinator's folder")
     .addHelpText("after", "\nExample:\n  holdfast coordinator revoke laptop --dir /var/lib/holdfast/coordinator\n")
     .action((member: string, flags: { dir: string }) => revoke(context, member, flags.dir))
+  registerRoot(coordinator, context)
   program
     .command("node")
     .description("run a storage node")

@@ -1,7 +1,7 @@
 /** What `holdfast status` shows. With a locked profile and no passphrase at hand it tells what needs no secrets. */
 import { join } from "node:path"
 import { loadGrid, parseAddress } from "@holdfast/network"
-import type { Backend, GridDescription } from "@holdfast/protocol"
+import { type Backend, type GridDescription, votersOf } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
 import { isListening, isRunning } from "../../local-grid/process.ts"
@@ -67,7 +67,7 @@ async function gridPart(
     ? `Local grid: ${running ? "running" : "stopped (holdfast up starts it)"}`
     : `Coordinator: ${grid.coordinator}`
   const up = servers.filter((server) => server.up).length
-  const survives = survivalOf(grid, servers.length)
+  const survives = survivalOf(grid, session?.voters.length ?? votersOf(grid).length)
   return {
     value: {
       local: state ? { running, parts: state.parts } : null,

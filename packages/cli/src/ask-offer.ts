@@ -1,0 +1,36 @@
+/** The question whether a change of the grid is the user's will, on the terminal. */
+import { closeSync, writeSync } from "node:fs"
+import type { GridOffer } from "@holdfast/network"
+import { openTerminal } from "./profile/passphrase.ts"
+import { printable } from "./transfer/path-spec.ts"
+
+/** Shows what would change and asks. Undefined when there is no terminal, or the answer waits. */
+export async function askOffer(
+  { grid, changes }: GridOffer,
+  screen: { write(text: string): unknown },
+): Promise<boolean | undefined> {
+  const lines = changes.map(({ text }) => `  - ${printable(text)}`)
+  screen.write(`holdfast: the grid's coordinator changed what this profile relies on:\n${lines.join("\n")}\n`)
+  let opened: ReturnType<typeof openTerminal>
+  try {
+    opened = openTerminal()
+  } catch {
+    return undefined
+  }
+  const { terminal, screen: output } = opened
+  writeSync(output, `Did the grid's operator tell you so? Take description ${grid.serial}? [yes/no/later] `)
+  try {
+    const [line] = await new Promise<string[]>((resolve) => {
+      terminal.setEncoding("utf8")
+      terminal.once("data", (text: string) => resolve([text]))
+      terminal.once("end", () => resolve([""]))
+      terminal.once("error", () => resolve([""]))
+    })
+    const word = line!.trim().toLowerCase()
+    if (word === "yes" || word === "y") return true
+    return word === "no" || word === "n" ? false : undefined
+  } finally {
+    closeSync(output)
+    terminal.destroy()
+  }
+}

@@ -1,0 +1,46 @@
+/** Servers of a grid that the user has not confirmed, or that have left it. */
+import { HoldfastError } from "@holdfast/core"
+import type { Backend } from "@holdfast/protocol"
+
+/** A server that is read, since others may have stored there, and takes nothing until the user confirms it. */
+export function readOnlyServer(backend: Backend, name: string): Backend {
+  const message = `${name} is new and waits for your word: holdfast grid accept`
+  return {
+    id: backend.id,
+    getShares: (...args) => backend.getShares(...args),
+    hasShares: (...args) => backend.hasShares(...args),
+    listShares: (...args) => backend.listShares(...args),
+    removeShares: (...args) => backend.removeShares(...args),
+    readRegisters: (...args) => backend.readRegisters(...args),
+    usage: (...args) => backend.usage(...args),
+    close: () => backend.close(),
+    putShares: async (shares) => shares.map(() => ({ ok: false, code: "full", message }) as const),
+    proposeRegisters: async () => {
+      throw new HoldfastError("ERR_REFUSED", message, { server: backend.id })
+    },
+  }
+}
+
+/** A server that kept registers and is no member any more: it counts as one that is gone. */
+export function goneVoter(id: string): Backend {
+  const gone = () =>
+    Promise.reject(
+      new HoldfastError(
+        "ERR_SERVER_UNREACHABLE",
+        `${id} has left the grid and still counts among those that keep the roots of trees. Its operator names others: holdfast coordinator voters`,
+        { server: id },
+      ),
+    )
+  return {
+    id,
+    putShares: gone,
+    getShares: gone,
+    hasShares: gone,
+    listShares: gone,
+    removeShares: gone,
+    readRegisters: gone,
+    proposeRegisters: gone,
+    usage: gone,
+    close: () => Promise.resolve(),
+  }
+}
