@@ -39,6 +39,7 @@ import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVecto
 import { openChunk, sealChunk } from "@holdfast/store"
 import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
+import { accountVectors } from "./account-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
@@ -274,6 +275,7 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
 }
 
 const makers = {
+  account: accountVectors,
   chunk: chunkVectors,
   "chunk-parity": parityVectors,
   "register-lineage": registerVectors,

@@ -3,8 +3,8 @@
  * the background. It holds ciphertext only and no key to it.
  */
 import { statfs } from "node:fs/promises"
-import { openEngine, type ScrubReport } from "@holdfast/backends/node"
-import { type Clock, isHoldfastError } from "@holdfast/core"
+import { type Engine, openEngine, type ScrubReport } from "@holdfast/backends/node"
+import { type Clock, fromHex, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
 import {
   closeServer,
@@ -37,6 +37,10 @@ export interface NodeOptions {
   readonly quotas?: NodeQuotas
   /** How old a mark must be before its account can take it away. Default 24 h, never under 1 h. */
   readonly graceMs?: number
+  /** How long after it heard that an account is dropped the node acts on it. Default 30 days, never under 7. */
+  readonly dropGraceMs?: number
+  /** Public keys of the administrators of tenants, in hexadecimal: who may list and drop their accounts. */
+  readonly administrators?: Readonly<Record<string, string>>
   /** Disk space kept free; by default 1 GiB or 5 % of the disk, whichever is less. */
   readonly reservedBytes?: number
   /** Health and metrics; false for none. Default: a free port on 127.0.0.1. */
@@ -91,7 +95,7 @@ const dayMs = 86_400_000
 
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
 export async function startNode(options: NodeOptions): Promise<StorageNode> {
-  const { clock = systemClock, quotas = {}, reservedBytes, graceMs } = options
+  const { clock = systemClock, quotas = {}, reservedBytes, graceMs, dropGraceMs, administrators = {} } = options
   const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
   const engine = await openEngine({
@@ -100,6 +104,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     clock,
     ...(reservedBytes !== undefined && { reservedBytes }),
     ...(graceMs !== undefined && { graceMs }),
+    ...(dropGraceMs !== undefined && { dropGraceMs }),
   })
   const defaultBytes = quotas.defaultBytes ?? (await halfOfDisk(options.dir))
   const metrics = createNodeMetrics(engine, identity.notAfterMs)
@@ -114,6 +119,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     stopping: () => ended.signal.aborted,
     namespaceOptions: (tenant) => ({
       placeId: identity.memberId,
+      administrator: Object.hasOwn(administrators, tenant) ? fromHex(administrators[tenant]!) : undefined,
       quotaBytes: Object.hasOwn(quotas.tenants ?? {}, tenant) ? quotas.tenants![tenant]! : defaultBytes,
       ...(quotas.accountBytes !== undefined && { accountQuotaBytes: quotas.accountBytes }),
     }),
@@ -139,6 +145,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length })
     return report
   }
+  const dropping = dropForever(engine, clock, ended.signal, log)
   let scrubbing = Promise.resolve()
   let membership = Promise.resolve()
   let monitor: Awaited<ReturnType<typeof startMonitor>> | undefined
@@ -149,6 +156,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
       closeServer(server, options.limits?.closeGraceMs ?? closeGraceMs),
       monitor?.close(),
       scrubbing,
+      dropping,
       membership,
     ])
     await engine.close()
@@ -187,6 +195,21 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Looks every hour for dropped accounts whose grace is over. */
+async function dropForever(engine: Engine, clock: Clock, signal: AbortSignal, log: Logger): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const marks = await engine.finishDrops(signal)
+      if (marks > 0) log.info("dropped", { marks })
+      await clock.sleep(3_600_000, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      log.error("drop-failed", { code: isHoldfastError(error) ? error.code : "ERR_IO", cause: String(error) })
+      await clock.sleep(3_600_000, signal).catch(() => undefined)
+    }
   }
 }
 

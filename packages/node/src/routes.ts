@@ -13,6 +13,7 @@ import {
   decodeQueries,
   decodeRegistersRequest,
   decodeUnmark,
+  encodeAccounts,
   encodeFailure,
   encodeFrames,
   encodeHeld,
@@ -27,6 +28,7 @@ import {
   type MarkOptions,
   recordBytes,
   registersPerRequest,
+  statementBytes,
 } from "@holdfast/protocol"
 
 /** One endpoint. */
@@ -148,6 +150,33 @@ export const routes: Readonly<Record<string, Route>> = {
     answerBytes: 0,
     handle: async (backend, body) => {
       await backend.publishRecord(body.slice()) // the body's memory is used again
+      return []
+    },
+  },
+  "account/status": {
+    method: "POST",
+    maxBytes: 0,
+    answerBytes: 0,
+    handle: async (backend) => [encodeCbor(backend.droppedAtMs() ?? null)],
+  },
+  "accounts/token": {
+    method: "POST",
+    maxBytes: 0,
+    answerBytes: 0,
+    handle: async (backend) => [encodeCbor(backend.requestToken())],
+  },
+  "accounts/list": {
+    method: "POST",
+    maxBytes: statementBytes,
+    answerBytes,
+    handle: async (backend, body) => [encodeAccounts(await backend.listAccounts(body))],
+  },
+  "accounts/statement": {
+    method: "POST",
+    maxBytes: statementBytes,
+    answerBytes: 0,
+    handle: async (backend, body) => {
+      await backend.takeStatement(body)
       return []
     },
   },

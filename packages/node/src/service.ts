@@ -84,6 +84,7 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
           ? legacyAccess(peer)
           : await grants.accessOf(peer, headerOf(request, "holdfast-grant"), namespace)
       const backend = namespace.backendOf(access)
+      await namespace.noteSeen(access.account)
       const body = await readBody(request, bodies.take(length))
       // Not when the connection closes: that may be before the work is done.
       const answer = await route!.handle(backend, body).finally(() => bodies.give(body))

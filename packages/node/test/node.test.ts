@@ -3,7 +3,7 @@ import { request } from "node:https"
 import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
 import type { NodeBackend } from "@holdfast/backends/node"
-import { limits } from "@holdfast/core"
+import { limits, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, systemClock } from "@holdfast/core/node"
 import {
   createAgent,
@@ -14,7 +14,16 @@ import {
   type RequestOptions,
   requestBytes,
 } from "@holdfast/network"
-import { decodeFailure, decodePutOutcomes, encodeFrames, encodeIds, shareName, signRecord } from "@holdfast/protocol"
+import {
+  decodeFailure,
+  decodePutOutcomes,
+  encodeFrames,
+  encodeIds,
+  shareName,
+  signAccountsRequest,
+  signRecord,
+  signStatement,
+} from "@holdfast/protocol"
 import { backendContract, makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { parsePrometheus } from "../../network/test/prometheus.ts"
 import type { NodeOptions } from "../src/index.ts"
@@ -306,4 +315,23 @@ it("gives no tenant more than half of the disk unless told otherwise", async (t)
   assert.equal((await client(alice).usage()).quotaBytes, Math.floor((blocks * bsize) / 2))
   const unlimited = await started(t, { quotas: { defaultBytes: Number.POSITIVE_INFINITY } })
   assert.equal((await unlimited.client(alice).usage()).quotaBytes, undefined)
+})
+
+it("lets a tenant's administrator list and drop accounts, and tells the devices of a dropped one", async (t) => {
+  const administrator = await makeAccount(crypto)
+  const { client } = await started(t, { administrators: { alice: toHex(administrator.publicKey) } })
+  const account = await makeAccount(crypto)
+  const device = client(alice, await grantFor(alice, account))
+  await device.putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))
+  assert.equal(await device.droppedAtMs(), undefined)
+  const statement = { tenant: "alice", account: account.account, serial: 1, drops: true }
+  await assert.rejects(client(bob).publishStatement(await signStatement(crypto, administrator.seed, statement)), {
+    code: "ERR_REFUSED",
+  })
+  await device.publishStatement(await signStatement(crypto, administrator.seed, statement))
+  assert.ok((await device.droppedAtMs())! > Date.now())
+  const request = { tenant: "alice", place: "n1", token: await device.requestToken(), limit: 10 }
+  const [listed] = await device.listAccounts(await signAccountsRequest(crypto, administrator.seed, request))
+  assert.deepEqual([toHex(listed!.account), listed!.shares], [toHex(account.account), 1])
+  assert.ok(listed!.droppedAtMs! > Date.now())
 })

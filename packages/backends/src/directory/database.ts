@@ -64,6 +64,15 @@ export function openIndex(disk: Disk, path: string) {
     ...shareTable(statements, addUsage),
     marks: markTable(statements, addUsage),
     registers: registerTable(statements, addUsage),
+    statements: {
+      get: one<{ serial: number; drops: 0 | 1; stamp: number }>(
+        "SELECT serial, drops, stamp FROM statements WHERE tenant = ? AND id = ?",
+      ),
+      put: change("INSERT OR REPLACE INTO statements (tenant, id, serial, drops, stamp) VALUES (?, ?, ?, ?, ?)"),
+      dropsUntil: all<{ tenant: number; name: string; id: Uint8Array }>(
+        "SELECT s.tenant, t.name, s.id FROM statements s JOIN tenants t USING (tenant) WHERE s.drops = 1 AND s.stamp <= ?",
+      ),
+    },
     removing: all<{ tenant: string; file: string }>("SELECT tenant, file FROM removing"),
     willRemove: change("INSERT OR IGNORE INTO removing (tenant, file) VALUES (?, ?)"),
     removed: change("DELETE FROM removing WHERE tenant = ? AND file = ?"),

@@ -5,6 +5,7 @@
 import { join } from "node:path"
 import { type Clock, type CryptoProvider, HoldfastError, utf8 } from "@holdfast/core"
 import { leastGraceMs, usualGraceMs } from "../rules.ts"
+import { finishDrops, leastDropGraceMs, usualDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
 import { openIndex } from "./database.ts"
 import { type Disk, nodeDisk } from "./disk.ts"
@@ -26,6 +27,8 @@ export interface EngineOptions {
   readonly reservedBytes?: number
   /** How old a mark must be before its account can take it away. Default 24 h, never under 1 h. */
   readonly graceMs?: number
+  /** How long after it heard that an account is dropped it acts on it. Default 30 days, never under 7. */
+  readonly dropGraceMs?: number
   /** This machine's when absent. */
   readonly disk?: Disk
 }
@@ -38,6 +41,8 @@ export interface NamespaceOptions {
   readonly quotaBytes?: number
   /** Most that each account may be charged; unlimited by default. */
   readonly accountQuotaBytes?: number
+  /** Public key of the tenant's administrator; by default nobody is. */
+  readonly administrator?: Uint8Array | undefined
 }
 
 /** A tenant's use of the directory. */
@@ -59,6 +64,8 @@ export interface Engine {
   readErrors(): number
   /** Checks all that is stored. */
   scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** Takes away what dropped accounts hold whose grace is over; gives how many marks went. To be called now and then. */
+  finishDrops(signal?: AbortSignal): Promise<number>
   /** Waits for what is in work. */
   close(): Promise<void>
 }
@@ -93,6 +100,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       last: index.meta("stamp") ?? 0,
       save: (stamp) => void index.setMeta("stamp", stamp),
     }),
+    dropGraceMs: Math.max(leastDropGraceMs, options.dropGraceMs ?? usualDropGraceMs),
     graceMs: Math.max(leastGraceMs, options.graceMs ?? usualGraceMs),
     track,
     readFailed: () => void failures++,
@@ -105,7 +113,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (!index.tenantNamed(name)) await parts.committer.run(() => index.addTenant(name))
     const unlimited = { quotaBytes: Number.POSITIVE_INFINITY, accountQuotaBytes: Number.POSITIVE_INFINITY }
     const { tenant } = index.tenantNamed(name)!
-    return openNamespace(parts, { placeId: name, ...unlimited, ...given, tenant, name })
+    return openNamespace(parts, { placeId: name, administrator: undefined, ...unlimited, ...given, tenant, name })
   }
   return {
     recovery,
@@ -120,6 +128,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     tenants: () => index.tenants().map(({ name, bytes, shares }) => ({ name, usedBytes: bytes, shareCount: shares })),
     availableBytes: () => parts.space.measure(),
     readErrors: () => failures,
+    finishDrops: (signal) => track(() => finishDrops(parts, signal)),
     scrub: (scrubOptions = {}) => scrub(parts, scrubOptions),
     async close() {
       if (closed) return

@@ -2,6 +2,7 @@
 import { type AccountAccess, type Backend, legacyAccount } from "@holdfast/protocol"
 import { type EngineOptions, openEngine } from "./engine.ts"
 
+export { leastDropGraceMs, usualDropGraceMs } from "./administration.ts"
 export type { Disk, DiskDatabase, DiskFile, DiskStatement } from "./disk.ts"
 export { type Engine, type EngineOptions, type NamespaceOptions, openEngine, type TenantUsage } from "./engine.ts"
 export { smallShareBytes } from "./parts.ts"

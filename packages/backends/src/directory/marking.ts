@@ -148,7 +148,11 @@ function unmarkRegisters({ index }: EngineParts, { tenant }: Tenant, order: Sign
 }
 
 /** Removes files that no row names any more; what a crash leaves of them is removed at the next start. */
-export async function removeFiles({ files, committer, index }: EngineParts, { name }: Tenant, gone: readonly string[]) {
+export async function removeFiles(
+  { files, committer, index }: EngineParts,
+  { name }: Pick<Tenant, "name">,
+  gone: readonly string[],
+) {
   if (gone.length === 0) return
   await files.remove(name, gone)
   await committer.run(() => {

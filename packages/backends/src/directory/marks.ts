@@ -67,7 +67,14 @@ export function markTable(statements: Statements, addUsage: (...values: SQLInput
   return {
     /** An account's row; undefined before it held anything. */
     account: readAccount,
-    accounts: all<AccountRow>("SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ?"),
+    accountsAfter: all<AccountRow>(
+      "SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
+    ),
+    /** Some of the shares that an account has marked. */
+    sharesOf: all<ShareRow>(
+      `SELECT row, chunk, idx, size, file FROM shares
+       WHERE row IN (SELECT share FROM marks WHERE account = ? ORDER BY cut LIMIT ?)`,
+    ),
     accountFor(tenant: number, id: AccountId): AccountRow {
       const row = readAccount(tenant, id)
       if (row) return row
@@ -75,7 +82,7 @@ export function markTable(statements: Statements, addUsage: (...values: SQLInput
       return readAccount(tenant, id)!
     },
     setRecord: change("UPDATE accounts SET record = ?, epoch = ? WHERE account = ?"),
-    setSeen: change("UPDATE accounts SET seen = ? WHERE account = ? AND seen < ?"),
+    setSeen: change("UPDATE accounts SET seen = ?1 WHERE tenant = ?2 AND id = ?3 AND seen < ?1"),
     charge,
     batch: readBatch,
     batchFor(payer: number, token: BatchToken): BatchRow {

@@ -19,6 +19,8 @@ export interface EngineParts {
   readonly stamps: Stamps
   /** How old a mark must be to be taken away; never under the least. */
   readonly graceMs: number
+  /** How long after a drop was first heard of it is acted on; never under the least. */
+  readonly dropGraceMs: number
   /** Runs an operation that closing must know of. */
   track<T>(operation: () => Promise<T>): Promise<T>
   /** Counts a share that could not be read from the disk. */
@@ -35,6 +37,8 @@ export interface Tenant {
   readonly quotaBytes: number
   /** Most that each account may be charged. */
   readonly accountQuotaBytes: number
+  /** The key whose statements on accounts hold; undefined when nobody's do. */
+  readonly administrator: Uint8Array | undefined
 }
 
 /** Who calls, and for whom it stores. */

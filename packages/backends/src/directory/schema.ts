@@ -51,6 +51,10 @@ const ownership = `
     account INTEGER NOT NULL, register BLOB NOT NULL, sequence INTEGER NOT NULL, value BLOB NOT NULL,
     received INTEGER NOT NULL, stamp INTEGER NOT NULL, payer INTEGER NOT NULL, PRIMARY KEY (account, register, sequence)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE statements (
+    tenant INTEGER NOT NULL, id BLOB NOT NULL, serial INTEGER NOT NULL, drops INTEGER NOT NULL, stamp INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE removing (tenant TEXT NOT NULL, file TEXT NOT NULL, PRIMARY KEY (tenant, file)) STRICT, WITHOUT ROWID;
 `
 

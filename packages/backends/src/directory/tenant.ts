@@ -1,7 +1,16 @@
 /** One tenant's namespace in a storage directory, and a caller's view of it: a Backend that sees nothing of other tenants. */
-import type { AccountAccess, AccountId, AccountRecord, Backend, BatchToken, ShareQuery } from "@holdfast/protocol"
+import type {
+  AccountAccess,
+  AccountId,
+  AccountInfo,
+  AccountRecord,
+  Backend,
+  BatchToken,
+  ShareQuery,
+} from "@holdfast/protocol"
 import { keptPerAnswer } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectToken } from "../rules.ts"
+import { checkNotDropped, droppedAt, listAccounts, notGone, takeStatement } from "./administration.ts"
 import type { ShareRow } from "./database.ts"
 import { markChunks, unmark } from "./marking.ts"
 import type { EngineParts, Tenant } from "./parts.ts"
@@ -15,6 +24,14 @@ export interface TenantBackend extends Backend {
   getSharesWithin(queries: readonly ShareQuery[], maxBytes: number): Promise<(Uint8Array | undefined)[]>
   /** Takes the record of the caller's account when its epoch is higher than that of the one held. */
   publishRecord(record: Uint8Array): Promise<void>
+  /** When what the caller's account holds is taken away; undefined unless its administrator dropped it. */
+  droppedAtMs(): number | undefined
+  /** Takes a statement of the tenant's administrator. Throws ERR_REFUSED. */
+  takeStatement(statement: Uint8Array): Promise<void>
+  /** Answers a signed request of the tenant's administrator. Throws ERR_REFUSED. */
+  listAccounts(request: Uint8Array): Promise<AccountInfo[]>
+  /** What such a request carries. */
+  requestToken(): Uint8Array
 }
 
 /** A tenant's namespace. */
@@ -24,6 +41,8 @@ export interface Namespace {
   backendOf(access: AccountAccess): TenantBackend
   /** The newest record of an account's devices. */
   recordOf(account: AccountId): Promise<AccountRecord | undefined>
+  /** Notes that a device of an account was here; the day is kept, not the time. */
+  noteSeen(account: AccountId): Promise<void>
 }
 
 /** The namespace of `tenant`. */
@@ -33,6 +52,7 @@ export function openNamespace(parts: EngineParts, tenant: Tenant): Namespace {
   return {
     name: tenant.name,
     recordOf: (account) => records.get(account),
+    noteSeen: (account) => records.noteSeen(account),
     backendOf: (access) => callerBackend(parts, tenant, { access, putter, records }),
   }
 }
@@ -48,9 +68,14 @@ function callerBackend(
     checkRole(access, "read")
     return track(() => readShares(parts, tenant, queries, maxBytes))
   }
+  const holders = (options: { accounts?: readonly Uint8Array[] }) => {
+    const accounts = accountsToMark(access, options)
+    checkNotDropped(parts, tenant, access.account)
+    return notGone(parts, tenant, accounts)
+  }
   const callerOf = (options: { batch: BatchToken; accounts?: readonly Uint8Array[] }) => {
     checkBatch(options.batch)
-    return { access, batch: options.batch, accounts: accountsToMark(access, options) }
+    return { access, batch: options.batch, accounts: holders(options) }
   }
   return {
     id: tenant.placeId,
@@ -101,11 +126,15 @@ function callerBackend(
       }))
     },
     async proposeRegisters(values, options = {}) {
-      const accounts = accountsToMark(access, options)
+      const accounts = holders(options)
       if (options.batch) checkBatch(options.batch)
       return track(() => proposeRegisters(parts, tenant, values, { ...options, access, accounts }))
     },
     publishRecord: async (record) => track(() => records.take(access, record)),
+    droppedAtMs: () => droppedAt(parts, tenant, access.account),
+    takeStatement: (statement) => track(() => takeStatement(parts, tenant, statement)),
+    listAccounts: (encoded) => track(() => listAccounts(parts, tenant, { encoded, records })),
+    requestToken: () => encodeCollectToken(parts.stamps.instance, parts.stamps.issue()),
     async usage() {
       const { bytes, shares } = own() ?? { bytes: 0, shares: 0 }
       const availableBytes = await parts.space.measure()

@@ -5,9 +5,11 @@
  */
 import { compare, decodeCbor, type ErrorCode, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
+  type AccountInfo,
   type Backend,
   type CallOptions,
   collectTokenBytes,
+  decodeAccounts,
   decodeFailure,
   decodeFrames,
   decodeHeld,
@@ -70,6 +72,14 @@ export interface NodeBackendOptions {
 export interface NodeBackend extends Backend {
   /** Hands over the record of the account's devices; the node keeps the one of the highest epoch. */
   publishRecord(record: Uint8Array, options?: CallOptions): Promise<void>
+  /** When what the account holds here is taken away, ms since the epoch; undefined unless its administrator dropped it. */
+  droppedAtMs(options?: CallOptions): Promise<number | undefined>
+  /** Hands over a statement of the tenant's administrator. */
+  publishStatement(statement: Uint8Array, options?: CallOptions): Promise<void>
+  /** What a request for accounts carries. */
+  requestToken(options?: CallOptions): Promise<Uint8Array>
+  /** Accounts of the tenant, by the signed request of its administrator. */
+  listAccounts(request: Uint8Array, options?: CallOptions): Promise<AccountInfo[]>
 }
 
 /** Requests of one call at the same time. */
@@ -92,9 +102,7 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
     ...markCalls(call),
     ...registerCalls(call),
     usage: async (callOptions) => decodeUsage(await ask("GET", "usage", [], callOptions)),
-    async publishRecord(record, callOptions) {
-      await call("account/record", [record], callOptions)
-    },
+    ...administrationCalls(call),
     async close() {
       closing.abort()
       await options.close?.()
@@ -180,6 +188,25 @@ function registerCalls(call: Call): Pick<Backend, "readRegisters" | "keptValues"
           batch.length,
         ),
       ),
+  }
+}
+
+function administrationCalls(call: Call): Omit<NodeBackend, keyof Backend> {
+  return {
+    async publishRecord(record, callOptions) {
+      await call("account/record", [record], callOptions)
+    },
+    async droppedAtMs(callOptions) {
+      const value = decodeCbor(await call("account/status", [], callOptions), "answer")
+      if (value === null) return undefined
+      if (typeof value === "number" && value >= 0) return value
+      throw malformed("expected a time")
+    },
+    async publishStatement(statement, callOptions) {
+      await call("accounts/statement", [statement], callOptions)
+    },
+    requestToken: async (callOptions) => bytesIn(await call("accounts/token", [], callOptions)),
+    listAccounts: async (request, callOptions) => decodeAccounts(await call("accounts/list", [request], callOptions)),
   }
 }
 
