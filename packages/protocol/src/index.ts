@@ -37,6 +37,19 @@ export {
   encodeAccountList,
   joinAccountLists,
 } from "./account-list.ts"
+export {
+  type AccountInfo,
+  type AccountStatement,
+  type AccountsRequest,
+  checkAdministrator,
+  decodeAccounts,
+  decodeAccountsRequest,
+  decodeStatement,
+  encodeAccounts,
+  signAccountsRequest,
+  signStatement,
+  statementBytes,
+} from "./account-statement.ts"
 export type {
   Backend,
   BatchToken,
@@ -119,6 +132,7 @@ export {
   decodeFailure,
   decodeFrames,
   decodeHeld,
+  decodeIdList,
   decodeIds,
   decodeListRequest,
   decodeMarkInfos,
