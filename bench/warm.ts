@@ -13,6 +13,7 @@ import { createStore } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { createFileWriter, type Entry, openTree, plainAttributes, readFile, type Tree } from "@holdfast/tree"
 import { startGrid } from "../e2e/grid.ts"
+import { grantFor } from "../packages/cli/src/account/account.ts"
 import { pathsOf } from "../packages/cli/src/profile/paths.ts"
 import { openProfile } from "../packages/cli/src/profile/profile.ts"
 import { keysOfCap } from "../packages/cli/src/tree-keys.ts"
@@ -46,7 +47,10 @@ const profile = await openProfile(pathsOf(grid.env), "default", async () => {
 const description = await loadGrid(profile.identityDir)
 const identity = await loadIdentity(profile.identityDir)
 const pins = await loadPins(profile.identityDir)
-const { connect } = openedGrid(profile.identityDir, identity, { grid: description, pins, fresh: true })
+const { connect } = openedGrid(profile.identityDir, identity, {
+  ...{ grid: description, pins, fresh: true },
+  grant: await grantFor(await profile.account(), identity),
+})
 const pipeline = createWorkerPool()
 const store = await createStore({
   env: nodeEnv,

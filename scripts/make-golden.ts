@@ -139,7 +139,7 @@ async function expectedOf(tree: Tree): Promise<Expected[]> {
 async function exportTo(backend: Backend, publicKeys: readonly Uint8Array[]): Promise<void> {
   const place = join(folder, backend.id)
   mkdirSync(place, { recursive: true })
-  const listed = await backend.listShares({ limit: 4096 })
+  const listed = await backend.listMarks({ limit: 4096 })
   const shares = await backend.getShares(listed)
   for (const [i, { id, index }] of listed.entries())
     writeFileSync(join(place, `${shareName(id, index)}.share`), shares[i]!)

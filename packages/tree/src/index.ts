@@ -30,13 +30,21 @@ export { conflictName, type MergeResult, merge } from "./merge.ts"
 export { createMutableFile, mutableFileName, mutableFileOf } from "./mutable-file.ts"
 export { checkName, compareNames, nameProblem } from "./name.ts"
 export { NodePack } from "./pack.ts"
-export { type DirectoryRef, decodeReference, encodeReference, type Reference, sameReference } from "./reference.ts"
+export {
+  type DirectoryRef,
+  decodeReference,
+  encodeReference,
+  type Reference,
+  referenceKey,
+  sameReference,
+} from "./reference.ts"
 export { decodeRoot, encodeRoot, type PastRoot, type RootContent } from "./root.ts"
 export { CommitSession, type MkdirOptions, type Path } from "./session.ts"
 export { Snapshots } from "./snapshot.ts"
 export {
   type CommitResult,
   createTree,
+  type KeepsPast,
   openTree,
   type Resolution,
   Tree,

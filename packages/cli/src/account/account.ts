@@ -4,7 +4,18 @@
  */
 import { fromHex, HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { type AccountId, type AccountKeys, accountIdOf, accountKeysOf, toReadCap } from "@holdfast/protocol"
+import { type Identity, keyIdOf } from "@holdfast/network"
+import {
+  type AccountAccess,
+  type AccountId,
+  type AccountKeys,
+  type AccountRole,
+  accountIdOf,
+  accountKeysOf,
+  accountRoles,
+  signGrant,
+  toReadCap,
+} from "@holdfast/protocol"
 import type { Collector, RegisterKeys } from "@holdfast/store"
 import type { Secrets } from "../profile/secrets.ts"
 
@@ -50,6 +61,31 @@ export function collectorOf({ keys }: Account): Collector {
   if (!keys) throw appendOnly("take anything away")
   return { publicKey: keys.publicKey, sign: (bytes) => crypto.sign(keys.collectSeed, bytes) }
 }
+
+/** Rights of a device: what is put is always the account's, and a full device may take it away again. */
+export function accessOf({ id, keys }: Account): AccountAccess {
+  return { account: id, roles: keys ? accountRoles : appendOnlyRoles }
+}
+
+/** Roles of a device that cannot take anything away. */
+export const appendOnlyRoles: readonly AccountRole[] = ["read", "append"]
+
+/**
+ * What the holder of an identity shows to places. A full device signs its own grant: it could sign any. The epoch is above that
+ * of every record, so that no list of other devices has to name it.
+ */
+export async function grantFor({ keys, grant }: Account, identity: Pick<Identity, "certPem">): Promise<Uint8Array> {
+  if (!keys) return grant!
+  const deviceKey = deviceKeyOf(identity)
+  return signGrant(crypto, keys.collectSeed, { epoch: fullDeviceEpoch, deviceKey, roles: accountRoles, name: "device" })
+}
+
+/** SHA-256 of the public key of a certificate, as grants name devices. */
+export function deviceKeyOf({ certPem }: Pick<Identity, "certPem">): Uint8Array {
+  return new Uint8Array(Buffer.from(keyIdOf(certPem), "base64url"))
+}
+
+const fullDeviceEpoch = 2 ** 48
 
 /** Keys of the register with this seed. */
 export async function listKeysOf(listSeed: Uint8Array): Promise<Required<RegisterKeys>> {

@@ -47,6 +47,13 @@ export async function changeAccountList(
   )
 }
 
+/** `name`, or one like it that no root has. */
+export function freeName(roots: ReadonlyMap<string, unknown>, name: string): string {
+  let free = name
+  for (let number = 2; roots.has(free); number++) free = `${name.slice(0, 60)}-${number}`
+  return free
+}
+
 async function read(registers: Store["registers"], listSeed: Uint8Array) {
   const value = await registers.read(await listKeysOf(listSeed))
   if (!value) return { sequence: 0, list: emptyAccountList, raced: false }

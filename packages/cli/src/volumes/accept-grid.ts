@@ -2,8 +2,10 @@
  * Taking a description with other servers of registers: what the profile's trees have as their roots is given to a quorum
  * of the new ones first, since quorums of both sets need not meet.
  */
+
 import { acceptOffer, loadGrid, loadOffer, loadPins, type Pins } from "@holdfast/network"
 import { type GridDescription, votersOf } from "@holdfast/protocol"
+import { grantFor } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import { openGridSession } from "../session.ts"
 import { giveValues, knownRegisters, newestValues } from "./change.ts"
@@ -44,7 +46,9 @@ async function within<T>(
   pins: Pins,
   work: (session: Awaited<ReturnType<typeof openGridSession>>) => Promise<T>,
 ): Promise<T> {
-  const opened = openedGrid(profile.identityDir, await profile.identity(), { grid, pins, fresh: true })
+  const identity = await profile.identity()
+  const grant = await grantFor(await profile.account(), identity)
+  const opened = openedGrid(profile.identityDir, identity, { grid, pins, fresh: true, grant })
   const session = await openGridSession(profile, opened, {})
   try {
     return await work(session)

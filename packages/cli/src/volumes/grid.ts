@@ -23,6 +23,7 @@ import {
 } from "@holdfast/network"
 import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
 import type { PlacedServer } from "@holdfast/store"
+import { grantFor } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import { goneVoter, readOnlyServer } from "./untrusted-server.ts"
 
@@ -62,15 +63,18 @@ export async function openGrid(profile: Profile, options: GridOptions): Promise<
   const identity = await profile.identity()
   const renewed = await renewIdentity(profile.identityDir, identity).catch(() => identity)
   if (expiresSoon(renewed, Date.now(), warnBeforeMs)) options.onCertificateEnding?.(renewed.notAfterMs)
-  return openedGrid(profile.identityDir, renewed, await currentGrid(profile, renewed, options))
+  const grant = await grantFor(await profile.account(), renewed)
+  return openedGrid(profile.identityDir, renewed, { ...(await currentGrid(profile, renewed, options)), grant })
+}
+
+/** What a grid is opened with. */
+export interface GridNow extends Pick<FetchedGrid, "grid" | "pins" | "fresh"> {
+  /** The account's grant; without one the servers can only be read. */
+  readonly grant?: Uint8Array
 }
 
 /** The grid with this description and these pins. */
-export function openedGrid(
-  dir: string,
-  identity: Identity,
-  now: Pick<FetchedGrid, "grid" | "pins" | "fresh">,
-): OpenedGrid {
+export function openedGrid(dir: string, identity: Identity, now: GridNow): OpenedGrid {
   const { grid, pins } = now
   const links = new Links(dir, identity, now)
   const standings = new Map(standingsOf(grid, pins).map((standing) => [standing.server.id, standing]))
@@ -142,12 +146,14 @@ export function pinnedError({ grid, changes }: GridOffer): HoldfastError {
 /** Connections of one session to the servers of a grid. Revoked keys and new addresses reach them while they are open. */
 class Links {
   readonly #dir: string
+  readonly #grant: Uint8Array | undefined
   readonly #identity: Identity
   readonly #revoked: RevokedKeys
   readonly #watching: NodeJS.Timeout
   #newest: Promise<GridDescription> | undefined
 
-  constructor(dir: string, identity: Identity, { grid, pins, fresh }: Pick<FetchedGrid, "grid" | "pins" | "fresh">) {
+  constructor(dir: string, identity: Identity, { grid, pins, fresh, grant }: GridNow) {
+    this.#grant = grant
     this.#dir = dir
     this.#identity = identity
     this.#revoked = new RevokedKeys(pins.revoked)
@@ -169,6 +175,7 @@ class Links {
     return createNodeBackend({
       id,
       address,
+      ...(this.#grant && { grant: this.#grant }),
       request: async (call) => {
         try {
           return await requestBytes(agent, { ...parseAddress(address), ...allocation, ...call })

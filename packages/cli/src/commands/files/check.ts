@@ -1,8 +1,10 @@
 /** `check`, `rebalance`: looking after what is stored. */
 import { isHoldfastError, toHex } from "@holdfast/core"
 import type { Cap, ChunkId, ImmutableVerifyCap, VerifyCap } from "@holdfast/protocol"
+import type { Rebalanced } from "@holdfast/store"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
+import { collectorOf } from "../../account/account.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { type CapFinder, type Context, examples, plural, type Session, type VolumeFlags, withVolumes } from "./frame.ts"
@@ -168,29 +170,38 @@ async function rebalance(context: Context, paths: readonly string[], flags: Volu
   await withVolumes(context, flags, async (open, sessionOf, capOf) => {
     let moved = 0
     const inconsistent: string[] = []
+    let released = 0
     const progress = context.progress("rebalance", undefined)
     try {
       for (const path of paths) {
         const session = await sessionOf(parseRemote(path).base)
         const { ids } = await standsOn(session, open, await capAt(capOf, path), path, true)
+        const account = await session.profile.account()
+        const collection = account.keys && (await session.store.beginCollection())
+        const surplus = new Map<string, ChunkId[]>()
         const seen = new Set<string>()
         for await (const id of ids) {
           if (seen.has(toHex(id))) continue
           seen.add(toHex(id))
-          moved += await session.store.rebalanceChunk(id).catch((error) => {
+          const done = await session.store.rebalanceChunk(id).catch((error): Rebalanced => {
             if (!isHoldfastError(error, "ERR_INCONSISTENT")) throw error
             inconsistent.push(toHex(id))
-            return 0
+            return { moved: 0, surplus: [] }
           })
+          moved += done.moved
+          for (const { id: place } of done.surplus) surplus.set(place, [...(surplus.get(place) ?? []), id])
           progress.add(1)
         }
+        // Others hold there what they need; a device that may only append leaves it to the next that may collect.
+        if (collection) released += await collection.release(collectorOf(account), surplus)
       }
     } finally {
       progress.close()
     }
     const named =
       inconsistent.length > 0 ? [...inconsistent.map((id) => `inconsistent: chunk ${id}`), inconsistentText] : []
-    context.output({ moved, inconsistent }, [`${plural(moved, "share")} moved.`, ...named].join("\n"))
+    const text = `${plural(moved, "share")} moved, ${released} freed where they lay before.`
+    context.output({ moved, released, inconsistent }, [text, ...named].join("\n"))
     if (inconsistent.length > 0) process.exitCode = exitCodes.damaged
   })
 }
