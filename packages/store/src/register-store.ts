@@ -132,8 +132,11 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       const values = await readNewest(keys)
       if (values.length === 0) return undefined
       const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
-      const levels = parts.flatMap(({ history }) => history?.levels ?? [])
-      return { sequence: sequenceOf(values), care: parts.map(({ care }) => care), levels }
+      return {
+        sequence: sequenceOf(values),
+        care: parts.map(({ care }) => care),
+        levels: parts.map(({ history }) => history?.levels),
+      }
     },
     async write(keys, after, parts, options) {
       const register = toHex(registerIdOf(keys.publicKey))

@@ -4,7 +4,7 @@
  */
 import { type Env, HoldfastError, toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
-import type { ChunkRef, ChunkStore, RegisterKeys, RegisterStore } from "@holdfast/store"
+import { type ChunkRef, type ChunkStore, levelChunks, type RegisterKeys, type RegisterStore } from "@holdfast/store"
 import {
   appendCare,
   type CareList,
@@ -14,6 +14,7 @@ import {
   encodeCare,
   exactCare,
   joinAccounts,
+  withLevels,
 } from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
@@ -183,6 +184,7 @@ export class Tree {
   async *chunks(): AsyncGenerator<ChunkRef, void, void> {
     const { content, siblings, care } = await this.#read()
     for (const { chunk } of care.flatMap(({ segments }) => segments)) yield chunk
+    for (const { levels } of care) if (levels) yield* levelChunks(this.io.chunks, levels)
     yield* this.#needed([content, ...siblings])
   }
 
@@ -214,7 +216,7 @@ export class Tree {
   async #isExcessive(care: CareList | undefined, needed: ReadonlySet<string>): Promise<boolean> {
     if (!care) return false
     const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
-    for await (const id of careIds(this.io.chunks, care)) {
+    for await (const id of careIds(this.io.chunks, withoutLevels(care))) {
       const name = toHex(id)
       if (!needed.has(name) && !own.has(name)) return true
     }
@@ -237,12 +239,12 @@ export class Tree {
         "ERR_NOT_FOUND",
         "No server knows this directory. Check that the capability is meant for this grid.",
       )
-    const { sequence, content, care, siblings = [] } = value
+    const { sequence, content, siblings = [] } = value
     return {
       sequence,
       content: decodeRoot(content),
       siblings: siblings.map((sibling) => decodeRoot(sibling.content)),
-      care: [care, ...siblings.map((sibling) => sibling.care)].map(decodeCare),
+      care: [value, ...siblings].map((one) => withLevels(decodeCare(one.care), one.levels)),
     }
   }
 
@@ -312,6 +314,10 @@ function ancestorOf(a: RootContent, b: RootContent): DirectoryRef {
   for (const root of [a.root, ...a.history.map((past) => past.root)])
     if (others.some((other) => sameReference(root, other))) return root
   return null
+}
+
+function withoutLevels({ levels: _, ...care }: CareList): CareList {
+  return care
 }
 
 function isSameState(a: TreeState, b: TreeState): boolean {
