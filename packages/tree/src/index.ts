@@ -42,5 +42,6 @@ export {
   Tree,
   type TreeOptions,
   type TreeState,
+  type TreeVersion,
 } from "./tree.ts"
 export { chunksOf, chunksOfFile, type WalkItem, walk } from "./walk.ts"

@@ -4,7 +4,15 @@
  */
 import { type Env, HoldfastError, toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
-import { type ChunkRef, type ChunkStore, levelChunks, type RegisterKeys, type RegisterStore } from "@holdfast/store"
+import {
+  type Author,
+  type ChunkRef,
+  type ChunkStore,
+  levelChunks,
+  type PastAuthor,
+  type RegisterKeys,
+  type RegisterStore,
+} from "@holdfast/store"
 import {
   appendCare,
   type CareList,
@@ -49,12 +57,23 @@ export interface CommitResult {
   readonly conflicts: readonly Path[]
   /** Register writes tried. */
   readonly attempts: number
+  /** Devices whose changes were merged with these, by the names that they give themselves. */
+  readonly writers?: readonly string[]
 }
 
 /** Where a path leads: its entry, or a junction on the way with the names that are left. */
 export interface Resolution {
   readonly entry: Entry
   readonly rest: Path
+}
+
+/** A version of a tree. */
+export interface TreeVersion {
+  readonly sequence: number
+  readonly timeMs: number
+  readonly root: DirectoryRef
+  /** The device that wrote it: of the newest proven by its key, of others as later writers say. */
+  readonly author?: Author
 }
 
 /** The parts of a root that commits change. */
@@ -70,6 +89,8 @@ interface Current {
   readonly siblings: readonly RootContent[]
   /** The care list of each of them. */
   readonly care: readonly CareList[]
+  /** Who wrote each of them, and the versions before. */
+  readonly authors: readonly PastAuthor[]
 }
 
 const maxAttempts = 20
@@ -115,6 +136,16 @@ export class Tree {
     const current = await this.#read()
     if (current.siblings.length === 0) return current.content
     return { ...current.content, ...(await this.#mergeSiblings(current, [])) }
+  }
+
+  /** The newest version and those before that are kept, newest first. */
+  async versions(): Promise<TreeVersion[]> {
+    const { sequence, content, authors } = await this.#read()
+    const newest = { sequence, timeMs: content.commitTimeMs, root: content.root }
+    return [newest, ...content.history].map((version) => {
+      const author = authors.find((one) => one.sequence === version.sequence)?.author
+      return author ? { ...version, author } : version
+    })
   }
 
   /** The entry at `path`; undefined when there is none. The root's own entry has an empty name. */
@@ -170,7 +201,10 @@ export class Tree {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const next = nextRoot(current.content, current.sequence, mine, clock.nowMs())
       if (await this.#write(current.sequence, next, await this.#careFor(current, mine)))
-        return { root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt }
+        return {
+          ...{ root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt },
+          ...(conflicts.length > 0 && { writers: writersOf(current) }),
+        }
       await clock.sleep(this.#backoffMs(attempt))
       current = await this.#read()
       conflicts = []
@@ -244,6 +278,10 @@ export class Tree {
       sequence,
       content: decodeRoot(content),
       siblings: siblings.map((sibling) => decodeRoot(sibling.content)),
+      authors: [value, ...siblings].flatMap(({ author, past = [] }) => [
+        ...(author ? [{ sequence, author }] : []),
+        ...past,
+      ]),
       care: [value, ...siblings].map((one) => withLevels(decodeCare(one.care), one.levels)),
     }
   }
@@ -314,6 +352,10 @@ function ancestorOf(a: RootContent, b: RootContent): DirectoryRef {
   for (const root of [a.root, ...a.history.map((past) => past.root)])
     if (others.some((other) => sameReference(root, other))) return root
   return null
+}
+
+function writersOf({ sequence, authors }: Current): string[] {
+  return [...new Set(authors.filter((one) => one.sequence === sequence).map(({ author }) => author.name))]
 }
 
 function withoutLevels({ levels: _, ...care }: CareList): CareList {
