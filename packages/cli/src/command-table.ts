@@ -57,6 +57,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/files/snapshot.ts"),
   },
   {
+    names: ["history"],
+    summaries: ["show the versions of a tree, and go back from what a writer did"],
+    load: () => import("./commands/files/history.ts"),
+  },
+  {
     names: ["check", "rebalance"],
     summaries: ["check the health of files and repair it", "move shares after nodes came or went"],
     load: () => import("./commands/files/check.ts"),

@@ -19,6 +19,8 @@ export interface Rollback {
   readonly evidence?: readonly [SignedEvidence, SignedEvidence]
   /** Nothing proves that the value offered follows the one seen before, nor that it does not. */
   readonly unproven?: true
+  /** Names of the devices that wrote the two, as far as they are proven and may be read. */
+  readonly devices?: readonly [string | undefined, string | undefined]
 }
 
 /** A value as evidence. */
@@ -28,7 +30,7 @@ export function evidenceOf({ bytes, hash, value }: HeldValue): SignedEvidence {
 
 /** The error for what a rollback, fork or unproven history forbids. */
 export function rollbackError(rollback: Rollback): HoldfastError {
-  const { offered, seen, evidence, unproven } = rollback
+  const { offered, seen, evidence, unproven, devices } = rollback
   if (!evidence)
     return new HoldfastError(
       "ERR_ROLLBACK",
@@ -38,7 +40,10 @@ export function rollbackError(rollback: Rollback): HoldfastError {
       { ...rollback },
     )
   const [known, other] = evidence
-  const name = ({ sequence, hash }: SignedEvidence) => `version ${sequence} (${hash.slice(0, 16)})`
+  const name = (value: SignedEvidence) => {
+    const device = devices?.[value === known ? 0 : 1]?.replace(/\p{C}/gu, "?")
+    return `version ${value.sequence} (${value.hash.slice(0, 16)}${device ? `, written by ${device}` : ""})`
+  }
   if (unproven)
     return new HoldfastError(
       "ERR_UNPROVEN",

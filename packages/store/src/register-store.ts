@@ -2,13 +2,13 @@
  * Registers kept by quorum over all servers of a grid. Specification: docs/formats/register.md. Reads are linearizable
  * while at most f servers fail or lie; a client never goes back behind what it has seen, nor over to another history.
  */
-import { fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { type ChunkId, readCheckOf, registerIdOf, signEpochStatement, verifyKeyOf } from "@holdfast/protocol"
 import { type CommitMarks, createCommits } from "./register-commit.ts"
 import { SeenGuard } from "./register-guard.ts"
 import { makeNextValue, type NextValue, type WriterDeps } from "./register-next.ts"
 import { decodeHeld, type HeldValue, type QuorumDeps, Survey } from "./register-quorum.ts"
-import { type Rollback, rollbackError } from "./register-rollback.ts"
+import { type Rollback, rollbackError, type SignedEvidence } from "./register-rollback.ts"
 import { type OpenedParts, openCare, openParts } from "./register-seal.ts"
 import type { AcceptedHistory, SeenStore } from "./register-seen.ts"
 import type { CareKeys, OwnedRegisterStore, RegisterContent, RegisterKeys, WriteOptions } from "./types.ts"
@@ -53,15 +53,28 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
     return parts
   }
 
-  function accept(rollback: Rollback): void {
+  async function accept(found: Rollback, read: RegisterKeys | undefined): Promise<void> {
+    const devices = read && found.evidence && (await Promise.all(found.evidence.map((one) => deviceOf(read, one))))
+    const rollback = devices ? { ...found, devices: [devices[0], devices[1]] as const } : found
     if (!deps.onRollback) throw rollbackError(rollback)
     if (rolledBack.has(rollback.register)) return
     rolledBack.set(rollback.register, rollback)
     deps.onRollback(rollback)
   }
 
+  /** Which device wrote a value, if that may be read. */
+  async function deviceOf(keys: RegisterKeys, { value }: SignedEvidence): Promise<string | undefined> {
+    try {
+      return (await openParts(env, keys, await decodeHeld(env.crypto, fromHex(value)).then((held) => held.value)))
+        .author?.name
+    } catch (error) {
+      if (isHoldfastError(error)) return undefined
+      throw error
+    }
+  }
+
   /** The values of the highest order, held by a quorum when this resolves; empty when no server has any. */
-  async function readNewest(keys: CareKeys): Promise<readonly HeldValue[]> {
+  async function readNewest(keys: CareKeys, read?: RegisterKeys): Promise<readonly HeldValue[]> {
     const register = toHex(registerIdOf(keys.publicKey))
     const survey = await Survey.start(deps, keys.publicKey)
     const openHistory = async ({ value }: HeldValue) => (await openCare(env, keys, value)).history
@@ -75,7 +88,7 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       }
       unproven = rollback?.unproven && deps.onUnproven ? rollback : undefined
       if (rollback && !unproven) {
-        accept(rollback)
+        await accept(rollback, read)
         return survey.newest()
       }
       if (await survey.settle()) break
@@ -99,7 +112,7 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
     if (after < (seen?.sequence ?? 0)) return undefined
     if (after === 0) return []
     let values = newest.get(register) ?? []
-    if (sequenceOf(values) < after) values = await readNewest(careKeysOf(keys))
+    if (sequenceOf(values) < after) values = await readNewest(careKeysOf(keys), keys)
     if (sequenceOf(values) > after) return undefined
     if (sequenceOf(values) === after) return values
     throw new HoldfastError(
@@ -135,7 +148,7 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
 
   return {
     async read(keys) {
-      const values = await readNewest(careKeysOf(keys))
+      const values = await readNewest(careKeysOf(keys), keys)
       if (values.length === 0) return undefined
       return toContent(values, await Promise.all(values.map((held) => open(keys, held))))
     },
@@ -143,8 +156,11 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       const values = await readNewest(keys)
       if (values.length === 0) return undefined
       const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
-      const levels = parts.flatMap(({ history }) => history?.levels ?? [])
-      return { sequence: sequenceOf(values), care: parts.map(({ care }) => care), levels }
+      return {
+        sequence: sequenceOf(values),
+        care: parts.map(({ care }) => care),
+        levels: parts.map(({ history }) => history?.levels),
+      }
     },
     async write(keys, after, parts, options = {}) {
       const register = toHex(registerIdOf(keys.publicKey))

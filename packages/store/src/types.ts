@@ -69,8 +69,8 @@ export interface RegisterCare {
   readonly sequence: number
   /** Several when writers raced to the same sequence. */
   readonly care: readonly Uint8Array[]
-  /** Where their histories lie. */
-  readonly levels?: readonly Levels[]
+  /** Where the history of each lies. */
+  readonly levels?: readonly (Levels | undefined)[]
 }
 
 /** Keys to one register: the seed to write, public and read key to read. */

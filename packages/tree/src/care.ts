@@ -18,7 +18,7 @@ import {
   toHex,
 } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
-import type { CareKeys, ChunkStore, RegisterStore } from "@holdfast/store"
+import { type CareKeys, type ChunkStore, type Levels, levelChunks, type RegisterStore } from "@holdfast/store"
 import { decodeReference, encodeReference, type Reference, referenceKey } from "./reference.ts"
 
 /** A care list as the register holds it. */
@@ -29,6 +29,8 @@ export interface CareList {
   readonly segments: readonly Reference[]
   /** Ids of the accounts for which whoever writes into this tree holds its chunks: 32 bytes each, ascending. */
   readonly accounts: readonly Uint8Array[]
+  /** Where the register's own history lies: beside the list, and needed like what it names. */
+  readonly levels?: Levels
 }
 
 /** Of a tree that needs nothing yet. */
@@ -110,15 +112,16 @@ export async function exactCare(
 }
 
 /**
- * Every id that the list names, and those of the chunks that hold its segments. Read segment by segment; an id may
- * come twice. A segment that cannot be read is told to `onUnreadable`, after its own id was given; without it, throws.
+ * Every id that the list names, and those of the chunks that hold its segments and the register's history. Read segment by
+ * segment; an id may come twice. A segment that cannot be read is told to `onUnreadable`, after its own id was given; without it, throws.
  */
 export async function* careIds(
   chunks: ChunkStore,
-  { inline, segments }: CareList,
+  { inline, segments, levels }: CareList,
   onUnreadable?: (error: HoldfastError) => void,
 ): AsyncGenerator<ChunkId, void, void> {
   for (const { chunk } of segments) yield chunk.id
+  if (levels) for await (const { id } of levelChunks(chunks, levels, onUnreadable)) yield id
   yield* idsIn(inline)
   for (const segment of segments) {
     const ids = await readSegment(chunks, segment).catch((error: unknown) => {
@@ -138,7 +141,12 @@ export async function readCare(registers: RegisterStore, keys: CareKeys): Promis
       "ERR_NOT_FOUND",
       "No server knows what this capability is for. Check that it is meant for this grid, and for your tenant on it.",
     )
-  return value.care.map(decodeCare)
+  return value.care.map((care, i) => withLevels(decodeCare(care), value.levels?.[i]))
+}
+
+/** A list with where the register's history lies. */
+export function withLevels(care: CareList, levels: Levels | undefined): CareList {
+  return levels ? { ...care, levels } : care
 }
 
 async function readSegment(chunks: ChunkStore, { chunk, offset, length }: Reference): Promise<Uint8Array> {

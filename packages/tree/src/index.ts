@@ -50,5 +50,6 @@ export {
   Tree,
   type TreeOptions,
   type TreeState,
+  type TreeVersion,
 } from "./tree.ts"
 export { chunksOf, chunksOfFile, type WalkItem, walk } from "./walk.ts"

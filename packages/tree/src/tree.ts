@@ -4,7 +4,15 @@
  */
 import { type Env, HoldfastError, toHex } from "@holdfast/core"
 import type { AccountId, ChunkId } from "@holdfast/protocol"
-import type { ChunkRef, ChunkStore, RegisterKeys, RegisterStore } from "@holdfast/store"
+import {
+  type Author,
+  type ChunkRef,
+  type ChunkStore,
+  levelChunks,
+  type PastAuthor,
+  type RegisterKeys,
+  type RegisterStore,
+} from "@holdfast/store"
 import {
   appendCare,
   type CareList,
@@ -14,6 +22,7 @@ import {
   encodeCare,
   exactCare,
   joinAccounts,
+  withLevels,
 } from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
@@ -50,12 +59,23 @@ export interface CommitResult {
   readonly conflicts: readonly Path[]
   /** Register writes tried. */
   readonly attempts: number
+  /** Devices whose changes were merged with these, by the names that they give themselves. */
+  readonly writers?: readonly string[]
 }
 
 /** Where a path leads: its entry, or a junction on the way with the names that are left. */
 export interface Resolution {
   readonly entry: Entry
   readonly rest: Path
+}
+
+/** A version of a tree. */
+export interface TreeVersion {
+  readonly sequence: number
+  readonly timeMs: number
+  readonly root: DirectoryRef
+  /** The device that wrote it: of the newest proven by its key, of others as later writers say. */
+  readonly author?: Author
 }
 
 /** The parts of a root that commits change. */
@@ -71,6 +91,8 @@ interface Current {
   readonly siblings: readonly RootContent[]
   /** The care list of each of them. */
   readonly care: readonly CareList[]
+  /** Who wrote each of them, and the versions before. */
+  readonly authors: readonly PastAuthor[]
 }
 
 /** Whether a past root stays, which was the newest until `endedMs` by the clocks of its writers. */
@@ -120,6 +142,16 @@ export class Tree {
     const current = await this.#read()
     if (current.siblings.length === 0) return current.content
     return { ...current.content, ...(await this.#mergeSiblings(current, [])) }
+  }
+
+  /** The newest version and those before that are kept, newest first. */
+  async versions(): Promise<TreeVersion[]> {
+    const { sequence, content, authors } = await this.#read()
+    const newest = { sequence, timeMs: content.commitTimeMs, root: content.root }
+    return [newest, ...content.history].map((version) => {
+      const author = authors.find((one) => one.sequence === version.sequence)?.author
+      return author ? { ...version, author } : version
+    })
   }
 
   /** The entry at `path`; undefined when there is none. The root's own entry has an empty name. */
@@ -179,7 +211,10 @@ export class Tree {
       const { care, fresh } = await this.#careFor(current, mine)
       for (const id of fresh) owed.set(toHex(id), id)
       if (await this.#write(current.sequence, next, care, [...owed.values()]))
-        return { root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt }
+        return {
+          ...{ root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt },
+          ...(conflicts.length > 0 && { writers: writersOf(current) }),
+        }
       await clock.sleep(this.#backoffMs(attempt))
       current = await this.#read()
       conflicts = []
@@ -193,6 +228,7 @@ export class Tree {
   async *chunks(): AsyncGenerator<ChunkRef, void, void> {
     const { content, siblings, care } = await this.#read()
     for (const { chunk } of care.flatMap(({ segments }) => segments)) yield chunk
+    for (const { levels } of care) if (levels) yield* levelChunks(this.io.chunks, levels)
     yield* this.#needed([content, ...siblings])
   }
 
@@ -229,7 +265,7 @@ export class Tree {
   async #isExcessive(care: CareList | undefined, needed: ReadonlySet<string>): Promise<boolean> {
     if (!care) return false
     const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
-    for await (const id of careIds(this.io.chunks, care)) {
+    for await (const id of careIds(this.io.chunks, withoutLevels(care))) {
       const name = toHex(id)
       if (!needed.has(name) && !own.has(name)) return true
     }
@@ -252,12 +288,16 @@ export class Tree {
         "ERR_NOT_FOUND",
         "No server knows this directory. Check that the capability is meant for this grid.",
       )
-    const { sequence, content, care, siblings = [] } = value
+    const { sequence, content, siblings = [] } = value
     return {
       sequence,
       content: decodeRoot(content),
       siblings: siblings.map((sibling) => decodeRoot(sibling.content)),
-      care: [care, ...siblings.map((sibling) => sibling.care)].map(decodeCare),
+      authors: [value, ...siblings].flatMap(({ author, past = [] }) => [
+        ...(author ? [{ sequence, author }] : []),
+        ...past,
+      ]),
+      care: [value, ...siblings].map((one) => withLevels(decodeCare(one.care), one.levels)),
     }
   }
 
@@ -337,6 +377,14 @@ function ancestorOf(a: RootContent, b: RootContent): DirectoryRef {
   for (const root of [a.root, ...a.history.map((past) => past.root)])
     if (others.some((other) => sameReference(root, other))) return root
   return null
+}
+
+function writersOf({ sequence, authors }: Current): string[] {
+  return [...new Set(authors.filter((one) => one.sequence === sequence).map(({ author }) => author.name))]
+}
+
+function withoutLevels({ levels: _, ...care }: CareList): CareList {
+  return care
 }
 
 function isSameState(a: TreeState, b: TreeState): boolean {

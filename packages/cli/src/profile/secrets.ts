@@ -88,6 +88,7 @@ export interface OpenedSecrets {
 export type AskPassphrase = () => Promise<string>
 
 const waitMs = 10_000
+const pauseMs = 20
 
 /** The files of the profile in `dir`. */
 export const secretFiles = (dir: string) => ({
@@ -161,22 +162,32 @@ export async function removeLeftovers(dir: string): Promise<void> {
 /** Runs `work` while no other command changes this profile. Throws ERR_CONFLICT when one takes too long. */
 export async function changing<T>(dir: string, work: () => Promise<T>): Promise<T> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const { changing: path } = secretFiles(dir)
+  return holding(secretFiles(dir).changing, work)
+}
+
+/** Runs `work` while no other process holds the file `path`, which is there as long. Throws ERR_CONFLICT when one takes too long. */
+export async function holding<T>(path: string, work: () => Promise<T>): Promise<T> {
   const until = Date.now() + waitMs
   while (!(await claim(path))) {
     const text = await readFile(path, "utf8").catch(() => "")
     const [pid, started = ""] = text.split(" ")
-    const isStale = text !== "" && !(await isRunning({ pid: Number(pid), started }))
+    const isStale = text === "" ? await isOld(path) : !(await isRunning({ pid: Number(pid), started }))
     if (isStale && (await readFile(path, "utf8").catch(() => "")) === text) await rm(path, { force: true })
     else if (Date.now() > until)
-      throw new HoldfastError("ERR_CONFLICT", `Process ${pid} is changing this profile (${dir}). Try again later.`)
-    else await new Promise((resolve) => setTimeout(resolve, 20))
+      throw new HoldfastError("ERR_CONFLICT", `Process ${pid} is changing this profile (${path}). Try again later.`)
+    else await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * pauseMs))
   }
   try {
     return await work()
   } finally {
     await rm(path, { force: true })
   }
+}
+
+/** True when nobody wrote into the file since it was made: its process was killed in between. */
+async function isOld(path: string): Promise<boolean> {
+  const made = await stat(path).catch(() => undefined)
+  return made !== undefined && Date.now() - made.mtimeMs > waitMs / 2
 }
 
 async function claim(path: string): Promise<boolean> {

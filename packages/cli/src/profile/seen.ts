@@ -10,7 +10,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import { codeOf, ioError, writeSecretFile } from "@holdfast/network"
 import { mergeSeen, type Seen, type SeenStore } from "@holdfast/store"
 import { z } from "zod"
-import { changing } from "./secrets.ts"
+import { holding } from "./secrets.ts"
 
 const idPattern = /^[0-9a-f]{64}$/
 const sequenceSchema = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
@@ -80,7 +80,7 @@ export function openSeen(folder: string, name: string): ProfileSeen {
 
   const update: SeenStore["update"] = (id, change) =>
     guarded(dir, () =>
-      changing(dir, async () => {
+      holding(join(dir, `${id}.lock`), async () => {
         const seen = await change(await get(id))
         const text = JSON.stringify({ version: 1, ...encodeSeen(seen) }, null, 1)
         await writeSecretFile(join(dir, id), `${text}\n`)
@@ -109,11 +109,11 @@ export function openSeen(folder: string, name: string): ProfileSeen {
     async forgetSeen(id) {
       const isKnown = (await listSeen()).includes(id)
       await guarded(dir, () =>
-        changing(dir, async () => {
+        holding(join(dir, "old.lock"), async () => {
           const { [id]: forgotten, ...others } = (await oldSequences()) ?? {}
           if (forgotten !== undefined) await writeSecretFile(old.sequences, `${JSON.stringify(others, null, 1)}\n`)
           await rm(join(old.values, id), { force: true })
-          await rm(join(dir, id), { force: true })
+          await holding(join(dir, `${id}.lock`), () => rm(join(dir, id), { force: true }))
         }),
       )
       return isKnown

@@ -18,6 +18,7 @@ import {
   sameContent,
   type Tree,
   type TreeIo,
+  type TreeVersion,
 } from "@holdfast/tree"
 import { formatPath, printable } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
@@ -81,12 +82,12 @@ export class TreeVolume implements OpenedTree {
     return this.#root
   }
 
-  async adopt({ root, conflicts }: CommitResult): Promise<void> {
+  async adopt({ root, conflicts, writers = [] }: CommitResult): Promise<void> {
     this.#root = await rootEntry(this.io, root, this.isFile)
     this.#top = root
     for (const path of conflicts)
       this.#parts.warn(
-        `another writer changed the same at the same time; your version is kept as ${printable(`${this.label}${formatPath(path)}`)}`,
+        `another writer${writers.length > 0 ? ` (${printable(writers.join(", "))})` : ""} changed the same at the same time; your version is kept as ${printable(`${this.label}${formatPath(path)}`)}`,
       )
   }
 
@@ -186,6 +187,10 @@ export class TreeVolume implements OpenedTree {
     for await (const { name, mtimeNs } of this.writableOrReadable().snapshots.list())
       all.push({ name, createdNs: mtimeNs })
     return all
+  }
+
+  listVersions(): Promise<TreeVersion[]> {
+    return this.writableOrReadable().versions()
   }
 
   async createSnapshot(name: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the file commands ask of an opened tree: the alias or capability is resolved, paths are lists of names. */
 import type { ChunkId } from "@holdfast/protocol"
-import type { ReadFileOptions } from "@holdfast/tree"
+import type { ReadFileOptions, TreeVersion } from "@holdfast/tree"
 import type { DownloadPort, RemoteItem, UploadPort } from "../../transfer/ports.ts"
 
 /** An entry; its content is known to the tree alone. */
@@ -69,6 +69,8 @@ export interface Volume extends DownloadPort<unknown> {
   /** A read-only view; undefined when there is no such snapshot. */
   snapshot(name: string): Promise<Volume | undefined>
   listSnapshots(): Promise<SnapshotInfo[]>
+  /** The newest version and those before that are kept, newest first. */
+  listVersions(): Promise<TreeVersion[]>
   createSnapshot(name: string): Promise<void>
   removeSnapshot(name: string): Promise<void>
   /** What changed from `before` to `after`; whole directories that are equal are skipped without being read. */

@@ -1,0 +1,80 @@
+/** `history`: which versions of a tree there are and which device wrote them, and the owner's way back from what a writer did. */
+import { HoldfastError } from "@holdfast/core"
+import { registerIdOf } from "@holdfast/protocol"
+import type { TreeVersion } from "@holdfast/tree"
+import type { Command } from "commander"
+import { parseRemote, printable } from "../../transfer/path-spec.ts"
+import { keysOfCap } from "../../tree-keys.ts"
+import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
+import { openPlace } from "./places.ts"
+
+const capFile = ["--cap-file <file>", "file with the capability that `cap:` stands for; - is stdin"] as const
+
+/** Adds the command to the program. */
+export function register(program: Command, context: Context): void {
+  const history = program
+    .command("history")
+    .description("show the versions of a tree, and go back from what a writer did")
+  history
+    .command("list")
+    .description("list the versions that are kept, newest first, with time, device and account")
+    .argument("<tree>", "a tree or mutable file, such as home:")
+    .option(...capFile)
+    .addHelpText("after", examples(["holdfast history list home:"]))
+    .action(async (tree: string, flags: VolumeFlags) => list(context, tree, flags))
+  history
+    .command("epoch")
+    .description("as the owner: go on from the version that was seen here last, whatever was written since")
+    .argument("<tree>", "a tree or mutable file that this profile made")
+    .option(...capFile)
+    .addHelpText(
+      "after",
+      `
+When a writer took changes out of the history (ERR_UNPROVEN, ERR_FORK), or used up its numbers, the profile that made the tree begins
+another epoch of it with what it saw last. Places and other devices then refuse all that is of the epoch before.
+${examples(["holdfast history epoch home:"])}`,
+    )
+    .action(async (tree: string, flags: VolumeFlags) => beginEpoch(context, tree, flags))
+}
+
+async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
+  await withVolumes(context, flags, async (open) => {
+    const versions = await (await openPlace(open, tree, { follow: true })).volume.listVersions()
+    context.output(versions.map(valueOf), versions.map(textOf).join("\n"))
+  })
+}
+
+async function beginEpoch(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
+  const profile = await context.openProfile()
+  await withVolumes(context, flags, async (_open, sessionOf, capOf) => {
+    // Not opened first: what servers offer is what this leaves behind.
+    const { base, path } = parseRemote(tree)
+    if (path.length > 0)
+      throw new HoldfastError(
+        "ERR_INVALID_ARGUMENT",
+        `Name the tree alone, without a path in it: "${printable(tree)}".`,
+      )
+    const { store, env } = await sessionOf(base)
+    const keys = await keysOfCap(env.crypto, await capOf(base))
+    const owner = await profile.ownerSeed(hex(registerIdOf(keys.publicKey)))
+    const begun = await store.registers.beginEpoch(keys, owner)
+    context.output(begun, `Epoch ${begun.epoch} goes on from version ${begun.sequence - 1}, which was seen here last.`)
+  })
+}
+
+function valueOf({ sequence, timeMs, author }: TreeVersion): object {
+  const device = author && { key: hex(author.device), name: author.name }
+  const account = author && author.account.length > 0 ? { account: hex(author.account) } : {}
+  return { sequence, time: new Date(timeMs).toISOString(), ...(device && { device }), ...account }
+}
+
+function textOf({ sequence, timeMs, author }: TreeVersion): string {
+  const time = `${new Date(timeMs).toISOString().slice(0, 19)}Z`
+  if (!author) return `${sequence}  ${time}  written by an unknown device`
+  const account = author.account.length > 0 ? ` of account ${hex(author.account).slice(0, 16)}` : ""
+  return `${sequence}  ${time}  ${printable(author.name)} (${hex(author.device).slice(0, 16)})${account}`
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex")
+}
