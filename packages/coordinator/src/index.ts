@@ -1,5 +1,5 @@
 /** Coordinator: members, certificates, invitations and the signed grid description. */
 export { type Coordinator, type CoordinatorOptions, startCoordinator } from "./coordinator.ts"
-export type { KnownMember } from "./database.ts"
-export { createInvite, type InviteOptions } from "./invite.ts"
+export type { KnownMember, TenantRow } from "./database.ts"
+export { createInvite, type InviteOptions, listTenants } from "./invite.ts"
 export { listMembers, revokeMember } from "./members.ts"
