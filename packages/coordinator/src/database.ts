@@ -15,6 +15,8 @@ export interface MemberRow {
   readonly role: Role
   readonly tenant: string
   readonly name: string
+  /** What a client may do, with commas between; null for everything. */
+  readonly roles: string | null
   readonly joinedMs: number
   readonly address: string | null
   readonly capacityBytes: number | null
@@ -26,6 +28,15 @@ export interface InviteRow {
   readonly role: Role
   readonly tenant: string
   readonly name: string
+  /** As in MemberRow. */
+  readonly roles: string | null
+}
+
+/** A tenant, by the clients that are or may become its members. */
+export interface TenantRow {
+  readonly tenant: string
+  readonly members: number
+  readonly invited: number
 }
 
 /** A member as its operator sees it. */
@@ -53,7 +64,12 @@ const schema = `
     revoked_ms INTEGER) STRICT;
   CREATE TABLE IF NOT EXISTS revoked_members (member_id TEXT PRIMARY KEY, revoked_ms INTEGER NOT NULL) STRICT;
 `
-const columns = `id, role, tenant, name, joined_ms AS joinedMs, address, capacity_bytes AS capacityBytes,
+/** Columns that came later: table, column and type. */
+const laterColumns = [
+  ["members", "roles", "TEXT"],
+  ["invites", "roles", "TEXT"],
+] as const
+const columns = `id, role, tenant, name, roles, joined_ms AS joinedMs, address, capacity_bytes AS capacityBytes,
   announced_ms AS announcedMs`
 const notRevoked = "id NOT IN (SELECT member_id FROM revoked_members)"
 /** Ended invitations are remembered this long, for a clear answer. */
@@ -77,6 +93,12 @@ export class Database {
     this.#db = new DatabaseSync(path)
     this.#db.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
     this.#db.exec(schema)
+    this.transaction(() => {
+      for (const [table, column, type] of laterColumns) {
+        const known = this.#db.prepare(`SELECT 1 FROM pragma_table_info('${table}') WHERE name = ?`).get(column)
+        if (!known) this.#db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`)
+      }
+    })
     for (const suffix of ["", "-wal", "-shm"]) if (existsSync(path + suffix)) chmodSync(path + suffix, 0o600)
   }
 
@@ -112,13 +134,15 @@ export class Database {
   }
 
   /** Remembers an invitation by the hash of its token. Throws ERR_LIMIT. */
-  addInvite(tokenHash: Uint8Array, { role, tenant, name }: InviteRow, expiresMs: number, nowMs: number): void {
+  addInvite(tokenHash: Uint8Array, { role, tenant, name, roles }: InviteRow, expiresMs: number, nowMs: number): void {
     this.transaction(() => {
       this.#db.prepare("DELETE FROM invites WHERE expires_ms < ?").run(nowMs - rememberMs)
       const { count } = this.#db.prepare("SELECT count(*) AS count FROM invites").get() as { count: number }
       if (count >= maxInvites)
         throw new HoldfastError("ERR_LIMIT", `There are ${count} invitations already. Wait until some have ended.`)
-      this.#db.prepare("INSERT INTO invites VALUES (?, ?, ?, ?, ?, NULL)").run(tokenHash, role, tenant, name, expiresMs)
+      this.#db
+        .prepare("INSERT INTO invites (token_hash, role, tenant, name, roles, expires_ms) VALUES (?, ?, ?, ?, ?, ?)")
+        .run(tokenHash, role, tenant, name, roles, expiresMs)
     })
   }
 
@@ -132,7 +156,7 @@ export class Database {
       for (const row of this.#db.prepare("SELECT * FROM invites").iterate())
         if (timingSafeEqual(row.token_hash as Uint8Array, tokenHash)) found = row
       if (!found) return { ok: false, why: "is not known here" }
-      const { role, tenant } = found as unknown as InviteRow
+      const { role, tenant, roles } = found as unknown as InviteRow
       const key = this.#db.prepare("SELECT * FROM keys WHERE key_id = ?").get(keyId)
       const isAgain = key?.token_hash instanceof Uint8Array && timingSafeEqual(key.token_hash, tokenHash)
       if (found.used_ms !== null && !isAgain) return { ok: false, why: "was used already" }
@@ -141,13 +165,13 @@ export class Database {
         return { ok: false, why: "came with a key that is in use or revoked" }
       if (key) {
         const member = this.member(key.member_id as string)!
-        return { ok: true, invite: { role, tenant, name: member.name }, memberId: member.id }
+        return { ok: true, invite: { role, tenant, name: member.name, roles }, memberId: member.id }
       }
-      const invite = { role, tenant, name: (found.name as string) || name }
+      const invite = { role, tenant, roles, name: (found.name as string) || name }
       this.#db.prepare("UPDATE invites SET used_ms = ? WHERE token_hash = ?").run(nowMs, tokenHash)
       this.#db
-        .prepare("INSERT INTO members (id, role, tenant, name, joined_ms) VALUES (?, ?, ?, ?, ?)")
-        .run(memberId, role, tenant, invite.name, nowMs)
+        .prepare("INSERT INTO members (id, role, tenant, name, roles, joined_ms) VALUES (?, ?, ?, ?, ?, ?)")
+        .run(memberId, role, tenant, invite.name, roles, nowMs)
       this.#db
         .prepare("INSERT INTO keys (key_id, member_id, token_hash) VALUES (?, ?, ?)")
         .run(keyId, memberId, tokenHash)
@@ -227,6 +251,18 @@ export class Database {
   members(): MemberRow[] {
     const rows = this.#db.prepare(`SELECT ${columns} FROM members WHERE ${notRevoked} ORDER BY id`).all()
     return rows as unknown as MemberRow[]
+  }
+
+  /** The tenants that have clients, or invitations for some, by name. */
+  tenants(nowMs: number): TenantRow[] {
+    const rows = this.#db.prepare(
+      `SELECT tenant, sum(member) AS members, sum(invited) AS invited FROM (
+         SELECT tenant, 1 AS member, 0 AS invited FROM members WHERE role = 'client' AND ${notRevoked}
+         UNION ALL
+         SELECT tenant, 0, 1 FROM invites WHERE role = 'client' AND used_ms IS NULL AND expires_ms > ?)
+       GROUP BY tenant ORDER BY tenant`,
+    )
+    return rows.all(nowMs) as unknown as TenantRow[]
   }
 
   /** Everybody who ever joined, revoked or not, in order of joining. */

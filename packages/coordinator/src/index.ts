@@ -1,6 +1,6 @@
 /** Coordinator: members, certificates, invitations and the signed grid description. */
 export { type Coordinator, type CoordinatorOptions, startCoordinator } from "./coordinator.ts"
-export type { KnownMember } from "./database.ts"
-export { createInvite, type InviteOptions } from "./invite.ts"
+export type { KnownMember, TenantRow } from "./database.ts"
+export { createInvite, type InviteOptions, listTenants } from "./invite.ts"
 export { listMembers, revokeMember } from "./members.ts"
 export { chooseVoters, exportRoot, signRootEpoch } from "./root.ts"

@@ -3,17 +3,19 @@ import { randomBytes } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { HoldfastError, hashSmall } from "@holdfast/core"
-import { fingerprintOf, isName, parseAddress } from "@holdfast/network"
+import { type AccessRole, accessRoles, fingerprintOf, isName, parseAddress, parseRoles } from "@holdfast/network"
 import { encodeInvite } from "@holdfast/protocol"
-import { Database } from "./database.ts"
+import { Database, type TenantRow } from "./database.ts"
 
 /** Whom to invite, and for how long. */
 export interface InviteOptions {
   /** The coordinator's state directory. */
   readonly dir: string
   readonly role: "node" | "client"
-  /** Default "default". */
+  /** Whose data a client's is: nobody gets one unsaid. A node serves all of them, and needs none. */
   readonly tenant?: string
+  /** What a client may do at nodes. Default: everything. */
+  readonly roles?: readonly AccessRole[]
   /** Default one hour. */
   readonly ttlSeconds?: number
   /** The member's name; without it the member chooses. */
@@ -24,12 +26,18 @@ export interface InviteOptions {
   readonly nowMs?: number
 }
 
+/** What stands for the tenant in a node's certificate; it stores nothing of its own. */
+const nodesTenant = "grid"
 const maxTtlSeconds = 30 * 86_400
 
 /** Makes an invitation for one member: a string, and a secret. Throws ERR_NOT_FOUND, ERR_INVALID_ARGUMENT, ERR_LIMIT. */
 export async function createInvite(options: InviteOptions): Promise<string> {
-  const { dir, role, tenant = "default", ttlSeconds = 3600, name = "", nowMs = Date.now() } = options
+  const { dir, role, roles, ttlSeconds = 3600, name = "", nowMs = Date.now() } = options
+  const tenant = options.tenant ?? (role === "node" ? nodesTenant : undefined)
   if (role !== "node" && role !== "client") throw invalid("The role of an invitation is node or client.")
+  if (tenant === undefined) throw invalid("Say whose data this client's is: an invitation for a client names a tenant.")
+  if (roles && (role !== "client" || roles.length === 0))
+    throw invalid("Only clients have roles, and each at least one.")
   if (!isName(tenant)) throw invalid("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
   if (name.length > 64) throw invalid("A member's name has at most 64 characters.")
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > maxTtlSeconds)
@@ -42,8 +50,21 @@ export async function createInvite(options: InviteOptions): Promise<string> {
     const caFingerprint = fingerprintOf(await readFile(join(dir, "authority", "ca.pem")))
     const token = new Uint8Array(randomBytes(32))
     const expiryMs = nowMs + ttlSeconds * 1000
-    database.addInvite(tokenHashOf(token), { role, tenant, name }, expiryMs, nowMs)
+    // Everything is written as nothing: such a certificate is what it always was.
+    const isAll = !roles || accessRoles.every((one) => roles.includes(one))
+    const text = isAll ? null : parseRoles(roles.join(",")).join(",")
+    database.addInvite(tokenHashOf(token), { role, tenant, name, roles: text }, expiryMs, nowMs)
     return encodeInvite({ address, caFingerprint, token, expiryMs })
+  } finally {
+    database.close()
+  }
+}
+
+/** The tenants of a grid. Throws ERR_NOT_FOUND. */
+export function listTenants({ dir, nowMs = Date.now() }: Pick<InviteOptions, "dir" | "nowMs">): TenantRow[] {
+  const database = new Database(dir, { mustExist: true })
+  try {
+    return database.tenants(nowMs)
   } finally {
     database.close()
   }

@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { TLSSocket } from "node:tls"
 import { type ErrorCode, encodeBase32, fromUtf8, HoldfastError, Semaphore } from "@holdfast/core"
 import {
+  type AccessRole,
   type Authority,
   isServerName,
   keyIdOf,
@@ -16,6 +17,7 @@ import {
   parseAddress,
   parseJson,
   parseOr,
+  parseRoles,
   peerOf,
   type RefusalReason,
   refusalMessage,
@@ -126,7 +128,8 @@ async function handle(
 /** A new certificate for the key and the member of the one that the caller has just proved to hold. */
 async function renew({ database, authority, logger }: ServiceParts, member: MemberRow, keyId: string): Promise<Answer> {
   const { id: memberId, role, tenant } = member
-  const certPem = await authority.renew(database.certificateOf(keyId)!, { memberId, role, tenant })
+  const subject = { memberId, role, tenant, ...rolesIn(member) }
+  const certPem = await authority.renew(database.certificateOf(keyId)!, subject)
   keepCertificate(database, memberId, certPem)
   logger.info("certificate renewed", { memberId, role, tenant })
   return { status: 200, body: { certPem } }
@@ -146,7 +149,8 @@ async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>): Prom
   const { role, tenant } = claim.invite
   const serverNames = role === "node" ? body.serverNames : []
   const made = database.certificateOf(keyId) // when the answer to the first attempt was lost
-  const certPem = made ?? (await authority.sign(body.csr, { memberId, role, tenant, serverNames }))
+  const certPem =
+    made ?? (await authority.sign(body.csr, { memberId, role, tenant, ...rolesIn(claim.invite), serverNames }))
   if (!made) keepCertificate(database, memberId, certPem)
   logger.info("member joined", { memberId, role, tenant })
   const { coordinatorId } = parts
@@ -193,10 +197,15 @@ function keepCertificate(database: Database, memberId: string, certPem: string):
   database.keepCertificate(keyIdOf(certificate), memberId, certPem, certificate.validToDate.getTime())
 }
 
-/** Members of one's own tenant, and the nodes, which serve everybody. */
+/** What a member may do, as a certificate has it. */
+function rolesIn({ roles }: Pick<MemberRow, "roles">): { readonly roles?: readonly AccessRole[] } {
+  return roles === null ? {} : { roles: parseRoles(roles) }
+}
+
+/** The nodes, which serve everybody, and for a client the other members of its tenant; a node is of no tenant. */
 function visibleTo(member: MemberRow, members: readonly MemberRow[]): object[] {
   return members
-    .filter(({ role, tenant }) => role === "node" || tenant === member.tenant)
+    .filter(({ role, tenant }) => role === "node" || (member.role === "client" && tenant === member.tenant))
     .map((row) => Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)))
 }
 

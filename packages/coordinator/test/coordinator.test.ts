@@ -258,7 +258,13 @@ test("invitations need a coordinator, a role, a tenant and a time that make sens
   const { dir } = await start(t)
   const nowhere = joinPath(await temporaryDirectory(t), "nowhere")
   await assert.rejects(createInvite({ dir: nowhere, ...member }), { code: "ERR_NOT_FOUND" })
-  for (const bad of [{ tenant: "a/b" }, { ttlSeconds: 0 }, { name: "x".repeat(65) }, { address: "nowhere" }])
+  for (const bad of [
+    { tenant: "a/b" },
+    { roles: [] },
+    { ttlSeconds: 0 },
+    { name: "x".repeat(65) },
+    { address: "nowhere" },
+  ])
     await assert.rejects(createInvite({ dir, ...member, ...bad }), { code: "ERR_INVALID_ARGUMENT" })
 })
 

@@ -19,7 +19,7 @@ test("after kill -9 members use the cached grid, and a restart knows every ackno
   ]
   const first = await launch(t, dir, 0)
   await join(await createInvite({ dir, role: "node", tenant: "grid" }), { dir: nodeDir, name: "n1" })
-  await join(await createInvite({ dir, role: "client" }), { dir: clientDir, name: "alice" })
+  await join(await createInvite({ dir, role: "client", tenant: "alice" }), { dir: clientDir, name: "alice" })
   const { serial } = await announce(nodeDir, { address: "127.0.0.1:8441", capacityBytes: 5 })
   assert.equal((await fetchGrid(clientDir)).fresh, true)
   first.child.kill("SIGKILL")

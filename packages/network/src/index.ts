@@ -72,5 +72,6 @@ export {
 } from "./tls/identity.ts"
 export { type RefusalReason, refusalMessage, refusalOf } from "./tls/refusal.ts"
 export { keyIdOf, keyIdOfKey, RevokedKeys } from "./tls/revoked.ts"
+export { type AccessRole, accessRoles, parseRoles, rolesOf } from "./tls/roles.ts"
 export { closeServer, contextOf, createTlsServer, listen, peerOf, type TlsServerOptions } from "./tls/server.ts"
 export { isName, isRole, type Role, type Subject } from "./tls/subject.ts"

@@ -17,6 +17,7 @@ import { parseAddress } from "./tls/agent.ts"
 import { fingerprintOf, sameCertificate } from "./tls/authority.ts"
 import { codeOf, createSecretDirectory, refuseUnlessFree } from "./tls/files.ts"
 import { checkIdentity, createKeyAndRequest, readIdentityFile, saveIdentity } from "./tls/identity.ts"
+import { type AccessRole, rolesOf } from "./tls/roles.ts"
 import { isName, type Role } from "./tls/subject.ts"
 
 const nameSchema = z.string().refine(isName)
@@ -40,11 +41,20 @@ export interface JoinOptions {
   readonly serverNames?: readonly string[]
 }
 
+/** What a machine became. */
+export interface Joined {
+  readonly memberId: string
+  readonly role: Role
+  readonly tenant: string
+  /** What it may do at nodes. */
+  readonly roles: readonly AccessRole[]
+}
+
 /**
  * Joins the grid of an invitation. When the answer was lost, the same invitation with the same directory asks for it
  * again. Throws ERR_INVITE, ERR_REFUSED, ERR_SERVER_UNREACHABLE, ERR_ALREADY_EXISTS.
  */
-export async function join(invitation: string, options: JoinOptions): Promise<{ memberId: string; role: Role }> {
+export async function join(invitation: string, options: JoinOptions): Promise<Joined> {
   const { dir, name, serverNames = [] } = options
   const invite = decodeInvite(invitation)
   if (invite.expiryMs <= Date.now())
@@ -81,7 +91,8 @@ export async function join(invitation: string, options: JoinOptions): Promise<{ 
     "pins.json": JSON.stringify({ pins: firstPins(answer.grid, grid, answer.gridPublicKey), signed: answer.grid }),
   })
   await pending.forget()
-  return { memberId: identity.memberId, role: identity.role }
+  const { memberId, role, tenant } = identity
+  return { memberId, role, tenant, roles: [...rolesOf(identity)] }
 }
 
 /** The key for this token, kept until the answer is there: the coordinator gives one token's certificate to one key. */

@@ -18,6 +18,8 @@ export const memberSchema = z.object({
   role: z.string(),
   tenant: z.string(),
   name: z.string(),
+  /** What a client may do, with commas between; everything when absent. */
+  roles: z.string().max(64).optional(),
   joinedMs: z.number(),
   address: z.string().optional(),
   capacityBytes: z.number().optional(),

@@ -8,6 +8,7 @@ import { isIP } from "node:net"
 import { join } from "node:path"
 import { equal, HoldfastError } from "@holdfast/core"
 import { createSecretDirectory, ioError } from "./files.ts"
+import { encodeRoles } from "./roles.ts"
 import { checkSubject, type Subject } from "./subject.ts"
 import { loadX509, signingAlgorithm } from "./x509.ts"
 
@@ -109,8 +110,8 @@ async function issue(
   ca: import("@peculiar/x509").X509Certificate,
   key: CryptoKey,
 ): Promise<string> {
-  const { memberId, role, tenant, serverNames = [], nowMs = Date.now(), validDays = 365 } = options
-  checkSubject({ memberId, role, tenant })
+  const { memberId, role, tenant, roles, serverNames = [], nowMs = Date.now(), validDays = 365 } = options
+  checkSubject({ memberId, role, tenant, ...(roles && { roles }) })
   const x509 = await loadX509()
   const usages = [x509.ExtendedKeyUsage.clientAuth]
   if (role !== "client") usages.push(x509.ExtendedKeyUsage.serverAuth) // a client can never pose as a server
@@ -125,7 +126,8 @@ async function issue(
   if (role !== "client" && names.length > 0) extensions.push(new x509.SubjectAlternativeNameExtension(names))
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerial(),
-    subject: [{ CN: [memberId] }, { O: [role] }, { OU: [tenant] }],
+    // Certificates without roles stay as they were; who does not know roles refuses those with them.
+    subject: [{ CN: [memberId] }, { O: [role] }, { OU: [tenant] }, ...(roles ? [{ OU: [encodeRoles(roles)] }] : [])],
     issuer: ca.subjectName,
     notBefore: new Date(nowMs - backdateMs),
     notAfter: new Date(nowMs + validDays * dayMs),

@@ -1,5 +1,9 @@
-/** Who a certificate speaks for: CN is the member id, O the role, OU the tenant. Nothing else of it is believed. */
+/**
+ * Who a certificate speaks for: CN is the member id, O the role, OU the tenant, a second OU what a client may do where that
+ * is not everything. Nothing else of it is believed.
+ */
 import { HoldfastError } from "@holdfast/core"
+import { type AccessRole, decodeRoles } from "./roles.ts"
 
 /** What a member may do: keep shares, store and read, or run the grid. */
 export type Role = "node" | "client" | "coordinator"
@@ -9,6 +13,8 @@ export interface Subject {
   readonly memberId: string
   readonly role: Role
   readonly tenant: string
+  /** What a client may do; everything when absent. Ask `rolesOf`. */
+  readonly roles?: readonly AccessRole[]
 }
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
@@ -27,11 +33,17 @@ export function isRole(text: unknown): text is Role {
 export function subjectOf(subject: unknown): Subject | undefined {
   if (typeof subject !== "object" || subject === null) return undefined
   const { CN, O, OU } = subject as Record<string, unknown> // a repeated attribute is an array, and so refused
-  return isName(CN) && isRole(O) && isName(OU) ? { memberId: CN, role: O, tenant: OU } : undefined
+  if (!isName(CN) || !isRole(O)) return undefined
+  if (isName(OU)) return { memberId: CN, role: O, tenant: OU }
+  if (!Array.isArray(OU) || OU.length !== 2 || O !== "client") return undefined
+  const [tenant, roles] = [OU[0] as unknown, decodeRoles(OU[1])]
+  return isName(tenant) && roles ? { memberId: CN, role: O, tenant, roles } : undefined
 }
 
 /** Throws ERR_INVALID_ARGUMENT unless every part is well formed. */
-export function checkSubject({ memberId, role, tenant }: Subject): void {
+export function checkSubject({ memberId, role, tenant, roles }: Subject): void {
+  if (roles && (role !== "client" || roles.length === 0))
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "Only clients have roles, and each has at least one.")
   if (!isName(memberId) || !isRole(role) || !isName(tenant))
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",

@@ -7,7 +7,24 @@ import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
+import { type InviteFlags, invite } from "./invite.ts"
 import { registerRoot } from "./root.ts"
+import { wholeNumber } from "./whole-number.ts"
+
+const inviteHelp = `
+A tenant is a customer: its members share space and quota, see each other in the list of members, and read what somebody stored by
+capability only. Invite a second device or a colleague into the same tenant, another customer into one of its own: --tenant NAME.
+Without --tenant it is the only one there is, "default" on a new grid; with several you are asked to name one.
+
+Roles are what the nodes allow whoever holds the certificate, capabilities aside: read gets shares and registers, append stores,
+collect removes what this account no longer needs, repair puts back what is missing of others' trees. An auditor needs read and repair.
+
+Examples:
+  holdfast invite --dir /var/lib/holdfast/coordinator --role node --name n1
+  holdfast invite --dir /var/lib/holdfast/coordinator --tenant alice --name alice-laptop
+  holdfast invite --dir /var/lib/holdfast/coordinator --tenant alice --append-only --name alice-backup
+  holdfast invite --dir /var/lib/holdfast/coordinator --tenant alice --roles read,repair --name auditor
+`
 
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {
@@ -72,10 +89,16 @@ export function register(program: Command, context: Context): void {
     .description("print an invitation for one new member (on the coordinator's machine)")
     .requiredOption("--dir <folder>", "the coordinator's folder")
     .option("--role <role>", "node or client", "client")
-    .option("--tenant <name>", "whose data a client's is", "default")
+    .option("--tenant <name>", "whose data a client's is: of a customer that is there, or a new one of its own")
+    .option(
+      "--roles <roles>",
+      "what a client may do: read, append, collect, repair, with commas between (default: all)",
+    )
+    .option("--reader", "the same as --roles read")
+    .option("--append-only", "the same as --roles read,append: nothing that is stored can be taken away")
     .option("--name <name>", "the member's name")
     .option("--ttl <seconds>", "how long it is valid", "3600")
-    .addHelpText("after", "\nExample:\n  holdfast invite --dir /var/lib/holdfast/coordinator --role node --name n1\n")
+    .addHelpText("after", inviteHelp)
     .action((flags: InviteFlags) => invite(context, flags))
   program
     .command("join")
@@ -112,13 +135,6 @@ interface NodeFlags {
   readonly quota?: string
   readonly reserve?: string
   readonly logLevel: string
-}
-interface InviteFlags {
-  readonly dir: string
-  readonly role: string
-  readonly tenant: string
-  readonly name?: string
-  readonly ttl: string
 }
 interface JoinFlags {
   readonly inviteFile?: string
@@ -172,11 +188,12 @@ async function members(context: Context, dir: string): Promise<void> {
   const { listMembers } = await import("@holdfast/coordinator")
   const all = listMembers({ dir })
   const day = (ms: number | null) => (ms === null ? "?" : new Date(ms).toISOString().slice(0, 10))
-  const lines = all.map(({ id, role, tenant, name, certificateEndMs, revokedMs }) =>
+  const lines = all.map(({ id, role, tenant, name, roles, certificateEndMs, revokedMs }) =>
     [
       name.padEnd(16),
       role.padEnd(7),
       tenant.padEnd(12),
+      (role === "client" ? (roles ?? "all roles") : "").padEnd(14),
       id,
       revokedMs === null ? `until ${day(certificateEndMs)}` : `revoked ${day(revokedMs)}`,
     ].join("  "),
@@ -192,20 +209,6 @@ async function revoke(context: Context, member: string, dir: string): Promise<vo
     { id, name, role, revokedMs },
     `${name} (${id}) is revoked. The coordinator refuses it from now on, nodes within a minute.${rest}`,
   )
-}
-
-async function invite(context: Context, flags: InviteFlags): Promise<void> {
-  const { createInvite } = await import("@holdfast/coordinator")
-  if (flags.role !== "node" && flags.role !== "client")
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `--role is node or client, not "${flags.role}".`)
-  const text = await createInvite({
-    dir: flags.dir,
-    role: flags.role,
-    tenant: flags.tenant,
-    ttlSeconds: wholeNumber("--ttl", flags.ttl),
-    ...(flags.name ? { name: flags.name } : {}),
-  })
-  context.output({ invite: text }, text)
 }
 
 async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
@@ -226,7 +229,9 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
     joined.role === "node"
       ? `Now run: holdfast node run --identity ${dir} --dir FOLDER --advertise HOST:PORT`
       : "Now make a tree with `holdfast alias create NAME`, or add one that was shared with you: holdfast alias add NAME --cap-file FILE"
-  context.output(joined, `Joined as ${joined.role} ${joined.memberId}.\n${next}`)
+  const { role, memberId, tenant, roles } = joined
+  const may = role === "client" ? ` of the tenant ${tenant}. It may: ${roles.join(", ")}` : ""
+  context.output(joined, `Joined as ${role} ${memberId}${may}.\n${next}`)
 }
 
 function untilAsked(): Promise<void> {
@@ -257,11 +262,4 @@ function administratorsOf(words: readonly string[]): Record<string, string> {
       )
     }),
   )
-}
-
-function wholeNumber(flag: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 0)
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `${flag} takes a whole number, not "${text}".`)
-  return value
 }
