@@ -52,6 +52,7 @@ test("the second reader agrees with all frozen vectors", (t) => {
   const names = [
     "account",
     "capability",
+    "cbor-text",
     "chunk",
     "chunk-parity",
     "erasure",

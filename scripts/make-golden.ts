@@ -15,6 +15,7 @@ import {
   createMutableFile,
   createTree,
   decodeCare,
+  decodeManifestNode,
   type Entry,
   encodeCare,
   encodeManifestNode,
@@ -70,13 +71,13 @@ async function longManifest(tree: Tree): Promise<{ content: FileContent; bytes: 
   const pack = io.newPack()
   const left = [piece(first, 0, 100), piece(first, 100, 400)]
   const right = [{ length: 5000, reference: null }, piece(second, 0, 400)]
-  const leftNode = await pack.write((holder) => encodeManifestNode(0, left, holder))
-  const rightNode = await pack.write((holder) => encodeManifestNode(0, right, holder))
+  const leftNode = await pack.write((holder) => encodeManifestNode(0, left, holder), decodeManifestNode)
+  const rightNode = await pack.write((holder) => encodeManifestNode(0, right, holder), decodeManifestNode)
   const nodes = [
     { length: 500, reference: leftNode },
     { length: 5400, reference: rightNode },
   ]
-  const reference = await pack.write((holder) => encodeManifestNode(1, nodes, holder))
+  const reference = await pack.write((holder) => encodeManifestNode(1, nodes, holder), decodeManifestNode)
   await pack.seal()
   return {
     content: { form: "manifest", size: 5900, reference },

@@ -274,8 +274,36 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
   }
 }
 
+/** Text as CBOR has it: what decoders of UTF-8 like to drop, replace or normalise comes back as it was. */
+function textVectors() {
+  const good = Object.entries({
+    empty: "",
+    "U+FEFF alone": "\ufeff",
+    "U+FEFF before a name": "\ufeffnotes.txt",
+    "U+FEFF before more than 23 bytes": `\ufeff${"x".repeat(30)}`,
+    "U+FEFF before more than 255 bytes": `\ufeff${"x".repeat(300)}`,
+    "U+FEFF twice": "\ufeff\ufeff",
+    "U+FEFF inside": "a\ufeffb",
+    "U+FFFD and U+FFFF": "\ufffd\uffff",
+    "zero byte": "a\0b",
+    "composed and decomposed": "\u00e9e\u0301",
+    "last character": "\u{10ffff}",
+  }).map(([name, text]) => ({ name, text, bytes: toHex(encodeCbor(text)) }))
+  const error = "ERR_BAD_FORMAT"
+  const bad = Object.entries({
+    "a byte that is not UTF-8": "61ff",
+    "U+FEFF and a byte that is not UTF-8": "64efbbbfff",
+    "a surrogate": "63eda080",
+    "an overlong slash": "62c0af",
+    "U+FEFF cut off": "62efbb",
+    "U+FEFF with a longer length than needed": "7803efbbbf",
+  }).map(([name, bytes]) => ({ name, bytes, error }))
+  return { good, bad }
+}
+
 const makers = {
   account: accountVectors,
+  "cbor-text": textVectors,
   chunk: chunkVectors,
   "chunk-parity": parityVectors,
   "register-lineage": registerVectors,

@@ -1177,8 +1177,8 @@ def check_vectors(path):
     if name == "account":
         return check_accounts(vectors)
     kind = name.split("-")[0]
-    check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[kind]
-    decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[kind]
+    check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability, "cbor": check_text}[kind]
+    decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap, "cbor": decode_text}[kind]
     for vector in vectors["good"]:
         check_good(vector)
     for vector in vectors["bad"]:
@@ -1343,6 +1343,14 @@ def check_register(vector):
     same(derive(read_key, "holdfast/verify-key/1"), verify_key, "verify key")
     same(open_register(CONTENT_LABEL, public_key, read_key, sequence, sealed).hex(), vector["content"], "content")
     same(open_register(CARE_LABEL, public_key, verify_key, sequence, care).hex(), vector["careContent"], "care")
+
+
+def decode_text(data):
+    return Cbor.decode(data, "text")
+
+
+def check_text(vector):
+    same(decode_text(bytes.fromhex(vector["bytes"])), vector["text"], vector["name"])
 
 
 def check_capability(vector):

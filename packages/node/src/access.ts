@@ -5,13 +5,12 @@
 import type { Namespace } from "@holdfast/backends/node"
 import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import type { Subject } from "@holdfast/network"
+import { rolesOf, type Subject } from "@holdfast/network"
 import {
   type AccountAccess,
   type AccountGrant,
   type AccountRole,
   accountOf,
-  accountRoles,
   decodeGrant,
   grantBytes,
   grantHolds,
@@ -32,11 +31,6 @@ interface KnownGrant {
 
 /** Most grants whose signatures need no second check. */
 const grantsKept = 4096
-
-/** The roles that a certificate gives. One that names none gives all: what it may take away needs its account's word anyway. */
-export function rolesOf(_subject: Subject): readonly AccountRole[] {
-  return accountRoles
-}
 
 /** What a client of version 1 may do: store for nobody, read, and take nothing away. */
 export function legacyAccess(peer: Peer): AccountAccess {

@@ -8,6 +8,7 @@ import { DirectoryCursor } from "./directory-cursor.ts"
 import {
   type ChildNode,
   type DirectoryNode,
+  decodeDirectoryNode,
   encodeDirectoryNode,
   maxNodeLevel,
   NodeCutter,
@@ -17,7 +18,7 @@ import { checkEntry, type Entry, sameEntry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
 import type { NodePack } from "./pack.ts"
-import type { DirectoryRef, Reference } from "./reference.ts"
+import type { DirectoryRef, OpenPack, Reference } from "./reference.ts"
 
 /** What is to become of names: their new entry, or null to remove them. */
 export type DirectoryChanges = ReadonlyMap<string, Entry | null>
@@ -205,7 +206,8 @@ class NodeWriter {
     const nodes: ChildNode[] = []
     for (const items of groups) {
       const node = { level, items } as DirectoryNode
-      const reference = await this.#pack.write((holder) => encodeDirectoryNode(level, items, holder), node)
+      const encode = (holder: OpenPack) => encodeDirectoryNode(level, items, holder)
+      const reference = await this.#pack.write(encode, decodeDirectoryNode, node)
       if (level > 0) this.#written.set(reference, items)
       const count = level === 0 ? items.length : items.reduce((sum, item) => sum + (item as ChildNode).count, 0)
       nodes.push({ name: items[0]!.name, reference, count })

@@ -50,7 +50,7 @@ export async function writeManifest(pack: NodePack, pieces: readonly ManifestIte
     const nodes: (ManifestItem & { readonly reference: Reference })[] = []
     for (let start = 0; start < items.length; start += maxManifestItems) {
       const group = items.slice(start, start + maxManifestItems)
-      const reference = await pack.write((holder) => encodeManifestNode(level, group, holder))
+      const reference = await pack.write((holder) => encodeManifestNode(level, group, holder), decodeManifestNode)
       nodes.push({ length: group.reduce((sum, item) => sum + item.length, 0), reference })
     }
     if (nodes.length === 1) return nodes[0]!.reference

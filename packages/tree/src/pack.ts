@@ -59,6 +59,9 @@ export class Pack implements OpenPack {
   }
 }
 
+/** Stands for the chunk of a pack that is not stored yet. */
+const unknownChunk: ChunkRef = { id: new Uint8Array(32), key: new Uint8Array(32) }
+
 /** Writes nodes into packs, one pack open at a time. */
 export class NodePack {
   readonly #chunks: ChunkStore
@@ -71,13 +74,21 @@ export class NodePack {
     this.#onSealed = onSealed
   }
 
-  /** Writes the node that `encode` makes; it is called again when the node has to go to another pack. */
-  async write(encode: (holder: OpenPack) => Uint8Array, node?: DirectoryNode): Promise<Reference> {
+  /**
+   * Writes the node that `encode` makes; it is called again when the node has to go to another pack. `decode` must read it:
+   * what could not be read again would be found out only when it is too late, so it ends the commit here.
+   */
+  async write(
+    encode: (holder: OpenPack) => Uint8Array,
+    decode: (bytes: Uint8Array, holder: Reference) => unknown,
+    node?: DirectoryNode,
+  ): Promise<Reference> {
     let bytes = encode(this.#open)
     if (!this.#open.hasRoom(bytes.length)) {
       await this.seal()
       bytes = encode(this.#open)
     }
+    decode(bytes, { chunk: unknownChunk, offset: this.#open.bytes, length: bytes.length })
     const reference = this.#open.append(bytes)
     if (node) this.#nodes.push([reference, node])
     return reference

@@ -26,10 +26,12 @@ export interface RootContent {
 export const maxHistory = 16
 const directoryKind = 1
 
-/** Encodes a root. All references must be of stored packs. */
+/** Encodes a root, and reads it back: nobody could go back from one that cannot be read. References must be of stored packs. */
 export function encodeRoot({ root, commitTimeMs, history, snapshots }: RootContent): Uint8Array {
   const past = history.map(({ sequence, timeMs, root: at }): CborValue => [sequence, timeMs, encodeNullable(at)])
-  return encodeCbor([1, directoryKind, encodeNullable(root), commitTimeMs, past, encodeNullable(snapshots)])
+  const bytes = encodeCbor([1, directoryKind, encodeNullable(root), commitTimeMs, past, encodeNullable(snapshots)])
+  decodeRoot(bytes)
+  return bytes
 }
 
 /** Decodes the content of a register. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */

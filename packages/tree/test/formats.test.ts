@@ -32,6 +32,8 @@ import {
 import { collect, directoryOf, env, file, MemoryChunks, memoryIo, noise } from "./grid.ts"
 
 const chunk = { id: noise(32, 3), key: noise(32, 4) }
+/** Stands for the decoder of what is no node. */
+const noNode = () => undefined
 /** Where a node lies that ends its chunk. */
 const holder = { chunk, offset: limits.chunkBytes, length: 1 }
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength })
@@ -242,7 +244,7 @@ test("directories nested in one another beyond the deepest path end a walk with 
   let reference: DirectoryRef = null
   for (let depth = 0; depth <= limits.pathDepth + 1; depth++) {
     const below = reference
-    reference = await pack.write((into) => encodeDirectoryNode(0, [inside(below)], into))
+    reference = await pack.write((into) => encodeDirectoryNode(0, [inside(below)], into), decodeDirectoryNode)
   }
   await pack.seal()
   const drain = async (items: AsyncIterable<unknown>) => {
@@ -256,12 +258,12 @@ test("nodes of one commit refer to each other within a chunk, and by id across c
   const chunks = new MemoryChunks()
   const pack = new NodePack(chunks)
   const { io } = memoryIo()
-  const leaf = await pack.write((holder) => encodeDirectoryNode(0, [file("a")], holder))
+  const leaf = await pack.write((holder) => encodeDirectoryNode(0, [file("a")], holder), decodeDirectoryNode)
   const child = { name: "a", reference: leaf, count: 1 }
-  const near = await pack.write((holder) => encodeDirectoryNode(1, [child], holder))
+  const near = await pack.write((holder) => encodeDirectoryNode(1, [child], holder), decodeDirectoryNode)
   assert.ok(near.length < 20, "a self reference is short")
-  for (let i = 0; i < 5; i++) await pack.write(() => noise(1024 * 1024, i + 1))
-  const far = await pack.write((holder) => encodeDirectoryNode(1, [child], holder))
+  for (let i = 0; i < 5; i++) await pack.write(() => noise(1024 * 1024, i + 1), noNode)
+  const far = await pack.write((holder) => encodeDirectoryNode(1, [child], holder), decodeDirectoryNode)
   await pack.seal()
   assert.notDeepEqual(far.chunk, near.chunk)
   Object.assign(io, { chunks })
@@ -270,6 +272,18 @@ test("nodes of one commit refer to each other within a chunk, and by id across c
     assert.ok(node.level === 1)
     assert.deepEqual((await io.readNode((node.items[0] as typeof child).reference)).items, [file("a")])
   }
+})
+
+test("a node that could not be read again is not written", async () => {
+  const chunks = new MemoryChunks()
+  const pack = new NodePack(chunks)
+  const bytes = encodeDirectoryNode(0, [file("b"), file("a")])
+  await assert.rejects(
+    pack.write(() => bytes, decodeDirectoryNode),
+    { code: "ERR_BAD_FORMAT" },
+  )
+  await pack.seal()
+  assert.equal(chunks.stored.size, 0)
 })
 
 test("a node that is not what its parent says is refused", async () => {

@@ -2,8 +2,9 @@
  * Deterministic CBOR (RFC 8949 section 4.2.1) as Holdfast's formats use it: null, booleans, integers, byte strings,
  * text, arrays and maps with text keys; shortest forms only. What is not canonical does not decode.
  */
-import { decode, encode } from "cborg"
-import { equal } from "../bytes.ts"
+import { decode, encode, Tokenizer } from "cborg"
+import type { DecodeTokenizer } from "cborg/interface"
+import { equal, fromUtf8 } from "../bytes.ts"
 import { HoldfastError } from "../errors.ts"
 
 /** What our formats are made of. */
@@ -41,17 +42,45 @@ export function decodeCbor(bytes: Uint8Array, what: string): CborValue {
   return value
 }
 
+const decodeOptions = {
+  strict: true,
+  allowIndefinite: false,
+  allowUndefined: false,
+  allowInfinity: false,
+  allowNaN: false,
+  allowBigInt: true,
+  rejectDuplicateMapKeys: true,
+}
+const textType = 3
+/** Bytes of a head by its low five bits from 24 on. */
+const headBytes = [2, 3, 5, 9]
+
+/**
+ * The tokens of `bytes`. cborg's own text decoder takes U+FEFF at the start of a text for a byte order mark and drops it, so
+ * that such a name would not come back as it was written.
+ */
+function wholeText(bytes: Uint8Array): DecodeTokenizer {
+  const data = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) // a plain one: slices of a Buffer are slow here
+  const tokens = new Tokenizer(data, decodeOptions)
+  return {
+    pos: () => tokens.pos(),
+    done: () => tokens.done(),
+    next() {
+      const at = tokens.pos()
+      const token = tokens.next()
+      const first = data[at]!
+      if (first >> 5 !== textType) return token
+      const start = at + (headBytes[(first & 31) - 24] ?? 1)
+      if (data[start] === 0xef && data[start + 1] === 0xbb && data[start + 2] === 0xbf)
+        token.value = fromUtf8(data.subarray(start, tokens.pos()))
+      return token
+    },
+  }
+}
+
 function decodeAny(bytes: Uint8Array, what: string): CborValue {
   try {
-    return decode(bytes, {
-      strict: true,
-      allowIndefinite: false,
-      allowUndefined: false,
-      allowInfinity: false,
-      allowNaN: false,
-      allowBigInt: true,
-      rejectDuplicateMapKeys: true,
-    }) as CborValue
+    return decode(bytes, { ...decodeOptions, tokenizer: wholeText(bytes) }) as CborValue
   } catch (cause) {
     throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not valid CBOR.`, { what }, { cause })
   }
