@@ -146,7 +146,7 @@ it("answers full when only the reserved space is left, and goes on reading", asy
 
 it("names a chunk whose parity does not follow from its data, where enough shares lie together, and keeps it", async (t) => {
   const engine = await opened(t, await temporary(t))
-  const tenant = await engine.tenant("alice")
+  const tenant = (await engine.tenant("alice")).backendOf(await makeAccount(crypto))
   const coding = { k: 2, n: 4 }
   const payloads = (fill: number) => [1, 2, 3, 4].map((factor) => new Uint8Array(70_000).fill(fill * factor))
   const chunks = [
@@ -154,7 +154,7 @@ it("names a chunk whose parity does not follow from its data, where enough share
     await makeChunkOf(crypto, { ...coding, ciphertextBytes: 140_000 }, payloads(3)),
   ]
   const honest = await randomChunk(crypto, 70_000)
-  await tenant.putShares([...chunks[0]!.shares.slice(1, 3), chunks[1]!.shares[0]!, honest.shares[1]!])
+  await tenant.putShares([...chunks[0]!.shares.slice(1, 3), chunks[1]!.shares[0]!, honest.shares[1]!], newBatch(crypto))
   const report = await engine.scrub()
   assert.deepEqual(report.rot, [])
   assert.deepEqual(report.inconsistent, [{ tenant: "alice", chunk: toHex(chunks[0]!.id) }])

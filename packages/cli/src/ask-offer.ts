@@ -13,7 +13,7 @@ export async function askOffer(
   screen.write(`holdfast: the grid's coordinator changed what this profile relies on:\n${lines.join("\n")}\n`)
   let opened: ReturnType<typeof openTerminal>
   try {
-    opened = openTerminal()
+    opened = openTerminal("There is no terminal to ask on.")
   } catch {
     return undefined
   }

@@ -12,10 +12,11 @@ import { createHarness } from "./files-harness.ts"
 
 test("check and rebalance name a chunk whose parity does not follow from its data, say why, and end with 5", async (t) => {
   const { run, json, folder, backends } = await createHarness(t)
+  const batch = nodeCrypto.random(16)
   const deps = { crypto: nodeCrypto, erasure: await createErasure() }
   const texts = [1, 2].map((fill) => new Uint8Array(5000).fill(fill))
   const chunk = await makeTwoFaced(deps, { k: 2, n: 4 }, texts, [0, 0, 1, 1])
-  for (const [i, share] of chunk.shares.entries()) await backends[i]!.putShares([share])
+  for (const [i, share] of chunk.shares.entries()) await backends[i]!.putShares([share], { batch })
   const place = `@file:${join(folder, "verify.cap")}`
   writeFileSync(join(folder, "verify.cap"), encodeCap({ kind: "cv", chunkIds: chunk.id }), { mode: 0o600 })
   for (const flag of ["--verify", "--repair"]) {
@@ -29,7 +30,7 @@ test("check and rebalance name a chunk whose parity does not follow from its dat
     process.exitCode = 0
   }
   // Two shares on one server give a rebalance something to move, and so to read.
-  await backends[0]!.putShares([...chunk.shares])
+  await backends[0]!.putShares([...chunk.shares], { batch })
   const moved = await json<{ moved: number; inconsistent: string[] }>("rebalance", place)
   assert.deepEqual([moved.moved, moved.inconsistent], [0, [toHex(chunk.id)]])
   assert.equal(process.exitCode, 5)

@@ -70,8 +70,8 @@ export class GrantReader {
   }
 }
 
-function both(some: readonly AccountRole[], others: readonly AccountRole[]): AccountRole[] {
-  return some.filter((role) => others.includes(role))
+function both(some: readonly AccountRole[], others: ReadonlySet<AccountRole>): AccountRole[] {
+  return some.filter((role) => others.has(role))
 }
 
 function refused(why: string): HoldfastError {

@@ -207,7 +207,10 @@ test("places and readers refuse a value that opens under another read key, names
   ]
   for (const bytes of bad) {
     assert.ok((await world.propose(bytes)).every((accepted) => !accepted))
-    const lying = { readRegisters: async () => [bytes], proposeRegisters: async () => [{ accepted: true as const }] }
+    const lying = {
+      readRegisters: async () => [bytes],
+      proposeRegisters: async () => [{ accepted: true as const, vouches: false }],
+    }
     const backends = world.servers.map((server): Backend => ({ ...server, ...lying }))
     const device = (who: SeenStore) =>
       createRegisterStore({ env: nodeEnv, backends, mode: "byzantine", seen: who, chunks: world.chunks })

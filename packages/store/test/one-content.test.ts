@@ -12,7 +12,7 @@ import { openChunk, openEncoded } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { makeTwoFaced, type TwoFacedChunk, withSameTag } from "@holdfast/store/testing"
 import fc from "fast-check"
-import { testGrid } from "./fixture.ts"
+import { commit, someBatch, testGrid } from "./fixture.ts"
 
 const erasure = await createErasure()
 const deps = { crypto: nodeCrypto, erasure, buffers: new BufferPool({ maxIdleBytes: 0 }) }
@@ -83,7 +83,7 @@ for (const { name, coding, chunk: make } of attacks) {
     const grid = testGrid(coding.n + 1, { ...coding, happy: coding.n })
     const store = await grid.client()
     // The last server is empty, and the first has lost its share: there is something to repair.
-    for (const [i, share] of chunk.shares.entries()) await grid.servers[i]!.backend.putShares([share])
+    for (const [i, share] of chunk.shares.entries()) await grid.servers[i]!.backend.putShares([share], someBatch)
     grid.servers[coding.k === 1 ? coding.n : 0]!.empty()
     const held = async () =>
       Promise.all(grid.servers.map(async ({ backend }) => (await backend.hasShares([chunk.id]))[0]!.join()))
@@ -108,7 +108,7 @@ test("a reader that met an inconsistent chunk asks for no other shares", async (
   const { chunk: make, coding } = attacks[1]!
   const chunk = await make()
   const grid = testGrid(coding.n, { ...coding, happy: coding.n })
-  for (const [i, share] of chunk.shares.entries()) await grid.servers[i]!.backend.putShares([share])
+  for (const [i, share] of chunk.shares.entries()) await grid.servers[i]!.backend.putShares([share], someBatch)
   for (const server of grid.servers.slice(0, 2)) server.down = true
   const ref = { id: chunk.id, key: chunk.key }
   const failed = await (await grid.client()).chunks.getChunk(ref).catch((error) => error)
@@ -120,8 +120,9 @@ test("to confirm an inconsistent chunk that needs repair is to refuse it", async
   const { chunk: make, coding } = attacks[1]!
   const chunk = await make()
   const grid = testGrid(coding.n, { ...coding, happy: coding.n })
-  for (const [i, share] of chunk.shares.entries()) if (i > 0) await grid.servers[i]!.backend.putShares([share])
-  await assert.rejects((await grid.client()).chunks.confirmChunks([chunk.id]), { code: "ERR_INCONSISTENT" })
+  for (const [i, share] of chunk.shares.entries())
+    if (i > 0) await grid.servers[i]!.backend.putShares([share], someBatch)
+  await assert.rejects(commit(await grid.client(), [chunk.id]), { code: "ERR_INCONSISTENT" })
 })
 
 test("the worker threads refuse an inconsistent chunk with the same error", async () => {

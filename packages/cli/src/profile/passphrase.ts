@@ -61,7 +61,9 @@ function readFirstLine(file: string): string {
 
 /** Asks on the controlling terminal, so that standard input stays free for data. Throws ERR_LOCKED without one. */
 async function askTerminal(question: string, options: string): Promise<string> {
-  const { terminal, screen } = openTerminal(options)
+  const { terminal, screen } = openTerminal(
+    `A passphrase is needed and there is no terminal to ask on. Name a file that holds it: ${options}.`,
+  )
   terminal.setRawMode(true)
   writeSync(screen, question)
   try {
@@ -74,15 +76,12 @@ async function askTerminal(question: string, options: string): Promise<string> {
   }
 }
 
-/** The controlling terminal. Throws ERR_LOCKED without one. */
-export function openTerminal(options: string): { terminal: ReadStream; screen: number } {
+/** The controlling terminal. Throws ERR_LOCKED with `message` without one. */
+export function openTerminal(message: string): { terminal: ReadStream; screen: number } {
   try {
     return { terminal: new ReadStream(openSync("/dev/tty", "r")), screen: openSync("/dev/tty", "w") }
   } catch {
-    throw new HoldfastError(
-      "ERR_LOCKED",
-      `A passphrase is needed and there is no terminal to ask on. Name a file that holds it: ${options}.`,
-    )
+    throw new HoldfastError("ERR_LOCKED", message)
   }
 }
 

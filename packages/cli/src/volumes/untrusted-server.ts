@@ -6,15 +6,9 @@ import type { Backend } from "@holdfast/protocol"
 export function readOnlyServer(backend: Backend, name: string): Backend {
   const message = `${name} is new and waits for your word: holdfast grid accept`
   return {
-    id: backend.id,
-    getShares: (...args) => backend.getShares(...args),
-    hasShares: (...args) => backend.hasShares(...args),
-    listShares: (...args) => backend.listShares(...args),
-    removeShares: (...args) => backend.removeShares(...args),
-    readRegisters: (...args) => backend.readRegisters(...args),
-    usage: (...args) => backend.usage(...args),
-    close: () => backend.close(),
+    ...backend,
     putShares: async (shares) => shares.map(() => ({ ok: false, code: "full", message }) as const),
+    markShares: async (ids) => ids.map(() => ({ ok: false, code: "io", message }) as const),
     proposeRegisters: async () => {
       throw new HoldfastError("ERR_REFUSED", message, { server: backend.id })
     },
@@ -33,13 +27,9 @@ export function goneVoter(id: string): Backend {
     )
   return {
     id,
-    putShares: gone,
-    getShares: gone,
-    hasShares: gone,
-    listShares: gone,
-    removeShares: gone,
-    readRegisters: gone,
-    proposeRegisters: gone,
+    ...{ putShares: gone, markShares: gone, getShares: gone, hasShares: gone },
+    ...{ listMarks: gone, listRegisters: gone, collectToken: gone, unmark: gone },
+    ...{ readRegisters: gone, keptValues: gone, proposeRegisters: gone },
     usage: gone,
     close: () => Promise.resolve(),
   }
