@@ -25,7 +25,7 @@ export interface RegisterDeps extends QuorumDeps, WriterDeps {
   readonly onUnproven?: (rollback: Rollback) => void
   /** The key of the owner of a register that is made; registers without one have no other epochs. */
   readonly ownerOf?: (register: string) => Promise<Uint8Array>
-  /** The marks of commits; without, values cannot refer to chunks. */
+  /** The marks of commits; without, nothing is known of whether chunks stay that values refer to. */
   readonly marks?: CommitMarks
 }
 
