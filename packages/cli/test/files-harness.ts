@@ -18,6 +18,7 @@ import * as get from "../src/commands/files/get.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
+import * as accountCommands from "../src/commands/grid/account.ts"
 import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
 import type { Session } from "../src/session.ts"
@@ -138,7 +139,8 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check, gc, alias]) module.register(program, context)
+      for (const module of [put, get, ls, change, snapshot, check, gc, alias, accountCommands])
+        module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")
       await program.parseAsync(args, { from: "user" })

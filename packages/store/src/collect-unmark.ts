@@ -3,7 +3,6 @@ import { assert, compare } from "@holdfast/core"
 import { type Backend, type ChunkId, type UnmarkOrder, unmarkBytes } from "@holdfast/protocol"
 import type { Collected, Trim } from "./collect.ts"
 import { IdList, marksOf, type Tally } from "./collect-list.ts"
-import type { IdSet } from "./id-set.ts"
 
 /** Who gives orders to unmark for an account. */
 export interface Collector {
@@ -18,8 +17,8 @@ export interface Orders {
   readonly collector: Collector
   readonly token: Uint8Array
   readonly graceMs: number
-  readonly live: IdSet
-  readonly liveAt?: ReadonlyMap<string, IdSet>
+  /** What stays, of what is listed again. */
+  isLive?(id: ChunkId): boolean
   readonly trims: readonly Trim[]
 }
 
@@ -29,7 +28,7 @@ const idBytes = 32
 /** Takes away the marks of what `tally` found, and of what it had no room for. */
 export async function unmarkGarbage(
   backend: Backend,
-  { garbage, more, garbageRegisters }: Tally,
+  { garbage, more, garbageRegisters }: Pick<Tally, "garbage" | "more" | "garbageRegisters">,
   orders: Orders,
 ): Promise<Omit<Collected, "adopted">> {
   const done = { shares: 0, bytes: 0, marks: 0, young: 0, registers: garbageRegisters.length }
@@ -56,12 +55,11 @@ export async function unmarkGarbage(
 async function* furtherGarbage(
   backend: Backend,
   after: NonNullable<Tally["more"]>,
-  { live, liveAt }: Orders,
+  { isLive }: Orders,
 ): AsyncGenerator<ChunkId[], void, void> {
-  const extra = liveAt?.get(backend.id)
   let list = new IdList(pageSize)
   for await (const { id } of marksOf(backend, after)) {
-    if (live.has(id) || extra?.has(id) || list.add(id)) continue
+    if (isLive?.(id) || list.add(id)) continue
     yield* pagesOf(list.bytes())
     list = new IdList(pageSize)
     assert(list.add(id), "a new list has room")

@@ -3,8 +3,8 @@
  * with any clock: a token of each place, then what is needed, then the marks that are missing, then the orders. Nothing is
  * taken away at a place that gave no token or did not itself say what it holds. Specification: docs/protocols/marks.md.
  */
-import { type Env, equal, HoldfastError } from "@holdfast/core"
-import { type Backend, registerIdOf } from "@holdfast/protocol"
+import { compare, concat, type Env, equal, HoldfastError } from "@holdfast/core"
+import { type Backend, type ChunkId, registerIdOf } from "@holdfast/protocol"
 import { adopt, adoptRegisters } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
 import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
@@ -83,6 +83,8 @@ export interface Collection {
   ownValues(keys: CareKeys | RegisterKeys): Promise<ReadonlyMap<string, readonly OwnValue[]>>
   /** Takes no marks away at a place. */
   leaveOut(place: string, why: string): void
+  /** Takes the marks of chunks away at places that need not hold them any more; gives the shares that went. */
+  release(collector: Collector, chunks: ReadonlyMap<string, readonly ChunkId[]>): Promise<number>
   /** Marks what is needed and takes away what is not; results by place. */
   run(options: CollectOptions): Promise<ReadonlyMap<string, Collected>>
 }
@@ -117,12 +119,23 @@ export async function beginCollection(deps: CollectDeps): Promise<Collection> {
       const values = await each((backend) => ownValues(env, backend, keys))
       return new Map([...values].map(([{ id }, own]) => [id, own]))
     },
+    async release(collector, chunks) {
+      const done = await each((backend) => {
+        const garbage = concat(...(chunks.get(backend.id) ?? []).toSorted(compare))
+        const order = { collector, token: tokens.get(backend)!, graceMs: 0, trims: [] }
+        return unmarkGarbage(backend, { garbage, more: undefined, garbageRegisters: [] }, order)
+      })
+      return [...done.values()].reduce((sum, { shares }) => sum + shares, 0)
+    },
     async run(options) {
       const { live, liveAt, registers, dryRun = false } = options
+      const isLiveAt =
+        ({ id: place }: Backend) =>
+        (id: ChunkId) =>
+          live.has(id) || liveAt?.get(place)?.has(id) === true
       const batch = env.crypto.random(16)
       const tallies: Map<Backend, Tally> = await each((backend) => {
-        const extra = liveAt?.get(backend.id)
-        return listGarbage(backend, { live, registers, isLive: (id) => live.has(id) || extra?.has(id) === true })
+        return listGarbage(backend, { live, registers, isLive: isLiveAt(backend) })
       })
       const adopted = dryRun ? new Map() : await adopt([...tallies], { live, batch, n: coding.n })
       await each(async (backend) => {
@@ -130,7 +143,12 @@ export async function beginCollection(deps: CollectDeps): Promise<Collection> {
       })
       const removed = await each((backend) => {
         const tally = tallies.get(backend)!
-        const order = { ...options, token: tokens.get(backend)!, trims: options.trims?.get(backend.id) ?? [] }
+        const order = {
+          ...options,
+          isLive: isLiveAt(backend),
+          token: tokens.get(backend)!,
+          trims: options.trims?.get(backend.id) ?? [],
+        }
         return dryRun ? Promise.resolve(planned(tally)) : unmarkGarbage(backend, tally, order)
       })
       return new Map(

@@ -238,6 +238,22 @@ export class Tree {
   }
 
   /**
+   * Has the tree held for `account` too, whoever writes into it from now on; what it needs already is for that account to mark.
+   * Does nothing when it is, or when as many as can be are. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
+   */
+  async holdFor(account: AccountId): Promise<void> {
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const { sequence, content, siblings, care } = await this.#read()
+      const accounts = joinAccounts([...care, { accounts: [account] }])
+      if (accounts.length === care[0]!.accounts.length) return
+      if (siblings.length > 0) await this.commitState(async (state) => state)
+      else if (await this.#write(sequence, content, { ...care[0]!, accounts }, [])) return
+      await this.io.env.clock.sleep(this.#backoffMs(attempt))
+    }
+    throw busy()
+  }
+
+  /**
    * Writes the care list anew when it names what is no longer needed, and leaves out of the history what `keeps` does not want.
    * To be called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT,
    * ERR_WRONG_CAPABILITY.

@@ -47,10 +47,15 @@ export async function collectAccount(session: Session, options: CollectAccountOp
   const list = await absorb(session, { account, collection, devices, dryRun: options.dryRun })
   const listKeys = await listKeysOf(account.listSeed)
   const roots = [...list.roots].map(
-    ([name, root]): NeededRoot => ({ label: `${name}:`, cap: root.cap, keepMs: root.keepMs ?? list.keepMs }),
+    ([name, root]): NeededRoot => ({
+      label: `${name}:`,
+      cap: root.cap,
+      keepMs: root.keepMs ?? list.keepMs,
+      isOwn: true,
+    }),
   )
   const needed = await gather({
-    ...{ session, collection, linked: list.linked, warn: options.warn, trim: !options.dryRun },
+    ...{ session, account: account.id, collection, linked: list.linked, warn: options.warn, trim: !options.dryRun },
     roots: [...roots, ...options.keep],
     registers: [
       registerIdOf(listKeys.publicKey),

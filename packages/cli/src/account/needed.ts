@@ -5,7 +5,7 @@
 import { equal, type HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
-  type AccountList,
+  type AccountId,
   type Cap,
   decodeCap,
   encodeCap,
@@ -30,6 +30,8 @@ export interface NeededRoot {
   readonly label: string
   readonly cap: string
   readonly keepMs?: number | undefined
+  /** In the account's list: others who write into it hold what they write for the account too. */
+  readonly isOwn?: boolean
 }
 
 /** What is needed. */
@@ -49,6 +51,7 @@ export interface Needed {
 /** How it is gathered. */
 export interface GatherOptions {
   readonly session: Session
+  readonly account: AccountId
   readonly collection: Collection
   readonly roots: readonly NeededRoot[]
   /** Trees that were linked in the roots the last time. */
@@ -141,10 +144,13 @@ class Gathering implements Needed {
   }
 
   /** Trims the tree's list and finds what is linked in it. What fails leaves the list as it is, which is never too short. */
-  async #walk({ label, keepMs }: NeededRoot, cap: Cap): Promise<void> {
+  async #walk({ label, keepMs, isOwn = false }: NeededRoot, cap: Cap): Promise<void> {
     try {
       const volume = await this.#open(cap, label)
-      if (this.#options.trim && volume.access?.seed) await volume.tree!.trimCare(this.#keeps(keepMs))
+      if (this.#options.trim && volume.access?.seed) {
+        if (isOwn) await volume.tree!.holdFor(this.#options.account)
+        await volume.tree!.trimCare(this.#keeps(keepMs))
+      }
       for await (const junction of volume.junctions())
         this.link(await volume.capOfLink(junction), `${label} …/${junction.name}`)
     } catch (error) {

@@ -2,10 +2,15 @@
  * The account's list and the profile's cache of it: aliases that the profile has and the list not yet are listed, those that
  * another device listed appear here, those that another device removed go. Aliases of this profile alone stay as they are.
  */
-import type { AccountList, AccountRoot } from "@holdfast/protocol"
+import { isHoldfastError } from "@holdfast/core"
+import { nodeEnv } from "@holdfast/core/node"
+import { type AccountList, type AccountRoot, decodeCap } from "@holdfast/protocol"
+import { Tree } from "@holdfast/tree"
 import type { Profile } from "../profile/profile.ts"
 import type { Session } from "../session.ts"
+import { keysOfCap } from "../tree-keys.ts"
 import { gridName } from "../volumes/choose.ts"
+import type { Account } from "./account.ts"
 import { changeAccountList, freeName } from "./list.ts"
 
 /** What became of aliases, for people. */
@@ -24,6 +29,7 @@ export async function syncAccount({ profile, volume, store }: SyncSession): Prom
   const unlisted = new Map([...own].filter(([alias]) => profile.aliasState(alias) === undefined))
   const list = await changeAccountList(store, listSeed, (before) => listing(before, unlisted))
   const notes: string[] = []
+  for (const cap of unlisted.values()) await holdFor(store, cap, await profile.account())
   const where = { volume: volume === gridName ? undefined : volume }
   for (const [alias, cap] of unlisted) {
     const name = nameOf(list, cap)!
@@ -60,6 +66,20 @@ export async function addRoot({ profile, store }: SyncSession, name: string, roo
   return changeAccountList(store, listSeed, (list) =>
     list.roots.get(name)?.cap === root.cap ? list : { ...list, roots: new Map([...list.roots, [name, root]]) },
   )
+}
+
+/**
+ * Has others who write into a tree hold that for the account too, if this device may write into it. What fails is left to the
+ * next collection: until then the account's own marks hold what was there.
+ */
+export async function holdFor(store: Session["store"], text: string, { id }: Pick<Account, "id">): Promise<void> {
+  const cap = decodeCap(text)
+  if (cap.kind !== "dw" && cap.kind !== "fw") return
+  const { chunks, registers } = store
+  const tree = new Tree({ chunks, registers, env: nodeEnv, keys: await keysOfCap(nodeEnv.crypto, cap) })
+  await tree.holdFor(id).catch((error: unknown) => {
+    if (!isHoldfastError(error)) throw error
+  })
 }
 
 /** Takes a root out of the list, if it still stands for `cap`. */

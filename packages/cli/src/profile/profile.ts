@@ -49,7 +49,9 @@ export interface Profile extends ProfileSeen {
   /** The account that this device belongs to; made now if there is none. */
   account(): Promise<Account>
   /** Makes this a device of another account. Aliases that are listed in the old one are to be listed in the new one. */
-  useAccount(account: AccountSecrets): Promise<void>
+  useAccount(account: AccountSecrets & { readonly convergenceSecret?: string }): Promise<void>
+  /** The account's seed in hexadecimal; undefined on an append-only device, and before there is an account. */
+  accountSeed(): string | undefined
   /** Volumes beside the grid, by name. */
   readonly volumes: ReadonlyMap<string, VolumeDescription>
   /** Adds a volume or replaces the one with its name. */
@@ -142,6 +144,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
         })
       return openAccount(opened.secrets)
     },
+    accountSeed: () => opened.secrets.accountSeed,
     useAccount: (account) =>
       change((secrets) => {
         delete secrets.accountSeed

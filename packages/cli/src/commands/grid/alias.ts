@@ -2,7 +2,7 @@
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
-import { addRoot, removeRoot, syncAccount } from "../../account/sync.ts"
+import { addRoot, holdFor, removeRoot, syncAccount } from "../../account/sync.ts"
 import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
 import { unknownAlias } from "../../profile/profile.ts"
@@ -70,6 +70,7 @@ async function add(context: Context, alias: string, { capFile, local = false, re
     const session = await context.openSession(volume)
     await syncAccount(session)
     await addRoot(session, alias, { cap })
+    await holdFor(session.store, cap, await profile.account())
     await profile.setAlias(alias, cap, { volume: where, state: "listed" })
   }
   const whose = local
