@@ -1,15 +1,17 @@
 /** The marks of a place in memory: who holds which share, for which command, and who pays. Specification: docs/protocols/marks.md. */
 import { toHex } from "@holdfast/core"
 import type { AccountId, BatchToken, ChunkId } from "@holdfast/protocol"
-import { rowBytes } from "./rules.ts"
+import { markBytes, rowBytes } from "./rules.ts"
 
 /** What one command has marked. */
 export interface Batch {
   /** The account, in hexadecimal, that the command is of and that pays. */
   readonly payer: string
   stamp: number
-  /** Something of it was taken away, or it is so old that its rows are joined with others: its command must begin anew. */
+  /** Something of it was taken away, or joined with the row of another batch: its command must begin anew. */
   broken: boolean
+  /** A value was accepted with it: most likely its command has ended. */
+  used: boolean
 }
 
 /** A share in memory. */
@@ -38,31 +40,35 @@ export class Ledger {
     return charge
   }
 
-  /** Runs a change of a share's marks and charges accordingly: each payer the whole share, once. */
+  /** Runs a change of a share's marks and charges accordingly: each payer the whole share once, and each of its marks. */
   change(share: HeldShare, work: () => void): void {
-    const before = payersOf(share)
+    const before = marksByPayer(share)
     work()
-    const after = payersOf(share)
-    for (const payer of without(after, before)) this.#add(payer, share, 1)
-    for (const payer of without(before, after)) this.#add(payer, share, -1)
+    const after = marksByPayer(share)
+    this.settle(before, after, share.bytes.length, 1)
   }
 
-  #add(payer: string, { bytes }: HeldShare, sign: 1 | -1): void {
-    const charge = this.of(payer)
-    charge.bytes += sign * (bytes.length + rowBytes)
-    charge.shares += sign
+  /** Charges each payer for `bytes` once, and for each of its marks: how many before, and after. */
+  settle(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>, bytes: number, shares: 0 | 1): void {
+    for (const payer of new Set([...before.keys(), ...after.keys()])) {
+      const [was, is] = [before.get(payer) ?? 0, after.get(payer) ?? 0]
+      const held = Math.sign(is) - Math.sign(was)
+      const charge = this.of(payer)
+      charge.bytes += held * (bytes + rowBytes) + (is - was) * markBytes
+      charge.shares += held * shares
+    }
   }
 }
 
 /** Whether `payer` is charged for a share already. */
 export function pays(share: HeldShare, payer: string): boolean {
-  return payersOf(share).has(payer)
+  return marksByPayer(share).has(payer)
 }
 
 /** The batch of `token`, made at its first use. */
 export function batchOf(batches: Map<string, Batch>, payer: string, token: BatchToken): Batch {
   const key = `${payer} ${toHex(token)}`
-  const batch = batches.get(key) ?? { payer, stamp: 0, broken: false }
+  const batch = batches.get(key) ?? { payer, stamp: 0, broken: false, used: false }
   batches.set(key, batch)
   return batch
 }
@@ -87,11 +93,13 @@ export function addMarks(
   }
 }
 
-function payersOf(share: HeldShare): Set<string> {
-  return new Set([...share.marks.values()].flatMap((rows) => [...rows].map(({ payer }) => payer)))
+function marksByPayer(share: HeldShare): Map<string, number> {
+  return countPayers([...share.marks.values()].flatMap((rows) => [...rows]))
 }
 
-/** Those of `all` that are not among `others`. */
-export function without(all: ReadonlySet<string>, others: ReadonlySet<string>): string[] {
-  return [...all].filter((one) => !others.has(one))
+/** How many marks each pays for. */
+export function countPayers(marks: readonly { readonly payer: string }[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { payer } of marks) counts.set(payer, (counts.get(payer) ?? 0) + 1)
+  return counts
 }

@@ -8,7 +8,7 @@ import {
   legacyAccount,
   type RegisterId,
 } from "@holdfast/protocol"
-import { type Ledger, without } from "./memory-marks.ts"
+import { countPayers, type Ledger } from "./memory-marks.ts"
 import { rowBytes } from "./rules.ts"
 
 interface Mark {
@@ -109,19 +109,12 @@ function keep(
 }
 
 function recharge(register: HeldRegister, moreBytes: number, ledger: Ledger): void {
-  for (const payer of payersOf(register)) ledger.of(payer).bytes += moreBytes
+  for (const payer of countPayers([...register.marks.values()]).keys()) ledger.of(payer).bytes += moreBytes
 }
 
 function setMark(register: HeldRegister, account: string, mark: Mark | undefined, ledger: Ledger): void {
-  const before = payersOf(register)
+  const before = countPayers([...register.marks.values()])
   if (mark) register.marks.set(account, mark)
   else register.marks.delete(account)
-  const after = payersOf(register)
-  const cost = register.bytes.length + rowBytes
-  for (const payer of without(after, before)) ledger.of(payer).bytes += cost
-  for (const payer of without(before, after)) ledger.of(payer).bytes -= cost
-}
-
-function payersOf(register: HeldRegister): Set<string> {
-  return new Set([...register.marks.values()].map(({ payer }) => payer))
+  ledger.settle(before, countPayers([...register.marks.values()]), register.bytes.length, 0)
 }

@@ -30,6 +30,7 @@ import {
   encodeCollectToken,
   judgeProposal,
   leastGraceMs,
+  markBytes,
   rowBytes,
   takeable,
   usualGraceMs,
@@ -100,7 +101,7 @@ class Place {
     return this.#stamp
   }
 
-  isOver = (batch: Batch) => this.#stamp - batch.stamp >= this.graceMs
+  isOver = (batch: Batch) => batch.used || this.#stamp - batch.stamp >= this.graceMs
 
   find({ id, index }: ShareQuery): HeldShare[] {
     const held = this.chunks.get(toHex(id))
@@ -235,8 +236,8 @@ function mark(place: Place, shares: readonly HeldShare[], { access, accounts, op
   if (shares.length === 0) return { ok: true, held: [] }
   const payer = toHex(access.account)
   const unpaid = shares.filter((share) => !pays(share, payer))
-  const moreBytes = unpaid.reduce((sum, { bytes }) => sum + bytes.length + rowBytes, 0)
-  const message = moreBytes > 0 ? place.overQuota(payer, moreBytes) : undefined
+  const moreBytes = unpaid.reduce((sum, { bytes }) => sum + bytes.length + rowBytes + accounts.length * markBytes, 0)
+  const message = unpaid.length > 0 ? place.overQuota(payer, moreBytes) : undefined
   if (message !== undefined) return { ok: false, code: "quota", message }
   const batch = batchOf(place.batches, payer, options.batch)
   batch.stamp = place.nextStamp()
@@ -264,7 +265,7 @@ async function propose(
   const overQuota = place.overQuota(payer, moreBytes)
   if (overQuota !== undefined && moreBytes > 0) return { accepted: false, message: overQuota }
   const stamp = place.nextStamp()
-  if (batch) batch.stamp = stamp
+  if (batch) Object.assign(batch, { stamp, used: true })
   const taken = { id, sequence: value.sequence, bytes, receivedMs: place.nowMs(), stamp }
   const accounts = accountsToMark(access, options)
   place.registers.set(toHex(id), takeValue(held, taken, { access, accounts, ledger: place.ledger }))

@@ -15,8 +15,10 @@ import {
 export const leastGraceMs = 3_600_000
 /** What a place counts as young unless its operator says otherwise. */
 export const usualGraceMs = 24 * 3_600_000
-/** What a share or a register value is charged beside its bytes: its rows and their index entries cost about so much. */
-export const rowBytes = 256
+/** What a share or a register value costs beside its bytes: its row and what indexes it. */
+export const rowBytes = 160
+/** What each mark costs: its row, and its part in those of its batch and account. */
+export const markBytes = 128
 
 /** A value with the sequence number it carries. */
 export interface HeldValue {
@@ -95,17 +97,25 @@ export function encodeCollectToken(instance: Uint8Array, stamp: number): Uint8Ar
   return concat(instance, bytes)
 }
 
-/** What an order to unmark may take: marks whose stamp is at most `stamp` and `graceMs` old. Throws ERR_REFUSED for a foreign token. */
+/** The stamp of a token that this instance of the place gave. Throws ERR_REFUSED for any other. */
+export function checkToken(
+  token: Uint8Array,
+  place: { readonly instance: Uint8Array; readonly stamp: number },
+): number {
+  const stamp = token.length === 24 ? Number(new DataView(token.buffer, token.byteOffset).getBigUint64(16)) : -1
+  if (equal(token.subarray(0, 16), place.instance) && stamp >= 0 && stamp <= place.stamp) return stamp
+  throw new HoldfastError(
+    "ERR_REFUSED",
+    "This is refused: its token is not of this place since its last start. Begin again with a new one.",
+  )
+}
+
+/** What an order to unmark may take: marks whose stamp is at most the token's and `graceMs` old. Throws ERR_REFUSED. */
 export function takeable(
   { token, graceMs }: SignedUnmark,
   place: { readonly instance: Uint8Array; readonly stamp: number; readonly graceMs: number },
 ): (stamp: number) => boolean {
-  const until = token.length === 24 ? Number(new DataView(token.buffer, token.byteOffset).getBigUint64(16)) : -1
-  if (!equal(token.subarray(0, 16), place.instance) || until < 0 || until > place.stamp)
-    throw new HoldfastError(
-      "ERR_REFUSED",
-      "This order to unmark is refused: its token is not of this place since its last start. Begin the collection again.",
-    )
+  const until = checkToken(token, place)
   const youngMs = Math.max(leastGraceMs, place.graceMs, graceMs)
   return (stamp) => stamp <= until && place.stamp - stamp >= youngMs
 }

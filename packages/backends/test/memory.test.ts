@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { it } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { backendContract, makeAccount, makeOrder, newBatch, randomChunk } from "@holdfast/protocol/testing"
-import { createMemoryBackend, createMemoryPlace, leastGraceMs, rowBytes } from "../src/index.ts"
+import { createMemoryBackend, createMemoryPlace, leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
 
 backendContract("memory", async () => {
   let nowMs = 1_790_000_000_000
@@ -20,7 +20,7 @@ it("answers quota and full apart, and still confirms what it holds", async () =>
   const chunk = await randomChunk(crypto, 100)
   const sizeBytes = chunk.shares[0]!.length
   for (const [options, code] of [
-    [{ quotaBytes: sizeBytes + rowBytes }, "quota"],
+    [{ quotaBytes: sizeBytes + rowBytes + markBytes }, "quota"],
     [{ capacityBytes: sizeBytes }, "full"],
   ] as const) {
     const backend = createMemoryBackend("m1", crypto, options)

@@ -1,2 +1,2 @@
 /** Node: the storage daemon. */
-export { type NodeLimits, type NodeOptions, type StorageNode, startNode } from "./node.ts"
+export { type NodeLimits, type NodeOptions, type NodeQuotas, type StorageNode, startNode } from "./node.ts"

@@ -3,8 +3,8 @@
  * the background. It holds ciphertext only and no key to it.
  */
 import { statfs } from "node:fs/promises"
-import { openEngine, type ScrubReport } from "@holdfast/backends/node"
-import { type Clock, isHoldfastError } from "@holdfast/core"
+import { type Engine, openEngine, type ScrubReport } from "@holdfast/backends/node"
+import { type Clock, fromHex, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
 import {
   closeServer,
@@ -34,8 +34,13 @@ export interface NodeOptions {
   readonly host: string
   /** 0 takes a free port. */
   readonly port: number
-  /** Most bytes of each tenant; `defaultBytes` for those not named. Unlimited by default. */
-  readonly quotas?: { readonly defaultBytes?: number; readonly tenants?: Readonly<Record<string, number>> }
+  readonly quotas?: NodeQuotas
+  /** How old a mark must be before its account can take it away. Default 24 h, never under 1 h. */
+  readonly graceMs?: number
+  /** How long after it heard that an account is dropped the node acts on it. Default 30 days, never under 7. */
+  readonly dropGraceMs?: number
+  /** Public keys of the administrators of tenants, in hexadecimal: who may list and drop their accounts. */
+  readonly administrators?: Readonly<Record<string, string>>
   /** Disk space kept free; by default 1 GiB or 5 % of the disk, whichever is less. */
   readonly reservedBytes?: number
   /** Health and metrics; false for none. Default: a free port on 127.0.0.1. */
@@ -52,6 +57,15 @@ export interface NodeOptions {
   /** Default: JSON lines on stderr. */
   readonly logger?: Logger
   readonly clock?: Clock
+}
+
+/** How much of the disk others may use. Infinity is no limit. */
+export interface NodeQuotas {
+  /** Most bytes of each tenant that is not named. Default: half of the disk, so that none alone fills it. */
+  readonly defaultBytes?: number
+  readonly tenants?: Readonly<Record<string, number>>
+  /** Most bytes that each account of a tenant is charged. Default: no limit but the tenant's. */
+  readonly accountBytes?: number
 }
 
 /** How much a node lets callers use: connections and time as a server does, and the memory of all requests. */
@@ -81,7 +95,7 @@ const dayMs = 86_400_000
 
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
 export async function startNode(options: NodeOptions): Promise<StorageNode> {
-  const { clock = systemClock, quotas = {}, reservedBytes } = options
+  const { clock = systemClock, quotas = {}, reservedBytes, graceMs, dropGraceMs, administrators = {} } = options
   const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
   const engine = await openEngine({
@@ -89,7 +103,10 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     crypto: nodeCrypto,
     clock,
     ...(reservedBytes !== undefined && { reservedBytes }),
+    ...(graceMs !== undefined && { graceMs }),
+    ...(dropGraceMs !== undefined && { dropGraceMs }),
   })
+  const defaultBytes = quotas.defaultBytes ?? (await halfOfDisk(options.dir))
   const metrics = createNodeMetrics(engine, identity.notAfterMs)
   if (engine.recovery) log.info("recovered", { ...engine.recovery })
   const ended = new AbortController()
@@ -100,7 +117,12 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
     stopping: () => ended.signal.aborted,
-    quotaOf: (tenant) => (Object.hasOwn(quotas.tenants ?? {}, tenant) ? quotas.tenants?.[tenant] : quotas.defaultBytes),
+    namespaceOptions: (tenant) => ({
+      placeId: identity.memberId,
+      administrator: Object.hasOwn(administrators, tenant) ? fromHex(administrators[tenant]!) : undefined,
+      quotaBytes: Object.hasOwn(quotas.tenants ?? {}, tenant) ? quotas.tenants![tenant]! : defaultBytes,
+      ...(quotas.accountBytes !== undefined && { accountQuotaBytes: quotas.accountBytes }),
+    }),
   })
   const revoked = new RevokedKeys()
   const server = createTlsServer(identity, service, {
@@ -122,6 +144,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length })
     return report
   }
+  const dropping = dropForever(engine, clock, ended.signal, log)
   let scrubbing = Promise.resolve()
   let membership = Promise.resolve()
   let monitor: Awaited<ReturnType<typeof startMonitor>> | undefined
@@ -132,6 +155,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
       closeServer(server, options.limits?.closeGraceMs ?? closeGraceMs),
       monitor?.close(),
       scrubbing,
+      dropping,
       membership,
     ])
     await engine.close()
@@ -147,7 +171,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     })
     if (options.scrub !== false) scrubbing = scrubForever(scrubNow, options.scrub ?? {}, clock, ended.signal, log)
     const address = formatAddress(options.host, port)
-    log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address })
+    log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address, quotaBytes: defaultBytes })
     const monitorAddress = monitor?.address
     const announcement = async () => {
       const disk = await statfs(options.dir)
@@ -171,6 +195,26 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     await close()
     throw error
   }
+}
+
+/** Looks every hour for dropped accounts whose grace is over. */
+async function dropForever(engine: Engine, clock: Clock, signal: AbortSignal, log: Logger): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const marks = await engine.finishDrops(signal)
+      if (marks > 0) log.info("dropped", { marks })
+      await clock.sleep(3_600_000, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      log.error("drop-failed", { code: isHoldfastError(error) ? error.code : "ERR_IO", cause: String(error) })
+      await clock.sleep(3_600_000, signal).catch(() => undefined)
+    }
+  }
+}
+
+async function halfOfDisk(dir: string): Promise<number> {
+  const { blocks, bsize } = await statfs(dir)
+  return Math.floor((blocks * bsize) / 2)
 }
 
 async function scrubForever(

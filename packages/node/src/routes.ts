@@ -3,21 +3,32 @@
  * whole and within the bounds of their route.
  */
 import type { TenantBackend } from "@holdfast/backends/node"
-import { type HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { concat, encodeCbor, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
   decodeIds,
+  decodeKeptRequest,
   decodeListRequest,
+  decodeMarked,
+  decodeMarkRequest,
   decodeQueries,
-  decodeRemovals,
-  decodeWholeFrames,
+  decodeRegistersRequest,
+  decodeUnmark,
+  encodeAccounts,
   encodeFailure,
   encodeFrames,
   encodeHeld,
+  encodeKept,
+  encodeMarkInfos,
+  encodeMarkOutcomes,
   encodeProposeOutcomes,
   encodePutOutcomes,
-  encodeShareInfos,
+  encodeUnmarkOutcome,
   encodeUsage,
+  type MarkHeader,
+  type MarkOptions,
+  recordBytes,
   registersPerRequest,
+  statementBytes,
 } from "@holdfast/protocol"
 
 /** One endpoint. */
@@ -27,79 +38,153 @@ export interface Route {
   readonly maxBytes: number
   /** Memory that its answer may take. */
   readonly answerBytes: number
-  readonly handle: (tenant: TenantBackend, body: Uint8Array) => Promise<readonly Uint8Array[]>
+  readonly handle: (backend: TenantBackend, body: Uint8Array) => Promise<readonly Uint8Array[]>
 }
 
-const idListBytes = 64 * limits.requestItems
+/** Most bytes of a list of ids. */
+export const idListBytes = 64 * limits.requestItems
+/** Most bytes of frames: they have a header, so that a share batch may fill requestBytes by itself. */
+export const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 2) + 4096
+/** Most bytes of an answer with shares or values. */
+export const answerBytes = limits.requestBytes
 const small = 1024 * 1024
-/** Frames have a header; so a share batch may fill requestBytes by itself. */
-const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 1)
-const answerBytes = limits.requestBytes
-/** All endpoints by their paths. */
-export const routes: Readonly<Record<string, Route>> = {
-  "/v1/shares/put": {
-    method: "POST",
-    maxBytes: framedBytes,
-    answerBytes: 0,
-    handle: async (tenant, body) => {
-      const shares = decodeWholeFrames(body, { maxItems: limits.requestItems, maxItemBytes: limits.shareBytes })
-      return [encodePutOutcomes(await tenant.putShares(shares))]
-    },
-  },
-  "/v1/shares/get": {
+
+/** Endpoints that read what is known by its id, the same in both versions. */
+export const readRoutes: Readonly<Record<string, Route>> = {
+  "shares/get": {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
-    handle: async (tenant, body) => encodeFrames(await tenant.getSharesWithin(decodeQueries(body), answerBytes)),
+    handle: async (backend, body) => encodeFrames(await backend.getSharesWithin(decodeQueries(body), answerBytes)),
   },
-  "/v1/shares/has": {
+  "shares/has": {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes: small,
-    handle: async (tenant, body) => {
-      const { ids, touch } = decodeIds(body, limits.requestItems)
-      return [encodeHeld(await tenant.hasShares(ids, { touch }))]
-    },
+    handle: async (backend, body) => [encodeHeld(await backend.hasShares(decodeIds(body, limits.requestItems)))],
   },
-  "/v1/shares/list": {
-    method: "POST",
-    maxBytes: 1024,
-    answerBytes: small,
-    handle: async (tenant, body) => [encodeShareInfos(await tenant.listShares(decodeListRequest(body)))],
-  },
-  "/v1/shares/remove": {
-    method: "POST",
-    maxBytes: idListBytes,
-    answerBytes: 0,
-    handle: async (tenant, body) => {
-      await tenant.removeShares(decodeRemovals(body))
-      return []
-    },
-  },
-  "/v1/registers/read": {
+  "registers/read": {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
-    handle: async (tenant, body) => {
-      const { ids } = decodeIds(body, registersPerRequest)
-      return encodeFrames(await tenant.readRegisters(ids))
-    },
+    handle: async (backend, body) => encodeFrames(await backend.readRegisters(decodeIds(body, registersPerRequest))),
   },
-  "/v1/registers/propose": {
-    method: "POST",
-    maxBytes: framedBytes,
-    answerBytes,
-    handle: async (tenant, body) => {
-      const bounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
-      return [encodeProposeOutcomes(await tenant.proposeRegisters(decodeWholeFrames(body, bounds)))]
-    },
-  },
-  "/v1/usage": {
+  usage: {
     method: "GET",
     maxBytes: 0,
     answerBytes: 0,
-    handle: async (tenant) => [encodeUsage(await tenant.usage())],
+    handle: async (backend) => [encodeUsage(await backend.usage())],
   },
+}
+
+/** Endpoints by their paths behind /v2/. */
+export const routes: Readonly<Record<string, Route>> = {
+  ...readRoutes,
+  "shares/put": {
+    method: "POST",
+    maxBytes: framedBytes,
+    answerBytes: 0,
+    handle: async (backend, body) => {
+      const bounds = { maxItems: limits.requestItems, maxItemBytes: limits.shareBytes }
+      const { header, items } = decodeMarked(body, bounds)
+      return [encodePutOutcomes(await backend.putShares(items, withBatch(header)))]
+    },
+  },
+  "shares/mark": {
+    method: "POST",
+    maxBytes: idListBytes,
+    answerBytes: small,
+    handle: async (backend, body) => {
+      const { header, ids } = decodeMarkRequest(body)
+      return [encodeMarkOutcomes(await backend.markShares(ids, withBatch(header)))]
+    },
+  },
+  "marks/list": {
+    method: "POST",
+    maxBytes: 1024,
+    answerBytes: small,
+    handle: async (backend, body) => [encodeMarkInfos(await backend.listMarks(decodeListRequest(body)))],
+  },
+  "marks/token": {
+    method: "POST",
+    maxBytes: 0,
+    answerBytes: 0,
+    handle: async (backend) => [encodeCbor(await backend.collectToken())],
+  },
+  "marks/unmark": {
+    method: "POST",
+    maxBytes: 3 * idListBytes,
+    answerBytes: 0,
+    handle: async (backend, body) => [encodeUnmarkOutcome(await backend.unmark(decodeUnmark(body)))],
+  },
+  "registers/list": {
+    method: "POST",
+    maxBytes: 1024,
+    answerBytes: small,
+    handle: async (backend, body) => [
+      encodeCbor(concat(...(await backend.listRegisters(decodeRegistersRequest(body))))),
+    ],
+  },
+  "registers/kept": {
+    method: "POST",
+    maxBytes: 1024,
+    answerBytes,
+    handle: async (backend, body) => {
+      const { id, ...options } = decodeKeptRequest(body)
+      return encodeKept(await backend.keptValues(id, options))
+    },
+  },
+  "registers/propose": {
+    method: "POST",
+    maxBytes: framedBytes,
+    answerBytes,
+    handle: async (backend, body) => {
+      const bounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
+      const { header, items } = decodeMarked(body, bounds)
+      return [encodeProposeOutcomes(await backend.proposeRegisters(items, header))]
+    },
+  },
+  "account/record": {
+    method: "POST",
+    maxBytes: recordBytes,
+    answerBytes: 0,
+    handle: async (backend, body) => {
+      await backend.publishRecord(body.slice()) // the body's memory is used again
+      return []
+    },
+  },
+  "account/status": {
+    method: "POST",
+    maxBytes: 0,
+    answerBytes: 0,
+    handle: async (backend) => [encodeCbor(backend.droppedAtMs() ?? null)],
+  },
+  "accounts/token": {
+    method: "POST",
+    maxBytes: 0,
+    answerBytes: 0,
+    handle: async (backend) => [encodeCbor(backend.requestToken())],
+  },
+  "accounts/list": {
+    method: "POST",
+    maxBytes: statementBytes,
+    answerBytes,
+    handle: async (backend, body) => [encodeAccounts(await backend.listAccounts(body))],
+  },
+  "accounts/statement": {
+    method: "POST",
+    maxBytes: statementBytes,
+    answerBytes: 0,
+    handle: async (backend, body) => {
+      await backend.takeStatement(body)
+      return []
+    },
+  },
+}
+
+function withBatch({ batch, accounts }: MarkHeader): MarkOptions {
+  if (batch) return { batch, accounts }
+  throw new HoldfastError("ERR_BAD_FORMAT", "What is stored needs the token of a batch.")
 }
 
 const statuses: Partial<Record<HoldfastError["code"], number>> = {
@@ -107,7 +192,9 @@ const statuses: Partial<Record<HoldfastError["code"], number>> = {
   ERR_NOT_FOUND: 404,
   ERR_LIMIT: 413,
   ERR_SERVER_FULL: 507,
+  ERR_QUOTA_EXCEEDED: 507,
   ERR_BAD_FORMAT: 400,
+  ERR_CORRUPT: 400,
   ERR_UNSUPPORTED_VERSION: 400,
   ERR_INVALID_ARGUMENT: 400,
 }

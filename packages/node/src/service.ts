@@ -4,10 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
-import type { Engine } from "@holdfast/backends/node"
+import type { TLSSocket } from "node:tls"
+import type { Engine, NamespaceOptions } from "@holdfast/backends/node"
 import { BufferPool, discard, HoldfastError } from "@holdfast/core"
-import { type Logger, peerOf, type Subject, writeBody } from "@holdfast/network"
+import { keyIdOf, type Logger, peerOf, writeBody } from "@holdfast/network"
+import { GrantReader, legacyAccess, type Peer } from "./access.ts"
 import { ByteBudget } from "./budget.ts"
+import { legacyRoutes } from "./legacy-routes.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
 import { failureAnswer, type Route, routes } from "./routes.ts"
 
@@ -17,12 +20,14 @@ export interface ServiceParts {
   readonly metrics: NodeMetrics
   readonly log: Logger
   readonly nowMs: () => number
-  readonly quotaOf: (tenant: string) => number | undefined
+  readonly namespaceOptions: (tenant: string) => NamespaceOptions
   /** Memory for bodies and answers at once. Default 512 MiB. */
   readonly memoryBytes?: number | undefined
   /** True once the node takes no more requests: then each answer ends its connection. */
   readonly stopping: () => boolean
 }
+
+const versions: Readonly<Record<string, Readonly<Record<string, Route>>>> = { "/v1/": legacyRoutes, "/v2/": routes }
 
 const usualMemoryBytes = 512 * 1024 * 1024
 /** No tenant holds more than this part of the memory, so a slow one cannot keep the others out. */
@@ -32,13 +37,17 @@ const idleBytes = 32 * 1024 * 1024
 
 /** The handler of a storage node's requests. */
 export function storageService(parts: ServiceParts): (request: IncomingMessage, response: ServerResponse) => void {
-  const peers = new WeakMap<Socket, Subject>()
+  const peers = new WeakMap<Socket, Peer>()
+  const grants = new GrantReader()
   const { memoryBytes = usualMemoryBytes } = parts
   const memory = new ByteBudget(memoryBytes)
   const bodies = new BufferPool({ maxIdleBytes: idleBytes })
   const memoryOf = new Map<string, ByteBudget>()
-  const clientOf = (socket: Socket): Subject => {
-    const peer = peers.get(socket) ?? peerOf(socket)
+  const clientOf = (socket: Socket): Peer => {
+    const peer = peers.get(socket) ?? {
+      ...peerOf(socket),
+      keyId: keyIdOf((socket as TLSSocket).getPeerX509Certificate()!),
+    }
     peers.set(socket, peer)
     if (peer.role !== "client")
       throw new HoldfastError("ERR_REFUSED", `Only clients store here; this certificate is a ${peer.role}'s.`)
@@ -47,17 +56,19 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const startMs = parts.nowMs()
     if (parts.stopping()) response.shouldKeepAlive = false
-    const route = routes[request.url ?? ""]
+    const [version, path] = [request.url?.slice(0, 4) ?? "", request.url?.slice(4) ?? ""]
+    const route = Object.hasOwn(versions[version] ?? {}, path) ? versions[version]![path] : undefined
     const releases: (() => void)[] = []
     response.once("close", () => {
       for (const release of releases) release()
-      const endpoint = route ? request.url!.slice(4) : "unknown"
+      const endpoint = route ? path : "unknown"
       const durationMs = parts.nowMs() - startMs
       parts.metrics.answered(endpoint, response.statusCode, durationMs)
       parts.log.debug("request", { endpoint, status: response.statusCode, durationMs })
     })
     try {
-      const { tenant } = clientOf(request.socket)
+      const peer = clientOf(request.socket)
+      const { tenant } = peer
       const length = checkRequest(request, route)
       const own = memoryOf.get(tenant) ?? new ByteBudget(memoryBytes * tenantPart)
       memoryOf.set(tenant, own)
@@ -67,8 +78,13 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
         if (response.destroyed) return release()
         releases.push(release)
       }
-      const quotaBytes = parts.quotaOf(tenant)
-      const backend = await parts.engine.tenant(tenant, quotaBytes === undefined ? {} : { quotaBytes })
+      const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
+      const access =
+        version === "/v1/"
+          ? legacyAccess(peer)
+          : await grants.accessOf(peer, headerOf(request, "holdfast-grant"), namespace)
+      const backend = namespace.backendOf(access)
+      await namespace.noteSeen(access.account)
       const body = await readBody(request, bodies.take(length))
       // Not when the connection closes: that may be before the work is done.
       const answer = await route!.handle(backend, body).finally(() => bodies.give(body))
@@ -79,6 +95,11 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     }
   }
   return (request, response) => void serve(request, response)
+}
+
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name]
+  return Array.isArray(value) ? value.join() : value
 }
 
 /** The length of the body, once the request is one of ours. */

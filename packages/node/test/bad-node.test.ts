@@ -16,13 +16,23 @@ import {
   type SignOptions,
 } from "@holdfast/network"
 import { type Backend, toReadCap } from "@holdfast/protocol"
-import { makeRegisterValue, randomChunk, type TestChunk } from "@holdfast/protocol/testing"
+import {
+  makeAccount,
+  makeOrder,
+  makeRegisterValue,
+  newBatch,
+  randomChunk,
+  type TestAccount,
+  type TestChunk,
+} from "@holdfast/protocol/testing"
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { type BadAnswer, badAnswers, misplacedAnswers, startBadNode } from "./bad-node.ts"
-import { type ConnectOptions, connect, newGrid, type TestGrid } from "./fixtures.ts"
+import { type ConnectOptions, connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"
 
 let grid: TestGrid
 let alice: Identity
+let account: TestAccount
+let grant: Uint8Array
 let chunk: TestChunk
 let value: Uint8Array
 let directories = 0
@@ -31,6 +41,8 @@ before(async () => {
   grid = await newGrid()
   alice = await grid.member("alice-laptop", "client", "alice")
   for (const id of honestIds.slice(1)) await grid.member(id, "node", "grid")
+  account = await makeAccount(crypto)
+  grant = await grantFor(alice, account)
   chunk = await randomChunk(crypto, 5000)
   value = await makeRegisterValue(crypto, crypto.random(32), 1, "text")
 })
@@ -50,10 +62,16 @@ async function honestNode(t: TestContext, id = "n1"): Promise<string> {
 
 /** Every call there is. */
 const calls: Readonly<Record<string, (backend: Backend) => Promise<unknown>>> = {
-  putShares: (backend) => backend.putShares(chunk.shares),
+  putShares: (backend) => backend.putShares(chunk.shares, newBatch(crypto)),
   getShares: (backend) => backend.getShares(chunk.shares.map((_, index) => ({ id: chunk.id, index }))),
   hasShares: (backend) => backend.hasShares([chunk.id]),
-  listShares: (backend) => backend.listShares({ limit: 10 }),
+  markShares: (backend) => backend.markShares([chunk.id], newBatch(crypto)),
+  listMarks: (backend) => backend.listMarks({ limit: 10 }),
+  listRegisters: (backend) => backend.listRegisters({ limit: 10 }),
+  collectToken: (backend) => backend.collectToken(),
+  unmark: async (backend) =>
+    backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, token: new Uint8Array(24) })),
+  keptValues: (backend) => backend.keptValues(crypto.random(32)),
   readRegisters: (backend) => backend.readRegisters([crypto.random(32)]),
   proposeRegisters: (backend) => backend.proposeRegisters([value]),
   usage: (backend) => backend.usage(),
@@ -74,7 +92,7 @@ async function badNode(
   const identity = await grid.member(`bad-${directories++}`, "node", "grid")
   const bad = await startBadNode(t, identity, { behind, client: alice })
   bad.bad = answer
-  const backend = connect(bad.address, alice, { ...(waits && bounds), id: identity.memberId })
+  const backend = connect(bad.address, alice, { ...(waits && bounds), grant, id: identity.memberId })
   t.after(() => backend.close())
   return { id: identity.memberId, backend, sentBytes: bad.sentBytes }
 }
@@ -98,7 +116,7 @@ async function assertStoreWorks(t: TestContext, fourth: FourthNode) {
   const { publicKey, readKey } = await toReadCap(crypto, { kind: "dw", seed })
   const keys = { seed, publicKey, readKey }
   const open = async () => {
-    const backends = honest.map(({ id, address }) => connect(address, alice, { id }))
+    const backends = honest.map(({ id, address }) => connect(address, alice, { grant, id }))
     t.after(() => Promise.all(backends.map((backend) => backend.close())))
     return createStore({
       env: nodeEnv,
@@ -165,7 +183,7 @@ it("a node with a certificate that is not good hears nothing, and no store fails
   const behind = await honestNode(t)
   for (const [what, identity] of Object.entries(certificates)) {
     const bad = await startBadNode(t, identity, { behind, client: alice })
-    const backend = connect(bad.address, alice, { ...bounds, id: "n4", revoked })
+    const backend = connect(bad.address, alice, { ...bounds, grant, id: "n4", revoked })
     t.after(() => backend.close())
     await assertEachFails({ id: "n4", backend }, /REFUSED/)
     assert.equal(bad.sentBytes(), 0, what)
@@ -181,7 +199,7 @@ it(
     t.after(() => silent.close())
     const port = await listen(silent, { host: "127.0.0.1", port: 0 })
     for (const address of ["127.0.0.1:1", `127.0.0.1:${port}`]) {
-      const backend = connect(address, alice, { ...bounds, id: "n4" })
+      const backend = connect(address, alice, { ...bounds, grant, id: "n4" })
       t.after(() => backend.close())
       await assertEachFails({ id: "n4", backend }, /UNREACHABLE/)
       await assertStoreWorks(t, { id: "n4", backend })

@@ -37,7 +37,9 @@ export async function startBadNode(
     for await (const piece of request) pieces.push(piece as Buffer)
     const { method = "", url = "" } = request
     const body = Buffer.concat(pieces)
-    const answer = await requestBytes(agent, { ...parseAddress(behind), method, path: url, body })
+    const { "holdfast-grant": shown } = request.headers
+    const headers = typeof shown === "string" ? { "holdfast-grant": shown } : {}
+    const answer = await requestBytes(agent, { ...parseAddress(behind), method, path: url, headers, body })
     const honest = answerOf(Buffer.from(answer.body), `${answer.status} OK`)
     if (node.bad) node.bad(socket, honest, seen)
     else socket.write(honest)

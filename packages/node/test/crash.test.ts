@@ -6,8 +6,8 @@ import { it } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { type Backend, type ChunkId, decodeRegisterValue, registerIdOf, verifyShare } from "@holdfast/protocol"
-import { makeRegisterValue, randomChunk } from "@holdfast/protocol/testing"
-import { connect, newGrid } from "./fixtures.ts"
+import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { connect, grantFor, newGrid } from "./fixtures.ts"
 
 const rounds = 4
 const writers = 6
@@ -16,6 +16,7 @@ it("loses nothing acknowledged and shows nothing half-written when it is killed 
   const grid = await newGrid()
   t.after(() => grid.remove())
   const client = await grid.member("alice-laptop", "client", "alice")
+  const grant = await grantFor(client, await makeAccount(crypto))
   const acknowledged: ChunkId[] = []
   const seed = crypto.random(32)
   const registerId = registerIdOf(await crypto.publicKeyOf(seed))
@@ -25,12 +26,12 @@ it("loses nothing acknowledged and shows nothing half-written when it is killed 
   for (let round = 0; round < rounds; round++) {
     const running = await startChild(grid.nodeIdentityDir, join(grid.dir, "data"))
     child = running.child
-    const backend = connect(running.address, client)
+    const backend = connect(running.address, client, { grant })
     const target = acknowledged.length + 20 + 17 * round
     const work = Array.from({ length: writers }, (_, i) =>
       untilKilled(async () => {
         const chunk = await randomChunk(crypto, i % 2 === 0 ? 2000 : 120_000, 1)
-        const [outcome] = await backend.putShares([chunk.shares[0]!])
+        const [outcome] = await backend.putShares([chunk.shares[0]!], newBatch(crypto))
         assert.ok(outcome!.ok)
         acknowledged.push(chunk.id)
         if (acknowledged.length === target) running.child.kill("SIGKILL")
@@ -50,7 +51,7 @@ it("loses nothing acknowledged and shows nothing half-written when it is killed 
 
   async function checkAll(on: typeof grid, identity: typeof client): Promise<void> {
     const node = await on.start()
-    const backend = connect(node.address, identity)
+    const backend = connect(node.address, identity, { grant })
     const got = await backend.getShares(acknowledged.map((id) => ({ id, index: 0 })))
     assert.equal(got.filter((bytes) => bytes === undefined).length, 0, "an acknowledged share is gone")
     for (const bytes of got) await verifyShare(crypto, bytes!)
@@ -64,7 +65,7 @@ it("loses nothing acknowledged and shows nothing half-written when it is killed 
 })
 
 async function everyListedVerifies(backend: Backend): Promise<void> {
-  const listed = await backend.listShares({ limit: 4096 })
+  const listed = await backend.listMarks({ limit: 4096 })
   for (const bytes of await backend.getShares(listed)) await verifyShare(crypto, bytes!)
   assert.equal((await backend.usage()).shareCount, listed.length)
 }

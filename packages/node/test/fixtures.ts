@@ -2,7 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { createNodeBackend } from "@holdfast/backends/node"
+import { createNodeBackend, type NodeBackend } from "@holdfast/backends/node"
+import { nodeCrypto } from "@holdfast/core/node"
 import {
   type Authority,
   createAgent,
@@ -10,6 +11,7 @@ import {
   createKeyAndRequest,
   createLogger,
   type Identity,
+  keyIdOf,
   loadIdentity,
   parseAddress,
   type RequestOptions,
@@ -17,7 +19,8 @@ import {
   requestBytes,
   saveIdentity,
 } from "@holdfast/network"
-import type { Backend } from "@holdfast/protocol"
+import { signGrant } from "@holdfast/protocol"
+import type { TestAccount } from "@holdfast/protocol/testing"
 import { type NodeOptions, type StorageNode, startNode } from "../src/index.ts"
 
 /** An authority with a node's identity and directories, all temporary. */
@@ -67,15 +70,23 @@ export interface ConnectOptions extends Pick<RequestOptions, "timeoutMs" | "dead
   /** The node's member id. Default "n1". */
   readonly id?: string
   readonly revoked?: readonly string[]
+  readonly grant?: Uint8Array
+}
+
+/** What `account` says of the device that has `identity`. */
+export function grantFor(identity: Identity, { seed, roles }: TestAccount, epoch = 1): Promise<Uint8Array> {
+  const deviceKey = Buffer.from(keyIdOf(identity.certPem), "base64url")
+  return signGrant(nodeCrypto, seed, { epoch, deviceKey, roles, name: identity.memberId })
 }
 
 /** The node at `address` as `identity` sees it. */
-export function connect(address: string, identity: Identity, options: ConnectOptions = {}): Backend {
-  const { id = "n1", revoked = [], ...bounds } = options
+export function connect(address: string, identity: Identity, options: ConnectOptions = {}): NodeBackend {
+  const { id = "n1", revoked = [], grant, ...bounds } = options
   const agent = createAgent(identity, { expectedId: id, expectedRole: "node", revoked, maxSockets: 4 })
   return createNodeBackend({
     id,
     address,
+    ...(grant && { grant }),
     request: (call) => requestBytes(agent, { ...parseAddress(address), ...bounds, ...call }),
     close: () => agent.destroy(),
   })

@@ -2,8 +2,9 @@ import assert from "node:assert/strict"
 import { request } from "node:https"
 import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
-import { limits } from "@holdfast/core"
-import { nodeCrypto as crypto } from "@holdfast/core/node"
+import type { NodeBackend } from "@holdfast/backends/node"
+import { limits, toHex } from "@holdfast/core"
+import { nodeCrypto as crypto, systemClock } from "@holdfast/core/node"
 import {
   createAgent,
   createLogger,
@@ -13,21 +14,38 @@ import {
   type RequestOptions,
   requestBytes,
 } from "@holdfast/network"
-import { decodeFailure, decodePutOutcomes, encodeFrames, shareName } from "@holdfast/protocol"
-import { backendContract, randomChunk } from "@holdfast/protocol/testing"
+import {
+  decodeFailure,
+  decodePutOutcomes,
+  encodeFrames,
+  encodeIds,
+  shareName,
+  signAccountsRequest,
+  signRecord,
+  signStatement,
+} from "@holdfast/protocol"
+import { backendContract, makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { parsePrometheus } from "../../network/test/prometheus.ts"
 import type { NodeOptions } from "../src/index.ts"
-import { connect, newGrid, type TestGrid } from "./fixtures.ts"
+import { connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"
 
 let grid: TestGrid
 let alice: Identity
 let bob: Identity
 let directories = 0
+/** Of the account that each of these clients has. */
+const grants = new Map<Identity, Uint8Array>()
+
+async function memberWithAccount(memberId: string, tenant: string): Promise<Identity> {
+  const identity = await grid.member(memberId, "client", tenant)
+  grants.set(identity, await grantFor(identity, await makeAccount(crypto)))
+  return identity
+}
 
 before(async () => {
   grid = await newGrid()
-  alice = await grid.member("alice-laptop", "client", "alice")
-  bob = await grid.member("bob-laptop", "client", "bob")
+  alice = await memberWithAccount("alice-laptop", "alice")
+  bob = await memberWithAccount("bob-laptop", "bob")
 })
 after(() => grid.remove())
 
@@ -36,8 +54,8 @@ const freshDir = () => join(grid.dir, `data-${directories++}`)
 async function started(t: TestContext, options: Partial<NodeOptions> = {}) {
   const node = await grid.start({ dir: freshDir(), ...options })
   t.after(() => node.close())
-  const client = (identity: Identity) => {
-    const backend = connect(node.address, identity)
+  const client = (identity: Identity, grant = grants.get(identity)) => {
+    const backend = connect(node.address, identity, grant ? { grant } : {})
     t.after(() => backend.close())
     return backend
   }
@@ -50,24 +68,32 @@ async function started(t: TestContext, options: Partial<NodeOptions> = {}) {
 }
 
 backendContract("storage node over TLS", async () => {
-  const node = await grid.start({ dir: freshDir() })
-  const backend = connect(node.address, alice)
+  let offsetMs = 0
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + offsetMs }
+  const node = await grid.start({ dir: freshDir(), clock })
+  const open: NodeBackend[] = []
   return {
-    ...backend,
+    async backendOf(account) {
+      const backend = connect(node.address, alice, { grant: await grantFor(alice, account) })
+      open.push(backend)
+      return backend
+    },
+    advance(ms) {
+      offsetMs += ms
+    },
     async close() {
-      await backend.close()
+      await Promise.all(open.map((backend) => backend.close()))
       await node.close()
     },
   }
 })
 
-it("keeps tenants apart by their certificates: none sees or removes what another holds", async (t) => {
+it("keeps tenants apart by their certificates: none sees what another holds", async (t) => {
   const { client } = await started(t)
   const chunk = await randomChunk(crypto, 5000)
-  await client(alice).putShares([chunk.shares[0]!])
+  await client(alice).putShares([chunk.shares[0]!], newBatch(crypto))
   assert.deepEqual(await client(bob).hasShares([chunk.id]), [[]])
   assert.deepEqual(await client(bob).getShares([{ id: chunk.id }]), [undefined])
-  await client(bob).removeShares([{ id: chunk.id }])
   assert.equal((await client(bob).usage()).shareCount, 0)
   assert.deepEqual(await client(alice).hasShares([chunk.id]), [[0]])
 })
@@ -99,7 +125,7 @@ it("refuses bodies over the limit before reading them, of unknown length, and un
     call.flushHeaders() // no body is ever sent, and the answer comes all the same
   })
   assert.equal(tooLarge, 413)
-  const chunked = await raw(alice, { method: "POST", path: "/v1/shares/list", body: new Uint8Array(2000) })
+  const chunked = await raw(alice, { method: "POST", path: "/v2/marks/list", body: new Uint8Array(2000) })
   assert.equal(chunked.status, 413)
   assert.equal((await raw(alice, { method: "POST", path: "/v1/keys" })).status, 404)
   const rubbish = await raw(alice, { method: "POST", path: "/v1/shares/get", body: new Uint8Array([255]) })
@@ -110,15 +136,17 @@ it("refuses bodies over the limit before reading them, of unknown length, and un
 it("answers quota and full to the tenant concerned, naming them", async (t) => {
   const [a, b] = [await randomChunk(crypto, 3000), await randomChunk(crypto, 100_000)]
   const limited = await started(t, { quotas: { tenants: { alice: 5000 } } })
-  const outcomes = await limited.client(alice).putShares([a.shares[0]!, b.shares[0]!])
+  const outcomes = await limited.client(alice).putShares([a.shares[0]!, b.shares[0]!], newBatch(crypto))
   assert.deepEqual(
     outcomes.map((outcome) => outcome.ok || outcome.code),
     [true, "quota"],
   )
   assert.equal((await limited.client(alice).usage()).quotaBytes, 5000)
-  assert.deepEqual(await limited.client(bob).putShares([b.shares[0]!]), [{ ok: true, existed: false }])
+  assert.deepEqual(await limited.client(bob).putShares([b.shares[0]!], newBatch(crypto)), [
+    { ok: true, existed: false },
+  ])
   const full = await started(t, { reservedBytes: Number.MAX_SAFE_INTEGER })
-  const [outcome] = await full.client(alice).putShares([a.shares[0]!])
+  const [outcome] = await full.client(alice).putShares([a.shares[0]!], newBatch(crypto))
   assert.equal(outcome!.ok || outcome!.code, "full")
 })
 
@@ -126,13 +154,13 @@ it("shows health and metrics on loopback, each valid, with the largest tenants o
   const { node, client } = await started(t)
   assert.match(node.monitorAddress!, /^127\.0\.0\.1:/)
   const chunk = await randomChunk(crypto, 3000)
-  await client(alice).putShares(chunk.shares)
+  await client(alice).putShares(chunk.shares, newBatch(crypto))
   const health = await fetch(`http://${node.monitorAddress}/health`)
   assert.deepEqual([health.status, await health.json()], [200, { ok: true }])
-  const others = Array.from({ length: 40 }, (_, i) => grid.member(`m${i}`, "client", `tenant-${i}`))
+  const others = Array.from({ length: 40 }, (_, i) => memberWithAccount(`m${i}`, `tenant-${i}`))
   for (const other of await Promise.all(others)) {
     const backend = client(other)
-    await backend.putShares([chunk.shares[0]!])
+    await backend.putShares([chunk.shares[0]!], newBatch(crypto))
     await backend.close()
   }
   await node.scrub()
@@ -180,7 +208,7 @@ it("reports rot that its background scrub finds", async (t) => {
     }),
   })
   const chunk = await randomChunk(crypto, 100_000)
-  await client(alice).putShares([chunk.shares[0]!])
+  await client(alice).putShares([chunk.shares[0]!], newBatch(crypto))
   const { readdir, truncate } = await import("node:fs/promises")
   const files = await readdir(join(dir, "shares"), { recursive: true })
   await truncate(join(dir, "shares", files.find((file) => file.includes(shareName(chunk.id, 0)))!), 1000)
@@ -202,4 +230,108 @@ it("finishes the requests in work before it stops", async (t) => {
   assert.equal(status, 200)
   assert.ok(decodePutOutcomes(answer, 8).every((outcome) => outcome.ok))
   await assert.rejects(client(alice).usage(), { code: "ERR_SERVER_UNREACHABLE", message: /n1/ })
+})
+
+it("lets who shows no grant, or one that is not its own, read by id and nothing else", async (t) => {
+  const { client, node } = await started(t)
+  const chunk = await randomChunk(crypto, 300)
+  await client(alice).putShares([chunk.shares[0]!], newBatch(crypto))
+  const desktop = await grid.member("alice-desktop", "client", "alice")
+  const without = client(desktop)
+  assert.deepEqual(await without.hasShares([chunk.id]), [[0]])
+  assert.equal((await without.getShares([{ id: chunk.id }])).filter(Boolean).length, 1)
+  await assert.rejects(without.putShares([chunk.shares[1]!], newBatch(crypto)), {
+    code: "ERR_REFUSED",
+    message: /role append/,
+  })
+  await assert.rejects(without.listMarks({ limit: 9 }), { code: "ERR_REFUSED" })
+  const stolen = client(desktop, grants.get(alice))
+  await assert.rejects(stolen.hasShares([chunk.id]), { code: "ERR_REFUSED", message: /another device/ })
+  const forged = Uint8Array.from(grants.get(alice)!)
+  forged[forged.length - 1]! ^= 1
+  await assert.rejects(connect(node.address, alice, { grant: forged }).usage(), {
+    code: "ERR_REFUSED",
+    message: /signature/,
+  })
+})
+
+it("refuses the grant of a device that its account's newest record leaves out, at once", async (t) => {
+  const { client } = await started(t)
+  const account = await makeAccount(crypto)
+  const thief = await grid.member("alice-stolen", "client", "alice")
+  const [mine, stolen] = [await grantFor(alice, account), await grantFor(thief, account)]
+  const [owner, revoked] = [client(alice, mine), client(thief, stolen)]
+  const recordOf = (epoch: number, grants: Uint8Array[]) => signRecord(crypto, account.seed, { epoch, grants })
+  const both = await recordOf(1, [mine, stolen])
+  await owner.publishRecord(both)
+  assert.equal((await revoked.usage()).shareCount, 0)
+  await owner.publishRecord(await recordOf(2, [mine]))
+  await assert.rejects(revoked.usage(), { code: "ERR_REFUSED", message: /taken it back/ })
+  await owner.publishRecord(both) // older: changes nothing
+  await assert.rejects(revoked.usage(), { code: "ERR_REFUSED" })
+  assert.equal((await client(thief, await grantFor(thief, account, 3)).usage()).shareCount, 0, "granted anew")
+  const other = await recordOf(9, [])
+  await assert.rejects(client(bob).publishRecord(other), { code: "ERR_REFUSED" })
+})
+
+it("still serves clients of version 1, for nobody, and refuses to list or remove for them", async (t) => {
+  const { client, raw } = await started(t)
+  const chunk = await randomChunk(crypto, 300)
+  const post = (path: string, body: Uint8Array | Uint8Array[]) =>
+    raw(alice, { method: "POST", path: `/v1/${path}`, body })
+  const put = await post("shares/put", encodeFrames([chunk.shares[0]!]))
+  assert.deepEqual(decodePutOutcomes(put.body, 1), [{ ok: true, existed: false }])
+  const value = await makeRegisterValue(crypto, crypto.random(32), 1, "old")
+  const proposed = await post("registers/propose", encodeFrames([value]))
+  assert.deepEqual([...proposed.body], [0x81, 0xf5], "a list of one true")
+  assert.equal((await post("shares/has", encodeIds([chunk.id]))).status, 200)
+  for (const path of ["shares/list", "shares/remove"]) {
+    const answer = await post(path, new Uint8Array([0x80]))
+    assert.equal(answer.status, 403)
+    assert.match(decodeFailure(answer.body).message, /Upgrade Holdfast/)
+  }
+  assert.deepEqual(await client(alice).listMarks({ limit: 9 }), [], "it is not alice's account's")
+  assert.deepEqual(await client(alice).hasShares([chunk.id]), [[0]])
+})
+
+it("says that a node of version 1 is to be upgraded", async (t) => {
+  const { node } = await started(t)
+  const agent = createAgent(alice)
+  t.after(() => agent.destroy())
+  const { createNodeBackend } = await import("@holdfast/backends/node")
+  const old = createNodeBackend({
+    id: "n1",
+    address: node.address,
+    request: (call) =>
+      requestBytes(agent, { ...parseAddress(node.address), ...call, path: call.path.replace("/v2/", "/v9/") }),
+  })
+  await assert.rejects(old.usage(), { code: "ERR_UNSUPPORTED_VERSION", message: /older Holdfast.*Upgrade/ })
+})
+
+it("gives no tenant more than half of the disk unless told otherwise", async (t) => {
+  const { client } = await started(t)
+  const { statfs } = await import("node:fs/promises")
+  const { blocks, bsize } = await statfs(grid.dir)
+  assert.equal((await client(alice).usage()).quotaBytes, Math.floor((blocks * bsize) / 2))
+  const unlimited = await started(t, { quotas: { defaultBytes: Number.POSITIVE_INFINITY } })
+  assert.equal((await unlimited.client(alice).usage()).quotaBytes, undefined)
+})
+
+it("lets a tenant's administrator list and drop accounts, and tells the devices of a dropped one", async (t) => {
+  const administrator = await makeAccount(crypto)
+  const { client } = await started(t, { administrators: { alice: toHex(administrator.publicKey) } })
+  const account = await makeAccount(crypto)
+  const device = client(alice, await grantFor(alice, account))
+  await device.putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))
+  assert.equal(await device.droppedAtMs(), undefined)
+  const statement = { tenant: "alice", account: account.account, serial: 1, drops: true }
+  await assert.rejects(client(bob).publishStatement(await signStatement(crypto, administrator.seed, statement)), {
+    code: "ERR_REFUSED",
+  })
+  await device.publishStatement(await signStatement(crypto, administrator.seed, statement))
+  assert.ok((await device.droppedAtMs())! > Date.now())
+  const request = { tenant: "alice", place: "n1", token: await device.requestToken(), limit: 10 }
+  const [listed] = await device.listAccounts(await signAccountsRequest(crypto, administrator.seed, request))
+  assert.deepEqual([toHex(listed!.account), listed!.shares], [toHex(account.account), 1])
+  assert.ok(listed!.droppedAtMs! > Date.now())
 })

@@ -27,6 +27,19 @@ export {
   signGrant,
   signRecord,
 } from "./account-grant.ts"
+export {
+  type AccountInfo,
+  type AccountStatement,
+  type AccountsRequest,
+  checkAdministrator,
+  decodeAccounts,
+  decodeAccountsRequest,
+  decodeStatement,
+  encodeAccounts,
+  signAccountsRequest,
+  signStatement,
+  statementBytes,
+} from "./account-statement.ts"
 export type {
   Backend,
   BatchToken,
@@ -109,6 +122,7 @@ export {
   decodeFailure,
   decodeFrames,
   decodeHeld,
+  decodeIdList,
   decodeIds,
   decodeListRequest,
   decodeMarkInfos,

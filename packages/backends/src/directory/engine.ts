@@ -4,6 +4,8 @@
  */
 import { join } from "node:path"
 import { type Clock, type CryptoProvider, HoldfastError, utf8 } from "@holdfast/core"
+import { leastGraceMs, usualGraceMs } from "../rules.ts"
+import { finishDrops, leastDropGraceMs, usualDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
 import { openIndex } from "./database.ts"
 import { type Disk, nodeDisk } from "./disk.ts"
@@ -12,7 +14,8 @@ import type { EngineParts } from "./parts.ts"
 import { type RecoveryReport, recover } from "./recover.ts"
 import { type ScrubOptions, type ScrubReport, scrub } from "./scrub.ts"
 import { FreeSpace } from "./space.ts"
-import { type TenantBackend, tenantBackend } from "./tenant.ts"
+import { Stamps } from "./stamps.ts"
+import { type Namespace, openNamespace } from "./tenant.ts"
 
 /** How to open a storage directory. */
 export interface EngineOptions {
@@ -22,8 +25,24 @@ export interface EngineOptions {
   readonly clock: Clock
   /** Disk space kept free; by default 1 GiB or 5 % of the disk, whichever is less. */
   readonly reservedBytes?: number
+  /** How old a mark must be before its account can take it away. Default 24 h, never under 1 h. */
+  readonly graceMs?: number
+  /** How long after it heard that an account is dropped it acts on it. Default 30 days, never under 7. */
+  readonly dropGraceMs?: number
   /** This machine's when absent. */
   readonly disk?: Disk
+}
+
+/** What differs between tenants. */
+export interface NamespaceOptions {
+  /** `Backend.id` of the place, to which orders to unmark are bound. Default: the tenant's name. */
+  readonly placeId?: string
+  /** Most that all of the tenant may take; unlimited by default. */
+  readonly quotaBytes?: number
+  /** Most that each account may be charged; unlimited by default. */
+  readonly accountQuotaBytes?: number
+  /** Public key of the tenant's administrator; by default nobody is. */
+  readonly administrator?: Uint8Array | undefined
 }
 
 /** A tenant's use of the directory. */
@@ -37,14 +56,16 @@ export interface TenantUsage {
 export interface Engine {
   /** What was found when it was opened; undefined after an orderly close. */
   readonly recovery: RecoveryReport | undefined
-  /** The namespace of a tenant, made at its first use. Its quota is the one given at that use. */
-  tenant(name: string, options?: { readonly quotaBytes?: number }): Promise<TenantBackend>
+  /** The namespace of a tenant, made at its first use. Options are those given at that use. */
+  tenant(name: string, options?: NamespaceOptions): Promise<Namespace>
   tenants(): TenantUsage[]
   availableBytes(): Promise<number>
   /** Shares that the disk failed to read since the start. */
   readErrors(): number
   /** Checks all that is stored. */
   scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** Takes away what dropped accounts hold whose grace is over; gives how many marks went. To be called now and then. */
+  finishDrops(signal?: AbortSignal): Promise<number>
   /** Waits for what is in work. */
   close(): Promise<void>
 }
@@ -74,23 +95,32 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     committer: new Committer(index.exec, disk.schedule),
     files: new ShareFiles(disk, dir),
     space: new FreeSpace(disk, dir, reservedBytes, clock),
+    stamps: new Stamps(clock, {
+      instance: crypto.random(16),
+      last: index.meta("stamp") ?? 0,
+      save: (stamp) => void index.setMeta("stamp", stamp),
+    }),
+    dropGraceMs: Math.max(leastDropGraceMs, options.dropGraceMs ?? usualDropGraceMs),
+    graceMs: Math.max(leastGraceMs, options.graceMs ?? usualGraceMs),
     track,
     readFailed: () => void failures++,
   }
   const recovery = index.meta("clean") === 1 ? undefined : await recover(parts)
   await parts.committer.run(() => index.setMeta("clean", 0))
-  const tenants = new Map<string, Promise<TenantBackend>>()
-  const openTenant = async (name: string, quotaBytes: number | undefined) => {
+  const tenants = new Map<string, Promise<Namespace>>()
+  const openTenant = async (name: string, given: NamespaceOptions) => {
     checkTenantName(name)
     if (!index.tenantNamed(name)) await parts.committer.run(() => index.addTenant(name))
-    return tenantBackend(parts, index.tenantNamed(name)!, quotaBytes)
+    const unlimited = { quotaBytes: Number.POSITIVE_INFINITY, accountQuotaBytes: Number.POSITIVE_INFINITY }
+    const { tenant } = index.tenantNamed(name)!
+    return openNamespace(parts, { placeId: name, administrator: undefined, ...unlimited, ...given, tenant, name })
   }
   return {
     recovery,
-    tenant(name, { quotaBytes } = {}) {
+    tenant(name, given = {}) {
       const known = tenants.get(name)
       if (known) return known
-      const opened = openTenant(name, quotaBytes)
+      const opened = openTenant(name, given)
       tenants.set(name, opened)
       opened.catch(() => tenants.delete(name))
       return opened
@@ -98,6 +128,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     tenants: () => index.tenants().map(({ name, bytes, shares }) => ({ name, usedBytes: bytes, shareCount: shares })),
     availableBytes: () => parts.space.measure(),
     readErrors: () => failures,
+    finishDrops: (signal) => track(() => finishDrops(parts, signal)),
     scrub: (scrubOptions = {}) => scrub(parts, scrubOptions),
     async close() {
       if (closed) return

@@ -1,9 +1,12 @@
 /** What the parts of an open storage directory share. */
 import type { Clock, CryptoProvider } from "@holdfast/core"
+import type { AccountAccess } from "@holdfast/protocol"
 import type { Committer } from "./committer.ts"
 import type { ShareIndex } from "./database.ts"
 import type { ShareFiles } from "./files.ts"
+import type { BatchRow } from "./marks.ts"
 import type { FreeSpace } from "./space.ts"
+import type { Stamps } from "./stamps.ts"
 
 /** Everything a tenant's view works with. */
 export interface EngineParts {
@@ -13,11 +16,57 @@ export interface EngineParts {
   readonly committer: Committer
   readonly files: ShareFiles
   readonly space: FreeSpace
+  readonly stamps: Stamps
+  /** How old a mark must be to be taken away; never under the least. */
+  readonly graceMs: number
+  /** How long after a drop was first heard of it is acted on; never under the least. */
+  readonly dropGraceMs: number
   /** Runs an operation that closing must know of. */
   track<T>(operation: () => Promise<T>): Promise<T>
   /** Counts a share that could not be read from the disk. */
   readFailed(): void
 }
 
+/** A tenant's namespace in a storage directory. */
+export interface Tenant {
+  readonly tenant: number
+  readonly name: string
+  /** `Backend.id` of the place, to which orders are bound. */
+  readonly placeId: string
+  /** Most that the tenant's shares and rows may take. */
+  readonly quotaBytes: number
+  /** Most that each account may be charged. */
+  readonly accountQuotaBytes: number
+  /** The key whose statements on accounts hold; undefined when nobody's do. */
+  readonly administrator: Uint8Array | undefined
+}
+
+/** Who calls, and for whom it stores. */
+export interface Caller {
+  readonly access: AccountAccess
+  readonly batch: Uint8Array
+  readonly accounts: readonly Uint8Array[]
+}
+
 /** Shares smaller than this live in the index, larger ones in files. */
 export const smallShareBytes = 64 * 1024
+
+/** True for a batch whose rows may be joined with younger ones. */
+export function isOverAt(stamp: number, graceMs: number): (batch: Pick<BatchRow, "stamp">) => boolean {
+  return (batch) => stamp - batch.stamp >= graceMs
+}
+
+/** Why `moreBytes` are too many for an account or its tenant; undefined when they are not. Inside the transaction. */
+export function overQuota(
+  { index }: EngineParts,
+  tenant: Tenant,
+  { account, moreBytes, storedBytes = moreBytes }: { account: Uint8Array; moreBytes: number; storedBytes?: number },
+): string | undefined {
+  const chargedBytes = index.marks.account(tenant.tenant, account)?.bytes ?? 0
+  if (moreBytes > 0 && chargedBytes + moreBytes > tenant.accountQuotaBytes)
+    return `The quota of ${tenant.accountQuotaBytes} bytes is used up: ${chargedBytes} bytes are charged to this account.`
+  if (tenant.quotaBytes === Number.POSITIVE_INFINITY) return undefined
+  const { cost } = index.tenantNamed(tenant.name)!
+  if (storedBytes <= 0 || cost + storedBytes <= tenant.quotaBytes) return undefined
+  return `The quota of ${tenant.quotaBytes} bytes is used up: the tenant's data takes ${cost} bytes.`
+}

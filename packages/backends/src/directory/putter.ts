@@ -1,11 +1,13 @@
 /**
- * Storing shares: check, write what is large to files, then name all of a batch in one transaction. Until that commits
+ * Storing shares: check, write what is large to files, then name and mark all of a batch in one transaction. Until that commits
  * nothing of it is visible; a crash leaves at most files that no row names, which the next start looks through.
  */
 import { HoldfastError, isHoldfastError, mapPool } from "@holdfast/core"
 import { type PutOutcome, type Share, verifyShare } from "@holdfast/protocol"
+import { markBytes, rowBytes } from "../rules.ts"
 import { isDiskFull, type ShareRow } from "./database.ts"
-import { type EngineParts, smallShareBytes } from "./parts.ts"
+import { markShare } from "./marking.ts"
+import { type Caller, type EngineParts, overQuota, smallShareBytes, type Tenant } from "./parts.ts"
 
 type Refusal = Extract<PutOutcome, { ok: false }>
 
@@ -13,7 +15,7 @@ type Refusal = Extract<PutOutcome, { ok: false }>
 interface Staged {
   readonly share: Share
   readonly bytes: Uint8Array
-  /** Where its bytes are; absent when the share held has the same bytes and is only to be touched. */
+  /** Where its bytes are; absent when the share held has the same bytes and is only to be marked. */
   readonly place?: Uint8Array | string
   /** The row whose bytes turned out to be wrong. */
   readonly replaces?: ShareRow
@@ -33,27 +35,26 @@ const attempts = 4
 /** Puts shares into the namespace of one tenant. */
 export class SharePutter {
   readonly #parts: EngineParts
-  readonly #tenant: number
-  readonly #name: string
-  readonly #quotaBytes: number
+  readonly #tenant: Tenant
   /** Bytes of large shares being written, which no row counts yet. */
   #pendingBytes = 0
 
-  constructor(parts: EngineParts, tenant: { tenant: number; name: string }, quotaBytes = Number.POSITIVE_INFINITY) {
+  constructor(parts: EngineParts, tenant: Tenant) {
     this.#parts = parts
-    this.#tenant = tenant.tenant
-    this.#name = tenant.name
-    this.#quotaBytes = quotaBytes
+    this.#tenant = tenant
   }
 
-  /** Stores shares durably. */
-  async put(shares: readonly Uint8Array[]): Promise<PutOutcome[]> {
+  /** Stores shares durably, held for the caller and the accounts it names. */
+  async put(shares: readonly Uint8Array[], caller: Caller): Promise<PutOutcome[]> {
     await this.#parts.space.measure()
     const outcomes = new Array<PutOutcome | undefined>(shares.length)
     for (let attempt = 0; attempt < attempts; attempt++) {
       const open = shares.flatMap((_, i) => (outcomes[i] ? [] : [i]))
       if (open.length === 0) break
-      const results = await this.#attempt(open.map((i) => shares[i]!))
+      const results = await this.#attempt(
+        open.map((i) => shares[i]!),
+        caller,
+      )
       for (const [j, outcome] of results.entries()) outcomes[open[j]!] = outcome
     }
     return outcomes.map(
@@ -61,41 +62,44 @@ export class SharePutter {
     )
   }
 
-  async #attempt(shares: readonly Uint8Array[]): Promise<(PutOutcome | undefined)[]> {
-    const staged = await mapPool(shares, parallelChecks, (bytes) => this.#stage(bytes))
+  async #attempt(shares: readonly Uint8Array[], caller: Caller): Promise<(PutOutcome | undefined)[]> {
+    const staged = await mapPool(shares, parallelChecks, (bytes) => this.#stage(bytes, caller))
     const ready = staged.filter((item): item is Staged => !("ok" in item))
     const written = ready.flatMap(({ place }) => (typeof place === "string" ? [place] : []))
-    const { files, committer } = this.#parts
+    const { files, committer, stamps } = this.#parts
     let committed: Committed[]
     try {
-      await files.syncDirectories(this.#name, written)
-      committed = await committer.run(() => ready.map((item) => this.#commit(item)))
+      await files.syncDirectories(this.#tenant.name, written)
+      committed = await committer.run(() => {
+        const stamp = stamps.next()
+        return ready.map((item) => this.#commit(item, caller, stamp))
+      })
     } catch (error) {
-      await files.remove(this.#name, written).catch(() => undefined) // left to the next start
+      await files.remove(this.#tenant.name, written).catch(() => undefined) // left to the next start
       return staged.map((item) => ("ok" in item ? item : diskRefusal(error)))
     } finally {
       for (const { place, bytes } of ready) if (typeof place === "string") this.#pendingBytes -= bytes.length
     }
     const unused = committed.flatMap((result) => (result.unused === undefined ? [] : [result.unused]))
-    await files.remove(this.#name, unused).catch(() => undefined) // no row names them
+    await files.remove(this.#tenant.name, unused).catch(() => undefined) // no row names them
     let next = 0
     return staged.map((item) => ("ok" in item ? item : committed[next++]!.outcome))
   }
 
-  async #stage(bytes: Uint8Array): Promise<Staged | Refusal> {
+  async #stage(bytes: Uint8Array, caller: Caller): Promise<Staged | Refusal> {
     const { index, space, files } = this.#parts
     const share = await verifyShare(this.#parts.crypto, bytes).catch(formRefusal)
     if ("ok" in share) return share
-    const held = index.share(this.#tenant, share.id, share.index)
+    const held = index.share(this.#tenant.tenant, share.id, share.index)
     if (held && (await this.#holds(held, bytes))) return { share, bytes }
     const replaces = held && { replaces: held }
-    const overQuota = held ? undefined : this.#overQuota(bytes.length + this.#pendingBytes)
-    if (overQuota) return overQuota
+    const tooMuch = held ? undefined : this.#overQuota(bytes, caller, this.#pendingBytes)
+    if (tooMuch) return tooMuch
     if (!space.take(bytes.length)) return refuse("full", "The server has no space left for shares.")
     if (bytes.length < smallShareBytes) return { share, bytes, place: bytes, ...replaces }
     this.#pendingBytes += bytes.length
     try {
-      return { share, bytes, place: await files.write(this.#name, share.id, share.index, bytes), ...replaces }
+      return { share, bytes, place: await files.write(this.#tenant.name, share.id, share.index, bytes), ...replaces }
     } catch (error) {
       this.#pendingBytes -= bytes.length
       return diskRefusal(error)
@@ -105,32 +109,36 @@ export class SharePutter {
   async #holds(held: ShareRow, bytes: Uint8Array): Promise<boolean> {
     if (held.size !== bytes.length) return false
     if (held.file === null) return equalIfThere(this.#parts.index.small(held.row), bytes)
-    return equalIfThere(await this.#parts.files.read(this.#name, held.file).catch(() => undefined), bytes)
+    return equalIfThere(await this.#parts.files.read(this.#tenant.name, held.file).catch(() => undefined), bytes)
   }
 
-  #overQuota(moreBytes: number): Refusal | undefined {
-    if (this.#quotaBytes === Number.POSITIVE_INFINITY) return undefined
-    const usedBytes = this.#parts.index.tenantNamed(this.#name)!.bytes
-    if (usedBytes + moreBytes <= this.#quotaBytes) return undefined
-    return refuse("quota", `The quota of ${this.#quotaBytes} bytes is used up: ${usedBytes} bytes are stored.`)
+  #overQuota(bytes: Uint8Array, { access, accounts }: Caller, pendingBytes: number): Refusal | undefined {
+    const moreBytes = bytes.length + rowBytes + accounts.length * markBytes + pendingBytes
+    const message = overQuota(this.#parts, this.#tenant, { account: access.account, moreBytes })
+    return message === undefined ? undefined : refuse("quota", message)
   }
 
   /** Inside the transaction. */
-  #commit({ share, bytes, place, replaces }: Staged): Committed {
-    const { index, clock } = this.#parts
-    const nowMs = clock.nowMs()
+  #commit({ share, bytes, place, replaces }: Staged, caller: Caller, stamp: number): Committed {
+    const { index } = this.#parts
+    const { tenant } = this.#tenant
     const file = typeof place === "string" ? { unused: place } : {}
-    const held = index.share(this.#tenant, share.id, share.index)
-    if (held && (place === undefined || held.row !== replaces?.row)) {
-      index.touchShare(nowMs, this.#tenant, share.id, share.index)
-      return { outcome: { ok: true, existed: true }, ...file }
-    }
+    const held = index.share(tenant, share.id, share.index)
+    const isWrong = held && replaces && held.row === replaces.row && held.file === replaces.file
+    if (held && !isWrong) return { outcome: markShare(this.#parts, this.#tenant, held, { ...caller, stamp }), ...file }
     if (place === undefined) return {}
-    if (held) index.dropShare(this.#tenant, held)
-    const overQuota = this.#overQuota(bytes.length)
-    if (overQuota && !held) return { outcome: overQuota, ...file }
-    index.addShare(this.#tenant, share.id, share.index, bytes.length, nowMs, place)
-    return { outcome: { ok: true, existed: false }, ...(held?.file && { unused: held.file }) }
+    if (held) {
+      index.marks.resize(held, bytes.length)
+      index.replaceShare(tenant, held, bytes.length, place)
+      const good = { ...held, size: bytes.length }
+      const outcome = markShare(this.#parts, this.#tenant, good, { ...caller, stamp })
+      const stored = outcome.ok ? { ok: true as const, existed: false } : outcome
+      return { outcome: stored, ...(held.file !== null && { unused: held.file }) }
+    }
+    const tooMuch = this.#overQuota(bytes, caller, 0)
+    if (tooMuch) return { outcome: tooMuch, ...file }
+    const added = index.addShare(tenant, share.id, share.index, bytes.length, place)
+    return { outcome: markShare(this.#parts, this.#tenant, added, { ...caller, stamp }) }
   }
 }
 

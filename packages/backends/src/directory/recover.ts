@@ -1,9 +1,10 @@
 /**
  * After a start that no orderly close went before: looks through the files for those that no row names. One whose share
- * verifies and is not held is taken in again (so even a lost index loses no large share); anything else is removed.
+ * verifies, is not held and was not about to be removed is taken in again (so even a lost index loses no large share), for the account
+ * that nobody is: whose it was is not known. Anything else is removed.
  */
 import { HoldfastError, toHex } from "@holdfast/core"
-import { verifyShare } from "@holdfast/protocol"
+import { legacyAccount, verifyShare } from "@holdfast/protocol"
 import { type FileName, parseFileName } from "./files.ts"
 import type { EngineParts } from "./parts.ts"
 
@@ -18,6 +19,11 @@ export async function recover(parts: EngineParts): Promise<RecoveryReport> {
   const { files, index, committer } = parts
   let adopted = 0
   let removed = 0
+  for (const { tenant, file } of index.removing()) {
+    await files.remove(tenant, [file])
+    await committer.run(() => index.removed(tenant, file))
+    removed++
+  }
   for (const name of await files.tenants()) {
     await committer.run(() => index.addTenant(name))
     const tenant = index.tenantNamed(name)!
@@ -40,7 +46,7 @@ export async function recover(parts: EngineParts): Promise<RecoveryReport> {
 }
 
 async function adopt(
-  { files, index, committer, clock, crypto }: EngineParts,
+  { files, index, committer, stamps, crypto }: EngineParts,
   { tenant, name }: { tenant: number; name: string },
   file: string,
   expected: FileName,
@@ -56,6 +62,12 @@ async function adopt(
     throw error
   }
   await files.syncDirectories(name, [file])
-  await committer.run(() => index.addShare(tenant, expected.id, expected.index, bytes.length, clock.nowMs(), file))
+  await committer.run(() => {
+    const { account } = index.marks.accountFor(tenant, legacyAccount)
+    const batch = index.marks.batchFor(account, new Uint8Array(16))
+    index.marks.setStamp(stamps.next(), batch.batch)
+    const share = index.addShare(tenant, expected.id, expected.index, bytes.length, file)
+    index.marks.addMarks(tenant, share, [account], batch, () => false)
+  })
   return "adopted"
 }

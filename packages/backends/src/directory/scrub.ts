@@ -4,8 +4,9 @@
  */
 import { equal, HoldfastError, toHex } from "@holdfast/core"
 import { decodeRegisterValue, registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
-import type { RegisterRow, ShareRow, TenantRow } from "./database.ts"
+import type { ShareRow, TenantRow } from "./database.ts"
 import type { EngineParts } from "./parts.ts"
+import type { RegisterRow } from "./registers.ts"
 
 /** Something rotten that was found. */
 export interface Rot {
@@ -55,7 +56,7 @@ export async function scrub(parts: EngineParts, options: ScrubOptions): Promise<
       await note(tenant, shareName(row.chunk, row.idx), row.size, () => checkShare(parts, tenant, row))
     }
     for (const row of pages((last?: RegisterRow) =>
-      parts.index.registersAfter(tenant.tenant, last?.register ?? new Uint8Array(), rowsAtOnce),
+      parts.index.registers.after(tenant.tenant, last?.register ?? new Uint8Array(), rowsAtOnce),
     )) {
       found.registers++
       const name = `register.${toHex(row.register)}`
@@ -84,6 +85,7 @@ async function checkShare(parts: EngineParts, tenant: TenantRow, row: ShareRow):
   const dropped = await committer.run(() => {
     const now = index.share(tenant.tenant, row.chunk, row.idx)
     if (now?.row !== row.row) return false // replaced or removed since
+    index.marks.dropMarks(tenant.tenant, now, () => true) // commands that count on it must know
     index.dropShare(tenant.tenant, now)
     return true
   })
@@ -113,9 +115,10 @@ async function checkRegister(parts: EngineParts, tenant: TenantRow, row: Registe
     if (!(error instanceof HoldfastError)) throw error
   }
   const dropped = await committer.run(() => {
-    const now = index.register(tenant.tenant, row.register)
+    const now = index.registers.get(tenant.tenant, row.register)
     if (!now || !equal(now.value, row.value)) return false
-    index.dropRegister(tenant.tenant, now)
+    index.registers.unmark(tenant.tenant, now, () => true)
+    index.registers.drop(tenant.tenant, now)
     return true
   })
   if (!dropped) return undefined

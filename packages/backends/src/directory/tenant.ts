@@ -1,70 +1,148 @@
-/** One tenant's view of a storage directory: a Backend that sees nothing of the other tenants. */
-import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
-import {
-  type Backend,
-  decodeRegisterValue,
-  type ListOptions,
-  type ProposeOutcome,
-  registerIdOf,
-  type ShareQuery,
-  type ShareRemoval,
+/** One tenant's namespace in a storage directory, and a caller's view of it: a Backend that sees nothing of other tenants. */
+import type {
+  AccountAccess,
+  AccountId,
+  AccountInfo,
+  AccountRecord,
+  Backend,
+  BatchToken,
+  ShareQuery,
 } from "@holdfast/protocol"
-import { checkListLimit, judgeProposal } from "../rules.ts"
-import { isDiskFull, type ShareRow } from "./database.ts"
-import type { EngineParts } from "./parts.ts"
+import { keptPerAnswer } from "@holdfast/protocol"
+import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectToken } from "../rules.ts"
+import { checkNotDropped, droppedAt, listAccounts, notGone, takeStatement } from "./administration.ts"
+import type { ShareRow } from "./database.ts"
+import { markChunks, unmark } from "./marking.ts"
+import type { EngineParts, Tenant } from "./parts.ts"
+import { proposeRegisters } from "./proposing.ts"
 import { SharePutter } from "./putter.ts"
+import { AccountRecords } from "./records.ts"
 
-/** A tenant's backend, with what a server needs besides. */
+/** A caller's backend, with what a server needs besides. */
 export interface TenantBackend extends Backend {
   /** Answers the first queries whose shares together stay under `maxBytes`, one at least; the rest is to be asked again. */
   getSharesWithin(queries: readonly ShareQuery[], maxBytes: number): Promise<(Uint8Array | undefined)[]>
+  /** Takes the record of the caller's account when its epoch is higher than that of the one held. */
+  publishRecord(record: Uint8Array): Promise<void>
+  /** When what the caller's account holds is taken away; undefined unless its administrator dropped it. */
+  droppedAtMs(): number | undefined
+  /** Takes a statement of the tenant's administrator. Throws ERR_REFUSED. */
+  takeStatement(statement: Uint8Array): Promise<void>
+  /** Answers a signed request of the tenant's administrator. Throws ERR_REFUSED. */
+  listAccounts(request: Uint8Array): Promise<AccountInfo[]>
+  /** What such a request carries. */
+  requestToken(): Uint8Array
 }
 
-interface Tenant {
-  readonly tenant: number
+/** A tenant's namespace. */
+export interface Namespace {
   readonly name: string
+  /** The namespace as one caller sees it. Closing that does nothing: the engine is closed instead. */
+  backendOf(access: AccountAccess): TenantBackend
+  /** The newest record of an account's devices. */
+  recordOf(account: AccountId): Promise<AccountRecord | undefined>
+  /** Notes that a device of an account was here; the day is kept, not the time. */
+  noteSeen(account: AccountId): Promise<void>
 }
 
-/** The backend of `tenant`; its id is the tenant's name. Closing it does nothing: the engine is closed instead. */
-export function tenantBackend(parts: EngineParts, tenant: Tenant, quotaBytes: number | undefined): TenantBackend {
-  const { index, committer, clock, track } = parts
-  const putter = new SharePutter(parts, tenant, quotaBytes)
-  const getSharesWithin = (queries: readonly ShareQuery[], maxBytes: number) =>
-    track(() => readShares(parts, tenant, queries, maxBytes))
+/** The namespace of `tenant`. */
+export function openNamespace(parts: EngineParts, tenant: Tenant): Namespace {
+  const putter = new SharePutter(parts, tenant)
+  const records = new AccountRecords(parts, tenant)
   return {
-    id: tenant.name,
-    putShares: (shares) => track(() => putter.put(shares)),
+    name: tenant.name,
+    recordOf: (account) => records.get(account),
+    noteSeen: (account) => records.noteSeen(account),
+    backendOf: (access) => callerBackend(parts, tenant, { access, putter, records }),
+  }
+}
+
+function callerBackend(
+  parts: EngineParts,
+  tenant: Tenant,
+  { access, putter, records }: { access: AccountAccess; putter: SharePutter; records: AccountRecords },
+): TenantBackend {
+  const { index, track } = parts
+  const own = () => index.marks.account(tenant.tenant, access.account)
+  const getSharesWithin = async (queries: readonly ShareQuery[], maxBytes: number) => {
+    checkRole(access, "read")
+    return track(() => readShares(parts, tenant, queries, maxBytes))
+  }
+  const holders = (options: { accounts?: readonly Uint8Array[] }) => {
+    const accounts = accountsToMark(access, options)
+    checkNotDropped(parts, tenant, access.account)
+    return notGone(parts, tenant, accounts)
+  }
+  const callerOf = (options: { batch: BatchToken; accounts?: readonly Uint8Array[] }) => {
+    checkBatch(options.batch)
+    return { access, batch: options.batch, accounts: holders(options) }
+  }
+  return {
+    id: tenant.placeId,
+    putShares: async (shares, options) => track(() => putter.put(shares, callerOf(options))),
+    markShares: async (ids, options) => track(() => markChunks(parts, tenant, ids, callerOf(options))),
     getSharesWithin,
     getShares: (queries) => getSharesWithin(queries, Number.POSITIVE_INFINITY),
-    async hasShares(ids, { touch = false } = {}) {
-      const held = () => ids.map((id) => index.sharesOf(tenant.tenant, id).map((share) => share.idx))
-      if (!touch || ids.length === 0) return held()
-      return committer.run(() => {
-        const nowMs = clock.nowMs()
-        for (const id of ids) index.touchChunk(nowMs, tenant.tenant, id)
-        return held()
-      })
+    async hasShares(ids) {
+      checkRole(access, "read")
+      return ids.map((id) => index.sharesOf(tenant.tenant, id).map((share) => share.idx))
     },
-    async listShares({ after, limit }: ListOptions) {
+    async listMarks({ after, limit }) {
+      checkRole(access, "collect")
       checkListLimit(limit)
-      const rows = index.sharesAfter(tenant.tenant, after?.id ?? new Uint8Array(), after?.index ?? -1, limit)
-      return rows.map(({ chunk, idx, size, touched }) => ({
-        id: chunk,
-        index: idx,
-        sizeBytes: size,
-        touchedMs: touched,
+      const account = own()
+      return account ? index.marks.list(account.account, after, limit) : []
+    },
+    async listRegisters({ after, limit }) {
+      checkRole(access, "collect")
+      checkListLimit(limit)
+      const account = own()
+      if (!account) return []
+      return index.registers
+        .ofAccount(account.account, after ?? new Uint8Array(), limit)
+        .map(({ register }) => register)
+    },
+    async collectToken() {
+      checkRole(access, "collect")
+      return encodeCollectToken(parts.stamps.instance, parts.stamps.issue())
+    },
+    async unmark(order) {
+      checkRole(access, "collect")
+      return track(() => unmark(parts, tenant, access, order))
+    },
+    async readRegisters(ids) {
+      checkRole(access, "read")
+      return ids.map((id) => index.registers.get(tenant.tenant, id)?.value)
+    },
+    async keptValues(id, { below = Number.MAX_SAFE_INTEGER } = {}) {
+      checkRole(access, "read")
+      const newest = index.registers.get(tenant.tenant, id)
+      const account = own()
+      const kept = account ? index.registers.kept(account.account, id, below, keptPerAnswer - 1) : []
+      return [...(newest && newest.sequence < below ? [newest] : []), ...kept].map((row) => ({
+        sequence: row.sequence,
+        receivedMs: row.received,
+        bytes: row.value,
       }))
     },
-    removeShares: (removals) => track(() => removeShares(parts, tenant, removals)),
-    readRegisters: async (ids) => ids.map((id) => index.register(tenant.tenant, id)?.value),
-    proposeRegisters: (values) => track(() => proposeRegisters(parts, tenant, values, quotaBytes)),
+    async proposeRegisters(values, options = {}) {
+      const accounts = holders(options)
+      if (options.batch) checkBatch(options.batch)
+      return track(() => proposeRegisters(parts, tenant, values, { ...options, access, accounts }))
+    },
+    publishRecord: async (record) => track(() => records.take(access, record)),
+    droppedAtMs: () => droppedAt(parts, tenant, access.account),
+    takeStatement: (statement) => track(() => takeStatement(parts, tenant, statement)),
+    listAccounts: (encoded) => track(() => listAccounts(parts, tenant, { encoded, records })),
+    requestToken: () => encodeCollectToken(parts.stamps.instance, parts.stamps.issue()),
     async usage() {
-      const { bytes, shares } = index.tenantNamed(tenant.name)!
+      const { bytes, shares } = own() ?? { bytes: 0, shares: 0 }
       const availableBytes = await parts.space.measure()
+      const quotaBytes = Math.min(tenant.quotaBytes, tenant.accountQuotaBytes)
       return {
         usedBytes: bytes,
         shareCount: shares,
-        ...(quotaBytes !== undefined && { quotaBytes }),
+        ...(quotaBytes !== Number.POSITIVE_INFINITY && { quotaBytes }),
         availableBytes,
       }
     },
@@ -106,66 +184,5 @@ async function readShare(parts: EngineParts, tenant: Tenant, query: ShareQuery, 
   } catch {
     parts.readFailed()
     return undefined
-  }
-}
-
-async function removeShares(parts: EngineParts, tenant: Tenant, removals: readonly ShareRemoval[]): Promise<void> {
-  if (removals.length === 0) return
-  const { index, committer, files } = parts
-  const unused = await committer.run(() => {
-    const dropped: string[] = []
-    for (const { id, index: which, touchedBeforeMs = Number.POSITIVE_INFINITY } of removals) {
-      const one = which === undefined ? undefined : index.share(tenant.tenant, id, which)
-      const rows = which === undefined ? index.sharesOf(tenant.tenant, id) : one ? [one] : []
-      for (const row of rows) {
-        if (row.touched >= touchedBeforeMs) continue
-        index.dropShare(tenant.tenant, row)
-        if (row.file !== null) dropped.push(row.file)
-      }
-    }
-    return dropped
-  })
-  await files.remove(tenant.name, unused)
-}
-
-async function proposeRegisters(
-  parts: EngineParts,
-  tenant: Tenant,
-  values: readonly Uint8Array[],
-  quotaBytes = Number.POSITIVE_INFINITY,
-): Promise<ProposeOutcome[]> {
-  if (values.length === 0) return []
-  await parts.space.measure()
-  const checks = await Promise.all(values.map((bytes) => checkValue(parts, bytes)))
-  const propose = (bytes: Uint8Array, check: { id: Uint8Array; sequence: number } | string): ProposeOutcome => {
-    if (typeof check === "string") return { accepted: false, message: check }
-    const row = parts.index.register(tenant.tenant, check.id)
-    const held = row && { sequence: row.sequence, bytes: row.value }
-    const outcome = judgeProposal(held, { sequence: check.sequence, bytes })
-    if (!outcome.accepted || (held && held.sequence === check.sequence)) return outcome
-    const moreBytes = bytes.length - (held?.bytes.length ?? 0)
-    if (moreBytes > 0 && parts.index.tenantNamed(tenant.name)!.bytes + moreBytes > quotaBytes)
-      return { accepted: false, message: `The quota of ${quotaBytes} bytes is used up.` }
-    if (!held && !parts.space.take(limits.registerValueBytes))
-      return { accepted: false, message: "The server has no space left for registers." }
-    parts.index.putRegister(tenant.tenant, check.id, check.sequence, bytes, held?.bytes.length ?? 0)
-    return outcome
-  }
-  return parts.committer
-    .run(() => values.map((bytes, i) => propose(bytes, checks[i]!)))
-    .catch((cause: unknown) => {
-      if (isDiskFull(cause))
-        throw new HoldfastError("ERR_SERVER_FULL", "The server's disk is full: no register was changed.", {}, { cause })
-      throw cause
-    })
-}
-
-async function checkValue(parts: EngineParts, bytes: Uint8Array) {
-  try {
-    const { publicKey, sequence } = await decodeRegisterValue(parts.crypto, bytes)
-    return { id: registerIdOf(publicKey), sequence }
-  } catch (error) {
-    if (isHoldfastError(error)) return error.message
-    throw error
   }
 }

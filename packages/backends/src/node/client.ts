@@ -3,25 +3,38 @@
  * and checks the form of every answer; that shares and values are genuine is for the caller to verify.
  * How requests travel (TLS, connections kept open) is the caller's: nothing here knows a key.
  */
-import { compare, type ErrorCode, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
+import { compare, decodeCbor, type ErrorCode, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
+  type AccountInfo,
   type Backend,
   type CallOptions,
+  collectTokenBytes,
+  decodeAccounts,
   decodeFailure,
   decodeFrames,
   decodeHeld,
+  decodeIdList,
+  decodeKept,
+  decodeMarkInfos,
+  decodeMarkOutcomes,
   decodeProposeOutcomes,
   decodePutOutcomes,
-  decodeShareInfos,
+  decodeUnmarkOutcome,
   decodeUsage,
-  encodeFrames,
   encodeIds,
+  encodeKeptRequest,
   encodeListRequest,
+  encodeMarked,
+  encodeMarkRequest,
   encodeQueries,
-  encodeRemovals,
+  encodeRegistersRequest,
+  encodeUnmark,
+  type KeptOptions,
+  type KeptValue,
   type ListOptions,
+  type MarkInfo,
+  type RegisterId,
   registersPerRequest,
-  type ShareInfo,
   type ShareQuery,
 } from "@holdfast/protocol"
 import { checkListLimit } from "../rules.ts"
@@ -30,6 +43,7 @@ import { checkListLimit } from "../rules.ts"
 export interface NodeCall {
   readonly method: "GET" | "POST"
   readonly path: string
+  readonly headers: Readonly<Record<string, string>>
   readonly body: readonly Uint8Array[]
   readonly signal?: AbortSignal
 }
@@ -46,10 +60,26 @@ export interface NodeBackendOptions {
   readonly id: string
   /** host:port, for messages. */
   readonly address: string
+  /** The account's grant to this device. Without one the node lets itself be read only. */
+  readonly grant?: Uint8Array
   /** Sends one request; throws ERR_SERVER_UNREACHABLE or ERR_REFUSED. Every request may be sent twice. */
   readonly request: (call: NodeCall) => Promise<NodeAnswer>
   /** Gives back what `request` holds. */
   readonly close?: () => void | Promise<void>
+}
+
+/** A storage node as one account sees it. */
+export interface NodeBackend extends Backend {
+  /** Hands over the record of the account's devices; the node keeps the one of the highest epoch. */
+  publishRecord(record: Uint8Array, options?: CallOptions): Promise<void>
+  /** When what the account holds here is taken away, ms since the epoch; undefined unless its administrator dropped it. */
+  droppedAtMs(options?: CallOptions): Promise<number | undefined>
+  /** Hands over a statement of the tenant's administrator. */
+  publishStatement(statement: Uint8Array, options?: CallOptions): Promise<void>
+  /** What a request for accounts carries. */
+  requestToken(options?: CallOptions): Promise<Uint8Array>
+  /** Accounts of the tenant, by the signed request of its administrator. */
+  listAccounts(request: Uint8Array, options?: CallOptions): Promise<AccountInfo[]>
 }
 
 /** Requests of one call at the same time. */
@@ -58,17 +88,42 @@ const putBatchBytes = 8 * 1024 * 1024
 const getBatchItems = 256
 
 /** The backend that `request` reaches. */
-export function createNodeBackend(options: NodeBackendOptions): Backend {
+export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const closing = new AbortController() // what is under way when it is closed must not keep anybody waiting
+  const headers = options.grant ? { "holdfast-grant": Buffer.from(options.grant).toString("base64url") } : {}
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
-  const call = (path: string, body: readonly Uint8Array[], { signal }: CallOptions = {}) =>
-    send(options, { method: "POST", path: `/v1/${path}`, body, signal: until(signal) })
+  const ask = (method: NodeCall["method"], path: string, body: readonly Uint8Array[], { signal }: CallOptions = {}) =>
+    send(options, { method, path: `/v2/${path}`, headers, body, signal: until(signal) })
+  const call: Call = (path, body, callOptions) => ask("POST", path, body, callOptions)
   return {
     id: options.id,
-    putShares: (shares, callOptions) =>
+    ...shareCalls(call),
+    ...markCalls(call),
+    ...registerCalls(call),
+    usage: async (callOptions) => decodeUsage(await ask("GET", "usage", [], callOptions)),
+    ...administrationCalls(call),
+    async close() {
+      closing.abort()
+      await options.close?.()
+    },
+  }
+}
+
+type Call = (path: string, body: readonly Uint8Array[], callOptions: CallOptions | undefined) => Promise<Uint8Array>
+
+function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "getShares" | "hasShares"> {
+  return {
+    putShares: (shares, markOptions) =>
       inBatches(splitBySize(shares), async (batch) =>
-        decodePutOutcomes(await call("shares/put", encodeFrames(batch), callOptions), batch.length),
+        decodePutOutcomes(await call("shares/put", encodeMarked(markOptions, batch), markOptions), batch.length),
+      ),
+    markShares: (ids, markOptions) =>
+      inBatches(split(ids, limits.requestItems), async (batch) =>
+        decodeMarkOutcomes(
+          await call("shares/mark", [encodeMarkRequest(batch, markOptions)], markOptions),
+          batch.length,
+        ),
       ),
     getShares: (queries, callOptions) =>
       inBatches(split(queries, getBatchItems), (batch) =>
@@ -76,19 +131,45 @@ export function createNodeBackend(options: NodeBackendOptions): Backend {
       ),
     hasShares: (ids, callOptions) =>
       inBatches(split(ids, limits.requestItems), async (batch) =>
-        decodeHeld(await call("shares/has", [encodeIds(batch, callOptions?.touch)], callOptions), batch.length),
+        decodeHeld(await call("shares/has", [encodeIds(batch)], callOptions), batch.length),
       ),
-    async listShares(listOptions) {
+  }
+}
+
+function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "collectToken" | "unmark"> {
+  return {
+    async listMarks(listOptions) {
       checkListLimit(listOptions.limit)
-      const answer = await call("shares/list", [encodeListRequest(listOptions)], listOptions)
-      return checkOrder(decodeShareInfos(answer, listOptions.limit), listOptions)
+      const answer = await call("marks/list", [encodeListRequest(listOptions)], listOptions)
+      return checkOrder(decodeMarkInfos(answer, listOptions.limit), listOptions)
     },
-    async removeShares(removals, callOptions) {
-      await inBatches(split(removals, limits.requestItems), async (batch) => {
-        await call("shares/remove", [encodeRemovals(batch)], callOptions)
-        return []
-      })
+    async listRegisters(listOptions) {
+      checkListLimit(listOptions.limit)
+      const answer = await call("registers/list", [encodeRegistersRequest(listOptions)], listOptions)
+      const page = decodeIdList(bytesIn(answer), listOptions.limit)
+      let last = listOptions.after
+      for (const id of page) {
+        if (last && compare(id, last) <= 0) throw malformed("its list is out of order")
+        last = id
+      }
+      return page
     },
+    async collectToken(callOptions) {
+      const token = bytesIn(await call("marks/token", [], callOptions))
+      if (token.length === 0 || token.length > collectTokenBytes) throw malformed("its token has a wrong length")
+      return token
+    },
+    async unmark(order, callOptions) {
+      for (const list of [order.chunks, order.registers, order.trims])
+        if (list.length > limits.requestItems)
+          throw new HoldfastError("ERR_INVALID_ARGUMENT", `An order names at most ${limits.requestItems} of each kind.`)
+      return decodeUnmarkOutcome(await call("marks/unmark", [encodeUnmark(order)], callOptions))
+    },
+  }
+}
+
+function registerCalls(call: Call): Pick<Backend, "readRegisters" | "keptValues" | "proposeRegisters"> {
+  return {
     readRegisters: (ids, callOptions) =>
       inBatches(split(ids, registersPerRequest), async (batch) => {
         const answer = await call("registers/read", [encodeIds(batch)], callOptions)
@@ -96,17 +177,36 @@ export function createNodeBackend(options: NodeBackendOptions): Backend {
         if (values.length !== batch.length) throw malformed("it left out registers")
         return values
       }),
-    proposeRegisters: (values, callOptions) =>
+    async keptValues(id: RegisterId, keptOptions: KeptOptions = {}) {
+      const answer = await call("registers/kept", [encodeKeptRequest(id, keptOptions.below)], keptOptions)
+      return checkKept(decodeKept(answer), keptOptions)
+    },
+    proposeRegisters: (values, markOptions = {}) =>
       inBatches(split(values, registersPerRequest), async (batch) =>
-        decodeProposeOutcomes(await call("registers/propose", encodeFrames(batch), callOptions), batch.length),
+        decodeProposeOutcomes(
+          await call("registers/propose", encodeMarked(markOptions, batch), markOptions),
+          batch.length,
+        ),
       ),
-    async usage({ signal } = {}) {
-      return decodeUsage(await send(options, { method: "GET", path: "/v1/usage", body: [], signal: until(signal) }))
+  }
+}
+
+function administrationCalls(call: Call): Omit<NodeBackend, keyof Backend> {
+  return {
+    async publishRecord(record, callOptions) {
+      await call("account/record", [record], callOptions)
     },
-    async close() {
-      closing.abort()
-      await options.close?.()
+    async droppedAtMs(callOptions) {
+      const value = decodeCbor(await call("account/status", [], callOptions), "answer")
+      if (value === null) return undefined
+      if (typeof value === "number" && value >= 0) return value
+      throw malformed("expected a time")
     },
+    async publishStatement(statement, callOptions) {
+      await call("accounts/statement", [statement], callOptions)
+    },
+    requestToken: async (callOptions) => bytesIn(await call("accounts/token", [], callOptions)),
+    listAccounts: async (request, callOptions) => decodeAccounts(await call("accounts/list", [request], callOptions)),
   }
 }
 
@@ -134,6 +234,12 @@ async function send(options: NodeBackendOptions, call: NodeCall): Promise<Uint8A
     throw new HoldfastError(error.code, `Server ${where}: ${error.message}`, details, { cause: error })
   }
   if (answer.status === 200) return answer.body
+  if (answer.status === 404)
+    throw new HoldfastError(
+      "ERR_UNSUPPORTED_VERSION",
+      `Server ${where} runs an older Holdfast, which knows no accounts. Upgrade it first.`,
+      { server: options.id },
+    )
   throw failureOf(options.id, where, answer)
 }
 
@@ -165,13 +271,30 @@ function failureOf(server: string, where: string, { status, body }: NodeAnswer):
 }
 
 /** Throws unless a page goes on after where it was asked to and grows, so that a listing always ends. */
-function checkOrder(page: ShareInfo[], { after }: ListOptions): ShareInfo[] {
+function checkOrder(page: MarkInfo[], { after }: ListOptions): MarkInfo[] {
   let last = after
   for (const info of page) {
     if (last && (compare(info.id, last.id) || info.index - last.index) <= 0) throw malformed("its list is out of order")
     last = info
   }
   return page
+}
+
+/** Throws unless the values go down from where they were asked, so that asking for more always ends. */
+function checkKept(values: KeptValue[], { below = Number.POSITIVE_INFINITY }: KeptOptions): KeptValue[] {
+  let last = below
+  for (const { sequence } of values) {
+    if (sequence >= last) throw malformed("its values are out of order")
+    last = sequence
+  }
+  return values
+}
+
+/** The byte string that an answer is. */
+function bytesIn(answer: Uint8Array): Uint8Array {
+  const value = decodeCbor(answer, "answer")
+  if (value instanceof Uint8Array) return value
+  throw malformed("expected bytes")
 }
 
 function malformed(why: string): HoldfastError {

@@ -1,0 +1,172 @@
+/** Rows that say whose shares are: accounts, the batches of their commands, marks, and who pays. Rules: docs/protocols/marks.md. */
+import type { SQLInputValue } from "node:sqlite"
+import type { AccountId, BatchToken, MarkInfo } from "@holdfast/protocol"
+import { markBytes, rowBytes } from "../rules.ts"
+import type { ShareRow, Statements } from "./database.ts"
+
+/** An account's row. */
+export interface AccountRow {
+  readonly account: number
+  readonly id: Uint8Array
+  /** What it is charged. */
+  readonly bytes: number
+  readonly shares: number
+  /** The newest record of its devices. */
+  readonly record: Uint8Array | null
+  readonly epoch: number
+  /** The day when it was last here, since the epoch. */
+  readonly seen: number
+}
+
+/** What one command has marked. */
+export interface BatchRow {
+  readonly batch: number
+  readonly payer: number
+  readonly stamp: number
+  /** 1 when something of it was taken away, or joined with the row of another batch: its command must begin anew. */
+  readonly broken: 0 | 1
+  /** 1 when a value was accepted with it: most likely its command has ended. */
+  readonly used: 0 | 1
+}
+
+/** A mark with its batch. */
+export interface MarkRow extends BatchRow {
+  readonly account: number
+}
+
+/** The marks of a storage directory. */
+export type MarkTable = ReturnType<typeof markTable>
+
+/** Bytes of a chunk's id that order marks in their index. */
+const cutBytes = 6
+
+/** Statements over marks. Those that change them are called inside a transaction. */
+export function markTable(statements: Statements, addUsage: (...values: SQLInputValue[]) => number) {
+  const { one, all, change } = statements
+  const readAccount = one<AccountRow>(
+    "SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ? AND id = ?",
+  )
+  const insertAccount = change("INSERT INTO accounts (tenant, id) VALUES (?, ?)")
+  const readBatch = one<BatchRow>("SELECT * FROM batches WHERE payer = ? AND token = ?")
+  const insertBatch = change("INSERT INTO batches (payer, token, stamp) VALUES (?, ?, 0)")
+  const breakBatch = change("UPDATE batches SET broken = 1 WHERE batch = ?")
+  const insertMark = change("INSERT OR IGNORE INTO marks (share, account, batch, cut) VALUES (?, ?, ?, ?)")
+  const deleteMark = change("DELETE FROM marks WHERE share = ? AND account = ? AND batch = ?")
+  const marksOf = all<MarkRow>("SELECT m.account, b.* FROM marks m JOIN batches b USING (batch) WHERE m.share = ?")
+  const charge = change("UPDATE accounts SET bytes = bytes + ?, shares = shares + ? WHERE account = ?")
+
+  const settle = (tenant: number, size: number, before: readonly MarkRow[], after: readonly MarkRow[]) => {
+    const [was, is] = [countPayers(before), countPayers(after)]
+    for (const payer of new Set([...was.keys(), ...is.keys()])) {
+      const marks = (is.get(payer) ?? 0) - (was.get(payer) ?? 0)
+      const held = Number(is.has(payer)) - Number(was.has(payer))
+      if (marks !== 0 || held !== 0) charge(held * (size + rowBytes) + marks * markBytes, held, payer)
+    }
+    if (after.length !== before.length) addUsage(0, 0, (after.length - before.length) * markBytes, tenant)
+  }
+  return {
+    /** An account's row; undefined before it held anything. */
+    account: readAccount,
+    accountsAfter: all<AccountRow>(
+      "SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
+    ),
+    /** Some of the shares that an account has marked. */
+    sharesOf: all<ShareRow>(
+      `SELECT row, chunk, idx, size, file FROM shares
+       WHERE row IN (SELECT share FROM marks WHERE account = ? ORDER BY cut LIMIT ?)`,
+    ),
+    accountFor(tenant: number, id: AccountId): AccountRow {
+      const row = readAccount(tenant, id)
+      if (row) return row
+      insertAccount(tenant, id)
+      return readAccount(tenant, id)!
+    },
+    setRecord: change("UPDATE accounts SET record = ?, epoch = ? WHERE account = ?"),
+    setSeen: change("UPDATE accounts SET seen = ?1 WHERE tenant = ?2 AND id = ?3 AND seen < ?1"),
+    charge,
+    batch: readBatch,
+    batchFor(payer: number, token: BatchToken): BatchRow {
+      const row = readBatch(payer, token)
+      if (row) return row
+      insertBatch(payer, token)
+      return readBatch(payer, token)!
+    },
+    setStamp: change("UPDATE batches SET stamp = ? WHERE batch = ?"),
+    setUsed: change("UPDATE batches SET stamp = ?, used = 1 WHERE batch = ?"),
+    marksOf,
+    /** Marks a share. Rows of batches that are over are joined with the new one, which has the youngest stamp. */
+    addMarks(tenant: number, share: ShareRow, accounts: readonly number[], batch: BatchRow, isOver: IsOver): void {
+      const before = marksOf(share.row)
+      const joined = before.filter((row) => accounts.includes(row.account) && joins(row, batch, isOver))
+      for (const row of joined) {
+        breakBatch(row.batch) // or its command might believe that its own mark is still there
+        deleteMark(share.row, row.account, row.batch)
+      }
+      for (const account of accounts) insertMark(share.row, account, batch.batch, share.chunk.subarray(0, cutBytes))
+      settle(tenant, share.size, before, marksOf(share.row))
+    },
+    /** Takes marks of a share away; what their commands commit later must know it. */
+    dropMarks(tenant: number, share: ShareRow, goes: (mark: MarkRow) => boolean): MarkRow[] {
+      const before = marksOf(share.row)
+      const after = before.filter((row) => !goes(row))
+      for (const row of before.filter(goes)) {
+        breakBatch(row.batch)
+        deleteMark(share.row, row.account, row.batch)
+      }
+      settle(tenant, share.size, before, after)
+      return after
+    },
+    /** Charges all who hold a share for its new size. */
+    resize(share: ShareRow, size: number): void {
+      for (const payer of countPayers(marksOf(share.row)).keys()) charge(size - share.size, 0, payer)
+    },
+    list: markLister(statements),
+    forget: batchForgetter(statements),
+  }
+}
+
+type IsOver = (batch: Pick<BatchRow, "stamp">) => boolean
+
+function joins(row: MarkRow, batch: BatchRow, isOver: IsOver): boolean {
+  if (row.batch === batch.batch || (row.payer !== batch.payer && batch.payer !== row.account)) return false
+  return row.broken === 1 || row.used === 1 || isOver(row)
+}
+
+/** An account's marks after a position, each share once; at least one while there are any. */
+function markLister({ all }: Statements) {
+  const from = "FROM marks m JOIN shares s ON s.row = m.share WHERE m.account = ?"
+  const fields = "SELECT s.chunk AS id, s.idx AS 'index', s.size AS sizeBytes"
+  const order = "ORDER BY m.cut, s.chunk, s.idx LIMIT ?"
+  const first = all<MarkInfo>(`${fields} ${from} ${order}`)
+  const next = all<MarkInfo>(`${fields} ${from} AND m.cut >= ? AND (m.cut > ? OR (s.chunk, s.idx) > (?, ?)) ${order}`)
+  return (account: number, after: { id: Uint8Array; index: number } | undefined, limit: number): MarkInfo[] => {
+    const cut = after?.id.subarray(0, cutBytes)
+    const rows = after && cut ? next(account, cut, cut, after.id, after.index, limit) : first(account, limit)
+    return rows.filter((row, i) => i === 0 || !isSame(rows[i - 1]!, row))
+  }
+}
+
+function isSame(a: MarkInfo, b: MarkInfo): boolean {
+  return a.index === b.index && Buffer.compare(a.id, b.id) === 0
+}
+
+/**
+ * Removes batches that hold nothing any more, long after their commands: none of the payer's last 65,536, and none younger than a
+ * year. A token that was forgotten would vouch again, so neither a clock that jumps nor many commands alone may bring it about.
+ */
+function batchForgetter({ change }: Statements) {
+  const most = 65_536
+  const yearMs = 366 * 86_400_000
+  const forget = change(
+    `DELETE FROM batches WHERE payer = ?1 AND stamp < ?2 AND batch <= (
+       SELECT batch FROM batches WHERE payer = ?1 ORDER BY batch DESC LIMIT 1 OFFSET ${most}
+     ) AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.batch = batches.batch)`,
+  )
+  return (payer: number, stamp: number) => forget(payer, stamp - yearMs)
+}
+
+function countPayers(marks: readonly MarkRow[]): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (const { payer } of marks) counts.set(payer, (counts.get(payer) ?? 0) + 1)
+  return counts
+}

@@ -1,0 +1,121 @@
+/** Taking register values: rules O6 and O7 of docs/protocols/marks.md, in one transaction. */
+import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import {
+  type AccountAccess,
+  decodeRegisterValue,
+  legacyAccount,
+  type ProposeOutcome,
+  registerIdOf,
+} from "@holdfast/protocol"
+import { judgeProposal, markBytes, rowBytes } from "../rules.ts"
+import { isDiskFull } from "./database.ts"
+import type { BatchRow } from "./marks.ts"
+import { type Caller, type EngineParts, overQuota, type Tenant } from "./parts.ts"
+import type { RegisterRow } from "./registers.ts"
+
+type Proposer = Omit<Caller, "batch"> & Partial<Pick<Caller, "batch">>
+
+interface Checked {
+  readonly id: Uint8Array
+  readonly sequence: number
+}
+
+/** Takes what is good of `values`. Throws ERR_SERVER_FULL. */
+export async function proposeRegisters(
+  parts: EngineParts,
+  tenant: Tenant,
+  values: readonly Uint8Array[],
+  proposer: Proposer,
+): Promise<ProposeOutcome[]> {
+  if (values.length === 0) return []
+  await parts.space.measure()
+  const checks = await Promise.all(values.map((bytes) => checkValue(parts, bytes)))
+  return parts.committer
+    .run(() => {
+      const stamp = parts.stamps.next()
+      const batch = batchOf(parts, tenant, proposer)
+      return values.map((bytes, i) => {
+        const check = checks[i]!
+        if (typeof check === "string") return { accepted: false as const, message: check }
+        return propose(parts, tenant, { ...proposer, ...check, bytes, batch, stamp })
+      })
+    })
+    .catch((cause: unknown) => {
+      if (isDiskFull(cause))
+        throw new HoldfastError("ERR_SERVER_FULL", "The server's disk is full: no register was changed.", {}, { cause })
+      throw cause
+    })
+}
+
+/** What the command marked here; undefined when that is nothing. */
+function batchOf({ index }: EngineParts, { tenant }: Tenant, { access, batch }: Proposer): BatchRow | undefined {
+  const payer = batch && index.marks.account(tenant, access.account)
+  return payer && index.marks.batch(payer.account, batch)
+}
+
+interface Proposal extends Checked {
+  readonly access: AccountAccess
+  readonly accounts: readonly Uint8Array[]
+  readonly bytes: Uint8Array
+  readonly batch: BatchRow | undefined
+  readonly stamp: number
+}
+
+function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): ProposeOutcome {
+  const { index, space } = parts
+  const { id, sequence, bytes, batch, stamp } = proposal
+  if (batch?.broken)
+    return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
+  const held = index.registers.get(tenant.tenant, id)
+  const outcome = judgeProposal(held && { sequence: held.sequence, bytes: held.value }, { sequence, bytes })
+  if (!outcome.accepted) return outcome
+  const isNewer = held?.sequence !== sequence
+  // The value, and what is kept behind it, which is no longer than a value.
+  const moreBytes = isNewer ? bytes.length + rowBytes + proposal.accounts.length * markBytes : 0
+  const message = isNewer ? overQuota(parts, tenant, { account: proposal.access.account, moreBytes }) : undefined
+  if (message !== undefined) return { accepted: false, message }
+  if (isNewer && !held && !space.take(limits.registerValueBytes))
+    return { accepted: false, message: "The server has no space left for registers." }
+  take(parts, tenant, proposal, held)
+  if (batch) index.marks.setUsed(stamp, batch.batch)
+  return { accepted: true, vouches: batch !== undefined }
+}
+
+function take(
+  { index, clock }: EngineParts,
+  { tenant }: Tenant,
+  proposal: Proposal,
+  held: RegisterRow | undefined,
+): void {
+  const { id, sequence, bytes, access, stamp } = proposal
+  const { registers, marks } = index
+  const payer = marks.accountFor(tenant, access.account).account
+  if (held?.sequence !== sequence) {
+    if (held)
+      for (const { account } of registers.marksOf(tenant, id))
+        if (mustKeep(access, account === payer)) keepFor(account, held)
+    registers.put(tenant, id, { sequence, value: bytes, received: clock.nowMs() }, held)
+  }
+  const accounts = proposal.accounts.map((other) => marks.accountFor(tenant, other).account)
+  registers.mark(tenant, registers.get(tenant, id)!, accounts, { payer, stamp })
+
+  function keepFor(account: number, value: RegisterRow): void {
+    const legacy = marks.account(tenant, legacyAccount)?.account
+    if (account !== legacy) registers.keep(tenant, account, value, { payer, stamp }) // nobody could ever trim legacy's
+  }
+}
+
+/** A value may go without being kept only by the word of who may collect for the account that holds it. */
+function mustKeep({ roles }: AccountAccess, isOwn: boolean): boolean {
+  return !isOwn || !roles.includes("collect")
+}
+
+async function checkValue(parts: EngineParts, bytes: Uint8Array): Promise<Checked | string> {
+  try {
+    const { publicKey, sequence } = await decodeRegisterValue(parts.crypto, bytes)
+    return { id: registerIdOf(publicKey), sequence }
+  } catch (error) {
+    if (isHoldfastError(error)) return error.message
+    throw error
+  }
+}

@@ -1,0 +1,72 @@
+/** Which devices an account has, as far as this place knows: the record of the highest epoch. Specification: docs/formats/account.md. */
+import { equal, HoldfastError, toHex } from "@holdfast/core"
+import {
+  type AccountAccess,
+  type AccountGrant,
+  type AccountId,
+  type AccountRecord,
+  accountOf,
+  decodeRecord,
+} from "@holdfast/protocol"
+import { rowBytes } from "../rules.ts"
+import { type EngineParts, overQuota, type Tenant } from "./parts.ts"
+
+/** A record with its grants decoded. */
+export type KnownRecord = AccountRecord & { readonly devices: readonly AccountGrant[] }
+
+/** The records of one tenant's accounts. */
+export class AccountRecords {
+  readonly #parts: EngineParts
+  readonly #tenant: Tenant
+  readonly #known = new Map<string, KnownRecord | undefined>()
+
+  /** The day on which an account was last noted. */
+  readonly #seen = new Map<string, number>()
+
+  constructor(parts: EngineParts, tenant: Tenant) {
+    this.#parts = parts
+    this.#tenant = tenant
+  }
+
+  /** The record held of an account. */
+  async get(account: AccountId): Promise<KnownRecord | undefined> {
+    const key = toHex(account)
+    if (this.#known.has(key)) return this.#known.get(key)
+    const { record } = this.#parts.index.marks.account(this.#tenant.tenant, account) ?? { record: null }
+    const decoded = record ? await decodeRecord(this.#parts.crypto, record) : undefined
+    if (this.#known.size >= most) this.#known.clear()
+    this.#known.set(key, decoded)
+    return decoded
+  }
+
+  /** Notes that a device of an account was here; the day is kept, not the time. */
+  async noteSeen(account: AccountId): Promise<void> {
+    const key = toHex(account)
+    const day = Math.floor(this.#parts.clock.nowMs() / 86_400_000)
+    if (this.#seen.get(key) === day || !this.#parts.index.marks.account(this.#tenant.tenant, account)) return
+    if (this.#seen.size >= most) this.#seen.clear()
+    this.#seen.set(key, day)
+    await this.#parts.committer.run(() => this.#parts.index.marks.setSeen(day, this.#tenant.tenant, account))
+  }
+
+  /** Takes a record with a higher epoch; an older one is no error. Throws ERR_REFUSED, ERR_QUOTA_EXCEEDED. */
+  async take({ account }: AccountAccess, encoded: Uint8Array): Promise<void> {
+    const { committer, index, crypto } = this.#parts
+    const record = await decodeRecord(crypto, encoded)
+    if (!equal(accountOf(record), account)) throw new HoldfastError("ERR_REFUSED", "This is another account's record.")
+    await committer.run(() => {
+      const row = index.marks.accountFor(this.#tenant.tenant, account)
+      if (record.epoch <= row.epoch) return
+      const moreBytes = encoded.length - (row.record?.length ?? -rowBytes)
+      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes })
+      if (message !== undefined) throw new HoldfastError("ERR_QUOTA_EXCEEDED", message)
+      index.marks.setRecord(encoded, record.epoch, row.account)
+      index.marks.charge(moreBytes, 0, row.account)
+      index.chargeTenant(moreBytes, this.#tenant.tenant)
+    })
+    this.#known.delete(toHex(account))
+  }
+}
+
+/** Most records kept decoded. */
+const most = 1024

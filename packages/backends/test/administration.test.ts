@@ -1,0 +1,143 @@
+import assert from "node:assert/strict"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { it, type TestContext } from "node:test"
+import { toHex } from "@holdfast/core"
+import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
+import {
+  type AccountAccess,
+  legacyAccount,
+  signAccountsRequest,
+  signGrant,
+  signRecord,
+  signStatement,
+} from "@holdfast/protocol"
+import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { openEngine } from "../src/node/index.ts"
+
+const dayMs = 86_400_000
+
+async function opened(t: TestContext, dropGraceMs?: number) {
+  const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
+  let offsetMs = 0
+  const moving = { ...clock, nowMs: () => clock.nowMs() + offsetMs }
+  const grace = dropGraceMs === undefined ? {} : { dropGraceMs }
+  const engine = await openEngine({ dir, crypto, clock: moving, reservedBytes: 0, ...grace })
+  t.after(async () => {
+    await engine.close()
+    await rm(dir, { recursive: true, force: true })
+  })
+  const administrator = await makeAccount(crypto)
+  const namespace = await engine.tenant("acme", { placeId: "d1", administrator: administrator.publicKey })
+  const advance = (ms: number) => {
+    offsetMs += ms
+  }
+  const state = (account: AccountAccess, serial: number, drops: boolean, seed = administrator.seed, tenant = "acme") =>
+    signStatement(crypto, seed, { tenant, account: account.account, serial, drops })
+  return { dir, engine, namespace, administrator, advance, state }
+}
+
+it("drops an account after the grace and not before, and leaves what others hold", async (t) => {
+  const { engine, namespace, advance, state } = await opened(t)
+  const [leaver, other] = [await makeAccount(crypto), await makeAccount(crypto)]
+  const [theirs, rest] = [namespace.backendOf(leaver), namespace.backendOf(other)]
+  const [own, shared] = [await randomChunk(crypto, 100_000), await randomChunk(crypto, 300)]
+  await theirs.putShares([own.shares[0]!, shared.shares[0]!], newBatch(crypto))
+  await rest.markShares([shared.id], newBatch(crypto))
+  await theirs.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "root")])
+  await rest.takeStatement(await state(leaver, 1, true))
+  assert.ok(theirs.droppedAtMs()! > clock.nowMs() + 29 * dayMs)
+  assert.equal(rest.droppedAtMs(), undefined)
+  await assert.rejects(theirs.markShares([own.id], newBatch(crypto)), { code: "ERR_REFUSED", message: /dropped/ })
+  advance(30 * dayMs - 60_000)
+  assert.equal(await engine.finishDrops(), 0)
+  assert.deepEqual(await theirs.hasShares([own.id, shared.id]), [[0], [0]], "its data is readable until the end")
+  advance(120_000)
+  assert.equal(await engine.finishDrops(), 3)
+  assert.deepEqual(await rest.hasShares([own.id, shared.id]), [[], [0]])
+  assert.deepEqual(await theirs.listRegisters({ limit: 9 }), [])
+  assert.equal((await theirs.usage()).usedBytes, 0)
+  assert.equal((await rest.listMarks({ limit: 9 })).length, 1)
+})
+
+it("undoes a drop by a higher serial, and an older statement changes nothing", async (t) => {
+  const { engine, namespace, advance, state } = await opened(t)
+  const account = await makeAccount(crypto)
+  const backend = namespace.backendOf(account)
+  const chunk = await randomChunk(crypto, 300)
+  await backend.putShares([chunk.shares[0]!], newBatch(crypto))
+  await backend.takeStatement(await state(account, 1, true))
+  advance(20 * dayMs)
+  await backend.takeStatement(await state(account, 3, false))
+  await backend.takeStatement(await state(account, 2, true))
+  advance(20 * dayMs)
+  assert.equal(await engine.finishDrops(), 0)
+  assert.deepEqual(await backend.markShares([chunk.id], newBatch(crypto)), [{ ok: true, held: [0] }])
+  await backend.takeStatement(await state(account, 4, true))
+  advance(20 * dayMs)
+  await backend.takeStatement(await state(account, 5, true)) // goes on counting from the fourth
+  advance(11 * dayMs)
+  assert.equal(await engine.finishDrops(), 1)
+})
+
+it("has a least grace of a drop that no operator can go under", async (t) => {
+  const { engine, namespace, advance, state } = await opened(t, 0)
+  const account = await makeAccount(crypto)
+  const backend = namespace.backendOf(account)
+  await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))
+  await backend.takeStatement(await state(account, 1, true))
+  advance(7 * dayMs - 60_000)
+  assert.equal(await engine.finishDrops(), 0)
+  advance(120_000)
+  assert.equal(await engine.finishDrops(), 1)
+})
+
+it("takes statements and requests of the tenant's own administrator only, and each request once for an instance", async (t) => {
+  const { namespace, administrator, state } = await opened(t)
+  const account = await makeAccount(crypto)
+  const backend = namespace.backendOf(account)
+  await assert.rejects(backend.takeStatement(await state(account, 1, true, account.seed)), { code: "ERR_REFUSED" })
+  const foreign = await state(account, 1, true, administrator.seed, "other")
+  await assert.rejects(backend.takeStatement(foreign), { code: "ERR_REFUSED" })
+  const changed = Uint8Array.from(await state(account, 1, true))
+  changed[changed.length - 1]! ^= 1
+  await assert.rejects(backend.takeStatement(changed), { code: "ERR_CORRUPT" })
+  assert.equal(backend.droppedAtMs(), undefined)
+  const request = { tenant: "acme", place: "d1", token: backend.requestToken(), limit: 9 }
+  const ask = async (more: Partial<typeof request>, seed = administrator.seed) =>
+    backend.listAccounts(await signAccountsRequest(crypto, seed, { ...request, ...more }))
+  assert.deepEqual(await ask({}), [])
+  await assert.rejects(ask({ place: "d2" }), { code: "ERR_REFUSED" })
+  await assert.rejects(ask({ token: new Uint8Array(24) }), { code: "ERR_REFUSED" })
+  await assert.rejects(ask({}, account.seed), { code: "ERR_REFUSED" })
+})
+
+it("lists accounts with what they are charged, their devices and the day they were last here", async (t) => {
+  const { namespace, administrator, state } = await opened(t)
+  const account = await makeAccount(crypto)
+  const backend = namespace.backendOf(account)
+  await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))
+  const grants = [
+    await signGrant(crypto, account.seed, { epoch: 1, deviceKey: crypto.random(32), roles: ["read"], name: "laptop" }),
+  ]
+  await backend.publishRecord(await signRecord(crypto, account.seed, { epoch: 1, grants }))
+  await namespace.noteSeen(account.account)
+  await namespace
+    .backendOf({ account: legacyAccount, roles: ["append"] })
+    .putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))
+  await backend.takeStatement(await state({ account: legacyAccount, roles: [] }, 1, true))
+  const request = { tenant: "acme", place: "d1", token: backend.requestToken(), limit: 9 }
+  const listed = await backend.listAccounts(await signAccountsRequest(crypto, administrator.seed, request))
+  const [legacy, mine] = listed
+  assert.deepEqual(
+    listed.map((info) => toHex(info.account)),
+    [legacyAccount, account.account].map(toHex),
+  )
+  assert.deepEqual([mine!.devices, mine!.shares, mine!.droppedAtMs], [["laptop"], 1, undefined])
+  assert.equal(mine!.bytes, (await backend.usage()).usedBytes)
+  assert.equal(mine!.seenDay, Math.floor(clock.nowMs() / dayMs))
+  assert.ok(legacy!.droppedAtMs! > clock.nowMs())
+  const rest = { ...request, after: legacyAccount }
+  assert.equal((await backend.listAccounts(await signAccountsRequest(crypto, administrator.seed, rest))).length, 1)
+})
