@@ -63,7 +63,8 @@ const calls: Readonly<Record<string, (backend: BucketBackend) => Promise<unknown
   listRegisters: (backend) => backend.listRegisters({ limit: 100 }),
   usage: (backend) => backend.usage(),
   collectToken: (backend) => backend.collectToken(),
-  unmark: async (backend) => backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, token: new Uint8Array(16) })),
+  unmark: async (backend) =>
+    backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, token: new Uint8Array(16) })),
   sweep: (backend) => backend.sweep(),
 }
 
@@ -127,10 +128,14 @@ it("an honest service is asked once for a share, and for a commit three times an
   await backend.putShares([chunk.shares[1]!], batch)
   seen.length = 0
   assert.deepEqual(await backend.proposeRegisters([value], batch), [{ accepted: true, vouches: true }])
-  assert.deepEqual(
-    seen.map(({ method, key, isList }) => `${isList ? "LIST" : method} ${key.split("/")[0]}`).sort(),
-    ["GET holdfast-volume", "LIST fence", "LIST marks", "LIST registers", "PUT marks", "PUT registers"],
-  )
+  assert.deepEqual(seen.map(({ method, key, isList }) => `${isList ? "LIST" : method} ${key.split("/")[0]}`).sort(), [
+    "GET holdfast-volume",
+    "LIST fence",
+    "LIST marks",
+    "LIST registers",
+    "PUT marks",
+    "PUT registers",
+  ])
   seen.length = 0
   const [share] = await backend.getShares([{ id: chunk.id, likely: 1 }])
   assert.ok(Buffer.from(share!).equals(chunk.shares[1]!))

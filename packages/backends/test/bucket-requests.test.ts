@@ -142,7 +142,8 @@ it("where lists lag a commit is acknowledged at once, and a collection takes a d
   const value = await makeRegisterValue(crypto, crypto.random(32), 1, "root")
   assert.deepEqual(await backend.proposeRegisters([value], batch), [{ accepted: true, vouches: true }])
   bucket.nowMs += 2 * dayMs
-  const collect = async () => backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, chunks: [chunk.id] }))
+  const collect = async () =>
+    backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, chunks: [chunk.id] }))
   assert.deepEqual(await collect(), { marks: 0, shares: 0, bytes: 0, young: 1 }, "its own word is not listed yet")
   bucket.nowMs += 2 * hourMs
   assert.deepEqual(await collect(), { marks: 0, shares: 0, bytes: 0, young: 1 })
@@ -191,7 +192,9 @@ it("no sweep deletes anything while some marks cannot be read", async () => {
 
 async function reopened(bucket: MemoryBucket) {
   const access = await makeAccount(crypto)
-  return { open: () => createObjectBackend(bucket.connect(), { id: "bucket", crypto, access, conditionalWrites: true }) }
+  return {
+    open: () => createObjectBackend(bucket.connect(), { id: "bucket", crypto, access, conditionalWrites: true }),
+  }
 }
 
 it("a bucket of version 1 is upgraded in steps that may be repeated, and nothing of it is ever swept", async () => {

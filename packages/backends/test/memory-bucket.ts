@@ -85,7 +85,10 @@ export class MemoryBucket {
     for (let last = after; infos.length < limit; last = infos.at(-1)!.key) {
       const [next] = await step(last, 1)
       if (!next) break
-      const [shown] = await step(`${next.key.slice(0, -1)}${String.fromCharCode(next.key.charCodeAt(next.key.length - 1) - 1)}~`, 1)
+      const [shown] = await step(
+        `${next.key.slice(0, -1)}${String.fromCharCode(next.key.charCodeAt(next.key.length - 1) - 1)}~`,
+        1,
+      )
       if (!shown) break
       infos.push(shown)
     }

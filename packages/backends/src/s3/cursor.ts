@@ -55,7 +55,7 @@ export interface WalkOptions<T> {
 }
 
 /** Every object under `prefix` that `parse` knows, in order. Throws ERR_BAD_FORMAT when there are too many others. */
-export async function* walk<T extends { readonly id?: Uint8Array }>(
+export async function* walk<T extends object>(
   bucket: Bucket,
   { prefix, parse, after: from, signal }: WalkOptions<T>,
 ): AsyncGenerator<ObjectInfo & { readonly parsed: T }, void, void> {
@@ -65,7 +65,7 @@ export async function* walk<T extends { readonly id?: Uint8Array }>(
     for (const info of infos) {
       const parsed = parse(info.key)
       if (parsed !== undefined) {
-        if (++count % pageLength === 0 && parsed.id) checkListing(bucket.name, count, parsed.id)
+        if (++count % pageLength === 0 && "id" in parsed) checkListing(bucket.name, count, parsed.id as Uint8Array)
         yield { ...info, parsed }
       } else if (++foreign > mostForeign) throw foreignError(bucket.name, prefix)
     }

@@ -69,7 +69,8 @@ export const bucketDefects: readonly BucketDefect[] = [
     name: "O15: old marks go before the new ones are there",
     file: "collect.ts",
     find: "    await put(rest)\n    // Whoever",
-    replace: "    await mapPool(going, parallel, ({ key }) => this.#place.bucket.remove(key, { signal }))\n    await put(rest)\n    // Whoever",
+    replace:
+      "    await mapPool(going, parallel, ({ key }) => this.#place.bucket.remove(key, { signal }))\n    await put(rest)\n    // Whoever",
     scenario: ["needed", "ds", "3", "20000"],
   },
   {

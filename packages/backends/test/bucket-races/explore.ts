@@ -74,7 +74,10 @@ interface Waiting {
 }
 
 /** Explores a scenario. */
-export async function explore(scenario: Scenario, { interruptions, mostRuns, isBackward = false }: Bounds): Promise<Explored> {
+export async function explore(
+  scenario: Scenario,
+  { interruptions, mostRuns, isBackward = false }: Bounds,
+): Promise<Explored> {
   const seen = new Map<string, number>()
   const schedules: number[][] = [[]]
   let runs = 0
@@ -174,7 +177,12 @@ async function runOnce(scenario: Scenario, { schedule, interruptions, seen, sche
   return why === undefined ? undefined : { why, steps }
 }
 
-function stateOf(bucket: MemoryBucket, histories: ReadonlyMap<string, string>, waiting: readonly Waiting[], running: string) {
+function stateOf(
+  bucket: MemoryBucket,
+  histories: ReadonlyMap<string, string>,
+  waiting: readonly Waiting[],
+  running: string,
+) {
   const objects = [...bucket.objects]
     .map(([key, { bytes, modifiedMs }]) => `${key} ${modifiedMs} ${bytes.length > 200 ? bytes.length : digest(bytes)}`)
     .sort()

@@ -12,7 +12,9 @@ const found =
         interruptions: Number(interruptions),
         mostRuns: Number(mostRuns),
       })
-console.log(`${start} ${who} ${interruptions}: ${found.runs} runs, ${found.states} states, ${found.isComplete ? "all" : "not all"}, ${((performance.now() - began) / 1000).toFixed(1)} s`)
+console.log(
+  `${start} ${who} ${interruptions}: ${found.runs} runs, ${found.states} states, ${found.isComplete ? "all" : "not all"}, ${((performance.now() - began) / 1000).toFixed(1)} s`,
+)
 if (found.failure) {
   console.log(found.failure.why)
   for (const step of found.failure.steps) console.log(`  ${step.replace(/[0-9a-f]{60,}/g, (hex) => hex.slice(0, 6))}`)

@@ -7,8 +7,8 @@ import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { accountRoles, signUnmark } from "@holdfast/protocol"
 import { makeAccount, makeRegisterValue, randomChunk, type TestAccount } from "@holdfast/protocol/testing"
-import { type BucketBackend, createObjectBackend } from "../../src/s3/objects.ts"
 import { MarkObjects } from "../../src/s3/marks.ts"
+import { type BucketBackend, createObjectBackend } from "../../src/s3/objects.ts"
 import { Place } from "../../src/s3/place.ts"
 import type { Client, Scenario, World } from "./explore.ts"
 
@@ -100,7 +100,12 @@ async function prepare(world: World, { a, x, garbage, values }: Cast, start: Sta
 const orders = new Map<string, ReturnType<typeof signUnmark>>()
 
 /** Tokens come again in each run, so do orders. */
-async function orderOf(backend: BucketBackend, { seed }: TestAccount, token: Uint8Array, chunks: readonly Uint8Array[]) {
+async function orderOf(
+  backend: BucketBackend,
+  { seed }: TestAccount,
+  token: Uint8Array,
+  chunks: readonly Uint8Array[],
+) {
   const key = [seed, token, ...chunks].map(toHex).join()
   const order = { place: backend.id, token, graceMs: 0, chunks, registers: [], trims: [] }
   const known = orders.get(key) ?? signUnmark(nodeCrypto, seed, order)
