@@ -49,7 +49,7 @@ const pipeline = createWorkerPool()
 const store = await createStore({
   env: nodeEnv,
   servers: description.servers.map((server) => ({
-    backend: slowed(connect(server, identity, pipeline.buffers)),
+    backend: slowed(connect(server, identity, { buffers: pipeline.buffers })),
     weight: Math.max(1, server.capacityBytes),
   })),
   coding: description.coding,

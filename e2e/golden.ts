@@ -28,7 +28,7 @@ export async function readGolden(env: Env, cap: string, held: readonly GoldenSer
     held.map(async ({ shares, registers }, index) => {
       const backend = createMemoryBackend(`server-${index}`, env.crypto)
       assert(
-        (await backend.putShares(shares)).every(({ ok }) => ok),
+        (await backend.putShares(shares, { batch: env.crypto.random(16) })).every(({ ok }) => ok),
         "a golden share was refused",
       )
       const proposed = await backend.proposeRegisters(registers)

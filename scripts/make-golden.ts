@@ -139,7 +139,7 @@ async function expectedOf(tree: Tree): Promise<Expected[]> {
 async function exportTo(backend: Backend, publicKeys: readonly Uint8Array[]): Promise<void> {
   const place = join(folder, backend.id)
   mkdirSync(place, { recursive: true })
-  const listed = await backend.listShares({ limit: 4096 })
+  const listed = await backend.listMarks({ limit: 4096 })
   const shares = await backend.getShares(listed)
   for (const [i, { id, index }] of listed.entries())
     writeFileSync(join(place, `${shareName(id, index)}.share`), shares[i]!)
@@ -202,12 +202,15 @@ async function makeGolden(): Promise<void> {
 /** Moves most of the care list into a segment, which writers do for longer lists only. */
 async function keepListInSegment({ chunks, registers }: Store, keys: RegisterKeys): Promise<void> {
   const { sequence, content, care } = (await registers.read(keys))!
-  const { inline } = decodeCare(care)
+  const { inline, accounts } = decodeCare(care)
   const cut = inline.length - 64
   const ids = Array.from({ length: cut / 32 }, (_, i) => toHex(inline.subarray(32 * i, 32 * i + 32)))
   const { id, key } = await chunks.putChunk(fromHex(ids.sort().join("")))
   const segments = [{ chunk: { id, key }, offset: 0, length: cut }]
-  await registers.write(keys, sequence, { content, care: encodeCare({ inline: inline.slice(cut), segments }) })
+  await registers.write(keys, sequence, {
+    content,
+    care: encodeCare({ inline: inline.slice(cut), segments, accounts }),
+  })
 }
 
 if (existsSync(folder)) console.log("The golden volume is frozen: left as it is.")

@@ -685,11 +685,25 @@ def list_directory(volume, reference, prefix="", depth=0):
             list_directory(volume, decode_reference(entry[9], holder), path + "/", depth + 1)
 
 
+def decode_care(value, what):
+    """Ids that stand in the list, and references of its segments."""
+    if not isinstance(value, list) or not value or value[0] not in (1, 2):
+        raise bad("a care list of a version that this reader does not know")
+    if value[0] == 1:
+        _, inline, segments = fields(value, 3, what)
+        return inline, segments
+    _, inline, segments, accounts = fields(value, 4, what)
+    if not isinstance(accounts, list) or len(accounts) > 64:
+        raise bad("a care list has too many accounts")
+    if accounts != sorted({octets(account, 32, what) for account in accounts}):
+        raise bad("the accounts of a care list are not in order")
+    return inline, segments
+
+
 def cared_for(volume, cap_text):
     """Ids of all chunks that a tree's care list names, and of those that hold the list."""
     what = "care list"
-    value = checked_version(Cbor.decode(volume.care(*verify_keys(*decode_cap(cap_text))), what), what)
-    _, inline, segments = fields(value, 3, what)
+    inline, segments = decode_care(Cbor.decode(volume.care(*verify_keys(*decode_cap(cap_text))), what), what)
     parts = [octets(inline, None, what)]
     if len(inline) > 64 * 32 or not isinstance(segments, list) or len(segments) > 180:
         raise bad("a care list is too long")

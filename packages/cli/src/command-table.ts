@@ -63,13 +63,21 @@ export const commands: readonly CommandSource[] = [
   },
   {
     names: ["gc"],
-    summaries: ["remove what nothing refers to"],
+    summaries: ["free what this account needs no more"],
     load: () => import("./commands/files/gc.ts"),
   },
   {
     names: ["alias"],
     summaries: ["name capabilities"],
     load: () => import("./commands/grid/alias.ts"),
+  },
+  {
+    names: ["account", "keep"],
+    summaries: [
+      "what your devices share: trees that are kept, and who may free them",
+      "say how long old versions are kept",
+    ],
+    load: () => import("./commands/grid/account.ts"),
   },
   {
     names: ["volume"],

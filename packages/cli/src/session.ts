@@ -77,9 +77,11 @@ async function compose(
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
   const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
   const { servers, coding, registerMode } = compositionOf(pipeline.buffers)
+  const { id: account } = await profile.account()
   const store = await createStore({
     env: nodeEnv,
     servers,
+    account,
     coding,
     registerMode,
     convergenceSecret: profile.convergenceSecret,

@@ -16,7 +16,7 @@ interface Checked {
 }
 
 async function shareCount(backend: Backend): Promise<number> {
-  return (await backend.listShares({ limit: 4096 })).length
+  return (await backend.listMarks({ limit: 4096 })).length
 }
 
 const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
@@ -188,22 +188,19 @@ test("a tree linked in is entered, and a circle is not", async (t) => {
 })
 
 test("check finds lost shares, repair puts them right, of the root too", async (t) => {
-  const { folder, run, json, backends, reopen } = await createHarness(t)
+  const { folder, run, json, replaceServer, reopen } = await createHarness(t)
   fill(folder)
   await run("put", `${folder}/src`, "home:/docs")
   const healthy = await json<{ ok: boolean; chunks: number }>("check", "--deep", "home:")
   assert.ok(healthy.ok && healthy.chunks >= 2)
-  for (const backend of backends.slice(0, 2)) {
-    const shares = await backend.listShares({ limit: 4096 })
-    await backend.removeShares(shares)
-  }
+  for (const lost of [0, 1]) replaceServer(lost)
   await reopen()
   const broken = await json<{ ok: boolean; damaged: number; leastSpare: number }>("check", "--deep", "home:")
   assert.deepEqual([broken.ok, broken.damaged, broken.leastSpare, process.exitCode], [false, healthy.chunks, 0, 5])
   process.exitCode = 0
   const mended = await json<{ ok: boolean; placed: number }>("check", "--deep", "--repair", "home:")
   assert.ok(mended.ok && mended.placed === 2 * healthy.chunks)
-  for (const backend of backends.slice(2, 4)) await backend.removeShares(await backend.listShares({ limit: 4096 }))
+  for (const lost of [2, 3]) replaceServer(lost)
   await reopen()
   await run("get", "home:/docs", `${folder}/back`)
   assert.equal(fs.readFileSync(`${folder}/back/a.txt`, "utf8"), "alpha")
@@ -283,7 +280,7 @@ test("a verify capability alone restores full health after a server came back em
     await assert.rejects(run(...command, "home:", ...more), withCode("ERR_WRONG_CAPABILITY"), command.join())
   }
   await assert.rejects(run("check", "home:/docs"), withCode("ERR_WRONG_CAPABILITY"))
-  assert.equal((await json<{ shares: number }>("gc", "--grace", "0s")).shares, 0)
+  assert.equal((await json<{ shares: number }>("gc")).shares, 0)
   assert.equal((await json<{ moved: number }>("rebalance", "home:")).moved, 0)
   aliases.set("home", writeCap)
   for (const lost of [2, 3]) replaceServer(lost)
@@ -291,43 +288,62 @@ test("a verify capability alone restores full health after a server came back em
   assert.equal(await run("cat", "home:/docs@monday/a.txt"), "alpha")
 })
 
+const day = 86_400_000
+
 test("gc by a writer leaves a verify capability nothing to miss, gc by a reader removes nothing that it lists", async (t) => {
-  const { folder, run, json, aliases } = await createHarness(t)
+  const { folder, run, json, aliases, pass } = await createHarness(t)
   fill(folder)
   await run("put", `${folder}/src`, "home:/docs")
   await run("rm", "-r", "home:/docs")
   for (let i = 0; i < 90; i++) await run("mkdir", `home:/d${i}`) // pushes the old roots out of the history
   const verify = (await run("cap", "home:", "--verify")).trim()
-  const write = aliases.get("home")!
   const before = await json<Checked>("check", verify)
-  aliases.set("home", (await run("cap", "home:", "--read")).trim())
-  const sparing = await json<{ shares: number }>("gc", "--grace", "0s")
+  const write = aliases.get("home")!
+  const read = (await run("cap", "home:", "--read")).trim()
+  fs.writeFileSync(`${folder}/read.cap`, read)
+  fs.writeFileSync(`${folder}/write.cap`, write)
+  pass(2 * day)
+  await run("alias", "add", "home", "--cap-file", `${folder}/read.cap`, "--replace")
+  const sparing = await json<{ shares: number }>("gc")
+  assert.equal(sparing.shares, 0)
   assert.ok((await json<Checked>("check", verify)).ok)
-  aliases.set("home", write)
-  const thorough = await json<{ shares: number }>("gc", "--grace", "0s")
+  await run("alias", "add", "home", "--cap-file", `${folder}/write.cap`, "--replace")
+  const thorough = await json<{ shares: number }>("gc")
   const after = await json<Checked>("check", verify)
   assert.ok(after.ok && after.chunks < before.chunks - 50, `${before.chunks} chunks, then ${after.chunks}`)
-  assert.ok(thorough.shares > sparing.shares + 250, `${sparing.shares} shares, then ${thorough.shares}`)
-  assert.equal((await json<{ shares: number }>("gc", "--grace", "0s")).shares, 0)
+  assert.ok(thorough.shares > 250, `${thorough.shares} shares`)
+  assert.equal((await json<{ shares: number }>("gc")).shares, 0)
 })
 
-test("gc removes what nothing refers to after the grace, and keeps trees, snapshots and history", async (t) => {
-  const { folder, run, json, backends } = await createHarness(t)
+test("gc removes what nothing refers to after the places' grace, and keeps trees, snapshots and history", async (t) => {
+  const { folder, run, json, pass } = await createHarness(t)
   fill(folder)
   await run("put", `${folder}/src`, "home:/docs")
   await run("snapshot", "create", "home:", "keep")
   await run("rm", "-r", "home:/docs")
-  assert.equal((await json<{ shares: number }>("gc", "--grace", "0s")).shares, 0)
+  pass(2 * day)
+  assert.equal((await json<{ shares: number }>("gc")).shares, 0)
   assert.equal(await run("cat", "home:/docs@keep/a.txt"), "alpha")
   await run("snapshot", "remove", "home:", "keep")
   for (let i = 0; i < 20; i++) await run("mkdir", `home:/d${i}`) // pushes the old roots out of the history
-  assert.equal((await json<{ shares: number }>("gc")).shares, 0)
-  const dry = await json<{ shares: number }>("gc", "--grace", "0s", "--dry-run")
-  const removed = await json<{ shares: number; bytes: number }>("gc", "--grace", "0s")
-  assert.equal(dry.shares, removed.shares)
+  pass(2 * day)
+  assert.equal((await json<{ shares: number }>("gc", "--grace", "14d")).shares, 0)
+  const dry = await json<{ shares: number }>("gc", "--dry-run")
+  const removed = await json<{ shares: number; bytes: number }>("gc")
+  assert.ok(removed.shares > 0 && removed.shares >= dry.shares, `${dry.shares}, then ${removed.shares}`)
   assert.ok(removed.bytes > 3_000_000, `${removed.bytes} bytes`)
   assert.equal((await run("ls", "home:")).split("\n").length, 21)
-  assert.equal(backends.length, 5)
+})
+
+test("no option makes gc take what is younger than a place spares", async (t) => {
+  const { folder, run, json } = await createHarness(t)
+  fill(folder)
+  await assert.rejects(run("gc", "--grace", "1s"), withCode("ERR_INVALID_ARGUMENT"))
+  await assert.rejects(run("gc", "--grace", "0s"), /within the last hour/)
+  await run("put", `${folder}/src`, "home:/docs")
+  await run("alias", "remove", "home", "--yes")
+  const { shares, young } = await json<{ shares: number; young: number }>("gc", "--grace", "1h")
+  assert.ok(shares === 0 && young > 0, `${shares} shares, ${young} young`)
 })
 
 test("rebalance moves nothing when all is in its place", async (t) => {

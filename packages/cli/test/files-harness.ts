@@ -4,12 +4,13 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as paths from "node:path"
 import { Writable } from "node:stream"
-import { createMemoryBackend } from "@holdfast/backends"
+import { createMemoryPlace, type MemoryPlace } from "@holdfast/backends"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type Backend, encodeCap, toReadCap } from "@holdfast/protocol"
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createTree } from "@holdfast/tree"
 import { Command } from "commander"
+import { accessOf, openAccount } from "../src/account/account.ts"
 import * as change from "../src/commands/files/change.ts"
 import * as check from "../src/commands/files/check.ts"
 import * as gc from "../src/commands/files/gc.ts"
@@ -17,6 +18,7 @@ import * as get from "../src/commands/files/get.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
+import * as accountCommands from "../src/commands/grid/account.ts"
 import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
 import type { Session } from "../src/session.ts"
@@ -26,6 +28,10 @@ export interface Harness {
   readonly folder: string
   readonly backends: Backend[]
   readonly aliases: Map<string, string>
+  /** Lets time pass at the places. */
+  pass(ms: number): void
+  /** Another profile over the same places: of a person of its own, or another device of this account. */
+  other(account?: "own" | "same"): Promise<Harness>
   /** What was written to standard error. */
   readonly warnings: string[]
   /** Runs a command; gives its standard output. */
@@ -43,11 +49,33 @@ export async function createHarness(
   t: { after(done: () => unknown): void },
   given?: readonly Backend[],
 ): Promise<Harness> {
+  const clock = { aheadMs: 0 }
+  const places = Array.from({ length: 5 }, (_, i) => newPlace(`n${i + 1}`, clock))
+  return harnessOver(t, { places, clock, given, accountSeed: randomBytes(32).toString("hex"), hasHome: false })
+}
+
+interface Surroundings {
+  readonly places: MemoryPlace[]
+  readonly clock: { aheadMs: number }
+  readonly given?: readonly Backend[] | undefined
+  readonly accountSeed: string
+  /** `home:` was made by another device. */
+  readonly hasHome: boolean
+}
+
+function newPlace(id: string, clock: { readonly aheadMs: number }): MemoryPlace {
+  return createMemoryPlace(id, nodeCrypto, { nowMs: () => Date.now() + clock.aheadMs })
+}
+
+async function harnessOver(t: { after(done: () => unknown): void }, around: Surroundings): Promise<Harness> {
+  const { places, clock, given, accountSeed } = around
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-files-"))
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
-  const fresh = () => Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
-  const backends = given ? [...given] : fresh()
+  fs.writeFileSync(paths.join(folder, "cert.pem"), "") // a member of a grid
+  const account = await openAccount({ accountSeed })
+  const backends = given ? [...given] : places.map((place) => place.backendOf(accessOf(account)))
   const aliases = new Map<string, string>()
+  const states = new Map<string, string | undefined>()
   const warnings: string[] = []
   const seen = createMemorySeen()
   const convergenceSecret = randomBytes(32)
@@ -55,6 +83,7 @@ export async function createHarness(
     const store = await createStore({
       env: nodeEnv,
       servers: backends.map((backend) => ({ backend, weight: 1 })),
+      account: account.id,
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
       convergenceSecret,
@@ -70,18 +99,35 @@ export async function createHarness(
         volumes: new Map(),
         identityDir: folder,
         volumeOf: () => undefined,
-        setAlias: async (name: string, cap: string) => void aliases.set(name, cap),
+        aliasState: (name: string) => states.get(name),
+        setAlias: async (name: string, cap: string, { state }: { state?: string } = {}) => {
+          aliases.set(name, cap)
+          states.set(name, state)
+        },
+        removeAlias: async (name: string) => {
+          aliases.delete(name)
+          states.delete(name)
+        },
+        account: async () => account,
       },
       close: async () => undefined,
     } as unknown as Session
   }
   let session = await open()
-  aliases.set("home", await addTree(session))
+  if (!around.hasHome) aliases.set("home", await addTree(session))
   const harness: Harness = {
     folder,
     backends,
     aliases,
     warnings,
+    pass(ms) {
+      clock.aheadMs += ms
+    },
+    other: (whose = "own") =>
+      harnessOver(t, {
+        ...around,
+        ...(whose === "own" ? { accountSeed: randomBytes(32).toString("hex") } : { hasHome: true }),
+      }),
     async run(...args) {
       const pieces: Buffer[] = []
       const stdout = new Writable({
@@ -92,7 +138,8 @@ export async function createHarness(
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check, gc, alias]) module.register(program, context)
+      for (const module of [put, get, ls, change, snapshot, check, gc, alias, accountCommands])
+        module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")
       await program.parseAsync(args, { from: "user" })
@@ -102,7 +149,8 @@ export async function createHarness(
       return JSON.parse(await harness.run(...args, "--json"))
     },
     replaceServer(position) {
-      backends[position] = createMemoryBackend(backends[position]!.id, nodeCrypto)
+      places[position] = newPlace(places[position]!.id, clock)
+      backends[position] = places[position]!.backendOf(accessOf(account))
     },
     async reopen() {
       session = await open()

@@ -11,9 +11,9 @@ export const limits = {
   /** Most bytes of a register's encrypted content. */
   registerContentBytes: 64 * 1024,
   /** Most bytes of a register's encrypted list of the chunks its content needs. */
-  registerCareBytes: 16 * 1024,
+  registerCareBytes: 18 * 1024,
   /** Most bytes of an encoded register value. */
-  registerValueBytes: 81 * 1024,
+  registerValueBytes: 96 * 1024,
   /** Most accounts besides its writer's that a tree is held for. */
   careAccounts: 64,
   /** Most hashes of earlier values that a register value names. */

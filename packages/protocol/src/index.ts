@@ -27,6 +27,16 @@ export {
   signGrant,
   signRecord,
 } from "./account-grant.ts"
+export { type AccountKeys, accountKeysOf, deviceListSeed } from "./account-keys.ts"
+export {
+  type AccountKit,
+  type AccountList,
+  type AccountRoot,
+  decodeAccountList,
+  emptyAccountList,
+  encodeAccountList,
+  joinAccountLists,
+} from "./account-list.ts"
 export {
   type AccountInfo,
   type AccountStatement,

@@ -49,6 +49,8 @@ export interface Followed {
 const registerIdDomain = "holdfast/register-id/1"
 const valueDomains = { 1: "holdfast/register-value/1", 3: "holdfast/register-value/3" } as const
 const hashBytes = 32
+/** Limits of versions 1 and 3. */
+const firstVersions = { valueBytes: 81 * 1024, careBytes: 16 * 1024 }
 const hashDomain = "holdfast/register-hash/1"
 
 /** The id of the register that `publicKey` signs. */
@@ -98,11 +100,7 @@ export async function signRegisterValue(
 
 /** Decodes a value and verifies its signature. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT, ERR_CORRUPT. */
 export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Array): Promise<RegisterValue> {
-  if (bytes.length > limits.registerValueBytes)
-    throw new HoldfastError(
-      "ERR_LIMIT",
-      `A register value of ${bytes.length} bytes is over the limit of ${limits.registerValueBytes}.`,
-    )
+  if (bytes.length > limits.registerValueBytes) throw tooLong(bytes.length, limits.registerValueBytes)
   const decoded = decodeCbor(bytes, "register value")
   const fields = new FieldReader(decoded, "register value")
   const version = fields.integer()
@@ -110,13 +108,14 @@ export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Ar
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `Register value version ${version} needs a newer Holdfast.`, {
       version,
     })
+  if (bytes.length > firstVersions.valueBytes) throw tooLong(bytes.length, firstVersions.valueBytes)
   const publicKey = fields.bytes(32)
   const sequence = fields.integer(1)
   const previous = version === 1 ? fields.bytes(hashBytes) : undefined
   const value = {
     ...{ publicKey, sequence },
     sealed: fields.bytes(undefined, limits.registerContentBytes + 48),
-    care: fields.bytes(undefined, limits.registerCareBytes + 48),
+    care: fields.bytes(undefined, firstVersions.careBytes + 48),
     lineage: previous
       ? lineageOfFirst(sequence, previous)
       : decodeLineage(sequence, fields.array(limits.lineageHashes)),
@@ -127,6 +126,10 @@ export async function decodeRegisterValue(crypto: CryptoProvider, bytes: Uint8Ar
   if (!(await crypto.verify(publicKey, signed, value.signature)))
     throw new HoldfastError("ERR_CORRUPT", "A register value has a wrong signature.")
   return value
+}
+
+function tooLong(length: number, most: number): HoldfastError {
+  return new HoldfastError("ERR_LIMIT", `A register value of ${length} bytes is over the limit of ${most}.`)
 }
 
 /** Version 1 names the value before alone, by zeros when there is none. */

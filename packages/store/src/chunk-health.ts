@@ -2,6 +2,7 @@
 import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
 import { type Backend, type ChunkId, decodeShare, type Share } from "@holdfast/protocol"
+import type { Batch } from "./batch.ts"
 import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
 import type { ChunkHealth } from "./types.ts"
@@ -11,6 +12,8 @@ export interface HealthDeps {
   readonly crypto: CryptoProvider
   readonly clock: Clock
   readonly erasure: Erasure
+  /** What is placed is marked in it. */
+  readonly batch: Batch
 }
 
 /** What a check does beyond asking. */
@@ -47,45 +50,64 @@ export async function checkChunk(
   return summary(id, any.descriptor, holdings, corrupt, placed, claimed)
 }
 
+/** What a rebalance did. */
+export interface Rebalanced {
+  /** Shares copied to where they belong. */
+  readonly moved: number
+  /** Places that need not hold the chunk any more: the account may take its marks away there. */
+  readonly surplus: readonly Backend[]
+}
+
 /**
- * Moves shares of `id` to the best-ranked servers, one on each. Copies first, and removes only when all of these servers give
- * a good share. Gives shares copied.
+ * Copies shares of `id` to the best-ranked servers, one on each. Copies alone: others may need what lies elsewhere, so only
+ * when all of the best servers give a good share, the others are told as surplus.
  */
-export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: readonly Backend[]): Promise<number> {
+export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: readonly Backend[]): Promise<Rebalanced> {
   const holdings = await holdingsOf(id, ranked)
   const coding = await codingOf(deps, id, holdings)
-  if (!coding) return 0
+  if (!coding) return { moved: 0, surplus: [] }
   const best = ranked.slice(0, coding.n)
   const vacant = best.filter((backend) => !holdings.some((held) => held.backend === backend && held.indices.length > 0))
   const kept = new Map<number, Backend>()
-  const surplus: { backend: Backend; index: number }[] = []
+  const extra: { backend: Backend; index: number }[] = []
   for (const backend of best)
     for (const [position, index] of (holdings.find((held) => held.backend === backend)?.indices ?? []).entries())
       if (position === 0 && !kept.has(index)) kept.set(index, backend)
-      else surplus.push({ backend, index })
+      else extra.push({ backend, index })
   for (const { backend, indices } of holdings)
-    if (!best.includes(backend)) for (const index of indices) surplus.push({ backend, index })
-  if (surplus.length === 0) return 0
+    if (!best.includes(backend)) for (const index of indices) extra.push({ backend, index })
+  if (extra.length === 0) return { moved: 0, surplus: [] }
   const good = new Map<number, Backend>()
   for (const [index, backend] of kept) if (await goodShare(deps, id, backend, index)) good.set(index, backend)
   let moved = 0
-  for (const { backend, index } of surplus) {
+  for (const { backend, index } of extra) {
     const bytes = good.has(index) ? undefined : await goodShare(deps, id, backend, index)
     if (!bytes) continue
     const isHome = best.includes(backend) && ![...good.values()].includes(backend)
     const target = isHome ? undefined : vacant.shift()
-    const [outcome] = target ? await target.putShares([bytes]).catch(() => []) : []
     if (isHome) good.set(index, backend)
-    else if (target && outcome?.ok) {
+    else if (target && (await place(deps, id, target, { bytes, index }))) {
       good.set(index, target)
       moved++
     }
   }
   // While a share is missing, each copy counts: a server that took one just now may be the next to lose it.
-  if (good.size < Math.min(coding.n, best.length)) return moved
-  const unneeded = surplus.filter(({ backend, index }) => good.get(index) !== backend)
-  await Promise.allSettled(unneeded.map(({ backend, index }) => backend.removeShares([{ id, index }]))) // costs only space
-  return moved
+  if (good.size < Math.min(coding.n, best.length)) return { moved, surplus: [] }
+  return { moved, surplus: [...new Set(extra.map(({ backend }) => backend))].filter((one) => !best.includes(one)) }
+}
+
+/** Puts a share on a server, marked; false when it does not take it. */
+async function place(
+  { batch }: HealthDeps,
+  id: ChunkId,
+  target: Backend,
+  { bytes, index }: { readonly bytes: Uint8Array; readonly index: number },
+): Promise<boolean> {
+  const { token, accounts } = batch
+  const [outcome] = await target.putShares([bytes], { batch: token, accounts }).catch(() => [])
+  if (!outcome?.ok) return false
+  batch.note(id, target, [index])
+  return true
 }
 
 /** The share if this server gives it and it verifies. */
@@ -173,15 +195,13 @@ async function placeMissing(
   for (const bytes of rebuilt) {
     const index = decodeShare(bytes).index
     for (let target = takePlace(places, corrupt, index); target; target = takePlace(places, corrupt, index)) {
-      const [outcome] = await target.putShares([bytes]).catch(() => [undefined])
-      if (!outcome?.ok) continue
+      if (!(await place(deps, id, target, { bytes, index }))) continue
       const held = holdings.find((holding) => holding.backend === target)!
       held.indices.push(index)
       placed++
       break
     }
   }
-  await removeDamaged(id, n, holdings, corrupt)
   return placed
 }
 
@@ -189,16 +209,6 @@ async function placeMissing(
 function takePlace(places: Backend[], corrupt: readonly DamagedShare[], index: number): Backend | undefined {
   const own = places.findIndex((backend) => corrupt.some((bad) => bad.backend === backend && bad.index === index))
   return places.splice(Math.max(0, own), 1)[0]
-}
-
-/** Once every share is good somewhere, damaged copies only cost space and alarm. */
-async function removeDamaged(id: ChunkId, n: number, holdings: readonly Holding[], corrupt: readonly DamagedShare[]) {
-  const good = new Set(holdings.flatMap(({ indices }) => indices))
-  if (good.size < n) return
-  const left = corrupt.filter(
-    ({ backend, index }) => !holdings.some((held) => held.backend === backend && held.indices.includes(index)),
-  )
-  await Promise.allSettled(left.map(({ backend, index }) => backend.removeShares([{ id, index }])))
 }
 
 function summary(

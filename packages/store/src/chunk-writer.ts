@@ -1,5 +1,6 @@
-/** Putting a chunk: ask whether it is stored, send only what is missing, count distinct servers. */
+/** Putting a chunk: mark what is stored of it already, send only what is missing, count distinct servers. */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
+import type { Batch } from "./batch.ts"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
 
@@ -9,6 +10,15 @@ export interface Refusal {
   readonly why: string
   /** True when the tenant's quota is the reason. */
   readonly isQuota: boolean
+}
+
+/** How a chunk is written. */
+export interface ChunkWriteOptions {
+  /** The least number of distinct servers. */
+  readonly happy: number
+  readonly clock: Clock
+  /** What is stored is marked in it. */
+  readonly batch: Batch
 }
 
 /** What a put did. */
@@ -31,13 +41,13 @@ const storeGraceMs = 10_000
 export async function writeChunk(
   chunk: SealedChunk,
   ranked: readonly Server[],
-  happy: number,
-  clock: Clock,
+  options: ChunkWriteOptions,
 ): Promise<WriteResult> {
+  const { happy, clock, batch } = options
   const refusals: Refusal[] = []
   const held = new Map<number, string>() // share index to the server that holds it
   const free: Server[] = []
-  const answers = await holdingsOf(chunk, ranked, happy, clock, refusals)
+  const answers = await holdingsOf(chunk, ranked, options, refusals)
   for (const server of ranked) {
     const answer = answers.get(server)
     if (answer === "failed") continue
@@ -54,10 +64,11 @@ export async function writeChunk(
   const place = async (index: number): Promise<void> => {
     const share = chunk.shares[index]!
     for (let server = free.shift(); server; server = free.shift()) {
-      const outcome = await server.put(share).catch(asRefusal)
+      const outcome = await server.put(share, batch).catch(asRefusal)
       if (outcome.ok) {
         if (!outcome.existed) sentBytes += share.length
         held.set(index, server.backend.id)
+        batch.note(chunk.id, server.backend, [index])
         if (isHappy()) resolve()
         return
       }
@@ -83,12 +94,11 @@ export async function writeChunk(
 async function holdingsOf(
   chunk: SealedChunk,
   ranked: readonly Server[],
-  happy: number,
-  clock: Clock,
+  { happy, clock, batch }: ChunkWriteOptions,
   refusals: Refusal[],
 ): Promise<Inquiry["answers"]> {
   const few = Math.max(1, chunk.shares.length - happy + 1)
-  const inquiry = new Inquiry(chunk, clock)
+  const inquiry = new Inquiry(chunk, clock, batch)
   inquiry.ask(ranked.slice(0, few))
   await inquiry.wait(0)
   const isNew = [...inquiry.answers.values()].every((answer) => answer !== "failed" && answer.length === 0)
@@ -100,7 +110,7 @@ async function holdingsOf(
   return inquiry.answers
 }
 
-/** Asks servers what they hold of a chunk. */
+/** Has servers mark what they hold of a chunk. */
 class Inquiry {
   /** Indices held; absent of servers that were not asked. */
   readonly answers = new Map<Server, readonly number[] | "failed">()
@@ -109,13 +119,15 @@ class Inquiry {
   readonly refusals: Refusal[] = []
   readonly #chunk: SealedChunk
   readonly #clock: Clock
+  readonly #batch: Batch
   readonly #asked: Promise<void>[] = []
   #enough = 0
   #resolve: () => void = () => undefined
 
-  constructor(chunk: SealedChunk, clock: Clock) {
+  constructor(chunk: SealedChunk, clock: Clock, batch: Batch) {
     this.#chunk = chunk
     this.#clock = clock
+    this.#batch = batch
   }
 
   ask(servers: readonly Server[]): void {
@@ -137,20 +149,21 @@ class Inquiry {
     stop.abort()
   }
 
-  fail(server: Server, why: string): void {
+  fail(server: Server, why: string, isQuota = false): void {
     this.silent.delete(server)
     this.answers.set(server, "failed")
-    this.refusals.push({ server: server.backend.id, why, isQuota: false })
+    this.refusals.push({ server: server.backend.id, why, isQuota })
   }
 
   async #ask(server: Server): Promise<void> {
     try {
-      const indices = await server.has(this.#chunk.id)
-      if (!this.silent.delete(server)) return
-      this.answers.set(
-        server,
-        indices.filter((index) => index < this.#chunk.shares.length),
-      )
+      const outcome = await server.mark(this.#chunk.id, this.#batch)
+      const held = outcome.ok ? outcome.held.filter((index) => index < this.#chunk.shares.length) : []
+      this.#batch.note(this.#chunk.id, server.backend, held)
+      if (!this.silent.has(server)) return
+      if (!outcome.ok) return this.fail(server, outcome.message, outcome.code === "quota")
+      this.silent.delete(server)
+      this.answers.set(server, held)
       this.#count()
     } catch (error) {
       if (this.silent.has(server)) this.fail(server, messageOf(error))

@@ -1,6 +1,7 @@
 /** Store: chunks and registers over many backends. */
-export type { CheckOptions } from "./chunk-health.ts"
-export type { GarbageOptions, GarbageResult } from "./garbage.ts"
+export type { CheckOptions, Rebalanced } from "./chunk-health.ts"
+export type { Collected, Collection, CollectOptions, Collector, OwnValue, Trim } from "./collect.ts"
+export { IdSet } from "./id-set.ts"
 export { paddedLength } from "./padding.ts"
 export { type ChunkPipeline, createLocalPipeline, type OpenResult, openEncoded } from "./pipeline.ts"
 export { type PlacedServer, rankServers } from "./placement.ts"
@@ -14,9 +15,9 @@ export {
   type SeenStore,
   type SignedEvidence,
 } from "./register-seen.ts"
-export { createRegisterStore } from "./register-store.ts"
+export { type CommitMarks, createRegisterStore } from "./register-store.ts"
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
-export { createStore, type Store, type StoreDeps } from "./store.ts"
+export { createStore, type Held, type Store, type StoreDeps } from "./store.ts"
 export type {
   CareKeys,
   ChunkHealth,
@@ -29,4 +30,5 @@ export type {
   RegisterParts,
   RegisterStore,
   StoreOptions,
+  WriteOptions,
 } from "./types.ts"

@@ -6,11 +6,13 @@ import { type Clock, type CryptoProvider, type Env, equal, HoldfastError, toHex 
 import {
   type Backend,
   decodeRegisterValue,
+  type MarkOptions,
   type ProposeOutcome,
   type RegisterValue,
   registerHashOf,
   registerIdOf,
 } from "@holdfast/protocol"
+import { type Batch, distinct, type Pattern } from "./batch.ts"
 
 /** The servers and how many of them may fail. */
 export interface QuorumDeps {
@@ -159,10 +161,7 @@ export class Survey {
     this.#offered.set(backend, sequence)
     this.#offering++
     void offer(this.#deps.env.crypto, backend, newest)
-      .then(async (answer) => {
-        if (answer === "accepted") await this.#vote(backend, newest.bytes)
-        else await this.#vote(backend, answer.bytes)
-      })
+      .then((answer) => this.#vote(backend, typeof answer === "object" ? answer.bytes : newest.bytes))
       .catch((error) => void this.#problems.set(backend, messageOf(error)))
       .finally(() => {
         this.#offering--
@@ -175,41 +174,75 @@ export class Survey {
   }
 }
 
+/** What a value stands on: the marks of its commit. */
+export interface Commitment {
+  readonly batch: Batch
+  /** How the chunks lie that the value refers to and did not before, by what the batch had marked before the proposal. */
+  readonly patterns: readonly Pattern[]
+  /** So many places with a share of their own must vouch for each chunk. */
+  readonly happy: number
+}
+
+/** What became of a proposal: `unheld` when too few places vouch for what it refers to, which is to be marked anew. */
+export type Proposal = "taken" | "lost" | "unheld"
+
 /**
- * Proposes a value to all servers. True when a quorum accepted it; false when another value was there first.
- * Throws ERR_NO_QUORUM.
+ * Proposes a value to all servers. Taken when a quorum accepted it and enough places vouch for each chunk of its commit;
+ * lost when another value was there first. Throws ERR_NO_QUORUM.
  */
-export async function propose({ env, backends, mode }: QuorumDeps, value: HeldValue): Promise<boolean> {
+export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Commitment): Promise<Proposal> {
+  const { env, backends, mode } = deps
+  const { batch, patterns, happy } = commitment
   const needed = quorumOf(backends.length, mode)
   const problems: string[] = []
   const changes = new Changes()
-  let [accepted, lost, pending] = [0, 0, backends.length]
+  const vouching = new Set<Backend>()
+  let [accepted, lost, gone, pending] = [0, 0, 0, backends.length]
+  const count = (backend: Backend, answer: Offered) => {
+    if (answer === "gone") gone++
+    else if (typeof answer === "object") lost++
+    else accepted++
+    if (answer === "vouched") vouching.add(backend)
+  }
   for (const backend of backends)
-    void offer(env.crypto, backend, value)
+    void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
       .then(
-        (answer) => void (answer === "accepted" ? accepted++ : lost++),
+        (answer) => count(backend, answer),
         (error) => void problems.push(`${backend.id}: ${messageOf(error)}`),
       )
       .finally(() => {
         pending--
         changes.notify()
       })
-  const isDecided = () => accepted >= needed || (accepted + pending < needed && lost > 0)
-  await changes.until(() => pending === 0 || isDecided())
-  if (accepted < needed && lost > 0) return false
-  if (accepted < needed) throw noQuorum(accepted, needed, problems)
-  await changes.until(() => pending === 0, { clock: env.clock, graceMs })
-  return true
+  const isTaken = () =>
+    accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)
+  const isLost = () => lost > 0 && accepted + gone + pending < needed
+  await changes.until(() => pending === 0 || isTaken() || isLost())
+  if (isTaken()) {
+    await changes.until(() => pending === 0, { clock: env.clock, graceMs })
+    return "taken"
+  }
+  if (accepted < needed && lost > 0) return "lost"
+  if (accepted + gone >= needed) return "unheld"
+  throw noQuorum(accepted, needed, problems)
 }
 
+/** A server's answer to a proposal: taken, with or without its word for the batch; marks gone; or the value held instead. */
+type Offered = "accepted" | "vouched" | "gone" | HeldValue
+
 /**
- * Proposes `newest` to one server: accepted, or the value held instead. A refusal only counts with a value that could
- * have come first: signed by the same key, not older, and another one. All else throws, so that a server which lies
- * cannot make anybody try again for ever.
+ * Proposes `newest` to one server. A refusal only counts with a value that could have come first: signed by the same key, not
+ * older, and another one. All else throws, so that a server which lies cannot make anybody try again for ever.
  */
-async function offer(crypto: CryptoProvider, backend: Backend, newest: HeldValue): Promise<"accepted" | HeldValue> {
-  const [outcome] = await backend.proposeRegisters([newest.bytes])
-  if (outcome?.accepted) return "accepted"
+async function offer(
+  crypto: CryptoProvider,
+  backend: Backend,
+  newest: HeldValue,
+  options: Partial<MarkOptions> = {},
+): Promise<Offered> {
+  const [outcome] = await backend.proposeRegisters([newest.bytes], options)
+  if (outcome?.accepted) return outcome.vouches ? "vouched" : "accepted"
+  if (outcome?.marksGone) return "gone"
   const held = await currentOf(crypto, outcome)
   const isOther = held && equal(held.value.publicKey, newest.value.publicKey) && held.hash !== newest.hash
   if (isOther && held.value.sequence >= newest.value.sequence) return held

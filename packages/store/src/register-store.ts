@@ -2,12 +2,13 @@
  * Registers kept by quorum over all servers of a grid. Specification: docs/formats/register.md. Reads are linearizable
  * while at most f servers fail or lie; a client never goes back behind what it has seen, nor over to another history.
  */
-import { fromHex, HoldfastError, toHex } from "@holdfast/core"
-import { extendLineage, registerIdOf, signRegisterValue } from "@holdfast/protocol"
+import { assert, fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { type AccountId, type ChunkId, extendLineage, registerIdOf, signRegisterValue } from "@holdfast/protocol"
+import { Batch } from "./batch.ts"
 import { decodeHeld, type HeldValue, propose, type QuorumDeps, Survey } from "./register-quorum.ts"
 import { openCare, openParts, sealParts } from "./register-seal.ts"
 import { type Rollback, rollbackError, SeenGuard, type SeenStore } from "./register-seen.ts"
-import type { RegisterContent, RegisterKeys, RegisterParts, RegisterStore } from "./types.ts"
+import type { RegisterContent, RegisterKeys, RegisterParts, RegisterStore, WriteOptions } from "./types.ts"
 
 /** What a register store stands on. */
 export interface RegisterDeps extends QuorumDeps {
@@ -17,11 +18,29 @@ export interface RegisterDeps extends QuorumDeps {
    * called; what would change a register that was read so is refused. Else reading is refused.
    */
   readonly onRollback?: (rollback: Rollback) => void
+  /** The marks of commits; without, values cannot refer to chunks. */
+  readonly marks?: CommitMarks
 }
+
+/** How a commit's chunks are marked. */
+export interface CommitMarks {
+  /** So many places with a share of their own must vouch for each chunk. */
+  readonly happy: number
+  /** A batch for a commit to a tree that is held for `accounts` too. */
+  batch(accounts: readonly AccountId[]): Batch
+  /** Marks those of `ids` that `batch` has not marked, on `happy` places. Throws ERR_NOT_ENOUGH_SHARES. */
+  mark(ids: readonly ChunkId[], batch: Batch): Promise<void>
+  /** A batch is done, or marks of it are gone. */
+  leave(batch: Batch): void
+}
+
+/** A commit marks anew so many times what was taken away under its hands, then gives up. */
+const maxRounds = 5
 
 /** Registers over `backends`. */
 export function createRegisterStore(deps: RegisterDeps): RegisterStore {
   const { env } = deps
+  const marks = deps.marks ?? noMarks(deps)
   const guard = new SeenGuard(env.crypto, deps.seen)
   const newest = new Map<string, readonly HeldValue[]>() // values last read or written, by register
   const rolledBack = new Map<string, Rollback>()
@@ -74,6 +93,28 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
     )
   }
 
+  /**
+   * Marks what `value` refers to and proposes it, again when places say that marks are gone or do not vouch: between an
+   * acknowledgement and a collection beside it stands their word, no time.
+   */
+  async function commit(value: HeldValue, { chunks = [], accounts = [] }: WriteOptions): Promise<boolean> {
+    for (let round = 1; round <= maxRounds; round++) {
+      const batch = marks.batch(accounts)
+      await marks.mark(chunks, batch)
+      const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }
+      const proposal = await propose(deps, value, commitment)
+      if (proposal === "lost") return false
+      marks.leave(batch)
+      if (proposal === "taken") return true
+    }
+    throw new HoldfastError(
+      "ERR_NOT_ENOUGH_SERVERS",
+      "The change was not acknowledged: too few servers keep what it stored, although it was stored again several times. " +
+        "What was there before stays readable. Look at the servers with `holdfast status`, then repeat.",
+      { happy: marks.happy, rounds: maxRounds },
+    )
+  }
+
   return {
     async read(keys) {
       const values = await readNewest(keys)
@@ -87,7 +128,7 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
       const care = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
       return { sequence: sequenceOf(values), care }
     },
-    async write(keys, after, parts) {
+    async write(keys, after, parts, options = {}) {
       const register = toHex(registerIdOf(keys.publicKey))
       const base = await baseOf(keys, register, after)
       const rollback = rolledBack.get(register)
@@ -104,11 +145,20 @@ export function createRegisterStore(deps: RegisterDeps): RegisterStore {
         ...(await sealParts(env, keys, sequence, parts)),
       })
       const value = await decodeHeld(env.crypto, bytes)
-      if (!(await propose(deps, value))) return false
+      if (!(await commit(value, options))) return false
       newest.set(register, [value])
       guard.note(register, sequence, value)
       return true
     },
+  }
+}
+
+function noMarks({ env }: QuorumDeps): CommitMarks {
+  return {
+    happy: 0,
+    batch: (accounts) => new Batch(env.crypto.random(16), accounts, 0),
+    mark: async (ids) => assert(ids.length === 0, "this store keeps registers alone"),
+    leave: () => undefined,
   }
 }
 

@@ -1,7 +1,8 @@
 /** One server as the store sees it: its backend with calls gathered into batches. */
 import type { Clock } from "@holdfast/core"
-import type { Backend, ChunkId, PutOutcome, ShareQuery } from "@holdfast/protocol"
-import { coalesce } from "./coalesce.ts"
+import type { Backend, ChunkId, MarkOptions, MarkOutcome, PutOutcome, ShareQuery } from "@holdfast/protocol"
+import type { Batch } from "./batch.ts"
+import { type CoalesceLimits, coalesce } from "./coalesce.ts"
 import { createPace, type Pace } from "./pace.ts"
 
 /** Batched single-item calls on one backend. */
@@ -9,10 +10,12 @@ export interface Server {
   readonly backend: Backend
   /** How fast it gives shares, waiting for their turn included. */
   readonly pace: Pace
-  put(share: Uint8Array): Promise<PutOutcome>
+  put(share: Uint8Array, batch: Batch): Promise<PutOutcome>
   get(query: ShareQuery): Promise<Uint8Array | undefined>
-  /** Indices held of a chunk, marked as still in use. */
+  /** Indices held of a chunk. */
   has(id: ChunkId): Promise<number[]>
+  /** Marks what is held of a chunk; tells which shares that are. */
+  mark(id: ChunkId, batch: Batch): Promise<MarkOutcome>
 }
 
 const smallBatch = { lanes: 2, maxItems: 2048, maxBytes: Number.MAX_SAFE_INTEGER }
@@ -29,16 +32,53 @@ export function createServer(backend: Backend, clock: Clock): Server {
   return {
     backend,
     pace,
-    put: coalesce<Uint8Array, PutOutcome>(
-      (shares) => backend.putShares(shares),
+    put: marking(
+      (shares, options) => backend.putShares(shares, options),
       (share) => share.length,
       dataBatch,
     ),
     get: (query) => pace.time(() => get(query)),
     has: coalesce<ChunkId, number[]>(
-      (ids) => backend.hasShares(ids, { touch: true }),
+      (ids) => backend.hasShares(ids),
+      () => 40,
+      smallBatch,
+    ),
+    mark: marking(
+      (ids, options) => backend.markShares(ids, options),
       () => 40,
       smallBatch,
     ),
   }
+}
+
+/** A call for one item, gathered with others; those for one batch of marks go out together. */
+function marking<Q, R>(
+  send: (items: readonly Q[], options: MarkOptions) => Promise<readonly R[]>,
+  sizeOf: (item: Q) => number,
+  bounds: CoalesceLimits,
+): (item: Q, batch: Batch) => Promise<R> {
+  const call = coalesce<{ readonly item: Q; readonly batch: Batch }, R>(
+    async (queries) => {
+      const results: R[] = []
+      for (const [{ token, accounts }, positions] of groups(queries)) {
+        const items = positions.map((position) => queries[position]!.item)
+        const answers = await send(items, { batch: token, accounts })
+        for (const [i, position] of positions.entries()) results[position] = answers[i]!
+      }
+      return results
+    },
+    ({ item }) => sizeOf(item),
+    bounds,
+  )
+  return (item, batch) => call({ item, batch })
+}
+
+function groups(queries: readonly { readonly batch: Batch }[]): Map<Batch, number[]> {
+  const groups = new Map<Batch, number[]>()
+  for (const [position, { batch }] of queries.entries()) {
+    const group = groups.get(batch)
+    if (group) group.push(position)
+    else groups.set(batch, [position])
+  }
+  return groups
 }

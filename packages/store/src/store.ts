@@ -1,12 +1,13 @@
 /** Composes the store: chunks and registers over the servers of one grid, for one owner. */
-import { BufferPool, type Env } from "@holdfast/core"
+import { BufferPool, type Env, equal } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
-import type { Backend } from "@holdfast/protocol"
-import { type CheckOptions, checkChunk, rebalanceChunk } from "./chunk-health.ts"
+import type { AccountId, Backend } from "@holdfast/protocol"
+import { type Batch, Batches } from "./batch.ts"
+import { type CheckOptions, checkChunk, type Rebalanced, rebalanceChunk } from "./chunk-health.ts"
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
-import { Confirmations } from "./confirm.ts"
-import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.ts"
+import { beginCollection, type Collection } from "./collect.ts"
+import { markChunks } from "./marking.ts"
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
@@ -22,10 +23,13 @@ const maxIdleBytes = 16 * 1024 * 1024
 export interface StoreDeps {
   readonly env: Env
   /** The servers of the grid with their weights (capacity, at least 1). */
+  /** Each opened for the same account, for which all that is stored is marked. */
   readonly servers: readonly PlacedServer[]
   /** k of n, and `happy`: the least number of distinct servers for a put to succeed. */
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly registerMode: "crash" | "byzantine"
+  /** The account that the servers are opened for; it need not be named among those that a tree is held for. */
+  readonly account?: AccountId
   /** The owner's secret, 32 bytes: equal content is stored once, and nobody else can confirm a guess. */
   readonly convergenceSecret: Uint8Array
   readonly seen: SeenStore
@@ -43,14 +47,22 @@ export interface Store {
   readonly backends: readonly Backend[]
   readonly chunks: ChunkStore
   readonly registers: RegisterStore
-  /** Health of one chunk; repairs when asked to. Needs no key. */
-  checkChunk(id: ChunkId, options?: CheckOptions): Promise<ChunkHealth>
-  /** Moves a chunk's shares to where they belong now; gives the number moved. Needs no key. */
-  rebalanceChunk(id: ChunkId): Promise<number>
-  /** Sweeps every server that answers; results by server id, or the error. */
-  collectGarbage(options: GarbageOptions): Promise<ReadonlyMap<string, GarbageResult | Error>>
+  /** Health of one chunk; repairs when asked to, for `accounts` besides the store's own. Needs no key. */
+  checkChunk(id: ChunkId, options?: CheckOptions & Held): Promise<ChunkHealth>
+  /** Copies a chunk's shares to where they belong now. Needs no key. */
+  rebalanceChunk(id: ChunkId, options?: Held): Promise<Rebalanced>
+  /** Begins a collection: nothing that is marked from now on goes in it. Throws ERR_ROLLBACK. */
+  beginCollection(): Promise<Collection>
   close(): Promise<void>
 }
+
+/** For whom something is held besides the store's own account. */
+export interface Held {
+  readonly accounts?: readonly AccountId[]
+}
+
+/** Marks that are older than this are renewed before a commit: a place may take them away after an hour. */
+const renewAfterMs = 20 * 60_000
 
 /** Opens a store. The backends belong to it from now on. */
 export async function createStore(deps: StoreDeps): Promise<Store> {
@@ -67,15 +79,18 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   )
   const ranked = (id: ChunkId) => rankServers(placed, id)
   const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
-  const health = { crypto: deps.env.crypto, clock: deps.env.clock, erasure }
+  const batches = new Batches(deps.env.crypto, () => deps.env.clock.nowMs())
+  const isOther = (id: AccountId) => !deps.account || !equal(id, deps.account)
+  const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
+  const health = (batch: Batch) => ({ crypto: deps.env.crypto, clock: deps.env.clock, erasure, batch })
   const { k, happy, n } = deps.coding
   const { onRollback } = deps
-  const confirmations = new Confirmations({
+  const marking = {
     clock: deps.env.clock,
-    happy,
+    coding: deps.coding,
     rankedServers,
-    repair: (id) => checkChunk(health, id, ranked(id), { repair: true }),
-  })
+    repair: (id: ChunkId, batch: Batch) => checkChunk(health(batch), id, ranked(id), { repair: true }),
+  }
   let rolledBack: Rollback | undefined
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
   return {
@@ -85,22 +100,30 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       async putChunk(plaintext, options) {
         options?.signal?.throwIfAborted()
         const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
-        const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), happy, deps.env.clock)
+        const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), {
+          happy,
+          clock: deps.env.clock,
+          batch: presentBatch(),
+        })
         void settled.then(() => pipeline.buffers.give(sealed.memory))
-        confirmations.note(sealed.id)
         return { id: sealed.id, key: sealed.key, sentBytes }
       },
       async getChunk(ref, options) {
         options?.signal?.throwIfAborted()
         return readChunk(ref, rankedServers(ref.id), readOptions)
       },
-      confirmChunks: (ids) => confirmations.confirm(ids),
     },
     registers: createRegisterStore({
       env: deps.env,
       backends: placed.map(({ backend }) => backend),
       mode: deps.registerMode,
       seen: deps.seen,
+      marks: {
+        happy,
+        batch: presentBatch,
+        mark: (ids, batch) => markChunks(marking, ids, batch),
+        leave: (batch) => batches.leave(batch),
+      },
       ...(onRollback && {
         onRollback: (rollback: Rollback) => {
           rolledBack = rollback
@@ -108,19 +131,12 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         },
       }),
     }),
-    checkChunk: (id, options) => checkChunk(health, id, ranked(id), options),
-    rebalanceChunk: (id) => rebalanceChunk(health, id, ranked(id)),
-    async collectGarbage(options) {
+    checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
+    rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
+    async beginCollection() {
       // An older root does not name what newer ones need.
       if (rolledBack) throw rollbackError(rolledBack)
-      const swept = placed.map(async ({ backend }): Promise<[string, GarbageResult | Error]> => {
-        try {
-          return [backend.id, await sweepServer(backend, options)]
-        } catch (error) {
-          return [backend.id, error instanceof Error ? error : new Error(String(error))]
-        }
-      })
-      return new Map(await Promise.all(swept))
+      return beginCollection({ backends: placed.map(({ backend }) => backend), env: deps.env, coding: deps.coding })
     },
     async close() {
       await pipeline.close()

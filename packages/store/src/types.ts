@@ -1,6 +1,6 @@
 /** What the tree asks of the store: chunks by reference and one signed value per register. */
 import type { BufferPool } from "@holdfast/core"
-import type { ChunkId, RegisterId } from "@holdfast/protocol"
+import type { AccountId, ChunkId, RegisterId } from "@holdfast/protocol"
 
 /** A chunk and the key that opens it. */
 export interface ChunkRef {
@@ -27,7 +27,7 @@ export interface ChunkStore {
   readonly buffers: BufferPool
   /**
    * Encrypts under a convergent key, disperses and stores `plaintext` (1 to limits.chunkBytes bytes; the store owns it
-   * from now on). Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
+   * from now on), marked for the store's account. Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
    */
   putChunk(plaintext: Uint8Array, options?: StoreOptions): Promise<PutChunkResult>
   /**
@@ -35,11 +35,6 @@ export interface ChunkStore {
    * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT.
    */
   getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>
-  /**
-   * Before something new refers to chunks: that they are still there, and are spared by garbage collections under way. What
-   * was stored here just now costs nothing. Throws ERR_NOT_ENOUGH_SHARES.
-   */
-  confirmChunks(ids: readonly ChunkId[]): Promise<void>
 }
 
 /** The newest content of a register, opened. */
@@ -75,6 +70,14 @@ export interface CareKeys {
   readonly verifyKey: Uint8Array
 }
 
+/** Options of a register write. */
+export interface WriteOptions extends StoreOptions {
+  /** Chunks that the value refers to and the one before may not have: acknowledged only when they are there to stay. */
+  readonly chunks?: readonly ChunkId[]
+  /** Accounts that the value and these chunks are held for, besides the store's own. */
+  readonly accounts?: readonly AccountId[]
+}
+
 /** Registers kept by quorum. */
 export interface RegisterStore {
   /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK, ERR_FORK. */
@@ -83,9 +86,11 @@ export interface RegisterStore {
   readCare(keys: CareKeys, options?: StoreOptions): Promise<RegisterCare | undefined>
   /**
    * Writes `content` and `care` as the value after sequence `after` (0 for the first). False when another writer was faster:
-   * re-read, merge, try again. Throws ERR_NO_QUORUM, ERR_WRONG_CAPABILITY without a seed.
+   * re-read, merge, try again. When true, a quorum holds the value, and each of `chunks` lies on `happy` servers that keep it
+   * whatever is collected beside it. Throws ERR_NO_QUORUM, ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS, and
+   * ERR_WRONG_CAPABILITY without a seed.
    */
-  write(keys: RegisterKeys, after: number, parts: RegisterParts, options?: StoreOptions): Promise<boolean>
+  write(keys: RegisterKeys, after: number, parts: RegisterParts, options?: WriteOptions): Promise<boolean>
 }
 
 /** Health of one chunk. */

@@ -6,7 +6,7 @@ import { nodeEnv } from "@holdfast/core/node"
 import { decodeShare } from "@holdfast/protocol"
 import { createLocalPipeline, paddedLength } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
-import { type SwitchedServer, testGrid } from "./fixture.ts"
+import { commit, type SwitchedServer, someBatch, testGrid } from "./fixture.ts"
 
 const sample = (length: number) => new Uint8Array(length).map((_, i) => (i * 31 + (i >> 8)) & 255)
 
@@ -57,10 +57,10 @@ test("of a new chunk n - happy + 1 servers are asked, of a stored one all, also 
   const grid = testGrid() // 3/4/5
   const asked: string[] = []
   for (const { backend } of grid.servers) {
-    const { hasShares } = backend
-    backend.hasShares = async (...args) => {
+    const { markShares } = backend
+    backend.markShares = async (...args) => {
       asked.push(backend.id)
-      return hasShares(...args)
+      return markShares(...args)
     }
   }
   const ref = await (await grid.client()).chunks.putChunk(sample(50_000))
@@ -88,14 +88,14 @@ test("a second share on one server is found when the others are gone", async () 
     [b, a],
   ]) {
     for (const server of grid.servers) server.empty()
-    await first!.backend.putShares([one!])
-    await third!.backend.putShares([one!, two!])
+    await first!.backend.putShares([one!], someBatch)
+    await third!.backend.putShares([one!, two!], someBatch)
     const read = await (await grid.client()).chunks.getChunk(ref)
     assert.deepEqual(Buffer.from(read.subarray(0, plaintext.length)), Buffer.from(plaintext))
   }
 })
 
-test("to confirm a chunk that too few servers hold is to repair it, or to refuse", async () => {
+test("a commit makes a chunk that too few servers hold anew, or is refused", async () => {
   const grid = testGrid(4, { k: 1, happy: 3, n: 3 })
   const { id } = await (await grid.client()).chunks.putChunk(sample(9000))
   const holdings = await Promise.all(grid.servers.map(async ({ backend }) => (await backend.hasShares([id]))[0]!))
@@ -104,14 +104,14 @@ test("to confirm a chunk that too few servers hold is to repair it, or to refuse
   )
   for (const server of others) server.empty()
   for (const server of others.slice(1)) server.down = true
-  await assert.rejects((await grid.client()).chunks.confirmChunks([id]), { code: "ERR_NOT_ENOUGH_SHARES" })
+  await assert.rejects(commit(await grid.client(), [id]), { code: "ERR_NOT_ENOUGH_SERVERS" })
   for (const server of others) server.down = false
-  await (await grid.client()).chunks.confirmChunks([id])
+  assert.equal(await commit(await grid.client(), [id]), true)
   last!.empty()
   assert.equal((await (await grid.client()).checkChunk(id, { verify: true })).distinctServers, 2)
 })
 
-test("rebalance takes no copy away while a share is missing, and the surplus one once the chunk is whole", async () => {
+test("rebalance copies a missing share, and tells which place is not needed once the chunk is whole", async () => {
   const grid = testGrid(4, { k: 2, happy: 3, n: 3 })
   const store = await grid.client()
   const { id } = await store.chunks.putChunk(sample(9000))
@@ -119,15 +119,17 @@ test("rebalance takes no copy away while a share is missing, and the surplus one
   const holdings = await Promise.all(grid.servers.map(held))
   const spare = grid.servers.find((_, i) => holdings[i]!.length === 0)!
   const [first, second] = grid.servers.filter((_, i) => holdings[i]!.length > 0)
-  await spare.backend.putShares([(await first!.backend.getShares([{ id }]))[0]!])
+  await spare.backend.putShares([(await first!.backend.getShares([{ id }]))[0]!], someBatch)
   first!.empty()
   second!.empty()
-  assert.equal(await store.rebalanceChunk(id), 1)
+  assert.deepEqual(await store.rebalanceChunk(id), { moved: 1, surplus: [] })
   assert.equal((await held(spare)).length, 1)
   await store.checkChunk(id, { repair: true })
-  await store.rebalanceChunk(id)
-  assert.deepEqual(await held(spare), [])
-  assert.equal((await store.checkChunk(id, { verify: true })).distinctServers, 3)
+  assert.deepEqual(
+    (await store.rebalanceChunk(id)).surplus.map((place) => place.id),
+    [spare.backend.id],
+  )
+  assert.equal((await held(spare)).length, 1, "others may need it")
 })
 
 test("damaged shares are dropped one by one as long as k good ones are left", async () => {
@@ -174,7 +176,10 @@ test("repair gives every share a server of its own when servers hold the same on
       for (const share of await backend.getShares([{ id: ref.id }])) shares.set(decodeShare(share!).index, share!)
     for (const [i, { backend, empty }] of grid.servers.entries()) {
       empty()
-      await backend.putShares(holders[i]!.map((index) => shares.get(index)!))
+      await backend.putShares(
+        holders[i]!.map((index) => shares.get(index)!),
+        someBatch,
+      )
     }
     const store = await grid.client()
     assert.ok((await store.checkChunk(ref.id)).distinctServers < 5)

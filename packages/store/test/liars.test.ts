@@ -1,12 +1,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { createMemoryBackend } from "@holdfast/backends"
-import { type Clock, HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
+import { createMemoryPlace } from "@holdfast/backends"
+import { type Clock, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type Backend, toReadCap } from "@holdfast/protocol"
-import { type ChunkRef, createMemorySeen, createStore, type RegisterKeys, type Store } from "@holdfast/store"
+import { type ChunkRef, createMemorySeen, createStore, IdSet, type RegisterKeys, type Store } from "@holdfast/store"
 import { createLiar, type Lie, lies } from "@holdfast/store/testing"
 import fc from "fast-check"
+import { collectorOf, owner } from "./fixture.ts"
+
+const nothing = { shares: 0, bytes: 0, marks: 0, young: 0, registers: 0, adopted: 0 }
 
 /** Codings that keep what was acknowledged when f of those that took it lied: happy = n - f, k <= happy - f. */
 const sizes: readonly Size[] = [
@@ -72,7 +75,7 @@ function behindSwitch(backend: Backend, isDown: () => boolean): Backend {
 }
 
 function memoryBackends(count: number): Backend[] {
-  return Array.from({ length: count }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
+  return Array.from({ length: count }, (_, i) => createMemoryPlace(`n${i + 1}`, nodeCrypto).backendOf(owner))
 }
 
 /** Every set of one to `most` of `count` servers. */
@@ -119,9 +122,10 @@ async function storeAmong(size: Size, liars: ReadonlyMap<number, Lie>) {
   await Promise.all(refs.map((ref, i) => assertChunk(reader, ref, plaintexts[i]!)))
   assert.ok(await writer.registers.write(otherKeys, 0, parts("other")))
   assert.ok(await writer.registers.write(keys, 0, parts("one")))
-  assert.ok(await writer.registers.write(keys, 1, parts("two")))
+  const chunks = refs.map(({ id }) => id)
+  assert.ok(await writer.registers.write(keys, 1, parts("two"), { chunks }))
   await assertRegister(reader, keys, 2, "two")
-  assert.ok(await reader.registers.write(keys, 2, parts("three")))
+  assert.ok(await reader.registers.write(keys, 2, parts("three"), { chunks }), "a copy by reference")
   await assertRegister(writer, keys, 3, "three")
   await assertRegister(await grid.client(2), keys, 3, "three")
   const care = await reader.registers.readCare({ ...keys, verifyKey: nodeCrypto.random(32) }).catch((error) => error)
@@ -195,11 +199,13 @@ test("check, repair, rebalance and garbage collection among liars take no good s
             assert.ok(health.goodShares >= size.k && health.goodShares <= size.n, `${lie}: ${health.goodShares}`)
             await keeper.rebalanceChunk(id)
           }
-        const keep = new Set(refs.map(({ id }) => toHex(id)))
-        const swept = await keeper.collectGarbage({ keep: (id) => keep.has(id), touchedBeforeMs: 2 ** 52 })
-        for (const { id } of honest) assert.deepEqual(swept.get(id), { shares: 0, bytes: 0, kept: refs.length })
-        if (lie === "invents shares")
-          assert.ok(isHoldfastError(swept.get(`n${position + 1}`), "ERR_BAD_FORMAT"), "a list without end")
+        const live = new IdSet(nodeCrypto)
+        for (const { id } of refs) live.add(id)
+        const collection = await keeper.beginCollection()
+        const registers = new IdSet(nodeCrypto)
+        const collected = await collection.run({ collector: collectorOf(owner), live, registers, graceMs: 0 })
+        for (const { id } of honest) assert.deepEqual(collected.get(id), nothing, `${lie} at ${position}, ${id}`)
+        if (lie === "invents shares") assert.match(collection.leftOut.get(`n${position + 1}`) ?? "", /without end/)
         for (const [i, count] of (await goodShares()).entries())
           assert.ok(count >= before[i]!, `${lie} at ${position} of ${size.n}: ${before[i]} became ${count}`)
         await Promise.all(refs.map((ref, i) => assertChunk(keeper, ref, plaintexts[i]!)))

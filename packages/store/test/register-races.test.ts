@@ -35,7 +35,7 @@ function fickle(inner: Backend, random: () => number): Backend {
       kept.push(...values)
       return values.map(() =>
         random() < 0.5
-          ? { accepted: true as const }
+          ? { accepted: true as const, vouches: random() < 0.5 }
           : { accepted: false as const, current: kept[Math.floor(random() * kept.length)]!, message: "no" },
       )
     },

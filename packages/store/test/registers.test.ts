@@ -127,6 +127,6 @@ test("a rollback that was accepted is told, read, never written, and not forgott
     [[1, 2]],
   )
   await assert.rejects(accepting.registers.write(keys, 1, parts("three")), { code: "ERR_ROLLBACK" })
-  await assert.rejects(accepting.collectGarbage({ keep: () => false, touchedBeforeMs: 0 }), { code: "ERR_ROLLBACK" })
+  await assert.rejects(accepting.beginCollection(), { code: "ERR_ROLLBACK" })
   await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
 })

@@ -14,6 +14,9 @@ export function randomOf(seed: number): () => number {
 
 interface Message {
   readonly owner: string
+  /** Not before so many messages were delivered, while there are others. */
+  readonly due: number
+  readonly lossRate: number
   deliver(): Promise<void>
   lose(): void
 }
@@ -24,6 +27,10 @@ export class Schedule {
   readonly clock: Clock
   /** The part of messages, and of answers, that are lost. */
   lossRate = 0
+  /** The part of calls of a method that take as long as many others together. */
+  slowRates: Partial<Record<keyof Backend, number>> = {}
+  /** The part of calls of a method that are lost, where that is not `lossRate`. */
+  lossRates: Partial<Record<keyof Backend, number>> = {}
   delivered = 0
   #nowMs = 0
   #messages: Message[] = []
@@ -48,26 +55,34 @@ export class Schedule {
 
   /** `backend` as client `owner` reaches it: each call waits to be chosen; of a lost one nobody knows if it came through. */
   reach(backend: Backend, owner: string): Backend {
-    const call = <T>(run: () => Promise<T>): Promise<T> =>
+    const call = <T>(method: keyof Backend, run: () => Promise<T>): Promise<T> =>
       new Promise((resolve, reject) => {
         const lose = () => reject(new Error(`${backend.id}: no answer`))
         this.#messages.push({
-          owner,
-          lose,
+          ...{ owner, lose, due: this.#due(method), lossRate: this.lossRates[method] ?? this.lossRate },
           deliver: async () => {
-            const result = await run()
             // The answer is a message of its own, so that others come between.
-            this.#messages.push({ owner, lose, deliver: async () => resolve(result) })
+            const answer = await run().then(
+              (result) => () => resolve(result),
+              (error) => () => reject(error),
+            )
+            this.#messages.push({ owner, lose, due: 0, lossRate: this.lossRate, deliver: async () => answer() })
           },
         })
       })
     return {
       ...backend,
-      putShares: (shares) => call(() => backend.putShares(shares)),
-      getShares: (queries) => call(() => backend.getShares(queries)),
-      hasShares: (ids, options) => call(() => backend.hasShares(ids, options)),
-      readRegisters: (ids) => call(() => backend.readRegisters(ids)),
-      proposeRegisters: (values) => call(() => backend.proposeRegisters(values)),
+      putShares: (shares, options) => call("putShares", () => backend.putShares(shares, options)),
+      markShares: (ids, options) => call("markShares", () => backend.markShares(ids, options)),
+      getShares: (queries) => call("getShares", () => backend.getShares(queries)),
+      hasShares: (ids, options) => call("hasShares", () => backend.hasShares(ids, options)),
+      listMarks: (options) => call("listMarks", () => backend.listMarks(options)),
+      listRegisters: (options) => call("listRegisters", () => backend.listRegisters(options)),
+      collectToken: () => call("collectToken", () => backend.collectToken()),
+      unmark: (order) => call("unmark", () => backend.unmark(order)),
+      keptValues: (id, options) => call("keptValues", () => backend.keptValues(id, options)),
+      readRegisters: (ids) => call("readRegisters", () => backend.readRegisters(ids)),
+      proposeRegisters: (values, options) => call("proposeRegisters", () => backend.proposeRegisters(values, options)),
     }
   }
 
@@ -93,9 +108,12 @@ export class Schedule {
   async #step(): Promise<void> {
     const count = this.#messages.length
     if (count > 0) {
-      const [message] = this.#messages.splice(Math.floor(this.random() * count), 1)
+      const due = [...this.#messages.keys()].filter((i) => this.#messages[i]!.due <= this.delivered)
+      const chosen = this.random()
+      const position = due.length > 0 ? due[Math.floor(chosen * due.length)]! : Math.floor(chosen * count)
+      const [message] = this.#messages.splice(position, 1)
       this.delivered++
-      const isLost = this.random() < this.lossRate
+      const isLost = this.random() < message!.lossRate
       if (isLost) message!.lose()
       else await message!.deliver()
       return
@@ -105,6 +123,11 @@ export class Schedule {
     this.#sleepers = this.#sleepers.filter((sleeper) => sleeper !== next)
     this.#nowMs = Math.max(this.#nowMs, next.untilMs)
     next.wake()
+  }
+
+  #due(method: keyof Backend): number {
+    const rate = this.slowRates[method]
+    return rate && this.random() < rate ? this.delivered + Math.floor(this.random() * 600) : 0
   }
 
   /** True when client `owner` has crashed. */

@@ -1,10 +1,13 @@
 /**
  * The care list: ids of all chunks that a tree's root, history and snapshots need, for whoever may check and repair it
- * but not read it. CBOR [1, inline ids, references of segments], sealed in the register under the verify key; a segment is
- * a chunk of ids alone. It may name more than is needed, never less. Specification: docs/formats/tree.md.
+ * but not read it; and the accounts for which the tree is held. CBOR [2, inline ids, references of segments, accounts], sealed
+ * in the register under the verify key; a segment is a chunk of ids alone. It may name more than is needed, never less.
+ * Specification: docs/formats/tree.md.
  */
 import {
   assert,
+  type CborValue,
+  compare,
   decodeCbor,
   encodeCbor,
   FieldReader,
@@ -24,10 +27,12 @@ export interface CareList {
   readonly inline: Uint8Array
   /** Where the other ids lie, 32 bytes each and sorted; the oldest and largest first. */
   readonly segments: readonly Reference[]
+  /** Ids of the accounts for which whoever writes into this tree holds its chunks: 32 bytes each, ascending. */
+  readonly accounts: readonly Uint8Array[]
 }
 
 /** Of a tree that needs nothing yet. */
-export const emptyCare: CareList = { inline: new Uint8Array(), segments: [] }
+export const emptyCare: CareList = { inline: new Uint8Array(), segments: [], accounts: [] }
 
 const idBytes = 32
 const maxInlineIds = 64
@@ -36,34 +41,43 @@ const maxSegments = 180
 const segmentIds = limits.chunkBytes / idBytes
 
 /** Encodes a care list. Throws ERR_LIMIT. */
-export function encodeCare({ inline, segments }: CareList): Uint8Array {
+export function encodeCare({ inline, segments, accounts }: CareList): Uint8Array {
   if (segments.length > maxSegments)
     throw new HoldfastError(
       "ERR_LIMIT",
       `This tree needs more than ${maxSegments * segmentIds} chunks, which is the most that one tree can list. Keep a part of it in a tree of its own.`,
     )
-  return encodeCbor([1, inline, segments.map((segment) => encodeReference(segment))])
+  if (accounts.length > limits.careAccounts)
+    throw new HoldfastError("ERR_LIMIT", `A tree is held for at most ${limits.careAccounts} accounts.`)
+  return encodeCbor([2, inline, segments.map((segment) => encodeReference(segment)), [...accounts]])
 }
 
 /** Decodes a care list. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
 export function decodeCare(bytes: Uint8Array): CareList {
   const fields = new FieldReader(decodeCbor(bytes, "care list"), "care list")
   const version = fields.integer()
-  if (version !== 1)
+  if (version !== 1 && version !== 2)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `A care list of version ${version} needs a newer Holdfast.`, {
       version,
     })
   const inline = fields.bytes(undefined, maxInlineIds * idBytes).slice()
   const segments = fields.array(maxSegments).map((segment) => decodeReference(segment, undefined))
+  const accounts = version === 1 ? [] : decodeAccounts(fields.array(limits.careAccounts))
   fields.end()
   if ([inline, ...segments].some(({ length }) => length % idBytes !== 0))
     throw new HoldfastError("ERR_BAD_FORMAT", "A care list is damaged: it does not hold whole ids.")
-  return { inline, segments }
+  return { inline, segments, accounts }
+}
+
+/** The accounts of all `lists`; where these are too many, those of the first lists. */
+export function joinAccounts(lists: readonly Pick<CareList, "accounts">[]): readonly Uint8Array[] {
+  const byId = new Map(lists.flatMap(({ accounts }) => accounts).map((id) => [toHex(id), id]))
+  return [...byId.values()].slice(0, limits.careAccounts).sort(compare)
 }
 
 /**
  * All that any of `lists` names (several are of writers that raced), with `fresh` added. Few ids stay inline; more become a segment, into which those before it go while it has
- * at least half their ids: so there are O(log n) segments, and O(log n) bytes are written for each id in the long run.
+ * at least half their ids: so there are O(log n) segments, and O(log n) bytes are written for each id in the long run. The accounts are those of all lists.
  */
 export async function appendCare(
   chunks: ChunkStore,
@@ -73,7 +87,8 @@ export async function appendCare(
   const ids = new Set([...lists.flatMap(({ inline }) => [...idsIn(inline)]), ...fresh].map(toHex))
   const held = new Map(lists.flatMap((list) => list.segments).map((segment) => [referenceKey(segment), segment]))
   const segments = [...held.values()].sort((a, b) => b.length - a.length)
-  if (ids.size <= maxInlineIds) return { inline: joined([...ids]), segments }
+  const accounts = joinAccounts(lists)
+  if (ids.size <= maxInlineIds) return { inline: joined([...ids]), segments, accounts }
   for (let last = segments.at(-1); last && ids.size >= idCount(last) / 2; last = segments.at(-1)) {
     if (idCount(last) >= segmentIds) break
     const older = await readSegment(chunks, last).catch(leaveUnreadable)
@@ -81,13 +96,17 @@ export async function appendCare(
     for (const id of idsIn(older)) ids.add(toHex(id))
     segments.pop()
   }
-  return { inline: new Uint8Array(), segments: [...segments, ...(await writeSegments(chunks, ids))] }
+  return { inline: new Uint8Array(), segments: [...segments, ...(await writeSegments(chunks, ids))], accounts }
 }
 
 /** A list of exactly `ids`, in hexadecimal. */
-export async function exactCare(chunks: ChunkStore, ids: ReadonlySet<string>): Promise<CareList> {
-  if (ids.size <= maxInlineIds) return { inline: joined([...ids].sort()), segments: [] }
-  return { inline: new Uint8Array(), segments: await writeSegments(chunks, ids) }
+export async function exactCare(
+  chunks: ChunkStore,
+  ids: ReadonlySet<string>,
+  accounts: readonly Uint8Array[],
+): Promise<CareList> {
+  if (ids.size <= maxInlineIds) return { inline: joined([...ids].sort()), segments: [], accounts }
+  return { inline: new Uint8Array(), segments: await writeSegments(chunks, ids), accounts }
 }
 
 /**
@@ -139,6 +158,19 @@ async function writeSegments(chunks: ChunkStore, ids: ReadonlySet<string>): Prom
     segments.push({ chunk: { id, key }, offset: 0, length })
   }
   return segments
+}
+
+function decodeAccounts(ids: readonly CborValue[]): Uint8Array[] {
+  const accounts = ids.map((id) => {
+    if (id instanceof Uint8Array && id.length === idBytes) return id.slice()
+    throw new HoldfastError(
+      "ERR_BAD_FORMAT",
+      "A care list is damaged: it names an account by something else than its id.",
+    )
+  })
+  if (accounts.some((id, i) => i > 0 && compare(accounts[i - 1]!, id) >= 0))
+    throw new HoldfastError("ERR_BAD_FORMAT", "A care list is damaged: its accounts are not in order.")
+  return accounts
 }
 
 /** A commit must not fail because an old segment cannot be read now: it is merged another time. */

@@ -1,5 +1,5 @@
 /** Tree: directories and files as an encrypted Merkle DAG under a signed root. */
-export { type CareList, careIds, decodeCare, emptyCare, encodeCare, readCare } from "./care.ts"
+export { type CareList, careIds, decodeCare, emptyCare, encodeCare, joinAccounts, readCare } from "./care.ts"
 export { type Difference, diff, diffEntries, type EntryDifference } from "./diff.ts"
 export { countEntries, type ListOptions, listDirectory, listPages, lookupEntry } from "./directory.ts"
 export { type ChildNode, type DirectoryNode, decodeDirectoryNode, encodeDirectoryNode } from "./directory-node.ts"
@@ -30,13 +30,21 @@ export { conflictName, type MergeResult, merge } from "./merge.ts"
 export { createMutableFile, mutableFileName, mutableFileOf } from "./mutable-file.ts"
 export { checkName, compareNames, nameProblem } from "./name.ts"
 export { NodePack } from "./pack.ts"
-export { type DirectoryRef, decodeReference, encodeReference, type Reference, sameReference } from "./reference.ts"
+export {
+  type DirectoryRef,
+  decodeReference,
+  encodeReference,
+  type Reference,
+  referenceKey,
+  sameReference,
+} from "./reference.ts"
 export { decodeRoot, encodeRoot, type PastRoot, type RootContent } from "./root.ts"
 export { CommitSession, type MkdirOptions, type Path } from "./session.ts"
 export { Snapshots } from "./snapshot.ts"
 export {
   type CommitResult,
   createTree,
+  type KeepsPast,
   openTree,
   type Resolution,
   Tree,

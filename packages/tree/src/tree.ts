@@ -3,9 +3,18 @@
  * so it is there as a whole or not at all. Writers may race: who loses merges and tries again.
  */
 import { type Env, HoldfastError, toHex } from "@holdfast/core"
-import type { ChunkId } from "@holdfast/protocol"
+import type { AccountId, ChunkId } from "@holdfast/protocol"
 import type { ChunkRef, ChunkStore, RegisterKeys, RegisterStore } from "@holdfast/store"
-import { appendCare, type CareList, careIds, decodeCare, emptyCare, encodeCare, exactCare } from "./care.ts"
+import {
+  appendCare,
+  type CareList,
+  careIds,
+  decodeCare,
+  emptyCare,
+  encodeCare,
+  exactCare,
+  joinAccounts,
+} from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
@@ -13,7 +22,7 @@ import { createTreeIo, type TreeIo } from "./io.ts"
 import { merge } from "./merge.ts"
 import type { NodePack } from "./pack.ts"
 import { type DirectoryRef, referenceKey, sameReference, settle } from "./reference.ts"
-import { decodeRoot, encodeRoot, nextRoot, type RootContent } from "./root.ts"
+import { decodeRoot, encodeRoot, nextRoot, type PastRoot, type RootContent } from "./root.ts"
 import { CommitSession, type Path, requireDirectory } from "./session.ts"
 import { Snapshots } from "./snapshot.ts"
 import { chunksOf } from "./walk.ts"
@@ -26,6 +35,8 @@ export interface TreeOptions {
   readonly keys: RegisterKeys
   /** Shared with others when given: its caches are used for all. */
   readonly io?: TreeIo
+  /** The account that a new tree is held for, whoever writes into it. */
+  readonly account?: AccountId
 }
 
 /** What a commit did. */
@@ -62,6 +73,9 @@ interface Current {
   readonly care: readonly CareList[]
 }
 
+/** Whether a past root stays, which was the newest until `endedMs` by the clocks of its writers. */
+export type KeepsPast = (past: PastRoot, endedMs: number) => boolean
+
 const maxAttempts = 20
 
 /** Opens the tree whose root the register of `keys` holds. Throws ERR_NOT_FOUND when no server knows it. */
@@ -74,8 +88,9 @@ export async function openTree(options: TreeOptions): Promise<Tree> {
 /** Writes an empty root into a fresh register and opens it. Throws ERR_ALREADY_EXISTS. */
 export async function createTree(options: TreeOptions): Promise<Tree> {
   const content = { root: null, commitTimeMs: options.env.clock.nowMs(), history: [], snapshots: null }
-  const parts = { content: encodeRoot(content), care: encodeCare(emptyCare) }
-  if (!(await options.registers.write(options.keys, 0, parts)))
+  const accounts = options.account ? [options.account] : []
+  const parts = { content: encodeRoot(content), care: encodeCare({ ...emptyCare, accounts }) }
+  if (!(await options.registers.write(options.keys, 0, parts, { accounts })))
     throw new HoldfastError("ERR_ALREADY_EXISTS", "This capability has a directory already. Open it instead.")
   return new Tree(options)
 }
@@ -156,10 +171,14 @@ export class Tree {
       return { root: base.root, sequence: current.sequence, changed: false, conflicts, attempts: 0 }
     const own = { root: settle(changed.root), snapshots: settle(changed.snapshots) }
     let mine = own
+    // A try that was not acknowledged may have been seen and followed: what it referred to is still to be made certain.
+    const owed = new Map<string, ChunkId>()
     const { clock } = this.io.env
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const next = nextRoot(current.content, current.sequence, mine, clock.nowMs())
-      if (await this.#write(current.sequence, next, await this.#careFor(current, mine)))
+      const { care, fresh } = await this.#careFor(current, mine)
+      for (const id of fresh) owed.set(toHex(id), id)
+      if (await this.#write(current.sequence, next, care, [...owed.values()]))
         return { root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt }
       await clock.sleep(this.#backoffMs(attempt))
       current = await this.#read()
@@ -183,20 +202,41 @@ export class Tree {
   }
 
   /**
-   * Writes the care list anew when it names what is no longer needed. To be called before anything is removed, so that
-   * nobody who checks by the list misses it. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
+   * Has the tree held for `account` too, whoever writes into it from now on; what it needs already is for that account to mark.
+   * Does nothing when it is, or when as many as can be are. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
    */
-  async trimCare(): Promise<void> {
+  async holdFor(account: AccountId): Promise<void> {
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const { sequence, content, siblings, care } = await this.#read()
+      const accounts = joinAccounts([...care, { accounts: [account] }])
+      if (accounts.length === care[0]!.accounts.length) return
+      if (siblings.length > 0) await this.commitState(async (state) => state)
+      else if (await this.#write(sequence, content, { ...care[0]!, accounts }, [])) return
+      await this.io.env.clock.sleep(this.#backoffMs(attempt))
+    }
+    throw busy()
+  }
+
+  /**
+   * Writes the care list anew when it names what is no longer needed, and leaves out of the history what `keeps` does not want.
+   * To be called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT,
+   * ERR_WRONG_CAPABILITY.
+   */
+  async trimCare(keeps: KeepsPast = () => true): Promise<void> {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const { sequence, content, siblings, care } = await this.#read()
       if (siblings.length > 0) {
         await this.commitState(async (state) => state)
         continue
       }
+      const endedMs = (i: number) => content.history[i - 1]?.timeMs ?? content.commitTimeMs
+      const history = content.history.filter((past, i) => keeps(past, endedMs(i)))
+      const kept = { ...content, history }
       const needed = new Set<string>()
-      for await (const { id } of this.#needed([content])) needed.add(toHex(id))
-      if (!(await this.#isExcessive(care[0], needed))) return
-      if (await this.#write(sequence, content, await exactCare(this.io.chunks, needed))) return
+      for await (const { id } of this.#needed([kept])) needed.add(toHex(id))
+      if (history.length === content.history.length && !(await this.#isExcessive(care[0], needed))) return
+      const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
+      if (await this.#write(sequence, kept, exact, segmentsOf(exact))) return
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
     }
     throw busy()
@@ -237,16 +277,20 @@ export class Tree {
     }
   }
 
-  #write(after: number, content: RootContent, care: CareList): Promise<boolean> {
+  #write(after: number, content: RootContent, care: CareList, chunks: readonly ChunkId[]): Promise<boolean> {
     const parts = { content: encodeRoot(content), care: encodeCare(care) }
-    return this.#options.registers.write(this.#options.keys, after, parts)
+    return this.#options.registers.write(this.#options.keys, after, parts, { chunks, accounts: care.accounts })
   }
 
   /**
-   * The care list for `mine`, which follows `current`: old roots and snapshots are listed already. All that is new in it is
-   * confirmed to be there: it may come from a snapshot or root that nobody needed in the meantime.
+   * The care list for `mine`, which follows `current`: old roots and snapshots are listed already. All that is new in it, with
+   * the chunks of the list itself, is to be there when the commit is acknowledged: it may come from a snapshot or root that
+   * nobody needed in the meantime.
    */
-  async #careFor({ content, care }: Current, mine: TreeState): Promise<CareList> {
+  async #careFor(
+    { content, care }: Current,
+    mine: TreeState,
+  ): Promise<{ readonly care: CareList; readonly fresh: readonly ChunkId[] }> {
     const listed = [content.root, ...content.history.map((past) => past.root)]
     const steps = [
       { before: content.root, after: mine.root },
@@ -254,8 +298,9 @@ export class Tree {
     ]
     const known = listed.flatMap((root) => (root ? [referenceKey(root)] : []))
     const fresh = await freshChunks(this.io, steps, known)
-    await this.#options.chunks.confirmChunks(fresh)
-    return appendCare(this.io.chunks, care, fresh)
+    const list = await appendCare(this.io.chunks, care, fresh)
+    const before = new Set(care.flatMap(segmentsOf).map(toHex))
+    return { care: list, fresh: [...fresh, ...segmentsOf(list).filter((id) => !before.has(toHex(id)))] }
   }
 
   async #mergeSiblings({ content, siblings }: Current, conflicts: Path[]): Promise<TreeState> {
@@ -282,6 +327,11 @@ export class Tree {
     const chance = this.io.env.crypto.random(1)[0]! / 256
     return Math.min(1000, 5 * 2 ** attempt) * (0.5 + chance)
   }
+}
+
+/** The chunks that hold a care list's segments. */
+function segmentsOf({ segments }: CareList): ChunkId[] {
+  return segments.map(({ chunk }) => chunk.id)
 }
 
 function busy(): HoldfastError {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { type CborValue, encodeCbor, limits, toHex } from "@holdfast/core"
+import { type CborValue, compare, encodeCbor, limits, toHex } from "@holdfast/core"
 import fc from "fast-check"
-import { appendCare, careIds, emptyCare } from "../src/care.ts"
+import { appendCare, careIds, emptyCare, exactCare } from "../src/care.ts"
 import {
   createTree,
   type DirectoryRef,
@@ -175,9 +175,44 @@ test("listing what a small change of a large directory needs reads few chunks", 
   assert.ok(chunks.gets - gets <= 5, `${chunks.gets - gets} reads`)
 })
 
+function sortedIds(count: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) => idOf(i)).sort(compare)
+}
+
+test("a care list of version 1 is held for no account, and the next one is of version 2", async () => {
+  const old = decodeCare(encodeCbor([1, new Uint8Array(idOf(7)), []]))
+  assert.deepEqual(old, { ...emptyCare, inline: idOf(7) })
+  const next = encodeCare(await appendCare(new MemoryChunks(), [old], [idOf(8)]))
+  assert.equal(next[1], 2)
+})
+
+test("accounts of a care list stay through commits and trims; writers that raced unite theirs, up to 64", async () => {
+  const chunks = new MemoryChunks()
+  const [a, b] = [sortedIds(2).slice(0, 1), sortedIds(3)]
+  const joined = await appendCare(
+    chunks,
+    [
+      { ...emptyCare, accounts: a },
+      { ...emptyCare, accounts: b },
+    ],
+    [idOf(9)],
+  )
+  assert.deepEqual(joined.accounts, b)
+  const many = Array.from({ length: 100 }, (_, i) => idOf(100 + i))
+  const long = await appendCare(chunks, [joined], many)
+  assert.deepEqual(long.accounts, b)
+  assert.deepEqual((await exactCare(chunks, new Set(many.map(toHex)), long.accounts)).accounts, b)
+  const others = Array.from({ length: 64 }, (_, i) => idOf(1000 + i)).sort(compare)
+  const full = await appendCare(chunks, [joined, { ...emptyCare, accounts: others }], [])
+  assert.equal(full.accounts.length, 64)
+  assert.ok(b.every((id) => full.accounts.some((other) => toHex(other) === toHex(id))))
+  encodeCare(full)
+})
+
 test("a damaged care list is refused, and survives being written and read otherwise", () => {
   const chunk = { id: idOf(1), key: idOf(2) }
-  const good = { inline: new Uint8Array(64).fill(1), segments: [{ chunk, offset: 0, length: 96 }] }
+  const accounts = [idOf(3), idOf(4)].sort(compare)
+  const good = { inline: new Uint8Array(64).fill(1), segments: [{ chunk, offset: 0, length: 96 }], accounts }
   assert.deepEqual(decodeCare(encodeCare(good)), good)
   const reference = [chunk.id, chunk.key, 0, 96]
   const bad: CborValue[] = [
@@ -188,9 +223,20 @@ test("a damaged care list is refused, and survives being written and read otherw
     [1, new Uint8Array(), Array.from({ length: 181 }, () => reference)],
     [1, new Uint8Array(), [], 0],
     [1, new Uint8Array()],
+    [2, new Uint8Array(), []],
+    [1, new Uint8Array(), [], [idOf(3)]],
+    [2, new Uint8Array(), [], [idOf(3).slice(1)]],
+    [2, new Uint8Array(), [], [7]],
+    [2, new Uint8Array(), [], accounts.toReversed()],
+    [2, new Uint8Array(), [], [idOf(3), idOf(3)]],
+    [2, new Uint8Array(), [], sortedIds(65)],
   ]
   for (const value of bad) assert.throws(() => decodeCare(encodeCbor(value)), { code: "ERR_BAD_FORMAT" })
-  const long = { inline: new Uint8Array(64 * 32), segments: Array.from({ length: 180 }, () => good.segments[0]!) }
+  const long = {
+    inline: new Uint8Array(64 * 32),
+    segments: Array.from({ length: 180 }, () => good.segments[0]!),
+    accounts: sortedIds(64),
+  }
   assert.ok(encodeCare(long).length <= limits.registerCareBytes, "the longest list fits its register")
   assert.throws(() => encodeCare({ ...long, segments: [...long.segments, good.segments[0]!] }), { code: "ERR_LIMIT" })
 })

@@ -49,8 +49,11 @@ class Servers {
   /** Server `i` loses its newer register values, as when restored from an old copy. */
   async rollBack(i: number, value: Uint8Array): Promise<void> {
     const fresh = createMemoryBackend(`n${i}`, env.crypto)
-    const shares = await this.inner[i]!.getShares(await this.inner[i]!.listShares({ limit: 4096 }))
-    await fresh.putShares(shares.flatMap((share) => (share ? [share] : [])))
+    const shares = await this.inner[i]!.getShares(await this.inner[i]!.listMarks({ limit: 4096 }))
+    await fresh.putShares(
+      shares.flatMap((share) => (share ? [share] : [])),
+      { batch: env.crypto.random(16) },
+    )
     await fresh.proposeRegisters([value])
     this.inner[i] = fresh
   }
@@ -63,6 +66,7 @@ class Servers {
     return {
       ...backend,
       putShares: (...args) => this.inner[i]!.putShares(...args),
+      markShares: (...args) => this.inner[i]!.markShares(...args),
       getShares: (...args) => this.inner[i]!.getShares(...args),
       hasShares: (...args) => this.inner[i]!.hasShares(...args),
       readRegisters: async (...args) => guard(false).readRegisters(...args),

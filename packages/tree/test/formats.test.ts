@@ -135,7 +135,7 @@ const goodOnes = [
     { length: 5, reference: null },
   ]),
   encodeRoot({ root: at, commitTimeMs: 5, history: [{ sequence: 1, timeMs: 2, root: null }], snapshots: at }),
-  encodeCare({ inline: new Uint8Array(64), segments: [{ chunk, offset: 0, length: 96 }] }),
+  encodeCare({ inline: new Uint8Array(64), segments: [{ chunk, offset: 0, length: 96 }], accounts: [chunk.id] }),
 ]
 
 for (const [what, decode] of Object.entries(decoders)) {
@@ -209,7 +209,7 @@ test("nodes out of order, empty, too large or of a later version are refused", (
   assert.throws(() => decodeDirectoryNode(encodeCbor([2, 0, []]), holder), { code: "ERR_UNSUPPORTED_VERSION" })
   assert.throws(() => decodeManifestNode(encodeCbor([2, 0, []]), holder), { code: "ERR_UNSUPPORTED_VERSION" })
   assert.throws(() => decodeRoot(encodeCbor([2, 0, []])), { code: "ERR_UNSUPPORTED_VERSION" })
-  assert.throws(() => decodeCare(encodeCbor([2, 0, []])), { code: "ERR_UNSUPPORTED_VERSION" })
+  assert.throws(() => decodeCare(encodeCbor([3, 0, []])), { code: "ERR_UNSUPPORTED_VERSION" })
   assert.throws(() => decodeDirectoryNode(new Uint8Array(limits.treeNodeBytes + 1), holder), { code: "ERR_LIMIT" })
 })
 

@@ -6,6 +6,7 @@ import {
   createTree,
   createTreeIo,
   type Entry,
+  emptyCare,
   encodeCare,
   encodeDirectoryNode,
   encodeRoot,
@@ -26,7 +27,7 @@ function storage() {
   return { chunks, registers: new MemoryRegisters(), env, io: createTreeIo({ chunks, env }) }
 }
 
-const careOf = () => encodeCare({ inline: new Uint8Array(), segments: [] })
+const careOf = () => encodeCare(emptyCare)
 
 /** Any error but ours ends the test. */
 function refused(error: unknown): undefined {
@@ -142,7 +143,7 @@ test("a writer who names a thing of one kind where another belongs causes clear 
     await write(encodeRoot({ ...base, root: reference }))
     await write(encodeRoot({ ...base, snapshots: reference }))
     await write(encodeRoot({ ...base, history: [{ sequence: 1, timeMs: 1, root: reference }] }))
-    await write(encodeRoot(base), encodeCare({ inline: new Uint8Array(), segments: [reference] }))
+    await write(encodeRoot(base), encodeCare({ ...emptyCare, segments: [reference] }))
     const root = await directoryWith(parts.chunks, reference)
     await write(encodeRoot({ ...base, root }))
   }

@@ -3,7 +3,7 @@ import { before, test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
 import { HoldfastError, toHex } from "@holdfast/core"
 import { type Cap, toReadCap } from "@holdfast/protocol"
-import { createMemorySeen, createStore, type RegisterKeys, type SeenStore, type Store } from "@holdfast/store"
+import { createMemorySeen, createStore, IdSet, type RegisterKeys, type SeenStore, type Store } from "@holdfast/store"
 import { type Attack, attacks, chunkIds, createMaliciousService, type MaliciousService } from "@holdfast/store/testing"
 import {
   createFileWriter,
@@ -160,9 +160,11 @@ for (const name of Object.keys(attacks)) {
         if (typeof health === "object") assert.ok(health.goodShares <= health.n, `${what}: ${health.goodShares}`)
         await store.rebalanceChunk(id).catch(failed)
       }
-      const live = new Set(ids.map((id) => toHex(id)))
-      const swept = await store.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs: 2 ** 52 })
-      for (const result of swept.values()) assert.ok(!(result instanceof HoldfastError) ? !("stack" in result) : true)
+      const collection = await store.beginCollection()
+      const [live, registers] = [new IdSet(env.crypto), new IdSet(env.crypto)]
+      for (const id of ids) live.add(id)
+      const collector = { publicKey: alice.keys.publicKey, sign: async () => new Uint8Array(64) }
+      await collection.run({ collector, live, registers, graceMs: 0 })
     })
     await assertRight(alice, alice.seen, alice.versions.slice(-1), "honest again")
   })

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { createMemoryBackend } from "@holdfast/backends"
-import { toHex } from "@holdfast/core"
-import { createMemorySeen, createStore } from "@holdfast/store"
+import { createMemoryPlace } from "@holdfast/backends"
+import { registerIdOf } from "@holdfast/protocol"
+import { makeAccount } from "@holdfast/protocol/testing"
+import { createMemorySeen, createStore, IdSet } from "@holdfast/store"
 import { createFileWriter, createTree, openTree, plainAttributes, readFile } from "../src/index.ts"
 import { bytesOf, collect, env, noise } from "./grid.ts"
 
 async function freshGrid() {
-  const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i}`, env.crypto))
+  let aheadMs = 0
+  const nowMs = () => Date.now() + aheadMs
+  const account = await makeAccount(env.crypto)
+  const places = Array.from({ length: 5 }, (_, i) => createMemoryPlace(`n${i}`, env.crypto, { nowMs }))
+  const backends = places.map((place) => place.backendOf(account))
   const client = () => {
     return createStore({
       env,
@@ -18,9 +23,12 @@ async function freshGrid() {
       seen: createMemorySeen(),
     })
   }
+  const pass = (ms: number) => {
+    aheadMs += ms
+  }
   const seed = env.crypto.random(32)
   const keys = { seed, publicKey: await env.crypto.publicKeyOf(seed), readKey: env.crypto.random(32) }
-  return { client, keys }
+  return { client, keys, account, pass }
 }
 
 test("a tree over the real store: files come back through another client, and both may write", async () => {
@@ -82,19 +90,28 @@ async function withSnapshot() {
     for (let i = 0; i < 17; i++)
       await keeper.commit(async (session) => session.mkdir([`${i}`], plainAttributes(0o755, 0)))
   }
-  const sweep = async (touchedBeforeMs: number) => {
-    const live = new Set((await collect(keeper.chunks())).map(({ id }) => toHex(id)))
-    return () => other.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs })
+  /** Begins a collection; what it gives ends it. */
+  const sweep = async () => {
+    const collection = await other.beginCollection()
+    const [live, registers] = [new IdSet(env.crypto), new IdSet(env.crypto)]
+    for (const { id } of await collect(keeper.chunks())) live.add(id)
+    registers.add(registerIdOf(grid.keys.publicKey))
+    const { publicKey, seed } = grid.account
+    const collector = { publicKey, sign: (bytes: Uint8Array) => env.crypto.sign(seed, bytes) }
+    return () => collection.run({ collector, live, registers, graceMs: 0 })
   }
   const late = await openTree({ ...(await grid.client()), env, keys: grid.keys })
-  return { forget, sweep, late }
+  return { forget, sweep, late, pass: grid.pass }
 }
 
+const day = 86_400_000
+
 test("a commit is refused when what it brings back was collected as garbage in the meantime", async () => {
-  const { forget, sweep, late } = await withSnapshot()
+  const { forget, sweep, late, pass } = await withSnapshot()
   const found = await late.lookup(["old"], (await late.snapshots.lookup("s"))!.reference)
   await forget()
-  await (await sweep(2 ** 52))()
+  pass(2 * day)
+  await (await sweep())()
   await assert.rejects(
     late.commit(async (session) => session.set(["back"], { ...found!, name: "back" })),
     { code: "ERR_NOT_ENOUGH_SHARES" },
@@ -103,13 +120,13 @@ test("a commit is refused when what it brings back was collected as garbage in t
 })
 
 test("what a commit brings back is spared by a garbage collection that began before it", async () => {
-  const { forget, sweep, late } = await withSnapshot()
+  const { forget, sweep, late, pass } = await withSnapshot()
   const found = await late.lookup(["old"], (await late.snapshots.lookup("s"))!.reference)
   await forget()
-  const nowMs = env.clock.nowMs()
-  await env.clock.sleep(2) // so that times differ
-  const collect = await sweep(nowMs + 1)
+  pass(2 * day)
+  const collect = await sweep()
   await late.commit(async (session) => session.set(["back"], { ...found!, name: "back" }))
+  pass(2 * day)
   await collect()
   const back = await late.lookup(["back"])
   assert.ok(back?.kind === "file")

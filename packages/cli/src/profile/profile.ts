@@ -7,6 +7,7 @@ import { HoldfastError } from "@holdfast/core"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
 import { z } from "zod"
+import { type Account, type AccountSecrets, hasAccount, openAccount } from "../account/account.ts"
 import { type Paths, profileDir } from "./paths.ts"
 import {
   type AskPassphrase,
@@ -33,14 +34,32 @@ export interface Profile extends ProfileSeen {
   readonly aliases: ReadonlyMap<string, string>
   /** The volume of an alias; undefined for the grid. */
   volumeOf(alias: string): string | undefined
+  /** Whether an alias is in the account's list or of this profile alone; undefined when it is to be listed yet. */
+  aliasState(alias: string): AliasState | undefined
   /** Names a capability of the grid, or of a volume. */
-  setAlias(alias: string, cap: string, volume?: string): Promise<void>
+  setAlias(alias: string, cap: string, options?: AliasOptions): Promise<void>
   removeAlias(alias: string): Promise<void>
+  /** The account that this device belongs to; made now if there is none. */
+  account(): Promise<Account>
+  /** Makes this a device of another account. Aliases that are listed in the old one are to be listed in the new one. */
+  useAccount(account: AccountSecrets & { readonly convergenceSecret?: string }): Promise<void>
+  /** The account's seed in hexadecimal; undefined on an append-only device, and before there is an account. */
+  accountSeed(): string | undefined
   /** Volumes beside the grid, by name. */
   readonly volumes: ReadonlyMap<string, VolumeDescription>
   /** Adds a volume or replaces the one with its name. */
   setVolume(volume: VolumeDescription): Promise<void>
   removeVolume(name: string): Promise<void>
+}
+
+/** How an alias stands to the account. */
+export type AliasState = "listed" | "local"
+
+/** Where an alias lies. */
+export interface AliasOptions {
+  /** The volume; the grid when absent. */
+  readonly volume?: string | undefined
+  readonly state?: AliasState | undefined
 }
 
 /** Opens a profile; `ask` is called when it is locked. Throws ERR_NO_PROFILE, ERR_EXPOSED, ERR_WRONG_PASSPHRASE. */
@@ -52,8 +71,12 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   const change = (edit: (secrets: ChangingSecrets) => void) =>
     changing(dir, async () => {
       const current = await readSecrets(dir, ask, opened.lock?.key)
-      const { aliases, volumes, aliasVolumes, ...rest } = current.secrets
-      const secrets = { ...rest, aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } }
+      const { aliases, volumes, aliasVolumes, aliasStates, ...rest } = current.secrets
+      const secrets = {
+        ...rest,
+        ...{ aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } },
+        aliasStates: { ...aliasStates },
+      }
       edit(secrets)
       const next: OpenedSecrets = { ...current, secrets }
       await writeSecrets(dir, next)
@@ -70,20 +93,40 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       return new Map(Object.entries(opened.secrets.aliases))
     },
     volumeOf: (alias) => opened.secrets.aliasVolumes?.[alias],
-    async setAlias(alias, cap, volume) {
+    aliasState: (alias) => opened.secrets.aliasStates?.[alias],
+    async setAlias(alias, cap, { volume, state } = {}) {
       checkAlias(alias)
       decodeCap(cap)
-      await change(({ aliases, aliasVolumes }) => {
+      await change(({ aliases, aliasVolumes, aliasStates }) => {
         aliases[alias] = cap
         if (volume === undefined) delete aliasVolumes[alias]
         else aliasVolumes[alias] = volume
+        if (state === undefined) delete aliasStates[alias]
+        else aliasStates[alias] = state
       })
     },
     removeAlias: (alias) =>
-      change(({ aliases, aliasVolumes }) => {
+      change(({ aliases, aliasVolumes, aliasStates }) => {
         if (!Object.hasOwn(aliases, alias)) throw unknownAlias(alias, Object.keys(aliases))
         delete aliases[alias]
         delete aliasVolumes[alias]
+        delete aliasStates[alias]
+      }),
+    async account() {
+      if (!hasAccount(opened.secrets))
+        await change((secrets) => {
+          if (!hasAccount(secrets)) secrets.accountSeed = newSecret()
+        })
+      return openAccount(opened.secrets)
+    },
+    accountSeed: () => opened.secrets.accountSeed,
+    useAccount: (account) =>
+      change((secrets) => {
+        delete secrets.accountSeed
+        delete secrets.accountDevice
+        Object.assign(secrets, account)
+        for (const [alias, state] of Object.entries(secrets.aliasStates))
+          if (state === "listed") delete secrets.aliasStates[alias]
       }),
     get volumes() {
       return new Map(Object.entries(opened.secrets.volumes ?? {}).map(([name, value]) => [name, parseVolume(value)]))
@@ -100,10 +143,15 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   }
 }
 
-interface ChangingSecrets {
+interface ChangingSecrets extends AccountSecrets {
   readonly aliases: Record<string, string>
   readonly volumes: Record<string, unknown>
   readonly aliasVolumes: Record<string, string>
+  readonly aliasStates: Record<string, AliasState>
+}
+
+function newSecret(): string {
+  return randomBytes(32).toString("hex")
 }
 
 /** Makes the secrets of a new profile, once its identity is there. Keeps those that exist. */
@@ -111,8 +159,8 @@ export async function createProfile(paths: Paths, name: string): Promise<void> {
   const dir = profileDir(paths, name)
   await changing(dir, async () => {
     if (hasSecrets(dir)) return
-    const convergenceSecret = randomBytes(32).toString("hex")
-    await writeSecrets(dir, { secrets: { version: 1, convergenceSecret, aliases: {} } })
+    const secrets = { version: 1 as const, convergenceSecret: newSecret(), aliases: {}, accountSeed: newSecret() }
+    await writeSecrets(dir, { secrets })
   })
 }
 

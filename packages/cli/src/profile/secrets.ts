@@ -20,6 +20,19 @@ import {
   sealSecrets,
 } from "./sealed-secrets.ts"
 
+/** An append-only device's part of its account, in hexadecimal. */
+export const deviceSchema = z.strictObject({
+  /** The account's collect key. */
+  publicKey: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Seed of the register in which the device lists its roots. */
+  listSeed: z.string().regex(/^[0-9a-f]{64}$/),
+  /** The account's grant. */
+  grant: z
+    .string()
+    .regex(/^([0-9a-f]{2})+$/)
+    .max(2048),
+})
+
 const secretsSchema = z.object({
   version: z.literal(1),
   /** 32 bytes in hexadecimal. */
@@ -29,6 +42,18 @@ const secretsSchema = z.object({
   volumes: z.record(z.string(), z.unknown()).optional(),
   /** The volume that an alias is in; the grid's when it is not named. */
   aliasVolumes: z.record(z.string(), z.string()).optional(),
+  /**
+   * How an alias stands to the account: in its list, or of this profile alone. One that is not named is to be listed yet: it
+   * comes from before there were accounts.
+   */
+  aliasStates: z.record(z.string(), z.enum(["listed", "local"])).optional(),
+  /** 32 bytes in hexadecimal, of a device that has all rights of its account. */
+  accountSeed: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+  /** What an append-only device has instead of the account's seed. */
+  accountDevice: deviceSchema.optional(),
 })
 const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384).optional() })
 

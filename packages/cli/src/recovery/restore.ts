@@ -135,7 +135,7 @@ function refuseConflicts(profile: string, current: Secrets, restored: RecoverySe
 
 function merged(current: Secrets, restored: RecoverySecrets): Secrets {
   return {
-    version: 1,
+    ...current,
     convergenceSecret: Buffer.from(restored.convergenceSecret).toString("hex"),
     aliases: { ...current.aliases, ...Object.fromEntries(restored.aliases) },
     volumes: { ...current.volumes, ...Object.fromEntries(restored.volumes.map((volume) => [volume.name, volume])) },

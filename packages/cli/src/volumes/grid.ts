@@ -12,6 +12,7 @@ import {
   requestBytes,
 } from "@holdfast/network"
 import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
+import { grantFor } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 
 /** A cached grid description older than this is refreshed, if the coordinator answers. */
@@ -36,7 +37,8 @@ export async function openGrid(
   const renewed = await renewIdentity(profile.identityDir, identity).catch(() => identity)
   if (expiresSoon(renewed, Date.now(), warnBeforeMs)) onCertificateEnding?.(renewed.notAfterMs)
   const grid = await currentGrid(profile, renewed)
-  return { grid, connect: (server, buffers) => connect(server, renewed, buffers) }
+  const grant = await grantFor(await profile.account(), renewed)
+  return { grid, connect: (server, buffers) => connect(server, renewed, { grant, buffers }) }
 }
 
 async function currentGrid(profile: Profile, identity: Identity): Promise<GridDescription> {
@@ -45,14 +47,22 @@ async function currentGrid(profile: Profile, identity: Identity): Promise<GridDe
   return (await fetchGrid(profile.identityDir, { identity })).grid
 }
 
+/** How a server is reached. */
+export interface ConnectOptions {
+  /** The account's grant; without one it can only be read. */
+  readonly grant?: Uint8Array
+  readonly buffers?: BufferPool | undefined
+}
+
 /** A backend that reaches a server over mutual TLS. Large answers lie in arrays of `buffers`. */
-export function connect(server: GridServer, identity: Identity, buffers?: BufferPool): Backend {
+export function connect(server: GridServer, identity: Identity, { grant, buffers }: ConnectOptions = {}): Backend {
   const agent = createAgent(identity, { expectedId: server.id, expectedRole: "node" })
   const { host, port } = parseAddress(server.address)
   const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}
   return createNodeBackend({
     id: server.id,
     address: server.address,
+    ...(grant && { grant }),
     request: (call) => requestBytes(agent, { host, port, ...allocation, ...call }),
     close: () => agent.destroy(),
   })

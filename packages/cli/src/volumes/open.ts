@@ -3,7 +3,8 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { type BufferPool, HoldfastError } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
-import type { Backend, VolumeBackend } from "@holdfast/protocol"
+import type { AccountAccess, Backend, VolumeBackend } from "@holdfast/protocol"
+import { accessOf } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import { markerFile } from "./marker.ts"
 
@@ -26,21 +27,22 @@ export async function openBackends(
   options: { readonly onCertificateEnding?: (notAfterMs: number) => void } = {},
 ): Promise<(buffers: BufferPool) => Backend[]> {
   const kinds = new Set(places.map(({ kind }) => kind))
-  const toBucket = kinds.has("s3") ? await bucketConnector() : undefined
+  const access = profile && accessOf(await profile.account())
+  const toBucket = kinds.has("s3") ? await bucketConnector(access) : undefined
   const toNode = profile && kinds.has("node") ? await nodeConnector(profile, options) : undefined
   const connect: Connect = (place, buffers) => {
     if (place.kind === "s3") return toBucket!(place, buffers)
-    return place.kind === "node" ? toNode!(place, buffers) : directoryBackend(place)
+    return place.kind === "node" ? toNode!(place, buffers) : directoryBackend(place, access)
   }
   return (buffers) => places.map((place) => connect(place, buffers))
 }
 
-async function bucketConnector() {
+async function bucketConnector(access: AccountAccess | undefined) {
   const { createS3Backend } = await import("@holdfast/backends/s3")
   return (place: Bucket, buffers: BufferPool) => {
-    const { id, conditionalWrites, kind: _, ...location } = place
+    const { id, conditionalWrites, kind: _, listing = "strong", ...location } = place
     const allocate = (sizeBytes: number) => buffers.take(sizeBytes)
-    return createS3Backend({ id, location, crypto, clock, conditionalWrites, allocate })
+    return createS3Backend({ id, location, crypto, conditionalWrites, listing, allocate, ...(access && { access }) })
   }
 }
 
@@ -56,7 +58,7 @@ async function nodeConnector(profile: Profile, options: { onCertificateEnding?: 
   }
 }
 
-function directoryBackend({ id, path }: Directory): Backend {
+function directoryBackend({ id, path }: Directory, access: AccountAccess | undefined): Backend {
   return lazyBackend(id, async () => {
     if (!existsSync(join(path, markerFile)))
       throw unreachable(id, `${path} is not there, or is not this volume's. Is its disk mounted?`)
@@ -64,7 +66,7 @@ function directoryBackend({ id, path }: Directory): Backend {
     const until = clock.nowMs() + waitMs
     for (;;)
       try {
-        return await openDirectoryBackend({ id, dir: path, crypto, clock })
+        return await openDirectoryBackend({ id, dir: path, crypto, clock, ...(access && { access }) })
       } catch (error) {
         if (!isBusy(error) || clock.nowMs() > until) throw error
         await clock.sleep(retryMs)
@@ -93,9 +95,13 @@ function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backen
     putShares: async (...args) => (await backend()).putShares(...args),
     getShares: async (...args) => (await backend()).getShares(...args),
     hasShares: async (...args) => (await backend()).hasShares(...args),
-    listShares: async (...args) => (await backend()).listShares(...args),
-    removeShares: async (...args) => (await backend()).removeShares(...args),
+    markShares: async (...args) => (await backend()).markShares(...args),
+    listMarks: async (...args) => (await backend()).listMarks(...args),
+    listRegisters: async (...args) => (await backend()).listRegisters(...args),
+    collectToken: async (...args) => (await backend()).collectToken(...args),
+    unmark: async (...args) => (await backend()).unmark(...args),
     readRegisters: async (...args) => (await backend()).readRegisters(...args),
+    keptValues: async (...args) => (await backend()).keptValues(...args),
     proposeRegisters: async (...args) => (await backend()).proposeRegisters(...args),
     usage: async (...args) => (await backend()).usage(...args),
     close: async () => (await opened?.catch(() => undefined))?.close(),

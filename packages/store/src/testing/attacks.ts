@@ -3,6 +3,8 @@ import { concat, limits } from "@holdfast/core"
 import { type Descriptor, decodeShare, encodeDescriptor, encodeShareHeader } from "@holdfast/protocol"
 import { type Attack, type Recorded, sharesInstead, together, valuesInstead } from "./malicious.ts"
 
+const manyIndices = Array.from({ length: 100_000 }, (_, i) => i)
+
 /** Attacks by name, each in every variant that what was recorded allows. */
 export const attacks: Readonly<Record<string, (record: Recorded) => Attack[]>> = {
   "swaps chunks": (record) =>
@@ -100,7 +102,10 @@ export const attacks: Readonly<Record<string, (record: Recorded) => Attack[]>> =
     together(
       sharesInstead((_id, _index, honest) => honest && resized(honest, 8 * limits.shareBytes)),
       valuesInstead((_id, honest) => honest && resized(honest, 64 * limits.registerValueBytes)),
-      () => ({ hasShares: async (ids) => ids.map(() => Array.from({ length: 100_000 }, (_, i) => i)) }),
+      () => ({
+        hasShares: async (ids) => ids.map(() => manyIndices),
+        markShares: async (ids) => ids.map(() => ({ ok: true, held: manyIndices })),
+      }),
     ),
   ],
   "takes a thing of one kind for another": (record) => {

@@ -49,9 +49,13 @@ export function createMaliciousService(honest: readonly Backend[], crypto: Crypt
       },
       getShares: async (...args) => now().getShares(...args),
       hasShares: async (...args) => now().hasShares(...args),
-      listShares: async (...args) => now().listShares(...args),
-      removeShares: async (...args) => now().removeShares(...args),
+      markShares: async (...args) => now().markShares(...args),
+      listMarks: async (...args) => now().listMarks(...args),
+      listRegisters: async (...args) => now().listRegisters(...args),
+      collectToken: async (...args) => now().collectToken(...args),
+      unmark: async (...args) => now().unmark(...args),
       readRegisters: async (...args) => now().readRegisters(...args),
+      keptValues: async (...args) => now().keptValues(...args),
       async proposeRegisters(values, options) {
         for (const value of values) await keepValue(value)
         return now().proposeRegisters(values, options)
@@ -89,7 +93,7 @@ export function valuesInstead(
       const honest = await backend.readRegisters(ids, options)
       return ids.map((id, i) => serve(toHex(id), honest[i], record, position))
     },
-    proposeRegisters: async (values) => values.map(() => ({ accepted: true })),
+    proposeRegisters: async (values) => values.map(() => ({ accepted: true, vouches: true })),
   })
 }
 

@@ -39,7 +39,7 @@ function fork(honest: Backend, heard: Heard, client: number): Partial<Backend> {
   return {
     async proposeRegisters(values) {
       for (const value of values) held.set(toHex(await heard.registerOf(value)), value.slice())
-      return values.map(() => ({ accepted: true }))
+      return values.map(() => ({ accepted: true, vouches: true }))
     },
     async readRegisters(ids, options) {
       const known = await honest.readRegisters(ids, options)
@@ -61,12 +61,12 @@ export const registerLies = {
   /** The first value for ever; new ones are accepted and forgotten. */
   "stale registers": (_honest, heard) => ({
     readRegisters: async (ids) => ids.map((id) => heard.values(id)[0]),
-    proposeRegisters: async (values) => values.map(() => ({ accepted: true })),
+    proposeRegisters: async (values) => values.map(() => ({ accepted: true, vouches: true })),
   }),
   /** One value behind. */
   "late registers": (_honest, heard) => ({
     readRegisters: async (ids) => ids.map((id) => heard.values(id).at(-2)),
-    proposeRegisters: async (values) => values.map(() => ({ accepted: true })),
+    proposeRegisters: async (values) => values.map(() => ({ accepted: true, vouches: true })),
   }),
   /** Different registers to different clients. */
   "forked registers": fork,

@@ -1,6 +1,6 @@
 /** Lies about shares, and the ways to be no use at all. */
 import { HoldfastError, limits, toHex } from "@holdfast/core"
-import { type Backend, decodeShare, type ShareInfo } from "@holdfast/protocol"
+import { type Backend, decodeShare, type MarkInfo } from "@holdfast/protocol"
 import type { Heard, LieMaker } from "./heard.ts"
 
 /** Names of the lies here. */
@@ -20,9 +20,13 @@ function instead(work: <T>(call: () => Promise<T>, honest: Backend, heard: Heard
     putShares: (...args) => work(() => honest.putShares(...args), honest, heard),
     getShares: (...args) => work(() => honest.getShares(...args), honest, heard),
     hasShares: (...args) => work(() => honest.hasShares(...args), honest, heard),
-    listShares: (...args) => work(() => honest.listShares(...args), honest, heard),
-    removeShares: (...args) => work(() => honest.removeShares(...args), honest, heard),
+    markShares: (...args) => work(() => honest.markShares(...args), honest, heard),
+    listMarks: (...args) => work(() => honest.listMarks(...args), honest, heard),
+    listRegisters: (...args) => work(() => honest.listRegisters(...args), honest, heard),
+    collectToken: (...args) => work(() => honest.collectToken(...args), honest, heard),
+    unmark: (...args) => work(() => honest.unmark(...args), honest, heard),
     readRegisters: (...args) => work(() => honest.readRegisters(...args), honest, heard),
+    keptValues: (...args) => work(() => honest.keptValues(...args), honest, heard),
     proposeRegisters: (...args) => work(() => honest.proposeRegisters(...args), honest, heard),
     usage: (...args) => work(() => honest.usage(...args), honest, heard),
   })
@@ -58,12 +62,12 @@ function ofOtherChunk(share: Uint8Array, { shares }: Heard): Uint8Array | undefi
 const allIndices = Array.from({ length: limits.maxShares + 1 }, (_, index) => index)
 
 /** A page of shares that nobody ever stored, after where it was asked to go on. */
-function inventedPage(after: ShareInfo["id"] | undefined, limit: number): ShareInfo[] {
+function inventedPage(after: MarkInfo["id"] | undefined, limit: number): MarkInfo[] {
   const first = after ? new DataView(after.buffer, after.byteOffset).getUint32(28) + 1 : 0
   return Array.from({ length: limit }, (_, i) => {
     const id = new Uint8Array(32)
     new DataView(id.buffer).setUint32(28, first + i)
-    return { id, index: 0, sizeBytes: Number.MAX_SAFE_INTEGER, touchedMs: 0 }
+    return { id, index: 0, sizeBytes: Number.MAX_SAFE_INTEGER }
   })
 }
 
@@ -86,29 +90,38 @@ export const shareLies = {
     putShares: async (...args) => permuted(await honest.putShares(...args)),
     getShares: async (...args) => permuted(await honest.getShares(...args)),
     hasShares: async (...args) => permuted(await honest.hasShares(...args)),
+    markShares: async (...args) => permuted(await honest.markShares(...args)),
     readRegisters: async (...args) => permuted(await honest.readRegisters(...args)),
     proposeRegisters: async (...args) => permuted(await honest.proposeRegisters(...args)),
   }),
   /** Claims to hold what it has not, and takes nothing. */
   "claims all": () => ({
     hasShares: async (ids) => ids.map(() => [...allIndices]),
+    markShares: async (ids) => ids.map(() => ({ ok: true, held: [...allIndices] })),
     putShares: async (shares) => shares.map(() => ({ ok: true, existed: true })),
     getShares: async (queries) => queries.map(() => undefined),
   }),
   /** Claims the share that the next server holds, to have it removed there. */
   "claims another's share": (honest) => ({
     hasShares: async (...args) => (await honest.hasShares(...args)).map((held) => held.map((index) => index + 1)),
+    markShares: async (...args) =>
+      (await honest.markShares(...args)).map((outcome) =>
+        outcome.ok ? { ok: true, held: outcome.held.map((index) => index + 1) } : outcome,
+      ),
   }),
   /** Denies what it has. */
   "denies all": () => ({
     hasShares: async (ids) => ids.map(() => []),
+    markShares: async (ids) => ids.map(() => ({ ok: true, held: [] })),
     getShares: async (queries) => queries.map(() => undefined),
-    listShares: async () => [],
+    listMarks: async () => [],
+    listRegisters: async () => [],
     usage: async () => ({ usedBytes: 0, shareCount: 0 }),
   }),
   /** Lists without end what nobody stored, as old as can be. */
   "invents shares": () => ({
-    listShares: async ({ after, limit }) => inventedPage(after?.id, limit),
+    listMarks: async ({ after, limit }) => inventedPage(after?.id, limit),
+    markShares: async (ids) => ids.map((id) => ({ ok: true, held: [id[0]!, id[1]!, 255] })),
     hasShares: async (ids) => ids.map((id) => [id[0]!, id[1]!, 255]),
     usage: async () => ({ usedBytes: Number.MAX_SAFE_INTEGER, shareCount: Number.MAX_SAFE_INTEGER }),
   }),
@@ -117,9 +130,21 @@ export const shareLies = {
     putShares: async (shares) => shares.map(() => ({ ok: true, existed: false })),
     getShares: async (queries) => queries.map(() => undefined),
     hasShares: async (ids) => ids.map(() => []),
-    listShares: async () => [],
-    proposeRegisters: async (values) => values.map(() => ({ accepted: true })),
+    markShares: async (ids) => ids.map(() => ({ ok: true, held: [0] })),
+    listMarks: async () => [],
+    proposeRegisters: async (values) => values.map(() => ({ accepted: true, vouches: true })),
+    keptValues: async () => [],
     readRegisters: async (ids) => ids.map(() => undefined),
+  }),
+  /** Says again and again that what was stored is gone. */
+  "loses marks": () => ({
+    proposeRegisters: async (values) =>
+      values.map(() => ({ accepted: false, marksGone: true, message: "the marks are gone" })),
+  }),
+  /** Takes every value, and gives its word for nothing. */
+  "never vouches": (honest) => ({
+    proposeRegisters: async (...args) =>
+      (await honest.proposeRegisters(...args)).map((one) => (one.accepted ? { ...one, vouches: false } : one)),
   }),
   refuses: () => ({
     putShares: async (shares) => shares.map(() => ({ ok: false, code: "full", message: "no room" })),

@@ -3,6 +3,7 @@ import { toHex } from "@holdfast/core"
 import type { Cap, ChunkId, ImmutableVerifyCap, VerifyCap } from "@holdfast/protocol"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
+import { collectorOf } from "../../account/account.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { type CapFinder, type Context, examples, plural, type Session, type VolumeFlags, withVolumes } from "./frame.ts"
@@ -160,23 +161,31 @@ function conclude(
 async function rebalance(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open, sessionOf, capOf) => {
     let moved = 0
+    let released = 0
     const progress = context.progress("rebalance", undefined)
     try {
       for (const path of paths) {
         const session = await sessionOf(parseRemote(path).base)
         const { ids } = await standsOn(session, open, await capAt(capOf, path), path, true)
+        const account = await session.profile.account()
+        const collection = account.keys && (await session.store.beginCollection())
+        const surplus = new Map<string, ChunkId[]>()
         const seen = new Set<string>()
         for await (const id of ids) {
           if (seen.has(toHex(id))) continue
           seen.add(toHex(id))
-          moved += await session.store.rebalanceChunk(id)
+          const done = await session.store.rebalanceChunk(id)
+          moved += done.moved
+          for (const { id: place } of done.surplus) surplus.set(place, [...(surplus.get(place) ?? []), id])
           progress.add(1)
         }
+        // Others hold there what they need; a device that may only append leaves it to the next that may collect.
+        if (collection) released += await collection.release(collectorOf(account), surplus)
       }
     } finally {
       progress.close()
     }
-    context.output({ moved }, `${plural(moved, "share")} moved.`)
+    context.output({ moved, released }, `${plural(moved, "share")} moved, ${released} freed where they lay before.`)
   })
 }
 

@@ -2,7 +2,7 @@
 import * as fs from "node:fs"
 import { readFile } from "node:fs/promises"
 import { text as readAll } from "node:stream/consumers"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { type Profile, unknownAlias } from "../../profile/profile.ts"
@@ -42,20 +42,44 @@ export async function withVolumes<T>(
   work: (open: VolumeOpener, sessionOf: SessionFinder, capOf: CapFinder) => Promise<T>,
 ): Promise<T> {
   const profile = await context.openProfile()
-  const sessionOf: SessionFinder = (base) => {
-    const isAlias = base.kind === "alias" && profile.aliases.has(base.alias)
-    return context.openSession(isAlias ? (profile.volumeOf(base.alias) ?? gridName) : undefined)
-  }
-  const capOf = once((base: RemoteBase) => findCap(profile, flags, base))
+  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  const sessionOf: SessionFinder = (base) => listedSession(context, profile, base, warn)
+  const capOf = once(async (base: RemoteBase) => {
+    const isAlias = base.kind === "alias" && !(base.alias === "cap" && flags.capFile !== undefined)
+    // Another device of the account may have made the alias since.
+    if (isAlias && !profile.aliases.has(base.alias)) await sessionOf(base).catch(ignoreRefusal)
+    return findCap(profile, flags, base)
+  })
   const open = once(async (base: RemoteBase): Promise<Volume> => {
     const cap = await capOf(base)
     const label = base.kind === "alias" ? `${base.alias}:` : "(capability)"
-    return openVolume(await sessionOf(base), cap, {
-      label,
-      warn: (text) => void context.stderr.write(`holdfast: ${text}\n`),
-    })
+    return openVolume(await sessionOf(base), cap, { label, warn })
   })
   return work(open, sessionOf, capOf)
+}
+
+/** What is not known here stays unknown, for whatever reason the list could not be read. */
+function ignoreRefusal(error: unknown): void {
+  if (!isHoldfastError(error)) throw error
+}
+
+/**
+ * The session that a place is in. An alias that the account's list lacks is listed before anything is put for it; one that is
+ * not known here may have been made on another device.
+ */
+async function listedSession(
+  context: Context,
+  profile: Profile,
+  base: RemoteBase,
+  warn: (text: string) => void,
+): Promise<Session> {
+  const isKnown = base.kind === "alias" && profile.aliases.has(base.alias)
+  const isCap = base.kind !== "alias" || base.alias === "cap"
+  const session = await context.openSession(isKnown ? (profile.volumeOf(base.alias) ?? gridName) : undefined)
+  if (isCap || (isKnown && profile.aliasState(base.alias) !== undefined)) return session
+  const { syncAccount } = await import("../../account/sync.ts")
+  for (const note of (await syncAccount(session)).notes) warn(note)
+  return session
 }
 
 function once<T>(work: (base: RemoteBase) => Promise<T>): (base: RemoteBase) => Promise<T> {

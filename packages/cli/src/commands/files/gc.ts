@@ -1,77 +1,82 @@
-/**
- * `gc`: removing what nothing refers to any more. Volumes may share a node, where their shares lie among each other; so
- * what any tree of the profile needs stays in all of them.
- */
-import { HoldfastError, toHex } from "@holdfast/core"
-import type { Cap, ChunkId } from "@holdfast/protocol"
-import { careIds, readCare } from "@holdfast/tree"
+/** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
+import { HoldfastError } from "@holdfast/core"
+import { encodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
+import { type CollectReport, collectAccount } from "../../account/collect.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { volumeNames } from "../../volumes/choose.ts"
-import { idsOf } from "./check.ts"
-import { type Context, examples, plural, type Session, withVolumes } from "./frame.ts"
+import { type Context, examples, plural, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
-import { find, type VolumeOpener } from "./places.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command, context: Context): void {
   program
     .command("gc")
-    .description("remove what no tree of this profile refers to any more")
-    .option("--grace <time>", "keep what was stored or confirmed since, such as 12h or 30d", "14d")
+    .description("free what this account stored and none of its trees needs any more")
+    .option(
+      "--grace <time>",
+      "spare what was stored or used since, such as 30d; at least what each place spares anyway",
+    )
     .option("--keep <paths...>", "further trees whose content stays (capabilities as @file:FILE)")
     .option("--dry-run", "only tell how much it would be")
-    .addHelpText("after", examples(["holdfast gc --dry-run"], ["holdfast gc --grace 30d --keep @file:other.cap"]))
+    .addHelpText("after", examples(["holdfast gc --dry-run"], ["holdfast gc --grace 30d"]))
     .action(async (flags: GcFlags) => gc(context, flags))
 }
 
 interface GcFlags {
-  readonly grace: string
+  readonly grace?: string
   readonly keep?: readonly string[]
   readonly dryRun?: boolean
 }
 
+/** No place takes away what is younger: a command under way would have to begin again. */
+const leastGraceMs = 3_600_000
+
 async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlags): Promise<void> {
-  const touchedBeforeMs = Date.now() - parseDuration(grace)
-  await withVolumes(context, {}, async (open, sessionOf, capOf) => {
+  const graceMs = grace === undefined ? 0 : parseDuration(grace)
+  if (grace !== undefined && graceMs < leastGraceMs)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `--grace ${grace} is too short: places spare at least what was stored within the last hour, most within the last day, as a ` +
+        "command under way may need it. Leave --grace out, or ask for more.",
+    )
+  await withVolumes(context, {}, async (_open, _sessionOf, capOf) => {
+    const kept = await Promise.all(
+      keep.map(async (text) => ({ label: text, cap: encodeCap(await capOf(parseRemote(text).base)) })),
+    )
     const profile = await context.openProfile()
-    const live = new Set<string>()
-    // A tree that cannot be read ends the command: its chunks would look unused.
-    for (const text of [...[...profile.aliases.keys()].map((alias) => `${alias}:`), ...keep]) {
-      const { base } = parseRemote(text)
-      const session = await sessionOf(base)
-      for await (const id of liveChunks(session, open, await capOf(base), text, !dryRun)) live.add(toHex(id))
-    }
-    let [shares, bytes] = [0, 0]
-    const errors: Record<string, string> = {}
-    for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
-      const { store } = await context.openSession(name)
-      const results = await store.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs, dryRun })
-      for (const [server, result] of results)
-        if (result instanceof Error) errors[server] = result.message
-        else {
-          shares += result.shares
-          bytes += result.bytes
-        }
-    }
-    const lines = [`${dryRun ? "Would remove" : "Removed"} ${plural(shares, "share")} (${humanSize(bytes)}).`]
-    for (const [server, message] of Object.entries(errors)) lines.push(`${server} was left out: ${message}`)
-    context.output({ shares, bytes, liveChunks: live.size, dryRun, errors }, lines.join("\n"))
+    const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+    const reports: CollectReport[] = []
+    for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume])
+      reports.push(await collectAccount(await context.openSession(name), { graceMs, dryRun, keep: kept, warn }))
+    show(context, reports, dryRun)
   })
 }
 
-/** What `text` stands for needs: all that it lists, for a verify capability. */
-async function* liveChunks(
-  session: Session,
-  open: VolumeOpener,
-  cap: Cap,
-  text: string,
-  trim: boolean,
-): AsyncGenerator<ChunkId, void, void> {
-  if (cap.kind === "cv") yield* idsOf(cap)
-  else if (cap.kind === "dv" || cap.kind === "fv")
-    for (const list of await readCare(session.store.registers, cap)) yield* careIds(session.store.chunks, list)
-  else yield* (await find(open, text)).volume.liveChunks({ trim })
+function show(context: Context, reports: readonly CollectReport[], dryRun: boolean): void {
+  const all = reports.flatMap(({ places }) => [...places.values()])
+  const sum = (of: (one: (typeof all)[number]) => number) => all.reduce((total, one) => total + of(one), 0)
+  const total = {
+    shares: sum(({ shares }) => shares),
+    bytes: sum(({ bytes }) => bytes),
+    registers: sum(({ registers }) => registers),
+    young: sum(({ young }) => young),
+    shared: dryRun ? 0 : Math.max(0, sum(({ marks }) => marks) - sum(({ shares }) => shares)),
+    liveChunks: reports.reduce((chunks, report) => chunks + report.liveChunks, 0),
+  }
+  const errors = Object.fromEntries(reports.flatMap(({ leftOut }) => [...leftOut]))
+  const problems = reports.flatMap((report) => report.problems)
+  const lines = [
+    `${dryRun ? "Would remove at most" : "Removed"} ${plural(total.shares, "share")} (${humanSize(total.bytes)}).`,
+  ]
+  if (total.young > 0)
+    lines.push(
+      `${plural(total.young, "share")} not needed any more, but too young to go: places spare what was used within a day.`,
+    )
+  for (const { label, why } of problems)
+    lines.push(`${label} cannot be read in part, so all that it lists stays: ${why}`)
+  for (const [server, message] of Object.entries(errors)) lines.push(`${server} was left out: ${message}`)
+  context.output({ ...total, dryRun, errors, problems }, lines.join("\n"))
 }
 
 /** Milliseconds of `90s`, `12h`, `30d`. Throws ERR_INVALID_ARGUMENT. */

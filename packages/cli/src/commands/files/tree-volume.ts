@@ -239,18 +239,27 @@ export class TreeVolume implements OpenedTree {
       else yield* owner.#below(reached.junction, (inner) => inner.chunksOf(inner.item(inner.root), options))
   }
 
-  async *liveChunks(options: { readonly trim: boolean }): AsyncGenerator<ChunkId, void, void> {
-    if (!this.tree) return yield* this.chunksOf(this.item(this.#root), { deep: true })
-    if (!this.access?.seed) yield* this.tree.caredFor(() => undefined)
-    else if (options.trim) await this.tree.trimCare()
-    for await (const { id } of this.tree.chunks()) yield id
-    const { root, history, snapshots } = await this.tree.content()
+  /** Every link to another tree in the root, its history and its snapshots. Throws what reading a node throws. */
+  async *junctions(): AsyncGenerator<JunctionEntry, void, void> {
+    const { root, history, snapshots } = this.tree
+      ? await this.tree.content()
+      : { root: this.#top, history: [], snapshots: null }
     const seen = new Set<string>()
     for (const reference of [root, snapshots, ...history.map((past) => past.root)]) {
       const entry: Entry = { ...plainAttributes(0, 0), name: "", kind: "directory", size: 0, reference }
       for await (const reached of reach(this.io, entry, { deep: true, seen }))
-        if ("junction" in reached) yield* this.#below(reached.junction, (inner) => inner.liveChunks(options))
+        if ("junction" in reached) yield reached.junction
     }
+  }
+
+  /** The strongest capability that a link in this tree gives. */
+  async capOfLink(junction: JunctionEntry): Promise<Cap> {
+    const { crypto } = this.io.env
+    return openJunction(crypto, this.access?.seed, junction).catch((error: unknown) => {
+      // Copied here from another tree: the write capability is sealed for writers of that one.
+      if (!isHoldfastError(error, "ERR_CORRUPT")) throw error
+      return openJunction(crypto, undefined, junction)
+    })
   }
 
   /** An entry of this tree as the commands see it. */
@@ -305,11 +314,7 @@ export class TreeVolume implements OpenedTree {
   async #open(junction: JunctionEntry, label: string): Promise<TreeVolume> {
     const own = this.access ? [...this.#parts.above, toHex(this.access.publicKey)] : this.#parts.above
     const { crypto } = this.io.env
-    const cap = await openJunction(crypto, this.access?.seed, junction).catch((error: unknown) => {
-      // Copied here from another tree: the write capability is sealed for writers of that one.
-      if (!isHoldfastError(error, "ERR_CORRUPT")) throw error
-      return openJunction(crypto, undefined, junction)
-    })
+    const cap = await this.capOfLink(junction)
     const { publicKey } = await keysOfCap(crypto, cap)
     if (own.includes(toHex(publicKey)) || own.length >= maxNesting) throw new CircularLink(label)
     return this.#parts.open(cap, label, own)

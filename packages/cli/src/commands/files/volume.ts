@@ -80,9 +80,4 @@ export interface Volume extends DownloadPort<unknown> {
    * and snapshots. Each id may come more than once.
    */
   chunksOf(item: Item, options: ChunksOptions): AsyncIterable<ChunkId>
-  /**
-   * Ids of every chunk that the tree, its history and its snapshots need. With `trim` the tree's list for verify
-   * capabilities is brought to exactly these first, where it may be written; where not, all that it names counts too.
-   */
-  liveChunks(options: { readonly trim: boolean }): AsyncIterable<ChunkId>
 }

@@ -1,9 +1,12 @@
-/** `holdfast alias`: names for capabilities, kept in the profile. */
+/** `holdfast alias`: names for capabilities: those of the account's list, cached in the profile, and the profile's own. */
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
+import { addRoot, holdFor, removeRoot, syncAccount } from "../../account/sync.ts"
 import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
-import { gridName, volumeFor } from "../../volumes/choose.ts"
+import { unknownAlias } from "../../profile/profile.ts"
+import { gridName, volumeFor, volumeNames } from "../../volumes/choose.ts"
 import { readSecret } from "../files/frame.ts"
 
 /** Adds the command. */
@@ -11,22 +14,16 @@ export function register(program: Command, context: Context): void {
   const alias = program.command("alias").description("name capabilities, so that paths can begin with the name")
   alias.addHelpText(
     "after",
-    "\nExamples:\n  holdfast alias create photos\n  holdfast alias create notes --file\n  holdfast alias add team --cap-file team.cap\n  holdfast alias list\n  holdfast alias remove team\n",
+    "\nExamples:\n  holdfast alias create photos\n  holdfast alias create notes --file\n  holdfast alias add team --cap-file team.cap\n  holdfast alias list\n  holdfast alias remove team --yes\n",
   )
   alias
     .command("add")
-    .description("name a capability, read from a file or from standard input")
+    .description("name a capability, read from a file or from standard input, and keep what it stands for")
     .argument("<name>", "the alias, without a colon")
     .option("--cap-file <file>", "file that holds the capability; - or nothing is standard input")
-    .action(async (name: string, flags: { capFile?: string }) => {
-      const cap = await readSecret(flags.capFile ?? "-")
-      const { kind } = decodeCap(cap)
-      const alias = nameOf(name)
-      const profile = await context.openProfile()
-      const volume = volumeFor(profile, context.volume)
-      await profile.setAlias(alias, cap, volume === gridName ? undefined : volume)
-      context.output({ alias, kind }, `${alias}: now stands for a capability of kind hf:${kind}:.`)
-    })
+    .option("--local", "for this profile alone: the account keeps nothing of it, others must")
+    .option("--replace", "let the alias stand for this from now on, whatever it stood for before")
+    .action((name: string, flags: AddFlags) => add(context, nameOf(name), flags))
   alias
     .command("create")
     .description("make a new, empty tree and name it")
@@ -41,26 +38,103 @@ export function register(program: Command, context: Context): void {
   alias
     .command("list")
     .description("list aliases and what they grant (never the capabilities themselves)")
-    .action(async () => {
-      const profile = await context.openProfile()
-      const rows = [...profile.aliases].map(([name, cap]) => ({
-        name,
-        kind: decodeCap(cap).kind,
-        volume: profile.volumeOf(name) ?? gridName,
-      }))
-      const line = (row: (typeof rows)[number]) =>
-        `${`${row.name}:`.padEnd(20)} ${grants[row.kind].padEnd(18)} ${row.volume}`
-      context.output(rows, rows.map(line).join("\n"))
-    })
+    .action(() => list(context))
   alias
     .command("remove")
-    .description("forget an alias; what it stands for stays stored")
+    .description("forget an alias; a tree that the account keeps is freed by the next `holdfast gc`")
     .argument("<name>")
-    .action(async (given: string) => {
-      const name = nameOf(given)
-      await (await context.openProfile()).removeAlias(name)
-      context.output({ removed: name }, `${name} is forgotten.`)
-    })
+    .option("--yes", "do not ask")
+    .action((name: string, { yes = false }: { yes?: boolean }) => remove(context, nameOf(name), yes))
+}
+
+interface AddFlags {
+  readonly capFile?: string
+  readonly local?: boolean
+  readonly replace?: boolean
+}
+
+async function add(context: Context, alias: string, { capFile, local = false, replace = false }: AddFlags) {
+  const cap = await readSecret(capFile ?? "-")
+  const { kind } = decodeCap(cap)
+  const profile = await context.openProfile()
+  const known = profile.aliases.get(alias)
+  const volume = volumeFor(profile, known === undefined ? context.volume : (profile.volumeOf(alias) ?? gridName))
+  if (known !== undefined && known !== cap && !replace)
+    throw new HoldfastError(
+      "ERR_ALREADY_EXISTS",
+      `${alias}: stands for something else, which might be the only way to it. Keep that with \`holdfast cap ${alias}: --write\`, then use --replace, or choose another name.`,
+    )
+  const where = volume === gridName ? undefined : volume
+  if (local) await profile.setAlias(alias, cap, { volume: where, state: "local" })
+  else {
+    const session = await context.openSession(volume)
+    await syncAccount(session)
+    await addRoot(session, alias, { cap })
+    await holdFor(session.store, cap, await profile.account())
+    await profile.setAlias(alias, cap, { volume: where, state: "listed" })
+  }
+  const whose = local
+    ? "It is kept by others: this account holds nothing of it."
+    : "This account keeps what it stands for."
+  context.output({ alias, kind, local }, `${alias}: now stands for a capability of kind hf:${kind}:. ${whose}`)
+}
+
+async function list(context: Context): Promise<void> {
+  const profile = await context.openProfile()
+  for (const name of volumeNames(profile)) await syncVolume(context, name)
+  const rows = [...profile.aliases].map(([name, cap]) => ({
+    name,
+    kind: decodeCap(cap).kind,
+    volume: profile.volumeOf(name) ?? gridName,
+    local: profile.aliasState(name) === "local",
+  }))
+  const line = (row: (typeof rows)[number]) =>
+    `${`${row.name}:`.padEnd(20)} ${grants[row.kind].padEnd(18)} ${row.volume}${row.local ? ", kept by others" : ""}`
+  context.output(rows, rows.map(line).join("\n"))
+}
+
+/** While a volume is away, what the profile knows of it is shown. */
+async function syncVolume(context: Context, name: string): Promise<void> {
+  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  try {
+    const { notes } = await syncAccount(await context.openSession(name))
+    for (const note of notes) warn(note)
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error
+    warn(`the account's list on ${name} could not be read, so other devices' aliases may be missing: ${error.message}`)
+  }
+}
+
+async function remove(context: Context, name: string, yes: boolean): Promise<void> {
+  const profile = await context.openProfile()
+  const cap = profile.aliases.get(name)
+  if (cap === undefined) throw unknownAlias(name, [...profile.aliases.keys()])
+  const isOwn = profile.aliasState(name) !== "local"
+  if (isOwn) {
+    await confirm(context, name, yes)
+    const session = await context.openSession(profile.volumeOf(name) ?? gridName)
+    await syncAccount(session)
+    await removeRoot(session, name, cap)
+  }
+  if (profile.aliases.has(name)) await profile.removeAlias(name)
+  context.output(
+    { removed: name },
+    isOwn
+      ? `${name} is forgotten on all your devices. The next \`holdfast gc\` frees what only it needed.`
+      : `${name} is forgotten here.`,
+  )
+}
+
+/** Throws ERR_INVALID_ARGUMENT unless the user said yes. */
+async function confirm({ stdin, stderr, json }: Context, name: string, yes: boolean): Promise<void> {
+  if (yes) return
+  const warning = `Without ${name}: this account does not keep its tree any more, and the next \`holdfast gc\` frees it. A capability that is written down elsewhere then opens nothing.`
+  if (!stdin.isTTY || json)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `${warning} To do so: holdfast alias remove ${name} --yes`)
+  const { createInterface } = await import("node:readline/promises")
+  const prompt = createInterface({ input: stdin, output: stderr })
+  const answer = await prompt.question(`${warning}\nForget it? [y/N] `).finally(() => prompt.close())
+  if (!/^y(es)?$/i.test(answer.trim())) throw new HoldfastError("ERR_ABORTED", `${name}: stays.`)
 }
 
 const grants = {

@@ -79,6 +79,10 @@ export function register(program: Command, context: Context): void {
     .command("join")
     .description("join a grid with an invitation, read from a file or standard input")
     .option("--invite-file <file>", "file that holds the invitation; - or nothing is standard input")
+    .option(
+      "--account <file>",
+      "make this a device of the account in the file, instead of one with an account of its own",
+    )
     .option("--identity <folder>", "a node's identity folder; without it the profile joins as a client")
     .option("--name <name>", "this member's name", "member")
     .option("--server-name <names...>", "DNS names and addresses of a node, for its certificate")
@@ -120,6 +124,7 @@ interface InviteFlags {
 }
 interface JoinFlags {
   readonly inviteFile?: string
+  readonly account?: string
   readonly identity?: string
   readonly name: string
   readonly serverName?: readonly string[]
@@ -219,7 +224,13 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
     name: flags.name,
     ...(flags.serverName ? { serverNames: flags.serverName } : {}),
   })
-  if (joined.role === "client" && !flags.identity) await createProfile(paths, context.profile)
+  if (joined.role === "client" && !flags.identity) {
+    await createProfile(paths, context.profile)
+    if (flags.account !== undefined) {
+      const { useAccountFile } = await import("../../account/files.ts")
+      await useAccountFile(await context.openProfile(), flags.account)
+    }
+  }
   const next =
     joined.role === "node"
       ? `Now run: holdfast node run --identity ${dir} --dir FOLDER --advertise HOST:PORT`

@@ -1,0 +1,138 @@
+/**
+ * `gc`: takes away what the account marked and none of its roots needs. The steps come in the order that makes it safe beside
+ * anything: tokens, the account's list, its roots by quorum and at each place, marks that are missing, then signed orders.
+ */
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import {
+  type AccountList,
+  decodeAccountList,
+  decodeGrant,
+  deviceListSeed,
+  type RegisterId,
+  registerIdOf,
+  verifyKeyOf,
+} from "@holdfast/protocol"
+import type { Collected, Collection } from "@holdfast/store"
+import type { Session } from "../session.ts"
+import { type Account, collectorOf, listKeysOf } from "./account.ts"
+import { changeAccountList, freeName, readAccountList } from "./list.ts"
+import { gather, type Needed, type NeededRoot } from "./needed.ts"
+import { syncAccount } from "./sync.ts"
+
+/** How to collect. */
+export interface CollectAccountOptions {
+  readonly graceMs: number
+  readonly dryRun: boolean
+  /** Capabilities of trees that stay besides those of the account. */
+  readonly keep: readonly { readonly label: string; readonly cap: string }[]
+  readonly warn: (text: string) => void
+}
+
+/** What was collected on a volume. */
+export interface CollectReport extends Pick<Needed, "problems"> {
+  readonly places: ReadonlyMap<string, Collected>
+  readonly leftOut: ReadonlyMap<string, string>
+  readonly liveChunks: number
+}
+
+/** Collects on the session's volume. Throws ERR_REFUSED on an append-only device, and when a root's list cannot be read. */
+export async function collectAccount(session: Session, options: CollectAccountOptions): Promise<CollectReport> {
+  const { store, profile } = session
+  const account = await profile.account()
+  const collector = collectorOf(account)
+  const collection = await store.beginCollection()
+  const { notes } = await syncAccount(session)
+  for (const note of notes) options.warn(note)
+  const devices = await deviceRegisters(account, session)
+  const list = await absorb(session, { account, collection, devices, dryRun: options.dryRun })
+  const listKeys = await listKeysOf(account.listSeed)
+  const roots = [...list.roots].map(
+    ([name, root]): NeededRoot => ({
+      label: `${name}:`,
+      cap: root.cap,
+      keepMs: root.keepMs ?? list.keepMs,
+      isOwn: true,
+    }),
+  )
+  const needed = await gather({
+    ...{ session, account: account.id, collection, linked: list.linked, warn: options.warn, trim: !options.dryRun },
+    roots: [...roots, ...options.keep],
+    registers: [
+      registerIdOf(listKeys.publicKey),
+      ...devices.map(({ register }) => register),
+      ...list.kits.map(({ register }) => register),
+    ],
+    clocks: await clocksOf(collection, listKeys),
+  })
+  if (!options.dryRun) await noteLinked(session, account, needed)
+  const places = await collection.run({ collector, ...needed, graceMs: options.graceMs, dryRun: options.dryRun })
+  return { places, leftOut: collection.leftOut, problems: needed.problems, liveChunks: needed.live.size }
+}
+
+interface DeviceRegister {
+  readonly name: string
+  readonly seed: Uint8Array
+  readonly register: RegisterId
+}
+
+/** Where devices that may only append list their roots. */
+async function deviceRegisters({ listSeed }: Account, { store }: Session): Promise<DeviceRegister[]> {
+  const { grants } = await readAccountList(store, listSeed)
+  return Promise.all(
+    grants.map(async (grant) => {
+      const { deviceKey, name } = await decodeGrant(crypto, grant)
+      const seed = deviceListSeed({ listSeed }, deviceKey)
+      return { name, seed, register: registerIdOf((await listKeysOf(seed)).publicKey) }
+    }),
+  )
+}
+
+/**
+ * Takes the roots of append-only devices into the account's list, also those that the newest value of a device's list does not
+ * name any more: a thief of such a device cannot take anything back.
+ */
+async function absorb({ store }: Session, { account, collection, devices, dryRun }: Absorbing): Promise<AccountList> {
+  const found: AccountList[] = []
+  for (const { seed } of devices) {
+    const values = await collection.ownValues(await listKeysOf(seed))
+    for (const { content } of [...values.values()].flat()) if (content) found.push(decodeAccountList(content))
+  }
+  const absorbed = (list: AccountList): AccountList => {
+    const roots = new Map(list.roots)
+    const known = new Set([...roots.values()].map(({ cap }) => cap))
+    for (const [name, root] of found.flatMap((one) => [...one.roots])) {
+      if (known.has(root.cap)) continue
+      known.add(root.cap)
+      roots.set(freeName(roots, name), root)
+    }
+    return { ...list, roots }
+  }
+  if (dryRun) return absorbed(await readAccountList(store, account.listSeed))
+  // Written also when it is the same: so each place has just said by its own clock when that was.
+  return changeAccountList(store, account.listSeed, absorbed)
+}
+
+interface Absorbing {
+  readonly account: Account
+  readonly collection: Collection
+  readonly devices: readonly DeviceRegister[]
+  readonly dryRun: boolean
+}
+
+/** What time it is at each place: when it took the newest value of the account's list. */
+async function clocksOf(
+  collection: Collection,
+  keys: Awaited<ReturnType<typeof listKeysOf>>,
+): Promise<Map<string, number>> {
+  const values = await collection.ownValues({ publicKey: keys.publicKey, verifyKey: verifyKeyOf(keys.readKey) })
+  return new Map([...values].flatMap(([place, [newest]]) => (newest ? [[place, newest.receivedMs] as const] : [])))
+}
+
+/** Remembers which trees are linked in the roots, for when a node that links one cannot be read. */
+async function noteLinked({ store }: Session, { listSeed }: Account, { linked, isWhole }: Needed): Promise<void> {
+  await changeAccountList(store, listSeed, (list) => {
+    const next = isWhole ? [...linked].sort() : [...new Set([...list.linked, ...linked])].sort()
+    const isSame = next.length === list.linked.length && next.every((cap, i) => cap === [...list.linked].sort()[i])
+    return isSame ? list : { ...list, linked: next }
+  })
+}

@@ -1,0 +1,81 @@
+/** Files that make a device one of an account: all of it, or a device that may only append. They are secrets. */
+import { existsSync } from "node:fs"
+import { HoldfastError, toHex } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { writeSecretFile } from "@holdfast/network"
+import { deviceListSeed, parseVolume, signGrant } from "@holdfast/protocol"
+import { z } from "zod"
+import type { Profile } from "../profile/profile.ts"
+import { deviceSchema, readJson } from "../profile/secrets.ts"
+import { type Account, appendOnly, appendOnlyRoles } from "./account.ts"
+
+const hex32 = z.string().regex(/^[0-9a-f]{64}$/)
+const wholeSchema = z.strictObject({
+  version: z.literal(1),
+  kind: z.literal("holdfast account"),
+  accountSeed: hex32,
+  convergenceSecret: hex32,
+  volumes: z.array(z.unknown()).max(1000),
+})
+const appendSchema = z.strictObject({
+  version: z.literal(1),
+  kind: z.literal("holdfast append-only device"),
+  device: deviceSchema,
+  volumes: z.array(z.unknown()).max(1000),
+})
+
+/** What `account export` writes: everything for a full device, but no identity on a grid and no keys of buckets. */
+export async function exportAccount(profile: Profile, file: string): Promise<void> {
+  const accountSeed = profile.accountSeed()
+  if (accountSeed === undefined) throw appendOnly("give it to another device")
+  const { convergenceSecret } = profile
+  const volumes = [...profile.volumes.values()]
+  await writeNew(file, {
+    ...{ version: 1, kind: "holdfast account", accountSeed },
+    ...{ convergenceSecret: toHex(convergenceSecret), volumes },
+  })
+}
+
+/** Writes the file for a device that may only append; gives its grant. */
+export async function exportDevice(
+  profile: Profile,
+  { keys, publicKey }: Account,
+  { file, deviceKey, name, epoch }: { file: string; deviceKey: Uint8Array; name: string; epoch: number },
+): Promise<Uint8Array> {
+  if (!keys) throw appendOnly("let other devices in")
+  const grant = await signGrant(crypto, keys.collectSeed, { epoch, deviceKey, roles: appendOnlyRoles, name })
+  const device = {
+    publicKey: toHex(publicKey),
+    listSeed: toHex(deviceListSeed(keys, deviceKey)),
+    grant: toHex(grant),
+  }
+  await writeNew(file, {
+    ...{ version: 1, kind: "holdfast append-only device", device },
+    volumes: [...profile.volumes.values()],
+  })
+  return grant
+}
+
+/** Makes the profile a device of the account in `file`. Throws ERR_BAD_FORMAT, ERR_ALREADY_EXISTS. */
+export async function useAccountFile(profile: Profile, file: string): Promise<"full" | "append-only"> {
+  const given = await readJson(file, z.union([wholeSchema, appendSchema]))
+  const volumes = given.volumes.map(parseVolume)
+  const other = volumes.find(({ name, id }) => (profile.volumes.get(name)?.id ?? id) !== id)
+  if (other)
+    throw new HoldfastError(
+      "ERR_ALREADY_EXISTS",
+      `This profile has another volume called ${other.name}. Use the account in a new profile: --profile NAME.`,
+    )
+  if (given.kind === "holdfast account") {
+    const { accountSeed, convergenceSecret } = given
+    await profile.useAccount({ accountSeed, convergenceSecret })
+  } else await profile.useAccount({ accountDevice: given.device })
+  for (const volume of volumes) if (!profile.volumes.has(volume.name)) await profile.setVolume(volume)
+  return given.kind === "holdfast account" ? "full" : "append-only"
+}
+
+async function writeNew(file: string, value: unknown): Promise<void> {
+  if (existsSync(file))
+    throw new HoldfastError("ERR_ALREADY_EXISTS", `"${file}" exists already. Name another file, or remove it first.`)
+  await writeSecretFile(file, `${JSON.stringify(value, null, 1)}\n`)
+}

@@ -1,0 +1,176 @@
+/** `holdfast account`: what a person's devices share. `holdfast keep`: how long old versions stay. */
+import { HoldfastError, toHex } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { decodeGrant } from "@holdfast/protocol"
+import type { Command } from "commander"
+import { deviceKeyOf } from "../../account/account.ts"
+import { exportAccount, exportDevice, useAccountFile } from "../../account/files.ts"
+import { changeAccountList } from "../../account/list.ts"
+import { syncAccount } from "../../account/sync.ts"
+import type { Context } from "../../context.ts"
+import type { Profile } from "../../profile/profile.ts"
+import { unknownAlias } from "../../profile/profile.ts"
+import { gridName, hasGrid, volumeNames } from "../../volumes/choose.ts"
+import { examples, plural } from "../files/frame.ts"
+import { parseDuration } from "../files/gc.ts"
+import { humanSize } from "../files/listing.ts"
+
+/** Adds the commands. */
+export function register(program: Command, context: Context): void {
+  const account = program
+    .command("account")
+    .description("what your devices share: the trees that are kept, and who may free them")
+  account.addHelpText(
+    "after",
+    examples(
+      ["holdfast account show"],
+      ["holdfast account export --out laptop.account", "all of it, for another device of yours"],
+      ["holdfast account use laptop.account"],
+      ["holdfast account grant DEVICE --append-only --out camera.account", "for a device that can take nothing away"],
+    ),
+  )
+  account
+    .command("show")
+    .description("show the account, what it keeps, and what of it lies where")
+    .action(() => show(context))
+  account
+    .command("export")
+    .description("write everything that makes another device one of this account: a secret")
+    .requiredOption("--out <file>", "where to; must not exist")
+    .action(async ({ out }: { out: string }) => {
+      await exportAccount(await context.openProfile(), out)
+      context.output(
+        { file: out },
+        `${out} makes a device one of your account, with all its rights. Carry it there, use it with \`holdfast account use\`, and remove it.`,
+      )
+    })
+  account
+    .command("use")
+    .description("make this profile a device of the account in a file")
+    .argument("<file>")
+    .action(async (file: string) => {
+      const kind = await useAccountFile(await context.openProfile(), file)
+      context.output({ kind }, `This profile is now ${deviceKinds[kind]}. Remove ${file}: it is a secret.`)
+    })
+  account
+    .command("grant")
+    .description("let a device add to this account that can take nothing away, not even with its keys stolen")
+    .argument("<device>", "as `holdfast account show` names it on that device")
+    .requiredOption("--append-only", "the device can store and read what it knows, and remove nothing")
+    .requiredOption("--out <file>", "the file to carry to the device; must not exist")
+    .option("--name <name>", "what to call it", "append-only device")
+    .action((device: string, flags: GrantFlags) => grant(context, device, flags))
+  program
+    .command("keep")
+    .description("say how long old versions are kept, or show it")
+    .argument("[alias]", "a tree; without one, all that have no time of their own")
+    .argument("[time]", "such as 30d; none keeps the newest alone, usual the last 16 versions")
+    .addHelpText("after", examples(["holdfast keep home: 30d"], ["holdfast keep home: none"], ["holdfast keep"]))
+    .action((alias: string | undefined, time: string | undefined) => keep(context, alias, time))
+}
+
+const deviceKinds = {
+  full: "a full device of the account",
+  "append-only": "a device of the account that can only add to it",
+} as const
+
+interface GrantFlags {
+  readonly out: string
+  readonly name: string
+}
+
+async function show(context: Context): Promise<void> {
+  const profile = await context.openProfile()
+  const account = await profile.account()
+  const kind = account.keys ? "full" : "append-only"
+  const volumes = []
+  for (const name of volumeNames(profile)) {
+    const session = await context.openSession(name)
+    const { list, notes } = await syncAccount(session)
+    for (const note of notes) context.stderr.write(`holdfast: ${note}\n`)
+    const usage = await Promise.all(session.backends.map((backend) => backend.usage().catch(() => undefined)))
+    const usedBytes = usage.reduce((sum, one) => sum + (one?.usedBytes ?? 0), 0)
+    const devices = await Promise.all(list.grants.map(async (bytes) => (await decodeGrant(crypto, bytes)).name))
+    const aliases = [...list.roots].map(([alias, { keepMs }]) => ({ alias, keepMs: keepMs ?? list.keepMs ?? null }))
+    volumes.push({ name, aliases, devices, usedBytes })
+  }
+  const device = await deviceOf(profile)
+  const lines = [`Account ${toHex(account.id)}; this profile is ${deviceKinds[kind]}.`]
+  if (device !== undefined) lines.push(`Device ${device}`)
+  for (const { name, aliases, devices, usedBytes } of volumes) {
+    lines.push(`${name}: ${plural(aliases.length, "tree")}, ${humanSize(usedBytes)} held`)
+    for (const { alias, keepMs } of aliases) lines.push(`  ${`${alias}:`.padEnd(20)} old versions: ${keepText(keepMs)}`)
+    for (const one of devices) lines.push(`  append-only: ${one}`)
+  }
+  context.output({ id: toHex(account.id), kind, device: device ?? null, volumes }, lines.join("\n"))
+}
+
+/** How grants name this device; undefined for one that is in no grid. */
+async function deviceOf(profile: Profile): Promise<string | undefined> {
+  return hasGrid(profile) ? Buffer.from(deviceKeyOf(await profile.identity())).toString("base64url") : undefined
+}
+
+async function grant(context: Context, device: string, { out, name }: GrantFlags): Promise<void> {
+  const deviceKey = new Uint8Array(Buffer.from(device, "base64url"))
+  if (deviceKey.length !== 32)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `"${device}" names no device: on the device itself, \`holdfast account show\` tells its name.`,
+    )
+  const profile = await context.openProfile()
+  const account = await profile.account()
+  const sessions = await Promise.all(volumeNames(profile).map((volume) => context.openSession(volume)))
+  const lists = await Promise.all(sessions.map(async (session) => (await syncAccount(session)).list))
+  const epoch = Math.max(0, ...lists.map((list) => list.epoch)) + 1
+  const bytes = await exportDevice(profile, account, { file: out, deviceKey, name, epoch })
+  // Listed before the device stores anything: what it lists is kept from then on.
+  for (const { store } of sessions)
+    await changeAccountList(store, account.listSeed, (list) => ({ ...list, epoch, grants: [...list.grants, bytes] }))
+  context.output(
+    { file: out, name, epoch },
+    `${out} lets that device add to your account. There: holdfast account use ${out}\nWhat it stores is kept by your next \`holdfast gc\` on a full device.`,
+  )
+}
+
+async function keep(context: Context, given: string | undefined, time: string | undefined): Promise<void> {
+  const profile = await context.openProfile()
+  const { listSeed } = await profile.account()
+  // One word alone is an alias when it ends in a colon, a time else.
+  const isAlias = given !== undefined && (time !== undefined || given.endsWith(":"))
+  const alias = isAlias ? given.replace(/:$/, "") : undefined
+  const wanted = isAlias ? time : given
+  if (alias !== undefined && !profile.aliases.has(alias)) throw unknownAlias(alias, [...profile.aliases.keys()])
+  const names = alias === undefined ? volumeNames(profile) : [profile.volumeOf(alias) ?? gridName]
+  const rows: { alias: string | null; keepMs: number | null }[] = []
+  for (const name of names) {
+    const session = await context.openSession(name)
+    await syncAccount(session)
+    const keepMs = wanted === undefined ? undefined : keepOf(wanted)
+    const list = await changeAccountList(session.store, listSeed, (before) => {
+      if (keepMs === undefined) return before
+      const { keepMs: _, ...rest } = before
+      if (alias === undefined) return keepMs === null ? rest : { ...rest, keepMs }
+      const root = before.roots.get(alias)
+      if (!root) throw new HoldfastError("ERR_INVALID_ARGUMENT", `${alias}: is kept by others, who say for how long.`)
+      const changed = { cap: root.cap, ...(keepMs !== null && { keepMs }) }
+      return { ...before, roots: new Map([...before.roots, [alias, changed]]) }
+    })
+    if (alias === undefined) rows.push({ alias: null, keepMs: list.keepMs ?? null })
+    for (const [root, { keepMs: own }] of list.roots)
+      if (alias === undefined || root === alias) rows.push({ alias: root, keepMs: own ?? list.keepMs ?? null })
+  }
+  const line = (row: (typeof rows)[number]) =>
+    `${(row.alias === null ? "(others)" : `${row.alias}:`).padEnd(20)} old versions: ${keepText(row.keepMs)}`
+  context.output(rows, rows.map(line).join("\n"))
+}
+
+/** Milliseconds; null for what is usual. */
+function keepOf(text: string): number | null {
+  if (text === "usual") return null
+  return text === "none" ? 0 : parseDuration(text)
+}
+
+function keepText(keepMs: number | null): string {
+  if (keepMs === null) return "the last 16"
+  return keepMs === 0 ? "none" : `of the last ${Math.round(keepMs / 86_400_000)} days, at most 16`
+}

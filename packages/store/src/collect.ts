@@ -1,0 +1,183 @@
+/**
+ * Collection: an account takes away its own marks of what none of its roots needs. The order of steps is what makes it safe,
+ * with any clock: a token of each place, then what is needed, then the marks that are missing, then the orders. Nothing is
+ * taken away at a place that gave no token or did not itself say what it holds. Specification: docs/protocols/marks.md.
+ */
+import { compare, concat, type Env, equal, HoldfastError } from "@holdfast/core"
+import { type Backend, type ChunkId, registerIdOf } from "@holdfast/protocol"
+import { adopt, adoptRegisters } from "./collect-adopt.ts"
+import { listGarbage, type Tally } from "./collect-list.ts"
+import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
+import type { IdSet } from "./id-set.ts"
+import { decodeHeld } from "./register-quorum.ts"
+import { openCare, openParts } from "./register-seal.ts"
+import type { CareKeys, RegisterId, RegisterKeys } from "./types.ts"
+
+/** A value that a place itself holds of a register, its care opened. */
+export interface OwnValue {
+  readonly sequence: number
+  readonly care: Uint8Array
+  /** When the keys open it. */
+  readonly content?: Uint8Array
+  /** When the place took it, by its own clock. */
+  readonly receivedMs: number
+}
+
+/** Values behind the newest that a place need not keep. */
+export interface Trim {
+  readonly register: RegisterId
+  readonly below: number
+}
+
+/** What to keep. */
+export interface CollectOptions {
+  /** Who gives the orders. */
+  readonly collector: Collector
+  /** Chunks that the account needs anywhere. */
+  readonly live: IdSet
+  /** Chunks that are needed at one place besides, as it holds other values of registers; by place. */
+  readonly liveAt?: ReadonlyMap<string, IdSet>
+  /** Registers that the account needs. */
+  readonly registers: IdSet
+  /** Values no longer kept, by place. */
+  readonly trims?: ReadonlyMap<string, readonly Trim[]>
+  /** Marks younger than this stay; each place has a minimum of its own. */
+  readonly graceMs: number
+  /** Only tells how much it would be at most. */
+  readonly dryRun?: boolean
+}
+
+/** What was done at a place, or would be. */
+export interface Collected {
+  /** Shares that went with their last mark, and their bytes. Of a dry run those that lose the account's mark. */
+  readonly shares: number
+  readonly bytes: number
+  /** Marks taken away; others' marks keep what has any. */
+  readonly marks: number
+  /** Marks that are not needed, but too young. */
+  readonly young: number
+  /** Registers that are not needed. */
+  readonly registers: number
+  /** Needed chunks that were not marked for the account, and are now. */
+  readonly adopted: number
+}
+
+/** What a collection stands on. */
+export interface CollectDeps {
+  readonly env: Env
+  readonly backends: readonly Backend[]
+  readonly coding: { readonly n: number }
+}
+
+/** A collection that has begun: what is marked from now on stays, whatever it decides. */
+export interface Collection {
+  /** Why places take no part, by their ids. */
+  readonly leftOut: ReadonlyMap<string, string>
+  /**
+   * Every value that each place holds of a register, newest first; empty when it has none. A place that does not say, or
+   * says what is no such value, takes no further part.
+   */
+  ownValues(keys: CareKeys | RegisterKeys): Promise<ReadonlyMap<string, readonly OwnValue[]>>
+  /** Takes no marks away at a place. */
+  leaveOut(place: string, why: string): void
+  /** Takes the marks of chunks away at places that need not hold them any more; gives the shares that went. */
+  release(collector: Collector, chunks: ReadonlyMap<string, readonly ChunkId[]>): Promise<number>
+  /** Marks what is needed and takes away what is not; results by place. */
+  run(options: CollectOptions): Promise<ReadonlyMap<string, Collected>>
+}
+
+/** Asks every place for its token. */
+export async function beginCollection(deps: CollectDeps): Promise<Collection> {
+  const { env, backends, coding } = deps
+  const tokens = new Map<Backend, Uint8Array>()
+  const leftOut = new Map<string, string>()
+  const part = () => [...tokens.keys()].filter(({ id }) => !leftOut.has(id))
+  /** Does `work` at each place that takes part; one that fails is left out. */
+  const each = async <T>(
+    work: (backend: Backend) => Promise<T>,
+    places: readonly Backend[] = part(),
+  ): Promise<Map<Backend, T>> => {
+    const results = new Map<Backend, T>()
+    await Promise.all(
+      places.map((backend) =>
+        work(backend).then(
+          (result) => void results.set(backend, result),
+          (error) => void leftOut.set(backend.id, messageOf(error)),
+        ),
+      ),
+    )
+    return results
+  }
+  for (const [backend, token] of await each((backend) => backend.collectToken(), backends)) tokens.set(backend, token)
+  return {
+    leftOut,
+    leaveOut: (place, why) => void leftOut.set(place, why),
+    async ownValues(keys) {
+      const values = await each((backend) => ownValues(env, backend, keys))
+      return new Map([...values].map(([{ id }, own]) => [id, own]))
+    },
+    async release(collector, chunks) {
+      const done = await each((backend) => {
+        const garbage = concat(...(chunks.get(backend.id) ?? []).toSorted(compare))
+        const order = { collector, token: tokens.get(backend)!, graceMs: 0, trims: [] }
+        return unmarkGarbage(backend, { garbage, more: undefined, garbageRegisters: [] }, order)
+      })
+      return [...done.values()].reduce((sum, { shares }) => sum + shares, 0)
+    },
+    async run(options) {
+      const { live, liveAt, registers, dryRun = false } = options
+      const isLiveAt =
+        ({ id: place }: Backend) =>
+        (id: ChunkId) =>
+          live.has(id) || liveAt?.get(place)?.has(id) === true
+      const batch = env.crypto.random(16)
+      const tallies: Map<Backend, Tally> = await each((backend) => {
+        return listGarbage(backend, { live, registers, isLive: isLiveAt(backend) })
+      })
+      const adopted = dryRun ? new Map() : await adopt([...tallies], { live, batch, n: coding.n })
+      await each(async (backend) => {
+        if (!dryRun) await adoptRegisters(backend, { tally: tallies.get(backend)!, registers, batch })
+      })
+      const removed = await each((backend) => {
+        const tally = tallies.get(backend)!
+        const order = {
+          ...options,
+          isLive: isLiveAt(backend),
+          token: tokens.get(backend)!,
+          trims: options.trims?.get(backend.id) ?? [],
+        }
+        return dryRun ? Promise.resolve(planned(tally)) : unmarkGarbage(backend, tally, order)
+      })
+      return new Map(
+        [...removed].map(([backend, done]) => [backend.id, { ...done, adopted: adopted.get(backend) ?? 0 }]),
+      )
+    },
+  }
+}
+
+function planned({ shares, bytes, garbageRegisters }: Tally): Omit<Collected, "adopted"> {
+  return { shares, bytes, marks: shares, young: 0, registers: garbageRegisters.length }
+}
+
+async function ownValues(env: Env, backend: Backend, keys: CareKeys | RegisterKeys): Promise<OwnValue[]> {
+  const id = registerIdOf(keys.publicKey)
+  const all: OwnValue[] = []
+  for (let page = await backend.keptValues(id); page.length > 0; ) {
+    for (const { bytes, receivedMs } of page) {
+      const { value } = await decodeHeld(env.crypto, bytes)
+      const { sequence } = value
+      if (!equal(value.publicKey, keys.publicKey) || sequence >= (all.at(-1)?.sequence ?? Number.POSITIVE_INFINITY))
+        throw new HoldfastError("ERR_CORRUPT", `${backend.id} gave something else than the values of a register.`)
+      const parts = "readKey" in keys ? await openParts(env, keys, value) : { care: await openCare(env, keys, value) }
+      all.push({ sequence, receivedMs, ...parts })
+    }
+    page = await backend.keptValues(id, { below: all.at(-1)!.sequence })
+  }
+  return all
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+export type { Collector }

@@ -1,0 +1,91 @@
+/** A set of 32-byte ids held as bytes, about 50 bytes each, where text would take 150: for millions of chunks at once. */
+import type { CryptoProvider } from "@holdfast/core"
+
+const idBytes = 32
+const firstSlots = 1024
+
+/** Ids by value. Each has a slot, a number below `slots` that stays until the next `add`. */
+export class IdSet {
+  readonly #factors: Uint32Array
+  #bytes = new Uint8Array(firstSlots * idBytes)
+  #used = new Uint8Array(firstSlots)
+  #size = 0
+
+  /** Chance decides where ids lie: they come from writers, who might choose them to make a set slow. */
+  constructor(crypto: Pick<CryptoProvider, "random">) {
+    const random = crypto.random(idBytes + 4)
+    this.#factors = Uint32Array.from({ length: 9 }, (_, i) =>
+      new DataView(random.buffer, random.byteOffset).getUint32(4 * i),
+    )
+  }
+
+  /** How many ids are in it. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** One more than the highest slot. */
+  get slots(): number {
+    return this.#used.length
+  }
+
+  add(id: Uint8Array): void {
+    if (4 * this.#size >= 3 * this.#used.length) this.#grow()
+    const slot = this.#find(this.#bytes, id)
+    if (this.#used[slot] === 1) return
+    this.#bytes.set(id, slot * idBytes)
+    this.#used[slot] = 1
+    this.#size++
+  }
+
+  has(id: Uint8Array): boolean {
+    return this.slotOf(id) !== undefined
+  }
+
+  /** Where an id lies; undefined when it is not in the set. */
+  slotOf(id: Uint8Array): number | undefined {
+    const slot = this.#find(this.#bytes, id)
+    return this.#used[slot] === 1 ? slot : undefined
+  }
+
+  /** All ids with their slots, in no order. The bytes are only good until the next step. */
+  *entries(): Generator<readonly [slot: number, id: Uint8Array], void, void> {
+    for (let slot = 0; slot < this.#used.length; slot++)
+      if (this.#used[slot] === 1) yield [slot, this.#bytes.subarray(slot * idBytes, (slot + 1) * idBytes)]
+  }
+
+  /** The slot of an id, or the free one where it would go. */
+  #find(bytes: Uint8Array, id: Uint8Array): number {
+    const mask = this.#used.length - 1
+    for (let slot = this.#hash(id) & mask; ; slot = (slot + 1) & mask) {
+      if (this.#used[slot] === 0) return slot
+      let i = 0
+      while (i < idBytes && bytes[slot * idBytes + i] === id[i]) i++
+      if (i === idBytes) return slot
+    }
+  }
+
+  /** Multilinear: two ids meet by chance alone, whoever chose them. */
+  #hash(id: Uint8Array): number {
+    let hash = this.#factors[8]!
+    for (let word = 0; word < 8; word++) {
+      const at = 4 * word
+      const value = id[at]! | (id[at + 1]! << 8) | (id[at + 2]! << 16) | (id[at + 3]! << 24)
+      hash = (hash + Math.imul(value ^ (value >>> 15), this.#factors[word]! | 1)) | 0
+    }
+    return (hash ^ (hash >>> 16)) >>> 0
+  }
+
+  #grow(): void {
+    const [bytes, used] = [this.#bytes, this.#used]
+    this.#bytes = new Uint8Array(2 * bytes.length)
+    this.#used = new Uint8Array(2 * used.length)
+    for (let slot = 0; slot < used.length; slot++) {
+      if (used[slot] === 0) continue
+      const id = bytes.subarray(slot * idBytes, (slot + 1) * idBytes)
+      const to = this.#find(this.#bytes, id)
+      this.#bytes.set(id, to * idBytes)
+      this.#used[to] = 1
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Marking before a commit: what it refers to and its batch has not marked must be there, marked for every account of the
+ * tree, before the root moves. What fewer than `happy` places hold is rebuilt from any k shares and put again.
+ */
+import { type Clock, HoldfastError, mapPool, toHex } from "@holdfast/core"
+import type { Backend } from "@holdfast/protocol"
+import type { Batch } from "./batch.ts"
+import { shortId } from "./chunk-health.ts"
+import type { Server } from "./server.ts"
+import type { ChunkHealth, ChunkId } from "./types.ts"
+
+/** How to mark. */
+export interface MarkingDeps {
+  readonly clock: Clock
+  readonly coding: { readonly happy: number; readonly n: number }
+  rankedServers(id: ChunkId): readonly Server[]
+  /** Reads and verifies every share, and puts those that are missing under the batch. */
+  repair(id: ChunkId, batch: Batch): Promise<ChunkHealth>
+}
+
+const pageSize = 4096
+const repairsAtOnce = 16
+/** When all lie on `happy` places, the others have so long to mark too. */
+const graceMs = 2000
+
+/** Resolves once each of `ids` lies on `happy` places that marked it in `batch`. Throws ERR_NOT_ENOUGH_SHARES. */
+export async function markChunks(deps: MarkingDeps, ids: readonly ChunkId[], batch: Batch): Promise<void> {
+  const { happy, n } = deps.coding
+  const open = () => ids.filter((id) => batch.spread(id) < happy)
+  const unmarked = open()
+  if (unmarked.length === 0) return
+  const near = (id: ChunkId) => deps.rankedServers(id).slice(0, n)
+  const far = (id: ChunkId) => deps.rankedServers(id).slice(n)
+  await ask(deps, unmarked, near, batch)
+  const spread = open()
+  if (spread.length > 0) await ask(deps, spread, far, batch)
+  await mapPool(open(), repairsAtOnce, async (id) => {
+    const { k, goodShares } = await deps.repair(id, batch)
+    if (k > 0 && goodShares >= k && batch.spread(id) >= happy) return
+    throw k > 0 && goodShares >= k ? tooFew(id, batch.spread(id), happy) : gone(id)
+  })
+}
+
+/** Asks servers to mark, in pages; of those that are far slower than the rest it does not wait for the end. */
+async function ask(
+  { clock, coding }: MarkingDeps,
+  ids: readonly ChunkId[],
+  serversOf: (id: ChunkId) => readonly Server[],
+  batch: Batch,
+): Promise<void> {
+  const asked = new Map<Server, ChunkId[]>()
+  for (const id of ids)
+    for (const server of serversOf(id)) {
+      const list = asked.get(server)
+      if (list) list.push(id)
+      else asked.set(server, [id])
+    }
+  const { promise: enough, resolve } = Promise.withResolvers<void>()
+  const work = [...asked].map(async ([{ backend }, list]) => {
+    await markAt(backend, list, batch)
+    if (ids.every((id) => batch.spread(id) >= coding.happy)) resolve()
+  })
+  const stop = new AbortController()
+  const late = enough.then(() => clock.sleep(graceMs, stop.signal)).catch(() => undefined)
+  await Promise.race([Promise.all(work), late])
+  stop.abort()
+}
+
+/** A place that fails has marked nothing that counts. */
+async function markAt(backend: Backend, ids: readonly ChunkId[], batch: Batch): Promise<void> {
+  const { token, accounts } = batch
+  for (let start = 0; start < ids.length; start += pageSize) {
+    const page = ids.slice(start, start + pageSize)
+    const outcomes = await backend.markShares(page, { batch: token, accounts }).catch(() => undefined)
+    if (!outcomes) return
+    for (const [i, id] of page.entries()) {
+      const outcome = outcomes[i]
+      if (outcome?.ok) batch.note(id, backend, outcome.held)
+    }
+  }
+}
+
+function gone(id: ChunkId): HoldfastError {
+  return new HoldfastError(
+    "ERR_NOT_ENOUGH_SHARES",
+    `Chunk ${shortId(id)}, which this change refers to, is not there any more: it was removed since you read of it, or too many ` +
+      "servers are away. Nothing was changed; read again, then repeat.",
+    { chunk: toHex(id) },
+  )
+}
+
+function tooFew(id: ChunkId, reached: number, happy: number): HoldfastError {
+  return new HoldfastError(
+    "ERR_NOT_ENOUGH_SERVERS",
+    `Only ${reached} of the ${happy} servers needed hold chunk ${shortId(id)}, which this change refers to, and the others do not ` +
+      "take it. Nothing was acknowledged. Bring servers back, free space, or add servers, then repeat.",
+    { chunk: toHex(id), happy, reached },
+  )
+}

@@ -1,0 +1,166 @@
+/**
+ * Two accounts of two devices each put, copy from each other, remove and collect over places whose clocks jump, with messages
+ * in any order and some lost: what was acknowledged and not removed stays readable.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createMemoryPlace } from "@holdfast/backends"
+import { concat, fromUtf8, toHex, utf8 } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { accountRoles, registerIdOf, toReadCap, verifyKeyOf } from "@holdfast/protocol"
+import { makeAccount, type TestAccount } from "@holdfast/protocol/testing"
+import { type ChunkRef, createMemorySeen, createStore, IdSet, type RegisterKeys, type Store } from "@holdfast/store"
+import { collectorOf } from "./fixture.ts"
+import { Schedule } from "./schedule.ts"
+
+const day = 86_400_000
+
+/** What one account is known to hold. */
+interface Owner {
+  readonly account: TestAccount
+  readonly keys: Required<RegisterKeys>
+  /** By id: what was acknowledged, and nobody began to remove. */
+  readonly acknowledged: Map<string, ChunkRef>
+  readonly removing: Set<string>
+}
+
+interface Device {
+  readonly owner: Owner
+  readonly store: Store
+}
+
+async function newOwner(): Promise<Owner> {
+  const seed = nodeCrypto.random(32)
+  const { publicKey, readKey } = await toReadCap(nodeCrypto, { kind: "dw", seed })
+  const account = await makeAccount(nodeCrypto)
+  return { account, keys: { seed, publicKey, readKey }, acknowledged: new Map(), removing: new Set() }
+}
+
+type Listed = Record<string, string> // keys by chunk id, in hexadecimal
+
+const idOf = (name: string) => new Uint8Array(Buffer.from(name, "hex"))
+const careOf = (list: Listed) => concat(...Object.keys(list).map(idOf))
+const idsIn = (care: Uint8Array) => Array.from({ length: care.length / 32 }, (_, i) => care.slice(32 * i, 32 * (i + 1)))
+
+/** Commits what `change` makes of the list; true when that was acknowledged. */
+async function commit({ owner, store }: Device, change: (list: Listed) => Listed): Promise<boolean> {
+  const owed = new Map<string, Uint8Array>()
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const value = await store.registers.read(owner.keys)
+    const lists = value ? [value, ...(value.siblings ?? [])].map(({ content }) => JSON.parse(fromUtf8(content))) : []
+    const before: Listed = Object.assign({}, ...lists)
+    const next = change(before)
+    // Of siblings none is sure to be acknowledged: all that they list is to be there.
+    const known: Listed = lists.length > 1 ? {} : before
+    for (const name of Object.keys(next)) if (!(name in known)) owed.set(name, idOf(name))
+    const parts = { content: utf8(JSON.stringify(next)), care: careOf(next) }
+    if (await store.registers.write(owner.keys, value?.sequence ?? 0, parts, { chunks: [...owed.values()] }))
+      return true
+  }
+  return false
+}
+
+async function add(device: Device, ref: ChunkRef): Promise<void> {
+  const name = toHex(ref.id)
+  if (device.owner.removing.has(name)) return
+  if (await commit(device, (list) => ({ ...list, [name]: toHex(ref.key) })))
+    if (!device.owner.removing.has(name)) device.owner.acknowledged.set(name, ref)
+}
+
+async function remove(device: Device, name: string): Promise<void> {
+  device.owner.removing.add(name)
+  device.owner.acknowledged.delete(name)
+  await commit(device, ({ [name]: _, ...rest }) => rest)
+}
+
+async function collect({ owner, store }: Device): Promise<void> {
+  const collection = await store.beginCollection()
+  const [live, registers] = [new IdSet(nodeCrypto), new IdSet(nodeCrypto)]
+  registers.add(registerIdOf(owner.keys.publicKey))
+  const value = await store.registers.read(owner.keys)
+  for (const { care } of value ? [value, ...(value.siblings ?? [])] : []) for (const id of idsIn(care)) live.add(id)
+  const liveAt = new Map<string, IdSet>()
+  const own = await collection.ownValues({ ...owner.keys, verifyKey: verifyKeyOf(owner.keys.readKey) })
+  for (const [place, values] of own) {
+    const set = new IdSet(nodeCrypto)
+    for (const { care } of values) for (const id of idsIn(care)) set.add(id)
+    liveAt.set(place, set)
+  }
+  await collection.run({ collector: collectorOf(owner.account), live, liveAt, registers, graceMs: 0 })
+}
+
+async function story(seed: number, coding: { k: number; happy: number; n: number }, lossRate: number): Promise<number> {
+  const schedule = new Schedule(seed)
+  const { random } = schedule
+  const skews = Array.from({ length: coding.n }, () => (random() - 0.5) * 3650 * day + 5000 * day)
+  /** At places days pass between any two messages, now and then backwards: no grace protects anybody. */
+  const fly = (i: number) => Math.max(0, (skews[i]! += random() < 0.05 ? -20 * day : 3 * random() * day))
+  const places = skews.map((_, i) => createMemoryPlace(`n${i}`, nodeCrypto, { nowMs: () => fly(i) }))
+  const owners = [await newOwner(), await newOwner()]
+  const devices = await Promise.all(
+    owners.flatMap((owner, o) =>
+      [0, 1].map(async (d): Promise<Device> => {
+        const access = { ...owner.account, roles: accountRoles }
+        const store = await createStore({
+          env: { crypto: nodeCrypto, clock: schedule.clock },
+          servers: places.map((place) => ({ backend: schedule.reach(place.backendOf(access), `${o}${d}`), weight: 1 })),
+          account: owner.account.account,
+          coding,
+          registerMode: "crash",
+          convergenceSecret: new Uint8Array(32).fill(o),
+          seen: createMemorySeen(),
+        })
+        return { owner, store }
+      }),
+    ),
+  )
+  let collections = 0
+  const act = async (device: Device): Promise<void> => {
+    const chance = random()
+    const pick = <T>(items: readonly T[]) => items[Math.floor(random() * items.length)]
+    if (chance < 0.3) {
+      // Some contents come again, by this device or the other.
+      const ref = await device.store.chunks.putChunk(utf8(`content ${Math.floor(random() * 12)}`))
+      await add(device, ref)
+    } else if (chance < 0.5) {
+      const other = pick([...owners.find((owner) => owner !== device.owner)!.acknowledged.values()])
+      if (other) await add(device, other)
+    } else if (chance < 0.6) {
+      const name = pick([...device.owner.acknowledged.keys()])
+      if (name) await remove(device, name)
+    } else {
+      await collect(device)
+      collections++
+    }
+  }
+  const run = async (device: Device) => {
+    for (let step = 0; step < 8; step++) await act(device).catch(() => undefined) // of what failed nothing is promised
+  }
+  schedule.lossRate = lossRate
+  // Values that arrive late, and chunks that lie on few places: so there is time for a collection in between, and little to spare.
+  schedule.slowRates = { proposeRegisters: 0.6, unmark: 0.2, keptValues: 0.2, collectToken: 0.1 }
+  schedule.lossRates = { putShares: lossRate === 0 ? 0 : 0.3 }
+  await schedule.run(Promise.all(devices.map(run)))
+  schedule.lossRate = 0
+  schedule.lossRates = {}
+  for (const { owner, store } of devices)
+    for (const [name, ref] of owner.acknowledged) {
+      const value = await schedule.run(store.registers.read(owner.keys))
+      assert.ok(name in JSON.parse(fromUtf8(value!.content)), `seed ${seed}: ${name} is not listed`)
+      const { goodShares, k } = await schedule.run(store.checkChunk(ref.id, { verify: true }))
+      assert.ok(k > 0 && goodShares >= k, `seed ${seed}: ${goodShares} shares of ${name} are left`)
+    }
+  return collections
+}
+
+// As few shares as allowed are left when one place too many lets go: none may.
+for (const [coding, lossRate] of [
+  [{ k: 2, happy: 2, n: 3 }, 0],
+  [{ k: 2, happy: 2, n: 3 }, 0.08],
+  [{ k: 3, happy: 3, n: 5 }, 0.05],
+] as const)
+  test(`what was acknowledged stays over ${coding.n} places, with ${100 * lossRate} % of messages lost`, async () => {
+    let collections = 0
+    for (let seed = 1; seed <= 40; seed++) collections += await story(seed, coding, lossRate)
+    assert.ok(collections > 40, `${collections} collections`)
+  })

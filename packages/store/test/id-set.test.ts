@@ -1,0 +1,42 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { toHex } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { IdSet } from "@holdfast/store"
+import fc from "fast-check"
+
+test("a set of ids holds what was added and nothing else, whatever the ids are", () => {
+  // Few different bytes, so that ids come twice and differ in little.
+  const id = fc
+    .array(fc.integer({ min: 0, max: 2 }), { minLength: 32, maxLength: 32 })
+    .map((bytes) => Uint8Array.from(bytes))
+  fc.assert(
+    fc.property(fc.array(id, { maxLength: 3000 }), fc.array(id, { maxLength: 50 }), (added, others) => {
+      const set = new IdSet(nodeCrypto)
+      const model = new Set<string>()
+      for (const one of added) {
+        set.add(one)
+        model.add(toHex(one))
+      }
+      assert.equal(set.size, model.size)
+      for (const one of [...added, ...others]) assert.equal(set.has(one), model.has(toHex(one)))
+      const slots = [...set.entries()].map(([slot, one]) => [slot, toHex(one)] as const)
+      assert.deepEqual(new Set(slots.map(([, name]) => name)), model)
+      for (const one of added) assert.equal(new Map(slots).get(set.slotOf(one)!), toHex(one))
+    }),
+    { numRuns: 50 },
+  )
+})
+
+test("ids that somebody chose to lie in one place are still found fast", () => {
+  const set = new IdSet(nodeCrypto)
+  const id = new Uint8Array(32)
+  const view = new DataView(id.buffer)
+  const startMs = performance.now()
+  for (let i = 0; i < 100_000; i++) {
+    view.setUint32(28, i * 0x10000) // all low bits alike
+    set.add(id)
+  }
+  assert.equal(set.size, 2 ** 16)
+  assert.ok(performance.now() - startMs < 5000)
+})
