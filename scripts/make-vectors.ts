@@ -40,6 +40,7 @@ import { openChunk, sealChunk } from "@holdfast/store"
 import { accountVectors } from "./account-vectors.ts"
 import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
+import { bucketVectors } from "./bucket-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
@@ -310,6 +311,7 @@ const makers = {
   capability: capabilityVectors,
   "recovery-kit-2": recoveryVectors,
   "grid-description-3": gridVectors,
+  "bucket-2": bucketVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)

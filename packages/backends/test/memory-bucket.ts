@@ -19,8 +19,10 @@ export interface MemoryBucketOptions {
   readonly listDelayMs?: number
   /** Keys that may not delete. */
   readonly refusesDelete?: boolean
-  /** Runs before each step of a request; a list takes one for each key that it has come to, if `stepwise`. */
+  /** Runs before each step of a request; a list takes two for each key that it comes to, if `stepwise`. */
   readonly before?: (client: string, request: Request) => Promise<void>
+  /** Told what a client is answered. */
+  readonly after?: (client: string, answer: unknown) => void
   readonly stepwise?: (prefix: string) => boolean
 }
 
@@ -71,19 +73,26 @@ export class MemoryBucket {
 
   async #list(client: string, prefix: string, { after, limit }: { after?: string | undefined; limit: number }) {
     const request = { kind: "list", key: prefix } as const
-    const isStepwise = this.#options.stepwise?.(prefix) ?? false
     const infos: ObjectInfo[] = []
-    let last = after
     let atMs = 0
-    for (;;) {
-      const page = await this.#request(client, request, () => {
+    const step = (from: string | undefined, most: number) =>
+      this.#request(client, request, () => {
         atMs ||= this.nowMs
-        return this.#listed(prefix, last).slice(0, isStepwise ? 1 : limit - infos.length)
+        return this.#listed(prefix, from).slice(0, most)
       })
-      infos.push(...page)
-      last = page.at(-1)?.key
-      if (!isStepwise || page.length === 0 || infos.length === limit) return { infos, atMs }
+    if (!this.#options.stepwise?.(prefix)) return { infos: await step(after, limit), atMs }
+    // No snapshot: it comes to just before a key, and later shows what is there then from that place on.
+    for (let last = after; infos.length < limit; last = infos.at(-1)!.key) {
+      const [next] = await step(last, 1)
+      if (!next) break
+      const [shown] = await step(
+        `${next.key.slice(0, -1)}${String.fromCharCode(next.key.charCodeAt(next.key.length - 1) - 1)}~`,
+        1,
+      )
+      if (!shown) break
+      infos.push(shown)
     }
+    return { infos, atMs }
   }
 
   #listed(prefix: string, after: string | undefined): ObjectInfo[] {
@@ -109,6 +118,8 @@ export class MemoryBucket {
   async #request<T>(client: string, request: Request, work: () => T): Promise<T> {
     await this.#options.before?.(client, request)
     this.requests.push(request)
-    return work()
+    const answer = work()
+    this.#options.after?.(client, answer)
+    return answer
   }
 }

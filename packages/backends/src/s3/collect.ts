@@ -27,7 +27,7 @@ export class Collector {
   readonly #place: Place
   readonly #marks: MarkObjects
   readonly #registers: Registers
-  /** By token: names of mark objects that may go. What replaces one of them may go in its place. */
+  /** By key of the word: names of mark objects that may go. What replaces one of them may go in its place. */
   readonly #going = new Map<string, Set<string>>()
 
   constructor(place: Place, marks: MarkObjects, registers: Registers) {
@@ -64,10 +64,13 @@ export class Collector {
     await checkUnmark(crypto, order, { account: access.account, place: id })
     await this.#place.requireMarks({ signal, taking: true })
     const view = await this.#marks.list(access.account, signal)
-    const retire = view.retires.find(({ token }) => token === toHex(order.token))
-    const names = retire && (await this.#goingBy(retire, signal))
-    if (!retire || !names || view.atMs - retire.modifiedMs > oldestTokenMs) throw badToken(id)
-    const isSettled = view.atMs - retire.modifiedMs >= this.#place.listDelayMs
+    const word = retireKey(access.account, order.token)
+    const names = order.token.length === tokenBytes ? await this.#goingBy(word, signal) : undefined
+    // Where lists lag, a word that is not listed yet was given just now.
+    const listed = view.retires.find(({ key }) => key === word)
+    const ageMs = listed ? view.atMs - listed.modifiedMs : 0
+    if (!names || !(listed || this.#place.listDelayMs > 0) || ageMs > oldestTokenMs) throw badToken(id)
+    const isSettled = ageMs >= this.#place.listDelayMs
     const graceMs = Math.max(this.#place.sweepGraceMs, order.graceMs)
     const work: Work = {
       chunks: pack(order.chunks),
@@ -88,7 +91,7 @@ export class Collector {
       const count = countOf(marks)
       if (isOld) work.old.push({ key: object.key, count, sinceMs, loses })
     }
-    await this.#rewrite(work, names, retire.key)
+    await this.#rewrite(work, names, word)
     for (const { register, below } of order.trims)
       if (work.held.has(toHex(register))) await this.#registers.trim(register, below, signal)
     return work.tally.outcome()
@@ -96,10 +99,9 @@ export class Collector {
 
   /** Ends the collections that this process began. */
   async end({ signal }: CallOptions = {}): Promise<void> {
-    const { bucket, access } = this.#place
-    for (const token of this.#going.keys()) {
-      await bucket.remove(retireKey(access.account, fromHex(token)), { signal })
-      this.#going.delete(token)
+    for (const word of this.#going.keys()) {
+      await this.#place.bucket.remove(word, { signal })
+      this.#going.delete(word)
     }
   }
 
@@ -128,13 +130,14 @@ export class Collector {
     await mapPool(going, parallel, ({ key }) => this.#place.bucket.remove(key, { signal }))
   }
 
-  async #goingBy(retire: AccountView["retires"][number], signal?: AbortSignal): Promise<Set<string> | undefined> {
-    const known = this.#going.get(retire.token)
+  /** What a word lets go; undefined when it was never given, or taken away. */
+  async #goingBy(word: string, signal?: AbortSignal): Promise<Set<string> | undefined> {
+    const known = this.#going.get(word)
     if (known) return known
-    const names = await this.#marks.retiredBy(retire.key, signal)
+    const names = await this.#marks.retiredBy(word, signal)
     if (!names) return undefined
     const going = new Set(names)
-    this.#going.set(retire.token, going)
+    this.#going.set(word, going)
     return going
   }
 

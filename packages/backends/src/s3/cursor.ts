@@ -1,5 +1,6 @@
 /** Walks over the objects of a bucket beside something else that ascends, with one list for as many as a page has. */
 import { HoldfastError } from "@holdfast/core"
+import { checkListing } from "@holdfast/protocol"
 import type { Bucket, ObjectInfo } from "./bucket.ts"
 
 const pageLength = 1000
@@ -54,17 +55,19 @@ export interface WalkOptions<T> {
 }
 
 /** Every object under `prefix` that `parse` knows, in order. Throws ERR_BAD_FORMAT when there are too many others. */
-export async function* walk<T>(
+export async function* walk<T extends object>(
   bucket: Bucket,
   { prefix, parse, after: from, signal }: WalkOptions<T>,
 ): AsyncGenerator<ObjectInfo & { readonly parsed: T }, void, void> {
-  let [after, foreign] = [from, 0]
+  let [after, foreign, count] = [from, 0, 0]
   for (;;) {
     const { infos } = await bucket.list(prefix, { after, limit: pageLength, signal })
     for (const info of infos) {
       const parsed = parse(info.key)
-      if (parsed !== undefined) yield { ...info, parsed }
-      else if (++foreign > mostForeign) throw foreignError(bucket.name, prefix)
+      if (parsed !== undefined) {
+        if (++count % pageLength === 0 && "id" in parsed) checkListing(bucket.name, count, parsed.id as Uint8Array)
+        yield { ...info, parsed }
+      } else if (++foreign > mostForeign) throw foreignError(bucket.name, prefix)
     }
     if (infos.length < pageLength) return
     after = infos.at(-1)!.key
