@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs"
 import type { BufferPool, Env } from "@holdfast/core"
-import { nodeEnv } from "@holdfast/core/node"
+import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import type { Backend, VolumeDescription } from "@holdfast/protocol"
 import { createStore, type PlacedServer, type Rollback, type Store } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
@@ -64,12 +64,19 @@ export async function openVolumeSession(
   volume: VolumeDescription,
   options: SessionOptions,
 ): Promise<Session> {
-  const { openBackends } = await import("./volumes/open.ts")
+  const [{ openBackends }, { fenceOf }, { fenced }] = await Promise.all([
+    import("./volumes/open.ts"),
+    import("./volumes/fence.ts"),
+    import("./volumes/fenced.ts"),
+  ])
   const opened = await openBackends(profile, volume.backends, options)
   return compose(profile, volume.name, options, (buffers) => ({
     coding: volume.coding,
     registerMode: volume.registerMode,
-    servers: opened(buffers).map((backend) => ({ backend, weight: 1 })),
+    servers: opened(buffers).map((backend, i) => {
+      const fence = fenceOf(volume.backends[i]!)
+      return { backend: fence ? fenced(backend, fence, volume, nodeCrypto) : backend, weight: 1 }
+    }),
   }))
 }
 

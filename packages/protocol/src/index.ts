@@ -85,6 +85,7 @@ export {
 } from "./register.ts"
 export { verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
+export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export {
   decodeFailure,
   decodeFrames,

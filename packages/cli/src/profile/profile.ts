@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
 import { z } from "zod"
@@ -41,6 +41,9 @@ export interface Profile extends ProfileSeen {
   /** Adds a volume or replaces the one with its name. */
   setVolume(volume: VolumeDescription): Promise<void>
   removeVolume(name: string): Promise<void>
+  /** The key that moves the volume with this id, if this profile made it. */
+  volumeKey(id: string): Uint8Array | undefined
+  setVolumeKey(id: string, seed: Uint8Array): Promise<void>
 }
 
 /** Opens a profile; `ask` is called when it is locked. Throws ERR_NO_PROFILE, ERR_EXPOSED, ERR_WRONG_PASSPHRASE. */
@@ -52,8 +55,9 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   const change = (edit: (secrets: ChangingSecrets) => void) =>
     changing(dir, async () => {
       const current = await readSecrets(dir, ask, opened.lock?.key)
-      const { aliases, volumes, aliasVolumes, ...rest } = current.secrets
-      const secrets = { ...rest, aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } }
+      const { aliases, volumes, aliasVolumes, volumeKeys, ...rest } = current.secrets
+      const copies = { aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } }
+      const secrets = { ...rest, ...copies, volumeKeys: { ...volumeKeys } }
       edit(secrets)
       const next: OpenedSecrets = { ...current, secrets }
       await writeSecrets(dir, next)
@@ -96,6 +100,14 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       change(({ volumes }) => {
         delete volumes[name]
       }),
+    volumeKey(id) {
+      const hex = opened.secrets.volumeKeys?.[id]
+      return hex === undefined ? undefined : fromHex(hex)
+    },
+    setVolumeKey: (id, seed) =>
+      change(({ volumeKeys }) => {
+        volumeKeys[id] = toHex(seed)
+      }),
     ...(await openSeen(join(paths.state, "seen"), name)),
   }
 }
@@ -104,6 +116,7 @@ interface ChangingSecrets {
   readonly aliases: Record<string, string>
   readonly volumes: Record<string, unknown>
   readonly aliasVolumes: Record<string, string>
+  readonly volumeKeys: Record<string, string>
 }
 
 /** Makes the secrets of a new profile, once its identity is there. Keeps those that exist. */
