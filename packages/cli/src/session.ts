@@ -8,6 +8,7 @@ import { createStore, type PlacedServer, type Rollback, type Store } from "@hold
 import { createWorkerPool } from "@holdfast/store/node"
 import type { Profile } from "./profile/profile.ts"
 import { gridName, volumeFor } from "./volumes/choose.ts"
+import type { FencedPlace } from "./volumes/fenced.ts"
 import type { GridOptions, OpenedGrid } from "./volumes/grid.ts"
 
 /** Everything a command needs of a volume. */
@@ -64,20 +65,25 @@ export async function openVolumeSession(
   volume: VolumeDescription,
   options: SessionOptions,
 ): Promise<Session> {
-  const [{ openBackends }, { fenceOf }, { fenced }] = await Promise.all([
+  const [{ openBackends }, { fenceOf }, { fenced, tellingMoves }] = await Promise.all([
     import("./volumes/open.ts"),
     import("./volumes/fence.ts"),
     import("./volumes/fenced.ts"),
   ])
   const opened = await openBackends(profile, volume.backends, options)
-  return compose(profile, volume.name, options, (buffers) => ({
+  const places: FencedPlace[] = []
+  const session = await compose(profile, volume.name, options, (buffers) => ({
     coding: volume.coding,
     registerMode: volume.registerMode,
     servers: opened(buffers).map((backend, i) => {
       const fence = fenceOf(volume.backends[i]!)
-      return { backend: fence ? fenced(backend, fence, volume, nodeCrypto) : backend, weight: 1 }
+      const place = fence ? fenced(backend, fence, volume, nodeCrypto) : { backend, moved: () => undefined }
+      places.push(place)
+      return { backend: place.backend, weight: 1 }
     }),
   }))
+  const { store } = session
+  return { ...session, store: { ...store, registers: tellingMoves(store.registers, places) } }
 }
 
 async function compose(

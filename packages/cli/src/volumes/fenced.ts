@@ -3,9 +3,37 @@
  * sealed nor of another epoch after it took the value. The mover seals first and reads then, so one of the two sees the
  * other. Specification: docs/formats/volume.md.
  */
-import { type CryptoProvider, HoldfastError } from "@holdfast/core"
+import { type CryptoProvider, HoldfastError, isHoldfastError } from "@holdfast/core"
 import { type Backend, openVolumeMove, type VolumeDescription, type VolumeMove } from "@holdfast/protocol"
+import type { RegisterStore } from "@holdfast/store"
 import { fenceNameOf, type PlaceFence } from "./fence.ts"
+
+/**
+ * The registers of a store over fenced places. That a volume has moved is told as such: for the store it is one more place
+ * that gave no answer.
+ */
+export function tellingMoves(registers: RegisterStore, moves: readonly Pick<FencedPlace, "moved">[]): RegisterStore {
+  const told = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      const moved = moves.find((place) => place.moved())?.moved()
+      throw moved && isHoldfastError(error, "ERR_NO_QUORUM") ? moved : error
+    }
+  }
+  return {
+    read: (...args) => told(registers.read(...args)),
+    readCare: (...args) => told(registers.readCare(...args)),
+    write: (...args) => told(registers.write(...args)),
+  }
+}
+
+/** A place behind its fence. */
+export interface FencedPlace {
+  readonly backend: Backend
+  /** The error of a fence that was met. */
+  moved(): HoldfastError | undefined
+}
 
 /** The place with its fence before it. A volume without a key has no epochs: any seal stops it. */
 export function fenced(
@@ -13,9 +41,14 @@ export function fenced(
   fence: PlaceFence,
   volume: VolumeDescription,
   crypto: CryptoProvider,
-): Backend {
-  const check = () => checkEpoch(fence, volume, crypto)
-  return new Proxy(backend, {
+): FencedPlace {
+  let met: HoldfastError | undefined
+  const check = () =>
+    checkEpoch(fence, volume, crypto).catch((error: unknown) => {
+      if (isHoldfastError(error, "ERR_MOVED")) met = error
+      throw error
+    })
+  const behind = new Proxy(backend, {
     get(target, name: keyof Backend) {
       if (name === "proposeRegisters")
         return async (...args: Parameters<Backend["proposeRegisters"]>) => {
@@ -32,6 +65,7 @@ export function fenced(
       return typeof member === "function" ? member.bind(target) : member
     },
   })
+  return { backend: behind, moved: () => met }
 }
 
 /** Throws ERR_MOVED unless the place is of the volume's epoch. */
