@@ -37,7 +37,7 @@ test("a coordinator that goes to 1/1/1 stores nothing that way: the user is told
   const shown = await members.run(["grid", "show"])
   assert.match(
     shown.stdout,
-    /coding 3\/4\/5, crash, 5 servers[^]*waits for your word:\n {2}- the coding becomes 1\/1\/1/,
+    /coding 3\/4\/5, crash, 5 servers[\s\S]*waits for your word:\n {2}- the coding becomes 1\/1\/1/,
   )
   await members.run(["grid", "refuse", String(Number(serial) + 1)], { code: 1 })
   await members.run(["grid", "refuse", serial!])

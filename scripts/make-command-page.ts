@@ -90,7 +90,8 @@ function optionsOf(program: Command): string {
   return /Options:\n([\s\S]*?)\n\n/.exec(fullHelp(program))![1]!
 }
 
-function pathOf(command: Command): string {
+/** A command with those above it, without the program. */
+export function pathOf(command: Command): string {
   return command.parent?.parent ? `${pathOf(command.parent as Command)} ${command.name()}` : command.name()
 }
 

@@ -38,9 +38,9 @@ import {
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
 import { accountVectors } from "./account-vectors.ts"
+import { bucketVectors } from "./bucket-vectors.ts"
 import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
-import { bucketVectors } from "./bucket-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")

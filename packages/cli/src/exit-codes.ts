@@ -34,6 +34,7 @@ const byError: Partial<Record<ErrorCode, number>> = {
   ERR_WRONG_CAPABILITY: exitCodes.refused,
   ERR_REFUSED: exitCodes.refused,
   ERR_PINNED: exitCodes.refused,
+  ERR_MOVED: exitCodes.refused,
   ERR_INVITE: exitCodes.refused,
   ERR_LOCKED: exitCodes.locked,
   ERR_WRONG_PASSPHRASE: exitCodes.locked,

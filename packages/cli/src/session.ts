@@ -2,12 +2,13 @@
 
 import { existsSync } from "node:fs"
 import type { BufferPool, Env } from "@holdfast/core"
-import { nodeEnv } from "@holdfast/core/node"
+import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import type { Backend, VolumeDescription } from "@holdfast/protocol"
 import { createStore, type PlacedServer, type Rollback, type Store } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import type { Profile } from "./profile/profile.ts"
 import { gridName, volumeFor } from "./volumes/choose.ts"
+import type { FencedPlace } from "./volumes/fenced.ts"
 import type { GridOptions, OpenedGrid } from "./volumes/grid.ts"
 
 /** Everything a command needs of a volume. */
@@ -66,13 +67,25 @@ export async function openVolumeSession(
   volume: VolumeDescription,
   options: SessionOptions,
 ): Promise<Session> {
-  const { openBackends } = await import("./volumes/open.ts")
+  const [{ openBackends }, { fenceOf }, { fenced, tellingMoves }] = await Promise.all([
+    import("./volumes/open.ts"),
+    import("./volumes/fence.ts"),
+    import("./volumes/fenced.ts"),
+  ])
   const opened = await openBackends(profile, volume.backends, options)
-  return compose(profile, volume.name, options, (buffers) => ({
+  const places: FencedPlace[] = []
+  const session = await compose(profile, volume.name, options, (buffers) => ({
     coding: volume.coding,
     registerMode: volume.registerMode,
-    servers: opened(buffers).map((backend) => ({ backend, weight: 1 })),
+    servers: opened(buffers).map((backend, i) => {
+      const fence = fenceOf(volume.backends[i]!)
+      const place = fence ? fenced(backend, fence, volume, nodeCrypto) : { backend, moved: () => undefined }
+      places.push(place)
+      return { backend: place.backend, weight: 1 }
+    }),
   }))
+  const { store } = session
+  return { ...session, store: { ...store, registers: tellingMoves(store.registers, places) } }
 }
 
 async function compose(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { type ErrorCode, HoldfastError } from "@holdfast/core"
-import { commandPage, makeCommandPage, wholeProgram } from "../../../scripts/make-command-page.ts"
+import { commandPage, makeCommandPage, pathOf, wholeProgram } from "../../../scripts/make-command-page.ts"
 import { exitCodeOf, exitCodes } from "../src/exit-codes.ts"
 import { allCommands } from "../src/program.ts"
 
@@ -41,9 +41,8 @@ test("each command and option is described, and has an example that names existi
   for (const command of all) {
     assert.ok(command.description() !== "", `${command.name()} has no description`)
     for (const option of command.options) assert.ok(option.description !== "", `${command.name()} ${option.flags}`)
-    const parent = command.parent?.parent ? `${command.parent.name()} ` : ""
     if (command.commands.length === 0)
-      assert.match(page, new RegExp(`^(?:.*[|"(] ?)?\\$?\\(?holdfast ${parent}${command.name()}\\b`, "m"))
+      assert.match(page, new RegExp(`^(?:.*[|"(] ?)?\\$?\\(?holdfast ${pathOf(command)}\\b`, "m"))
   }
   const names = new Set(program.commands.map((command) => command.name()))
   for (const place of [

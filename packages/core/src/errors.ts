@@ -31,6 +31,7 @@ export type ErrorCode =
   | "ERR_QUOTA_EXCEEDED"
   | "ERR_SERVER_UNREACHABLE"
   | "ERR_REFUSED" // the other side refused our certificate or request
+  | "ERR_MOVED" // the volume has moved to other places
   | "ERR_PINNED" // what is pinned would be weakened, and nobody was there to be asked
   | "ERR_INVITE" // an invitation is wrong, expired or used
   | "ERR_LOCKED" // the profile is locked with a passphrase

@@ -48,7 +48,11 @@ test("a server says why it refuses a certificate, and no handler runs", async (t
       await assert.rejects(requestBytes(agent, { ...get, method: "POST", port, body }), (error: Error) => {
         assert.deepEqual(
           { ...error },
-          { name: "HoldfastError", code: "ERR_REFUSED", details: { address: `${host}:${port}`, reason: why } },
+          {
+            name: "HoldfastError",
+            code: "ERR_REFUSED",
+            details: { address: `${host}:${port}`, reason: why, proven: true },
+          },
         )
         return message.test(error.message)
       })

@@ -187,6 +187,7 @@ export {
 export { compareOrder, whyRefused } from "./register-order.ts"
 export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
+export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export {
   decodeFailure,
   decodeFrames,

@@ -43,8 +43,12 @@ const nodeSchema = z.strictObject({ kind: z.literal("node"), id: idSchema, name:
 
 const backendSchema = z.discriminatedUnion("kind", [bucketSchema, directorySchema, nodeSchema])
 
+/** Names of statements at places have room for as many. */
+const maxEpoch = 999_999
+
 const schema = z.strictObject({
-  version: z.literal(1),
+  /** 2 has an epoch, the description before and the volume's key. */
+  version: z.union([z.literal(1), z.literal(2)]),
   /** Random: tells this volume from every other. 32 hexadecimal digits. */
   id: z.string().regex(/^[0-9a-f]{32}$/),
   name: nameSchema,
@@ -56,6 +60,19 @@ const schema = z.strictObject({
   /** crash: n >= 2f+1 places, f of them gone; byzantine: n >= 3f+1, f of them lying. */
   registerMode: z.enum(["crash", "byzantine"]),
   backends: z.array(backendSchema).min(1).max(255),
+  /** Version 2: 1, and one more each time the volume moves to other places. */
+  epoch: z.number().int().min(1).max(maxEpoch).optional(),
+  /** Version 2: digest of the description before; null for the first with a key. */
+  previous: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable()
+    .optional(),
+  /** Version 2: the Ed25519 key that says where the volume moves, hexadecimal. */
+  publicKey: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 })
 
 export type VolumeBackend = z.infer<typeof backendSchema>
@@ -64,7 +81,7 @@ export type VolumeDescription = z.infer<typeof schema>
 /** Takes a description from outside. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
 export function parseVolume(value: unknown): VolumeDescription {
   const { version } = z.object({ version: z.number().optional() }).catch({}).parse(value)
-  if (version !== undefined && version > 1)
+  if (version !== undefined && version > 2)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `A volume of version ${version} needs a newer Holdfast.`, {
       version,
     })
@@ -75,6 +92,9 @@ export function parseVolume(value: unknown): VolumeDescription {
   }
   const volume = result.data
   const { coding, backends } = volume
+  const later = [volume.epoch, volume.previous, volume.publicKey]
+  if (!later.every((field) => (field !== undefined) === (volume.version === 2)))
+    throw bad("its fields are not those of its version")
   if (!(coding.k <= coding.happy && coding.happy <= coding.n)) throw bad("coding needs k <= happy <= n")
   if (coding.n > backends.length) throw bad(`${coding.n} shares need as many places, but it has ${backends.length}`)
   if (new Set(backends.map(({ id }) => id)).size < backends.length) throw bad("a place is named twice")

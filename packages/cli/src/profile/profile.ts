@@ -4,7 +4,7 @@ import { existsSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
-import { deriveKey, fromHex, HoldfastError } from "@holdfast/core"
+import { deriveKey, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
@@ -62,6 +62,9 @@ export interface Profile extends ProfileSeen {
   setRecoveryKit(key: string, keys: RecoveryKitKeys): Promise<void>
   /** Further secrets that a recovery kit carries by their names alone, as the seed of the account. */
   readonly otherSecrets: ReadonlyMap<string, Uint8Array>
+  /** The key that moves the volume with this id, if this profile made it. */
+  volumeKey(id: string): Uint8Array | undefined
+  setVolumeKey(id: string, seed: Uint8Array): Promise<void>
   /** What signs versions that are written here. */
   device(): Promise<Device>
   /** Seed of the owner's key of a register that this profile makes; its id is in hexadecimal. */
@@ -87,12 +90,13 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   const change = (edit: (secrets: ChangingSecrets) => void) =>
     changing(dir, async () => {
       const current = await readSecrets(dir, ask, opened.lock?.key)
-      const { aliases, volumes, aliasVolumes, aliasStates, recoveryKits, ...rest } = current.secrets
+      const { aliases, volumes, aliasVolumes, aliasStates, recoveryKits, volumeKeys, ...rest } = current.secrets
       const secrets = {
         ...rest,
         ...{ aliases: { ...aliases }, volumes: { ...volumes }, aliasVolumes: { ...aliasVolumes } },
         recoveryKits: { ...recoveryKits },
         aliasStates: { ...aliasStates },
+        volumeKeys: { ...volumeKeys },
       }
       edit(secrets)
       const next: OpenedSecrets = { ...current, secrets }
@@ -164,6 +168,14 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       change(({ volumes }) => {
         delete volumes[name]
       }),
+    volumeKey(id) {
+      const hex = opened.secrets.volumeKeys?.[id]
+      return hex === undefined ? undefined : fromHex(hex)
+    },
+    setVolumeKey: (id, seed) =>
+      change(({ volumeKeys }) => {
+        volumeKeys[id] = toHex(seed)
+      }),
     get recoveryKits() {
       return new Map(Object.entries(opened.secrets.recoveryKits ?? {}))
     },
@@ -197,6 +209,7 @@ interface ChangingSecrets extends AccountSecrets {
   readonly volumes: Record<string, unknown>
   readonly aliasVolumes: Record<string, string>
   readonly aliasStates: Record<string, AliasState>
+  readonly volumeKeys: Record<string, string>
   readonly recoveryKits: Record<string, RecoveryKitKeys>
 }
 

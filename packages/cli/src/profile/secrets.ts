@@ -51,6 +51,8 @@ const secretsSchema = z.looseObject({
   aliases: z.record(z.string(), z.string()),
   /** Descriptions of volumes, by name. */
   volumes: z.record(z.string(), z.unknown()).optional(),
+  /** Keys that move volumes, by the volumes' ids: seeds in hexadecimal. */
+  volumeKeys: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)).optional(),
   /** The volume that an alias is in; the grid's when it is not named. */
   aliasVolumes: z.record(z.string(), z.string()).optional(),
   /** By `VOLUME/NAME`. */

@@ -9,7 +9,7 @@ import { createAliasTree } from "../../new-tree.ts"
 import { pathsOf } from "../../profile/paths.ts"
 import { createProfile, type Profile } from "../../profile/profile.ts"
 import { openVolumeSession } from "../../session.ts"
-import { changeVolume, withPlaces } from "../../volumes/change.ts"
+import { changeVolume, firstKey, followVolume, withPlaces } from "../../volumes/change.ts"
 import { gridName, volumeNames } from "../../volumes/choose.ts"
 import { claimPlace } from "../../volumes/marker.ts"
 import { describePlace, parsePlaces } from "../../volumes/places.ts"
@@ -81,6 +81,12 @@ Examples:
     .argument("<id>", "the place, as `volume show` names it")
     .action((name: string, id: string) => removePlace(context, name, id))
   volume
+    .command("follow")
+    .description("go where a volume has moved, after another profile moved it")
+    .argument("<name>")
+    .option("--accept", "also when its coding or mode gets weaker")
+    .action((name: string, flags: { accept?: boolean }) => follow(context, name, flags))
+  volume
     .command("export")
     .description("print a volume's description, without any key, for another profile to import")
     .argument("<name>")
@@ -119,9 +125,11 @@ async function create(context: Context, name: string, { backend, coding, mode }:
     throw new HoldfastError("ERR_ALREADY_EXISTS", `The alias "${name}" exists already. Choose another name.`)
   const backends = await parsePlaces(profile, backend)
   refuseUsed(profile, backends)
+  const seed = new Uint8Array(randomBytes(32))
+  const key = await firstKey(seed)
   const volume = usageErrors(() =>
     parseVolume({
-      version: 1,
+      ...key,
       id: randomBytes(16).toString("hex"),
       name,
       coding: parseCoding(coding, backends.length),
@@ -132,6 +140,7 @@ async function create(context: Context, name: string, { backend, coding, mode }:
   for (const place of backends) await claimPlace(place, volume.id)
   const session = await openVolumeSession(profile, volume, {})
   try {
+    await profile.setVolumeKey(volume.id, seed)
     await profile.setVolume(volume)
     await createAliasTree(session, name).catch(async (error: unknown) => {
       await profile.removeVolume(name)
@@ -207,8 +216,8 @@ async function addPlaces(
   }
   const next = usageErrors(() => withPlaces(volume, backends, shape))
   for (const place of added) await claimPlace(place, volume.id)
-  await changeVolume(profile, next)
-  context.output(next, `${describe(next).join("\n")}\nMove shares there with: ${rebalanceHint(profile, name)}`)
+  const now = await changed(profile, next)
+  context.output(now, `${describe(now).join("\n")}\nMove shares there with: ${rebalanceHint(profile, name)}`)
 }
 
 async function removePlace(context: Context, name: string, id: string): Promise<void> {
@@ -221,11 +230,28 @@ async function removePlace(context: Context, name: string, id: string): Promise<
       `${name} has no place "${id}". It has: ${volume.backends.map((place) => place.id).join(", ")}.`,
     )
   const next = usageErrors(() => withPlaces(volume, rest))
-  await changeVolume(profile, next)
+  const now = await changed(profile, next)
   context.output(
-    next,
-    `${describe(next).join("\n")}\nMake what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
+    now,
+    `${describe(now).join("\n")}\nMake what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
   )
+}
+
+/** Moves the volume. When another move had begun before, that one is ended, and what was asked now is still to do. */
+async function changed(profile: Profile, next: VolumeDescription): Promise<VolumeDescription> {
+  const now = await changeVolume(profile, next)
+  const ids = ({ backends }: VolumeDescription) => backends.map(({ id }) => id).join(" ")
+  if (ids(now) === ids(next)) return now
+  throw new HoldfastError(
+    "ERR_CONFLICT",
+    `A move of ${next.name} that had begun before was ended first: it is on ${ids(now)} now. Run the command again.`,
+  )
+}
+
+async function follow(context: Context, name: string, { accept = false }: { accept?: boolean }): Promise<void> {
+  const profile = await context.openProfile()
+  const next = await followVolume(profile, find(profile, name), { accept })
+  context.output(next, describe(next).join("\n"))
 }
 
 async function importVolume(context: Context, file: string): Promise<void> {
@@ -234,11 +260,24 @@ async function importVolume(context: Context, file: string): Promise<void> {
   const profile = await context.openProfile()
   const volume = parseVolume(value)
   const known = profile.volumes.get(volume.name)
+  if (known?.id === volume.id) refuseOlder(known, volume)
   if (known && known.id !== volume.id) refuseTaken(profile, volume.name)
   await profile.setVolume(volume)
   context.output(
     volume,
     [...describe(volume), `Name a capability in it with: holdfast alias add NAME --volume ${volume.name}`].join("\n"),
+  )
+}
+
+/** A profile that has the volume already is held to its key, and never goes back. */
+function refuseOlder(known: VolumeDescription, volume: VolumeDescription): void {
+  const isOther = known.publicKey !== undefined && known.publicKey !== volume.publicKey
+  if (!isOther && (volume.epoch ?? 0) >= (known.epoch ?? 0)) return
+  throw new HoldfastError(
+    "ERR_PINNED",
+    isOther
+      ? `This description of ${volume.name} has another key than the one that this profile knows.`
+      : `This description of ${volume.name} is older (epoch ${volume.epoch ?? 0}) than the one that this profile has (${known.epoch}).`,
   )
 }
 
