@@ -14,6 +14,7 @@ import {
   type MarkOutcome,
   type ProposeOutcome,
   type PutOutcome,
+  rankOf,
   registerIdOf,
   type ShareQuery,
   type SignedUnmark,
@@ -257,16 +258,17 @@ async function propose(
   if (batch?.broken)
     return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
   const id = registerIdOf(value.publicKey)
+  const rank = rankOf(value)
   const held = place.registers.get(toHex(id))
-  const outcome = judgeProposal(held, { sequence: value.sequence, bytes })
+  const outcome = judgeProposal(held, { sequence: rank, bytes })
   if (!outcome.accepted) return outcome
   // What it may cost at most: the value, and what is kept behind it.
-  const moreBytes = held && held.sequence === value.sequence ? 0 : bytes.length + rowBytes
+  const moreBytes = held && held.sequence === rank ? 0 : bytes.length + rowBytes
   const overQuota = place.overQuota(payer, moreBytes)
   if (overQuota !== undefined && moreBytes > 0) return { accepted: false, message: overQuota }
   const stamp = place.nextStamp()
   if (batch) Object.assign(batch, { stamp, used: true })
-  const taken = { id, sequence: value.sequence, bytes, receivedMs: place.nowMs(), stamp }
+  const taken = { id, sequence: rank, bytes, receivedMs: place.nowMs(), stamp }
   const accounts = accountsToMark(access, options)
   place.registers.set(toHex(id), takeValue(held, taken, { access, accounts, ledger: place.ledger }))
   return { accepted: true, vouches: batch !== undefined }

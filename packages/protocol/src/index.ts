@@ -184,7 +184,7 @@ export {
   namesAncestor,
   signRegisterValue,
 } from "./register-lineage.ts"
-export { compareOrder, whyRefused } from "./register-order.ts"
+export { compareOrder, rankOf, whyRefused } from "./register-order.ts"
 export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"

@@ -32,6 +32,9 @@ export interface EpochStatement {
   readonly signature: Uint8Array
 }
 
+/** The last epoch and the last sequence that a register can have: both together fit into one number. */
+export const [lastEpoch, lastSequence] = [2 ** 13 - 1, 2 ** 40 - 1] as const
+
 const statementDomain = "holdfast/register-epoch/1"
 
 /** Most bytes of an encoded statement. */
@@ -57,8 +60,8 @@ export function decodeEpochStatement(bytes: Uint8Array): EpochStatement {
     })
   const statement = {
     publicKey: fields.bytes(32),
-    epoch: fields.integer(1),
-    sequence: fields.integer(1),
+    epoch: fields.integer(1, lastEpoch),
+    sequence: fields.integer(1, lastSequence),
     hash: fields.bytes(32),
     writer: fields.bytes(32),
     readCheck: fields.bytes(32),

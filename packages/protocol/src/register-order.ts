@@ -4,6 +4,7 @@
  */
 import { equal } from "@holdfast/core"
 import { type RegisterOrder, type RegisterValue, statementOf } from "./register.ts"
+import { lastSequence } from "./register-epoch.ts"
 
 /** So far ahead of what a place holds may a value be: more is no writer's doing in good faith. */
 const maxStep = 2 ** 20
@@ -11,6 +12,11 @@ const maxStep = 2 ** 20
 /** Below zero when `a` comes before `b`: a higher epoch goes before any number. */
 export function compareOrder(a: RegisterOrder, b: RegisterOrder): number {
   return a.epoch - b.epoch || a.sequence - b.sequence
+}
+
+/** Where a value stands among those of its register, as one number, which in epoch 0 is its sequence: what places sort values by. */
+export function rankOf({ epoch, sequence }: RegisterOrder): number {
+  return epoch * (lastSequence + 1) + Math.min(sequence, lastSequence) // values of versions 1 and 3 had no bound
 }
 
 /** Why a place that holds `held` does not take `next`; undefined when it does. */

@@ -18,7 +18,14 @@ import {
 } from "@holdfast/core"
 import type { RegisterId } from "./backend.ts"
 import { type Ancestry, joinLevel, type Level, levelLeaf, mountainsOf } from "./register-ancestry.ts"
-import { decodeEpochStatement, type EpochStatement, epochStatementBytes, isStatementOf } from "./register-epoch.ts"
+import {
+  decodeEpochStatement,
+  type EpochStatement,
+  epochStatementBytes,
+  isStatementOf,
+  lastEpoch,
+  lastSequence,
+} from "./register-epoch.ts"
 import { type Lineage, readFirstVersions, signedRegisterBytes } from "./register-lineage.ts"
 
 /** A register value taken apart. */
@@ -146,7 +153,11 @@ function parse(bytes: Uint8Array): { readonly value: RegisterValue; readonly fie
 
 /** What follows the version in a value of version 4. */
 function readBound(fields: FieldReader): RegisterValue {
-  const order = { publicKey: fields.bytes(32), epoch: fields.integer(), sequence: fields.integer(1) }
+  const order = {
+    publicKey: fields.bytes(32),
+    epoch: fields.integer(0, lastEpoch),
+    sequence: fields.integer(1, lastSequence),
+  }
   const bound = {
     follows: hashesIn(fields.bytes(undefined, limits.lineageHashes * hashBytes)),
     base: fields.integer(1, order.sequence),

@@ -4,7 +4,7 @@
  * taken away at a place that gave no token or did not itself say what it holds. Specification: docs/protocols/marks.md.
  */
 import { compare, concat, type Env, equal, HoldfastError } from "@holdfast/core"
-import { type Backend, type ChunkId, registerIdOf } from "@holdfast/protocol"
+import { type Backend, type ChunkId, rankOf, registerIdOf } from "@holdfast/protocol"
 import { adopt, adoptRegisters } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
 import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
@@ -16,6 +16,7 @@ import type { CareKeys, RegisterId, RegisterKeys } from "./types.ts"
 
 /** A value that a place itself holds of a register, its care opened. */
 export interface OwnValue {
+  /** Where it stands among the values of its register (`rankOf`). */
   readonly sequence: number
   readonly care: Uint8Array
   /** When the keys open it. */
@@ -168,7 +169,7 @@ async function ownValues(env: Env, backend: Backend, keys: CareKeys | RegisterKe
   for (let page = await backend.keptValues(id); page.length > 0; ) {
     for (const { bytes, receivedMs } of page) {
       const { value } = await decodeHeld(env.crypto, bytes)
-      const { sequence } = value
+      const sequence = rankOf(value)
       if (!equal(value.publicKey, keys.publicKey) || sequence >= (all.at(-1)?.sequence ?? Number.POSITIVE_INFINITY))
         throw new HoldfastError("ERR_CORRUPT", `${backend.id} gave something else than the values of a register.`)
       const parts = "readKey" in keys ? await openParts(env, keys, value) : await openCare(env, keys, value)

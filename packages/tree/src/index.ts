@@ -1,5 +1,14 @@
 /** Tree: directories and files as an encrypted Merkle DAG under a signed root. */
-export { type CareList, careIds, decodeCare, emptyCare, encodeCare, joinAccounts, readCare } from "./care.ts"
+export {
+  type CareList,
+  careIds,
+  decodeCare,
+  emptyCare,
+  encodeCare,
+  joinAccounts,
+  readCare,
+  withLevels,
+} from "./care.ts"
 export { type Difference, diff, diffEntries, type EntryDifference } from "./diff.ts"
 export { countEntries, type ListOptions, listDirectory, listPages, lookupEntry } from "./directory.ts"
 export { type ChildNode, type DirectoryNode, decodeDirectoryNode, encodeDirectoryNode } from "./directory-node.ts"

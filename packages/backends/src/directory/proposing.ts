@@ -5,6 +5,7 @@ import {
   decodeRegisterValue,
   legacyAccount,
   type ProposeOutcome,
+  rankOf,
   registerIdOf,
 } from "@holdfast/protocol"
 import { judgeProposal, markBytes, rowBytes } from "../rules.ts"
@@ -112,8 +113,8 @@ function mustKeep({ roles }: AccountAccess, isOwn: boolean): boolean {
 
 async function checkValue(parts: EngineParts, bytes: Uint8Array): Promise<Checked | string> {
   try {
-    const { publicKey, sequence } = await decodeRegisterValue(parts.crypto, bytes)
-    return { id: registerIdOf(publicKey), sequence }
+    const value = await decodeRegisterValue(parts.crypto, bytes)
+    return { id: registerIdOf(value.publicKey), sequence: rankOf(value) }
   } catch (error) {
     if (isHoldfastError(error)) return error.message
     throw error

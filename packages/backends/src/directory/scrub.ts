@@ -4,7 +4,7 @@
  */
 import { equal, HoldfastError, toHex } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
-import { decodeRegisterValue, registerIdOf, type Share, shareName, verifyShare } from "@holdfast/protocol"
+import { decodeRegisterValue, rankOf, registerIdOf, type Share, shareName, verifyShare } from "@holdfast/protocol"
 import { Codewords } from "./codewords.ts"
 import type { ShareRow, TenantRow } from "./database.ts"
 import type { EngineParts } from "./parts.ts"
@@ -137,7 +137,7 @@ async function checkRegister(parts: EngineParts, tenant: TenantRow, row: Registe
   const { index, files, committer } = parts
   try {
     const value = await decodeRegisterValue(parts.crypto, row.value)
-    if (equal(registerIdOf(value.publicKey), row.register) && value.sequence === row.sequence) return undefined
+    if (equal(registerIdOf(value.publicKey), row.register) && rankOf(value) === row.sequence) return undefined
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error
   }

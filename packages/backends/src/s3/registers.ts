@@ -10,6 +10,7 @@ import {
   type KeptValue,
   keptPerAnswer,
   type RegisterId,
+  rankOf,
   registerIdOf,
 } from "@holdfast/protocol"
 import { type HeldValue, type Judgement, judgeProposal } from "../rules.ts"
@@ -65,8 +66,8 @@ export class Registers {
   /** A value with its register, or why it is none. */
   async check(bytes: Uint8Array): Promise<Proposed | { readonly accepted: false; readonly message: string }> {
     try {
-      const { publicKey, sequence } = await decodeRegisterValue(this.#place.crypto, bytes)
-      return { id: registerIdOf(publicKey), sequence, bytes }
+      const value = await decodeRegisterValue(this.#place.crypto, bytes)
+      return { id: registerIdOf(value.publicKey), sequence: rankOf(value), bytes }
     } catch (error) {
       if (isHoldfastError(error) && formCodes.has(error.code)) return { accepted: false, message: error.message }
       throw error

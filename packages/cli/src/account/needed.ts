@@ -15,7 +15,16 @@ import {
   verifyKeyOf,
 } from "@holdfast/protocol"
 import { type CareKeys, type Collection, IdSet, type OwnValue, type Trim } from "@holdfast/store"
-import { type CareList, careIds, decodeCare, type KeepsPast, plainAttributes, referenceKey } from "@holdfast/tree"
+import {
+  type CareList,
+  careIds,
+  decodeCare,
+  emptyCare,
+  type KeepsPast,
+  plainAttributes,
+  referenceKey,
+  withLevels,
+} from "@holdfast/tree"
 import { idsOf } from "../commands/files/check.ts"
 import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
@@ -139,7 +148,8 @@ class Gathering implements Needed {
     this.registers.add(registerIdOf(keys.publicKey))
     if (cap.kind !== "dv" && cap.kind !== "fv") await this.#walk(root, cap)
     const newest = await this.#options.session.store.registers.readCare(keys)
-    for (const care of newest?.care ?? []) await this.#care(decodeCare(care), this.live)
+    for (const [i, care] of (newest?.care ?? []).entries())
+      await this.#care(withLevels(decodeCare(care), newest?.levels?.[i]), this.live)
     await this.#ownValues(root, keys, newest)
   }
 
@@ -182,8 +192,8 @@ class Gathering implements Needed {
     const own = await this.#options.collection.ownValues(keys)
     for (const [place, values] of own) {
       for (const value of values) {
-        if (newest?.care.some((care) => equal(care, value.care))) continue
-        const added = await this.#careAt(place, value).catch((error: unknown) => {
+        const isListed = newest?.care.some((care) => equal(care, value.care)) ?? false
+        const added = await this.#careAt(place, value, isListed).catch((error: unknown) => {
           // What is behind the quorum's value is wanted for its history alone, and may be gone elsewhere.
           if (isHoldfastError(error) && value.sequence >= (newest?.sequence ?? 0))
             this.#options.collection.leaveOut(place, error.message)
@@ -199,10 +209,11 @@ class Gathering implements Needed {
     }
   }
 
-  async #careAt(place: string, { care }: OwnValue): Promise<void> {
+  /** A list that is the newest one's too is taken for its history alone, which may be another. */
+  async #careAt(place: string, { care, levels }: OwnValue, isListed: boolean): Promise<void> {
     const set = this.liveAt.get(place) ?? new IdSet(crypto)
     this.liveAt.set(place, set)
-    await this.#care(decodeCare(care), set, place)
+    await this.#care(withLevels(isListed ? emptyCare : decodeCare(care), levels), set, place)
   }
 
   /** Adds what a list names; a segment that was read for all places, or for this one, is not read again. */
@@ -224,7 +235,7 @@ class Gathering implements Needed {
 }
 
 /** Where history does not fit, or nobody can say what is needed: nothing is taken away then. */
-const stopsAll: ReadonlySet<string> = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_NO_QUORUM"])
+const stopsAll: ReadonlySet<string> = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_UNPROVEN", "ERR_NO_QUORUM"])
 
 function keyOf(cap: Cap): string {
   return "seed" in cap || "publicKey" in cap ? encodeCap(cap) : `${cap.kind} ${encodeCap(cap)}`

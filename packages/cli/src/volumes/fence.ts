@@ -92,10 +92,11 @@ function bucketFence(place: Extract<VolumeBackend, { kind: "s3" }>): PlaceFence 
   return {
     read: () =>
       within(async (bucket) => {
-        const listed = await bucket.list(`${folder}/`, { limit: mostNames })
+        const { infos: listed } = await bucket.list(`${folder}/`, { limit: mostNames })
         const names = listed.map(({ key }) => key.slice(folder.length + 1)).filter((name) => fenceName.test(name))
         const read = names.map(
-          async (name) => [name, (await bucket.get(`${folder}/${name}`, maxMoveBytes)) ?? new Uint8Array()] as const,
+          async (name) =>
+            [name, (await bucket.get(`${folder}/${name}`, maxMoveBytes))?.bytes ?? new Uint8Array()] as const,
         )
         return new Map(await Promise.all(read))
       }),

@@ -5,14 +5,17 @@
  */
 import { type CryptoProvider, HoldfastError, isHoldfastError } from "@holdfast/core"
 import { type Backend, openVolumeMove, type VolumeDescription, type VolumeMove } from "@holdfast/protocol"
-import type { RegisterStore } from "@holdfast/store"
+import type { OwnedRegisterStore } from "@holdfast/store"
 import { fenceNameOf, type PlaceFence } from "./fence.ts"
 
 /**
  * The registers of a store over fenced places. That a volume has moved is told as such: for the store it is one more place
  * that gave no answer.
  */
-export function tellingMoves(registers: RegisterStore, moves: readonly Pick<FencedPlace, "moved">[]): RegisterStore {
+export function tellingMoves(
+  registers: OwnedRegisterStore,
+  moves: readonly Pick<FencedPlace, "moved">[],
+): OwnedRegisterStore {
   const told = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work
@@ -25,6 +28,7 @@ export function tellingMoves(registers: RegisterStore, moves: readonly Pick<Fenc
     read: (...args) => told(registers.read(...args)),
     readCare: (...args) => told(registers.readCare(...args)),
     write: (...args) => told(registers.write(...args)),
+    beginEpoch: (...args) => told(registers.beginEpoch(...args)),
   }
 }
 
