@@ -162,7 +162,7 @@ async function diskSpace(context: Context): Promise<Finding> {
   return free > lowSpaceBytes ? good("disk", message) : bad("disk", message, "Free some space.")
 }
 
-async function servers(identityDir: string, identity: Identity): Promise<Finding[]> {
+async function servers(identityDir: string, identity: Identity, grant?: Uint8Array): Promise<Finding[]> {
   const grid = await loadGrid(identityDir).catch(() => undefined)
   if (!grid) return []
   return Promise.all(
@@ -170,7 +170,8 @@ async function servers(identityDir: string, identity: Identity): Promise<Finding
       attempt(
         `server ${server.name}`,
         async () => {
-          const backend = connect(server, identity)
+          // What the account holds there, where its secrets can be had without asking.
+          const backend = connect(server, identity, grant ? { grant } : {})
           try {
             const usage = await backend.usage()
             return `${server.address} answers, ${sizeText(usage.usedBytes)} used`
