@@ -49,7 +49,7 @@ function lookAt(folder: string, prefix = ""): Found[] {
 }
 
 test("the second reader agrees with all frozen vectors", (t) => {
-  const files = ["capability.json", "chunk.json", "erasure.json", "register.json", "register-lineage.json"].map(
+  const files = ["account.json", "capability.json", "chunk.json", "erasure.json", "register.json", "register-lineage.json"].map(
     (name) => join(interop, "vectors", name),
   )
   const result = runReader(t, ["vectors", ...files])

@@ -37,6 +37,7 @@ import {
 } from "@holdfast/protocol"
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
+import { accountVectors } from "./account-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
@@ -272,6 +273,7 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
 }
 
 const makers = {
+  account: accountVectors,
   chunk: chunkVectors,
   "register-lineage": registerVectors,
   capability: capabilityVectors,

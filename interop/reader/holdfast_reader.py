@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -94,6 +95,26 @@ class Cbor:
         if reader.at != len(data):
             raise bad(f"{what} has bytes after its end")
         return value
+
+    @staticmethod
+    def encode(value):
+        """The one encoding of null, booleans, integers from 0 up, byte strings, text and lists of these."""
+        if value is None or isinstance(value, bool):
+            return {None: b"\xf6", False: b"\xf4", True: b"\xf5"}[value]
+        if isinstance(value, int):
+            return Cbor.head(0, value)
+        if isinstance(value, bytes):
+            return Cbor.head(2, len(value)) + value
+        if isinstance(value, str):
+            return Cbor.head(3, len(value.encode())) + value.encode()
+        return Cbor.head(4, len(value)) + b"".join(map(Cbor.encode, value))
+
+    @staticmethod
+    def head(kind, number):
+        if number < 24:
+            return bytes([kind << 5 | number])
+        width = next(i for i in range(4) if number < 1 << (8 << i))
+        return bytes([kind << 5 | 24 + width]) + number.to_bytes(1 << width, "big")
 
     def take(self, count):
         if self.at + count > len(self.data):
@@ -703,6 +724,97 @@ def list_chunks(volume, cap_text):
         print(f"{chunk_id.hex()} {len(good)} good shares, {k if good else '?'} needed")
 
 
+# --- Accounts (docs/formats/account.md) ---
+
+ROLES = ("read", "append", "repair", "collect")
+NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def account_id(public_key):
+    return domain_hash("holdfast/account-id/1", public_key)
+
+
+def open_signed(data, count, domain, what, most):
+    """The fields of a signed array of version 1; the second is the key, the last the signature."""
+    if len(data) > most:
+        raise HoldfastError("ERR_LIMIT", f"{what} is too long")
+    value = fields(checked_version(Cbor.decode(data, what), what), count, what)
+    octets(value[1], 32, what)
+    octets(value[-1], 64, what)
+    return value
+
+
+def check_signed(data, value, domain, what):
+    # All fields but the signature (2 + 64 bytes) stand there as they do in the signed array, which is one shorter.
+    if not verified(value[1], value[-1], domain.encode() + b"\0" + bytes([data[0] - 1]) + data[1:-66]):
+        raise HoldfastError("ERR_CORRUPT", f"{what} has a wrong signature")
+
+
+def decode_grant(data):
+    """(public key, epoch, device key, roles, name) of a grant whose signature fits."""
+    what, domain = "account grant", "holdfast/account-grant/1"
+    value = open_signed(data, 7, domain, what, 512)
+    _, public_key, epoch, device, bits, name, _ = value
+    integer(epoch, 1, SAFE_INTEGER, what)
+    octets(device, 32, what)
+    roles = [role for i, role in enumerate(ROLES) if integer(bits, 1, 15, what) >> i & 1]
+    if not isinstance(name, str) or not 1 <= len(name.encode("utf-16-le")) // 2 <= 64 or NOT_IN_NAMES.search(name):
+        raise bad("the name of a device cannot be shown")
+    check_signed(data, value, domain, what)
+    return public_key, epoch, device, roles, name
+
+
+def decode_record(data):
+    """(public key, epoch, grants) of a record all of whose signatures fit."""
+    what, domain = "account record", "holdfast/account-record/1"
+    value = open_signed(data, 5, domain, what, 256 * 516 + 256)
+    _, public_key, epoch, encoded, _ = value
+    integer(epoch, 1, SAFE_INTEGER, what)
+    if not isinstance(encoded, list) or len(encoded) > 256:
+        raise bad("an account record is not a list of grants")
+    for grant in encoded:
+        octets(grant, None, what)
+    check_signed(data, value, domain, what)
+    grants = [decode_grant(grant) for grant in encoded]
+    devices = [grant[2] for grant in grants]
+    if any(grant[0] != public_key or grant[1] > epoch for grant in grants):
+        raise bad("a record holds a grant that is not its own")
+    if any(a >= b for a, b in zip(devices, devices[1:])):
+        raise bad("the grants of a record are not in order")
+    return public_key, epoch, grants
+
+
+def decode_statement(data):
+    """(administrator, tenant, account, serial, drops) of a statement whose signature fits."""
+    what, domain = "account statement", "holdfast/account-statement/1"
+    value = open_signed(data, 7, domain, what, 1024)
+    _, administrator, tenant, account, serial, drops, _ = value
+    if not isinstance(tenant, str) or len(tenant.encode("utf-16-le")) // 2 > 64 or not isinstance(drops, bool):
+        raise bad("an account statement has a wrong field")
+    octets(account, 32, what)
+    integer(serial, 1, SAFE_INTEGER, what)
+    check_signed(data, value, domain, what)
+    return administrator, tenant, account, serial, drops
+
+
+def decode_unmark(data):
+    """(public key, place, grace, chunks, registers, trims, bytes that are signed) of an order whose signature fits."""
+    what = "order to unmark"
+    value = fields(Cbor.decode(data, what), 8, what)
+    public_key, place, token, grace, chunks, registers, trims, signature = value
+    octets(public_key, 32, what)
+    integer(grace, 0, SAFE_INTEGER, what)
+    lists = Cbor.encode([chunks, registers, trims])
+    head = Cbor.encode([public_key, place, token, grace, domain_hash("holdfast/unmark-list/1", lists)])
+    signed = b"holdfast/unmark/1\0" + head
+    if not verified(public_key, octets(signature, 64, what), signed):
+        raise HoldfastError("ERR_CORRUPT", "an order to unmark has a wrong signature")
+    return public_key, place, grace, len(chunks) // 32, len(registers) // 32, len(trims), signed
+
+
+DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_statement, "unmark": decode_unmark}
+
+
 # --- Vectors (interop/vectors) ---
 
 
@@ -716,6 +828,8 @@ def check_vectors(path):
     name = Path(path).stem
     if name == "erasure":
         return check_erasure(vectors["good"])
+    if name == "account":
+        return check_accounts(vectors)
     kind = name.split("-")[0]
     check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability}[kind]
     decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap}[kind]
@@ -746,6 +860,32 @@ def check_erasure(vectors):
         last = {index: payloads[index] for index in range(n - k, n)}
         same(join_shares(last, k, len(data)), data, f"{k} of {n}: joined")
     print(f"erasure: {len(vectors)} good vectors agree")
+
+
+def check_accounts(vectors):
+    for vector in vectors["good"]:
+        said = vector["fields"]
+        found = DECODE_ACCOUNT[vector["kind"]](bytes.fromhex(vector["bytes"]))
+        same(found[0].hex(), vector["publicKey"], vector["name"])
+        same(account_id(found[0]).hex(), vector["account"], vector["name"])
+        if vector["kind"] == "grant":
+            expected = (said["epoch"], bytes.fromhex(said["deviceKey"]), said["roles"].split(), said["deviceName"])
+        elif vector["kind"] == "record":
+            found, expected = (found[0], found[1], len(found[2])), (said["epoch"], said["grants"])
+        elif vector["kind"] == "statement":
+            expected = (said["tenant"], bytes.fromhex(said["about"]), said["serial"], said["drops"] == "true")
+        else:
+            counts = (said["chunks"], said["registers"], said["trims"])
+            expected = (said["place"], said["graceMs"], *counts, bytes.fromhex(said["signed"]))
+        same(found[1:], expected, vector["name"])
+    for vector in vectors["bad"]:
+        try:
+            DECODE_ACCOUNT[vector["kind"]](bytes.fromhex(vector["bytes"]))
+        except HoldfastError as error:
+            same(error.code, vector["error"], vector["name"])
+        else:
+            raise SystemExit(f"vector {vector['name']} was taken for good")
+    print(f"account: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
 
 
 def check_chunk(vector):

@@ -326,6 +326,27 @@ it("takes over a directory of version 1: all of it is held for the account that 
   assert.equal((await engine.scrub()).rot.length, 0)
 })
 
+it("forgets batches that hold nothing after a year, but never an account's last 65,536", async (t) => {
+  const dir = await temporary(t)
+  const first = await openEngine({ dir, crypto, clock, reservedBytes: 0 })
+  await (await tenantOf(first, "alice")).putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))
+  await first.close()
+  const counted = (change: string) => {
+    const database = new DatabaseSync(join(dir, "index.sqlite"))
+    database.exec(change)
+    const { n } = database.prepare("SELECT count(*) AS n FROM batches").get() as { n: number }
+    database.close()
+    return n
+  }
+  const before = counted(
+    `UPDATE batches SET stamp = 0; INSERT INTO batches (payer, token, stamp)
+     WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 65540) SELECT 1, CAST(printf('%016d', i) AS BLOB), 0 FROM c`,
+  )
+  assert.equal(before, 65_541)
+  await (await openEngine({ dir, crypto, clock, reservedBytes: 0 })).close()
+  assert.equal(counted(""), 65_537, "the last ones, and the one that holds something")
+})
+
 const version1 = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE tenants (

@@ -147,7 +147,7 @@ export function decodeAccounts(encoded: Uint8Array): AccountInfo[] {
 
 function namesIn(names: readonly CborValue[]): string[] {
   return names.map((name) => {
-    if (typeof name === "string" && name.length <= 64) return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?") // may go to a terminal
+    if (typeof name === "string" && name.length <= 64) return name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?") // may go to a terminal
     throw new HoldfastError("ERR_BAD_FORMAT", "account is damaged: expected names.")
   })
 }

@@ -106,7 +106,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     readFailed: () => void failures++,
   }
   const recovery = index.meta("clean") === 1 ? undefined : await recover(parts)
-  await parts.committer.run(() => index.setMeta("clean", 0))
+  await parts.committer.run(() => {
+    index.setMeta("clean", 0)
+    index.marks.forgetBatches(parts.stamps.next())
+  })
   const tenants = new Map<string, Promise<Namespace>>()
   const openTenant = async (name: string, given: NamespaceOptions) => {
     checkTenantName(name)

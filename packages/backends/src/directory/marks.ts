@@ -121,7 +121,8 @@ export function markTable(statements: Statements, addUsage: (...values: SQLInput
       for (const payer of countPayers(marksOf(share.row)).keys()) charge(size - share.size, 0, payer)
     },
     list: markLister(statements),
-    forget: batchForgetter(statements),
+    /** Inside a transaction, before anybody is served. */
+    forgetBatches: batchForgetter(statements),
   }
 }
 
@@ -151,18 +152,21 @@ function isSame(a: MarkInfo, b: MarkInfo): boolean {
 }
 
 /**
- * Removes batches that hold nothing any more, long after their commands: none of the payer's last 65,536, and none younger than a
+ * Forgets batches that hold nothing any more, long after their commands: none of a payer's last 65,536, and none younger than a
  * year. A token that was forgotten would vouch again, so neither a clock that jumps nor many commands alone may bring it about.
  */
-function batchForgetter({ change }: Statements) {
-  const most = 65_536
+function batchForgetter({ all, change }: Statements) {
+  const kept = 65_536
   const yearMs = 366 * 86_400_000
+  const payers = all<{ payer: number }>(`SELECT payer FROM batches GROUP BY payer HAVING count(*) > ${kept}`)
   const forget = change(
     `DELETE FROM batches WHERE payer = ?1 AND stamp < ?2 AND batch <= (
-       SELECT batch FROM batches WHERE payer = ?1 ORDER BY batch DESC LIMIT 1 OFFSET ${most}
-     ) AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.batch = batches.batch)`,
+       SELECT batch FROM batches WHERE payer = ?1 ORDER BY batch DESC LIMIT 1 OFFSET ${kept}
+     ) AND batch NOT IN (SELECT batch FROM marks)`,
   )
-  return (payer: number, stamp: number) => forget(payer, stamp - yearMs)
+  return (stamp: number) => {
+    for (const { payer } of payers()) forget(payer, stamp - yearMs)
+  }
 }
 
 function countPayers(marks: readonly MarkRow[]): Map<number, number> {

@@ -18,7 +18,7 @@ export type KnownRecord = AccountRecord & { readonly devices: readonly AccountGr
 export class AccountRecords {
   readonly #parts: EngineParts
   readonly #tenant: Tenant
-  readonly #known = new Map<string, KnownRecord | undefined>()
+  readonly #known = new Map<string, Promise<KnownRecord | undefined>>()
 
   /** The day on which an account was last noted. */
   readonly #seen = new Map<string, number>()
@@ -29,14 +29,21 @@ export class AccountRecords {
   }
 
   /** The record held of an account. */
-  async get(account: AccountId): Promise<KnownRecord | undefined> {
+  get(account: AccountId): Promise<KnownRecord | undefined> {
     const key = toHex(account)
-    if (this.#known.has(key)) return this.#known.get(key)
-    const { record } = this.#parts.index.marks.account(this.#tenant.tenant, account) ?? { record: null }
-    const decoded = record ? await decodeRecord(this.#parts.crypto, record) : undefined
+    const known = this.#known.get(key)
+    if (known) return known
+    // Known before it is decoded, so that `take` meanwhile makes it unknown again and nobody goes on with the older one.
+    const reading = this.#read(account)
     if (this.#known.size >= most) this.#known.clear()
-    this.#known.set(key, decoded)
-    return decoded
+    this.#known.set(key, reading)
+    reading.catch(() => this.#known.delete(key))
+    return reading
+  }
+
+  async #read(account: AccountId): Promise<KnownRecord | undefined> {
+    const { record } = this.#parts.index.marks.account(this.#tenant.tenant, account) ?? { record: null }
+    return record ? decodeRecord(this.#parts.crypto, record) : undefined
   }
 
   /** Notes that a device of an account was here; the day is kept, not the time. */

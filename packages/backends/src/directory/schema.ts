@@ -41,7 +41,6 @@ const ownership = `
     PRIMARY KEY (share, account, batch)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX marks_of_account ON marks (account, cut);
-  CREATE INDEX marks_of_batch ON marks (batch);
   CREATE TABLE register_marks (
     tenant INTEGER NOT NULL, register BLOB NOT NULL, account INTEGER NOT NULL, payer INTEGER NOT NULL, stamp INTEGER NOT NULL,
     PRIMARY KEY (account, register)

@@ -107,6 +107,22 @@ export interface RecoveryVectors {
   readonly badContents: readonly BadVector[]
 }
 
+/** interop/vectors/account.json. Bytes are hexadecimal. */
+export interface AccountVectors {
+  readonly good: readonly {
+    readonly name: string
+    readonly kind: "grant" | "record" | "unmark" | "statement"
+    /** Of the key that signs. */
+    readonly seed: string
+    readonly publicKey: string
+    /** The account of that key. */
+    readonly account: string
+    readonly fields: Readonly<Record<string, string | number>>
+    readonly bytes: string
+  }[]
+  readonly bad: readonly (BadVector & { readonly kind: "grant" | "record" | "unmark" | "statement" })[]
+}
+
 /** Throws unless every chunk vector decodes, verifies, decrypts and encodes as it says. */
 export async function checkChunkVectors(crypto: CryptoProvider, vectors: ChunkVectors): Promise<void> {
   for (const vector of vectors.good) {

@@ -162,7 +162,7 @@ async function diskSpace(context: Context): Promise<Finding> {
   return free > lowSpaceBytes ? good("disk", message) : bad("disk", message, "Free some space.")
 }
 
-async function servers(identityDir: string, identity: Identity, grant?: Uint8Array): Promise<Finding[]> {
+async function servers(identityDir: string, identity: Identity): Promise<Finding[]> {
   const grid = await loadGrid(identityDir).catch(() => undefined)
   if (!grid) return []
   return Promise.all(
@@ -170,11 +170,10 @@ async function servers(identityDir: string, identity: Identity, grant?: Uint8Arr
       attempt(
         `server ${server.name}`,
         async () => {
-          // What the account holds there, where its secrets can be had without asking.
-          const backend = connect(server, identity, grant ? { grant } : {})
+          const backend = connect(server, identity)
           try {
-            const usage = await backend.usage()
-            return `${server.address} answers, ${sizeText(usage.usedBytes)} used`
+            await backend.usage()
+            return `${server.address} answers`
           } finally {
             await backend.close()
           }

@@ -53,7 +53,11 @@ export function register(program: Command, context: Context): void {
     .option("--listen <host:port>", "where it listens", "0.0.0.0:7444")
     .option("--advertise <host:port>", "how clients reach it, when that differs")
     .option("--monitor <host:port>", "health and metrics (default: a free port of 127.0.0.1)")
-    .option("--quota <bytes>", "most bytes of each tenant")
+    .option(
+      "--administrator <tenant=key...>",
+      "public keys, in hexadecimal, of who may list and drop a tenant's accounts",
+    )
+    .option("--quota <bytes>", "most bytes of each tenant, or none (default: half of the disk)")
     .option("--reserve <bytes>", "disk space to keep free")
     .option("--log-level <level>", "error, warn, info or debug", "info")
     .addHelpText(
@@ -106,6 +110,7 @@ interface NodeFlags {
   readonly listen: string
   readonly advertise?: string
   readonly monitor?: string
+  readonly administrator?: readonly string[]
   readonly quota?: string
   readonly reserve?: string
   readonly logLevel: string
@@ -157,7 +162,8 @@ async function runNode(flags: NodeFlags): Promise<void> {
     ...parseAddress(flags.listen),
     membership: flags.advertise ? { advertise: flags.advertise } : {},
     ...(flags.monitor ? { monitor: parseAddress(flags.monitor) } : {}),
-    ...(flags.quota ? { quotas: { defaultBytes: wholeNumber("--quota", flags.quota) } } : {}),
+    ...(flags.quota ? { quotas: { defaultBytes: quotaOf(flags.quota) } } : {}),
+    ...(flags.administrator ? { administrators: administratorsOf(flags.administrator) } : {}),
     ...(flags.reserve ? { reservedBytes: wholeNumber("--reserve", flags.reserve) } : {}),
     logger: createLogger({ stream: process.stderr, level: await logLevel(flags.logLevel) }),
   })
@@ -243,6 +249,23 @@ async function logLevel(text: string): Promise<LogLevel> {
   const { isLogLevel } = await import("@holdfast/network")
   if (isLogLevel(text)) return text
   throw new HoldfastError("ERR_INVALID_ARGUMENT", `--log-level is error, warn, info or debug, not "${text}".`)
+}
+
+function quotaOf(text: string): number {
+  return text === "none" ? Number.POSITIVE_INFINITY : wholeNumber("--quota", text)
+}
+
+function administratorsOf(words: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    words.map((word) => {
+      const [, tenant, key] = /^([A-Za-z0-9._-]{1,64})=([0-9a-f]{64})$/.exec(word) ?? []
+      if (tenant && key) return [tenant, key]
+      throw new HoldfastError(
+        "ERR_INVALID_ARGUMENT",
+        `--administrator takes a tenant, "=" and 64 hexadecimal digits, not "${word}".`,
+      )
+    }),
+  )
 }
 
 function wholeNumber(flag: string, text: string): number {
