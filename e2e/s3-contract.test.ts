@@ -74,7 +74,13 @@ for (const { name, missing, start, conditionalWrites } of kinds) {
           const open: BucketBackend[] = []
           return {
             async backendOf(access) {
-              const backend = createS3Backend({ id: "bucket", crypto, access, conditionalWrites: conditional, location })
+              const backend = createS3Backend({
+                id: "bucket",
+                crypto,
+                access,
+                conditionalWrites: conditional,
+                location,
+              })
               open.push(backend)
               return writingMarks(backend)
             },
@@ -86,7 +92,11 @@ for (const { name, missing, start, conditionalWrites } of kinds) {
 
     it("is found out to write conditionally or not, to list at once what was written, to delete", async () => {
       const { latencyMs, ...found } = await probeBucket(place(), { crypto })
-      assert.deepEqual(found, { conditionalWrites: conditionalWrites.includes(true), listing: "strong", deleting: true })
+      assert.deepEqual(found, {
+        conditionalWrites: conditionalWrites.includes(true),
+        listing: "strong",
+        deleting: true,
+      })
       assert.ok(latencyMs > 0)
     })
   })

@@ -58,7 +58,10 @@ async function parseBucket(text: string, probe: boolean): Promise<VolumeBackend>
       "ERR_REMOTE",
       `Bucket ${nameOfBucket(location)} does not list its objects in order, so it cannot hold a volume.`,
     )
-  return bucketAsFound({ kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites }, { conditionalWrites, listing })
+  return bucketAsFound(
+    { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites },
+    { conditionalWrites, listing },
+  )
 }
 
 /** The description of a bucket that was tried. */

@@ -29,7 +29,9 @@ export async function testVolume(context: Context, name: string): Promise<void> 
   const findings = await Promise.all(volume.backends.map((place, i) => testPlace(place, session.backends[i]!)))
   const backends = volume.backends.map((place, i) => {
     const { conditionalWrites, listing } = findings[i]!
-    return place.kind === "s3" && conditionalWrites !== undefined ? bucketAsFound(place, { conditionalWrites, listing }) : place
+    return place.kind === "s3" && conditionalWrites !== undefined
+      ? bucketAsFound(place, { conditionalWrites, listing })
+      : place
   })
   if (JSON.stringify(backends) !== JSON.stringify(volume.backends)) await profile.setVolume({ ...volume, backends })
   const slowest = findings.filter(({ ok }) => ok).map(({ latencyMs = 0 }) => latencyMs)
@@ -55,7 +57,9 @@ async function testPlace(place: VolumeBackend, backend: Backend): Promise<Findin
 
 const listingNotes = {
   strong: [],
-  delayed: ["Its lists lag behind what was written: `holdfast gc` waits a day more here, and takes two runs for each step."],
+  delayed: [
+    "Its lists lag behind what was written: `holdfast gc` waits a day more here, and takes two runs for each step.",
+  ],
   broken: ["Its lists are not in order: it cannot hold a volume."],
 } as const
 
