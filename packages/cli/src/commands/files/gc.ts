@@ -1,7 +1,6 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
-import type { SweepOutcome } from "@holdfast/backends/s3"
 import { HoldfastError } from "@holdfast/core"
-import { encodeCap } from "@holdfast/protocol"
+import { encodeCap, type SweepOutcome } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
