@@ -108,9 +108,9 @@ async function storedBytes(buckets: readonly string[]): Promise<number> {
   for (const name of buckets) {
     const location = { bucket: name, prefix: "", endpoint: ceph.endpoint, region: "us-east-1", pathStyle: true }
     const bucket = openBucket({ ...location, credentials: at("keys") })
-    const objects = await bucket.list("", { limit: 1_000_000 })
+    const { infos } = await bucket.list("", { limit: 1_000_000 })
     bucket.close()
-    sum += objects.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
+    sum += infos.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
   }
   return sum
 }

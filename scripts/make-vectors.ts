@@ -38,6 +38,7 @@ import {
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
 import { accountVectors } from "./account-vectors.ts"
+import { bucketVectors } from "./bucket-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
@@ -278,6 +279,7 @@ const makers = {
   "register-lineage": registerVectors,
   capability: capabilityVectors,
   "recovery-kit": recoveryVectors,
+  "bucket-2": bucketVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)

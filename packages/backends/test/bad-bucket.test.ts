@@ -5,16 +5,25 @@ import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
 import { HoldfastError, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
-import { type Backend, toReadCap } from "@holdfast/protocol"
-import { makeRegisterValue, randomChunk, type TestChunk } from "@holdfast/protocol/testing"
+import { toReadCap } from "@holdfast/protocol"
+import {
+  makeAccount,
+  makeOrder,
+  makeRegisterValue,
+  newBatch,
+  randomChunk,
+  type TestAccount,
+  type TestChunk,
+} from "@holdfast/protocol/testing"
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createMemoryBackend } from "../src/index.ts"
-import { createS3Backend, parseS3Location } from "../src/s3/index.ts"
+import { type BucketBackend, createS3Backend, parseS3Location } from "../src/s3/index.ts"
 import { type BadService, badServices, send, startBadBucket } from "./bad-bucket.ts"
 
 let folder: string
 let chunk: TestChunk
 let value: Uint8Array
+let account: TestAccount
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "holdfast-bad-bucket-"))
@@ -22,34 +31,41 @@ before(async () => {
     mode: 0o600,
   })
   chunk = await randomChunk(crypto, 5000)
+  account = await makeAccount(crypto)
   value = await makeRegisterValue(crypto, crypto.random(32), 1, "text")
 })
 after(() => rm(folder, { recursive: true, force: true }))
 
 /** A backend over a service that answers badly. */
-async function badBackend(t: TestContext, bad: BadService, waits: boolean): Promise<Backend> {
+async function badBackend(t: TestContext, bad: BadService, waits: boolean): Promise<BucketBackend> {
   const { url } = await startBadBucket(t, bad)
   return backendAt(t, url, waits)
 }
 
-function backendAt(t: TestContext, url: string, waits: boolean): Backend {
+function backendAt(t: TestContext, url: string, waits: boolean): BucketBackend {
   const location = parseS3Location(`s3://bucket?endpoint=${url}&region=x&credentials=${join(folder, "keys")}`)
   const bounds = waits ? { idleMs: 500, deadlineMs: 400 } : {}
-  const options = { id: "bad", location, crypto, clock: nodeEnv.clock, conditionalWrites: true, attempts: 1, ...bounds }
+  const options = { id: "bad", location, crypto, access: account, conditionalWrites: true, attempts: 1, ...bounds }
   const backend = createS3Backend(options)
   t.after(() => backend.close())
   return backend
 }
 
-const calls: Readonly<Record<string, (backend: Backend) => Promise<unknown>>> = {
-  putShares: (backend) => backend.putShares(chunk.shares),
+const calls: Readonly<Record<string, (backend: BucketBackend) => Promise<unknown>>> = {
+  putShares: (backend) => backend.putShares(chunk.shares, newBatch(crypto)),
+  markShares: (backend) => backend.markShares([chunk.id], newBatch(crypto)),
   getShares: (backend) => backend.getShares([{ id: chunk.id }, { id: chunk.id, index: 1 }]),
-  hasShares: (backend) => backend.hasShares([chunk.id], { touch: true }),
-  listShares: (backend) => backend.listShares({ limit: 100 }),
-  removeShares: (backend) => backend.removeShares([{ id: chunk.id, index: 2 }]),
+  hasShares: (backend) => backend.hasShares([chunk.id]),
   readRegisters: (backend) => backend.readRegisters([crypto.random(32)]),
+  keptValues: (backend) => backend.keptValues(crypto.random(32)),
   proposeRegisters: (backend) => backend.proposeRegisters([value]),
+  listMarks: (backend) => backend.listMarks({ limit: 100 }),
+  listRegisters: (backend) => backend.listRegisters({ limit: 100 }),
   usage: (backend) => backend.usage(),
+  collectToken: (backend) => backend.collectToken(),
+  unmark: async (backend) =>
+    backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, token: new Uint8Array(16) })),
+  sweep: (backend) => backend.sweep(),
 }
 
 /** Services that let a client wait. */
@@ -61,7 +77,7 @@ const useless =
 /** Services whose listings must fail. */
 const misleading = /lists one|lists other|lists shares|lists what|lists out|nests|no XML|bomb|cuts/
 
-async function assertStoreWorks(fourth: Backend) {
+async function assertStoreWorks(fourth: BucketBackend) {
   const seed = crypto.random(32)
   const { publicKey, readKey } = await toReadCap(crypto, { kind: "dw", seed })
   const keys = { seed, publicKey, readKey }
@@ -105,18 +121,21 @@ for (const [name, bad] of Object.entries(badServices))
     await assertStoreWorks(backend)
   })
 
-it("an honest service is asked once for a share and twice to write a value", async (t) => {
+it("an honest service is asked once for a share, and for a commit three times and beside that for its two lists", async (t) => {
   const { url, seen } = await startBadBucket(t, (response, honest) => send(response, honest))
   const backend = backendAt(t, url, false)
-  assert.deepEqual(await backend.proposeRegisters([value]), [{ accepted: true }])
-  assert.deepEqual(
-    seen.map(({ method, isList }) => [method, isList]),
-    [
-      ["PUT", false],
-      ["GET", true],
-    ],
-  )
-  await backend.putShares([chunk.shares[1]!])
+  const batch = newBatch(crypto)
+  await backend.putShares([chunk.shares[1]!], batch)
+  seen.length = 0
+  assert.deepEqual(await backend.proposeRegisters([value], batch), [{ accepted: true, vouches: true }])
+  assert.deepEqual(seen.map(({ method, key, isList }) => `${isList ? "LIST" : method} ${key.split("/")[0]}`).sort(), [
+    "GET holdfast-volume",
+    "LIST fence",
+    "LIST marks",
+    "LIST registers",
+    "PUT marks",
+    "PUT registers",
+  ])
   seen.length = 0
   const [share] = await backend.getShares([{ id: chunk.id, likely: 1 }])
   assert.ok(Buffer.from(share!).equals(chunk.shares[1]!))

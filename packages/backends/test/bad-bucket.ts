@@ -99,8 +99,6 @@ function objectAnswer(
   const held = objects.get(key)
   if (method === "PUT" && headers["if-none-match"] && held)
     return xml("<Error><Code>PreconditionFailed</Code></Error>", 412)
-  if (method === "PUT" && headers["x-amz-copy-source"])
-    return xml("<CopyObjectResult><LastModified>2024-01-01T00:00:00.000Z</LastModified></CopyObjectResult>")
   if (method === "PUT") objects.set(key, body)
   if (method === "DELETE") objects.delete(key)
   if (method !== "GET") return empty

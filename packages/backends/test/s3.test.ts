@@ -3,10 +3,22 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { it, type TestContext } from "node:test"
-import { fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { pack, records } from "../src/s3/ids.ts"
 import { nameOfBucket, parseS3Location, probeBucket } from "../src/s3/index.ts"
 import { parseShareKey, registerKey, shareKey } from "../src/s3/keys.ts"
+import {
+  condemnedOf,
+  condemnedRecordBytes,
+  decodeCondemned,
+  decodeMarks,
+  decodeRetired,
+  encodeCondemned,
+  encodeMarks,
+  encodeRetired,
+} from "../src/s3/lists.ts"
+import { parseMarker } from "../src/s3/marker.ts"
 
 interface Vectors {
   readonly shares: readonly { readonly id: string; readonly index: number; readonly key: string }[]
@@ -26,6 +38,34 @@ it("names objects as the vectors do", async () => {
   for (const key of vectors.notShares) assert.equal(parseShareKey(key), undefined, key)
   const keys = vectors.registers.map(({ key }) => key)
   assert.deepEqual(keys.toSorted(), keys.toReversed(), "the newest sorts first")
+})
+
+it("reads and writes marks, lists and markers as the vectors do", async () => {
+  const path = new URL("../../../interop/vectors/bucket-2.json", import.meta.url)
+  const vectors = JSON.parse(await readFile(path, "utf8"))
+  for (const { id, index, generation, key } of vectors.shares) {
+    assert.equal(shareKey(fromHex(id), index, generation), key)
+    const parsed = parseShareKey(key)
+    assert.deepEqual(parsed && { ...parsed, id: toHex(parsed.id) }, { id, index, generation })
+  }
+  for (const key of vectors.notShares) assert.equal(parseShareKey(key), undefined, key)
+  const { marks, retired, condemned, markers, badMarks } = vectors
+  const packed = (ids: string[]) => pack(ids.map(fromHex))
+  const made = { chunks: packed(marks.chunks), registers: packed(marks.registers), sinceMs: marks.sinceMs }
+  assert.equal(toHex(await encodeMarks(crypto, made)), marks.bytes)
+  assert.deepEqual(await decodeMarks(crypto, fromHex(marks.bytes), "key"), made)
+  assert.deepEqual(await decodeRetired(crypto, fromHex(retired.bytes), "key"), retired.names)
+  assert.equal(toHex(await encodeRetired(crypto, retired.names)), retired.bytes)
+  const list = await decodeCondemned(crypto, fromHex(condemned.bytes), "key")
+  const objects = [...records(list, condemnedRecordBytes)].map(condemnedOf)
+  assert.deepEqual(
+    objects.map((object) => ({ ...object, id: toHex(object.id) })),
+    condemned.objects,
+  )
+  assert.equal(toHex(await encodeCondemned(crypto, list)), condemned.bytes)
+  for (const { text, ...marker } of markers) assert.deepEqual(parseMarker(utf8(text), "b"), marker)
+  for (const { why, bytes, error } of badMarks)
+    await assert.rejects(decodeMarks(crypto, fromHex(bytes), "key"), { code: error }, why)
 })
 
 it("reads a bucket's location as people write it", () => {

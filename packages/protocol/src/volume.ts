@@ -29,6 +29,8 @@ const bucketSchema = z.strictObject({
   credentials: z.string().max(4096).optional(),
   /** Whether the service refuses to replace an object when asked to. */
   conditionalWrites: z.boolean(),
+  /** Its lists lag behind what was written; absent where they do not. */
+  listing: z.literal("delayed").optional(),
 })
 /** A directory of this machine, such as a disk or a network share. */
 const directorySchema = z.strictObject({

@@ -46,3 +46,24 @@ async function readXml(body: Readable, name: string): Promise<Buffer> {
     throw new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} answered with a document type, which S3 never does.`)
   return xml
 }
+
+/** The `Date` of an answer: the bucket's own clock, the only one by which anything here is called old. */
+export function readDates(client: S3Client): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      const { headers = {} } = result.response as { headers?: Readonly<Record<string, string>> }
+      const { $metadata } = result.output as { $metadata?: { dateMs?: number } }
+      if ($metadata) $metadata.dateMs = Date.parse(headers["date"] ?? "")
+      return result
+    },
+    { step: "deserialize", priority: "high", name: "readDates" },
+  )
+}
+
+/** When the bucket answered. Throws ERR_BAD_FORMAT when it does not say. */
+export function dateOf(output: { readonly $metadata: object }, name: string): number {
+  const { dateMs = Number.NaN } = output.$metadata as { dateMs?: number }
+  if (Number.isSafeInteger(dateMs) && dateMs > 0) return dateMs
+  throw new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} does not say when it answers (no Date), as S3 always does.`)
+}

@@ -6,7 +6,6 @@ import { Agent as HttpAgent } from "node:http"
 import { Agent as HttpsAgent } from "node:https"
 import type { Readable } from "node:stream"
 import {
-  CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   ListObjectsV2Command,
@@ -16,7 +15,7 @@ import {
 } from "@aws-sdk/client-s3"
 import { discard, HoldfastError, Semaphore } from "@holdfast/core"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
-import { guardAnswers } from "./answers.ts"
+import { dateOf, guardAnswers, readDates } from "./answers.ts"
 import { credentialsFor } from "./credentials.ts"
 import { isMissing, isPreconditionFailed, s3Error } from "./failure.ts"
 import { nameOfBucket, type S3Location } from "./location.ts"
@@ -45,8 +44,39 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** An open bucket. */
-export type Bucket = ReturnType<typeof openBucket>
+/** Objects in the order of their keys. */
+export interface Listing {
+  readonly infos: ObjectInfo[]
+  /** When the bucket answered, by its own clock: the first page, if there were several. */
+  readonly atMs: number
+}
+
+/** An open bucket. All times are the bucket's own. */
+export interface Bucket {
+  /** What it is called in messages. */
+  readonly name: string
+  /** Stores an object; with `ifAbsent` only where there is none, atomically on services that know conditional writes. */
+  put(
+    key: string,
+    bytes: Uint8Array,
+    options?: RequestOptions & { readonly ifAbsent?: boolean },
+  ): Promise<{ readonly stored: boolean; readonly atMs: number }>
+  /** The bytes of an object of at most `maxBytes`; undefined when there is none. Throws ERR_LIMIT. */
+  get(
+    key: string,
+    maxBytes: number,
+    options?: RequestOptions,
+  ): Promise<{ readonly bytes: Uint8Array; readonly atMs: number } | undefined>
+  /** Objects whose keys begin with `prefix`, after the key `after`, at most `limit`. */
+  list(
+    prefix: string,
+    options: RequestOptions & { readonly after?: string | undefined; readonly limit: number },
+  ): Promise<Listing>
+  /** Removes an object; one that is not there is no error. */
+  remove(key: string, options?: RequestOptions): Promise<void>
+  /** Gives up what is under way. */
+  close(): void
+}
 
 const parallelRequests = 16
 /** Slow lines are served, dribbling servers not. */
@@ -54,11 +84,12 @@ const leastBytesPerMs = 16
 const pageLength = 1000
 
 /** Opens the bucket at `location`; the first request tells whether it is there. */
-export function openBucket(location: S3Location, options: BucketOptions = {}) {
+export function openBucket(location: S3Location, options: BucketOptions = {}): Bucket {
   const name = nameOfBucket(location)
   const client = new S3Client(clientConfig(location, options))
   markUnsigned(client)
   guardAnswers(client, name)
+  readDates(client)
   const { deadlineMs = 30_000 } = options
   const places = new Semaphore(parallelRequests)
   const closing = new AbortController()
@@ -81,44 +112,40 @@ export function openBucket(location: S3Location, options: BucketOptions = {}) {
 
   return {
     name,
-    /** Stores an object; with `ifAbsent` only where there is none, atomically on services that know conditional writes. */
-    put(key: string, bytes: Uint8Array, { ifAbsent = false, ...rest }: RequestOptions & { ifAbsent?: boolean } = {}) {
-      return request(bytes.length, rest, async (abortSignal): Promise<"stored" | "exists"> => {
+    put: (key, bytes, { ifAbsent = false, ...rest } = {}) =>
+      request(bytes.length, rest, async (abortSignal) => {
         const condition = ifAbsent ? { IfNoneMatch: "*" } : {}
         const command = new PutObjectCommand({ Bucket, Key: at(key), Body: bytes, ...condition })
         try {
-          await client.send(command, { abortSignal })
-          return "stored"
+          return { stored: true, atMs: dateOf(await client.send(command, { abortSignal }), name) }
         } catch (error) {
-          if (ifAbsent && isPreconditionFailed(error)) return "exists"
+          if (ifAbsent && isPreconditionFailed(error)) return { stored: false, atMs: 0 }
           throw error
         }
-      })
-    },
-    /** The bytes of an object of at most `maxBytes`; undefined when there is none. Throws ERR_LIMIT. */
-    get(key: string, maxBytes: number, rest: RequestOptions = {}): Promise<Uint8Array | undefined> {
-      return request(maxBytes, rest, async (abortSignal) => {
+      }),
+    get: (key, maxBytes, rest = {}) =>
+      request(maxBytes, rest, async (abortSignal) => {
         try {
-          const { Body, ContentLength } = await client.send(new GetObjectCommand({ Bucket, Key: at(key) }), {
-            abortSignal,
-          })
-          return await readBody(Body as NodeJS.ReadableStream, { name, key, maxBytes, allocate }, ContentLength)
+          const answer = await client.send(new GetObjectCommand({ Bucket, Key: at(key) }), { abortSignal })
+          const reading = { name, key, maxBytes, allocate }
+          const bytes = await readBody(answer.Body as NodeJS.ReadableStream, reading, answer.ContentLength)
+          return { bytes, atMs: dateOf(answer, name) }
         } catch (error) {
           if (isMissing(error)) return undefined
           throw error
         }
-      })
-    },
-    /** Objects whose keys begin with `prefix`, after the key `after`, at most `limit`. */
-    async list(prefix: string, { after, limit, ...rest }: RequestOptions & { after?: string; limit: number }) {
+      }),
+    async list(prefix, { after, limit, ...rest }) {
       const found: ObjectInfo[] = []
       let last = after
+      let atMs = 0
       while (found.length < limit) {
         const MaxKeys = Math.min(pageLength, limit - found.length)
         const StartAfter = last === undefined ? undefined : at(last)
         const page = await request(0, rest, (abortSignal) =>
           client.send(new ListObjectsV2Command({ Bucket, Prefix: at(prefix), StartAfter, MaxKeys }), { abortSignal }),
         )
+        atMs ||= dateOf(page, name)
         const infos = (page.Contents ?? []).map(({ Key = "", Size = 0, LastModified }) => ({
           key: Key.slice(location.prefix.length),
           sizeBytes: Size,
@@ -131,29 +158,13 @@ export function openBucket(location: S3Location, options: BucketOptions = {}) {
         found.push(...infos)
         if (infos.length === 0 || !page.IsTruncated) break
       }
-      return found.slice(0, limit)
+      return { infos: found.slice(0, limit), atMs }
     },
-    /** Gives an object the time of now. False when there is none. */
-    touch(key: string, rest: RequestOptions = {}): Promise<boolean> {
-      return request(0, rest, async (abortSignal) => {
-        const CopySource = `${Bucket}/${encodeURIComponent(at(key))}`
-        const copy = { Bucket, Key: at(key), CopySource, MetadataDirective: "REPLACE" as const }
-        try {
-          await client.send(new CopyObjectCommand(copy), { abortSignal })
-          return true
-        } catch (error) {
-          if (isMissing(error)) return false
-          throw error
-        }
-      })
-    },
-    /** Removes an object; one that is not there is no error. */
-    async remove(key: string, rest: RequestOptions = {}): Promise<void> {
+    async remove(key, rest = {}) {
       await request(0, rest, (abortSignal) =>
         client.send(new DeleteObjectCommand({ Bucket, Key: at(key) }), { abortSignal }),
       )
     },
-    /** Gives up what is under way. */
     close(): void {
       closing.abort()
       client.destroy()

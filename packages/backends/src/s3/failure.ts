@@ -25,6 +25,15 @@ export function isUnsupported(error: unknown): boolean {
   return (status ?? statusOf(error)) === 501
 }
 
+const fullCodes = new Set([
+  "QuotaExceeded",
+  "QuotaExceededException",
+  "InsufficientCapacity",
+  "InsufficientStorage",
+  "XMinioStorageFull",
+  "StorageFull",
+])
+
 /** The error of ours for what a request to the bucket `name` failed with. */
 export function s3Error(name: string, error: unknown): HoldfastError {
   const status = statusOf(error)
@@ -35,10 +44,10 @@ export function s3Error(name: string, error: unknown): HoldfastError {
   if (status === undefined) return fail("ERR_SERVER_UNREACHABLE", unreachable(error))
   if (status < 300) return fail("ERR_BAD_FORMAT", "its answer is not one that S3 gives.")
   if (said === "NoSuchBucket") return fail("ERR_REMOTE", "there is no such bucket. Make it with your provider's tools.")
+  // Before the status: Ceph and others answer 403 to who has used up a quota.
+  if (status === 507 || fullCodes.has(said)) return fail("ERR_SERVER_FULL", "it is full, or its quota is used up.")
   if (status === 401 || status === 403)
     return fail("ERR_REFUSED", `it refused our keys (${said || status}). Check them, and what they are allowed to do.`)
-  if (status === 507 || said === "QuotaExceeded" || said === "InsufficientCapacity")
-    return fail("ERR_SERVER_FULL", "it is full, or its quota is used up.")
   if (status === 429 || (status >= 500 && status !== 501))
     return fail("ERR_SERVER_UNREACHABLE", `it answered with status ${status} (${said || "no reason given"}).`)
   return fail("ERR_REMOTE", `it answered with status ${status} (${said || "no reason given"}).`)

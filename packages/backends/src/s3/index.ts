@@ -1,12 +1,14 @@
 /** A bucket of any S3-compatible service as a backend. Specification of what lies in it: docs/formats/bucket.md. */
-import type { Backend } from "@holdfast/protocol"
 import { type BucketOptions, openBucket } from "./bucket.ts"
 import type { S3Location } from "./location.ts"
-import { createObjectBackend, type ObjectOptions } from "./objects.ts"
+import { type BucketBackend, createObjectBackend, type ObjectOptions } from "./objects.ts"
 
 export { type Bucket, openBucket } from "./bucket.ts"
 export { checkS3Location, nameOfBucket, parseS3Location, type S3Location } from "./location.ts"
+export { encodeMarker, type Marker, markerKey, newMarker, readMarker } from "./marker.ts"
+export type { BucketBackend } from "./objects.ts"
 export { type Capabilities, probeBucket } from "./probe.ts"
+export { type UpgradeProgress, upgradeBucket } from "./upgrade.ts"
 
 /** How a bucket serves as a backend. */
 export interface S3Options extends BucketOptions, ObjectOptions {
@@ -14,6 +16,6 @@ export interface S3Options extends BucketOptions, ObjectOptions {
 }
 
 /** Opens a bucket as a backend; the first call tells whether it can be reached. */
-export function createS3Backend(options: S3Options): Backend {
+export function createS3Backend(options: S3Options): BucketBackend {
   return createObjectBackend(openBucket(options.location, options), options)
 }

@@ -1,21 +1,23 @@
-/** What a bucket can do, found out by trying. Leaves nothing behind. */
+/** What a bucket can do, found out by trying. Leaves nothing behind where it may delete. */
 import { type CryptoProvider, equal, isHoldfastError, toHex } from "@holdfast/core"
-import { type BucketOptions, openBucket } from "./bucket.ts"
+import { type Bucket, type BucketOptions, openBucket } from "./bucket.ts"
 import type { S3Location } from "./location.ts"
 
 /** The result of trying a bucket. */
 export interface Capabilities {
   /** Two writers cannot both create the same object. */
   readonly conditionalWrites: boolean
-  /** A list shows at once what was written, and in order. */
-  readonly listing: boolean
-  /** The time of an object can be set anew, which keeps it from the collection of garbage. */
-  readonly touching: boolean
+  /** Lists show what was written: at once, after a while, or not in order and so not usefully. */
+  readonly listing: "strong" | "delayed" | "broken"
+  /** These keys may delete objects: whoever has them can collect what anybody stored there. */
+  readonly deleting: boolean
   /** Median time of a small request, in milliseconds. */
   readonly latencyMs: number
 }
 
 const rounds = 5
+/** Lists that are looked at for strength; each after a write of its own. */
+const listRounds = 4
 
 /** Tries what a volume needs of a bucket. Throws ERR_REFUSED, ERR_SERVER_UNREACHABLE, ERR_REMOTE, ERR_CREDENTIALS. */
 export async function probeBucket(
@@ -23,37 +25,71 @@ export async function probeBucket(
   { crypto, ...options }: BucketOptions & { readonly crypto: CryptoProvider },
 ): Promise<Capabilities> {
   const bucket = openBucket(location, options)
-  const prefix = `probe/${toHex(crypto.random(8))}/`
-  const [first, second] = [crypto.random(64), crypto.random(64)]
-  const [key, other] = [`${prefix}a`, `${prefix}b`]
   try {
-    await bucket.put(key, first)
-    const conditionalWrites = await refusesToReplace(bucket, key, second)
-    await bucket.put(other, second)
-    const listed = await bucket.list(prefix, { limit: 10 })
-    const after = await bucket.list(prefix, { limit: 10, after: key })
-    const listing = listed.map((info) => info.key).join() === `${key},${other}` && after.length === 1
-    const touching = await bucket.touch(other).catch(() => false)
-    const times: number[] = []
-    for (let round = 0; round < rounds; round++) {
-      const start = performance.now()
-      await bucket.get(other, 64)
-      times.push(performance.now() - start)
-    }
-    return { conditionalWrites, listing, touching, latencyMs: times.sort((a, b) => a - b)[rounds >> 1]! }
+    return await probeOpenBucket(bucket, crypto)
   } finally {
-    await Promise.allSettled([bucket.remove(key), bucket.remove(other)])
     bucket.close()
   }
 }
 
-async function refusesToReplace(bucket: ReturnType<typeof openBucket>, key: string, bytes: Uint8Array) {
+/** Tries an open bucket, which stays open. */
+export async function probeOpenBucket(bucket: Bucket, crypto: CryptoProvider): Promise<Capabilities> {
+  const prefix = `probe/${toHex(crypto.random(8))}/`
+  const [first, second] = [crypto.random(64), crypto.random(64)]
+  const keys = Array.from({ length: listRounds }, (_, i) => `${prefix}${i}`)
   try {
-    if ((await bucket.put(key, bytes, { ifAbsent: true })) === "stored") return false
+    await bucket.put(keys[0]!, first)
+    const conditionalWrites = await refusesToReplace(bucket, keys[0]!, second)
+    const listing = await probeListing(bucket, prefix, { keys, bytes: second })
+    const times: number[] = []
+    for (let round = 0; round < rounds; round++) {
+      const start = performance.now()
+      await bucket.get(keys[0]!, 64)
+      times.push(performance.now() - start)
+    }
+    const deleting = await mayDelete(bucket, keys[0]!)
+    return { conditionalWrites, listing, deleting, latencyMs: times.sort((a, b) => a - b)[rounds >> 1]! }
+  } finally {
+    await Promise.allSettled(keys.map((key) => bucket.remove(key)))
+  }
+}
+
+/** Whether each list shows all that was written before it, in order, from where it is told to begin. */
+async function probeListing(
+  bucket: Bucket,
+  prefix: string,
+  { keys, bytes }: { readonly keys: readonly string[]; readonly bytes: Uint8Array },
+): Promise<Capabilities["listing"]> {
+  let listing: Capabilities["listing"] = "strong"
+  for (const [i, key] of keys.entries()) {
+    if (i > 0) await bucket.put(key, bytes)
+    const { infos } = await bucket.list(prefix, { limit: 10 })
+    const listed = infos.map((info) => info.key)
+    if (listed.join() !== listed.toSorted().join() || listed.some((one) => !keys.includes(one))) return "broken"
+    if (listed.join() !== keys.slice(0, i + 1).join()) listing = "delayed"
+  }
+  const after = (await bucket.list(prefix, { limit: 10, after: keys[1]! })).infos.map((info) => info.key)
+  if (after.some((key) => key <= keys[1]!)) return "broken"
+  return after.join() === keys.slice(2).join() ? listing : "delayed"
+}
+
+async function mayDelete(bucket: Bucket, key: string): Promise<boolean> {
+  try {
+    await bucket.remove(key)
+  } catch (error) {
+    if (isHoldfastError(error, "ERR_REFUSED")) return false
+    throw error
+  }
+  return (await bucket.get(key, 64)) === undefined
+}
+
+async function refusesToReplace(bucket: Bucket, key: string, bytes: Uint8Array): Promise<boolean> {
+  try {
+    if ((await bucket.put(key, bytes, { ifAbsent: true })).stored) return false
   } catch (error) {
     if (isHoldfastError(error) && (error.details as { status?: number }).status === 501) return false
     throw error
   }
   const held = await bucket.get(key, 64)
-  return held !== undefined && !equal(held, bytes)
+  return held !== undefined && !equal(held.bytes, bytes)
 }

@@ -2,143 +2,161 @@
  * Registers as objects of a bucket: one for each (register, sequence), created only where there is none, so that of two
  * writers with one number exactly one succeeds. Specification: docs/formats/bucket.md.
  */
-import { type CryptoProvider, equal, isHoldfastError, limits, mapPool } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
   type CallOptions,
   decodeRegisterValue,
-  type ProposeOutcome,
+  type KeptOptions,
+  type KeptValue,
+  keptPerAnswer,
   type RegisterId,
   registerIdOf,
 } from "@holdfast/protocol"
-import { type HeldValue, judgeProposal } from "../rules.ts"
-import type { Bucket, ObjectInfo } from "./bucket.ts"
+import { type HeldValue, type Judgement, judgeProposal } from "../rules.ts"
 import { registerKey, registerPrefix } from "./keys.ts"
+import type { Place } from "./place.ts"
 
-/** How registers are kept. */
-export interface RegisterOptions {
-  readonly crypto: CryptoProvider
-  readonly conditional: boolean
+/** A value that was checked. */
+export interface Proposed extends HeldValue {
+  readonly id: RegisterId
 }
 
 interface Newest extends HeldValue {
   readonly key: string
+  readonly modifiedMs: number
 }
 
-const parallel = 16
-/** Values of a register that stay, so that a reader between list and get still finds what it saw. */
-const keptValues = 4
-/** When so many more have come together, the oldest are removed. */
-const surplusValues = 4
+type Signal = AbortSignal | undefined
 
-/** The register calls of a backend over `bucket`. */
-export function registerCalls(bucket: Bucket, options: RegisterOptions) {
-  const proposing = new Map<string, Promise<unknown>>()
+const parallel = 16
+/** The newest objects of a register that a read looks at until one is a value. */
+const mostTried = 8
+const pageLength = 1000
+
+/** Reads and writes the registers of a bucket. */
+export class Registers {
+  readonly #place: Place
+  readonly #proposing = new Map<string, Promise<unknown>>()
+
+  constructor(place: Place) {
+    this.#place = place
+  }
+
+  /** The newest value of each register. */
+  read(ids: readonly RegisterId[], { signal }: CallOptions = {}): Promise<(Uint8Array | undefined)[]> {
+    return mapPool(ids, parallel, async (id) => (await this.#newest(id, signal))?.bytes)
+  }
+
+  /** Values held, newest first; as many as fit into one answer. */
+  async kept(id: RegisterId, { below, signal }: KeptOptions = {}): Promise<KeptValue[]> {
+    let after = below === undefined ? undefined : registerKey(id, below)
+    for (;;) {
+      const { infos } = await this.#place.bucket.list(registerPrefix(id), { after, limit: keptPerAnswer, signal })
+      const values = await mapPool(infos, parallel, async ({ key, modifiedMs: receivedMs }) => {
+        const value = await this.#valid(id, key, signal)
+        return value && { sequence: value.sequence, bytes: value.bytes, receivedMs }
+      })
+      const kept = values.filter((value) => value !== undefined)
+      if (kept.length > 0 || infos.length < keptPerAnswer) return kept
+      after = infos.at(-1)!.key // none of these was a value
+    }
+  }
+
+  /** A value with its register, or why it is none. */
+  async check(bytes: Uint8Array): Promise<Proposed | { readonly accepted: false; readonly message: string }> {
+    try {
+      const { publicKey, sequence } = await decodeRegisterValue(this.#place.crypto, bytes)
+      return { id: registerIdOf(publicKey), sequence, bytes }
+    } catch (error) {
+      if (isHoldfastError(error) && formCodes.has(error.code)) return { accepted: false, message: error.message }
+      throw error
+    }
+  }
+
+  /**
+   * Creates the value's object, then looks whether it is the newest: a slow writer whose number others have passed must
+   * not take its value for accepted. `alongside` runs beside that look.
+   */
+  async propose(proposed: Proposed, signal: Signal, alongside: () => Promise<unknown>): Promise<Judgement> {
+    return this.#inTurn(registerPrefix(proposed.id), async () => {
+      const { bucket, conditional } = this.#place
+      const key = registerKey(proposed.id, proposed.sequence)
+      if (!conditional) {
+        const newest = await this.#newest(proposed.id, signal)
+        const judgement = judgeProposal(newest, proposed)
+        if (!judgement.accepted) return judgement
+        if (newest?.sequence === proposed.sequence) {
+          await alongside()
+          return judgement
+        }
+      }
+      const { stored } = await bucket.put(key, proposed.bytes, { ifAbsent: conditional, signal })
+      if (!stored && !(await this.#valid(proposed.id, key, signal))) await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
+      // Without conditional writes another writer may have replaced it meanwhile.
+      const known = conditional && stored ? { ...proposed, key, modifiedMs: 0 } : undefined
+      const [newest] = await Promise.all([this.#newest(proposed.id, signal, known), alongside()])
+      const judgement = judgeProposal(newest, proposed)
+      // Tidying fails nothing: keys that cannot delete leave a value behind that was never the newest.
+      if (!judgement.accepted && stored && judgement.current && !equal(judgement.current, proposed.bytes))
+        await bucket.remove(key, { signal }).catch(() => undefined)
+      return judgement
+    })
+  }
+
+  /** Removes the values below a sequence, but never the newest; how many. */
+  async trim(id: RegisterId, below: number, signal: Signal): Promise<number> {
+    const newest = await this.#newest(id, signal)
+    if (!newest) return 0
+    const after = registerKey(id, Math.min(below, newest.sequence))
+    let count = 0
+    for (;;) {
+      const { infos } = await this.#place.bucket.list(registerPrefix(id), { after, limit: pageLength, signal })
+      await mapPool(infos, parallel, ({ key }) => this.#place.bucket.remove(key, { signal }))
+      count += infos.length
+      if (infos.length < pageLength) return count
+    }
+  }
 
   /** Proposals of this process to one register take turns: without conditional writes this is all that keeps order. */
-  const inTurn = async <T>(register: string, work: () => Promise<T>): Promise<T> => {
-    const before = proposing.get(register)
+  async #inTurn<T>(register: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#proposing.get(register)
     const mine = (async () => {
       await before?.catch(() => undefined)
       return work()
     })()
-    proposing.set(register, mine)
+    this.#proposing.set(register, mine)
     try {
       return await mine
     } finally {
-      if (proposing.get(register) === mine) proposing.delete(register)
+      if (this.#proposing.get(register) === mine) this.#proposing.delete(register)
     }
   }
 
-  return {
-    readRegisters: (ids: readonly RegisterId[], { signal }: CallOptions = {}) =>
-      mapPool(ids, parallel, async (id) => (await newestValue(bucket, options, id, signal)).newest?.bytes),
-    proposeRegisters: (values: readonly Uint8Array[], { signal }: CallOptions = {}) =>
-      mapPool(values, parallel, async (bytes): Promise<ProposeOutcome> => {
-        const value = await decodeRegisterValue(options.crypto, bytes).catch((error: unknown) => {
-          if (isHoldfastError(error) && isForm(error.code)) return { accepted: false as const, message: error.message }
-          throw error
-        })
-        if ("accepted" in value) return value
-        const { publicKey, sequence } = value
-        const id = registerIdOf(publicKey)
-        return inTurn(registerPrefix(id), () => propose(bucket, options, id, { sequence, bytes }, signal))
-      }),
+  /** The newest value that is truly one of the register; objects that are none are passed over. `known` is not read. */
+  async #newest(id: RegisterId, signal: Signal, known?: Newest): Promise<Newest | undefined> {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const { infos } = await this.#place.bucket.list(registerPrefix(id), { limit: mostTried, signal })
+      for (const { key, modifiedMs } of infos) {
+        const value = key === known?.key ? known : await this.#valid(id, key, signal)
+        if (value) return { ...value, key, modifiedMs }
+      }
+      // All may have been removed since they were listed.
+      if (infos.length === 0) return undefined
+    }
+    return undefined
+  }
+
+  async #valid(id: RegisterId, key: string, signal: Signal): Promise<HeldValue | undefined> {
+    const got = await this.#place.bucket.get(key, limits.registerValueBytes, { signal }).catch(asUnreadable)
+    const value = got && (await this.check(got.bytes))
+    if (!value || "accepted" in value) return undefined
+    return equal(value.id, id) && registerKey(id, value.sequence) === key ? value : undefined
   }
 }
 
 const formCodes = new Set(["ERR_BAD_FORMAT", "ERR_UNSUPPORTED_VERSION", "ERR_LIMIT", "ERR_CORRUPT"])
 
-function isForm(code: string): boolean {
-  return formCodes.has(code)
-}
-
-/**
- * Creates the value's object, then looks whether it is the newest: a slow writer whose number others have passed must
- * not take its value for accepted.
- */
-async function propose(
-  bucket: Bucket,
-  options: RegisterOptions,
-  id: RegisterId,
-  proposed: HeldValue,
-  signal: AbortSignal | undefined,
-): Promise<ProposeOutcome> {
-  const key = registerKey(id, proposed.sequence)
-  if (!options.conditional) {
-    const { newest } = await newestValue(bucket, options, id, signal)
-    const outcome = judgeProposal(newest, proposed)
-    if (!outcome.accepted || newest?.sequence === proposed.sequence) return outcome
-  }
-  const created = await bucket.put(key, proposed.bytes, { ifAbsent: options.conditional, signal })
-  if (created === "exists" && !(await validValue(bucket, options, id, key, signal)))
-    await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
-  // Without conditional writes another writer may have replaced it meanwhile.
-  const known = options.conditional && created === "stored" ? { ...proposed, key } : undefined
-  const { newest, keys } = await newestValue(bucket, options, id, signal, known)
-  const outcome = judgeProposal(newest, proposed)
-  if (!outcome.accepted && created === "stored" && outcome.current && !equal(outcome.current, proposed.bytes))
-    await bucket.remove(key, { signal })
-  if (keys.length >= keptValues + surplusValues)
-    await Promise.all(keys.slice(keptValues).map((old) => bucket.remove(old, { signal })))
-  return outcome
-}
-
-/** The newest value that is truly one of the register; objects that are none are passed over. `known` is not read. */
-async function newestValue(
-  bucket: Bucket,
-  options: RegisterOptions,
-  id: RegisterId,
-  signal: AbortSignal | undefined,
-  known?: Newest,
-): Promise<{ newest?: Newest; keys: string[] }> {
-  for (let attempt = 0; ; attempt++) {
-    const infos = await bucket.list(registerPrefix(id), { limit: keptValues + surplusValues, signal })
-    const keys = infos.map(({ key }: ObjectInfo) => key)
-    for (const key of keys) {
-      const newest = key === known?.key ? known : await validValue(bucket, options, id, key, signal)
-      if (newest) return { newest, keys }
-    }
-    // All may have been removed by a writer since they were listed.
-    if (keys.length === 0 || attempt === 1) return { keys }
-  }
-}
-
-async function validValue(
-  bucket: Bucket,
-  options: RegisterOptions,
-  id: RegisterId,
-  key: string,
-  signal: AbortSignal | undefined,
-): Promise<Newest | undefined> {
-  try {
-    const bytes = await bucket.get(key, limits.registerValueBytes, { signal })
-    if (!bytes) return undefined
-    const { publicKey, sequence } = await decodeRegisterValue(options.crypto, bytes)
-    return equal(registerIdOf(publicKey), id) && registerKey(id, sequence) === key
-      ? { key, sequence, bytes }
-      : undefined
-  } catch (error) {
-    if (isHoldfastError(error) && isForm(error.code)) return undefined
-    throw error
-  }
+function asUnreadable(error: unknown): undefined {
+  if (error instanceof HoldfastError && formCodes.has(error.code)) return undefined
+  throw error
 }

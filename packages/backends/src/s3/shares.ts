@@ -1,186 +1,166 @@
-/** Shares as objects of a bucket: one object each, written only where there is none. */
-import { type CryptoProvider, equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
+/**
+ * Shares as objects of a bucket: one object each, written only where there is none. A share that is condemned is stored again
+ * under the next generation, so that no late deletion takes it.
+ */
+import { equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
+  type AccountId,
   type CallOptions,
   type ChunkId,
-  checkListing,
-  type ListOptions,
+  type MarkOptions,
+  type MarkOutcome,
   type PutOutcome,
-  type ShareInfo,
   type ShareQuery,
-  type ShareRemoval,
   verifyShare,
 } from "@holdfast/protocol"
-import { checkListLimit } from "../rules.ts"
-import type { Bucket, ObjectInfo } from "./bucket.ts"
-import { chunkPrefix, parseShareKey, shareKey, sharesPrefix } from "./keys.ts"
-
-/** How shares are kept. */
-export interface ShareOptions {
-  readonly crypto: CryptoProvider
-  readonly nowMs: () => number
-  /** The bucket refuses to replace an object when asked to. */
-  readonly conditional: boolean
-  /** A share confirmed within so long is not marked again: marking is a request of its own. */
-  readonly touchAfterMs: number
-}
+import { accountsToMark, checkBatch, checkRole } from "../rules.ts"
+import type { Batch, Batches } from "./batches.ts"
+import type { Fence } from "./fence.ts"
+import { chunkPrefix, parseShareKey, type ShareKey, shareKey } from "./keys.ts"
+import type { Place } from "./place.ts"
+import type { Voucher } from "./vouch.ts"
 
 const parallel = 32
-/** Objects among the shares that are none of ours; nobody puts so many there by mistake. */
-const mostForeign = 20_000
+/** All generations of all shares of a chunk. */
+const mostOfChunk = 4 * limits.maxShares
 
-/** The share calls of a backend over `bucket`. */
-export function shareCalls(bucket: Bucket, options: ShareOptions) {
+/** What marks are kept with. */
+export interface Marking {
+  readonly batches: Batches
+  readonly fence: Fence
+  readonly voucher: Voucher
+}
+
+/** The share calls of a backend over a bucket. */
+export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
+  const { bucket, crypto, conditional } = place
   /** Puts of one share wait for each other, so that each is told the truth about what existed. */
-  const writing = new Map<string, Promise<PutOutcome>>()
+  const writing = new Map<string, Promise<unknown>>()
 
-  const put = async (bytes: Uint8Array, signal: AbortSignal | undefined): Promise<PutOutcome> => {
-    const share = await verifyShare(options.crypto, bytes).catch(formRefusal)
+  const put = async (batch: Batch, accounts: readonly AccountId[], bytes: Uint8Array, signal: Signal) => {
+    const share = await verifyShare(crypto, bytes).catch(formRefusal)
     if ("ok" in share) return share
-    const key = shareKey(share.id, share.index)
-    const before = writing.get(key)
-    const work = (async () => {
+    const { id, index } = share
+    const name = shareKey(id, index)
+    const before = writing.get(name)
+    const work = (async (): Promise<PutOutcome> => {
       await before
-      return store(bucket, options, key, bytes, signal)
-    })()
-    writing.set(key, work)
+      const key: ShareKey = { id, index, generation: fence.generationAbove(id, index) }
+      const { found, seenMs } = await store(key, bytes, signal)
+      // Whether others stored it is nobody's business.
+      const existed = found && batches.hasShare(id, index)
+      if (found) batch.hasFound = true
+      batch.addShare(accounts, key, seenMs)
+      return { ok: true, existed }
+    })().catch(fullOutcome)
+    writing.set(name, work)
     try {
       return await work
     } finally {
-      if (writing.get(key) === work) writing.delete(key)
+      if (writing.get(name) === work) writing.delete(name)
     }
   }
 
-  const get = async ({ id, index, likely }: ShareQuery, signal: AbortSignal | undefined) => {
-    const read = (which: number) => readShare(bucket, shareKey(id, which), signal)
-    if (index !== undefined) return read(index)
-    const guess = likely === undefined ? undefined : await read(likely)
-    if (guess) return guess
-    const [first] = await held(bucket, id, signal)
-    return first && read(first.index)
+  /** Writes an object where there is none; one with other bytes, which can only be rot, is replaced. */
+  const store = async (share: ShareKey, bytes: Uint8Array, signal: Signal) => {
+    const key = shareKey(share.id, share.index, share.generation)
+    if (conditional) {
+      const created = await bucket.put(key, bytes, { ifAbsent: true, signal })
+      if (created.stored) return { found: false, seenMs: created.atMs }
+    }
+    const present = await readShare(key, signal)
+    if (present && equal(present.bytes, bytes)) return { found: true, seenMs: present.atMs }
+    return { found: false, seenMs: (await bucket.put(key, bytes, { signal })).atMs }
+  }
+
+  /** Whatever lies there; undefined when there is nothing or when it is far too large to be a share. */
+  const readShare = async (key: string, signal: Signal) => {
+    try {
+      return await bucket.get(key, limits.shareBytes, { signal })
+    } catch (error) {
+      if (isHoldfastError(error, "ERR_LIMIT")) return undefined
+      throw error
+    }
+  }
+
+  /** What is held of a chunk, in order of indices and generations. */
+  const held = async (id: ChunkId, signal: Signal) => {
+    const { infos, atMs } = await bucket.list(chunkPrefix(id), { limit: mostOfChunk, signal })
+    return { shares: infos.flatMap(({ key }) => parseShareKey(key) ?? []), atMs }
+  }
+
+  const get = async ({ id, index, likely }: ShareQuery, signal: Signal) => {
+    const guess = index ?? likely
+    const guessed = guess === undefined ? undefined : await readShare(shareKey(id, guess), signal)
+    if (guessed) return guessed.bytes
+    // Only what was condemned once lies elsewhere than under its plain key.
+    for (const share of (await held(id, signal)).shares)
+      if (index === undefined || (share.index === index && share.generation > 0)) {
+        const found = await readShare(shareKey(share.id, share.index, share.generation), signal)
+        if (found) return found.bytes
+      }
+    return undefined
+  }
+
+  /** Shares that may be relied on: the highest generation of each index, unless it is condemned. */
+  const reliable = (shares: readonly ShareKey[]): ShareKey[] => {
+    const highest = new Map(shares.map((share) => [share.index, share]))
+    return [...highest.values()].filter(({ id, index, generation }) => !fence.condemns(id, index, generation))
+  }
+
+  /** What was marked long ago and is not written down is written down, lest it be taken for garbage. */
+  const writeOld = async (batch: Batch, signal: Signal) => {
+    const oldestMs = batch.oldestPendingMs()
+    if (oldestMs !== undefined && place.newestMs - oldestMs > place.trustMs / 2) await voucher.write(batch, signal)
+  }
+
+  const begin = (options: MarkOptions) => {
+    const accounts = accountsToMark(place.access, options)
+    checkBatch(options.batch)
+    return { accounts, batch: batches.open(options.batch) }
   }
 
   return {
-    putShares: (shares: readonly Uint8Array[], { signal }: CallOptions = {}) =>
-      mapPool(shares, parallel, (bytes) => put(bytes, signal)),
-    getShares: (queries: readonly ShareQuery[], { signal }: CallOptions = {}) =>
-      mapPool(queries, parallel, (query) => get(query, signal)),
-    hasShares: (ids: readonly ChunkId[], { signal, touch = false }: CallOptions & { touch?: boolean } = {}) =>
-      mapPool(ids, parallel, async (id) => {
-        const shares = await held(bucket, id, signal)
-        if (touch) await Promise.all(shares.map(({ info }) => confirm(bucket, options, info, signal)))
-        return shares.map(({ index }) => index)
-      }),
-    async listShares({ after, limit, signal }: ListOptions): Promise<ShareInfo[]> {
-      checkListLimit(limit)
-      const shares: ShareInfo[] = []
-      let foreign = 0
-      let last = after && shareKey(after.id, after.index)
-      while (shares.length < limit) {
-        const page = await bucket.list(sharesPrefix, {
-          ...(last && { after: last }),
-          limit: limit - shares.length,
-          signal,
-        })
-        const found = page.flatMap(asShare)
-        shares.push(...found)
-        foreign += page.length - found.length
-        if (foreign > mostForeign) throw foreignError(bucket.name, foreign)
-        last = page.at(-1)?.key
-        if (!last) break
-      }
-      return shares
+    async putShares(shares: readonly Uint8Array[], options: MarkOptions): Promise<PutOutcome[]> {
+      const { batch, accounts } = begin(options)
+      const outcomes = await mapPool(shares, parallel, (bytes) => put(batch, accounts, bytes, options.signal))
+      await writeOld(batch, options.signal)
+      return outcomes
     },
-    async removeShares(removals: readonly ShareRemoval[], { signal }: CallOptions = {}): Promise<void> {
-      await mapPool(removals, parallel, async ({ id, index, touchedBeforeMs }) => {
-        if (index !== undefined && touchedBeforeMs === undefined) return bucket.remove(shareKey(id, index), { signal })
-        // S3 cannot look and remove at once: what is confirmed in the moment between is lost.
-        for (const { info, ...share } of await held(bucket, id, signal))
-          if (share.index === (index ?? share.index) && info.modifiedMs < (touchedBeforeMs ?? Number.POSITIVE_INFINITY))
-            await bucket.remove(info.key, { signal })
+    async markShares(ids: readonly ChunkId[], options: MarkOptions): Promise<MarkOutcome[]> {
+      const { batch, accounts } = begin(options)
+      if (ids.length === 0) return []
+      const { signal } = options
+      await fence.look(signal)
+      const outcomes = await mapPool(ids, parallel, async (id): Promise<MarkOutcome> => {
+        const { shares, atMs } = await held(id, signal)
+        const found = reliable(shares)
+        for (const share of found) batch.addShare(accounts, share, atMs)
+        if (found.length > 0) batch.hasFound = true
+        return { ok: true, held: found.map(({ index }) => index) }
       })
+      await writeOld(batch, signal)
+      return outcomes
     },
-    /** Counts by listing, since S3 has no other way: a request for each 1000 shares. */
-    async usage({ signal }: CallOptions = {}) {
-      let [usedBytes, shareCount, foreign] = [0, 0, 0]
-      let last: string | undefined
-      for (;;) {
-        const page = await bucket.list(sharesPrefix, { ...(last && { after: last }), limit: 1000, signal })
-        const found = page.flatMap(asShare)
-        for (const { sizeBytes } of found) usedBytes += sizeBytes
-        shareCount += found.length
-        foreign += page.length - found.length
-        if (foreign > mostForeign) throw foreignError(bucket.name, foreign)
-        last = page.at(-1)?.key
-        if (!last) return { usedBytes, shareCount }
-        if (found.length > 0) checkListing(bucket.name, shareCount, found.at(-1)!.id)
-      }
+    async getShares(queries: readonly ShareQuery[], { signal }: CallOptions = {}) {
+      checkRole(place.access, "read")
+      return mapPool(queries, parallel, (query) => get(query, signal))
+    },
+    async hasShares(ids: readonly ChunkId[], { signal }: CallOptions = {}): Promise<number[][]> {
+      checkRole(place.access, "read")
+      return mapPool(ids, parallel, async (id) => reliable((await held(id, signal)).shares).map(({ index }) => index))
     },
   }
 }
 
-/** Writes an object where there is none; one with other bytes, which can only be rot, is replaced. */
-async function store(
-  bucket: Bucket,
-  options: ShareOptions,
-  key: string,
-  bytes: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<PutOutcome> {
-  try {
-    if (options.conditional && (await bucket.put(key, bytes, { ifAbsent: true, signal })) === "stored")
-      return { ok: true, existed: false }
-    const present = await readShare(bucket, key, signal)
-    if (present && equal(present, bytes)) {
-      const [info] = await bucket.list(key, { limit: 1, signal })
-      if (info) await confirm(bucket, options, info, signal)
-      return { ok: true, existed: true }
-    }
-    await bucket.put(key, bytes, { signal })
-    return { ok: true, existed: false }
-  } catch (error) {
-    if (isHoldfastError(error, "ERR_SERVER_FULL")) return { ok: false, code: "full", message: error.message }
-    throw error
-  }
-}
-
-/** Whatever lies there; undefined when there is nothing or when it is far too large to be a share. */
-async function readShare(bucket: Bucket, key: string, signal: AbortSignal | undefined) {
-  try {
-    return await bucket.get(key, limits.shareBytes, { signal })
-  } catch (error) {
-    if (isHoldfastError(error, "ERR_LIMIT")) return undefined
-    throw error
-  }
-}
-
-async function held(bucket: Bucket, id: ChunkId, signal: AbortSignal | undefined) {
-  const infos = await bucket.list(chunkPrefix(id), { limit: limits.maxShares, signal })
-  return infos.flatMap((info) => {
-    const share = parseShareKey(info.key)
-    return share ? [{ index: share.index, info }] : []
-  })
-}
-
-async function confirm(bucket: Bucket, options: ShareOptions, info: ObjectInfo, signal: AbortSignal | undefined) {
-  if (options.nowMs() - info.modifiedMs >= options.touchAfterMs) await bucket.touch(info.key, { signal })
-}
-
-function asShare({ key, sizeBytes, modifiedMs }: ObjectInfo): ShareInfo[] {
-  const share = parseShareKey(key)
-  return share ? [{ ...share, sizeBytes, touchedMs: modifiedMs }] : []
-}
-
-function foreignError(name: string, foreign: number): HoldfastError {
-  return new HoldfastError(
-    "ERR_BAD_FORMAT",
-    `Bucket ${name} lists ${foreign} objects and more under ${sharesPrefix} that are not Holdfast's. ` +
-      "Remove them with your provider's tools; if there are none, do not trust it.",
-    { server: name, foreign },
-  )
-}
+type Signal = AbortSignal | undefined
 
 function formRefusal(error: unknown): Extract<PutOutcome, { ok: false }> {
   if (error instanceof HoldfastError) return { ok: false, code: "bad-share", message: error.message }
+  throw error
+}
+
+function fullOutcome(error: unknown): PutOutcome {
+  if (isHoldfastError(error, "ERR_SERVER_FULL")) return { ok: false, code: "full", message: error.message }
   throw error
 }

@@ -5,13 +5,11 @@
 import { existsSync } from "node:fs"
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { HoldfastError, utf8 } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import type { VolumeBackend } from "@holdfast/protocol"
 
-/** Name of the mark, in a directory and in a bucket. */
+/** Name of the mark in a directory; in a bucket it is described in docs/formats/bucket.md. */
 export const markerFile = "holdfast-volume"
-
-const maxMarkerBytes = 256
 
 /** Marks a place as the volume's; a place that has the same mark stays as it is. Throws ERR_ALREADY_EXISTS. */
 export async function claimPlace(place: VolumeBackend, volumeId: string): Promise<void> {
@@ -29,12 +27,12 @@ async function claimDirectory(path: string, volumeId: string): Promise<void> {
 }
 
 async function claimBucket(place: Extract<VolumeBackend, { kind: "s3" }>, volumeId: string): Promise<void> {
-  const { openBucket } = await import("@holdfast/backends/s3")
+  const { encodeMarker, markerKey, newMarker, openBucket, readMarker } = await import("@holdfast/backends/s3")
   const bucket = openBucket(place)
   try {
-    const present = await bucket.get(markerFile, maxMarkerBytes)
-    if (present) return refuseOther(place.id, new TextDecoder().decode(present), volumeId)
-    await bucket.put(markerFile, utf8(`${volumeId}\n`), { ifAbsent: place.conditionalWrites })
+    const present = await readMarker(bucket)
+    if (present) return refuseOther(place.id, present.volumeId, volumeId)
+    await bucket.put(markerKey, encodeMarker(newMarker(volumeId)), { ifAbsent: place.conditionalWrites })
   } finally {
     bucket.close()
   }

@@ -27,8 +27,8 @@ export async function openBackends(
   options: { readonly onCertificateEnding?: (notAfterMs: number) => void } = {},
 ): Promise<(buffers: BufferPool) => Backend[]> {
   const kinds = new Set(places.map(({ kind }) => kind))
-  const toBucket = kinds.has("s3") ? await bucketConnector() : undefined
   const access = profile && accessOf(await profile.account())
+  const toBucket = kinds.has("s3") ? await bucketConnector(access) : undefined
   const toNode = profile && kinds.has("node") ? await nodeConnector(profile, options) : undefined
   const connect: Connect = (place, buffers) => {
     if (place.kind === "s3") return toBucket!(place, buffers)
@@ -37,12 +37,12 @@ export async function openBackends(
   return (buffers) => places.map((place) => connect(place, buffers))
 }
 
-async function bucketConnector() {
+async function bucketConnector(access: AccountAccess | undefined) {
   const { createS3Backend } = await import("@holdfast/backends/s3")
   return (place: Bucket, buffers: BufferPool) => {
-    const { id, conditionalWrites, kind: _, ...location } = place
+    const { id, conditionalWrites, kind: _, listing = "strong", ...location } = place
     const allocate = (sizeBytes: number) => buffers.take(sizeBytes)
-    return createS3Backend({ id, location, crypto, clock, conditionalWrites, allocate })
+    return createS3Backend({ id, location, crypto, conditionalWrites, listing, allocate, ...(access && { access }) })
   }
 }
 

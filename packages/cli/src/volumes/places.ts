@@ -53,12 +53,24 @@ async function parseBucket(text: string, probe: boolean): Promise<VolumeBackend>
   const location = parsed.credentials === undefined ? parsed : { ...parsed, credentials: resolve(parsed.credentials) }
   if (!probe) return { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites: false }
   const { conditionalWrites, listing } = await probeBucket(location, { crypto })
-  if (!listing)
+  if (listing === "broken")
     throw new HoldfastError(
       "ERR_REMOTE",
-      `Bucket ${nameOfBucket(location)} does not list what was just written to it, so it cannot hold a volume.`,
+      `Bucket ${nameOfBucket(location)} does not list its objects in order, so it cannot hold a volume.`,
     )
-  return { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites }
+  return bucketAsFound(
+    { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites },
+    { conditionalWrites, listing },
+  )
+}
+
+/** The description of a bucket that was tried. */
+export function bucketAsFound(
+  place: Extract<VolumeBackend, { kind: "s3" }>,
+  { conditionalWrites, listing }: { conditionalWrites: boolean; listing: "strong" | "delayed" | "broken" | undefined },
+): VolumeBackend {
+  const { listing: _, ...rest } = place
+  return { ...rest, conditionalWrites, ...(listing === "delayed" && { listing }) }
 }
 
 function parseDirectory(text: string): VolumeBackend {

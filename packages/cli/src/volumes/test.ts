@@ -6,7 +6,7 @@ import { nodeCrypto as crypto } from "@holdfast/core/node"
 import type { Backend, VolumeBackend } from "@holdfast/protocol"
 import type { Context } from "../context.ts"
 import { exitCodes } from "../exit-codes.ts"
-import { describePlace } from "./places.ts"
+import { bucketAsFound, describePlace } from "./places.ts"
 
 interface Finding {
   readonly id: string
@@ -14,8 +14,8 @@ interface Finding {
   readonly ok: boolean
   readonly latencyMs?: number
   readonly conditionalWrites?: boolean
-  readonly listing?: boolean
-  readonly touching?: boolean
+  readonly listing?: "strong" | "delayed" | "broken"
+  readonly deleting?: boolean
   /** What it means for the user. */
   readonly notes: readonly string[]
 }
@@ -28,8 +28,10 @@ export async function testVolume(context: Context, name: string): Promise<void> 
   const session = await context.openSession(name)
   const findings = await Promise.all(volume.backends.map((place, i) => testPlace(place, session.backends[i]!)))
   const backends = volume.backends.map((place, i) => {
-    const { conditionalWrites } = findings[i]!
-    return place.kind === "s3" && conditionalWrites !== undefined ? { ...place, conditionalWrites } : place
+    const { conditionalWrites, listing } = findings[i]!
+    return place.kind === "s3" && conditionalWrites !== undefined
+      ? bucketAsFound(place, { conditionalWrites, listing })
+      : place
   })
   if (JSON.stringify(backends) !== JSON.stringify(volume.backends)) await profile.setVolume({ ...volume, backends })
   const slowest = findings.filter(({ ok }) => ok).map(({ latencyMs = 0 }) => latencyMs)
@@ -47,11 +49,19 @@ async function testPlace(place: VolumeBackend, backend: Backend): Promise<Findin
     if (place.kind === "s3") return { ...about, ...(await testBucket(place)) }
     await backend.usage()
     const latencyMs = place.kind === "directory" ? await diskLatency(place.path) : await callLatency(backend)
-    return { ...about, ok: true, latencyMs, conditionalWrites: true, listing: true, touching: true, notes: [] }
+    return { ...about, ok: true, latencyMs, conditionalWrites: true, listing: "strong", deleting: true, notes: [] }
   } catch (error) {
     return { ...about, ok: false, notes: [error instanceof Error ? error.message : String(error)] }
   }
 }
+
+const listingNotes = {
+  strong: [],
+  delayed: [
+    "Its lists lag behind what was written: `holdfast gc` waits a day more here, and takes two runs for each step.",
+  ],
+  broken: ["Its lists are not in order: it cannot hold a volume."],
+} as const
 
 async function testBucket(place: Extract<VolumeBackend, { kind: "s3" }>): Promise<Omit<Finding, "id" | "kind">> {
   const { probeBucket } = await import("@holdfast/backends/s3")
@@ -60,10 +70,12 @@ async function testBucket(place: Extract<VolumeBackend, { kind: "s3" }>): Promis
     found.conditionalWrites
       ? "It creates an object only once (If-None-Match): several writers at a time are safe."
       : "It lacks conditional writes (If-None-Match): with one writer nothing acknowledged is lost, but let only one machine write at a time.",
-    ...(found.listing ? [] : ["It does not list what was just written: it cannot hold a volume."]),
-    ...(found.touching ? [] : ["It cannot renew the time of an object: run `holdfast gc` only while nobody writes."]),
+    ...listingNotes[found.listing],
+    found.deleting
+      ? "These keys may delete: whoever has them can remove what anybody stored here. Give keys without DeleteObject to devices that only store, and keep one with it for `holdfast gc`."
+      : "These keys may not delete, as is right for a device that only stores: old versions and garbage pile up until `holdfast gc` runs with keys that may.",
   ]
-  return { ok: found.listing, ...found, notes }
+  return { ok: found.listing !== "broken", ...found, notes }
 }
 
 async function callLatency(backend: Backend): Promise<number> {

@@ -26,9 +26,10 @@ export interface ContractPlace {
 export interface ContractOptions {
   /**
    * What the kind of place cannot enforce, so that it is left to its clients: "roles" (whoever has the credentials may do all),
-   * "batches" (it does not know when marks go while their command runs), "kept" (it keeps all values until they are trimmed).
+   * "batches" (it does not know when marks go while their command runs), "kept" (it keeps all values until they are trimmed),
+   * "charges" (it knows who holds a chunk, not who stored which share of it for whom).
    */
-  readonly cannot?: readonly ("roles" | "batches" | "kept")[]
+  readonly cannot?: readonly ("roles" | "batches" | "kept" | "charges")[]
 }
 
 /** A place with one account that has all roles. */

@@ -1,0 +1,242 @@
+/** What a bucket is asked, and what becomes of it where it does less than a perfect one. */
+import assert from "node:assert/strict"
+import { it } from "node:test"
+import { toHex, utf8 } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { legacyAccount } from "@holdfast/protocol"
+import { makeAccount, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { s3Error } from "../src/s3/failure.ts"
+import { encodeMarker, markerKey, newMarker, parseMarker } from "../src/s3/marker.ts"
+import { createObjectBackend, type ObjectOptions } from "../src/s3/objects.ts"
+import { probeOpenBucket } from "../src/s3/probe.ts"
+import { upgradeBucket } from "../src/s3/upgrade.ts"
+import { MemoryBucket, type MemoryBucketOptions } from "./memory-bucket.ts"
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
+async function opened({ listing, ...bucketOptions }: MemoryBucketOptions & Pick<ObjectOptions, "listing"> = {}) {
+  const bucket = new MemoryBucket(bucketOptions)
+  const account = await makeAccount(crypto)
+  const options = { id: "bucket", crypto, access: account, conditionalWrites: true, ...(listing && { listing }) }
+  const open = () => createObjectBackend(bucket.connect(), options)
+  const asked = () => bucket.requests.splice(0).map(({ kind, key }) => `${kind} ${key.split("/")[0]}`)
+  return { bucket, account, backend: open(), open, asked }
+}
+
+const count = (lines: readonly string[], line: string) => lines.filter((one) => one === line).length
+
+it("a writer spends one request on a chunk, and on a commit one put and two lists more than the register's", async () => {
+  const { backend, asked } = await opened()
+  const batch = newBatch(crypto)
+  const chunks = await Promise.all(Array.from({ length: 40 }, () => randomChunk(crypto, 300)))
+  await backend.putShares(
+    chunks.map((chunk) => chunk.shares[0]!),
+    batch,
+  )
+  assert.equal(count(asked(), "put shares"), 40)
+  const seed = crypto.random(32)
+  await backend.proposeRegisters([await makeRegisterValue(crypto, seed, 1, "root")], batch)
+  asked() // with the marker, which is read once
+  const next = newBatch(crypto)
+  await backend.putShares([chunks[0]!.shares[1]!], next)
+  assert.deepEqual(asked(), ["put shares"])
+  const [outcome] = await backend.proposeRegisters([await makeRegisterValue(crypto, seed, 2, "root")], next)
+  assert.deepEqual(outcome, { accepted: true, vouches: true })
+  assert.deepEqual(asked().sort(), ["list fence", "list marks", "list registers", "put marks", "put registers"])
+})
+
+it("a commit for further accounts costs a put and a list for each", async () => {
+  const { backend, asked } = await opened()
+  const others = await Promise.all([makeAccount(crypto), makeAccount(crypto)])
+  const batch = newBatch(
+    crypto,
+    others.map(({ account }) => account),
+  )
+  await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], batch)
+  asked()
+  await backend.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "root")], batch)
+  const lines = asked()
+  assert.deepEqual([count(lines, "put marks"), count(lines, "list marks"), count(lines, "list fence")], [3, 3, 1])
+})
+
+it("copying N chunks costs a list for each, and no more than four for the commit", async () => {
+  const { backend, open, asked } = await opened()
+  const chunks = await Promise.all(Array.from({ length: 20 }, () => randomChunk(crypto, 300)))
+  await backend.putShares(
+    chunks.map((chunk) => chunk.shares[0]!),
+    newBatch(crypto),
+  )
+  asked()
+  const [copier, batch] = [open(), newBatch(crypto)]
+  await copier.markShares(
+    chunks.map(({ id }) => id),
+    batch,
+  )
+  assert.deepEqual(asked(), ["list fence", ...Array.from({ length: 20 }, () => "list shares")])
+  const [outcome] = await copier.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "r")], batch)
+  assert.deepEqual(outcome, { accepted: true, vouches: true })
+  assert.equal(asked().filter((line) => line.startsWith("list")).length, 4)
+})
+
+it("marks of thirty thousand chunks are one object, and listed in bounded memory", async () => {
+  const { bucket, backend } = await opened()
+  const batch = newBatch(crypto)
+  const { id, shares } = await randomChunk(crypto, 300)
+  await backend.putShares([shares[0]!, shares[1]!], batch)
+  await backend.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "root")], batch)
+  const [key] = bucket.keys("marks/")
+  const { encodeMarks } = await import("../src/s3/lists.ts")
+  const { pack } = await import("../src/s3/ids.ts")
+  const ids = Array.from({ length: 30_000 }, () => crypto.random(32))
+  const marks = { chunks: pack([...ids, id]), registers: new Uint8Array(), sinceMs: 0 }
+  bucket.objects.set(key!, { bytes: await encodeMarks(crypto, marks), modifiedMs: bucket.nowMs })
+  assert.equal((await backend.usage()).shareCount, 2)
+})
+
+it("keys that may not delete write as before, and collecting says why it cannot", async () => {
+  const { backend, account, bucket } = await opened({ refusesDelete: true })
+  const chunk = await randomChunk(crypto, 300)
+  await backend.putShares([chunk.shares[0]!], newBatch(crypto))
+  await backend.listMarks({ limit: 1 }) // writes them down
+  const seed = crypto.random(32)
+  for (let sequence = 1; sequence <= 12; sequence++) {
+    const batch = newBatch(crypto)
+    await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], batch)
+    const value = await makeRegisterValue(crypto, seed, sequence, "root")
+    assert.deepEqual(await backend.proposeRegisters([value], batch), [{ accepted: true, vouches: true }])
+  }
+  const [older] = await backend.proposeRegisters([await makeRegisterValue(crypto, seed, 3, "other")])
+  assert.equal(older!.accepted, false)
+  bucket.nowMs += 25 * hourMs
+  const order = await makeOrder(crypto, backend, { seed: account.seed, chunks: [chunk.id] })
+  await assert.rejects(backend.unmark(order), { code: "ERR_REFUSED" })
+  assert.deepEqual(await backend.hasShares([chunk.id]), [[0]])
+})
+
+it("trying a bucket tells whether keys may delete and whether lists lag", async () => {
+  const found = async (options: MemoryBucketOptions) => {
+    const { latencyMs: _, ...rest } = await probeOpenBucket(new MemoryBucket(options).connect(), crypto)
+    return rest
+  }
+  assert.deepEqual(await found({}), { conditionalWrites: true, listing: "strong", deleting: true })
+  assert.equal((await found({ refusesDelete: true })).deleting, false)
+  assert.equal((await found({ listDelayMs: 1000 })).listing, "delayed")
+})
+
+it("a bucket whose quota is used up is full, whatever status it says that with", () => {
+  for (const [name, status] of [
+    ["QuotaExceeded", 403],
+    ["QuotaExceeded", 409],
+    ["InsufficientCapacity", 507],
+  ] as const)
+    assert.equal(s3Error("b", { name, $metadata: { httpStatusCode: status } }).code, "ERR_SERVER_FULL", name)
+  assert.equal(s3Error("b", { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }).code, "ERR_REFUSED")
+})
+
+it("where lists lag a commit is acknowledged at once, and a collection takes a day and two runs", async () => {
+  const { backend, account, bucket } = await opened({ listDelayMs: hourMs, listing: "delayed" })
+  const batch = newBatch(crypto)
+  const chunk = await randomChunk(crypto, 300)
+  await backend.putShares([chunk.shares[0]!], batch)
+  const value = await makeRegisterValue(crypto, crypto.random(32), 1, "root")
+  assert.deepEqual(await backend.proposeRegisters([value], batch), [{ accepted: true, vouches: true }])
+  bucket.nowMs += 2 * dayMs
+  const collect = async () =>
+    backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, chunks: [chunk.id] }))
+  assert.deepEqual(await collect(), { marks: 0, shares: 0, bytes: 0, young: 1 }, "its own word is not listed yet")
+  bucket.nowMs += 2 * hourMs
+  assert.deepEqual(await collect(), { marks: 0, shares: 0, bytes: 0, young: 1 })
+  bucket.nowMs += dayMs
+  assert.equal((await collect()).marks, 1)
+})
+
+it("refuses the acknowledgement when the volume has moved on", async () => {
+  const { backend, bucket } = await opened()
+  bucket.objects.set("fence/epoch-2", { bytes: new Uint8Array(), modifiedMs: bucket.nowMs })
+  const batch = newBatch(crypto)
+  await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], batch)
+  const [outcome] = await backend.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "r")], batch)
+  assert.ok(!outcome!.accepted && !outcome!.marksGone && /epoch 2/.test(outcome!.message))
+})
+
+it("no sweep deletes anything while some marks cannot be read", async () => {
+  const { backend, bucket } = await opened()
+  const [kept, garbage] = [await randomChunk(crypto, 300), await randomChunk(crypto, 300)]
+  await backend.putShares([kept.shares[0]!], newBatch(crypto))
+  await backend.listMarks({ limit: 1 })
+  await createObjectBackend(bucket.connect(), {
+    ...{ id: "bucket", crypto, access: await makeAccount(crypto), conditionalWrites: true },
+  }).putShares([garbage.shares[0]!], newBatch(crypto)) // a command that dies
+  const [key] = bucket.keys("marks/")
+  const marks = bucket.objects.get(key!)!
+  const rotten = { ...marks, bytes: marks.bytes.slice() }
+  rotten.bytes[30]! ^= 1
+  bucket.objects.set(key!, rotten)
+  bucket.nowMs += 25 * hourMs
+  const { open } = await reopened(bucket)
+  await assert.rejects(open().sweep(), { code: "ERR_CORRUPT" })
+  bucket.objects.set(key!, marks)
+  for (const [condemned, shares] of [
+    [1, 0],
+    [0, 1],
+  ] as const) {
+    const outcome = await open().sweep()
+    assert.deepEqual([outcome.condemned, outcome.shares], [condemned, shares])
+    bucket.nowMs += 25 * hourMs
+  }
+  await open().sweep()
+  assert.deepEqual(bucket.keys("fence/"), [])
+  assert.deepEqual(await backend.hasShares([kept.id, garbage.id]), [[0], []])
+})
+
+async function reopened(bucket: MemoryBucket) {
+  const access = await makeAccount(crypto)
+  return {
+    open: () => createObjectBackend(bucket.connect(), { id: "bucket", crypto, access, conditionalWrites: true }),
+  }
+}
+
+it("a bucket of version 1 is upgraded in steps that may be repeated, and nothing of it is ever swept", async () => {
+  const { backend, bucket } = await opened()
+  const volumeId = toHex(crypto.random(16))
+  const chunks = await Promise.all(Array.from({ length: 5 }, () => randomChunk(crypto, 300)))
+  for (const { id, shares } of chunks)
+    bucket.objects.set(`shares/${toHex(id)}.000`, { bytes: shares[0]!, modifiedMs: bucket.nowMs })
+  const seed = crypto.random(32)
+  await backend.proposeRegisters([await makeRegisterValue(crypto, seed, 1, "old")])
+  for (const key of bucket.keys("marks/")) bucket.objects.delete(key)
+  bucket.objects.set(markerKey, { bytes: utf8(`${volumeId}\n`), modifiedMs: bucket.nowMs })
+  const fresh = await reopened(bucket)
+  const value = await makeRegisterValue(crypto, crypto.random(32), 1, "new")
+  await assert.rejects(fresh.open().proposeRegisters([value]), { code: "ERR_UNSUPPORTED_VERSION" })
+  const options = { crypto, volumeId }
+  const upgrade = (dryRun = false) => upgradeBucket(bucket.connect(), { ...options, dryRun })
+  const before = bucket.keys().join()
+  assert.deepEqual((await upgrade(true)).chunks, 5)
+  assert.equal(bucket.keys().join(), before)
+  assert.deepEqual(await upgrade(), { state: "waiting", waitMs: hourMs, chunks: 0, registers: 0 })
+  await assert.rejects(fresh.open().sweep(), { code: "ERR_UNSUPPORTED_VERSION" })
+  assert.equal((await fresh.open().proposeRegisters([value]))[0]!.accepted, true)
+  bucket.nowMs += hourMs
+  assert.deepEqual(await upgrade(), { state: "done", waitMs: 0, chunks: 5, registers: 2 })
+  assert.deepEqual(await upgrade(), { state: "done", waitMs: 0, chunks: 0, registers: 0 })
+  for (let run = 0; run < 4; run++) {
+    bucket.nowMs += 25 * hourMs
+    assert.equal((await fresh.open().sweep()).condemned, 0)
+  }
+  assert.equal(bucket.keys("shares/").length, 5)
+  assert.equal(bucket.keys("registers/").length, 2)
+  assert.equal(bucket.keys(`marks/${toHex(legacyAccount)}/`).length, 2)
+})
+
+it("reads markers of both versions, and refuses others", () => {
+  const volumeId = "0123456789abcdef".repeat(2)
+  const marker = { ...newMarker(volumeId), epoch: 7, graceMs: 2 * hourMs, isUpgrading: true }
+  assert.deepEqual(parseMarker(encodeMarker(marker), "b"), marker)
+  assert.equal(parseMarker(utf8(`${volumeId}\n`), "b").version, 1)
+  assert.equal(parseMarker(encodeMarker({ ...marker, graceMs: 1000 }), "b").graceMs, hourMs, "never less")
+  assert.throws(() => parseMarker(utf8("holdfast-volume 3\n"), "b"), { code: "ERR_UNSUPPORTED_VERSION" })
+  for (const text of ["", "x", `${volumeId}0`, `holdfast-volume 2\nvolume ${volumeId}\n`])
+    assert.throws(() => parseMarker(utf8(text), "b"), { code: "ERR_BAD_FORMAT" }, text)
+})
