@@ -119,6 +119,15 @@ export interface Usage {
   readonly availableBytes?: number
 }
 
+/** What a run of a sweeper did. */
+export interface SweepOutcome {
+  /** Objects that are condemned now, to be deleted by a run after the grace. */
+  readonly condemned: number
+  /** Shares that were deleted, and the bytes of all that was. */
+  readonly shares: number
+  readonly bytes: number
+}
+
 /** A place for shares and registers, not trusted with plaintext, as one account sees it. */
 export interface Backend {
   /** Stable name of the server: its member id. Placement depends on it. */
@@ -154,5 +163,10 @@ export interface Backend {
   proposeRegisters(values: readonly Uint8Array[], options?: Partial<MarkOptions>): Promise<ProposeOutcome[]>
   /** What the caller's account uses. */
   usage(options?: CallOptions): Promise<Usage>
+  /**
+   * Only of places that have no code of their own, such as buckets: deletes what no account marks, in two runs a grace apart. For
+   * whoever may delete; a collection ends with it.
+   */
+  sweep?(options?: CallOptions): Promise<SweepOutcome>
   close(): Promise<void>
 }

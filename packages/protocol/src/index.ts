@@ -65,6 +65,7 @@ export type {
   PutOutcome,
   RegisterId,
   ShareQuery,
+  SweepOutcome,
   UnmarkOutcome,
   Usage,
 } from "./backend.ts"

@@ -23,6 +23,7 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
     keptValues: (...args) => call(() => backend.keptValues(...args)),
     proposeRegisters: (...args) => call(() => backend.proposeRegisters(...args)),
     usage: (...args) => call(() => backend.usage(...args)),
+    ...(backend.sweep && { sweep: (...args) => call(() => backend.sweep!(...args)) }),
     close: () => backend.close(),
   }
 }

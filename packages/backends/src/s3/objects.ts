@@ -7,6 +7,7 @@ import {
   type MarkOptions,
   type ProposeOutcome,
   readerAccess,
+  type SweepOutcome,
 } from "@holdfast/protocol"
 import { leastGraceMs, usualGraceMs } from "../rules.ts"
 import { Batches } from "./batches.ts"
@@ -19,12 +20,11 @@ import { Place } from "./place.ts"
 import { proposeCalls } from "./propose.ts"
 import { Registers } from "./registers.ts"
 import { shareCalls } from "./shares.ts"
-import { Sweeper, type SweepOutcome } from "./sweep.ts"
+import { Sweeper } from "./sweep.ts"
 import { Voucher } from "./vouch.ts"
 
 export type { Bucket, Listing, ObjectInfo } from "./bucket.ts"
 export { chunkPrefix, parseShareKey, registerPrefix } from "./keys.ts"
-export type { SweepOutcome } from "./sweep.ts"
 
 /** What lies in a bucket and how it is kept. */
 export interface ObjectOptions {

@@ -4,7 +4,7 @@
  * it under another key. So between a look and a deletion stands no clock but the bucket's, and that only as a margin.
  */
 import { HoldfastError, mapPool } from "@holdfast/core"
-import type { CallOptions } from "@holdfast/protocol"
+import type { CallOptions, SweepOutcome } from "@holdfast/protocol"
 import { checkRole } from "../rules.ts"
 import { KeyCursor, walk } from "./cursor.ts"
 import type { Fence, Sentence } from "./fence.ts"
@@ -34,15 +34,6 @@ import {
 } from "./lists.ts"
 import type { MarkObjects } from "./marks.ts"
 import type { Place } from "./place.ts"
-
-/** What a run did. */
-export interface SweepOutcome {
-  /** Objects that are condemned now, to be deleted by a run after the grace. */
-  readonly condemned: number
-  /** Shares that were deleted, and the bytes of the objects deleted. */
-  readonly shares: number
-  readonly bytes: number
-}
 
 const parallel = 16
 /** So many are deleted before the sweeper looks whether its list is still there. */

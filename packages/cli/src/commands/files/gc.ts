@@ -1,10 +1,11 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
 import { HoldfastError } from "@holdfast/core"
-import { encodeCap } from "@holdfast/protocol"
+import { encodeCap, type SweepOutcome } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { volumeNames } from "../../volumes/choose.ts"
+import { sweepBuckets } from "../../volumes/sweep.ts"
 import { type Context, examples, plural, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
 
@@ -47,18 +48,35 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
     const profile = await context.openProfile()
     const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
     const reports: CollectReport[] = []
-    for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume])
-      reports.push(await collectAccount(await context.openSession(name), { graceMs, dryRun, keep: kept, warn }))
-    show(context, reports, dryRun)
+    const swept: SweepOutcome[] = []
+    for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
+      const session = await context.openSession(name)
+      reports.push(await collectAccount(session, { graceMs, dryRun, keep: kept, warn }))
+      if (!dryRun) swept.push(...(await sweepBuckets(session.backends, warn)).values())
+    }
+    show(context, { reports, swept }, dryRun)
   })
 }
 
-function show(context: Context, reports: readonly CollectReport[], dryRun: boolean): void {
+interface Done {
+  readonly reports: readonly CollectReport[]
+  readonly swept: readonly SweepOutcome[]
+}
+
+function show(context: Context, { reports, swept }: Done, dryRun: boolean): void {
   const all = reports.flatMap(({ places }) => [...places.values()])
+  const condemned = swept.reduce((total, one) => total + one.condemned, 0)
   const sum = (of: (one: (typeof all)[number]) => number) => all.reduce((total, one) => total + of(one), 0)
   const total = {
-    shares: sum(({ shares }) => shares),
-    bytes: sum(({ bytes }) => bytes),
+    shares: swept.reduce(
+      (total, { shares }) => total + shares,
+      sum(({ shares }) => shares),
+    ),
+    bytes: swept.reduce(
+      (total, { bytes }) => total + bytes,
+      sum(({ bytes }) => bytes),
+    ),
+    condemned,
     registers: sum(({ registers }) => registers),
     young: sum(({ young }) => young),
     shared: dryRun ? 0 : Math.max(0, sum(({ marks }) => marks) - sum(({ shares }) => shares)),
@@ -72,6 +90,10 @@ function show(context: Context, reports: readonly CollectReport[], dryRun: boole
   if (total.young > 0)
     lines.push(
       `${plural(total.young, "share")} not needed any more, but too young to go: places spare what was used within a day.`,
+    )
+  if (condemned > 0)
+    lines.push(
+      `${plural(condemned, "object")} of buckets will go with a \`gc\` a day from now, unless somebody needs them again.`,
     )
   for (const { label, why } of problems)
     lines.push(`${label} cannot be read in part, so all that it lists stays: ${why}`)

@@ -191,8 +191,8 @@ async function servers(identityDir: string, identity: Identity): Promise<Finding
         async () => {
           const backend = connect(server)
           try {
-            const usage = await backend.usage()
-            return `${server.address} answers, ${sizeText(usage.usedBytes)} used`
+            await backend.usage()
+            return `${server.address} answers`
           } finally {
             await backend.close()
           }
