@@ -17,7 +17,7 @@ const quick =
 for (const [start, who, interruptions] of [
   ["condemned", "bs", 2],
   ["condemned", "ws", 2],
-  ["needed", "ds", 1],
+  ["needed", "ds", 2],
   ["new", "wcs", 1],
   ["old", "wcs", 1],
 ] as const)

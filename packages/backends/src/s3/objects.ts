@@ -4,8 +4,6 @@ import {
   type AccountAccess,
   type Backend,
   type CallOptions,
-  type MarkOptions,
-  type ProposeOutcome,
   readerAccess,
   type SweepOutcome,
 } from "@holdfast/protocol"
