@@ -38,6 +38,7 @@ import {
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
 import { recoveryVectors } from "./recovery-vectors.ts"
+import { boundVectors } from "./register-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
 type Bad = ChunkVectors["bad"][number]
@@ -274,6 +275,7 @@ async function capabilityVectors(): Promise<CapabilityVectors> {
 const makers = {
   chunk: chunkVectors,
   "register-lineage": registerVectors,
+  "register-4": () => boundVectors(bytesOf),
   capability: capabilityVectors,
   "recovery-kit": recoveryVectors,
 }

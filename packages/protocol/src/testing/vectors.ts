@@ -53,6 +53,8 @@ export interface ChunkVectors {
   readonly bad: readonly BadVector[]
 }
 
+export { type BoundVector, type BoundVectors, checkBoundVectors } from "./register-vectors.ts"
+
 /** interop/vectors/register.json and register-lineage.json. Bytes are hexadecimal. */
 export interface RegisterVectors {
   readonly good: readonly {
