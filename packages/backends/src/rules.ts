@@ -5,6 +5,8 @@ import { type ProposeOutcome, parseRegisterValue, type RegisterValue, whyRefused
 /** A value with the sequence number it carries. */
 export interface HeldValue {
   readonly sequence: number
+  /** 0 when absent. */
+  readonly epoch?: number
   readonly bytes: Uint8Array
 }
 

@@ -1,5 +1,5 @@
 /** One tenant's view of a storage directory: a Backend that sees nothing of the other tenants. */
-import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
   type Backend,
   decodeRegisterValue,
@@ -142,7 +142,7 @@ async function proposeRegisters(
     const row = parts.index.register(tenant.tenant, check.id)
     const held = row && { sequence: row.sequence, bytes: row.value }
     const outcome = judgeProposal(held, { sequence: check.sequence, bytes })
-    if (!outcome.accepted || (held && held.sequence === check.sequence)) return outcome
+    if (!outcome.accepted || (held && equal(held.bytes, bytes))) return outcome
     const moreBytes = bytes.length - (held?.bytes.length ?? 0)
     if (moreBytes > 0 && parts.index.tenantNamed(tenant.name)!.bytes + moreBytes > quotaBytes)
       return { accepted: false, message: `The quota of ${quotaBytes} bytes is used up.` }

@@ -25,9 +25,13 @@ export function parseShareKey(key: string): { id: ChunkId; index: number } | und
   return { id: fromHex(match[1]!), index: Number(match[2]) }
 }
 
-/** The key of a register's value: numbers count down, so that the newest comes first in a list. */
-export function registerKey(id: RegisterId, sequence: number): string {
-  return `${registerPrefix(id)}${(Number.MAX_SAFE_INTEGER - sequence).toString(16).padStart(14, "0")}`
+/** The key of a register's value: numbers count down, so that the newest comes first in a list; later epochs before all of them. */
+export function registerKey(id: RegisterId, sequence: number, epoch = 0): string {
+  return `${registerPrefix(id)}${epoch > 0 ? `!${countDown(epoch)}-` : ""}${countDown(sequence)}`
+}
+
+function countDown(number: number): string {
+  return (Number.MAX_SAFE_INTEGER - number).toString(16).padStart(14, "0")
 }
 
 /** What the keys of all values of a register begin with. */

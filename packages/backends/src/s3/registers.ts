@@ -59,9 +59,9 @@ export function registerCalls(bucket: Bucket, options: RegisterOptions) {
           throw error
         })
         if ("accepted" in value) return value
-        const { publicKey, sequence } = value
+        const { publicKey, sequence, epoch } = value
         const id = registerIdOf(publicKey)
-        return inTurn(registerPrefix(id), () => propose(bucket, options, id, { sequence, bytes }, signal))
+        return inTurn(registerPrefix(id), () => propose(bucket, options, id, { sequence, epoch, bytes }, signal))
       }),
   }
 }
@@ -83,11 +83,11 @@ async function propose(
   proposed: HeldValue,
   signal: AbortSignal | undefined,
 ): Promise<ProposeOutcome> {
-  const key = registerKey(id, proposed.sequence)
+  const key = registerKey(id, proposed.sequence, proposed.epoch)
   if (!options.conditional) {
     const { newest } = await newestValue(bucket, options, id, signal)
     const outcome = judgeProposal(newest, proposed)
-    if (!outcome.accepted || newest?.sequence === proposed.sequence) return outcome
+    if (!outcome.accepted || (newest && equal(newest.bytes, proposed.bytes))) return outcome
   }
   const created = await bucket.put(key, proposed.bytes, { ifAbsent: options.conditional, signal })
   if (created === "exists" && !(await validValue(bucket, options, id, key, signal)))
@@ -133,8 +133,8 @@ async function validValue(
   try {
     const bytes = await bucket.get(key, limits.registerValueBytes, { signal })
     if (!bytes) return undefined
-    const { publicKey, sequence } = await decodeRegisterValue(options.crypto, bytes)
-    return equal(registerIdOf(publicKey), id) && registerKey(id, sequence) === key
+    const { publicKey, sequence, epoch } = await decodeRegisterValue(options.crypto, bytes)
+    return equal(registerIdOf(publicKey), id) && registerKey(id, sequence, epoch) === key
       ? { key, sequence, bytes }
       : undefined
   } catch (error) {
