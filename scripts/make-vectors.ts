@@ -42,6 +42,7 @@ import { bucketVectors } from "./bucket-vectors.ts"
 import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
+import { boundVectors } from "./register-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
 type Bad = ChunkVectors["bad"][number]
@@ -308,6 +309,7 @@ const makers = {
   chunk: chunkVectors,
   "chunk-parity": parityVectors,
   "register-lineage": registerVectors,
+  "register-4": () => boundVectors(bytesOf),
   capability: capabilityVectors,
   "recovery-kit-2": recoveryVectors,
   "grid-description-3": gridVectors,

@@ -7,8 +7,10 @@ import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
 import { decodeRecoveryPart, decodeShare } from "@holdfast/protocol"
 import {
+  type BoundVectors,
   type CapabilityVectors,
   type ChunkVectors,
+  checkBoundVectors,
   checkCapabilityVectors,
   checkChunkVectors,
   checkRecoveryVectors,
@@ -36,6 +38,9 @@ test("the erasure code makes the shares of the frozen vectors", async () => {
     assert.deepEqual(erasure.split(fromHex(ciphertext), { k, n }).map(toHex), payloads)
   }
 })
+
+test("register values of version 4, and proofs of their ancestry, agree with the frozen vectors", () =>
+  checkBoundVectors(nodeCrypto, load<BoundVectors>("register-4.json")))
 
 test("register values agree with the frozen vectors", () =>
   checkRegisterVectors(nodeCrypto, load<RegisterVectors>("register.json")))

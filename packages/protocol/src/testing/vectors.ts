@@ -77,6 +77,7 @@ export interface ParityVector {
   /** Sets of k indices with which it is refused as inconsistent. */
   readonly refused: readonly (readonly number[])[]
 }
+export { type BoundVector, type BoundVectors, checkBoundVectors } from "./register-vectors.ts"
 
 /** interop/vectors/register.json and register-lineage.json. Bytes are hexadecimal. */
 export interface RegisterVectors {

@@ -40,7 +40,7 @@ ${examples(["holdfast history epoch home:"])}`,
 async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open) => {
     const versions = await (await openPlace(open, tree, { follow: true })).volume.listVersions()
-    context.output(versions.map(valueOf), versions.map(textOf).join("\n"))
+    context.output(versions.map(lineOf), versions.map(textOf).join("\n"))
   })
 }
 
@@ -62,7 +62,7 @@ async function beginEpoch(context: Context, tree: string, flags: VolumeFlags): P
   })
 }
 
-function valueOf({ sequence, timeMs, author }: TreeVersion): object {
+function lineOf({ sequence, timeMs, author }: TreeVersion): object {
   const device = author && { key: hex(author.device), name: author.name }
   const account = author && author.account.length > 0 ? { account: hex(author.account) } : {}
   return { sequence, time: new Date(timeMs).toISOString(), ...(device && { device }), ...account }
