@@ -10,6 +10,7 @@ import {
   type ShareQuery,
   verifyShare,
 } from "@holdfast/protocol"
+import { answerBlocks } from "./blocks.ts"
 import { checkListLimit, type HeldValue, judgeProposal } from "./rules.ts"
 
 /** Options of a memory backend. */
@@ -93,6 +94,11 @@ export function createMemoryBackend(id: string, crypto: CryptoProvider, options:
     id,
     putShares: (shares) => inOrder(shares, put),
     getShares: async (queries) => queries.map((query) => find(query)[0]?.bytes.slice()),
+    getBlocks: (queries) =>
+      inOrder(queries, (query) => {
+        const [held] = find(query)
+        return answerBlocks(query, async (offset, length) => held?.bytes.subarray(offset, offset + length))
+      }),
     async hasShares(ids, { touch = false } = {}) {
       return ids.map((chunkId) => {
         const held = find({ id: chunkId })

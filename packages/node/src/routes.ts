@@ -5,11 +5,13 @@
 import type { TenantBackend } from "@holdfast/backends/node"
 import { type HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
+  decodeBlockQueries,
   decodeIds,
   decodeListRequest,
   decodeQueries,
   decodeRemovals,
   decodeWholeFrames,
+  encodeBlockAnswers,
   encodeFailure,
   encodeFrames,
   encodeHeld,
@@ -51,6 +53,12 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: idListBytes,
     answerBytes,
     handle: async (tenant, body) => encodeFrames(await tenant.getSharesWithin(decodeQueries(body), answerBytes)),
+  },
+  "/v1/shares/blocks": {
+    method: "POST",
+    maxBytes: idListBytes,
+    answerBytes,
+    handle: async (tenant, body) => encodeBlockAnswers(await tenant.getBlocks(decodeBlockQueries(body))),
   },
   "/v1/shares/has": {
     method: "POST",

@@ -2,6 +2,8 @@
 
 export type {
   Backend,
+  BlockAnswer,
+  BlockQuery,
   CallOptions,
   ListOptions,
   ProposeOutcome,
@@ -13,6 +15,13 @@ export type {
   Usage,
 } from "./backend.ts"
 export { blockBytes, blockCount, leavesOf, rootOf } from "./block-tree.ts"
+export {
+  blocksPerRequest,
+  decodeBlockAnswers,
+  decodeBlockQueries,
+  encodeBlockAnswers,
+  encodeBlockQueries,
+} from "./block-wire.ts"
 export {
   type Cap,
   decodeCap,

@@ -20,6 +20,7 @@ export { createStore, type Store, type StoreDeps } from "./store.ts"
 export type {
   CareKeys,
   ChunkHealth,
+  ChunkRange,
   ChunkRef,
   ChunkStore,
   PutChunkResult,

@@ -58,7 +58,7 @@ export interface PipelineDeps {
 const convergentDomain = "holdfast/convergent-key/2"
 const associated = { 1: domainPrefix("holdfast/chunk/1"), 2: domainPrefix("holdfast/chunk/2") } as const
 /** Each key seals one plaintext only, so the nonce can be constant. */
-const zeroNonce = new Uint8Array(12)
+export const zeroNonce = new Uint8Array(12)
 const tagBytes = 16
 
 /**
@@ -185,6 +185,11 @@ async function disperse(
     if (index >= coding.k) share.set(leaves[index]!, header.length + slices.length)
   }
   return { id: chunkIdOf(encoded), shares, memory: target }
+}
+
+/** Bytes before the payload of share `index` of a chunk that this version would write. */
+export function sealedHeaderBytes(ciphertextBytes: number, coding: Coding, index: number): number {
+  return shareLengths(ciphertextBytes, coding)[index]! - payloadBytes(ciphertextBytes, coding.k)
 }
 
 /** Bytes of each encoded share: known before there are any hashes. */

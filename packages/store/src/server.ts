@@ -1,6 +1,14 @@
 /** One server as the store sees it: its backend with calls gathered into batches. */
 import type { Clock } from "@holdfast/core"
-import type { Backend, ChunkId, PutOutcome, ShareQuery } from "@holdfast/protocol"
+import {
+  type Backend,
+  type BlockAnswer,
+  type BlockQuery,
+  blockBytes,
+  type ChunkId,
+  type PutOutcome,
+  type ShareQuery,
+} from "@holdfast/protocol"
 import { coalesce } from "./coalesce.ts"
 import { createPace, type Pace } from "./pace.ts"
 
@@ -11,6 +19,7 @@ export interface Server {
   readonly pace: Pace
   put(share: Uint8Array): Promise<PutOutcome>
   get(query: ShareQuery): Promise<Uint8Array | undefined>
+  blocks(query: BlockQuery): Promise<BlockAnswer | undefined>
   /** Indices held of a chunk, marked as still in use. */
   has(id: ChunkId): Promise<number[]>
 }
@@ -26,6 +35,11 @@ export function createServer(backend: Backend, clock: Clock): Server {
     () => 1024 * 1024, // not known before the answer: a share of a full chunk is of this order
     dataBatch,
   )
+  const blocks = coalesce<BlockQuery, BlockAnswer | undefined>(
+    (queries) => backend.getBlocks(queries),
+    ({ count }) => count * blockBytes,
+    dataBatch,
+  )
   return {
     backend,
     pace,
@@ -35,6 +49,7 @@ export function createServer(backend: Backend, clock: Clock): Server {
       dataBatch,
     ),
     get: (query) => pace.time(() => get(query)),
+    blocks: (query) => pace.time(() => blocks(query)),
     has: coalesce<ChunkId, number[]>(
       (ids) => backend.hasShares(ids, { touch: true }),
       () => 40,

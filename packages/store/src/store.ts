@@ -10,6 +10,7 @@ import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
+import { RangeReader, tooShort } from "./range-reader.ts"
 import { type Rollback, rollbackError, type SeenStore } from "./register-seen.ts"
 import { createRegisterStore } from "./register-store.ts"
 import { createServer, type Server } from "./server.ts"
@@ -78,6 +79,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   })
   let rolledBack: Rollback | undefined
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
+  const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions })
   return {
     backends: placed.map(({ backend }) => backend),
     chunks: {
@@ -93,6 +95,15 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       async getChunk(ref, options) {
         options?.signal?.throwIfAborted()
         return readChunk(ref, rankedServers(ref.id), readOptions)
+      },
+      async readRange(ref, range, options) {
+        options?.signal?.throwIfAborted()
+        const { offset, length } = range
+        const found = await ranges.read(ref, range, rankedServers(ref.id))
+        if (found) return found
+        const whole = await readChunk(ref, rankedServers(ref.id), readOptions)
+        if (offset + length > whole.length) throw tooShort(ref.id)
+        return whole.subarray(offset, offset + length)
       },
       confirmChunks: (ids) => confirmations.confirm(ids),
     },

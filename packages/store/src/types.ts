@@ -15,6 +15,14 @@ export interface StoreOptions {
   readonly signal?: AbortSignal
 }
 
+/** A part of a chunk's plaintext. */
+export interface ChunkRange {
+  readonly offset: number
+  readonly length: number
+  /** Plaintext bytes that the chunk probably has: when right, a first read takes one round trip, else two. */
+  readonly likelyBytes?: number
+}
+
 /** What a put did. */
 export interface PutChunkResult extends ChunkRef {
   /** Bytes sent to servers; 0 when all shares were there already. */
@@ -35,6 +43,11 @@ export interface ChunkStore {
    * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, ERR_INCONSISTENT.
    */
   getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>
+  /**
+   * Some bytes of the plaintext, from as few servers and bytes as can be: blocks that prove themselves where the chunk is of version
+   * 2, else the whole chunk. Throws as `getChunk`, and ERR_CORRUPT when the chunk is shorter.
+   */
+  readRange(ref: ChunkRef, range: ChunkRange, options?: StoreOptions): Promise<Uint8Array>
   /**
    * Before something new refers to chunks: that they are still there, and are spared by garbage collections under way. What
    * was stored here just now costs nothing. Throws ERR_NOT_ENOUGH_SHARES.

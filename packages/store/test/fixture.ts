@@ -34,6 +34,7 @@ export function switchedServer(id: string): SwitchedServer {
         const shares = await live().getShares(...args)
         return shares.map((share) => (share && server.tamper ? server.tamper(share) : share))
       },
+      getBlocks: async (...args) => live().getBlocks(...args),
       hasShares: async (...args) => live().hasShares(...args),
       listShares: async (...args) => live().listShares(...args),
       removeShares: async (...args) => live().removeShares(...args),

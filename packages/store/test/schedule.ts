@@ -65,6 +65,7 @@ export class Schedule {
       ...backend,
       putShares: (shares) => call(() => backend.putShares(shares)),
       getShares: (queries) => call(() => backend.getShares(queries)),
+      getBlocks: (queries) => call(() => backend.getBlocks(queries)),
       hasShares: (ids, options) => call(() => backend.hasShares(ids, options)),
       readRegisters: (ids) => call(() => backend.readRegisters(ids)),
       proposeRegisters: (values) => call(() => backend.proposeRegisters(values)),

@@ -1,5 +1,5 @@
 /** One tenant's view of a storage directory: a Backend that sees nothing of the other tenants. */
-import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
   type Backend,
   decodeRegisterValue,
@@ -10,6 +10,7 @@ import {
   type ShareRemoval,
 } from "@holdfast/protocol"
 import { checkListLimit, judgeProposal } from "../rules.ts"
+import { readBlocks } from "./blocks.ts"
 import { isDiskFull, type ShareRow } from "./database.ts"
 import type { EngineParts } from "./parts.ts"
 import { SharePutter } from "./putter.ts"
@@ -19,6 +20,9 @@ export interface TenantBackend extends Backend {
   /** Answers the first queries whose shares together stay under `maxBytes`, one at least; the rest is to be asked again. */
   getSharesWithin(queries: readonly ShareQuery[], maxBytes: number): Promise<(Uint8Array | undefined)[]>
 }
+
+/** Reads of one request at a time. */
+const parallelReads = 16
 
 interface Tenant {
   readonly tenant: number
@@ -36,6 +40,7 @@ export function tenantBackend(parts: EngineParts, tenant: Tenant, quotaBytes: nu
     putShares: (shares) => track(() => putter.put(shares)),
     getSharesWithin,
     getShares: (queries) => getSharesWithin(queries, Number.POSITIVE_INFINITY),
+    getBlocks: (queries) => track(() => mapPool(queries, parallelReads, (query) => readBlocks(parts, tenant, query))),
     async hasShares(ids, { touch = false } = {}) {
       const held = () => ids.map((id) => index.sharesOf(tenant.tenant, id).map((share) => share.idx))
       if (!touch || ids.length === 0) return held()

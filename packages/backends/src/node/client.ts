@@ -6,7 +6,10 @@
 import { compare, type ErrorCode, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
   type Backend,
+  type BlockQuery,
+  blocksPerRequest,
   type CallOptions,
+  decodeBlockAnswers,
   decodeFailure,
   decodeFrames,
   decodeHeld,
@@ -14,6 +17,7 @@ import {
   decodePutOutcomes,
   decodeShareInfos,
   decodeUsage,
+  encodeBlockQueries,
   encodeFrames,
   encodeIds,
   encodeListRequest,
@@ -73,6 +77,10 @@ export function createNodeBackend(options: NodeBackendOptions): Backend {
     getShares: (queries, callOptions) =>
       inBatches(split(queries, getBatchItems), (batch) =>
         getAll(batch, async (rest) => call("shares/get", [encodeQueries(rest)], callOptions)),
+      ),
+    getBlocks: (queries, callOptions) =>
+      inBatches(splitByBlocks(queries), async (batch) =>
+        decodeBlockAnswers(await call("shares/blocks", [encodeBlockQueries(batch)], callOptions), batch),
       ),
     hasShares: (ids, callOptions) =>
       inBatches(split(ids, limits.requestItems), async (batch) =>
@@ -185,6 +193,18 @@ async function inBatches<T, R>(batches: readonly T[][], work: (batch: T[]) => Pr
 function split<T>(items: readonly T[], size: number): T[][] {
   const batches: T[][] = []
   for (let i = 0; i < items.length; i += size) batches.push(items.slice(i, i + size))
+  return batches
+}
+
+function splitByBlocks(queries: readonly BlockQuery[]): BlockQuery[][] {
+  const batches: BlockQuery[][] = []
+  let blocks = 0
+  for (const query of queries) {
+    const open = batches.at(-1)
+    blocks = open && blocks + query.count <= blocksPerRequest ? blocks + query.count : query.count
+    if (open && blocks > query.count) open.push(query)
+    else batches.push([query])
+  }
   return batches
 }
 

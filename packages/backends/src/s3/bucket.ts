@@ -18,7 +18,7 @@ import { discard, HoldfastError, Semaphore } from "@holdfast/core"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
 import { guardAnswers } from "./answers.ts"
 import { credentialsFor } from "./credentials.ts"
-import { isMissing, isPreconditionFailed, s3Error } from "./failure.ts"
+import { isMissing, isOutOfRange, isPreconditionFailed, s3Error } from "./failure.ts"
 import { nameOfBucket, type S3Location } from "./location.ts"
 
 /** A line of a listing, in order of keys. Keys are without the location's prefix. */
@@ -105,6 +105,21 @@ export function openBucket(location: S3Location, options: BucketOptions = {}) {
           return await readBody(Body as NodeJS.ReadableStream, { name, key, maxBytes, allocate }, ContentLength)
         } catch (error) {
           if (isMissing(error)) return undefined
+          throw error
+        }
+      })
+    },
+    /** Some bytes of an object, fewer where it ends; undefined when there is none, or nothing at that place. */
+    getPart(key: string, offset: number, length: number, rest: RequestOptions = {}): Promise<Uint8Array | undefined> {
+      return request(length, rest, async (abortSignal) => {
+        try {
+          const Range = `bytes=${offset}-${offset + length - 1}`
+          const found = await client.send(new GetObjectCommand({ Bucket, Key: at(key), Range }), { abortSignal })
+          // A service that knows no ranges sends the whole, which then is more than asked for.
+          const reading = { name, key, maxBytes: length, allocate }
+          return await readBody(found.Body as NodeJS.ReadableStream, reading, found.ContentLength)
+        } catch (error) {
+          if (isMissing(error) || isOutOfRange(error)) return undefined
           throw error
         }
       })

@@ -1,6 +1,7 @@
 /** Shares as objects of a bucket: one object each, written only where there is none. */
 import { type CryptoProvider, equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
+  type BlockQuery,
   type CallOptions,
   type ChunkId,
   checkListing,
@@ -12,6 +13,7 @@ import {
   verifyShare,
 } from "@holdfast/protocol"
 import { checkListLimit } from "../rules.ts"
+import { readBlocks } from "./blocks.ts"
 import type { Bucket, ObjectInfo } from "./bucket.ts"
 import { chunkPrefix, parseShareKey, shareKey, sharesPrefix } from "./keys.ts"
 
@@ -65,6 +67,8 @@ export function shareCalls(bucket: Bucket, options: ShareOptions) {
       mapPool(shares, parallel, (bytes) => put(bytes, signal)),
     getShares: (queries: readonly ShareQuery[], { signal }: CallOptions = {}) =>
       mapPool(queries, parallel, (query) => get(query, signal)),
+    getBlocks: (queries: readonly BlockQuery[], { signal }: CallOptions = {}) =>
+      mapPool(queries, parallel, (query) => readBlocks(bucket, query, signal)),
     hasShares: (ids: readonly ChunkId[], { signal, touch = false }: CallOptions & { touch?: boolean } = {}) =>
       mapPool(ids, parallel, async (id) => {
         const shares = await held(bucket, id, signal)

@@ -92,6 +92,7 @@ function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backen
     id,
     putShares: async (...args) => (await backend()).putShares(...args),
     getShares: async (...args) => (await backend()).getShares(...args),
+    getBlocks: async (...args) => (await backend()).getBlocks(...args),
     hasShares: async (...args) => (await backend()).hasShares(...args),
     listShares: async (...args) => (await backend()).listShares(...args),
     removeShares: async (...args) => (await backend()).removeShares(...args),

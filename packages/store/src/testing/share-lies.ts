@@ -19,6 +19,7 @@ function instead(work: <T>(call: () => Promise<T>, honest: Backend, heard: Heard
   return (honest, heard) => ({
     putShares: (...args) => work(() => honest.putShares(...args), honest, heard),
     getShares: (...args) => work(() => honest.getShares(...args), honest, heard),
+    getBlocks: (...args) => work(() => honest.getBlocks(...args), honest, heard),
     hasShares: (...args) => work(() => honest.hasShares(...args), honest, heard),
     listShares: (...args) => work(() => honest.listShares(...args), honest, heard),
     removeShares: (...args) => work(() => honest.removeShares(...args), honest, heard),
