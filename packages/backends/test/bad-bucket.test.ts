@@ -44,6 +44,8 @@ function backendAt(t: TestContext, url: string, waits: boolean): Backend {
 const calls: Readonly<Record<string, (backend: Backend) => Promise<unknown>>> = {
   putShares: (backend) => backend.putShares(chunk.shares),
   getShares: (backend) => backend.getShares([{ id: chunk.id }, { id: chunk.id, index: 1 }]),
+  getBlocks: (backend) =>
+    backend.getBlocks([{ id: chunk.id, index: 0, first: 0, count: 1, haveDescriptor: false, leavesOf: [0] }]),
   hasShares: (backend) => backend.hasShares([chunk.id], { touch: true }),
   listShares: (backend) => backend.listShares({ limit: 100 }),
   removeShares: (backend) => backend.removeShares([{ id: chunk.id, index: 2 }]),

@@ -18,6 +18,7 @@ export { createRegisterStore } from "./register-store.ts"
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
 export { createStore, type Store, type StoreDeps } from "./store.ts"
 export type {
+  BlockSample,
   CareKeys,
   ChunkHealth,
   ChunkRange,

@@ -15,7 +15,7 @@ import {
   versionOf,
 } from "@holdfast/protocol"
 import { type Attempt, firstSome } from "./first-some.ts"
-import { type KnownChunk, KnownChunks } from "./known-chunks.ts"
+import type { KnownChunk, KnownChunks } from "./known-chunks.ts"
 import { hedgeAfterMs } from "./pace.ts"
 import { paddedLength } from "./padding.ts"
 import { sealedHeaderBytes, wrongKey, zeroNonce } from "./seal.ts"
@@ -58,9 +58,9 @@ export class RangeReader {
   readonly #deps: RangeDeps
   readonly #known: KnownChunks
 
-  constructor(deps: RangeDeps) {
+  constructor(deps: RangeDeps, known: KnownChunks) {
     this.#deps = deps
-    this.#known = new KnownChunks(deps.crypto)
+    this.#known = known
   }
 
   /**

@@ -2,11 +2,13 @@
 import { BufferPool, type Env } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import type { Backend } from "@holdfast/protocol"
+import { sampleBlock } from "./audit.ts"
 import { type CheckOptions, checkChunk, rebalanceChunk } from "./chunk-health.ts"
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
 import { Confirmations } from "./confirm.ts"
 import { type GarbageOptions, type GarbageResult, sweepServer } from "./garbage.ts"
+import { KnownChunks } from "./known-chunks.ts"
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
@@ -14,7 +16,7 @@ import { RangeReader, tooShort } from "./range-reader.ts"
 import { type Rollback, rollbackError, type SeenStore } from "./register-seen.ts"
 import { createRegisterStore } from "./register-store.ts"
 import { createServer, type Server } from "./server.ts"
-import type { ChunkHealth, ChunkId, ChunkStore, RegisterStore } from "./types.ts"
+import type { BlockSample, ChunkHealth, ChunkId, ChunkStore, RegisterStore } from "./types.ts"
 
 /** Memory kept for the next chunks where no pipeline is given. */
 const maxIdleBytes = 16 * 1024 * 1024
@@ -44,6 +46,8 @@ export interface Store {
   readonly backends: readonly Backend[]
   readonly chunks: ChunkStore
   readonly registers: RegisterStore
+  /** Asks for a block of a chunk that nobody can foresee, and verifies it. Needs no key. */
+  sampleBlock(id: ChunkId): Promise<BlockSample>
   /** Health of one chunk; repairs when asked to. Needs no key. */
   checkChunk(id: ChunkId, options?: CheckOptions): Promise<ChunkHealth>
   /** Moves a chunk's shares to where they belong now; gives the number moved. Needs no key. */
@@ -79,7 +83,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   })
   let rolledBack: Rollback | undefined
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
-  const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions })
+  const known = new KnownChunks(deps.env.crypto)
+  const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
   return {
     backends: placed.map(({ backend }) => backend),
     chunks: {
@@ -119,6 +124,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         },
       }),
     }),
+    sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known }, id, rankedServers(id)),
     checkChunk: (id, options) => checkChunk(health, id, ranked(id), options),
     rebalanceChunk: (id) => rebalanceChunk(health, id, ranked(id)),
     async collectGarbage(options) {

@@ -101,6 +101,17 @@ export interface RegisterStore {
   write(keys: RegisterKeys, after: number, parts: RegisterParts, options?: StoreOptions): Promise<boolean>
 }
 
+/** What came of asking for a block by chance. */
+export interface BlockSample {
+  readonly id: ChunkId
+  /** The share that was chosen; unknown when no server has any of the chunk. */
+  readonly index?: number
+  /** Who gave it, or failed to. */
+  readonly server?: string
+  /** "missing" when all answered and none has it, "silent" when one that may have it did not answer. */
+  readonly state: "good" | "wrong" | "missing" | "silent"
+}
+
 /** Health of one chunk. */
 export interface ChunkHealth {
   readonly id: ChunkId

@@ -1,6 +1,6 @@
 /** Lies about shares, and the ways to be no use at all. */
 import { HoldfastError, limits, toHex } from "@holdfast/core"
-import { type Backend, decodeShare, type ShareInfo } from "@holdfast/protocol"
+import { type Backend, type BlockAnswer, decodeShare, decodeShareHead, type ShareInfo } from "@holdfast/protocol"
 import type { Heard, LieMaker } from "./heard.ts"
 
 /** Names of the lies here. */
@@ -11,6 +11,16 @@ function given(change: (share: Uint8Array, heard: Heard) => Uint8Array | undefin
   return (honest, heard) => ({
     getShares: async (...args) =>
       (await honest.getShares(...args)).map((share) => share && change(share.slice(), heard)),
+  })
+}
+
+/** Changes each answer about blocks that the honest server would give. */
+function blocksGiven(change: (answer: BlockAnswer) => BlockAnswer | undefined): LieMaker {
+  return (honest) => ({
+    getBlocks: async (...args) =>
+      (await honest.getBlocks(...args)).map(
+        (answer) => answer && change({ ...answer, leaves: answer.leaves.slice(), blocks: answer.blocks.slice() }),
+      ),
   })
 }
 
@@ -39,9 +49,9 @@ function renumbered(share: Uint8Array, step: number): Uint8Array {
   return share
 }
 
-function flipped(share: Uint8Array): Uint8Array {
-  share[share.length - 1]! ^= 1
-  return share
+function flipped(bytes: Uint8Array): Uint8Array {
+  if (bytes.length > 0) bytes[bytes.length - 1]! ^= 1
+  return bytes
 }
 
 function extended(share: Uint8Array, length: number): Uint8Array {
@@ -82,10 +92,27 @@ export const shareLies = {
   "empty share": given(() => new Uint8Array()),
   "share with a tail": given((share) => extended(share, share.length + 1)),
   "oversize share": given((share) => extended(share, limits.shareBytes + 1)),
+  "wrong block": blocksGiven((answer) => ({ ...answer, blocks: flipped(answer.blocks) })),
+  /** A proof that does not belong to the block. */
+  "wrong leaves": blocksGiven((answer) => ({ ...answer, leaves: answer.leaves.toReversed() })),
+  /** Blocks without what proves them. */
+  "no leaves": blocksGiven((answer) => ({ ...answer, leaves: new Uint8Array() })),
+  "blocks cut short": blocksGiven((answer) => ({
+    ...answer,
+    blocks: answer.blocks.subarray(0, answer.blocks.length >> 1),
+  })),
+  "no blocks": blocksGiven(() => undefined),
+  /** A genuine share but for the hashes that others need to restore its data. */
+  "wrong leaf section": given((share) => {
+    const { leavesStart, payloadStart } = decodeShareHead(share)
+    if (payloadStart > leavesStart) share[leavesStart]! ^= 1
+    return share
+  }),
   /** Answers in another order than asked. */
   "permuted answers": (honest) => ({
     putShares: async (...args) => permuted(await honest.putShares(...args)),
     getShares: async (...args) => permuted(await honest.getShares(...args)),
+    getBlocks: async (...args) => permuted(await honest.getBlocks(...args)),
     hasShares: async (...args) => permuted(await honest.hasShares(...args)),
     readRegisters: async (...args) => permuted(await honest.readRegisters(...args)),
     proposeRegisters: async (...args) => permuted(await honest.proposeRegisters(...args)),
@@ -95,6 +122,7 @@ export const shareLies = {
     hasShares: async (ids) => ids.map(() => [...allIndices]),
     putShares: async (shares) => shares.map(() => ({ ok: true, existed: true })),
     getShares: async (queries) => queries.map(() => undefined),
+    getBlocks: async (queries) => queries.map(() => undefined),
   }),
   /** Claims the share that the next server holds, to have it removed there. */
   "claims another's share": (honest) => ({
@@ -104,6 +132,7 @@ export const shareLies = {
   "denies all": () => ({
     hasShares: async (ids) => ids.map(() => []),
     getShares: async (queries) => queries.map(() => undefined),
+    getBlocks: async (queries) => queries.map(() => undefined),
     listShares: async () => [],
     usage: async () => ({ usedBytes: 0, shareCount: 0 }),
   }),
@@ -117,6 +146,7 @@ export const shareLies = {
   "accepts and forgets": () => ({
     putShares: async (shares) => shares.map(() => ({ ok: true, existed: false })),
     getShares: async (queries) => queries.map(() => undefined),
+    getBlocks: async (queries) => queries.map(() => undefined),
     hasShares: async (ids) => ids.map(() => []),
     listShares: async () => [],
     proposeRegisters: async (values) => values.map(() => ({ accepted: true })),
