@@ -27,7 +27,9 @@ export async function answerBlocks(query: BlockQuery, read: ReadPart): Promise<B
   if (head.payloadStart > start.length) start = (await read(0, head.payloadStart)) ?? start
   const part = blockSpan(head, query)
   const end = part.offset + part.length
-  const blocks = end <= start.length ? start.subarray(part.offset, end) : await read(part.offset, part.length)
+  // Not every place can read no bytes at all: to a bucket such a range means the whole object.
+  const isHere = end <= start.length || part.length === 0
+  const blocks = isHere ? start.subarray(part.offset, end) : await read(part.offset, part.length)
   return blocks && fill(head, start, query, blocks)
 }
 

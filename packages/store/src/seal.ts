@@ -168,7 +168,10 @@ async function disperse(
   const payloadLength = payloadBytes(ciphertext.length, coding.k)
   const lengths = shareLengths(ciphertext.length, coding)
   let end = 0
-  const shares = lengths.map((length) => target.subarray(end, (end += length)))
+  const shares = lengths.map((length) => {
+    end += length
+    return target.subarray(end - length, end)
+  })
   assert(end === target.length, "the array for a sealed chunk")
   const places = shares.map((share) => share.subarray(share.length - payloadLength))
   const payloads = erasure.split(ciphertext, coding, places)
