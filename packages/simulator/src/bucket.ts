@@ -80,6 +80,10 @@ export class SimulatedBucket implements Storage {
         if (bytes && bytes.length > maxBytes) throw new HoldfastError("ERR_LIMIT", `${key} is too large.`)
         return bytes?.slice()
       },
+      getPart: async (key, offset, length) => {
+        const bytes = await call("get", (requests) => requests.get(key))
+        return bytes && offset < bytes.length ? bytes.slice(offset, offset + length) : undefined
+      },
       list: (prefix, { after, limit }) => call("list", (requests) => requests.list(prefix, after, limit)),
       touch: (key) => call("touch", (requests) => requests.touch(key)),
       remove: (key) => call("remove", (requests) => requests.remove(key)),

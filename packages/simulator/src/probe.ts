@@ -90,7 +90,7 @@ function silent(id: string): Backend {
     throw new HoldfastError("ERR_SERVER_UNREACHABLE", `${id} is not heard.`)
   }
   return {
-    ...{ id, putShares: fail, getShares: fail, hasShares: fail, listShares: fail, removeShares: fail },
+    ...{ id, putShares: fail, getShares: fail, getBlocks: fail, hasShares: fail, listShares: fail, removeShares: fail },
     ...{ readRegisters: fail, proposeRegisters: fail, usage: fail, close: async () => undefined },
   }
 }
