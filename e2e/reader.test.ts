@@ -49,9 +49,14 @@ function lookAt(folder: string, prefix = ""): Found[] {
 }
 
 test("the second reader agrees with all frozen vectors", (t) => {
-  const files = ["account.json", "capability.json", "chunk.json", "erasure.json", "register.json", "register-lineage.json"].map(
-    (name) => join(interop, "vectors", name),
-  )
+  const files = [
+    "account.json",
+    "capability.json",
+    "chunk.json",
+    "erasure.json",
+    "register.json",
+    "register-lineage.json",
+  ].map((name) => join(interop, "vectors", name))
   const result = runReader(t, ["vectors", ...files])
   if (!result) return
   assert.equal(result.status, 0, result.stderr)
