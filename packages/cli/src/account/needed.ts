@@ -2,7 +2,7 @@
  * What an account needs of a volume: every chunk of its roots, of trees linked in them, and what single places hold of newer
  * values than the quorum's. A part of a tree that cannot be read costs nothing but space; a list that cannot be read ends all.
  */
-import { equal, type HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { equal, type HoldfastError, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountId,
@@ -12,7 +12,6 @@ import {
   type RegisterId,
   registerIdOf,
   toVerifyCap,
-  verifyKeyOf,
 } from "@holdfast/protocol"
 import { type CareKeys, type Collection, IdSet, type OwnValue, type Trim } from "@holdfast/store"
 import {
@@ -21,7 +20,6 @@ import {
   decodeCare,
   emptyCare,
   type KeepsPast,
-  plainAttributes,
   referenceKey,
   withLevels,
 } from "@holdfast/tree"
