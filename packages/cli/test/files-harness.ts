@@ -14,6 +14,7 @@ import * as change from "../src/commands/files/change.ts"
 import * as check from "../src/commands/files/check.ts"
 import * as gc from "../src/commands/files/gc.ts"
 import * as get from "../src/commands/files/get.ts"
+import * as history from "../src/commands/files/history.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
@@ -51,6 +52,13 @@ export async function createHarness(
   const warnings: string[] = []
   const seen = createMemorySeen()
   const convergenceSecret = randomBytes(32)
+  const deviceSeed = randomBytes(32)
+  const device = {
+    device: await nodeCrypto.publicKeyOf(deviceSeed),
+    account: new Uint8Array(),
+    name: "laptop/default",
+    sign: (message: Uint8Array) => nodeCrypto.sign(deviceSeed, message),
+  }
   const open = async (): Promise<Session> => {
     const store = await createStore({
       env: nodeEnv,
@@ -59,6 +67,7 @@ export async function createHarness(
       registerMode: "crash",
       convergenceSecret,
       seen,
+      device: async () => device,
     })
     return {
       store,
@@ -92,7 +101,8 @@ export async function createHarness(
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check, gc, alias]) module.register(program, context)
+      for (const module of [put, get, ls, change, snapshot, check, gc, alias, history])
+        module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")
       await program.parseAsync(args, { from: "user" })
