@@ -39,6 +39,7 @@ import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVecto
 import { openChunk, sealChunk } from "@holdfast/store"
 import { gridVectors } from "./grid-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
+import { volumeVectors } from "./volume-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
 type Bad = ChunkVectors["bad"][number]
@@ -278,6 +279,7 @@ const makers = {
   capability: capabilityVectors,
   "recovery-kit": recoveryVectors,
   "grid-description-3": gridVectors,
+  "volume-2": volumeVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)
