@@ -14,15 +14,7 @@ import {
   toVerifyCap,
 } from "@holdfast/protocol"
 import { type CareKeys, type Collection, IdSet, type OwnValue, type Trim } from "@holdfast/store"
-import {
-  type CareList,
-  careIds,
-  decodeCare,
-  emptyCare,
-  type KeepsPast,
-  referenceKey,
-  withLevels,
-} from "@holdfast/tree"
+import { type CareList, careIds, decodeCare, emptyCare, type KeepsPast, referenceKey, withLevels } from "@holdfast/tree"
 import { idsOf } from "../commands/files/check.ts"
 import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
