@@ -43,7 +43,10 @@ import { chunk2Vectors } from "./chunk-vectors.ts"
 import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
+
 import { boundVectors } from "./register-vectors.ts"
+
+import { volumeVectors } from "./volume-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
 type Bad = ChunkVectors["bad"][number]
@@ -244,6 +247,7 @@ const makers = {
   "recovery-kit-2": recoveryVectors,
   "grid-description-3": gridVectors,
   "bucket-2": bucketVectors,
+  "volume-2": volumeVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)

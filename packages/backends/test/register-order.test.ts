@@ -25,7 +25,7 @@ const [publicKey, owner] = await Promise.all([nodeCrypto.publicKeyOf(seed), node
 const any = (name: string) => hashSmall("any", utf8(name))
 const readCheck = any("read key")
 
-function valueOf(sequence: number, changes: Partial<UnsignedValue> = {}): Promise<Uint8Array> {
+function boundValue(sequence: number, changes: Partial<UnsignedValue> = {}): Promise<Uint8Array> {
   // An even number of levels, so that no peak needs to fit what is followed.
   const base = sequence === 1 ? 1 : sequence - 2 || 1
   const count = sequence - base
@@ -46,7 +46,7 @@ async function ofEpoch(epoch: number, sequence: number, last: number, by = owner
     writer: publicKey,
     readCheck,
   })
-  return valueOf(sequence, { epoch, statement })
+  return boundValue(sequence, { epoch, statement })
 }
 
 const places: Readonly<Record<string, (t: TestContext) => Promise<Backend>>> = {
@@ -72,16 +72,16 @@ for (const [name, open] of Object.entries(places))
       if (outcome!.accepted) assert.deepEqual(registerHashOf((await held())!), registerHashOf(bytes))
       return outcome!.accepted
     }
-    assert.ok(await takes(await valueOf(3)))
+    assert.ok(await takes(await boundValue(3)))
     const far = 3 + 2 ** 20
-    assert.equal(await takes(await valueOf(far + 1)), false)
-    assert.equal(await takes(await valueOf(Number.MAX_SAFE_INTEGER)), false)
-    assert.equal(await takes(await valueOf(4, { readCheck: any("another") })), false)
-    assert.equal(await takes(await valueOf(4, { owner: any("another") })), false)
-    assert.equal(await takes(await valueOf(4, { owner: new Uint8Array() })), false)
-    assert.ok(await takes(await valueOf(far)))
+    assert.equal(await takes(await boundValue(far + 1)), false)
+    assert.equal(await takes(await boundValue(Number.MAX_SAFE_INTEGER)), false)
+    assert.equal(await takes(await boundValue(4, { readCheck: any("another") })), false)
+    assert.equal(await takes(await boundValue(4, { owner: any("another") })), false)
+    assert.equal(await takes(await boundValue(4, { owner: new Uint8Array() })), false)
+    assert.ok(await takes(await boundValue(far)))
     assert.ok(await takes(await ofEpoch(1, 5, 4)), "behind in number, and later by the owner's word")
-    assert.equal(await takes(await valueOf(far + 3)), false, "the epoch before is over")
+    assert.equal(await takes(await boundValue(far + 3)), false, "the epoch before is over")
     assert.equal(await takes(await ofEpoch(1, 7, 5)), false, "another statement of the same epoch")
     assert.equal(await takes(await ofEpoch(2, 9 + 2 ** 20, 8)), false)
     assert.ok(await takes(await ofEpoch(3, 5, 4)), "a place that was away")

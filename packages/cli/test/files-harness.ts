@@ -15,6 +15,7 @@ import * as change from "../src/commands/files/change.ts"
 import * as check from "../src/commands/files/check.ts"
 import * as gc from "../src/commands/files/gc.ts"
 import * as get from "../src/commands/files/get.ts"
+import * as history from "../src/commands/files/history.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
@@ -79,6 +80,13 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
   const warnings: string[] = []
   const seen = createMemorySeen()
   const convergenceSecret = randomBytes(32)
+  const deviceSeed = randomBytes(32)
+  const device = {
+    device: await nodeCrypto.publicKeyOf(deviceSeed),
+    account: new Uint8Array(),
+    name: "laptop/default",
+    sign: (message: Uint8Array) => nodeCrypto.sign(deviceSeed, message),
+  }
   const open = async (): Promise<Session> => {
     const store = await createStore({
       env: nodeEnv,
@@ -88,6 +96,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       registerMode: "crash",
       convergenceSecret,
       seen,
+      device: async () => device,
     })
     return {
       store,
@@ -139,7 +148,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check, gc, alias, accountCommands])
+      for (const module of [put, get, ls, change, snapshot, check, gc, alias, history, accountCommands])
         module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")

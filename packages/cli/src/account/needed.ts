@@ -2,7 +2,7 @@
  * What an account needs of a volume: every chunk of its roots, of trees linked in them, and what single places hold of newer
  * values than the quorum's. A part of a tree that cannot be read costs nothing but space; a list that cannot be read ends all.
  */
-import { equal, type HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { equal, type HoldfastError, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountId,
@@ -12,19 +12,9 @@ import {
   type RegisterId,
   registerIdOf,
   toVerifyCap,
-  verifyKeyOf,
 } from "@holdfast/protocol"
 import { type CareKeys, type Collection, IdSet, type OwnValue, type Trim } from "@holdfast/store"
-import {
-  type CareList,
-  careIds,
-  decodeCare,
-  emptyCare,
-  type KeepsPast,
-  plainAttributes,
-  referenceKey,
-  withLevels,
-} from "@holdfast/tree"
+import { type CareList, careIds, decodeCare, emptyCare, type KeepsPast, referenceKey, withLevels } from "@holdfast/tree"
 import { idsOf } from "../commands/files/check.ts"
 import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
