@@ -89,8 +89,9 @@ export class SimulatedBucket implements Storage {
         return answer && { ...answer, bytes: answer.bytes.slice() }
       },
       getPart: async (key, offset, length) => {
-        const bytes = await call("get", (requests) => requests.get(key))
-        return bytes && offset < bytes.length ? bytes.slice(offset, offset + length) : undefined
+        const answer = await call("get", (requests) => requests.get(key))
+        const part = answer?.bytes.slice(offset, offset + length) ?? new Uint8Array()
+        return answer && part.length > 0 ? { ...answer, bytes: part } : undefined
       },
       list: (prefix, { after, limit }) => call("list", (requests) => requests.list(prefix, after, limit)),
       remove: (key) => call("remove", (requests) => requests.remove(key)),
