@@ -53,8 +53,13 @@ export const commands: readonly CommandSource[] = [
   },
   {
     names: ["snapshot", "diff", "cap"],
-    summaries: ["keep, list and remove snapshots", "show what changed", "print a capability to share"],
+    summaries: ["keep, list, restore and remove snapshots", "show what changed", "print a capability to share"],
     load: () => import("./commands/files/snapshot.ts"),
+  },
+  {
+    names: ["history"],
+    summaries: ["go back to a past version of a tree"],
+    load: () => import("./commands/files/history-restore.ts"),
   },
   {
     names: ["check", "rebalance"],

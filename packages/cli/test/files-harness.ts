@@ -14,6 +14,7 @@ import * as change from "../src/commands/files/change.ts"
 import * as check from "../src/commands/files/check.ts"
 import * as gc from "../src/commands/files/gc.ts"
 import * as get from "../src/commands/files/get.ts"
+import * as historyRestore from "../src/commands/files/history-restore.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
@@ -92,7 +93,8 @@ export async function createHarness(
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check, gc, alias]) module.register(program, context)
+      for (const module of [put, get, ls, change, snapshot, historyRestore, check, gc, alias])
+        module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")
       await program.parseAsync(args, { from: "user" })

@@ -1,5 +1,6 @@
 /** Tree: directories and files as an encrypted Merkle DAG under a signed root. */
 export { type CareList, careIds, decodeCare, emptyCare, encodeCare, readCare } from "./care.ts"
+export { isDamage, isOutOfReach, type LostNode, type Whereabouts } from "./damage.ts"
 export { type Difference, diff, diffEntries, type EntryDifference } from "./diff.ts"
 export { countEntries, type ListOptions, listDirectory, listPages, lookupEntry } from "./directory.ts"
 export { type ChildNode, type DirectoryNode, decodeDirectoryNode, encodeDirectoryNode } from "./directory-node.ts"
@@ -25,11 +26,13 @@ export { type ReadFileOptions, readFile } from "./file-reader.ts"
 export { type AddOptions, createFileWriter, type FileWriter, type FileWriterOptions } from "./file-writer.ts"
 export { createTreeIo, TreeIo, type TreeIoOptions } from "./io.ts"
 export { type JunctionContent, openJunction, sealJunction } from "./junction.ts"
+export { type LiveSet, liveSetOf } from "./live-set.ts"
 export { decodeManifestNode, encodeManifestNode, type ManifestItem, type ManifestNode } from "./manifest.ts"
 export { conflictName, type MergeResult, merge } from "./merge.ts"
 export { createMutableFile, mutableFileName, mutableFileOf } from "./mutable-file.ts"
 export { checkName, compareNames, nameProblem } from "./name.ts"
 export { NodePack } from "./pack.ts"
+export { type Reached, type ReachOptions, type ReachStart, reach, reachEntry, Seen } from "./reach.ts"
 export { type DirectoryRef, decodeReference, encodeReference, type Reference, sameReference } from "./reference.ts"
 export { decodeRoot, encodeRoot, type PastRoot, type RootContent } from "./root.ts"
 export { CommitSession, type MkdirOptions, type Path } from "./session.ts"
@@ -43,4 +46,4 @@ export {
   type TreeOptions,
   type TreeState,
 } from "./tree.ts"
-export { chunksOf, chunksOfFile, type WalkItem, walk } from "./walk.ts"
+export { chunksOf, RepeatGuard, type WalkItem, walk } from "./walk.ts"

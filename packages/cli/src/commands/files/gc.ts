@@ -2,16 +2,18 @@
  * `gc`: removing what nothing refers to any more. Volumes may share a node, where their shares lie among each other; so
  * what any tree of the profile needs stays in all of them.
  */
-import { HoldfastError, toHex } from "@holdfast/core"
-import type { Cap, ChunkId } from "@holdfast/protocol"
+import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { type Cap, type ChunkId, looksLikeCap } from "@holdfast/protocol"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
-import { parseRemote } from "../../transfer/path-spec.ts"
+import { exitCodes } from "../../exit-codes.ts"
+import { parseRemote, printable } from "../../transfer/path-spec.ts"
 import { volumeNames } from "../../volumes/choose.ts"
 import { idsOf } from "./check.ts"
 import { type Context, examples, plural, type Session, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
-import { find, type VolumeOpener } from "./places.ts"
+import type { VolumeOpener } from "./places.ts"
+import type { LiveReport, LostPlace } from "./volume.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command, context: Context): void {
@@ -36,12 +38,21 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
   await withVolumes(context, {}, async (open, sessionOf, capOf) => {
     const profile = await context.openProfile()
     const live = new Set<string>()
-    // A tree that cannot be read ends the command: its chunks would look unused.
+    const lost: LostPlace[] = []
+    const unknown: string[] = []
+    let firstUnknown: HoldfastError | undefined
     for (const text of [...[...profile.aliases.keys()].map((alias) => `${alias}:`), ...keep]) {
       const { base } = parseRemote(text)
       const session = await sessionOf(base)
-      for await (const id of liveChunks(session, open, await capOf(base), text, !dryRun)) live.add(toHex(id))
+      const onChunk = (id: ChunkId) => void live.add(toHex(id))
+      const report = await liveChunks(session, open, await capOf(base), text, { trim: !dryRun, onChunk })
+      lost.push(...report.lost)
+      for (const error of report.unknown) {
+        firstUnknown ??= error
+        unknown.push(`${nameOf(text)}: ${error.message}`)
+      }
     }
+    if (firstUnknown) throw cannotKnow(firstUnknown, unknown, lost)
     let [shares, bytes] = [0, 0]
     const errors: Record<string, string> = {}
     for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
@@ -56,22 +67,49 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
     }
     const lines = [`${dryRun ? "Would remove" : "Removed"} ${plural(shares, "share")} (${humanSize(bytes)}).`]
     for (const [server, message] of Object.entries(errors)) lines.push(`${server} was left out: ${message}`)
-    context.output({ shares, bytes, liveChunks: live.size, dryRun, errors }, lines.join("\n"))
+    for (const { place, message } of lost) lines.push(`cannot be read: ${place}: ${message}`)
+    if (lost.length > 0) lines.push("All that the trees' own lists name was kept for what cannot be read.")
+    const unreadable = lost.map(({ place, message }) => ({ place, message }))
+    context.output({ shares, bytes, liveChunks: live.size, dryRun, errors, unreadable }, lines.join("\n"))
+    if (lost.length > 0) process.exitCode = exitCodes.damaged
   })
 }
 
-/** What `text` stands for needs: all that it lists, for a verify capability. */
-async function* liveChunks(
+/** Tells what `text` stands for needs: all that it lists, for a verify capability. */
+async function liveChunks(
   session: Session,
   open: VolumeOpener,
   cap: Cap,
   text: string,
-  trim: boolean,
-): AsyncGenerator<ChunkId, void, void> {
-  if (cap.kind === "cv") yield* idsOf(cap)
-  else if (cap.kind === "dv" || cap.kind === "fv")
-    for (const list of await readCare(session.store.registers, cap)) yield* careIds(session.store.chunks, list)
-  else yield* (await find(open, text)).volume.liveChunks({ trim })
+  options: { readonly trim: boolean; readonly onChunk: (id: ChunkId) => void },
+): Promise<LiveReport> {
+  try {
+    if (cap.kind === "cv") for await (const id of idsOf(cap)) options.onChunk(id)
+    else if (cap.kind === "dv" || cap.kind === "fv") {
+      for (const list of await readCare(session.store.registers, cap))
+        for await (const id of careIds(session.store.chunks, list)) options.onChunk(id)
+    } else return await (await open(parseRemote(text).base)).liveChunks(options)
+    return { lost: [], unknown: [] }
+  } catch (error) {
+    if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
+    return { lost: [], unknown: [error] }
+  }
+}
+
+/** A tree for messages: never a capability. */
+function nameOf(text: string): string {
+  return looksLikeCap(text) ? "(capability)" : printable(text)
+}
+
+/** Removing nothing is all that is left when it cannot be known what a tree needs. */
+function cannotKnow(first: HoldfastError, unknown: readonly string[], lost: readonly LostPlace[]): HoldfastError {
+  const lines = [...unknown, ...lost.map(({ place, message }) => `${place}: ${message}`)].map((line) => `  ${line}`)
+  return new HoldfastError(
+    first.code,
+    `Nothing was removed, as it cannot be known what these trees need:\n${lines.join("\n")}`,
+    { ...first.details, unknown, unreadable: lost.map(({ place }) => place) },
+    { cause: first },
+  )
 }
 
 /** Milliseconds of `90s`, `12h`, `30d`. Throws ERR_INVALID_ARGUMENT. */

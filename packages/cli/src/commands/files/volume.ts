@@ -1,4 +1,5 @@
 /** What the file commands ask of an opened tree: the alias or capability is resolved, paths are lists of names. */
+import type { HoldfastError } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
 import type { ReadFileOptions } from "@holdfast/tree"
 import type { DownloadPort, RemoteItem, UploadPort } from "../../transfer/ports.ts"
@@ -38,6 +39,30 @@ export interface ChunksOptions {
   readonly deep: boolean
   /** Hears the public key of each register that the item stands on. */
   readonly onRegister?: (publicKey: Uint8Array) => void
+  /** Hears of what cannot be read, and the rest goes on; without it, that is thrown. */
+  readonly onLost?: (lost: LostPlace) => void
+}
+
+/** A chunk that something stands on. */
+export interface StoredChunk {
+  readonly id: ChunkId
+  /** Where in the tree it was met first, for messages. */
+  readonly place?: () => string
+}
+
+/** A directory, or the list of a file's pieces, that cannot be read. */
+export interface LostPlace {
+  readonly place: string
+  readonly what: "directory" | "file"
+  readonly chunk: ChunkId
+  readonly message: string
+}
+
+/** What is known of the chunks that a tree needs, beside their ids. */
+export interface LiveReport {
+  readonly lost: readonly LostPlace[]
+  /** Why ids may be missing: nothing may be removed while there is any. */
+  readonly unknown: readonly HoldfastError[]
 }
 
 /** An opened tree, or one snapshot of it. */
@@ -76,13 +101,17 @@ export interface Volume extends DownloadPort<unknown> {
   /** A capability to an item: of the root as strong as asked, of anything below an immutable one. */
   capOf(path: readonly string[], strength: "write" | "read" | "verify"): Promise<string>
   /**
-   * Ids of the chunks an item stands on; with `deep`, of everything below it too, and of a whole tree also of its history
-   * and snapshots. Each id may come more than once.
+   * The chunks an item stands on; with `deep`, of everything below it too, and of a whole tree also of its history and
+   * snapshots. Each may come more than once.
    */
-  chunksOf(item: Item, options: ChunksOptions): AsyncIterable<ChunkId>
+  chunksOf(item: Item, options: ChunksOptions): AsyncIterable<StoredChunk>
   /**
-   * Ids of every chunk that the tree, its history and its snapshots need. With `trim` the tree's list for verify
+   * Tells the id of every chunk that the tree, its history and its snapshots need. With `trim` the tree's list for verify
    * capabilities is brought to exactly these first, where it may be written; where not, all that it names counts too.
    */
-  liveChunks(options: { readonly trim: boolean }): AsyncIterable<ChunkId>
+  liveChunks(options: { readonly trim: boolean; readonly onChunk: (id: ChunkId) => void }): Promise<LiveReport>
+  /** Goes back to what a snapshot keeps. The present state is not read, so it may be damaged; it stays in the history. */
+  restoreSnapshot(name: string): Promise<void>
+  /** Goes back to a past version; gives the sequence that it has now. */
+  restoreVersion(version: number): Promise<number>
 }
