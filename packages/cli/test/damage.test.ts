@@ -272,7 +272,7 @@ test("adding up, finding and fetching end on directories that hold each other tw
   fs.writeFileSync(paths.join(harness.folder, "f"), "12345")
   await harness.run("mkdir", "home:/d")
   await harness.run("put", paths.join(harness.folder, "f"), "home:/d/f")
-  const levels = 20
+  const levels = 16
   for (let level = 0; level < levels; level++) {
     await harness.run("mkdir", "home:/up")
     await harness.run("cp", "home:/d", "home:/up/y")

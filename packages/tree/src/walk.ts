@@ -69,8 +69,9 @@ export class RepeatGuard {
     const isKnown = this.#seen.has(directory)
     this.#seen.add(directory)
     return (entries) => {
-      if (!isKnown) this.#distinct += entries
-      else if ((this.#repeated += entries) > Math.max(mostRepeated, mostCopies * this.#distinct)) throw this.#endless()
+      if (isKnown) this.#repeated += entries
+      else this.#distinct += entries
+      if (this.#repeated > Math.max(mostRepeated, mostCopies * this.#distinct)) throw this.#endless()
     }
   }
 
@@ -84,5 +85,5 @@ export class RepeatGuard {
 }
 
 /** Repeated entries that are always told, and how often each may come on average beyond that. */
-const mostRepeated = 250_000
+const mostRepeated = 20_000
 const mostCopies = 100

@@ -8,10 +8,8 @@ import {
   diff,
   type Entry,
   isDamage,
-  isOutOfReach,
   type JunctionEntry,
   listDirectory,
-  liveSetOf,
   lookupEntry,
   mutableFileName,
   openJunction,
@@ -27,22 +25,13 @@ import { formatPath, printable } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
+import { CircularLink, type LiveOptions, liveChunksOf } from "./live-chunks.ts"
 import { damageAt, lostPlace, placeIn } from "./lost.ts"
 import { contentOf, type EntryContent, identityOf, type OpenedTree } from "./opened-tree.ts"
 import { restoreSnapshot, restoreVersion } from "./restore.ts"
 import { rootEntry } from "./root-entry.ts"
 import { editOf, uploadPortOf } from "./tree-edit.ts"
-import type {
-  ChunksOptions,
-  Difference,
-  Edit,
-  Item,
-  LiveReport,
-  LostPlace,
-  SnapshotInfo,
-  StoredChunk,
-  Volume,
-} from "./volume.ts"
+import type { ChunksOptions, Difference, Edit, Item, LiveReport, SnapshotInfo, StoredChunk, Volume } from "./volume.ts"
 
 /** What a TreeVolume is made of. */
 export interface TreeVolumeParts {
@@ -295,37 +284,8 @@ export class TreeVolume implements OpenedTree {
         )
   }
 
-  async liveChunks(options: Parameters<Volume["liveChunks"]>[0]): Promise<LiveReport> {
-    const { trim, onChunk } = options
-    const { tree, access, label } = this
-    const lost: LostPlace[] = []
-    const unknown: HoldfastError[] = []
-    const junctions = new Map<string, JunctionEntry>()
-    const onJunction = (junction: JunctionEntry) => void junctions.set(toHex(junction.readCap), junction)
-    if (tree) {
-      const isWriter = access?.seed !== undefined
-      const found = await liveSetOf(tree, { onChunk, onJunction, isWriter, trim: trim && isWriter })
-      lost.push(...found.lost.map((node) => lostPlace(label, node)))
-      unknown.push(...found.unknown)
-    } else
-      for await (const met of reachEntry(this.io, this.root))
-        if (met.kind === "chunk") onChunk(met.chunk.id)
-        else if (met.kind === "junction") onJunction(met.junction)
-        else {
-          lost.push(lostPlace(label, met.lost))
-          if (isOutOfReach(met.lost.error)) unknown.push(met.lost.error) // no list names what is below
-        }
-    for (const junction of junctions.values())
-      try {
-        const below = await (await this.enter(junction, [junction.name])).liveChunks(options)
-        lost.push(...below.lost)
-        unknown.push(...below.unknown)
-      } catch (error) {
-        if (error instanceof CircularLink) continue
-        if (!isHoldfastError(error)) throw error
-        unknown.push(error)
-      }
-    return { lost, unknown }
+  liveChunks(options: LiveOptions): Promise<LiveReport> {
+    return liveChunksOf(this, options)
   }
 
   identity(item: Item): string {
@@ -422,11 +382,4 @@ export class TreeVolume implements OpenedTree {
 /** True for a link to a mutable file. */
 function linksFile({ readCap }: JunctionEntry): boolean {
   return fileCapStart.every((byte, i) => readCap[i] === byte)
-}
-
-/** A tree linked in itself, or too many in one another. */
-class CircularLink extends HoldfastError {
-  constructor(label: string) {
-    super("ERR_LIMIT", `${label} is linked in a circle, or too deep, and was not entered.`)
-  }
 }
