@@ -609,7 +609,7 @@ def open_register(register, labels, secret):
     return open_sealed(derive(secret, label, sealed[:32]), sealed[32:], label.encode() + b"\0" + place)
 
 
-def check_key(register, verify_key):
+def check_verify_key(register, verify_key):
     """A value of version 4 opens under one read key, and so one verify key, only."""
     if register.bound and register.bound.read_check != domain_hash("holdfast/read-check/1", verify_key):
         raise HoldfastError("ERR_CORRUPT", "a register value is for another key")
@@ -617,7 +617,7 @@ def check_key(register, verify_key):
 
 def register_content(register, read_key):
     """The content, and its author (device, account, name) when the author's signature fits."""
-    check_key(register, derive(read_key, "holdfast/verify-key/1"))
+    check_verify_key(register, derive(read_key, "holdfast/verify-key/1"))
     plaintext = open_register(register, CONTENT_LABELS, read_key)
     if register.version != 4:
         return plaintext, None
@@ -633,7 +633,7 @@ def register_content(register, read_key):
 
 
 def register_care(register, verify_key):
-    check_key(register, verify_key)
+    check_verify_key(register, verify_key)
     plaintext = open_register(register, CARE_LABELS, verify_key)
     if register.version != 4:
         return plaintext
@@ -1153,7 +1153,7 @@ def decode_record(data):
     return public_key, epoch, grants
 
 
-def decode_statement(data):
+def decode_account_statement(data):
     """(administrator, tenant, account, serial, drops) of a statement whose signature fits."""
     what, domain = "account statement", "holdfast/account-statement/1"
     value = open_signed(data, 7, domain, what, 1024)
@@ -1181,7 +1181,7 @@ def decode_unmark(data):
     return public_key, place, grace, len(chunks) // 32, len(registers) // 32, len(trims), signed
 
 
-DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_statement, "unmark": decode_unmark}
+DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_account_statement, "unmark": decode_unmark}
 
 
 # --- Vectors (interop/vectors) ---
