@@ -149,6 +149,24 @@ export function withLevels(care: CareList, levels: Levels | undefined): CareList
   return levels ? { ...care, levels } : care
 }
 
+/** True when a list names what is not needed, or cannot be read. */
+export async function isExcessive(
+  chunks: ChunkStore,
+  { levels: _, ...care }: CareList,
+  needed: ReadonlySet<string>,
+): Promise<boolean> {
+  const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
+  let isLost = false
+  const onUnreadable = () => {
+    isLost = true
+  }
+  for await (const id of careIds(chunks, care, onUnreadable)) {
+    const name = toHex(id)
+    if (isLost || (!needed.has(name) && !own.has(name))) return true
+  }
+  return isLost
+}
+
 async function readSegment(chunks: ChunkStore, { chunk, offset, length }: Reference): Promise<Uint8Array> {
   const bytes = await chunks.getChunk(chunk)
   if (offset + length > bytes.length)
