@@ -155,6 +155,7 @@ class Run {
   /** All accounts collect, a grace apart; then nothing is left but what is needed. */
   async #reclaim(clients: readonly SimulatedClient[], random: Random): Promise<void> {
     const world = this.#world
+    await this.#pass(Math.max(...world.servers.map(({ behindMs }) => behindMs)))
     for (let round = 1; round <= 4; round++) {
       await this.#pass(2 * world.shape.graceMs + hourMs)
       for (const client of clients) {

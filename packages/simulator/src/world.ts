@@ -2,6 +2,7 @@
  * A world made from a seed: servers, accounts with clients, a network, trees, and the claims that are checked while all of it
  * runs. The seed decides everything; leaving out kinds of faults leaves the rest as it is.
  */
+import { createHash } from "node:crypto"
 import type { CryptoProvider, Env } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { quorumOf } from "@holdfast/store"
@@ -113,7 +114,11 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   }
   const onBug = (error: unknown) => fail("servers fail in known ways only", describe(error))
   const chance = random.fork("crypto")
-  const crypto: CryptoProvider = { ...nodeCrypto, random: (length) => chance.bytes(length) }
+  const crypto: CryptoProvider = {
+    ...nodeCrypto,
+    random: (length) => chance.bytes(length),
+    verify: rememberVerified(nodeCrypto.verify),
+  }
   const env: Env = { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
   const isSkewed = happens(shape, "skew")
   const skew = (name: string, mostYears = 0) => {
@@ -212,6 +217,17 @@ async function makeTrees({ trees, clients }: World): Promise<void> {
       if (i === 0) await createTree(client.treeOptions(tree))
       else await client.tree(tree).holdFor(owner.id)
     }
+}
+
+/** Signatures are verified again and again by places, clients and claims: one answer of each is enough. */
+function rememberVerified(verify: CryptoProvider["verify"]): CryptoProvider["verify"] {
+  const known = new Map<string, Promise<boolean>>()
+  return (publicKey, message, signature) => {
+    const hash = createHash("sha256").update(publicKey).update(signature).update(message).digest("base64")
+    const answer = known.get(hash) ?? verify(publicKey, message, signature)
+    known.set(hash, answer)
+    return answer
+  }
 }
 
 function describeShape(shape: Shape): string {
