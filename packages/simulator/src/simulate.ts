@@ -4,6 +4,7 @@
  */
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import { checkForkIsSeen, checkOnePlaintext, type OldValue } from "./adversary.ts"
 import { checkHealth, checkSpace, checkStep, checkTruth } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
 import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
@@ -94,6 +95,7 @@ class Run {
   readonly done: Record<string, number> = {}
   mostCalls = 0
   #isEnding = false
+  readonly #old: OldValue[] = []
 
   constructor(world: World) {
     this.#world = world
@@ -114,6 +116,7 @@ class Run {
     else if (happens(world.shape, "night")) waitMs = random.between(1, 8) * hourMs
     await world.time.run(() => world.failure !== undefined, world.time.elapsedMs + waitMs)
     await checkStep(world, step % 8 === 0)
+    this.#keep(random.fork("keep"))
   }
 
   /** The faults stop: all that was under way ends, all that was acknowledged is there, and repair mends the rest. */
@@ -150,6 +153,24 @@ class Run {
     await checkStep(world, true)
     if (!world.failure) for (const tree of world.trees) await checkHealth(world, tree)
     if (!world.failure && random.chance(0.4)) await this.#reclaim(fresh, random)
+    if (!world.failure) await this.#attack(fresh[0]!, random)
+  }
+
+  /** What malicious writers try when all else is over. */
+  async #attack(client: SimulatedClient, random: Random): Promise<void> {
+    const world = this.#world
+    client.allow(mostCalls)
+    await this.#wait("one plaintext", checkOnePlaintext(world, client, random.fork("faces")))
+    const old = this.#old.length > 0 ? random.pick(this.#old) : undefined
+    if (old) await this.#wait("a fork", checkForkIsSeen(world, world.trees[0]!, { old, client }))
+  }
+
+  /** A writer keeps a value for later. */
+  #keep(random: Random): void {
+    const { servers, trees, faulty } = this.#world
+    const server = servers.find(({ id }) => !faulty.has(id))!
+    const { sequence, bytes } = trees[0]!.oracle.heldBy(server) ?? {}
+    if (sequence !== undefined && random.chance(0.05)) this.#old.push({ sequence, bytes: bytes!.slice() })
   }
 
   /** All accounts collect, a grace apart; then nothing is left but what is needed. */

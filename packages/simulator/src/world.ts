@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import type { CryptoProvider, Env } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { quorumOf } from "@holdfast/store"
-import { createTree } from "@holdfast/tree"
+import { createTree, plainAttributes } from "@holdfast/tree"
 import { addToList, createAccount, type SimulatedAccount } from "./accounts.ts"
 import { SimulatedBucket } from "./bucket.ts"
 import { SimulatedClient } from "./client.ts"
@@ -38,6 +38,8 @@ export interface Shape {
   readonly clients: number
   /** How old must be what places take away. */
   readonly graceMs: number
+  /** Versions that the shared tree has at the start: so many that levels of its history lie in chunks. */
+  readonly versions: number
   /** Servers at once that may be faulty or away while everything acknowledged stays readable. */
   readonly tolerated: number
   /** Servers whose disks rot, or that lie. */
@@ -75,6 +77,7 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
   const accounts = random.pick([1, 2, 2, 3])
   return {
     ...{ places, mode, coding: { k, happy, n }, accounts, clients: random.between(Math.max(2, accounts), 5) },
+    versions: random.chance(0.06) ? random.between(70, 300) : 1,
     ...{ graceMs: random.pick([1, 1, 2, 24]) * hourMs, tolerated, faulty, faults, without },
   }
 }
@@ -208,7 +211,7 @@ async function begin(world: World): Promise<void> {
 }
 
 /** Each account lists a tree before anything is stored for it. */
-async function makeTrees({ trees, clients }: World): Promise<void> {
+async function makeTrees({ trees, clients, shape }: World): Promise<void> {
   for (const tree of trees)
     for (const [i, owner] of tree.owners.entries()) {
       const client = clients.find(({ account }) => account === owner)!
@@ -217,6 +220,13 @@ async function makeTrees({ trees, clients }: World): Promise<void> {
       if (i === 0) await createTree(client.treeOptions(tree))
       else await client.tree(tree).holdFor(owner.id)
     }
+  const [writer, shared] = [clients[0]!, trees[0]!]
+  writer.allow(200 * shape.versions)
+  for (let version = 2; version <= shape.versions; version++)
+    await writer.tree(shared).commit(async (session) => {
+      await session.mkdir([`v${version % 20}`], plainAttributes(0o755, version), { parents: true })
+      if (version > 20) session.remove([`v${(version + 1) % 20}`])
+    })
 }
 
 /** Signatures are verified again and again by places, clients and claims: one answer of each is enough. */
@@ -231,12 +241,12 @@ function rememberVerified(verify: CryptoProvider["verify"]): CryptoProvider["ver
 }
 
 function describeShape(shape: Shape): string {
-  const { places, mode, coding, accounts, clients, graceMs, tolerated, faulty } = shape
+  const { places, mode, coding, accounts, clients, graceMs, versions, tolerated, faulty } = shape
   const faults = shape.faults.filter((kind) => happens(shape, kind))
   const { k, happy, n } = coding
   return (
     `${places.length} places (${mode}; ${places.filter((kind) => kind === "bucket").length} buckets), coding ${k}/${happy}/${n}, ` +
-    `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${tolerated} faults tolerated, ` +
+    `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${versions} versions, ${tolerated} faults tolerated, ` +
     `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}`
   )
 }
