@@ -22,7 +22,11 @@ const mostForged = 400
 export async function checkOnePlaintext(world: World, client: SimulatedClient, random: Random): Promise<void> {
   const { k, n } = world.shape.coding
   if (k >= n) return
-  const deps = { crypto: client.env.crypto, erasure: await createErasure(), buffers: new BufferPool({ maxIdleBytes: 0 }) }
+  const deps = {
+    crypto: client.env.crypto,
+    erasure: await createErasure(),
+    buffers: new BufferPool({ maxIdleBytes: 0 }),
+  }
   const faces = Array.from({ length: n }, () => random.between(0, 1))
   const plaintexts = [1, 2].map((fill) => new Uint8Array(600).fill(fill))
   const chunk = await makeTwoFaced(deps, { k, n }, plaintexts, faces, random.pick([1, 2]))

@@ -1,6 +1,7 @@
 /** What must hold after every step, seen from all disks at once, and in the end when the faults have stopped. */
-import type { SimulatedClient } from "./client.ts"
+
 import { toHex } from "@holdfast/core"
+import type { SimulatedClient } from "./client.ts"
 import { keysBelow } from "./operations.ts"
 import { describe, nameOf } from "./oracle.ts"
 import type { SimulatedTree } from "./trees.ts"

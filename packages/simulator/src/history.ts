@@ -84,11 +84,7 @@ export class RegisterHistory {
       this.#fail("what was seen is on disk before success is reported", `${client}: ${known} of ${sequence}`)
   }
 
-  async #read(
-    watcher: Watcher,
-    keys: RegisterKeys,
-    registers: RegisterStore,
-  ): Promise<RegisterContent | undefined> {
+  async #read(watcher: Watcher, keys: RegisterKeys, registers: RegisterStore): Promise<RegisterContent | undefined> {
     const { client } = watcher
     const known = this.#known
     const value = await registers.read(keys)

@@ -5,8 +5,8 @@
 import {
   createNodeBackend,
   type Engine,
-  type NodeAnswer,
   type Namespace,
+  type NodeAnswer,
   type NodeCall,
   openEngine,
 } from "@holdfast/backends/node"

@@ -224,7 +224,7 @@ class Run {
     const others = clients.filter((one) => one !== sleeper)
     const collectors = [...others.filter(({ account }) => account === sleeper.account), ...others]
     const sleep = { ms: shape.graceMs + random.between(1, 60) * minuteMs, isNoticed: random.chance(0.4) }
-    const kind = random.pick(["put", "put", "copy", "copyAcross", "undo", "restore"] as const)
+    const kind = random.pick(["put", "put", "copy", "copyAcross", "undo", "restore", "plant"] as const)
     const tree = someTree(this.#world, sleeper, random)
     const own = random.fork("collector")
     void this.#operate(kind, sleeper, { tree, random, sleep })
@@ -249,7 +249,10 @@ class Run {
       const kind = client === sweeper ? "gc" : own.chance(0.5) ? "put" : own.weighted(operationWeights)
       time.after(own.delayMs(own.pick([0, 5, 50]) * network.weather.delayMs), () => {
         if (client.task === undefined && !this.#isEnding)
-          void this.#operate(kind, client, { tree: own.chance(0.7) ? trees[0]! : someTree(this.#world, client, own), random: own })
+          void this.#operate(kind, client, {
+            tree: own.chance(0.7) ? trees[0]! : someTree(this.#world, client, own),
+            random: own,
+          })
       })
     }
     if (!random.chance(0.5) || !happens(shape, "clientCrash")) return
@@ -298,7 +301,9 @@ class Run {
     const { calls } = client
     client.allow(mostCalls)
     client.task = kind
-    time.tell(`${client.id} ${kind} in ${tree.name} begins${sleep ? `, and will sleep ${sleep.ms / minuteMs} minutes` : ""}`)
+    time.tell(
+      `${client.id} ${kind} in ${tree.name} begins${sleep ? `, and will sleep ${sleep.ms / minuteMs} minutes` : ""}`,
+    )
     client.onWrite = (sequence) => {
       span.lastSequence = Math.max(span.lastSequence ?? 0, sequence)
     }
@@ -310,7 +315,18 @@ class Run {
     client.span = span
     let failure: unknown
     const context: OperationContext = {
-      ...{ client, random, target: tree, model, trees, time, span, sleep, graceMs: shape.graceMs },
+      ...{
+        client,
+        random,
+        target: tree,
+        model,
+        trees,
+        newTree: () => world.newTree(client.account),
+        time,
+        span,
+        sleep,
+        graceMs: shape.graceMs,
+      },
       ...{ isLast: task.isLast ?? false, k: shape.coding.k },
       fail: world.fail,
     }
@@ -335,7 +351,11 @@ class Run {
   async #must(kind: OperationKind, client: SimulatedClient, task: Task): Promise<void> {
     if (this.#world.failure) return
     const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, task))
-    if (failure) this.#world.fail("without faults everything works", `${client.id} ${kind} in ${task.tree.name}: ${describe(failure)}`)
+    if (failure)
+      this.#world.fail(
+        "without faults everything works",
+        `${client.id} ${kind} in ${task.tree.name}: ${describe(failure)}`,
+      )
   }
 
   async #wait<T>(what: string, work: Promise<T>): Promise<T | undefined> {

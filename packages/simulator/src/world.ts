@@ -56,6 +56,8 @@ export function happens({ faults, without }: Shape, kind: FaultKind): boolean {
 }
 
 const hourMs = 3_600_000
+/** Trees that are made while other things happen. */
+const mostPlanted = 2
 const yearMs = 365 * 24 * hourMs
 
 /** A shape by chance. */
@@ -93,6 +95,8 @@ export interface World extends FaultContext {
   readonly accounts: readonly SimulatedAccount[]
   /** The first is shared by all accounts; each has one of its own besides. */
   readonly trees: readonly SimulatedTree[]
+  /** Another tree of an account, which is none of `trees` until it is kept; undefined when there are enough. */
+  newTree(owner: SimulatedAccount): Promise<{ readonly tree: SimulatedTree; readonly keep: () => void } | undefined>
   /** Another client of an account that knows nothing yet. */
   newClient(id: string, account: SimulatedAccount): Promise<SimulatedClient>
   readonly failure: Failure | undefined
@@ -144,7 +148,17 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const servers = shape.places.map((kind, i): Storage => {
     const id = `n${i}`
     const { graceMs } = shape
-    const parts = { id, time, random: random.fork(id), crypto, network, liar: liars.get(id), onBug, graceMs, ...skew(id) }
+    const parts = {
+      id,
+      time,
+      random: random.fork(id),
+      crypto,
+      network,
+      liar: liars.get(id),
+      onBug,
+      graceMs,
+      ...skew(id),
+    }
     return kind === "node" ? new SimulatedServer(parts) : new SimulatedBucket(parts)
   })
   const accounts: SimulatedAccount[] = []
@@ -160,6 +174,7 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const seers = { env, crypto, time, fail, servers, faulty, coding: shape.coding, mode: shape.mode }
   const trees = [await newTree(seers, { name: "shared", owners: accounts })]
   for (const account of accounts) trees.push(await newTree(seers, { name: account.name, owners: [account] }))
+  let planted = 0
   const crashes = new Map<string, number>()
   const world: World = {
     ...{
@@ -174,6 +189,11 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       liars,
       accounts,
       trees,
+      newTree: async (owner) => {
+        if (trees.length > accounts.length + mostPlanted) return undefined
+        const tree = await newTree(seers, { name: `t${planted++}`, owners: [owner] })
+        return { tree, keep: () => void trees.push(tree) }
+      },
       newClient,
       fail,
     },

@@ -1,12 +1,6 @@
 /** A backend over the objects of a bucket, however these are reached. Specification of what lies in it: docs/formats/bucket.md. */
 import type { CryptoProvider } from "@holdfast/core"
-import {
-  type AccountAccess,
-  type Backend,
-  type CallOptions,
-  readerAccess,
-  type SweepOutcome,
-} from "@holdfast/protocol"
+import { type AccountAccess, type Backend, type CallOptions, readerAccess, type SweepOutcome } from "@holdfast/protocol"
 import { leastGraceMs, usualGraceMs } from "../rules.ts"
 import { Batches } from "./batches.ts"
 import type { Bucket } from "./bucket.ts"
