@@ -13,9 +13,9 @@ export const ownershipDefects: readonly Defect[] = [
     edits: [
       edit("  await addToList(client.store.registers, client.account, [tree.name])\n  const made", "  const made"),
       edit(
-        "  if (sleep) await sleepThrough(context, sleep)\n  return `${tree.name} with",
+        "  if (sleep) await sleepThrough(context, sleep)\n  return `",
         "  if (sleep) await sleepThrough(context, sleep)\n" +
-          "  await addToList(client.store.registers, client.account, [tree.name])\n  return `${tree.name} with",
+          "  await addToList(client.store.registers, client.account, [tree.name])\n  return `",
       ),
     ],
   },

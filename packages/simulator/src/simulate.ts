@@ -11,6 +11,7 @@ import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
+import { someTree, type Task, treesOf } from "./tasks.ts"
 import type { SimulatedTree } from "./trees.ts"
 import { createWorld, type Failure, happens, type World } from "./world.ts"
 
@@ -106,7 +107,7 @@ class Run {
     const world = this.#world
     world.step = step
     const random = world.random.fork(step)
-    const kind = random.weighted({ operation: 66, rush: 8, fault: 25, scrub: 2, night: 3, sleep: 4 })
+    const kind = random.weighted({ operation: 66, rush: 8, fault: 25, scrub: 2, night: 3, sleep: 8 })
     let waitMs = random.delayMs(random.pick([5, 100, 2000, 12_000]))
     if (kind === "operation") this.#start(random)
     else if (kind === "rush") await this.#rush(random)
@@ -228,7 +229,7 @@ class Run {
     const tree = someTree(this.#world, sleeper, random)
     const own = random.fork("collector")
     void this.#operate(kind, sleeper, { tree, random, sleep })
-    const untilMs = Math.max(0, sleep.ms + (random.fraction() - 0.2) * 60 * network.weather.delayMs)
+    const untilMs = Math.max(0, sleep.ms + (random.fraction() - 0.5) * 80 * network.weather.delayMs)
     time.after(untilMs, () => {
       const collector = own.chance(0.6) ? collectors[0]! : own.pick(collectors)
       if (collector.task === undefined && !this.#isEnding)
@@ -384,24 +385,4 @@ class Run {
     const { time } = this.#world
     await time.run(() => this.#world.failure !== undefined, time.elapsedMs + ms)
   }
-}
-
-/** What an operation is about. */
-interface Task {
-  readonly tree: SimulatedTree
-  readonly random: Random
-  readonly sleep?: OperationContext["sleep"]
-  /** Nothing of the past is kept. */
-  readonly isLast?: boolean
-}
-
-/** The trees that a client's account owns. */
-function treesOf({ trees }: World, { account }: SimulatedClient): readonly SimulatedTree[] {
-  return trees.filter(({ owners }) => owners.includes(account))
-}
-
-/** Mostly the one that all share. */
-function someTree(world: World, client: SimulatedClient, random: Random): SimulatedTree {
-  const [shared, ...own] = treesOf(world, client)
-  return own.length > 0 && random.chance(0.35) ? random.pick(own) : shared!
 }

@@ -69,7 +69,7 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
   const happy = random.between(1 + away, Math.min(n, servers - away))
   const k = random.between(1, happy - away)
   const tolerated = Math.min(away, happy - k)
-  const buckets = random.pick([0, 0, 0, 0.5, 1])
+  const buckets = random.pick([0, 0, 0, 0.5, 1, 1])
   const places = Array.from({ length: servers }, () => (random.chance(buckets) ? "bucket" : "node"))
   const faulty = random.some(
     Array.from({ length: servers }, (_, i) => `n${i}`),
