@@ -58,6 +58,7 @@ test("the second reader agrees with all frozen vectors", (t) => {
     "erasure",
     "register",
     "register-lineage",
+    "register-4",
     "recovery-kit",
     "recovery-kit-2",
     "grid-description",

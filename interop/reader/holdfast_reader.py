@@ -3,7 +3,7 @@
 tells the health of its chunks with a verify capability, opens a recovery kit with its words.
 
 Written from docs/formats/, with Python's standard library and python3-cryptography only, so that data outlives its program.
-Any file that begins with "HFS" 1 is taken for a share, any that decodes as one for a register value, and the database of a
+Any file that begins with "HFS" and 1 or 2 is taken for a share, any that decodes as one for a register value, and the database of a
 storage node's folder is looked into for both. The capability comes from a file or standard input, never from the command line.
 
   holdfast_reader.py ls      --data DIR [--data DIR ...] [--cap-file FILE]
@@ -33,6 +33,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 try:
@@ -41,10 +42,13 @@ except ImportError:  # before version 44: kits that are protected can then not b
     Argon2id = None
 
 CHUNK_BYTES = 4 * 1024 * 1024
-SHARE_BYTES = CHUNK_BYTES + 16 + 16 * 1024
-REGISTER_BYTES = 81 * 1024
+SHARE_BYTES = CHUNK_BYTES + 16 + 24 * 1024
+BLOCK_BYTES = 65536
+REGISTER_BYTES = 96 * 1024
+FIRST_REGISTER_BYTES = 81 * 1024  # of versions 1 and 3
 SEALED_BYTES = 64 * 1024 + 48
-CARE_BYTES = 16 * 1024 + 48
+CARE_BYTES = 16 * 1024 + 48  # of versions 1 and 3
+BOUND_CARE_BYTES = 24 * 1024 + 64
 NODE_BYTES = 1024 * 1024
 MAX_DEPTH = 256
 SAFE_INTEGER = 2**53 - 1
@@ -278,18 +282,28 @@ def join_shares(shares, k, length):
 # --- Chunks and shares (docs/formats/chunk.md, share.md) ---
 
 
-Descriptor = namedtuple("Descriptor", "k n length hashes")
+# `hashes` are of payloads in version 1, roots of hash trees over their blocks in version 2, which alone has a `key_check`.
+Descriptor = namedtuple("Descriptor", "version k n length key_check hashes")
 
 
-def decode_descriptor(data):
+def decode_descriptor(data, version):
     what = "chunk descriptor"
-    value = checked_version(Cbor.decode(data, what), what)
-    _, k, n, length, hashes = fields(value, 5, what)
+    value = Cbor.decode(data, what)
+    if not isinstance(value, list) or not value:
+        raise bad("a chunk descriptor is not a list of fields")
+    if integer(value[0], 0, SAFE_INTEGER, what) != version:
+        raise version_error(what, value[0])
+    key_check = None
+    if version == 1:
+        _, k, n, length, hashes = fields(value, 5, what)
+    else:
+        _, k, n, length, key_check, hashes = fields(value, 6, what)
+        octets(key_check, 32, what)
     integer(n, 1, 255, what)
     integer(k, 1, n, what)
     integer(length, 16, CHUNK_BYTES + 16, what)
     octets(hashes, 32 * n, what)
-    return Descriptor(k, n, length, [hashes[32 * i : 32 * i + 32] for i in range(n)])
+    return Descriptor(version, k, n, length, key_check, [hashes[32 * i : 32 * i + 32] for i in range(n)])
 
 
 def decode_share(data):
@@ -298,29 +312,77 @@ def decode_share(data):
         raise HoldfastError("ERR_LIMIT", "a share is too long")
     if len(data) < 7 or data[:3] != b"HFS":
         raise bad("not a share")
-    if data[3] != 1:
+    if data[3] not in (1, 2):
         raise version_error("a share", data[3])
-    index, start = data[4], 7 + int.from_bytes(data[5:7], "big")
+    version, index, start = data[3], data[4], 7 + int.from_bytes(data[5:7], "big")
     if start > 7 + 16384 or start > len(data):
         raise bad("a share is cut short")
-    descriptor = decode_descriptor(data[7:start])
-    payload = data[start:]
-    if index >= descriptor.n or len(payload) != -(-descriptor.length // descriptor.k):
-        raise bad("a share's index or length is wrong")
-    if payload_hash(payload) != descriptor.hashes[index]:
+    descriptor = decode_descriptor(data[7:start], version)
+    if index >= descriptor.n:
+        raise bad("a share's index is wrong")
+    slice_bytes = -(-descriptor.length // descriptor.k)
+    carried = carried_leaves(descriptor, index)
+    payload_at = start + 32 * block_count(slice_bytes) * len(carried)
+    payload = data[payload_at:]
+    if len(data) < payload_at or len(payload) != slice_bytes:
+        raise bad("a share's length is wrong")
+    check_leaves(descriptor, index, data[start:payload_at], carried, payload)
+    if payload_hash(descriptor, payload) != descriptor.hashes[index]:
         raise HoldfastError("ERR_CORRUPT", "a share's hash is wrong")
-    return domain_hash("holdfast/chunk-descriptor/1", data[7:start]), descriptor, index, payload
+    return chunk_id_of(version, data[7:start]), descriptor, index, payload
 
 
-def payload_hash(payload):
-    return domain_hash("holdfast/share/1", payload)
+def chunk_id_of(version, encoded):
+    return domain_hash(f"holdfast/chunk-descriptor/{version}", encoded)
+
+
+def block_count(length):
+    return -(-length // BLOCK_BYTES)
+
+
+def leaves_of(payload, first=0):
+    """The hash of each block, `first` being the number of the first."""
+    numbers = range(block_count(len(payload)))
+    blocks = [payload[i * BLOCK_BYTES : (i + 1) * BLOCK_BYTES] for i in numbers]
+    return [domain_hash("holdfast/share-block/2", (first + i).to_bytes(4, "big") + blocks[i]) for i in numbers]
+
+
+def root_of_leaves(leaves):
+    level = leaves
+    while len(level) > 1:
+        pairs = [domain_hash("holdfast/share-node/2", a + b) for a, b in zip(level[::2], level[1::2])]
+        level = pairs + level[len(level) - len(level) % 2 :]
+    return level[0]
+
+
+def carried_leaves(descriptor, index):
+    """The shares whose leaves a share carries: all data slices and itself, if they have more than one block."""
+    if descriptor.version == 1 or block_count(-(-descriptor.length // descriptor.k)) == 1:
+        return []
+    return list(range(descriptor.k)) + ([] if index < descriptor.k else [index])
+
+
+def check_leaves(descriptor, index, section, carried, payload):
+    if not carried:
+        return
+    size = len(section) // len(carried)
+    for position, owner in enumerate(carried):
+        part = section[position * size : (position + 1) * size]
+        leaves = [part[at : at + 32] for at in range(0, size, 32)]
+        if root_of_leaves(leaves) != descriptor.hashes[owner] or (owner == index and leaves != leaves_of(payload)):
+            raise HoldfastError("ERR_CORRUPT", "a share's leaves are wrong")
+
+
+def payload_hash(descriptor, payload):
+    """What a descriptor names a payload by."""
+    return domain_hash("holdfast/share/1", payload) if descriptor.version == 1 else root_of_leaves(leaves_of(payload))
 
 
 def ciphertext_of(shares, descriptor):
     """The one ciphertext of a chunk: slices made from parity must have the hashes that the descriptor gives them."""
     slices = data_slices(shares, descriptor.k)
     for index, data in enumerate(slices):
-        if index not in shares and payload_hash(data) != descriptor.hashes[index]:
+        if index not in shares and payload_hash(descriptor, data) != descriptor.hashes[index]:
             raise HoldfastError("ERR_INCONSISTENT", "the parity of a chunk does not follow from its data")
     return b"".join(slices)[: descriptor.length]
 
@@ -330,18 +392,50 @@ def is_codeword(shares, descriptor):
     slices = data_slices(shares, descriptor.k)
     for index in range(descriptor.n):
         payload = slices[index] if index < descriptor.k else combine(coding_row(index, descriptor.k), slices)
-        if payload_hash(payload) != descriptor.hashes[index]:
+        if payload_hash(descriptor, payload) != descriptor.hashes[index]:
             return False
     return True
 
 
 def open_chunk(shares, descriptor, key):
-    return open_sealed(key, ciphertext_of(shares, descriptor), b"holdfast/chunk/1\0")
+    check_key(descriptor, key)
+    return open_sealed(key, ciphertext_of(shares, descriptor), f"holdfast/chunk/{descriptor.version}\0".encode())
+
+
+def check_key(descriptor, key):
+    if descriptor.version == 2 and domain_hash("holdfast/chunk-key/2", key) != descriptor.key_check:
+        raise HoldfastError("ERR_CORRUPT", "the key is not that of the chunk")
+
+
+def open_range(descriptor, key, offset, length, block):
+    """Plaintext of a range of a chunk of version 2; block(slice, number) gives a block of a data slice and its leaves."""
+    check_key(descriptor, key)
+    if descriptor.version != 2 or offset + length > descriptor.length - 16:
+        raise HoldfastError("ERR_CORRUPT", "a range goes beyond its chunk")
+    slice_bytes, found, at = -(-descriptor.length // descriptor.k), b"", offset
+    while at < offset + length:
+        index, inside = divmod(at, slice_bytes)
+        number, skipped = divmod(inside, BLOCK_BYTES)
+        data, leaves = block(index, number)
+        if root_of_leaves(leaves) != descriptor.hashes[index] or leaves_of(data, number) != [leaves[number]]:
+            raise HoldfastError("ERR_CORRUPT", "a block's hash is wrong")
+        part = data[skipped : skipped + offset + length - at]
+        found, at = found + part, at + len(part)
+    # The keystream of GCM is that of counter mode, from 2 on.
+    counter = ZERO_NONCE + (2 + offset // 16).to_bytes(4, "big")
+    decryptor = Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor()
+    decryptor.update(bytes(offset % 16))
+    return decryptor.update(found)
 
 
 # --- Registers (docs/formats/register.md) ---
 
-CONTENT_LABEL, CARE_LABEL = "holdfast/register-content/1", "holdfast/register-care/1"
+CONTENT_LABELS = {1: "holdfast/register-content/1", 3: "holdfast/register-content/1", 4: "holdfast/register-content/2"}
+CARE_LABELS = {1: "holdfast/register-care/1", 3: "holdfast/register-care/1", 4: "holdfast/register-care/2"}
+VALUE_DOMAINS = {version: f"holdfast/register-value/{version}\0".encode() for version in (1, 3, 4)}
+AUTHOR_DOMAIN = b"holdfast/register-author/1\0"
+Register = namedtuple("Register", "version public_key epoch sequence sealed care bound")
+Bound = namedtuple("Bound", "follows base peaks owner statement read_check head")
 
 
 def verified(public_key, signature, message):
@@ -365,14 +459,125 @@ def check_lineage(sequence, lineage):
         raise bad("the lineage of a register value has a wrong length")
 
 
+def mountains(count):
+    """Heights of the mountains over `count` levels, the largest first."""
+    return [height for height in range(52, -1, -1) if count >> height & 1]
+
+
+def level_leaf(sequence, level):
+    return domain_hash("holdfast/lineage-leaf/1", sequence.to_bytes(8, "big") + b"".join(level))
+
+
+def proves_level(base, sequence, peaks, number, level, path):
+    """True when `level` is the one with `number` of a value with these levels."""
+    at, start = number - base, 0
+    if at < 0 or number >= sequence:
+        return False
+    for height, peak in zip(mountains(sequence - base), peaks):
+        if at >= start + (1 << height):
+            start += 1 << height
+            continue
+        if len(path) != height:
+            return False
+        node = level_leaf(number, level)
+        for step, other in enumerate(path):
+            right = (at - start) >> step & 1
+            node = domain_hash("holdfast/lineage-node/1", other + node if right else node + other)
+        return node == peak
+    return False
+
+
+def peaks_over(base, levels):
+    """Peaks over `levels`, the first of which has number `base`."""
+    peaks = []
+    for i, level in enumerate(levels):
+        node, rest = level_leaf(base + i, level), i
+        while rest & 1:
+            node, rest = domain_hash("holdfast/lineage-node/1", peaks.pop() + node), rest >> 1
+        peaks.append(node)
+    return peaks
+
+
+def hashes_in(data, what):
+    if len(octets(data, None, what)) % 32:
+        raise bad(f"{what}: not whole hashes")
+    return [data[at : at + 32] for at in range(0, len(data), 32)]
+
+
+def decode_statement(data):
+    """(public key, epoch, sequence, hash, writer, read check, signature, what is signed) of an epoch statement."""
+    what = "epoch statement"
+    value = fields(checked_version(Cbor.decode(data, what), what), 8, what)
+    _, public_key, epoch, sequence, followed, writer, read_check, signature = value
+    for part, length in ((public_key, 32), (followed, 32), (writer, 32), (read_check, 32), (signature, 64)):
+        octets(part, length, what)
+    integer(epoch, 1, SAFE_INTEGER, what)
+    integer(sequence, 1, SAFE_INTEGER, what)
+    signed = b"holdfast/register-epoch/1\0" + bytes([data[0] - 1]) + data[1:-66]
+    return public_key, epoch, sequence, followed, writer, read_check, signature, signed
+
+
+def check_bound(sequence, bound):
+    follows, base, peaks = bound.follows, bound.base, bound.peaks
+    if len(follows) > 20 or (sequence == 1) != (not follows) or (sequence > 1 and base == sequence):
+        raise bad("a register value does not name what it follows")
+    if follows[1:] != sorted(set(follows[1:]) - set(follows[:1])):
+        raise bad("the values that a register value follows are not in order")
+    count = sequence - base
+    if len(peaks) != len(mountains(count)):
+        raise bad("a register value has a wrong number of peaks")
+    if count % 2 and peaks[-1] != level_leaf(sequence - 1, follows):
+        raise bad("the last peak of a register value is not of what it follows")
+    if len(bound.owner) not in (0, 32):
+        raise bad("the owner's key of a register value is none")
+
+
+def writer_of(public_key, epoch, sequence, bound):
+    """Whose signature a value of version 4 bears."""
+    if not epoch and not bound.statement:
+        return public_key
+    if not epoch or not bound.statement:
+        raise bad("a register value does not say what began its epoch")
+    key, number, last, followed, writer, read_check, signature, signed = decode_statement(bound.statement)
+    fits = number == epoch and len(bound.owner) == 32 and sequence > last and read_check == bound.read_check
+    if not fits or (sequence == last + 1 and bound.follows != [followed]):
+        raise bad("a register value does not fit what began its epoch")
+    if key != public_key or not verified(bound.owner, signature, signed):
+        raise HoldfastError("ERR_CORRUPT", "an epoch was not begun by the owner")
+    return writer
+
+
+def decode_bound(value):
+    """(public key, epoch, sequence, sealed, care, signature, Bound) of version 4."""
+    what = "register value"
+    _, public_key, epoch, sequence, follows, base, peaks, owner, statement, read_check, care, sealed, signature = fields(
+        value, 13, what
+    )
+    integer(epoch, 0, SAFE_INTEGER, what)
+    integer(base, 1, integer(sequence, 1, SAFE_INTEGER, what), what)
+    if len(octets(statement, None, what)) > 256:
+        raise bad("an epoch statement is too long")
+    octets(owner, None, what)
+    octets(read_check, 32, what)
+    bound = Bound(hashes_in(follows, what), base, hashes_in(peaks, what), owner, statement, read_check, value[:11])
+    check_bound(sequence, bound)
+    return public_key, epoch, sequence, sealed, care, signature, bound
+
+
 def decode_register(data):
-    """(public key, sequence, sealed, care) of a value whose signature fits."""
+    """A Register whose signature fits."""
     what = "register value"
     if len(data) > REGISTER_BYTES:
         raise HoldfastError("ERR_LIMIT", "a register value is too long")
     value = Cbor.decode(data, what)
-    has_lineage = isinstance(value, list) and value[:1] == [3]
-    if has_lineage:
+    version = value[0] if isinstance(value, list) and value and value[0] in (3, 4) else 1
+    epoch, bound, most_care = 0, None, CARE_BYTES
+    if version == 4:
+        public_key, epoch, sequence, sealed, care, signature, bound = decode_bound(value)
+        most_care = BOUND_CARE_BYTES
+    elif len(data) > FIRST_REGISTER_BYTES:
+        raise HoldfastError("ERR_LIMIT", "a register value is too long")
+    elif version == 3:
         _, public_key, sequence, sealed, care, lineage, signature = fields(value, 7, what)
         check_lineage(sequence, lineage)
     else:
@@ -384,20 +589,77 @@ def decode_register(data):
     octets(signature, 64, what)
     if len(octets(sealed, None, what)) > SEALED_BYTES:
         raise bad("a register's content is too long")
-    if len(octets(care, None, what)) > CARE_BYTES:
+    if len(octets(care, None, what)) > most_care:
         raise bad("a register's care is too long")
+    writer = writer_of(public_key, epoch, sequence, bound) if bound else public_key
     # All fields but the signature (2 + 64 bytes) stand there as they do in the signed array, which is one shorter.
     body = bytes([data[0] - 1]) + data[1:-66]
-    domain = b"holdfast/register-value/3\0" if has_lineage else b"holdfast/register-value/1\0"
-    if not verified(public_key, signature, domain + body):
+    if not verified(writer, signature, VALUE_DOMAINS[version] + body):
         raise HoldfastError("ERR_CORRUPT", "a register value has a wrong signature")
-    return public_key, sequence, sealed, care
+    return Register(version, public_key, epoch, sequence, sealed, care, bound)
 
 
-def open_register(label, public_key, secret, sequence, sealed):
+def open_register(register, labels, secret):
     """What is sealed as the content (with the read key) or as the care (with the verify key) of a value."""
-    key = derive(secret, label, sealed[:32])
-    return open_sealed(key, sealed[32:], label.encode() + b"\0" + public_key + sequence.to_bytes(8, "big"))
+    label = labels[register.version]
+    sealed = register.sealed if labels is CONTENT_LABELS else register.care
+    place = register.public_key + register.sequence.to_bytes(8, "big")
+    if register.version == 4:
+        place += register.epoch.to_bytes(8, "big")
+    return open_sealed(derive(secret, label, sealed[:32]), sealed[32:], label.encode() + b"\0" + place)
+
+
+def check_verify_key(register, verify_key):
+    """A value of version 4 opens under one read key, and so one verify key, only."""
+    if register.bound and register.bound.read_check != domain_hash("holdfast/read-check/1", verify_key):
+        raise HoldfastError("ERR_CORRUPT", "a register value is for another key")
+
+
+def register_content(register, read_key):
+    """The content, and its author (device, account, name) when the author's signature fits."""
+    check_verify_key(register, derive(read_key, "holdfast/verify-key/1"))
+    plaintext = open_register(register, CONTENT_LABELS, read_key)
+    if register.version != 4:
+        return plaintext, None
+    content, author, _past = fields(Cbor.decode(plaintext, "register content"), 3, "register content")
+    octets(content, None, "register content")
+    if author is None:
+        return content, None
+    device, account, name, signature = fields(author, 4, "author")
+    # The author signs all fields up to the care, the content and itself.
+    whole = encode_cbor([*register.bound.head, content, device, account, name])
+    fits = verified(octets(device, 32, "author"), signature, AUTHOR_DOMAIN + hashlib.sha256(whole).digest())
+    return content, (device, account, name) if fits else None
+
+
+def register_care(register, verify_key):
+    check_verify_key(register, verify_key)
+    plaintext = open_register(register, CARE_LABELS, verify_key)
+    if register.version != 4:
+        return plaintext
+    levels, care = fields(Cbor.decode(plaintext, "register care"), 2, "register care")
+    inline, tail, index = fields(levels, 3, "levels")
+    lists = [hashes_in(level, "level") for level in inline]
+    count = len(lists) + (tail[3] if tail else 0) + (index[3] * 4096 if index else 0)
+    if count != register.sequence - register.bound.base:
+        raise bad("a register value has not as many levels as it should")
+    if not tail and not index and peaks_over(register.bound.base, lists) != register.bound.peaks:
+        raise bad("the levels of a register value are not those of its peaks")
+    return octets(care, None, "register care")
+
+
+def encode_cbor(value):
+    """Deterministic CBOR of integers, bytes, text and lists."""
+    number, major = (value, 0) if isinstance(value, int) else (len(value), 2 if isinstance(value, bytes) else 4)
+    if isinstance(value, str):
+        value, major = value.encode(), 3
+        number = len(value)
+    if number < 24:
+        head = bytes([major << 5 | number])
+    else:
+        mark = 24 + sum(number >= limit for limit in (1 << 8, 1 << 16, 1 << 32))
+        head = bytes([major << 5 | mark]) + number.to_bytes(1 << (mark - 24), "big")
+    return head + (b"" if major == 0 else b"".join(map(encode_cbor, value)) if major == 4 else value)
 
 
 # --- Capabilities (docs/formats/capability.md) ---
@@ -472,12 +734,12 @@ class Volume:
     def look_at(self, path):
         with open(path, "rb") as file:
             head = file.read(7 + 16384)
-        if head[:4] == b"HFS\x01":
+        if head[:4] in (b"HFS\x01", b"HFS\x02"):
             start = 7 + int.from_bytes(head[5:7], "big")
-            self.add_share(domain_hash("holdfast/chunk-descriptor/1", head[7:start]), path)
+            self.add_share(chunk_id_of(head[3], head[7:start]), path)
         elif head[:16] == b"SQLite format 3\0":
             self.look_into(path)
-        elif head[:2] in (b"\x87\x01", b"\x87\x03") and path.stat().st_size <= REGISTER_BYTES:
+        elif head[:2] in (b"\x87\x01", b"\x87\x03", b"\x8d\x04") and path.stat().st_size <= REGISTER_BYTES:
             self.add_register(path.read_bytes())
 
     def look_into(self, path):
@@ -501,11 +763,12 @@ class Volume:
 
     def add_register(self, data):
         try:
-            public_key, sequence, sealed, care = decode_register(data)
+            register = decode_register(data)
         except HoldfastError:
             return
-        if sequence > self.registers.get(public_key, (0,))[0]:
-            self.registers[public_key] = (sequence, sealed, care)
+        held = self.registers.get(register.public_key)
+        if not held or (register.epoch, register.sequence) > (held.epoch, held.sequence):
+            self.registers[register.public_key] = register
 
     def good_shares(self, chunk_id, enough=256):
         """(payloads by index, descriptor) of the shares that verify; no more than k or `enough` of them are sought."""
@@ -545,12 +808,10 @@ class Volume:
         return bytes(found[0]) if found else b""
 
     def content(self, public_key, read_key):
-        sequence, sealed, _care = self.register(public_key)
-        return open_register(CONTENT_LABEL, public_key, read_key, sequence, sealed)
+        return register_content(self.register(public_key), read_key)[0]
 
     def care(self, public_key, verify_key):
-        sequence, _sealed, care = self.register(public_key)
-        return open_register(CARE_LABEL, public_key, verify_key, sequence, care)
+        return register_care(self.register(public_key), verify_key)
 
     def register(self, public_key):
         if public_key not in self.registers:
@@ -892,7 +1153,7 @@ def decode_record(data):
     return public_key, epoch, grants
 
 
-def decode_statement(data):
+def decode_account_statement(data):
     """(administrator, tenant, account, serial, drops) of a statement whose signature fits."""
     what, domain = "account statement", "holdfast/account-statement/1"
     value = open_signed(data, 7, domain, what, 1024)
@@ -920,7 +1181,7 @@ def decode_unmark(data):
     return public_key, place, grace, len(chunks) // 32, len(registers) // 32, len(trims), signed
 
 
-DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_statement, "unmark": decode_unmark}
+DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_account_statement, "unmark": decode_unmark}
 
 
 # --- Vectors (interop/vectors) ---
@@ -1181,6 +1442,8 @@ def check_vectors(path):
     decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap, "cbor": decode_text}[kind]
     for vector in vectors["good"]:
         check_good(vector)
+    for vector in vectors.get("large", []):
+        check_large(vector)
     for vector in vectors["bad"]:
         data = vector["text"] if "text" in vector else bytes.fromhex(vector["bytes"])
         try:
@@ -1189,6 +1452,11 @@ def check_vectors(path):
             same(error.code, vector["error"], vector["name"])
         else:
             raise SystemExit(f"vector {vector['name']} was taken for good")
+    for proof in vectors.get("proofs", []):
+        value = next(good for good in vectors["good"] if good["hash"] == proof["value"])
+        peaks, level, path = ([bytes.fromhex(item) for item in items] for items in (value["peaks"], proof["level"], proof["path"]))
+        holds = proves_level(value["base"], value["sequence"], peaks, proof["sequence"], level, path)
+        same(holds, proof["holds"], f"proof of level {proof['sequence']}")
     for derived in vectors.get("derived", []):
         keys = read_keys(*decode_cap(derived["write"]))
         same(b"".join(keys), decode_cap(derived["read"])[1], "read derived from write")
@@ -1300,17 +1568,53 @@ def check_accounts(vectors):
 def check_chunk(vector):
     plaintext, key = bytes.fromhex(vector["plaintext"]), bytes.fromhex(vector["key"])
     secret = bytes.fromhex(vector["convergenceSecret"])
-    derived = domain_mac(secret, "holdfast/convergent-key/1", hashlib.sha256(plaintext).digest())
-    same(derived, key, "key")
     shares = {}
     for share in vector["shares"]:
         chunk_id, descriptor, index, payload = decode_share(bytes.fromhex(share))
         same(chunk_id.hex(), vector["id"], "chunk id")
         shares[index] = payload
+    derived = domain_mac(secret, f"holdfast/convergent-key/{descriptor.version}", hashlib.sha256(plaintext).digest())
+    same(derived, key, "key")
     padded = plaintext.ljust(vector["paddedBytes"], b"\0")
     for start in range(vector["n"]):
         chosen = {(start + i) % vector["n"]: shares[(start + i) % vector["n"]] for i in range(descriptor.k)}
         same(open_chunk(chosen, descriptor, key), padded, f"{vector['name']} from shares {sorted(chosen)}")
+
+
+def check_large(vector):
+    """Makes a large chunk anew from its description, reads its ranges, and each through the other shares too."""
+    name, key, k, size = vector["name"], bytes.fromhex(vector["key"]), vector["k"], vector["plaintextBytes"]
+    encoded = bytes.fromhex(vector["descriptor"])
+    descriptor = decode_descriptor(encoded, 2)
+    same(chunk_id_of(2, encoded).hex(), vector["id"], f"{name}: id")
+    check_key(descriptor, key)
+    plaintext = bytes((i * 31 + (i >> 8)) & 255 for i in range(size)).ljust(descriptor.length - 16, b"\0")
+    ciphertext = AESGCM(key).encrypt(ZERO_NONCE, plaintext, b"holdfast/chunk/2\0")
+    slice_bytes = -(-descriptor.length // k)
+    padded = ciphertext.ljust(k * slice_bytes, b"\0")
+    payloads = [padded[i * slice_bytes : (i + 1) * slice_bytes] for i in range(k)]
+    payloads += [combine(coding_row(index, k), payloads) for index in range(k, vector["n"])]
+    leaves = [leaves_of(payload) for payload in payloads]
+    for index, payload in enumerate(payloads):
+        section = b"".join(leaf for owner in carried_leaves(descriptor, index) for leaf in leaves[owner])
+        share = b"HFS\x02" + bytes([index]) + len(encoded).to_bytes(2, "big") + encoded + section + payload
+        same(hashlib.sha256(share).hexdigest(), vector["shareHashes"][index], f"{name}: share {index}")
+        same(decode_share(share)[2], index, f"{name}: share {index}")
+
+    def others(index, number):
+        held = [i for i in range(vector["n"]) if i != index][:k]
+        cut = {i: payloads[i][number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES] for i in held}
+        return data_slices(cut, k)[index], leaves[index]
+
+    def own(index, number):
+        return payloads[index][number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES], leaves[index]
+
+    for part in vector["ranges"]:
+        offset, length = part["offset"], part["length"]
+        same(leaves[part["slice"]][part["block"]].hex(), part["leaf"], f"{name}: leaf of {offset}")
+        for block in (own, others) if vector["n"] > k else (own,):
+            found = open_range(descriptor, key, offset, length, block)
+            same(hashlib.sha256(found).hexdigest(), part["hash"], f"{name}: range from {offset}")
 
 
 def check_parity(vectors):
@@ -1333,16 +1637,21 @@ def check_parity(vectors):
 
 def check_register(vector):
     data = bytes.fromhex(vector["value"])
-    public_key, sequence, sealed, care = decode_register(data)
-    same(sequence, vector["sequence"], "sequence")
-    same(domain_hash("holdfast/register-id/1", public_key).hex(), vector["id"], "register id")
+    register = decode_register(data)
+    same((register.epoch, register.sequence), (vector.get("epoch", 0), vector["sequence"]), "epoch and sequence")
+    same(domain_hash("holdfast/register-id/1", register.public_key).hex(), vector["id"], "register id")
     same(domain_hash("holdfast/register-hash/1", data).hex(), vector["hash"], "hash")
     read_key = bytes.fromhex(vector["readKey"])
     same(derive(bytes.fromhex(vector["seed"]), "holdfast/read-key/1"), read_key, "read key")
     verify_key = bytes.fromhex(vector["verifyKey"])
     same(derive(read_key, "holdfast/verify-key/1"), verify_key, "verify key")
-    same(open_register(CONTENT_LABEL, public_key, read_key, sequence, sealed).hex(), vector["content"], "content")
-    same(open_register(CARE_LABEL, public_key, verify_key, sequence, care).hex(), vector["careContent"], "care")
+    content, author = register_content(register, read_key)
+    same(content.hex(), vector["content"], "content")
+    same(register_care(register, verify_key).hex(), vector["careContent"], "care")
+    if register.version == 4:
+        expected = vector["author"]
+        same(author and (author[0].hex(), author[1].hex(), author[2]), expected and tuple(expected.values()), "author")
+        same([item.hex() for item in register.bound.follows], vector["follows"], "followed values")
 
 
 def decode_text(data):

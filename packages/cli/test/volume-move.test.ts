@@ -215,3 +215,36 @@ test("what a place makes up about a move stops nobody; a volume without a key is
   const { epoch: _e, previous: _p, publicKey: _k, ...rest } = volume
   await assert.rejects(checkEpoch(await fenceWith(forged), { ...rest, version: 1 }, crypto), { code: "ERR_MOVED" })
 })
+
+test("a value that reaches the old places after the mover has read them is not acknowledged", async (t) => {
+  const places: Places = new Map(
+    await Promise.all([...names, "e", "f"].map(async (id) => [id, await kinds.memory!(t, id)] as const)),
+  )
+  const volume = await volumeOf(["a", "b", "c"])
+  const next = nextEpoch(volume, { backends: (await volumeOf(["d", "e", "f"])).backends })
+  const keys = await newKeys()
+  await append(await clientOf(volume, places), keys, "one")
+  const gate = Promise.withResolvers<void>()
+  const waiting = Promise.withResolvers<void>()
+  const slow = ({ backend, fence }: MovingPlace): MovingPlace => ({
+    fence,
+    backend: {
+      ...backend,
+      proposeRegisters: async (...args) => {
+        waiting.resolve()
+        await gate.promise
+        return backend.proposeRegisters(...args)
+      },
+    } as MovingPlace["backend"],
+  })
+  const late = append(
+    await clientOf(volume, new Map([...places].map(([id, place]) => [id, slow(place)]))),
+    keys,
+    "late",
+  )
+  await waiting.promise
+  await run(places, volume, next, keys)
+  gate.resolve()
+  assert.equal(await late, undefined)
+  assert.deepEqual(await linesOf(await clientOf(next, places), keys), ["one"])
+})

@@ -33,7 +33,7 @@ export interface EpochStatement {
 }
 
 /** The last epoch and the last sequence that a register can have: both together fit into one number. */
-export const [lastEpoch, lastSequence] = [2 ** 13 - 1, 2 ** 40 - 1] as const
+export const [lastEpoch, lastSequence] = [2 ** 10 - 1, 2 ** 43 - 1] as const
 
 const statementDomain = "holdfast/register-epoch/1"
 

@@ -1,6 +1,7 @@
 /**
  * Register values of versions 1 and 3, which name the values that they follow over up to 20 versions. They stay readable; of
- * the two, version 3 is still written by who keeps a register without levels. Specification: docs/formats/register-3.md.
+ * the two, version 3 is still written by who keeps a register without levels. Specification: docs/formats/register.md, section
+ * Versions 1 and 3.
  */
 import {
   type CborValue,

@@ -71,7 +71,7 @@ export interface BoundFields {
 export type UnsignedValue = RegisterOrder & BoundFields & Pick<RegisterValue, "publicKey" | "sealed" | "care">
 
 const registerIdDomain = "holdfast/register-id/1"
-const readCheckDomain = "holdfast/read-key/1"
+const readCheckDomain = "holdfast/read-check/1"
 const hashBytes = 32
 const hashDomain = "holdfast/register-hash/1"
 

@@ -88,6 +88,11 @@ export class SimulatedBucket implements Storage {
         if (answer && answer.bytes.length > maxBytes) throw new HoldfastError("ERR_LIMIT", `${key} is too large.`)
         return answer && { ...answer, bytes: answer.bytes.slice() }
       },
+      getPart: async (key, offset, length) => {
+        const answer = await call("get", (requests) => requests.get(key))
+        const part = answer?.bytes.slice(offset, offset + length) ?? new Uint8Array()
+        return answer && part.length > 0 ? { ...answer, bytes: part } : undefined
+      },
       list: (prefix, { after, limit }) => call("list", (requests) => requests.list(prefix, after, limit)),
       remove: (key) => call("remove", (requests) => requests.remove(key)),
       close: () => undefined,

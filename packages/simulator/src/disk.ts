@@ -74,6 +74,12 @@ export class SimulatedDisk {
           if (file.isUnreadable) throw failure("EIO", path)
           return file.bytes.slice()
         }),
+      readPart: (path, offset, length) =>
+        run(() => {
+          const file = this.#file(path)
+          if (file.isUnreadable) throw failure("EIO", path)
+          return file.bytes.slice(offset, offset + length)
+        }),
       readdir: (path) => run(() => [...this.#folder(path).names.keys()].sort()),
       rename: (from, to) => run(() => this.#rename(from, to)),
       unlink: (path) => run(() => this.#remove(path, "file")),

@@ -169,6 +169,7 @@ export function directBackend(server: Storage): Backend {
         const shares = server.storedShares(id)
         return index === undefined ? shares[0] : shares.find((bytes) => bytes[4] === index)
       }),
+    getBlocks: refuse,
     hasShares: async (ids) => ids.map((id) => server.storedShares(id).map((bytes) => bytes[4]!)),
     readRegisters: async (ids) => ids.map((id) => server.storedRegister(id)),
     keptValues: refuse,

@@ -95,7 +95,16 @@ function silent(id: string): Backend {
     throw new HoldfastError("ERR_SERVER_UNREACHABLE", `${id} is not heard.`)
   }
   return {
-    ...{ id, putShares: fail, markShares: fail, getShares: fail, hasShares: fail, listMarks: fail, unmark: fail },
+    ...{
+      id,
+      putShares: fail,
+      markShares: fail,
+      getShares: fail,
+      getBlocks: fail,
+      hasShares: fail,
+      listMarks: fail,
+      unmark: fail,
+    },
     ...{ listRegisters: fail, collectToken: fail, readRegisters: fail, keptValues: fail, proposeRegisters: fail },
     ...{ usage: fail, close: async () => undefined },
   }

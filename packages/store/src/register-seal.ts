@@ -110,6 +110,16 @@ export async function openCare(
   return { care, history: { ...ancestryOf(value, bound), levels } }
 }
 
+/** What is sealed in a value of version 4, whole. Throws ERR_CORRUPT. */
+export function openSealed(
+  env: Env,
+  key: Uint8Array,
+  part: "content" | "care",
+  value: RegisterValue,
+): Promise<Uint8Array> {
+  return openPart(env, key, labels.bound[part], value, part === "content" ? value.sealed : value.care)
+}
+
 type ValuePlace = Pick<RegisterValue, "publicKey" | "sequence" | "epoch">
 
 async function sealPart(

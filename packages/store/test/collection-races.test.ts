@@ -94,7 +94,10 @@ async function story(seed: number, coding: { k: number; happy: number; n: number
   const { random } = schedule
   const skews = Array.from({ length: coding.n }, () => (random() - 0.5) * 3650 * day + 5000 * day)
   /** At places days pass between any two messages, now and then backwards: no grace protects anybody. */
-  const fly = (i: number) => Math.max(0, (skews[i]! += random() < 0.05 ? -20 * day : 3 * random() * day))
+  const fly = (i: number): number => {
+    skews[i]! += random() < 0.05 ? -20 * day : 3 * random() * day
+    return Math.max(0, skews[i]!)
+  }
   const places = skews.map((_, i) => createMemoryPlace(`n${i}`, nodeCrypto, { nowMs: () => fly(i) }))
   const owners = [await newOwner(), await newOwner()]
   const devices = await Promise.all(

@@ -113,7 +113,7 @@ async function copyRegister(
     taken++
     const at = values.findIndex(({ bytes }) => equal(bytes, held.bytes))
     if (at >= 0) counts[at] = counts[at]! + 1
-    else if (held.sequence > sequence) counts.forEach((_, i) => counts[i]!++) // a newer value follows them all
+    else if (held.sequence > sequence) for (const i of counts.keys()) counts[i] = counts[i]! + 1 // a newer value follows them all
   }
   needQuorum(taken, to.length, next, "took the root of a tree")
   const f = to.length - quorumOf(to.length, next.registerMode)

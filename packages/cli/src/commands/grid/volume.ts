@@ -39,6 +39,7 @@ Examples:
   holdfast volume add-backend clouds dir:/mnt/d
   holdfast volume add-backend clouds dir:/mnt/d dir:/mnt/e --coding 2/3/4 --mode byzantine
   holdfast volume remove-backend clouds a@s3.example.org
+  holdfast volume follow clouds          another profile moved it: go there
   holdfast volume export clouds > clouds.json
   holdfast volume import --file clouds.json
   holdfast volume remove clouds
