@@ -15,6 +15,7 @@ import {
 import type { Collected, Collection } from "@holdfast/store"
 import type { Session } from "../session.ts"
 import { type Account, collectorOf, listKeysOf } from "./account.ts"
+import { withKits } from "./kits.ts"
 import { changeAccountList, freeName, readAccountList } from "./list.ts"
 import { gather, type Needed, type NeededRoot } from "./needed.ts"
 import { syncAccount } from "./sync.ts"
@@ -105,7 +106,10 @@ async function absorb({ store }: Session, { account, collection, devices, dryRun
       known.add(root.cap)
       roots.set(freeName(roots, name), root)
     }
-    return { ...list, roots }
+    return withKits(
+      { ...list, roots },
+      found.flatMap((one) => one.kits),
+    )
   }
   if (dryRun) return absorbed(await readAccountList(store, account.listSeed))
   // Written also when it is the same: so each place has just said by its own clock when that was.
