@@ -66,7 +66,10 @@ export async function collectAccount(session: Session, options: CollectAccountOp
     clocks: await clocksOf(collection, listKeys),
   })
   if (!options.dryRun) await noteLinked(session, account, needed)
-  const places = await collection.run({ collector, ...needed, graceMs: options.graceMs, dryRun: options.dryRun })
+  const places = await collection.run({
+    ...{ collector, ...needed, list: registerIdOf(listKeys.publicKey) },
+    ...{ graceMs: options.graceMs, dryRun: options.dryRun },
+  })
   return { places, leftOut: collection.leftOut, problems: needed.problems, liveChunks: needed.live.size }
 }
 
