@@ -1,12 +1,12 @@
 /** What a collection adopts in a bucket is certain before anything is taken away: its marks are looked at with a value. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { createObjectBackend } from "@holdfast/backends/s3/objects"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
 import { registerIdOf, toReadCap } from "@holdfast/protocol"
 import { makeAccount, makeRegisterValue, randomChunk } from "@holdfast/protocol/testing"
 import { createMemorySeen, createStore, IdSet } from "@holdfast/store"
-import { createObjectBackend } from "@holdfast/backends/s3/objects"
 import { MemoryBucket } from "../../backends/test/memory-bucket.ts"
 
 const hourMs = 3_600_000

@@ -29,26 +29,33 @@ export interface Device {
   open(): Promise<Session>
 }
 
+/** The id of the volume `disks`. */
+export const volumeId = "00112233445566778899aabbccddeeff"
+
 /** The volume `disks` over five places. */
-export function volumeOver(places: readonly TestPlace[]): VolumeDescription {
+export function volumeOver(places: readonly TestPlace[], kind: "directory" | "s3" = "directory"): VolumeDescription {
   return parseVolume({
     version: 1,
-    id: "00112233445566778899aabbccddeeff",
+    id: volumeId,
     name: "disks",
     coding: { k: 2, happy: 3, n: places.length },
     registerMode: "crash",
-    backends: places.map(({ id }) => ({ kind: "directory", id, path: `/${id}` })),
+    backends: places.map(({ id }) =>
+      kind === "s3"
+        ? { kind, id, bucket: id, prefix: "", region: "us-east-1", pathStyle: true, conditionalWrites: true }
+        : { kind, id, path: `/${id}` },
+    ),
   })
 }
 
 /** A new device of a new account. */
-export async function createDevice(t: After, places: readonly TestPlace[]): Promise<Device> {
+export async function createDevice(t: After, places: readonly TestPlace[], kind?: "s3"): Promise<Device> {
   const folder = fs.mkdtempSync(join(tmpdir(), "holdfast-device-"))
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
   const paths = pathsOf({ HOME: folder })
   await createProfile(paths, "default")
   const profile = await openProfile(paths, "default", () => Promise.reject(new Error("asked for a passphrase")))
-  const volume = volumeOver(places)
+  const volume = volumeOver(places, kind)
   await profile.setVolume(volume)
   const open = async (): Promise<Session> => {
     const account = await profile.account()

@@ -74,7 +74,10 @@ export async function settle(backend: Backend, register: RegisterId | undefined,
   if (!value) {
     // Elsewhere a mark stays from the moment that it is there.
     if (!backend.sweep) return true
-    throw new HoldfastError("ERR_NOT_FOUND", `${backend.id} does not hold the account's list: nothing is certain there.`)
+    throw new HoldfastError(
+      "ERR_NOT_FOUND",
+      `${backend.id} does not hold the account's list: nothing is certain there.`,
+    )
   }
   const [outcome] = await backend.proposeRegisters([value], { batch })
   return outcome?.accepted === true // one that was overtaken says nothing of the marks
