@@ -62,7 +62,7 @@ async function oldDirectories(t: TestContext): Promise<Old> {
         await engine.close()
         fs.rmSync(dir, { recursive: true })
       })
-      const options = { placeId: `server-${server}`, administrator: administrator.publicKey }
+      const options = { placeId: `server-${server}`, administrator: () => administrator.publicKey }
       return { engine, namespace: await engine.tenant("local", options) }
     }),
   )
