@@ -58,6 +58,7 @@ test("a browser agrees with all frozen vectors and reads the golden volume", asy
     crypto: vectorsOf("crypto"),
     erasure: vectorsOf("erasure"),
     chunk: vectorsOf("chunk"),
+    chunk2: vectorsOf("chunk-2"),
     register: vectorsOf("register"),
     capability: vectorsOf("capability"),
     recovery: vectorsOf("recovery-kit"),

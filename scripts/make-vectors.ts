@@ -39,6 +39,7 @@ import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVecto
 import { openChunk, sealChunk } from "@holdfast/store"
 import { accountVectors } from "./account-vectors.ts"
 import { bucketVectors } from "./bucket-vectors.ts"
+import { chunk2Vectors } from "./chunk-vectors.ts"
 import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
@@ -60,77 +61,6 @@ function changed(bytes: Uint8Array, at: number, value: number): Uint8Array {
   const copy = bytes.slice()
   copy[at < 0 ? copy.length + at : at] = value
   return copy
-}
-
-async function chunkVectors(): Promise<ChunkVectors> {
-  const erasure = await createErasure()
-  const buffers = new BufferPool({ maxIdleBytes: 0 })
-  const good: ChunkVectors["good"][number][] = []
-  const secret = bytesOf("convergence secret", 32)
-  const cases: [bytes: number, k: number, n: number][] = [
-    [1, 1, 1],
-    [9, 1, 3],
-    [100, 2, 3],
-    [1000, 3, 5],
-    [1025, 4, 6],
-    [333, 10, 14],
-  ]
-  for (const [length, k, n] of cases) {
-    const plaintext = bytesOf(`plaintext ${length}`, length)
-    const sealed = await sealChunk({ crypto, erasure, buffers }, plaintext.slice(), { k, n }, secret)
-    const shares = sealed.shares.map(decodeShare)
-    const { descriptor } = shares[0]!
-    const padded = await openChunk({ crypto, erasure, buffers }, shares.slice(n - k), sealed.key)
-    const slices = concat(...shares.slice(0, k).map(({ payload }) => payload))
-    good.push({
-      name: `${length} bytes as ${k} of ${n}`,
-      convergenceSecret: toHex(secret),
-      plaintext: toHex(plaintext),
-      paddedBytes: padded.length,
-      key: toHex(sealed.key),
-      ciphertext: toHex(slices.subarray(0, descriptor.ciphertextBytes)),
-      k,
-      n,
-      descriptor: toHex(encodeDescriptor(descriptor)),
-      id: toHex(sealed.id),
-      shares: sealed.shares.map(toHex),
-    })
-  }
-  return { good, bad: badShares(fromHex(good[2]!.shares[0]!)) }
-}
-
-/** Damaged variants of share 0 of a 2-of-3 chunk. */
-function badShares(share: Uint8Array): Bad[] {
-  const length = (share[5]! << 8) | share[6]!
-  const payload = share.subarray(7 + length)
-  const hashes = new Uint8Array(96)
-  const ciphertextBytes = payload.length * 2
-  const withDescriptor = (fields: Parameters<typeof encodeCbor>[0], index = 0) =>
-    concat(encodeShareHeader(index, encodeCbor(fields)), payload)
-  const canonical = share.subarray(7, 7 + length)
-  // The same descriptor with k as 18 02 instead of 02.
-  const longer = concat(canonical.subarray(0, 2), new Uint8Array([0x18, 2]), canonical.subarray(3))
-  const bad = (name: string, bytes: Uint8Array, error: Bad["error"]): Bad => ({ name, bytes: toHex(bytes), error })
-  return [
-    bad("no bytes", new Uint8Array(), "ERR_BAD_FORMAT"),
-    bad("another magic", changed(share, 0, 0x49), "ERR_BAD_FORMAT"),
-    bad("share version 2", changed(share, 3, 2), "ERR_UNSUPPORTED_VERSION"),
-    bad("index not below n", changed(share, 4, 3), "ERR_BAD_FORMAT"),
-    bad("cut in the descriptor", share.subarray(0, 20), "ERR_BAD_FORMAT"),
-    bad("cut in the payload", share.subarray(0, share.length - 1), "ERR_BAD_FORMAT"),
-    bad("a byte too many", concat(share, new Uint8Array(1)), "ERR_BAD_FORMAT"),
-    bad("payload with a changed byte", changed(share, -1, share[share.length - 1]! ^ 1), "ERR_CORRUPT"),
-    bad("payload under another index", changed(share, 4, 1), "ERR_CORRUPT"),
-    bad("descriptor version 2", withDescriptor([2, 2, 3, ciphertextBytes, hashes]), "ERR_UNSUPPORTED_VERSION"),
-    bad("k larger than n", withDescriptor([1, 3, 2, ciphertextBytes, hashes.subarray(32)]), "ERR_BAD_FORMAT"),
-    bad("k of 0", withDescriptor([1, 0, 3, ciphertextBytes, hashes]), "ERR_BAD_FORMAT"),
-    bad("n of 256", withDescriptor([1, 2, 256, ciphertextBytes, new Uint8Array(8192)]), "ERR_BAD_FORMAT"),
-    bad("a hash too few", withDescriptor([1, 2, 3, ciphertextBytes, hashes.subarray(32)]), "ERR_BAD_FORMAT"),
-    bad("ciphertext shorter than its tag", withDescriptor([1, 2, 3, 15, hashes]), "ERR_BAD_FORMAT"),
-    bad("ciphertext over the limit", withDescriptor([1, 2, 3, 4_194_321, hashes]), "ERR_BAD_FORMAT"),
-    bad("a field too many", withDescriptor([1, 2, 3, ciphertextBytes, hashes, 0]), "ERR_BAD_FORMAT"),
-    bad("k in a longer form than needed", concat(encodeShareHeader(0, longer), payload), "ERR_BAD_FORMAT"),
-  ]
 }
 
 /** Values of version 3; those of version 1, in register.json, are read and no longer made. */
@@ -309,7 +239,7 @@ function textVectors() {
 const makers = {
   account: accountVectors,
   "cbor-text": textVectors,
-  chunk: chunkVectors,
+  "chunk-2": chunk2Vectors,
   "chunk-parity": parityVectors,
   "register-lineage": registerVectors,
   "register-4": () => boundVectors(bytesOf),

@@ -2,7 +2,7 @@
 import { BufferPool, toHex } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { type Coding, verifyShare } from "@holdfast/protocol"
+import { type ChunkVersion, type Coding, verifyShare } from "@holdfast/protocol"
 import type { ParityVector, ParityVectors } from "@holdfast/protocol/vectors"
 import { openChunk } from "@holdfast/store"
 import { makeTwoFaced, withSameTag } from "@holdfast/store/testing"
@@ -32,8 +32,8 @@ export async function parityVectors(): Promise<ParityVectors> {
   const deps = { crypto, erasure: await createErasure(), buffers: new BufferPool({ maxIdleBytes: 0 }) }
   const plaintext = new Uint8Array(112).map((_, i) => i)
   const plaintexts = [plaintext, await withSameTag(crypto, plaintext), plaintext.map((byte) => byte ^ 0x55)]
-  const make = async ({ name, coding, faces }: Plan): Promise<ParityVector> => {
-    const chunk = await makeTwoFaced(deps, coding, plaintexts, faces)
+  const make = async ({ name, coding, faces }: Plan, version: ChunkVersion): Promise<ParityVector> => {
+    const chunk = await makeTwoFaced(deps, coding, plaintexts, faces, version)
     const shares = await Promise.all(chunk.shares.map((share) => verifyShare(crypto, share)))
     const [opens, refused]: [number[][], number[][]] = [[], []]
     for (const indices of subsets(coding.n, coding.k)) {
@@ -46,12 +46,12 @@ export async function parityVectors(): Promise<ParityVectors> {
     }
     const { id, key } = chunk
     const hex = { id: toHex(id), key: toHex(key), plaintext: toHex(plaintext), shares: chunk.shares.map(toHex) }
-    return { name, ...hex, opens, refused }
+    return { name: `version ${version}: ${name}`, ...hex, opens, refused }
   }
-  return {
-    good: await Promise.all(good.map(make)),
-    bad: await Promise.all(bad.map(async (plan) => ({ ...(await make(plan)), error: "ERR_INCONSISTENT" as const }))),
-  }
+  const error = "ERR_INCONSISTENT" as const
+  const both = async (plans: readonly Plan[]) =>
+    Promise.all(([1, 2] as const).flatMap((version) => plans.map((plan) => make(plan, version))))
+  return { good: await both(good), bad: (await both(bad)).map((vector) => ({ ...vector, error })) }
 }
 
 /** All sets of k indices below n. */

@@ -10,9 +10,11 @@ import { webCrypto, webEnv } from "@holdfast/core/web"
 import { decodeInvite } from "@holdfast/protocol"
 import {
   type CapabilityVectors,
+  type Chunk2Vectors,
   type ChunkVectors,
   checkCapabilityVectors,
   checkChunkVectors,
+  checkRangeVectors,
   checkRecoveryVectors,
   checkRegisterVectors,
   type RecoveryVectors,
@@ -25,6 +27,7 @@ export interface Files {
   readonly crypto: CryptoVectors
   readonly erasure: ErasureVectors
   readonly chunk: ChunkVectors
+  readonly chunk2: Chunk2Vectors
   readonly register: RegisterVectors
   readonly capability: CapabilityVectors
   readonly recovery: RecoveryVectors
@@ -39,6 +42,9 @@ async function agreement(files: Files): Promise<Found[]> {
   await checkCryptoVectors(webCrypto, files.crypto)
   checkErasureVectors(await createErasure(), files.erasure)
   await checkChunkVectors(webCrypto, files.chunk)
+  await checkChunkVectors(webCrypto, files.chunk2, 2)
+  const erasure = await createErasure()
+  await checkRangeVectors({ crypto: webCrypto, erasure }, files.chunk2)
   await checkRegisterVectors(webCrypto, files.register)
   await checkCapabilityVectors(webCrypto, files.capability)
   await checkRecoveryVectors(webCrypto, files.recovery)

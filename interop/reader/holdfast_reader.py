@@ -3,7 +3,7 @@
 tells the health of its chunks with a verify capability, opens a recovery kit with its words.
 
 Written from docs/formats/, with Python's standard library and python3-cryptography only, so that data outlives its program.
-Any file that begins with "HFS" 1 is taken for a share, any that decodes as one for a register value, and the database of a
+Any file that begins with "HFS" and 1 or 2 is taken for a share, any that decodes as one for a register value, and the database of a
 storage node's folder is looked into for both. The capability comes from a file or standard input, never from the command line.
 
   holdfast_reader.py ls      --data DIR [--data DIR ...] [--cap-file FILE]
@@ -33,6 +33,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 try:
@@ -41,7 +42,8 @@ except ImportError:  # before version 44: kits that are protected can then not b
     Argon2id = None
 
 CHUNK_BYTES = 4 * 1024 * 1024
-SHARE_BYTES = CHUNK_BYTES + 16 + 16 * 1024
+SHARE_BYTES = CHUNK_BYTES + 16 + 24 * 1024
+BLOCK_BYTES = 65536
 REGISTER_BYTES = 96 * 1024
 FIRST_REGISTER_BYTES = 81 * 1024  # of versions 1 and 3
 SEALED_BYTES = 64 * 1024 + 48
@@ -280,18 +282,28 @@ def join_shares(shares, k, length):
 # --- Chunks and shares (docs/formats/chunk.md, share.md) ---
 
 
-Descriptor = namedtuple("Descriptor", "k n length hashes")
+# `hashes` are of payloads in version 1, roots of hash trees over their blocks in version 2, which alone has a `key_check`.
+Descriptor = namedtuple("Descriptor", "version k n length key_check hashes")
 
 
-def decode_descriptor(data):
+def decode_descriptor(data, version):
     what = "chunk descriptor"
-    value = checked_version(Cbor.decode(data, what), what)
-    _, k, n, length, hashes = fields(value, 5, what)
+    value = Cbor.decode(data, what)
+    if not isinstance(value, list) or not value:
+        raise bad("a chunk descriptor is not a list of fields")
+    if integer(value[0], 0, SAFE_INTEGER, what) != version:
+        raise version_error(what, value[0])
+    key_check = None
+    if version == 1:
+        _, k, n, length, hashes = fields(value, 5, what)
+    else:
+        _, k, n, length, key_check, hashes = fields(value, 6, what)
+        octets(key_check, 32, what)
     integer(n, 1, 255, what)
     integer(k, 1, n, what)
     integer(length, 16, CHUNK_BYTES + 16, what)
     octets(hashes, 32 * n, what)
-    return Descriptor(k, n, length, [hashes[32 * i : 32 * i + 32] for i in range(n)])
+    return Descriptor(version, k, n, length, key_check, [hashes[32 * i : 32 * i + 32] for i in range(n)])
 
 
 def decode_share(data):
@@ -300,29 +312,77 @@ def decode_share(data):
         raise HoldfastError("ERR_LIMIT", "a share is too long")
     if len(data) < 7 or data[:3] != b"HFS":
         raise bad("not a share")
-    if data[3] != 1:
+    if data[3] not in (1, 2):
         raise version_error("a share", data[3])
-    index, start = data[4], 7 + int.from_bytes(data[5:7], "big")
+    version, index, start = data[3], data[4], 7 + int.from_bytes(data[5:7], "big")
     if start > 7 + 16384 or start > len(data):
         raise bad("a share is cut short")
-    descriptor = decode_descriptor(data[7:start])
-    payload = data[start:]
-    if index >= descriptor.n or len(payload) != -(-descriptor.length // descriptor.k):
-        raise bad("a share's index or length is wrong")
-    if payload_hash(payload) != descriptor.hashes[index]:
+    descriptor = decode_descriptor(data[7:start], version)
+    if index >= descriptor.n:
+        raise bad("a share's index is wrong")
+    slice_bytes = -(-descriptor.length // descriptor.k)
+    carried = carried_leaves(descriptor, index)
+    payload_at = start + 32 * block_count(slice_bytes) * len(carried)
+    payload = data[payload_at:]
+    if len(data) < payload_at or len(payload) != slice_bytes:
+        raise bad("a share's length is wrong")
+    check_leaves(descriptor, index, data[start:payload_at], carried, payload)
+    if payload_hash(descriptor, payload) != descriptor.hashes[index]:
         raise HoldfastError("ERR_CORRUPT", "a share's hash is wrong")
-    return domain_hash("holdfast/chunk-descriptor/1", data[7:start]), descriptor, index, payload
+    return chunk_id_of(version, data[7:start]), descriptor, index, payload
 
 
-def payload_hash(payload):
-    return domain_hash("holdfast/share/1", payload)
+def chunk_id_of(version, encoded):
+    return domain_hash(f"holdfast/chunk-descriptor/{version}", encoded)
+
+
+def block_count(length):
+    return -(-length // BLOCK_BYTES)
+
+
+def leaves_of(payload, first=0):
+    """The hash of each block, `first` being the number of the first."""
+    numbers = range(block_count(len(payload)))
+    blocks = [payload[i * BLOCK_BYTES : (i + 1) * BLOCK_BYTES] for i in numbers]
+    return [domain_hash("holdfast/share-block/2", (first + i).to_bytes(4, "big") + blocks[i]) for i in numbers]
+
+
+def root_of_leaves(leaves):
+    level = leaves
+    while len(level) > 1:
+        pairs = [domain_hash("holdfast/share-node/2", a + b) for a, b in zip(level[::2], level[1::2])]
+        level = pairs + level[len(level) - len(level) % 2 :]
+    return level[0]
+
+
+def carried_leaves(descriptor, index):
+    """The shares whose leaves a share carries: all data slices and itself, if they have more than one block."""
+    if descriptor.version == 1 or block_count(-(-descriptor.length // descriptor.k)) == 1:
+        return []
+    return list(range(descriptor.k)) + ([] if index < descriptor.k else [index])
+
+
+def check_leaves(descriptor, index, section, carried, payload):
+    if not carried:
+        return
+    size = len(section) // len(carried)
+    for position, owner in enumerate(carried):
+        part = section[position * size : (position + 1) * size]
+        leaves = [part[at : at + 32] for at in range(0, size, 32)]
+        if root_of_leaves(leaves) != descriptor.hashes[owner] or (owner == index and leaves != leaves_of(payload)):
+            raise HoldfastError("ERR_CORRUPT", "a share's leaves are wrong")
+
+
+def payload_hash(descriptor, payload):
+    """What a descriptor names a payload by."""
+    return domain_hash("holdfast/share/1", payload) if descriptor.version == 1 else root_of_leaves(leaves_of(payload))
 
 
 def ciphertext_of(shares, descriptor):
     """The one ciphertext of a chunk: slices made from parity must have the hashes that the descriptor gives them."""
     slices = data_slices(shares, descriptor.k)
     for index, data in enumerate(slices):
-        if index not in shares and payload_hash(data) != descriptor.hashes[index]:
+        if index not in shares and payload_hash(descriptor, data) != descriptor.hashes[index]:
             raise HoldfastError("ERR_INCONSISTENT", "the parity of a chunk does not follow from its data")
     return b"".join(slices)[: descriptor.length]
 
@@ -332,13 +392,40 @@ def is_codeword(shares, descriptor):
     slices = data_slices(shares, descriptor.k)
     for index in range(descriptor.n):
         payload = slices[index] if index < descriptor.k else combine(coding_row(index, descriptor.k), slices)
-        if payload_hash(payload) != descriptor.hashes[index]:
+        if payload_hash(descriptor, payload) != descriptor.hashes[index]:
             return False
     return True
 
 
 def open_chunk(shares, descriptor, key):
-    return open_sealed(key, ciphertext_of(shares, descriptor), b"holdfast/chunk/1\0")
+    check_key(descriptor, key)
+    return open_sealed(key, ciphertext_of(shares, descriptor), f"holdfast/chunk/{descriptor.version}\0".encode())
+
+
+def check_key(descriptor, key):
+    if descriptor.version == 2 and domain_hash("holdfast/chunk-key/2", key) != descriptor.key_check:
+        raise HoldfastError("ERR_CORRUPT", "the key is not that of the chunk")
+
+
+def open_range(descriptor, key, offset, length, block):
+    """Plaintext of a range of a chunk of version 2; block(slice, number) gives a block of a data slice and its leaves."""
+    check_key(descriptor, key)
+    if descriptor.version != 2 or offset + length > descriptor.length - 16:
+        raise HoldfastError("ERR_CORRUPT", "a range goes beyond its chunk")
+    slice_bytes, found, at = -(-descriptor.length // descriptor.k), b"", offset
+    while at < offset + length:
+        index, inside = divmod(at, slice_bytes)
+        number, skipped = divmod(inside, BLOCK_BYTES)
+        data, leaves = block(index, number)
+        if root_of_leaves(leaves) != descriptor.hashes[index] or leaves_of(data, number) != [leaves[number]]:
+            raise HoldfastError("ERR_CORRUPT", "a block's hash is wrong")
+        part = data[skipped : skipped + offset + length - at]
+        found, at = found + part, at + len(part)
+    # The keystream of GCM is that of counter mode, from 2 on.
+    counter = ZERO_NONCE + (2 + offset // 16).to_bytes(4, "big")
+    decryptor = Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor()
+    decryptor.update(bytes(offset % 16))
+    return decryptor.update(found)
 
 
 # --- Registers (docs/formats/register.md) ---
@@ -522,7 +609,7 @@ def open_register(register, labels, secret):
     return open_sealed(derive(secret, label, sealed[:32]), sealed[32:], label.encode() + b"\0" + place)
 
 
-def check_key(register, verify_key):
+def check_verify_key(register, verify_key):
     """A value of version 4 opens under one read key, and so one verify key, only."""
     if register.bound and register.bound.read_check != domain_hash("holdfast/read-check/1", verify_key):
         raise HoldfastError("ERR_CORRUPT", "a register value is for another key")
@@ -530,7 +617,7 @@ def check_key(register, verify_key):
 
 def register_content(register, read_key):
     """The content, and its author (device, account, name) when the author's signature fits."""
-    check_key(register, derive(read_key, "holdfast/verify-key/1"))
+    check_verify_key(register, derive(read_key, "holdfast/verify-key/1"))
     plaintext = open_register(register, CONTENT_LABELS, read_key)
     if register.version != 4:
         return plaintext, None
@@ -546,7 +633,7 @@ def register_content(register, read_key):
 
 
 def register_care(register, verify_key):
-    check_key(register, verify_key)
+    check_verify_key(register, verify_key)
     plaintext = open_register(register, CARE_LABELS, verify_key)
     if register.version != 4:
         return plaintext
@@ -647,9 +734,9 @@ class Volume:
     def look_at(self, path):
         with open(path, "rb") as file:
             head = file.read(7 + 16384)
-        if head[:4] == b"HFS\x01":
+        if head[:4] in (b"HFS\x01", b"HFS\x02"):
             start = 7 + int.from_bytes(head[5:7], "big")
-            self.add_share(domain_hash("holdfast/chunk-descriptor/1", head[7:start]), path)
+            self.add_share(chunk_id_of(head[3], head[7:start]), path)
         elif head[:16] == b"SQLite format 3\0":
             self.look_into(path)
         elif head[:2] in (b"\x87\x01", b"\x87\x03", b"\x8d\x04") and path.stat().st_size <= REGISTER_BYTES:
@@ -1066,7 +1153,7 @@ def decode_record(data):
     return public_key, epoch, grants
 
 
-def decode_statement(data):
+def decode_account_statement(data):
     """(administrator, tenant, account, serial, drops) of a statement whose signature fits."""
     what, domain = "account statement", "holdfast/account-statement/1"
     value = open_signed(data, 7, domain, what, 1024)
@@ -1094,7 +1181,7 @@ def decode_unmark(data):
     return public_key, place, grace, len(chunks) // 32, len(registers) // 32, len(trims), signed
 
 
-DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_statement, "unmark": decode_unmark}
+DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_account_statement, "unmark": decode_unmark}
 
 
 # --- Vectors (interop/vectors) ---
@@ -1355,6 +1442,8 @@ def check_vectors(path):
     decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap, "cbor": decode_text}[kind]
     for vector in vectors["good"]:
         check_good(vector)
+    for vector in vectors.get("large", []):
+        check_large(vector)
     for vector in vectors["bad"]:
         data = vector["text"] if "text" in vector else bytes.fromhex(vector["bytes"])
         try:
@@ -1479,17 +1568,53 @@ def check_accounts(vectors):
 def check_chunk(vector):
     plaintext, key = bytes.fromhex(vector["plaintext"]), bytes.fromhex(vector["key"])
     secret = bytes.fromhex(vector["convergenceSecret"])
-    derived = domain_mac(secret, "holdfast/convergent-key/1", hashlib.sha256(plaintext).digest())
-    same(derived, key, "key")
     shares = {}
     for share in vector["shares"]:
         chunk_id, descriptor, index, payload = decode_share(bytes.fromhex(share))
         same(chunk_id.hex(), vector["id"], "chunk id")
         shares[index] = payload
+    derived = domain_mac(secret, f"holdfast/convergent-key/{descriptor.version}", hashlib.sha256(plaintext).digest())
+    same(derived, key, "key")
     padded = plaintext.ljust(vector["paddedBytes"], b"\0")
     for start in range(vector["n"]):
         chosen = {(start + i) % vector["n"]: shares[(start + i) % vector["n"]] for i in range(descriptor.k)}
         same(open_chunk(chosen, descriptor, key), padded, f"{vector['name']} from shares {sorted(chosen)}")
+
+
+def check_large(vector):
+    """Makes a large chunk anew from its description, reads its ranges, and each through the other shares too."""
+    name, key, k, size = vector["name"], bytes.fromhex(vector["key"]), vector["k"], vector["plaintextBytes"]
+    encoded = bytes.fromhex(vector["descriptor"])
+    descriptor = decode_descriptor(encoded, 2)
+    same(chunk_id_of(2, encoded).hex(), vector["id"], f"{name}: id")
+    check_key(descriptor, key)
+    plaintext = bytes((i * 31 + (i >> 8)) & 255 for i in range(size)).ljust(descriptor.length - 16, b"\0")
+    ciphertext = AESGCM(key).encrypt(ZERO_NONCE, plaintext, b"holdfast/chunk/2\0")
+    slice_bytes = -(-descriptor.length // k)
+    padded = ciphertext.ljust(k * slice_bytes, b"\0")
+    payloads = [padded[i * slice_bytes : (i + 1) * slice_bytes] for i in range(k)]
+    payloads += [combine(coding_row(index, k), payloads) for index in range(k, vector["n"])]
+    leaves = [leaves_of(payload) for payload in payloads]
+    for index, payload in enumerate(payloads):
+        section = b"".join(leaf for owner in carried_leaves(descriptor, index) for leaf in leaves[owner])
+        share = b"HFS\x02" + bytes([index]) + len(encoded).to_bytes(2, "big") + encoded + section + payload
+        same(hashlib.sha256(share).hexdigest(), vector["shareHashes"][index], f"{name}: share {index}")
+        same(decode_share(share)[2], index, f"{name}: share {index}")
+
+    def others(index, number):
+        held = [i for i in range(vector["n"]) if i != index][:k]
+        cut = {i: payloads[i][number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES] for i in held}
+        return data_slices(cut, k)[index], leaves[index]
+
+    def own(index, number):
+        return payloads[index][number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES], leaves[index]
+
+    for part in vector["ranges"]:
+        offset, length = part["offset"], part["length"]
+        same(leaves[part["slice"]][part["block"]].hex(), part["leaf"], f"{name}: leaf of {offset}")
+        for block in (own, others) if vector["n"] > k else (own,):
+            found = open_range(descriptor, key, offset, length, block)
+            same(hashlib.sha256(found).hexdigest(), part["hash"], f"{name}: range from {offset}")
 
 
 def check_parity(vectors):

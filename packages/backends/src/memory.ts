@@ -21,6 +21,7 @@ import {
   type UnmarkOutcome,
   verifyShare,
 } from "@holdfast/protocol"
+import { answerBlocks } from "./blocks.ts"
 import { addMarks, type Batch, batchOf, type HeldShare, Ledger, pays } from "./memory-marks.ts"
 import { dropMark, type HeldRegister, takeValue, trim, valuesOf } from "./memory-registers.ts"
 import {
@@ -152,6 +153,13 @@ function backendOf(place: Place, access: AccountAccess): Backend {
     async getShares(queries) {
       checkRole(access, "read")
       return queries.map((query) => place.find(query)[0]?.bytes.slice())
+    },
+    async getBlocks(queries) {
+      checkRole(access, "read")
+      return inOrder(queries, (query) => {
+        const [held] = place.find(query)
+        return answerBlocks(query, async (offset, length) => held?.bytes.subarray(offset, offset + length))
+      })
     },
     async hasShares(ids) {
       checkRole(access, "read")

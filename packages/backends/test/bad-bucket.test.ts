@@ -55,6 +55,8 @@ const calls: Readonly<Record<string, (backend: BucketBackend) => Promise<unknown
   putShares: (backend) => backend.putShares(chunk.shares, newBatch(crypto)),
   markShares: (backend) => backend.markShares([chunk.id], newBatch(crypto)),
   getShares: (backend) => backend.getShares([{ id: chunk.id }, { id: chunk.id, index: 1 }]),
+  getBlocks: (backend) =>
+    backend.getBlocks([{ id: chunk.id, index: 0, first: 0, count: 1, haveDescriptor: false, leavesOf: [0] }]),
   hasShares: (backend) => backend.hasShares([chunk.id]),
   readRegisters: (backend) => backend.readRegisters([crypto.random(32)]),
   keptValues: (backend) => backend.keptValues(crypto.random(32)),

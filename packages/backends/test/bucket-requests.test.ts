@@ -3,9 +3,10 @@ import assert from "node:assert/strict"
 import { it } from "node:test"
 import { toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { legacyAccount } from "@holdfast/protocol"
-import { makeAccount, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { blockBytes, decodeShareHead, legacyAccount } from "@holdfast/protocol"
+import { makeAccount, makeChunk, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { s3Error } from "../src/s3/failure.ts"
+import { shareKey } from "../src/s3/keys.ts"
 import { encodeMarker, markerKey, newMarker, parseMarker } from "../src/s3/marker.ts"
 import { createObjectBackend, type ObjectOptions } from "../src/s3/objects.ts"
 import { probeOpenBucket } from "../src/s3/probe.ts"
@@ -77,6 +78,27 @@ it("copying N chunks costs a list for each, and no more than four for the commit
   const [outcome] = await copier.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "r")], batch)
   assert.deepEqual(outcome, { accepted: true, vouches: true })
   assert.equal(asked().filter((line) => line.startsWith("list")).length, 4)
+})
+
+it("blocks cost one request once the chunk is known, and are found where a condemned share was stored again", async () => {
+  const { bucket, backend, asked } = await opened()
+  const ciphertext = crypto.random(200_000)
+  const { id, shares } = await makeChunk(crypto, ciphertext, { k: 1, n: 2, keyCheck: new Uint8Array(32) })
+  await backend.putShares(shares, newBatch(crypto))
+  const { payloadStart } = decodeShareHead(shares[0]!)
+  const bare = { first: 1, count: 2, haveDescriptor: true, leavesOf: [], likelyStart: payloadStart }
+  asked()
+  const read = async (index: number) => toHex((await backend.getBlocks([{ id, index, ...bare }]))[0]!.blocks)
+  const wanted = toHex(ciphertext.subarray(blockBytes, 3 * blockBytes))
+  assert.equal(await read(0), wanted)
+  assert.deepEqual(asked(), ["get shares"])
+  const moved = bucket.objects.get(shareKey(id, 0))!
+  bucket.objects.delete(shareKey(id, 0))
+  bucket.objects.set(shareKey(id, 0, 3), moved)
+  assert.equal(await read(0), wanted)
+  assert.deepEqual(asked(), ["get shares", "list shares", "get shares"])
+  bucket.objects.delete(shareKey(id, 0, 3))
+  assert.deepEqual(await backend.getBlocks([{ id, index: 0, ...bare }]), [undefined])
 })
 
 it("marks of thirty thousand chunks are one object, and listed in bounded memory", async () => {

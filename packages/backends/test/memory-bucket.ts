@@ -56,6 +56,13 @@ export class MemoryBucket {
           if (stored && stored.bytes.length > maxBytes) throw new HoldfastError("ERR_LIMIT", `${key} is too large.`)
           return stored && { bytes: stored.bytes.slice(), atMs: this.nowMs }
         }),
+      getPart: (key, offset, length) =>
+        this.#request(client, { kind: "get", key }, () => {
+          if (length < 1) throw new HoldfastError("ERR_REMOTE", "A bucket has no empty ranges.")
+          const stored = this.objects.get(key)
+          if (!stored || offset >= stored.bytes.length) return undefined
+          return { bytes: stored.bytes.slice(offset, offset + length), atMs: this.nowMs }
+        }),
       list: (prefix, options) => this.#list(client, prefix, options),
       remove: (key) =>
         this.#request(client, { kind: "remove", key }, () => {

@@ -53,12 +53,12 @@ export const commands: readonly CommandSource[] = [
   },
   {
     names: ["snapshot", "diff", "cap"],
-    summaries: ["keep, list and remove snapshots", "show what changed", "print a capability to share"],
+    summaries: ["keep, list, restore and remove snapshots", "show what changed", "print a capability to share"],
     load: () => import("./commands/files/snapshot.ts"),
   },
   {
     names: ["history"],
-    summaries: ["show the versions of a tree, and go back from what a writer did"],
+    summaries: ["show the versions of a tree, go back to one, and go back from what a writer did"],
     load: () => import("./commands/files/history.ts"),
   },
   {

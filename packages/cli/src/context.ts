@@ -4,7 +4,7 @@ import type { Rollback } from "@holdfast/store"
 import { jsonValue } from "./exit-codes.ts"
 import type { Profile } from "./profile/profile.ts"
 import { firstWord } from "./program.ts"
-import { createProgress, type Progress } from "./progress.ts"
+import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import type { Session } from "./session.ts"
 import type { GridOptions } from "./volumes/grid.ts"
 
@@ -21,7 +21,7 @@ export interface Context {
   /** Prints a result: `value` with --json, else `text`. */
   output(value: unknown, text: string): void
   /** A progress bar, on a terminal and without --json. */
-  progress(label: string, total?: number): Progress
+  progress(label: string, total?: number, unit?: ProgressUnit): Progress
   /** The name of the profile in use. */
   readonly profile: string
   /** The file named to hold the passphrase of a locked profile. */
@@ -87,7 +87,8 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       if (json) stdout.write(`${JSON.stringify(value, jsonValue)}\n`)
       else if (text !== "") stdout.write(text.endsWith("\n") ? text : `${text}\n`)
     },
-    progress: (label, total) => createProgress(isTerminal && !json ? stderr : undefined, label, total, Date.now),
+    progress: (label, total, unit) =>
+      createProgress(isTerminal && !json ? stderr : undefined, label, total, Date.now, unit),
     openProfile() {
       opened ??= openProfileNamed(profile, env, passphrase)
       return opened

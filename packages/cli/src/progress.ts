@@ -15,12 +15,16 @@ interface ProgressOutput {
 
 const redrawMs = 100
 
+/** What is counted. */
+export type ProgressUnit = "bytes" | "chunks"
+
 /** A bar for `total` units; without a total it shows amount and rate. `stream` undefined shows nothing. */
 export function createProgress(
   stream: ProgressOutput | undefined,
   label: string,
   total: number | undefined,
   nowMs: () => number,
+  unit: ProgressUnit = "bytes",
 ): Progress {
   if (!stream) return { add: () => undefined, close: () => undefined }
   const started = nowMs()
@@ -31,7 +35,7 @@ export function createProgress(
     const seconds = Math.max(0.001, (drawn - started) / 1000)
     const width = (stream.columns ?? 80) - 1
     stream.write(
-      `\r${line(label, done, total, done / seconds)
+      `\r${line(label, done, total, done / seconds, unit)
         .slice(0, width)
         .padEnd(width)}`,
     )
@@ -48,13 +52,14 @@ export function createProgress(
   }
 }
 
-function line(label: string, done: number, total: number | undefined, rate: number): string {
-  const speed = `${sizeText(rate)}/s`
-  if (!total) return `${label} ${sizeText(done)} ${speed}`
+function line(label: string, done: number, total: number | undefined, rate: number, unit: ProgressUnit): string {
+  const amount = (count: number) => (unit === "bytes" ? sizeText(count) : `${Math.round(count)} ${unit}`)
+  const speed = `${amount(rate)}/s`
+  if (!total) return `${label} ${amount(done)} ${speed}`
   const part = Math.min(1, done / total)
   const bar = "#".repeat(Math.round(part * 24)).padEnd(24, "-")
   const left = rate > 0 ? ` ${durationText((total - done) / rate)} left` : ""
-  return `${label} [${bar}] ${Math.floor(part * 100)}% ${sizeText(done)}/${sizeText(total)} ${speed}${left}`
+  return `${label} [${bar}] ${Math.floor(part * 100)}% ${amount(done)}/${amount(total)} ${speed}${left}`
 }
 
 /** Bytes for people: 1.5 MiB. */

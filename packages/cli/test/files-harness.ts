@@ -6,7 +6,7 @@ import * as paths from "node:path"
 import { Writable } from "node:stream"
 import { createMemoryPlace, type MemoryPlace } from "@holdfast/backends"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
-import { type Backend, encodeCap, toReadCap } from "@holdfast/protocol"
+import { type AccountAccess, type Backend, encodeCap, toReadCap } from "@holdfast/protocol"
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createTree } from "@holdfast/tree"
 import { Command } from "commander"
@@ -45,11 +45,14 @@ export interface Harness {
   reopen(): Promise<void>
 }
 
+/** Servers that a test has itself, as the harness's account and clock make them. */
+export type GivenServers = (
+  access: AccountAccess,
+  clock: { nowMs(): number },
+) => readonly Backend[] | Promise<readonly Backend[]>
+
 /** Sets it up, over other servers when `given`; all is removed after test `t`. */
-export async function createHarness(
-  t: { after(done: () => unknown): void },
-  given?: readonly Backend[],
-): Promise<Harness> {
+export async function createHarness(t: { after(done: () => unknown): void }, given?: GivenServers): Promise<Harness> {
   const clock = { aheadMs: 0 }
   const places = Array.from({ length: 5 }, (_, i) => newPlace(`n${i + 1}`, clock))
   return harnessOver(t, { places, clock, given, accountSeed: randomBytes(32).toString("hex"), hasHome: false })
@@ -58,7 +61,7 @@ export async function createHarness(
 interface Surroundings {
   readonly places: MemoryPlace[]
   readonly clock: { aheadMs: number }
-  readonly given?: readonly Backend[] | undefined
+  readonly given?: GivenServers | undefined
   readonly accountSeed: string
   /** `home:` was made by another device. */
   readonly hasHome: boolean
@@ -74,7 +77,10 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
   fs.writeFileSync(paths.join(folder, "cert.pem"), "") // a member of a grid
   const account = await openAccount({ accountSeed })
-  const backends = given ? [...given] : places.map((place) => place.backendOf(accessOf(account)))
+  const ownClock = { nowMs: () => Date.now() + clock.aheadMs }
+  const backends = given
+    ? [...(await given(accessOf(account), ownClock))]
+    : places.map((place) => place.backendOf(accessOf(account)))
   const aliases = new Map<string, string>()
   const states = new Map<string, string | undefined>()
   const warnings: string[] = []
@@ -149,7 +155,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, check, gc, alias, history, accountCommands])
+      for (const module of [put, get, ls, change, snapshot, history, check, gc, alias, accountCommands])
         module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")

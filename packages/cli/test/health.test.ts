@@ -34,22 +34,22 @@ test("a chunk is healthy only with all shares on servers of their own", () => {
   ]
   for (const [change, expected] of cases) {
     const report = emptyReport()
-    addHealth(report, { ...health, ...change }, 5, false)
+    addHealth(report, { ...health, ...change }, { servers: 5, repaired: false })
     assert.equal(report[expected], 1, JSON.stringify(change))
   }
 })
 
 test("fewer servers than shares is not damage, and the weakest chunk is told", () => {
   const report = emptyReport()
-  addHealth(report, { ...health, distinctServers: 4 }, 4, false)
-  addHealth(report, { ...health, goodShares: 4, distinctServers: 4 }, 4, false)
+  addHealth(report, { ...health, distinctServers: 4 }, { servers: 4, repaired: false })
+  addHealth(report, { ...health, goodShares: 4, distinctServers: 4 }, { servers: 4, repaired: false })
   assert.deepEqual([report.healthy, report.damaged, report.leastServers, report.leastSpare], [1, 1, 4, 1])
 })
 
 test("each chunk is checked once, and few at a time", async () => {
   let [running, most, checked] = [0, 0, 0]
   async function* ids() {
-    for (let i = 0; i < 1000; i++) yield id(i % 100)
+    for (let i = 0; i < 1000; i++) yield { id: id(i % 100) }
   }
   await checkChunks(
     ids(),

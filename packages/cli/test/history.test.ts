@@ -12,7 +12,7 @@ test("history list shows each version with the device that wrote it, newest firs
   const versions = await json<{ sequence: number; device: { name: string } }[]>("history", "list", "home:")
   assert.deepEqual(
     versions.map(({ sequence, device }) => [sequence, device.name]),
-    [3, 2, 1].map((sequence) => [sequence, "laptop/default"]),
+    [4, 3, 2].map((sequence) => [sequence, "laptop/default"]),
   )
-  assert.match(await run("history", "list", "home:"), /^3 {2}\S+Z {2}laptop\/default \([0-9a-f]{16}\)\n2 /)
+  assert.match(await run("history", "list", "home:"), /^4 {2}\S+Z {2}laptop\/default \([0-9a-f]{16}\)\n3 /)
 })

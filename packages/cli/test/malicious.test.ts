@@ -55,7 +55,7 @@ async function scene(t: { after(done: () => unknown): void }) {
   resetExitCode(t)
   const honest = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
   const service = createMaliciousService(honest, nodeCrypto)
-  const harness = await createHarness(t, service.backends)
+  const harness = await createHarness(t, () => service.backends)
   const { folder, run } = harness
   fill(folder, 1)
   await run("put", join(folder, "src"), "home:/docs")

@@ -5,6 +5,7 @@
 import type { TenantBackend } from "@holdfast/backends/node"
 import { concat, encodeCbor, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
+  decodeBlockQueries,
   decodeIds,
   decodeKeptRequest,
   decodeListRequest,
@@ -14,6 +15,7 @@ import {
   decodeRegistersRequest,
   decodeUnmark,
   encodeAccounts,
+  encodeBlockAnswers,
   encodeFailure,
   encodeFrames,
   encodeHeld,
@@ -98,6 +100,12 @@ export const routes: Readonly<Record<string, Route>> = {
       const { header, ids } = decodeMarkRequest(body)
       return [encodeMarkOutcomes(await backend.markShares(ids, withBatch(header)))]
     },
+  },
+  "shares/blocks": {
+    method: "POST",
+    maxBytes: idListBytes,
+    answerBytes,
+    handle: async (backend, body) => encodeBlockAnswers(await backend.getBlocks(decodeBlockQueries(body))),
   },
   "marks/list": {
     method: "POST",

@@ -64,6 +64,8 @@ async function honestNode(t: TestContext, id = "n1"): Promise<string> {
 const calls: Readonly<Record<string, (backend: Backend) => Promise<unknown>>> = {
   putShares: (backend) => backend.putShares(chunk.shares, newBatch(crypto)),
   getShares: (backend) => backend.getShares(chunk.shares.map((_, index) => ({ id: chunk.id, index }))),
+  getBlocks: (backend) =>
+    backend.getBlocks([{ id: chunk.id, index: 0, first: 0, count: 1, haveDescriptor: false, leavesOf: [0] }]),
   hasShares: (backend) => backend.hasShares([chunk.id]),
   markShares: (backend) => backend.markShares([chunk.id], newBatch(crypto)),
   listMarks: (backend) => backend.listMarks({ limit: 10 }),

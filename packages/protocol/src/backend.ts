@@ -93,6 +93,31 @@ export interface UnmarkOutcome {
   readonly young: number
 }
 
+/** Blocks of one share of a chunk of version 2 (docs/formats/share.md), and what proves them. */
+export interface BlockQuery {
+  readonly id: ChunkId
+  readonly index: number
+  /** Number of the first block, and how many. */
+  readonly first: number
+  readonly count: number
+  /** Whose leaves are wanted beside them: of this share, and of data slices; at most two. */
+  readonly leavesOf: readonly number[]
+  /** The asker knows the descriptor. */
+  readonly haveDescriptor: boolean
+  /** Where the payload probably begins, where guessing saves a request. */
+  readonly likelyStart?: number
+}
+
+/** What a server has of the blocks asked for. The asker verifies it. */
+export interface BlockAnswer {
+  /** The encoded descriptor, unless the asker has it. */
+  readonly descriptor?: Uint8Array
+  /** The lists of leaves asked for, one after another; empty where a share has a single block. */
+  readonly leaves: Uint8Array
+  /** The blocks; none of a chunk of version 1, or beyond the end. */
+  readonly blocks: Uint8Array
+}
+
 /** What became of a proposed register value. */
 export type ProposeOutcome =
   | {
@@ -138,6 +163,8 @@ export interface Backend {
   markShares(ids: readonly ChunkId[], options: MarkOptions): Promise<MarkOutcome[]>
   /** Encoded shares in the order asked; undefined where there is none. The caller verifies them. */
   getShares(queries: readonly ShareQuery[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>
+  /** Blocks of shares in the order asked; undefined where the share is not held. The caller verifies them. */
+  getBlocks(queries: readonly BlockQuery[], options?: CallOptions): Promise<(BlockAnswer | undefined)[]>
   /** Indices held of each chunk, whoever marked them: who knows its id may ask. */
   hasShares(ids: readonly ChunkId[], options?: CallOptions): Promise<number[][]>
   /** The caller's own marks. */

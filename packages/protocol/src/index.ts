@@ -53,6 +53,8 @@ export {
 export type {
   Backend,
   BatchToken,
+  BlockAnswer,
+  BlockQuery,
   CallOptions,
   KeptOptions,
   KeptValue,
@@ -70,6 +72,13 @@ export type {
   Usage,
 } from "./backend.ts"
 export { blockBytes, blockCount, leavesOf, rootOf } from "./block-tree.ts"
+export {
+  blocksPerRequest,
+  decodeBlockAnswers,
+  decodeBlockQueries,
+  encodeBlockAnswers,
+  encodeBlockQueries,
+} from "./block-wire.ts"
 export {
   type Cap,
   decodeCap,

@@ -6,18 +6,25 @@ import { concat, encodeBase32, fromHex, isHoldfastError, toHex } from "@holdfast
 import { nodeCrypto } from "@holdfast/core/node"
 import {
   type Cap,
+  decodeBlockAnswers,
+  decodeBlockQueries,
   decodeCap,
   decodeDescriptor,
   decodeRegisterValue,
   decodeShare,
+  decodeShareHead,
+  encodeBlockAnswers,
+  encodeBlockQueries,
   encodeCap,
   encodeDescriptor,
+  leavesLength,
   payloadBytes,
   signRegisterValue,
   verifyShare,
+  versionOf,
 } from "@holdfast/protocol"
 import { makeChunk } from "@holdfast/protocol/testing"
-import type { ChunkVectors, RegisterVectors } from "@holdfast/protocol/vectors"
+import type { Chunk2Vectors, ChunkVectors, RegisterVectors } from "@holdfast/protocol/vectors"
 import fc from "fast-check"
 
 const load = (name: string) =>
@@ -127,6 +134,73 @@ test("damaged descriptors and shares decode to their only encoding or give a typ
   fc.assert(fc.property(fc.oneof(damaged(corpus), fc.uint8Array({ maxLength: 300 })), check), { numRuns: 2000 })
   const descriptors = chunks.good.map(({ descriptor }) => fromHex(descriptor))
   fc.assert(fc.property(damaged(descriptors), check), { numRuns: 2000 })
+})
+
+test("damaged shares and descriptors of version 2 decode to their only encoding or give a typed error", () => {
+  const { good, bad } = load("chunk-2.json") as Chunk2Vectors
+  const small = good.flatMap(({ shares, descriptor }) => [descriptor, ...shares])
+  const corpus = [...small, ...bad.map((vector) => vector.bytes)].filter((hex) => hex.length > 0).map(fromHex)
+  const check = (input: Uint8Array) => {
+    const descriptor = tolerate(() => decodeDescriptor(input))
+    if (descriptor) assert.equal(toHex(encodeDescriptor(descriptor)), toHex(input))
+    const head = tolerate(() => decodeShareHead(input))
+    const share = tolerate(() => decodeShare(input))
+    if (!share || !head) return
+    assert.equal(versionOf(share.descriptor), input[3])
+    assert.equal(share.leaves.length, leavesLength(share.descriptor, share.index))
+    assert.equal(head.payloadStart + share.payload.length, input.length)
+  }
+  fc.assert(fc.property(damaged(corpus), check), { numRuns: 2000 })
+})
+
+/** Without the prototypes that fast-check gives. */
+const plain = <T>(items: readonly T[]) => items.map((item) => item && { ...item })
+
+test("requests for blocks survive being written and read, and damaged ones give a typed error", () => {
+  const queries = fc.array(
+    fc.record({
+      id: bytes(32),
+      index: fc.nat(254),
+      first: fc.nat(64),
+      count: fc.integer({ min: 1, max: 30 }),
+      haveDescriptor: fc.boolean(),
+      leavesOf: fc.array(fc.nat(254), { maxLength: 2 }),
+    }),
+    { maxLength: 5 },
+  )
+  fc.assert(
+    fc.property(queries, (asked) => assert.deepEqual(decodeBlockQueries(encodeBlockQueries(asked)), plain(asked))),
+    { numRuns: 100 },
+  )
+  const answers = queries.chain((asked) =>
+    fc
+      .tuple(
+        ...asked.map(() => fc.option(fc.record({ leaves: smallBytes, blocks: smallBytes, descriptor: smallBytes }))),
+      )
+      .map((given) => ({ asked, given: given.map((answer) => answer ?? undefined) })),
+  )
+  const damage = fc.array(fc.record({ at: fc.nat(), value: fc.nat(255) }), { maxLength: 3 })
+  fc.assert(
+    fc.property(answers, damage, ({ asked, given }, changes) => {
+      const whole = concat(...encodeBlockAnswers(given))
+      assert.deepEqual(decodeBlockAnswers(whole, asked), plain(given))
+      const request = encodeBlockQueries(asked)
+      for (const { at, value } of changes) {
+        whole[at % whole.length] = value
+        request[at % request.length] = value
+      }
+      const some = tolerate(() => decodeBlockAnswers(whole, asked))
+      assert.ok(!some || some.length === asked.length)
+      tolerate(() => decodeBlockQueries(request))
+    }),
+    { numRuns: 500 },
+  )
+  const one = { id: new Uint8Array(32), index: 0, first: 0, count: 65, haveDescriptor: true, leavesOf: [] }
+  assert.throws(() => decodeBlockQueries(encodeBlockQueries([one, one, one])), { code: "ERR_LIMIT" })
+  assert.throws(() => decodeBlockQueries(encodeBlockQueries([{ ...one, count: 0 }])), { code: "ERR_BAD_FORMAT" })
+  assert.throws(() => decodeBlockQueries(encodeBlockQueries([{ ...one, leavesOf: [1, 2, 3] }])), {
+    code: "ERR_BAD_FORMAT",
+  })
 })
 
 test("a share with any one bit changed does not verify as the same share", async () => {

@@ -5,14 +5,17 @@ import { test } from "node:test"
 import { fromHex, toHex } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
+import { webCrypto } from "@holdfast/core/web"
 import { decodeRecoveryPart, decodeShare } from "@holdfast/protocol"
 import {
   type BoundVectors,
   type CapabilityVectors,
+  type Chunk2Vectors,
   type ChunkVectors,
   checkBoundVectors,
   checkCapabilityVectors,
   checkChunkVectors,
+  checkRangeVectors,
   checkRecoveryVectors,
   checkRegisterVectors,
   type RecoveryVectors,
@@ -30,6 +33,18 @@ function load<T extends { good: readonly unknown[] }>(name: string): T {
 
 test("chunks and shares agree with the frozen vectors", () =>
   checkChunkVectors(nodeCrypto, load<ChunkVectors>("chunk.json")))
+
+test("chunks of version 2, their shares and ranges agree with the frozen vectors", async () => {
+  const vectors = load<Chunk2Vectors>("chunk-2.json")
+  await checkChunkVectors(nodeCrypto, vectors, 2)
+  await checkRangeVectors({ crypto: nodeCrypto, erasure: await createErasure() }, vectors)
+})
+
+test("the platform of browsers hashes blocks and opens ranges as Node does", async () => {
+  const vectors = load<Chunk2Vectors>("chunk-2.json")
+  await checkChunkVectors(webCrypto, vectors, 2)
+  await checkRangeVectors({ crypto: webCrypto, erasure: await createErasure() }, vectors)
+})
 
 test("the erasure code makes the shares of the frozen vectors", async () => {
   const erasure = await createErasure()

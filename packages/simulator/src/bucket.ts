@@ -7,21 +7,23 @@ import {
   type Bucket,
   chunkPrefix,
   createObjectBackend,
-  type ObjectInfo,
+  encodeMarker,
+  type Listing,
+  markerKey,
+  newMarker,
+  parseShareKey,
   registerPrefix,
 } from "@holdfast/backends/s3/objects"
-import { type Clock, type Env, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
-import type { Caller } from "./network.ts"
-import type { Storage, StorageParts } from "./storage.ts"
-import { skewedClock } from "./time.ts"
+import { WrongClock } from "./clocks.ts"
+import type { HeldMark, Storage, StorageParts, Visitor } from "./storage.ts"
 
 /** The requests that a bucket serves. */
 export interface BucketRequests {
-  put(key: string, bytes: Uint8Array, ifAbsent: boolean): Promise<"stored" | "exists">
-  get(key: string): Promise<Uint8Array | undefined>
-  list(prefix: string, after: string | undefined, limit: number): Promise<ObjectInfo[]>
-  touch(key: string): Promise<boolean>
+  put(key: string, bytes: Uint8Array, ifAbsent: boolean): Promise<{ readonly stored: boolean; readonly atMs: number }>
+  get(key: string): Promise<{ readonly bytes: Uint8Array; readonly atMs: number } | undefined>
+  list(prefix: string, after: string | undefined, limit: number): Promise<Listing>
   remove(key: string): Promise<void>
 }
 
@@ -37,19 +39,24 @@ const attempts = 3
 export class SimulatedBucket implements Storage {
   readonly id: string
   readonly #parts: StorageParts
-  readonly #clock: Clock
-  readonly #objects = new Map<string, StoredObject>()
+  readonly kind = "bucket"
+  readonly #clock: WrongClock
+  #objects = new Map<string, StoredObject>()
   readonly #requests: BucketRequests
   isRunning = false
   isFull = false
   operationMs = 0.2
   crashes = 0
   #stepsLeft = Number.POSITIVE_INFINITY
+  #copy: ReadonlyMap<string, StoredObject> = new Map()
+  /** Ids marked by each account, as long as no object changes. */
+  #marked: Map<string, Set<string>> | undefined
 
   constructor(parts: StorageParts) {
     this.id = parts.id
     this.#parts = parts
-    this.#clock = skewedClock(parts.time, { ...parts, isAlive: () => true })
+    this.#clock = new WrongClock(parts.time, parts)
+    this.#found()
     const requests = this.#serve()
     this.#requests = parts.liar?.wrapBucket(requests) ?? requests
   }
@@ -58,7 +65,8 @@ export class SimulatedBucket implements Storage {
     return this.isRunning
   }
 
-  connect(caller: Caller, { crypto, clock }: Env): Backend {
+  connect({ caller, access }: Visitor): Backend {
+    const { crypto, graceMs } = this.#parts
     const call = async <T>(name: string, serve: (requests: BucketRequests) => Promise<T>): Promise<T> => {
       for (let attempt = 1; ; attempt++)
         try {
@@ -76,16 +84,20 @@ export class SimulatedBucket implements Storage {
         return call("put", (requests) => requests.put(key, copy, ifAbsent))
       },
       get: async (key, maxBytes) => {
-        const bytes = await call("get", (requests) => requests.get(key))
-        if (bytes && bytes.length > maxBytes) throw new HoldfastError("ERR_LIMIT", `${key} is too large.`)
-        return bytes?.slice()
+        const answer = await call("get", (requests) => requests.get(key))
+        if (answer && answer.bytes.length > maxBytes) throw new HoldfastError("ERR_LIMIT", `${key} is too large.`)
+        return answer && { ...answer, bytes: answer.bytes.slice() }
+      },
+      getPart: async (key, offset, length) => {
+        const answer = await call("get", (requests) => requests.get(key))
+        const part = answer?.bytes.slice(offset, offset + length) ?? new Uint8Array()
+        return answer && part.length > 0 ? { ...answer, bytes: part } : undefined
       },
       list: (prefix, { after, limit }) => call("list", (requests) => requests.list(prefix, after, limit)),
-      touch: (key) => call("touch", (requests) => requests.touch(key)),
       remove: (key) => call("remove", (requests) => requests.remove(key)),
       close: () => undefined,
     }
-    return createObjectBackend(bucket, { id: this.id, crypto, clock, conditionalWrites: true })
+    return createObjectBackend(bucket, { id: this.id, crypto, access, graceMs, conditionalWrites: true })
   }
 
   start(): void {
@@ -112,7 +124,8 @@ export class SimulatedBucket implements Storage {
 
   rot(registers: boolean): void {
     const { random } = this.#parts
-    const keys = [...this.#objects.keys()].filter((key) => registers || key.startsWith("shares/")).sort()
+    const prefixes = ["shares/", ...(registers ? ["registers/"] : [])]
+    const keys = [...this.#objects.keys()].filter((key) => prefixes.some((prefix) => key.startsWith(prefix))).sort()
     if (keys.length === 0) return
     const object = this.#objects.get(random.pick(keys))!
     object.bytes = object.bytes.slice()
@@ -120,7 +133,21 @@ export class SimulatedBucket implements Storage {
   }
 
   lose(): void {
-    this.#objects.clear()
+    this.#copy = new Map()
+    this.restore()
+  }
+
+  jump(ms: number): void {
+    this.#clock.jump(ms)
+  }
+
+  backUp(): void {
+    this.#copy = new Map([...this.#objects].map(([key, object]) => [key, { ...object }]))
+  }
+
+  restore(): void {
+    this.#objects = new Map([...this.#copy].map(([key, object]) => [key, { ...object }]))
+    this.#found()
   }
 
   /** Objects are durable by themselves. */
@@ -135,38 +162,78 @@ export class SimulatedBucket implements Storage {
     return newest === undefined ? undefined : this.#objects.get(newest)!.bytes
   }
 
+  storedMarks(id: ChunkId): HeldMark[] {
+    const name = toHex(id)
+    const indices = this.#below(chunkPrefix(id)).flatMap((key) => parseShareKey(key)?.index ?? [])
+    const accounts = [...this.#marks()].filter(([, ids]) => ids.has(name)).map(([account]) => account)
+    return accounts.flatMap((account) => indices.map((index) => ({ index, account })))
+  }
+
+  storedChunks(): ChunkId[] {
+    const names = this.#below("shares/").map((key) => key.split("/")[1]!.slice(0, 64))
+    return [...new Set(names)].map(fromHex)
+  }
+
+  /** What mark objects name: docs/formats/bucket.md. */
+  #marks(): Map<string, Set<string>> {
+    if (this.#marked) return this.#marked
+    const marked = new Map<string, Set<string>>()
+    for (const key of this.#below("marks/")) {
+      const [, account, name] = key.split("/")
+      if (name!.startsWith("!")) continue
+      const { bytes } = this.#objects.get(key)!
+      const ids = marked.get(account!) ?? new Set()
+      marked.set(account!, ids)
+      const count = new DataView(bytes.buffer, bytes.byteOffset).getUint32(12)
+      for (let i = 0; i < count; i++) ids.add(toHex(bytes.subarray(20 + 32 * i, 52 + 32 * i)))
+    }
+    this.#marked = marked
+    return marked
+  }
+
+  /** A bucket is somebody's volume from the start, and again when it was emptied. */
+  #found(): void {
+    const { graceMs } = this.#parts
+    this.#marked = undefined
+    if (this.#objects.has(markerKey)) return
+    const bytes = encodeMarker({ ...newMarker("0".repeat(32)), graceMs })
+    this.#objects.set(markerKey, { bytes, modifiedMs: this.#clock.nowMs() })
+  }
+
   #below(prefix: string): string[] {
     return [...this.#objects.keys()].filter((key) => key.startsWith(prefix)).sort()
   }
 
   #serve(): BucketRequests {
-    const objects = this.#objects
+    const atMs = () => this.#clock.nowMs()
     return {
       put: (key, bytes, ifAbsent) =>
         this.#operation(() => {
-          if (ifAbsent && objects.has(key)) return "exists"
+          if (ifAbsent && this.#objects.has(key)) return { stored: false, atMs: 0 }
           if (this.isFull) throw new HoldfastError("ERR_SERVER_FULL", `${this.id} is full.`)
-          objects.set(key, { bytes: bytes.slice(), modifiedMs: this.#clock.nowMs() })
-          return "stored"
+          this.#objects.set(key, { bytes: bytes.slice(), modifiedMs: atMs() })
+          this.#marked = undefined
+          return { stored: true, atMs: atMs() }
         }),
-      get: (key) => this.#operation(() => objects.get(key)?.bytes.slice()),
-      list: (prefix, after, limit) =>
-        this.#operation(() =>
-          this.#below(prefix)
-            .filter((key) => after === undefined || key > after)
-            .slice(0, limit)
-            .map((key) => {
-              const { bytes, modifiedMs } = objects.get(key)!
-              return { key, sizeBytes: bytes.length, modifiedMs }
-            }),
-        ),
-      touch: (key) =>
+      get: (key) =>
         this.#operation(() => {
-          const object = objects.get(key)
-          if (object) object.modifiedMs = this.#clock.nowMs()
-          return object !== undefined
+          const object = this.#objects.get(key)
+          return object && { bytes: object.bytes.slice(), atMs: atMs() }
         }),
-      remove: (key) => this.#operation(() => void objects.delete(key)),
+      list: (prefix, after, limit) =>
+        this.#operation(() => {
+          const keys = this.#below(prefix).filter((key) => after === undefined || key > after)
+          const infos = keys.slice(0, limit).map((key) => {
+            const { bytes, modifiedMs } = this.#objects.get(key)!
+            return { key, sizeBytes: bytes.length, modifiedMs }
+          })
+          return { infos, atMs: atMs() }
+        }),
+      remove: (key) =>
+        this.#operation(() => {
+          this.#objects.delete(key)
+          this.#marked = undefined
+        }),
     }
   }
 

@@ -1,13 +1,18 @@
 /** A client of the simulated world: the real store and tree over simulated links, with a clock of its own that is wrong. */
 import type { CryptoProvider, Env } from "@holdfast/core"
 import type { Backend } from "@holdfast/protocol"
-import { createMemorySeen, createStore, type RegisterKeys, type RegisterStore, type Store } from "@holdfast/store"
+import { createStore, type Device, type Store } from "@holdfast/store"
 import { createTreeIo, Tree, type TreeIo } from "@holdfast/tree"
-import type { RegisterHistory } from "./history.ts"
+import { type DeviceGrant, grantTo, type SimulatedAccount } from "./accounts.ts"
+import { WrongClock } from "./clocks.ts"
+import type { DurableSeen } from "./history.ts"
 import type { Span } from "./model.ts"
 import type { Caller } from "./network.ts"
+import type { Random } from "./random.ts"
+import { createDiskSeen } from "./seen.ts"
 import type { Storage } from "./storage.ts"
-import { type SimulatedTime, skewedClock } from "./time.ts"
+import type { SimulatedTime } from "./time.ts"
+import type { SimulatedTree } from "./trees.ts"
 
 /** What a client stands on. */
 export interface ClientParts {
@@ -17,9 +22,8 @@ export interface ClientParts {
   readonly servers: readonly Storage[]
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly mode: "crash" | "byzantine"
-  readonly keys: RegisterKeys
-  readonly secret: Uint8Array
-  readonly history: RegisterHistory
+  readonly account: SimulatedAccount
+  readonly random: Random
   readonly skewMs: number
   readonly drift: number
 }
@@ -28,11 +32,14 @@ export interface ClientParts {
 export class SimulatedClient {
   readonly id: string
   readonly #parts: ClientParts
-  readonly #seen = createMemorySeen()
+  /** What time it is there; after a sleep it may not know how long it slept. */
+  readonly clock: WrongClock
+  readonly #seen: DurableSeen
+  readonly #grant: DeviceGrant
+  readonly #device: Device
   #caller: Caller & { isAlive: boolean }
   #env!: Env
   #store!: Store
-  #registers!: RegisterStore
   #io!: TreeIo
   /** What it is doing. */
   task: string | undefined
@@ -43,39 +50,50 @@ export class SimulatedClient {
   /** Called once when what it does is cut off. */
   onCrash: () => void = () => undefined
 
-  private constructor(parts: ClientParts) {
+  private constructor(parts: ClientParts, grant: DeviceGrant, device: Device) {
     this.id = parts.id
     this.#parts = parts
+    this.#grant = grant
+    this.#device = device
+    this.clock = new WrongClock(parts.time, parts)
+    this.#seen = createDiskSeen(parts.time, parts.random.fork("seen"))
     this.#caller = { id: parts.id, isAlive: false, calls: 0, most: 0 }
   }
 
   /** A client that has just started. */
   static async create(parts: ClientParts): Promise<SimulatedClient> {
-    const client = new SimulatedClient(parts)
+    const { crypto, account, id } = parts
+    const seed = crypto.random(32)
+    const device = {
+      ...{ device: await crypto.publicKeyOf(seed), account: account.id, name: id },
+      sign: (message: Uint8Array) => crypto.sign(seed, message),
+    }
+    const client = new SimulatedClient(parts, await grantTo(crypto, account, id), device)
     await client.restart()
     return client
   }
 
   /** Drops everything that was under way and starts anew. To be called between two events. */
   async restart(): Promise<void> {
-    const { id, time, crypto, servers, coding, mode, secret, history, skewMs, drift } = this.#parts
+    const { id, crypto, servers, coding, mode, account } = this.#parts
     this.#caller.isAlive = false
     const caller = { id, isAlive: true, calls: 0, most: 0 }
     this.#caller = caller
     if (this.task) this.onCrash()
     this.task = undefined
     this.span = undefined
-    const clock = skewedClock(time, { skewMs, drift, isAlive: () => caller.isAlive })
-    this.#env = { crypto, clock }
+    this.#env = { crypto, clock: this.clock.of(() => caller.isAlive) }
+    const visitor = { caller, access: account.access, device: this.#grant }
     this.#store = await createStore({
       env: this.#env,
-      servers: servers.map((server) => ({ backend: server.connect(caller, this.#env), weight: 1 })),
+      servers: servers.map((server) => ({ backend: server.connect(visitor), weight: 1 })),
       coding,
+      account: account.id,
       registerMode: mode,
-      convergenceSecret: secret,
+      convergenceSecret: account.secret,
       seen: this.#seen,
+      device: async () => this.#device,
     })
-    this.#registers = history.watch(id, this.#store.registers, (sequence) => caller.isAlive && this.onWrite(sequence))
     this.forget()
   }
 
@@ -83,8 +101,12 @@ export class SimulatedClient {
     return this.#store
   }
 
-  get registers(): RegisterStore {
-    return this.#registers
+  get account(): SimulatedAccount {
+    return this.#parts.account
+  }
+
+  get env(): Env {
+    return this.#env
   }
 
   get backends(): readonly Backend[] {
@@ -107,29 +129,29 @@ export class SimulatedClient {
     return () => caller.isAlive
   }
 
-  /** What its own clock says. */
-  nowMs(): number {
-    return this.#env.clock.nowMs()
-  }
-
   /** Forgets the nodes it has read, as a new command would. */
   forget(): void {
     this.#io = createTreeIo({ chunks: this.#store.chunks, env: this.#env })
   }
 
-  /** What the tree is opened with. */
-  treeOptions() {
+  /** What a tree is opened with; who does not own it may only read it. */
+  treeOptions({ keys: { seed, ...keys }, owners, history }: SimulatedTree) {
+    const caller = this.#caller
+    const registers = history.watch(this.#store.registers, {
+      ...{ client: this.id, seen: this.#seen, isAlive: () => caller.isAlive },
+      onWrite: (sequence) => caller.isAlive && this.onWrite(sequence),
+    })
     return {
       chunks: this.#store.chunks,
-      registers: this.#registers,
+      registers,
       env: this.#env,
-      keys: this.#parts.keys,
+      keys: owners.includes(this.account) ? { ...keys, seed } : keys,
       io: this.#io,
+      account: this.account.id,
     }
   }
 
-  /** The tree that all clients share. */
-  tree(): Tree {
-    return new Tree(this.treeOptions())
+  tree(tree: SimulatedTree): Tree {
+    return new Tree(this.treeOptions(tree))
   }
 }

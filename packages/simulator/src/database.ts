@@ -29,6 +29,14 @@ export class StoredDatabase {
     this.#random = random
   }
 
+  /** Another with the same rows. */
+  copy(): StoredDatabase {
+    const copy = new StoredDatabase(this.#random.fork("copy"))
+    this.#rollback()
+    copy.#live = copyOf(this.#live)
+    return copy
+  }
+
   /** Rows, whatever process runs over it. */
   query<T>(sql: string, ...values: SQLInputValue[]): T[] {
     let statement = this.#statements.get(sql)

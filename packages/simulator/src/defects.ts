@@ -75,11 +75,11 @@ export const defects: readonly Defect[] = [
   ),
   one(
     "garbage collection forgets the history",
-    `${tree}/tree.ts`,
-    "      ...history.map((past) => past.root),\n    ])\n    yield* chunksOf",
-    "      ...history.slice(0, 0).map((past) => past.root),\n    ])\n    yield* chunksOf",
+    `${tree}/reach.ts`,
+    "...history.map(({ sequence, root: directory })",
+    "...history.slice(0, 0).map(({ sequence, root: directory })",
   ),
-  one("snapshots are not kept", `${tree}/tree.ts`, "      snapshots,\n      ...history", "      ...history"),
+  one("snapshots are not kept", `${tree}/reach.ts`, "{ directory: snapshots,", "{ directory: null,"),
   {
     name: "happy counts shares, not servers",
     edits: [

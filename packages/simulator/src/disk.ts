@@ -15,7 +15,7 @@ export interface Process {
   step(): void
 }
 
-interface StoredFile {
+export interface StoredFile {
   readonly kind: "file"
   bytes: Uint8Array
   /** What a crash leaves for sure. */
@@ -26,7 +26,7 @@ interface StoredFile {
   unsynced: { readonly position: number; readonly bytes: Uint8Array }[]
 }
 
-interface Folder {
+export interface Folder {
   readonly kind: "folder"
   names: Map<string, StoredFile | Folder>
   durable: Map<string, StoredFile | Folder>
@@ -34,6 +34,12 @@ interface Folder {
 
 /** Thrown by databases, whose calls cannot wait for ever, in a process that is dead. */
 export class DeadProcess extends Error {}
+
+/** What lay on a disk at some time. */
+export interface DiskCopy {
+  readonly root: Folder
+  readonly databases: ReadonlyMap<string, StoredDatabase>
+}
 
 const capacityBytes = 2 ** 40
 
@@ -65,6 +71,12 @@ export class SimulatedDisk {
           const file = this.#file(path)
           if (file.isUnreadable) throw failure("EIO", path)
           return file.bytes.slice()
+        }),
+      readPart: (path, offset, length) =>
+        run(() => {
+          const file = this.#file(path)
+          if (file.isUnreadable) throw failure("EIO", path)
+          return file.bytes.slice(offset, offset + length)
         }),
       readdir: (path) => run(() => [...this.#folder(path).names.keys()].sort()),
       rename: (from, to) => run(() => this.#rename(from, to)),
@@ -101,6 +113,19 @@ export class SimulatedDisk {
   crash(): void {
     for (const database of this.#databases.values()) database.crash()
     this.#crashFolder(this.#root)
+  }
+
+  /** A copy of all that is there now. */
+  copy(): DiskCopy {
+    const databases = [...this.#databases].map(([path, database]) => [path, database.copy()] as const)
+    return { root: copyOfFolder(this.#root), databases: new Map(databases) }
+  }
+
+  /** All is as it was when `copy` was made. */
+  restore({ root, databases }: DiskCopy): void {
+    this.erase()
+    this.#root = copyOfFolder(root)
+    for (const [path, database] of databases) this.#databases.set(path, database.copy())
   }
 
   /** All is gone, as with a new disk. */
@@ -271,6 +296,14 @@ export class SimulatedDisk {
 
 function newFolder(): Folder {
   return { kind: "folder", names: new Map(), durable: new Map() }
+}
+
+function copyOfFolder({ names }: Folder): Folder {
+  const copies = [...names].map(([name, node]): [string, StoredFile | Folder] => [
+    name,
+    node.kind === "folder" ? copyOfFolder(node) : { ...node, durable: node.bytes, unsynced: [] },
+  ])
+  return { kind: "folder", names: new Map(copies), durable: new Map(copies) }
 }
 
 function namesOf(path: string): string[] {

@@ -17,6 +17,9 @@ export const faultKinds = [
   "clientCrash",
   "skew",
   "night",
+  "sleep",
+  "jump",
+  "restore",
 ] as const
 
 /** A kind of fault. */
@@ -33,7 +36,7 @@ export interface FaultContext {
 }
 
 /** Faults that begin at some moment; the others are there from the start or done by the driver. */
-export type MomentaryFault = Exclude<FaultKind, "lies" | "skew" | "clientCrash" | "night">
+export type MomentaryFault = Exclude<FaultKind, "lies" | "skew" | "clientCrash" | "night" | "sleep">
 
 /** Lets a fault happen, or end; tells what it was. */
 export function strike(kind: MomentaryFault, random: Random, context: FaultContext): string {
@@ -75,6 +78,26 @@ const strikes: Record<MomentaryFault, (random: Random, context: FaultContext) =>
     server.lose()
     server.start()
     return `all that ${server.id} held is lost`
+  },
+  restore(random, { servers, faulty, isByzantine }) {
+    const candidates = isByzantine ? servers.filter(({ id }) => faulty.has(id)) : []
+    if (candidates.length === 0) return "nothing is restored"
+    const server = random.pick(candidates)
+    if (random.chance(0.5)) {
+      server.backUp()
+      return `all that ${server.id} holds is copied`
+    }
+    server.restore()
+    server.start()
+    return `${server.id} is as when it was copied`
+  },
+  jump(random, { servers, faulty }) {
+    // Of a bucket's own time a margin depends (O14): see docs/protocols/marks.md.
+    const server = random.pick(servers.filter(({ id, kind }) => kind === "node" || faulty.has(id)).concat(servers[0]!))
+    if (server.kind === "bucket" && !faulty.has(server.id)) return "no clock jumps"
+    const days = random.pick([30, 30, 1, -1, -30])
+    server.jump(days * 86_400_000)
+    return `the clock of ${server.id} jumps by ${days} days`
   },
   weather(random, { network }) {
     network.weather = {

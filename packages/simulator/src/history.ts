@@ -5,7 +5,15 @@
 
 import { createHash } from "node:crypto"
 import { toHex } from "@holdfast/core"
-import type { RegisterContent, RegisterKeys, RegisterParts, RegisterStore } from "@holdfast/store"
+import { registerIdOf } from "@holdfast/protocol"
+import type {
+  RegisterContent,
+  RegisterKeys,
+  RegisterParts,
+  RegisterStore,
+  SeenStore,
+  WriteOptions,
+} from "@holdfast/store"
 import type { SimulatedTime } from "./time.ts"
 
 /** What follows from a write that was acknowledged. */
@@ -13,6 +21,28 @@ interface Acknowledged {
   readonly client: string
   readonly sequence: number
   readonly digest: string
+}
+
+/** Who reads and writes. */
+export interface Watcher {
+  readonly client: string
+  readonly seen: DurableSeen
+  /** False for a process that died; what it is told later, nobody hears. */
+  readonly isAlive: () => boolean
+  /** Hears of a sequence before it is written. */
+  readonly onWrite: (sequence: number) => void
+}
+
+/** What a client remembers, and what of it a crash leaves. */
+export interface DurableSeen extends SeenStore {
+  readonly durable: SeenStore["get"]
+}
+
+interface Write {
+  readonly keys: RegisterKeys
+  readonly after: number
+  readonly parts: RegisterParts
+  readonly options: WriteOptions | undefined
 }
 
 /** Told when a claim does not hold. */
@@ -35,22 +65,31 @@ export class RegisterHistory {
     this.#fail = fail
   }
 
-  /** `registers` as `client` uses them, watched; `onWrite` hears of a sequence before it is written. */
-  watch(client: string, registers: RegisterStore, onWrite: (sequence: number) => void): RegisterStore {
+  /** `registers` as a client uses them, watched. */
+  watch(registers: RegisterStore, watcher: Watcher): RegisterStore {
     return {
-      read: (keys) => this.#read(client, keys, registers),
+      read: (keys) => this.#read(watcher, keys, registers),
       readCare: (keys) => registers.readCare(keys),
-      write: (keys, after, parts) => {
-        onWrite(after + 1)
-        return this.#write(client, keys, after, parts, registers)
+      write: (keys, after, parts, options) => {
+        watcher.onWrite(after + 1)
+        return this.#write(watcher, { keys, after, parts, options }, registers)
       },
     }
   }
 
-  async #read(client: string, keys: RegisterKeys, registers: RegisterStore): Promise<RegisterContent | undefined> {
+  /** What a client was told of is on its disk before. */
+  async #checkSeen({ client, seen, isAlive }: Watcher, { publicKey }: RegisterKeys, sequence: number): Promise<void> {
+    const known = (await seen.durable(toHex(registerIdOf(publicKey))))?.sequence ?? 0
+    if (known < sequence && isAlive())
+      this.#fail("what was seen is on disk before success is reported", `${client}: ${known} of ${sequence}`)
+  }
+
+  async #read(watcher: Watcher, keys: RegisterKeys, registers: RegisterStore): Promise<RegisterContent | undefined> {
+    const { client } = watcher
     const known = this.#known
     const value = await registers.read(keys)
     const sequence = value?.sequence ?? 0
+    await this.#checkSeen(watcher, keys, sequence)
     this.#time.trace(
       `${client} read register: ${sequence}${value?.siblings ? ` and ${value.siblings.length} more` : ""}`,
     )
@@ -63,12 +102,14 @@ export class RegisterHistory {
     return value
   }
 
-  async #write(client: string, keys: RegisterKeys, after: number, parts: RegisterParts, registers: RegisterStore) {
+  async #write(watcher: Watcher, { keys, after, parts, options }: Write, registers: RegisterStore) {
+    const { client } = watcher
     const sequence = after + 1
     const known = this.#known
-    const isWritten = await registers.write(keys, after, parts)
+    const isWritten = await registers.write(keys, after, parts, options)
     this.#time.trace(`${client} write register ${sequence}: ${isWritten ? "acknowledged" : "lost the race"}`)
     if (!isWritten) return false
+    await this.#checkSeen(watcher, keys, sequence)
     if (sequence <= known)
       this.#fail("registers are linearizable", `${client} wrote ${sequence}, but ${known} was known before it began`)
     const other = this.#acknowledged.get(sequence)

@@ -28,10 +28,14 @@ export class Liar {
   wrap(honest: TenantBackend): TenantBackend {
     return {
       ...honest,
-      putShares: async (shares) => {
+      putShares: async (shares, options) => {
         for (const share of shares) this.#remember(share)
         if (this.#lies()) return shares.map(() => ({ ok: true, existed: this.#random.chance(0.5) }))
-        return honest.putShares(shares)
+        return honest.putShares(shares, options)
+      },
+      markShares: async (ids, options) => {
+        if (this.#lies()) return ids.map(() => ({ ok: true, held: this.#random.pick([[], [0], [0, 1, 2], [255]]) }))
+        return honest.markShares(ids, options)
       },
       getSharesWithin: async (queries, maxBytes) => {
         const answers = await honest.getSharesWithin(queries, maxBytes)
@@ -41,19 +45,28 @@ export class Liar {
         const answers = await honest.hasShares(ids, options)
         return answers.map((indices) => (this.#lies() ? this.#random.pick([[], [0, 1, 2], [3, 4], [255]]) : indices))
       },
-      listShares: async (options) => {
-        const page = await honest.listShares(options)
-        if (!this.#lies()) return page
-        return this.#random.pick([[], page.slice(0, 1), page.map((info) => ({ ...info, touchedMs: 0 }))])
+      listMarks: async (options) => {
+        const page = await honest.listMarks(options)
+        return this.#lies() ? this.#random.pick([[], page.slice(0, 1)]) : page
       },
-      removeShares: async (queries) => (this.#lies() ? undefined : honest.removeShares(queries)),
+      listRegisters: async (options) => (this.#lies() ? [] : honest.listRegisters(options)),
+      collectToken: async () => (this.#lies() ? this.#random.bytes(24) : honest.collectToken()),
+      unmark: async (order) => {
+        if (!this.#lies()) return honest.unmark(order)
+        return { marks: order.chunks.length, shares: order.chunks.length, bytes: 0, young: 0 }
+      },
+      keptValues: async (id, options) => {
+        const values = await honest.keptValues(id, options)
+        if (!this.#lies()) return values
+        return this.#random.pick([[], values.slice(1), values.map((value) => ({ ...value, receivedMs: 0 }))])
+      },
       readRegisters: async (ids) => {
         const answers = await honest.readRegisters(ids)
         return answers.map((bytes, i) => (this.#lies() ? this.#wrongValue(toHex(ids[i]!), bytes) : bytes))
       },
-      proposeRegisters: async (values) => {
+      proposeRegisters: async (values, options) => {
         for (const value of values) await this.#rememberValue(value)
-        if (!this.#lies()) return honest.proposeRegisters(values)
+        if (!this.#lies()) return honest.proposeRegisters(values, options)
         return Promise.all(values.map((value) => this.#wrongOutcome(value)))
       },
     }
@@ -73,28 +86,31 @@ export class Liar {
   /** The requests of `honest` as this liar serves them. */
   wrapBucket(honest: BucketRequests): BucketRequests {
     const isShare = (key: string) => key.startsWith("shares/")
+    const isValue = (key: string) => key.startsWith("registers/")
     return {
       put: async (key, bytes, ifAbsent) => {
         if (isShare(key)) this.#remember(bytes)
-        else await this.#rememberValue(bytes)
-        return this.#lies() ? this.#random.pick(["stored", "exists"]) : honest.put(key, bytes, ifAbsent)
+        else if (isValue(key)) await this.#rememberValue(bytes)
+        return this.#lies() ? { stored: this.#random.chance(0.5), atMs: 0 } : honest.put(key, bytes, ifAbsent)
       },
       get: async (key) => {
-        const bytes = await honest.get(key)
-        if (!this.#lies()) return bytes
-        return isShare(key) ? this.#wrongShare(bytes) : this.#wrongValue(key.split("/")[1]!, bytes)
+        const answer = await honest.get(key)
+        if (!this.#lies()) return answer
+        const [atMs, bytes] = [answer?.atMs ?? 0, answer?.bytes]
+        const lie = isValue(key) ? this.#wrongValue(key.split("/")[1]!, bytes) : this.#wrongShare(bytes)
+        return lie && { bytes: lie, atMs }
       },
       list: async (prefix, after, limit) => {
         const page = await honest.list(prefix, after, limit)
         if (!this.#lies()) return page
+        const { infos, atMs } = page
         return this.#random.pick([
-          [],
-          page.slice(0, 1),
-          page.slice(1),
-          page.map((info) => ({ ...info, modifiedMs: 0 })),
+          { infos: [], atMs },
+          { infos: infos.slice(0, 1), atMs },
+          { infos: infos.slice(1), atMs },
+          { infos: infos.map((info) => ({ ...info, modifiedMs: 0 })), atMs: 0 },
         ])
       },
-      touch: async (key) => (this.#lies() ? this.#random.chance(0.5) : honest.touch(key)),
       remove: async (key) => (this.#lies() ? undefined : honest.remove(key)),
     }
   }
@@ -149,7 +165,8 @@ export class Liar {
   }
 
   async #wrongOutcome(value: Uint8Array): Promise<ProposeOutcome> {
-    if (this.#random.chance(0.5)) return { accepted: true }
+    if (this.#random.chance(0.5)) return { accepted: true, vouches: this.#random.chance(0.7) }
+    if (this.#random.chance(0.2)) return { accepted: false, marksGone: true, message: "gone" }
     const current = this.#oldValue((await this.#registerOf(value)) ?? "")
     return { accepted: false, message: "no", ...(current && { current }) }
   }

@@ -1,20 +1,25 @@
 /** What clients do with the tree they share, as the command line does it, with the model beside it. */
 import { assert, toHex, utf8 } from "@holdfast/core"
+import type { AccountId, ChunkId } from "@holdfast/protocol"
 import {
   createFileWriter,
   type DirectoryRef,
   type Entry,
   type FileEntry,
+  joinAccounts,
   plainAttributes,
+  readCare,
   readFile,
   type Tree,
   walk,
 } from "@holdfast/tree"
 import type { SimulatedClient } from "./client.ts"
+import { collect } from "./collecting.ts"
 import type { Fail } from "./history.ts"
 import { entryKey, keyOf, type Model, type Span, type Token } from "./model.ts"
 import { Random } from "./random.ts"
 import type { SimulatedTime } from "./time.ts"
+import type { SimulatedTree } from "./trees.ts"
 
 /** What a client can do, and how often it does. */
 export const operationWeights = {
@@ -24,6 +29,7 @@ export const operationWeights = {
   remove: 4,
   move: 6,
   copy: 4,
+  copyAcross: 4,
   list: 6,
   read: 8,
   readAll: 0.5,
@@ -31,7 +37,7 @@ export const operationWeights = {
   removeSnapshot: 2,
   restore: 3,
   undo: 3,
-  gc: 4,
+  gc: 5,
   repair: 2,
   rebalance: 1,
 } as const
@@ -43,11 +49,19 @@ export type OperationKind = keyof typeof operationWeights
 export interface OperationContext {
   readonly client: SimulatedClient
   readonly random: Random
+  /** The tree that it is about. */
+  readonly target: SimulatedTree
   readonly model: Model
+  readonly trees: readonly SimulatedTree[]
   readonly time: SimulatedTime
   readonly fail: Fail
   readonly span: Span
+  /** What places spare at least. */
   readonly graceMs: number
+  /** The machine sleeps for so long before it commits, and may not notice. */
+  readonly sleep?: { readonly ms: number; readonly isNoticed: boolean } | undefined
+  /** Nothing of the past is kept. */
+  readonly isLast: boolean
   /** k, by which sizes are chosen so that shares become files. */
   readonly k: number
 }
@@ -59,9 +73,9 @@ const readable = plainAttributes(0o644, 0)
 
 /** Does one operation; what it returns is for the trace. Throws what the product throws. */
 export async function operate(kind: OperationKind, context: OperationContext): Promise<string> {
-  const { client, random } = context
+  const { client, random, target } = context
   if (random.chance(0.5)) client.forget()
-  return operations[kind](client.tree(), context)
+  return operations[kind](client.tree(target), context)
 }
 
 const operations: Record<OperationKind, (tree: Tree, context: OperationContext) => Promise<string>> = {
@@ -88,6 +102,7 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
     return `${from} to ${to}`
   },
   copy,
+  copyAcross,
   list,
   read: (tree, context) => read(tree, context, 1),
   readAll: (tree, context) => read(tree, context, Number.POSITIVE_INFINITY),
@@ -106,16 +121,30 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
   restore,
   undo,
   gc,
-  async repair(tree, { client }) {
+  async repair(tree, { client, target }) {
+    const accounts = await heldFor(client, target)
     let placed = 0
-    for await (const { id } of tree.chunks()) placed += (await client.store.checkChunk(id, { repair: true })).placed
+    for await (const { id } of tree.chunks())
+      placed += (await client.store.checkChunk(id, { repair: true, accounts })).placed
     return `${placed} shares placed`
   },
-  async rebalance(tree, { client }) {
-    let moved = 0
-    for await (const { id } of tree.chunks()) moved += await client.store.rebalanceChunk(id)
-    return `${moved} shares moved`
+  async rebalance(tree, { client, target }) {
+    const accounts = await heldFor(client, target)
+    const collection = await client.store.beginCollection()
+    const freed = new Map<string, ChunkId[]>()
+    let total = 0
+    for await (const { id } of tree.chunks()) {
+      const { moved, surplus } = await client.store.rebalanceChunk(id, { accounts })
+      total += moved
+      for (const { id: place } of surplus) freed.set(place, [...(freed.get(place) ?? []), id])
+    }
+    return `${total} shares moved, ${await collection.release(client.account.collector, freed)} freed`
   },
+}
+
+/** The accounts that a tree's care names. */
+async function heldFor({ store }: SimulatedClient, { careKeys }: SimulatedTree): Promise<readonly AccountId[]> {
+  return joinAccounts(await readCare(store.registers, careKeys))
 }
 
 /** The path of a file that is probably there. */
@@ -140,7 +169,8 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   await writer.flush()
   const contents = await adding
   for (const [i, token] of tokens.entries()) token.key = keyOf(contents[i]!)
-  if (random.chance(0.05)) await longPause(context)
+  if (context.sleep) await sleepThrough(context, context.sleep)
+  else if (random.chance(0.05)) await longPause(context)
   await tree.commit(async (session) => {
     for (const [i, { path }] of tokens.entries()) {
       const names = path.split("/")
@@ -189,8 +219,8 @@ async function read(tree: Tree, context: OperationContext, count: number): Promi
   return `${Math.min(count, found.length)} of ${found.length} files`
 }
 
-async function readOne(tree: Tree, entry: FileEntry, { model, fail, client }: OperationContext): Promise<void> {
-  const token = model.tokens.find(({ key }) => key === entryKey(entry))
+async function readOne(tree: Tree, entry: FileEntry, { trees, fail, client }: OperationContext): Promise<void> {
+  const token = trees.flatMap(({ model }) => model.tokens).find(({ key }) => key === entryKey(entry))
   if (!token) {
     fail("nobody reads what was never written", `${client.id} found ${entry.name} with content that nobody stored`)
     return
@@ -205,9 +235,38 @@ async function readOne(tree: Tree, entry: FileEntry, { model, fail, client }: Op
   if (at !== expected.length) fail("reads give what was written", `${client.id} read ${at} bytes of #${token.id}`)
 }
 
-/** The rest of a long upload, or a machine that sleeps. */
+/** The rest of a long upload. */
 async function longPause({ random, time }: OperationContext): Promise<void> {
   await time.sleep(random.between(1, 60) * 60_000)
+}
+
+/** A machine sleeps, and may believe afterwards that no time has passed. */
+async function sleepThrough(
+  { time, client }: OperationContext,
+  { ms, isNoticed }: NonNullable<OperationContext["sleep"]>,
+): Promise<void> {
+  await time.sleep(ms)
+  if (!isNoticed) client.clock.jump(-ms)
+}
+
+/** Puts a file of another tree, whoever owns that, into this one by reference. */
+async function copyAcross(tree: Tree, context: OperationContext): Promise<string> {
+  const { random, model, span, client, trees, target, time } = context
+  const from = random.pick(trees.filter((one) => one !== target))
+  const source = client.tree(from)
+  const found: FileEntry[] = []
+  for await (const { entry } of walk(source.io, await source.root())) if (entry.kind === "file") found.push(entry)
+  const [entry] = random.some(found, 1)
+  const known = entry && from.model.tokens.find(({ key }) => key === entryKey(entry))
+  if (!entry || !known) return "nothing"
+  const name = random.pick(files)
+  const token = model.put(span, name, known)
+  token.key = known.key!
+  if (context.sleep) await sleepThrough(context, context.sleep)
+  else if (random.chance(0.2)) await longPause(context)
+  await tree.commit(async (session) => session.set([name], { ...entry, name }))
+  token.ackedMs = time.nowMs
+  return `${entry.name} of ${from.name} to #${token.id} ${name}`
 }
 
 /** Puts a file or folder of the tree at another place too. */
@@ -219,7 +278,8 @@ async function copy(tree: Tree, context: OperationContext): Promise<string> {
   if (!entry) return "nothing"
   const name = random.pick(files)
   model.remove(span, name)
-  if (random.chance(0.2)) await longPause(context)
+  if (context.sleep) await sleepThrough(context, context.sleep)
+  else if (random.chance(0.2)) await longPause(context)
   await tree.commit(async (session) => session.set([name], { ...entry, name }))
   return `${entry.name} to ${name}`
 }
@@ -245,21 +305,16 @@ async function bringBack(tree: Tree, root: DirectoryRef, context: OperationConte
   const [entry] = random.some(entries, 1)
   if (!entry) return "nothing there"
   model.remove(span, entry.name)
-  if (random.chance(0.4)) await longPause(context)
+  if (context.sleep) await sleepThrough(context, context.sleep)
+  else if (random.chance(0.4)) await longPause(context)
   await tree.commit(async (session) => session.set([entry.name], entry))
   return entry.name
 }
 
-/** As the command `gc`. */
-async function gc(tree: Tree, { client, graceMs }: OperationContext): Promise<string> {
-  const touchedBeforeMs = client.nowMs() - graceMs
-  const live = new Set<string>()
-  await tree.trimCare()
-  for await (const { id } of tree.chunks()) live.add(toHex(id))
-  const results = await client.store.collectGarbage({ keep: (id) => live.has(id), touchedBeforeMs })
-  let shares = 0
-  for (const result of results.values()) if (!(result instanceof Error)) shares += result.shares
-  return `${shares} shares removed, ${live.size} chunks live`
+/** As the command `gc`; what it asks to spare may be less than places spare anyway, or more. */
+async function gc(_: Tree, { client, trees, random, graceMs, isLast }: OperationContext): Promise<string> {
+  const asked = random.pick([0, 0, 1, graceMs, 2 * graceMs])
+  return collect(client, { trees, graceMs: isLast ? 0 : asked, keepsHistory: !isLast && random.chance(0.7) })
 }
 
 /** The bytes that a token stands for. */

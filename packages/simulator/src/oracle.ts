@@ -3,17 +3,18 @@
  * good shares of each are there.
  */
 import { type Env, equal, isHoldfastError, toHex } from "@holdfast/core"
-import { type Backend, type ChunkId, registerIdOf } from "@holdfast/protocol"
+import { type AccountId, type Backend, type ChunkId, registerIdOf } from "@holdfast/protocol"
 import {
   checkShare,
   createRegisterStore,
   createStore,
   forgetfulSeen,
+  levelChunks,
   type RegisterContent,
   type RegisterKeys,
   type Store,
 } from "@holdfast/store"
-import { chunksOf, createTreeIo, decodeRoot, type RootContent, type TreeIo } from "@holdfast/tree"
+import { careIds, chunksOf, createTreeIo, decodeCare, decodeRoot, type RootContent, type TreeIo } from "@holdfast/tree"
 import type { Storage } from "./storage.ts"
 
 /** What the oracle knows of the world. */
@@ -24,7 +25,6 @@ export interface OracleParts {
   readonly faulty: ReadonlySet<string>
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly keys: RegisterKeys
-  readonly secret: Uint8Array
 }
 
 /** Looks at all disks at once. */
@@ -41,7 +41,8 @@ export class Oracle {
   /** An oracle over `parts`. */
   static async create(parts: OracleParts): Promise<Oracle> {
     const servers = parts.servers.map((server) => ({ backend: directBackend(server), weight: 1 }))
-    const { env, coding, secret: convergenceSecret } = parts
+    const { env, coding } = parts
+    const convergenceSecret = new Uint8Array(32)
     const seen = forgetfulSeen
     return new Oracle(
       parts,
@@ -51,6 +52,11 @@ export class Oracle {
 
   /** The newest contents on honest disks: several where writers raced. */
   async newest(): Promise<{ readonly sequence: number; readonly contents: readonly RootContent[] }> {
+    const { sequence, values } = await this.#newestValues()
+    return { sequence, contents: values.map(({ content }) => decodeRoot(content)) }
+  }
+
+  async #newestValues(): Promise<{ readonly sequence: number; readonly values: readonly RegisterContent[] }> {
     let values: RegisterContent[] = []
     let top = 0
     for (const server of this.#parts.servers) {
@@ -59,9 +65,10 @@ export class Oracle {
       if (!value || value.sequence < top) continue
       if (value.sequence > top) values = []
       top = value.sequence
-      if (!values.some(({ content }) => equal(content, value.content))) values.push(value)
+      if (!values.some(({ content, care }) => equal(content, value.content) && equal(care, value.care)))
+        values.push(value)
     }
-    return { sequence: top, contents: values.map(({ content }) => decodeRoot(content)) }
+    return { sequence: top, values }
   }
 
   /** The servers that hold an older value than the newest, or none. */
@@ -73,16 +80,31 @@ export class Oracle {
     return behind
   }
 
-  /** Every chunk that `contents` need: their roots, histories and snapshots. */
-  async live(contents: readonly RootContent[]): Promise<ChunkId[]> {
-    const ids: ChunkId[] = []
-    const roots = contents.flatMap(({ root, snapshots, history }) => [
-      root,
-      snapshots,
-      ...history.map((past) => past.root),
-    ])
-    for await (const { id } of chunksOf(this.io, roots)) ids.push(id)
-    return ids
+  /**
+   * Every chunk that the newest contents need: their roots, histories and snapshots, and where their care and the register's
+   * history lie. With `whole`, all that their care lists name too.
+   */
+  async live({ whole = false } = {}): Promise<ChunkId[]> {
+    const found = new Map<string, ChunkId>()
+    const add = (id: ChunkId) => void found.set(toHex(id), id)
+    for (const value of (await this.#newestValues()).values) {
+      const { root, snapshots, history } = decodeRoot(value.content)
+      const roots = [root, snapshots, ...history.map((past) => past.root)]
+      for await (const { id } of chunksOf(this.io, roots)) add(id)
+      const care = decodeCare(value.care)
+      for (const { chunk } of care.segments) add(chunk.id)
+      if (value.levels) for await (const { id } of levelChunks(this.io.chunks, value.levels)) add(id)
+      if (whole) for await (const id of careIds(this.io.chunks, care)) add(id)
+    }
+    return [...found.values()]
+  }
+
+  /** How many different shares of a chunk honest disks hold for an account. */
+  marksOf(id: ChunkId, account: AccountId): number {
+    const name = toHex(account)
+    const honest = this.#parts.servers.filter((server) => !this.#parts.faulty.has(server.id))
+    const marks = honest.flatMap((server) => server.storedMarks(id)).filter((mark) => mark.account === name)
+    return new Set(marks.map(({ index }) => index)).size
   }
 
   /** How many different shares of a chunk honest disks hold; only good ones count when `verify` is set. */
@@ -141,11 +163,16 @@ export function directBackend(server: Storage): Backend {
         const shares = server.storedShares(id)
         return index === undefined ? shares[0] : shares.find((bytes) => bytes[4] === index)
       }),
+    getBlocks: refuse,
     hasShares: async (ids) => ids.map((id) => server.storedShares(id).map((bytes) => bytes[4]!)),
     readRegisters: async (ids) => ids.map((id) => server.storedRegister(id)),
+    keptValues: refuse,
     putShares: refuse,
-    listShares: refuse,
-    removeShares: refuse,
+    markShares: refuse,
+    listMarks: refuse,
+    listRegisters: refuse,
+    collectToken: refuse,
+    unmark: refuse,
     proposeRegisters: refuse,
     usage: refuse,
     close: async () => undefined,

@@ -31,7 +31,8 @@ export class Probe {
 
   /** A probe over `parts`. */
   static async create(parts: OracleParts & { readonly mode: "crash" | "byzantine" }): Promise<Probe> {
-    const { env, coding, secret: convergenceSecret, mode: registerMode } = parts
+    const { env, coding, mode: registerMode } = parts
+    const convergenceSecret = new Uint8Array(32)
     const scratch = new Map<string, Uint8Array[]>()
     const honest = parts.servers.filter(({ id }) => !parts.faulty.has(id))
     const backends = honest.map((server) => withScratch(directBackend(server), scratch))
@@ -81,7 +82,11 @@ function withScratch(backend: Backend, scratch: Map<string, Uint8Array[]>): Back
         ({ id, index }, i) => stored[i] ?? heldOf(id).find((share) => index === undefined || share[4] === index),
       )
     },
-    proposeRegisters: async (values) => values.map(() => ({ accepted: true })),
+    markShares: async (ids) => {
+      const held = await backend.hasShares(ids)
+      return ids.map((id, i) => ({ ok: true, held: [...held[i]!, ...heldOf(id).map((share) => share[4]!)] }))
+    },
+    proposeRegisters: async (values) => values.map(() => ({ accepted: true, vouches: true })),
   }
 }
 
@@ -90,7 +95,17 @@ function silent(id: string): Backend {
     throw new HoldfastError("ERR_SERVER_UNREACHABLE", `${id} is not heard.`)
   }
   return {
-    ...{ id, putShares: fail, getShares: fail, hasShares: fail, listShares: fail, removeShares: fail },
-    ...{ readRegisters: fail, proposeRegisters: fail, usage: fail, close: async () => undefined },
+    ...{
+      id,
+      putShares: fail,
+      markShares: fail,
+      getShares: fail,
+      getBlocks: fail,
+      hasShares: fail,
+      listMarks: fail,
+      unmark: fail,
+    },
+    ...{ listRegisters: fail, collectToken: fail, readRegisters: fail, keptValues: fail, proposeRegisters: fail },
+    ...{ usage: fail, close: async () => undefined },
   }
 }

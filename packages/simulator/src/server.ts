@@ -5,49 +5,52 @@
 import {
   createNodeBackend,
   type Engine,
+  type Namespace,
   type NodeAnswer,
   type NodeCall,
   openEngine,
-  type TenantBackend,
 } from "@holdfast/backends/node"
-import { type Clock, concat, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { concat, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { GrantReader, type Peer } from "@holdfast/node/access"
 import { failureAnswer, routes } from "@holdfast/node/routes"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
-import { DeadProcess, type Process, SimulatedDisk } from "./disk.ts"
+import { WrongClock } from "./clocks.ts"
+import { DeadProcess, type DiskCopy, type Process, SimulatedDisk } from "./disk.ts"
 import { Ledger } from "./ledger.ts"
-import type { Caller } from "./network.ts"
-import type { Storage, StorageParts } from "./storage.ts"
-import { skewedClock } from "./time.ts"
+import type { HeldMark, Storage, StorageParts, Visitor } from "./storage.ts"
 
 const folder = "/node"
 const indexPath = `${folder}/index.sqlite`
 const tenantName = "tenant"
+const grantHeader = "holdfast-grant"
 
 interface Incarnation extends Process {
   isDead: boolean
   /** Dies after so many more steps. */
   stepsLeft: number
   engine?: Engine
-  backend?: TenantBackend
+  namespace?: Namespace
 }
 
 /** One server. */
 export class SimulatedServer implements Storage {
   readonly id: string
+  readonly kind = "node"
   readonly disk: SimulatedDisk
-  readonly #clock: Clock
+  readonly #clock: WrongClock
+  readonly #grants = new GrantReader()
   readonly #parts: StorageParts
   readonly #ledger: Ledger
   #current: Incarnation | undefined
+  #copy: DiskCopy | undefined
   crashes = 0
 
   constructor(parts: StorageParts) {
     this.id = parts.id
     this.#parts = parts
-    this.#ledger = new Ledger(parts.crypto)
     this.disk = new SimulatedDisk(parts.time, parts.random.fork("disk"))
-    const { time, skewMs, drift } = parts
-    this.#clock = skewedClock(time, { skewMs, drift, isAlive: () => true })
+    this.#clock = new WrongClock(parts.time, parts)
+    this.#ledger = new Ledger(parts.crypto, () => this.#clock.nowMs())
   }
 
   get isRunning(): boolean {
@@ -55,7 +58,7 @@ export class SimulatedServer implements Storage {
   }
 
   get isReady(): boolean {
-    return this.#current?.backend !== undefined
+    return this.#current?.namespace !== undefined
   }
 
   get isFull(): boolean {
@@ -74,14 +77,16 @@ export class SimulatedServer implements Storage {
     this.disk.operationMs = operationMs
   }
 
-  connect(caller: Caller): Backend {
+  connect({ caller, device }: Visitor): Backend {
     const { network } = this.#parts
+    const peer: Peer = { memberId: caller.id, role: "client", tenant: tenantName, keyId: device.keyId }
     return createNodeBackend({
       id: this.id,
       address: this.id,
-      request: ({ method, path, body }) => {
+      grant: device.grant,
+      request: ({ method, path, headers, body }) => {
         const bytes = concat(...body)
-        const serve = () => this.#serve({ method, path, body: [bytes.slice()] })
+        const serve = () => this.#serve({ method, path, headers, body: [bytes.slice()] }, peer)
         const tell = ({ status }: NodeAnswer) => String(status)
         return network.call({ caller, server: this.id, name: path.slice(4), serve, tell })
       },
@@ -151,6 +156,20 @@ export class SimulatedServer implements Storage {
     this.disk.erase()
   }
 
+  jump(ms: number): void {
+    this.#clock.jump(ms)
+  }
+
+  backUp(): void {
+    this.#copy = this.disk.copy()
+  }
+
+  restore(): void {
+    this.crash()
+    if (this.#copy) this.disk.restore(this.#copy)
+    else this.disk.erase()
+  }
+
   brokenPromise(): Promise<string | undefined> {
     return this.#ledger.broken(this)
   }
@@ -167,28 +186,45 @@ export class SimulatedServer implements Storage {
     return this.#query<{ value: Uint8Array }>("SELECT value FROM registers WHERE register = ?", id)[0]?.value
   }
 
+  storedMarks(id: ChunkId): HeldMark[] {
+    const rows = this.#query<{ idx: number; id: Uint8Array }>(
+      "SELECT DISTINCT s.idx, a.id FROM shares s JOIN marks m ON m.share = s.row JOIN accounts a USING (account) WHERE s.chunk = ?",
+      id,
+    )
+    return rows.map((row) => ({ index: row.idx, account: toHex(row.id) }))
+  }
+
+  storedChunks(): ChunkId[] {
+    return this.#query<{ chunk: Uint8Array }>("SELECT DISTINCT chunk FROM shares ORDER BY chunk").map(
+      ({ chunk }) => chunk,
+    )
+  }
+
   #query<T>(sql: string, ...values: (Uint8Array | number)[]): T[] {
     const database = this.disk.database(indexPath)
     const isMade = database?.query("SELECT 1 FROM sqlite_master WHERE name = 'registers'").length === 1
     return isMade ? database.query<T>(sql, ...values) : []
   }
 
-  #serve(call: NodeCall): Promise<NodeAnswer> | undefined {
+  #serve(call: NodeCall, peer: Peer): Promise<NodeAnswer> | undefined {
     const incarnation = this.#current
-    if (!incarnation?.backend) return undefined
-    const answer = this.#answer(incarnation.backend, call)
+    if (!incarnation?.namespace) return undefined
+    const answer = this.#answer(incarnation.namespace, call, peer)
     return answer.then((result) => (incarnation.isDead ? new Promise(() => undefined) : result))
   }
 
   async #answer(
-    backend: TenantBackend,
-    { method, path, body: [body = new Uint8Array()] }: NodeCall,
+    namespace: Namespace,
+    { method, path, headers, body: [body = new Uint8Array()] }: NodeCall,
+    peer: Peer,
   ): Promise<NodeAnswer> {
     const { liar, onBug } = this.#parts
-    const route = routes[path]
+    const route = routes[path.replace(/^\/v2\//, "")]
     try {
       if (route?.method !== method) throw new HoldfastError("ERR_NOT_FOUND", "There is no such endpoint.")
       if (body.length > route.maxBytes) throw new HoldfastError("ERR_LIMIT", "The body is over the endpoint's limit.")
+      const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
+      const backend = this.#ledger.watch(namespace.backendOf(access), access)
       const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body)))
       return { status: 200, body: liar?.distort(answer) ?? answer }
     } catch (error) {
@@ -200,13 +236,14 @@ export class SimulatedServer implements Storage {
   }
 
   async #open(incarnation: Incarnation): Promise<void> {
-    const { crypto } = this.#parts
+    const { crypto, graceMs } = this.#parts
     const disk = this.disk.attach(incarnation)
-    const engine = await openEngine({ dir: folder, crypto, clock: this.#clock, reservedBytes: 0, disk })
-    const backend = this.#ledger.watch(await engine.tenant(tenantName))
+    const clock = this.#clock.of(() => !incarnation.isDead)
+    const engine = await openEngine({ dir: folder, crypto, clock, graceMs, reservedBytes: 0, disk })
+    const namespace = await engine.tenant(tenantName, { placeId: this.id })
     if (incarnation.isDead) return
     incarnation.engine = engine
-    incarnation.backend = backend
+    incarnation.namespace = namespace
     const { adopted = 0, removed = 0 } = engine.recovery ?? {}
     this.#parts.time.tell(`${this.id} serves; recovery adopted ${adopted}, removed ${removed}`)
   }

@@ -4,12 +4,13 @@
  */
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { checkHealth, checkStep, checkTruth } from "./claims.ts"
+import { checkHealth, checkSpace, checkStep, checkTruth } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
 import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
+import type { SimulatedTree } from "./trees.ts"
 import { createWorld, type Failure, happens, type World } from "./world.ts"
 
 /** What to run. */
@@ -46,12 +47,10 @@ export interface RunResult {
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
-/** Collecting garbage spares what was stored or confirmed since. Every operation ends sooner. */
-const graceMs = 4 * hourMs
-/** No operation takes longer, whatever fails. */
+/** No operation takes longer, whatever fails, beside what its machine sleeps. */
 const longestMs = 2 * hourMs
 /** More calls than any operation of these small trees needs. */
-const mostCalls = 5000
+const mostCalls = 20_000
 
 /** What no fault may lead to. */
 const neverCodes = new Set([
@@ -105,12 +104,13 @@ class Run {
     const world = this.#world
     world.step = step
     const random = world.random.fork(step)
-    const kind = random.weighted({ operation: 66, rush: 8, fault: 25, scrub: 2, night: 3 })
+    const kind = random.weighted({ operation: 66, rush: 8, fault: 25, scrub: 2, night: 3, sleep: 4 })
     let waitMs = random.delayMs(random.pick([5, 100, 2000, 12_000]))
     if (kind === "operation") this.#start(random)
     else if (kind === "rush") await this.#rush(random)
     else if (kind === "fault") await this.#strike(random)
     else if (kind === "scrub") this.#scrub(random)
+    else if (kind === "sleep") await this.#oversleep(random)
     else if (happens(world.shape, "night")) waitMs = random.between(1, 8) * hourMs
     await world.time.run(() => world.failure !== undefined, world.time.elapsedMs + waitMs)
     await checkStep(world, step % 8 === 0)
@@ -128,29 +128,91 @@ class Run {
     const sound = world.servers.filter(({ id }) => !world.faulty.has(id))
     const away = random.some(sound, world.shape.tolerated - world.shape.faulty.length)
     for (const { id } of away)
-      for (const client of [...world.clients, { id: "fresh" }]) world.network.setCut(client.id, id, true)
+      for (const client of [...world.clients, ...world.accounts.map(({ name }) => ({ id: `fresh ${name}` }))])
+        world.network.setCut(client.id, id, true)
     world.time.tell(`calm; away: ${away.map(({ id }) => id).join(" ") || "none"}`)
-    for (const client of world.clients) await this.#must("put", client, random.fork(client.id))
-    const fresh = await world.newClient("fresh")
-    await this.#must("list", fresh, random.fork("list"))
-    await this.#must("readAll", fresh, random.fork("read"))
+    for (const client of world.clients)
+      for (const tree of treesOf(world, client))
+        await this.#must("put", client, { tree, random: random.fork(`${client.id} ${tree.name}`) })
+    const fresh: SimulatedClient[] = []
+    for (const account of world.accounts) fresh.push(await world.newClient(`fresh ${account.name}`, account))
+    await this.#mustAll("list", fresh, random)
+    await this.#mustAll("readAll", fresh, random)
     calm(world, world.liars.values())
     await this.#pass(3 * minuteMs)
     if (random.chance(0.3)) for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
-    await this.#wait("check", checkTruth(world, fresh))
-    await this.#must("repair", fresh, random.fork("repair"))
-    await this.#must("put", fresh, random.fork("put"))
+    await this.#checkTruth(fresh)
+    await this.#mustAll("repair", fresh, random)
+    await this.#mustAll("put", fresh, random)
     if (world.failure) return
-    await this.#must("repair", fresh, random.fork("repair again"))
-    await this.#wait("check", checkTruth(world, fresh))
+    await this.#mustAll("repair", fresh, random.fork("again"))
+    await this.#checkTruth(fresh)
     await checkStep(world, true)
-    if (!world.failure) await checkHealth(world)
+    if (!world.failure) for (const tree of world.trees) await checkHealth(world, tree)
+    if (!world.failure && random.chance(0.4)) await this.#reclaim(fresh, random)
+  }
+
+  /** All accounts collect, a grace apart; then nothing is left but what is needed. */
+  async #reclaim(clients: readonly SimulatedClient[], random: Random): Promise<void> {
+    const world = this.#world
+    for (let round = 1; round <= 4; round++) {
+      await this.#pass(2 * world.shape.graceMs + hourMs)
+      for (const client of clients) {
+        const tree = world.trees[0]!
+        await this.#must("gc", client, { tree, random: random.fork(`reclaim ${round}`), isLast: true })
+      }
+    }
+    await checkStep(world, true)
+    if (!world.failure) await checkSpace(world)
+  }
+
+  async #mustAll(kind: OperationKind, clients: readonly SimulatedClient[], random: Random): Promise<void> {
+    for (const [client, tree] of this.#eachTree(clients))
+      await this.#must(kind, client, { tree, random: random.fork(`${kind} ${tree.name}`) })
+  }
+
+  async #checkTruth(clients: readonly SimulatedClient[]): Promise<void> {
+    for (const [client, tree] of this.#eachTree(clients))
+      await this.#wait("check", checkTruth(this.#world, client, tree))
+  }
+
+  /** Every tree, with the client of an account that owns it. */
+  #eachTree(clients: readonly SimulatedClient[]): (readonly [SimulatedClient, SimulatedTree])[] {
+    return this.#world.trees.map((tree) => [clients.find(({ account }) => tree.owners.includes(account))!, tree])
   }
 
   /** A client that has nothing to do begins something. */
   #start(random: Random): void {
     const idle = this.#world.clients.filter(({ task }) => task === undefined)
-    if (idle.length > 0) void this.#operate(random.weighted(operationWeights), random.pick(idle), random)
+    if (idle.length === 0) return
+    const client = random.pick(idle)
+    const tree = someTree(this.#world, client, random)
+    void this.#operate(random.weighted(operationWeights), client, { tree, random })
+  }
+
+  /**
+   * A machine sleeps between what it stored and its commit, for longer than places spare what nobody needs; when it wakes, and may
+   * believe that no time has passed, its account or another collects.
+   */
+  async #oversleep(random: Random): Promise<void> {
+    const { shape, clients, time, network } = this.#world
+    const idle = clients.filter(({ task }) => task === undefined)
+    if (!happens(shape, "sleep") || idle.length === 0) return
+    const sleeper = random.pick(idle)
+    const others = clients.filter((one) => one !== sleeper)
+    const collectors = [...others.filter(({ account }) => account === sleeper.account), ...others]
+    const sleep = { ms: shape.graceMs + random.between(1, 60) * minuteMs, isNoticed: random.chance(0.4) }
+    const kind = random.pick(["put", "put", "copy", "copyAcross", "undo", "restore"] as const)
+    const tree = someTree(this.#world, sleeper, random)
+    const own = random.fork("collector")
+    void this.#operate(kind, sleeper, { tree, random, sleep })
+    const untilMs = Math.max(0, sleep.ms + (random.fraction() - 0.2) * 60 * network.weather.delayMs)
+    time.after(untilMs, () => {
+      const collector = own.chance(0.6) ? collectors[0]! : own.pick(collectors)
+      if (collector.task === undefined && !this.#isEnding)
+        void this.#operate("gc", collector, { tree: someTree(this.#world, collector, own), random: own })
+    })
+    await time.run(() => this.#world.failure !== undefined, time.elapsedMs + untilMs + random.delayMs(1000))
   }
 
   /**
@@ -158,13 +220,17 @@ class Run {
    * places may be out of reach for who looks next.
    */
   async #rush(random: Random): Promise<void> {
-    const { clients, time, network, shape } = this.#world
+    const { clients, trees, time, network, shape } = this.#world
     const sweeper = random.chance(0.3) ? random.pick(clients) : undefined
     for (const client of clients) {
       const own = random.fork(client.id)
       const kind = client === sweeper ? "gc" : own.chance(0.5) ? "put" : own.weighted(operationWeights)
       time.after(own.delayMs(own.pick([0, 5, 50]) * network.weather.delayMs), () => {
-        if (client.task === undefined && !this.#isEnding) void this.#operate(kind, client, own)
+        if (client.task === undefined && !this.#isEnding)
+          void this.#operate(kind, client, {
+            tree: own.chance(0.7) ? trees[0]! : someTree(this.#world, client, own),
+            random: own,
+          })
       })
     }
     if (!random.chance(0.5) || !happens(shape, "clientCrash")) return
@@ -175,7 +241,8 @@ class Run {
     for (const { id } of random.some(this.#world.servers, random.between(1, shape.tolerated)))
       for (const client of clients) network.setCut(client.id, id, true)
     for (const client of clients)
-      if (client.task === undefined) void this.#operate("list", client, random.fork(`look ${client.id}`))
+      if (client.task === undefined)
+        void this.#operate("list", client, { tree: trees[0]!, random: random.fork(`look ${client.id}`) })
   }
 
   async #crashClient(random: Random): Promise<void> {
@@ -188,7 +255,7 @@ class Run {
 
   async #strike(random: Random): Promise<void> {
     const world = this.#world
-    const kinds = world.shape.faults.filter((kind) => !["lies", "skew", "night"].includes(kind))
+    const kinds = world.shape.faults.filter((kind) => !["lies", "skew", "night", "sleep"].includes(kind))
     if (kinds.length === 0) return
     const kind = random.pick(kinds)
     if (!happens(world.shape, kind)) return
@@ -202,28 +269,32 @@ class Run {
   }
 
   /** Does an operation and takes down how it ended; gives the error. */
-  async #operate(kind: OperationKind, client: SimulatedClient, random: Random): Promise<unknown> {
+  async #operate(kind: OperationKind, client: SimulatedClient, task: Task): Promise<unknown> {
     const world = this.#world
-    const { model, time } = world
+    const { time, trees, shape } = world
+    const { tree, random, sleep } = task
+    const { model } = tree
     const span = model.begin(time.nowMs)
     const isAlive = client.lifeline()
     const { calls } = client
     client.allow(mostCalls)
     client.task = kind
-    time.tell(`${client.id} ${kind} begins`)
+    time.tell(
+      `${client.id} ${kind} in ${tree.name} begins${sleep ? `, and will sleep ${sleep.ms / minuteMs} minutes` : ""}`,
+    )
     client.onWrite = (sequence) => {
       span.lastSequence = Math.max(span.lastSequence ?? 0, sequence)
     }
     client.onCrash = () => model.end(span, false, time.nowMs)
-    time.after(longestMs, () => {
+    time.after(longestMs + (sleep?.ms ?? 0), () => {
       if (span.endMs === Number.POSITIVE_INFINITY && isAlive() && client.task === kind && client.span === span)
         world.fail("operations end", `${client.id} ${kind} takes more than ${longestMs / minuteMs} minutes`)
     })
     client.span = span
     let failure: unknown
     const context: OperationContext = {
-      ...{ client, random, model, time, span, graceMs },
-      k: world.shape.coding.k,
+      ...{ client, random, target: tree, model, trees, time, span, sleep, graceMs: shape.graceMs },
+      ...{ isLast: task.isLast ?? false, k: shape.coding.k },
       fail: world.fail,
     }
     try {
@@ -244,10 +315,14 @@ class Run {
   }
 
   /** An operation that has no reason to fail. */
-  async #must(kind: OperationKind, client: SimulatedClient, random: Random): Promise<void> {
+  async #must(kind: OperationKind, client: SimulatedClient, task: Task): Promise<void> {
     if (this.#world.failure) return
-    const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, random))
-    if (failure) this.#world.fail("without faults everything works", `${client.id} ${kind}: ${describe(failure)}`)
+    const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, task))
+    if (failure)
+      this.#world.fail(
+        "without faults everything works",
+        `${client.id} ${kind} in ${task.tree.name}: ${describe(failure)}`,
+      )
   }
 
   async #wait<T>(what: string, work: Promise<T>): Promise<T | undefined> {
@@ -276,4 +351,24 @@ class Run {
     const { time } = this.#world
     await time.run(() => this.#world.failure !== undefined, time.elapsedMs + ms)
   }
+}
+
+/** What an operation is about. */
+interface Task {
+  readonly tree: SimulatedTree
+  readonly random: Random
+  readonly sleep?: OperationContext["sleep"]
+  /** Nothing of the past is kept. */
+  readonly isLast?: boolean
+}
+
+/** The trees that a client's account owns. */
+function treesOf({ trees }: World, { account }: SimulatedClient): readonly SimulatedTree[] {
+  return trees.filter(({ owners }) => owners.includes(account))
+}
+
+/** Mostly the one that all share. */
+function someTree(world: World, client: SimulatedClient, random: Random): SimulatedTree {
+  const [shared, ...own] = treesOf(world, client)
+  return own.length > 0 && random.chance(0.35) ? random.pick(own) : shared!
 }

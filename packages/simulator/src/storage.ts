@@ -1,6 +1,7 @@
 /** What the simulated world asks of each place that stores: a node or a bucket. */
-import type { CryptoProvider, Env } from "@holdfast/core"
-import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
+import type { CryptoProvider } from "@holdfast/core"
+import type { AccountAccess, Backend, ChunkId, RegisterId } from "@holdfast/protocol"
+import type { DeviceGrant } from "./accounts.ts"
 import type { Liar } from "./lies.ts"
 import type { Caller, SimulatedNetwork } from "./network.ts"
 import type { Random } from "./random.ts"
@@ -16,10 +17,25 @@ export interface StorageParts {
   /** Its clock is wrong by so much. */
   readonly skewMs: number
   readonly drift: number
+  /** How old must be what is taken away here. */
+  readonly graceMs: number
   /** Changes what it answers. */
   readonly liar: Liar | undefined
   /** Hears of what should never happen. */
   readonly onBug: (error: unknown) => void
+}
+
+/** Who connects. */
+export interface Visitor {
+  readonly caller: Caller
+  readonly access: AccountAccess
+  readonly device: DeviceGrant
+}
+
+/** A share that is held for an account, by its id in hexadecimal. */
+export interface HeldMark {
+  readonly index: number
+  readonly account: string
 }
 
 /** One place that stores. */
@@ -34,8 +50,9 @@ export interface Storage {
   isFull: boolean
   /** Typical duration of an operation of its disk. */
   operationMs: number
-  /** The backend by which `caller` reaches it. */
-  connect(caller: Caller, env: Env): Backend
+  readonly kind: "node" | "bucket"
+  /** The backend by which a visitor reaches it. */
+  connect(visitor: Visitor): Backend
   start(): void
   /** Dies at once. */
   crash(): void
@@ -47,10 +64,20 @@ export interface Storage {
   rot(registers: boolean): void
   /** All that is stored is gone, as with a new disk. */
   lose(): void
+  /** Its clock is set forward or back. */
+  jump(ms: number): void
+  /** Keeps a copy of all that is stored. */
+  backUp(): void
+  /** All that is stored is as it was when it was copied last; without a copy all is gone. */
+  restore(): void
   /** What it acknowledged and no longer has, though nobody removed it; undefined when all is there. */
   brokenPromise(): Promise<string | undefined>
   /** Every share of a chunk that lies there, whether it runs or not. */
   storedShares(id: ChunkId): Uint8Array[]
   /** The value of a register that lies there. */
   storedRegister(id: RegisterId): Uint8Array | undefined
+  /** For whom the shares of a chunk are held that lie there. */
+  storedMarks(id: ChunkId): HeldMark[]
+  /** Every chunk of which a share lies there. */
+  storedChunks(): ChunkId[]
 }

@@ -3,7 +3,6 @@
  * run runs to its end: no input or output of the real machine is ever under way, so the order depends on the seed alone.
  */
 import { createHash } from "node:crypto"
-import type { Clock } from "@holdfast/core"
 
 interface Event {
   readonly atMs: number
@@ -124,24 +123,6 @@ export class SimulatedTime {
       at = below
     }
     queue[at] = last
-  }
-}
-
-/** A clock that is wrong: `skewMs` off at the start, and faster by `drift`. It stops for who no longer `isAlive`. */
-export function skewedClock(
-  time: SimulatedTime,
-  { skewMs, drift, isAlive }: { readonly skewMs: number; readonly drift: number; readonly isAlive: () => boolean },
-): Clock {
-  return {
-    nowMs: () => Math.floor(time.nowMs + skewMs + time.elapsedMs * drift),
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        if (signal?.aborted) return reject(signal.reason)
-        signal?.addEventListener("abort", () => reject(signal.reason), { once: true })
-        time.after(ms / (1 + drift), () => {
-          if (isAlive()) resolve()
-        })
-      }),
   }
 }
 

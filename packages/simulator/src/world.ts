@@ -1,24 +1,23 @@
 /**
- * A world made from a seed: servers, clients, a network, one tree, and the claims that are checked while all of it runs. The
- * seed decides everything; leaving out kinds of faults leaves the rest as it is.
+ * A world made from a seed: servers, accounts with clients, a network, trees, and the claims that are checked while all of it
+ * runs. The seed decides everything; leaving out kinds of faults leaves the rest as it is.
  */
 import type { CryptoProvider, Env } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { quorumOf, type RegisterKeys } from "@holdfast/store"
+import { quorumOf } from "@holdfast/store"
 import { createTree } from "@holdfast/tree"
+import { addToList, createAccount, type SimulatedAccount } from "./accounts.ts"
 import { SimulatedBucket } from "./bucket.ts"
 import { SimulatedClient } from "./client.ts"
 import { type FaultContext, type FaultKind, faultKinds } from "./faults.ts"
-import { RegisterHistory } from "./history.ts"
 import { Liar } from "./lies.ts"
-import { Model } from "./model.ts"
 import { type Caller, SimulatedNetwork } from "./network.ts"
-import { describe, Oracle } from "./oracle.ts"
-import { Probe } from "./probe.ts"
+import { describe } from "./oracle.ts"
 import { Random } from "./random.ts"
 import { SimulatedServer } from "./server.ts"
 import type { Storage } from "./storage.ts"
 import { SimulatedTime } from "./time.ts"
+import { newTree, type SimulatedTree } from "./trees.ts"
 
 /** A claim that did not hold. */
 export interface Failure {
@@ -34,7 +33,10 @@ export interface Shape {
   readonly places: readonly ("node" | "bucket")[]
   readonly mode: "crash" | "byzantine"
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
+  readonly accounts: number
   readonly clients: number
+  /** How old must be what places take away. */
+  readonly graceMs: number
   /** Servers at once that may be faulty or away while everything acknowledged stays readable. */
   readonly tolerated: number
   /** Servers whose disks rot, or that lie. */
@@ -49,6 +51,9 @@ export interface Shape {
 export function happens({ faults, without }: Shape, kind: FaultKind): boolean {
   return faults.includes(kind) && !without.has(kind)
 }
+
+const hourMs = 3_600_000
+const yearMs = 365 * 24 * hourMs
 
 /** A shape by chance. */
 export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape {
@@ -66,7 +71,11 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
     random.between(0, tolerated),
   )
   const faults = faultKinds.filter(() => random.chance(0.6))
-  return { places, mode, coding: { k, happy, n }, clients: random.between(2, 5), tolerated, faulty, faults, without }
+  const accounts = random.pick([1, 2, 2, 3])
+  return {
+    ...{ places, mode, coding: { k, happy, n }, accounts, clients: random.between(Math.max(2, accounts), 5) },
+    ...{ graceMs: random.pick([1, 1, 2, 24]) * hourMs, tolerated, faulty, faults, without },
+  }
 }
 
 /** Everything of one run. */
@@ -77,12 +86,11 @@ export interface World extends FaultContext {
   readonly env: Env
   readonly clients: readonly SimulatedClient[]
   readonly liars: ReadonlyMap<string, Liar>
-  readonly history: RegisterHistory
-  readonly model: Model
-  readonly oracle: Oracle
-  readonly probe: Probe
-  /** Another client of the same owner that knows nothing yet. */
-  newClient(id: string): Promise<SimulatedClient>
+  readonly accounts: readonly SimulatedAccount[]
+  /** The first is shared by all accounts; each has one of its own besides. */
+  readonly trees: readonly SimulatedTree[]
+  /** Another client of an account that knows nothing yet. */
+  newClient(id: string, account: SimulatedAccount): Promise<SimulatedClient>
   readonly failure: Failure | undefined
   fail(claim: string, details: string): void
   /** True when a server has crashed since this was last asked. */
@@ -91,9 +99,7 @@ export interface World extends FaultContext {
   step: number
 }
 
-const secret = new Uint8Array(32).fill(5)
-
-/** Makes a world with an empty tree in it. */
+/** Makes a world with empty trees in it. */
 export async function createWorld(seed: string, without: ReadonlySet<FaultKind>, verbose = false): Promise<World> {
   const random = new Random(seed)
   const time = new SimulatedTime()
@@ -110,10 +116,11 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const crypto: CryptoProvider = { ...nodeCrypto, random: (length) => chance.bytes(length) }
   const env: Env = { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
   const isSkewed = happens(shape, "skew")
-  const skew = (name: string) => {
+  const skew = (name: string, mostYears = 0) => {
     const from = random.fork(`skew ${name}`)
+    const mostMs = from.chance(0.3) ? mostYears * yearMs : 0
     return {
-      skewMs: isSkewed ? from.between(-600_000, 600_000) : 0,
+      skewMs: isSkewed ? from.between(-600_000 - mostMs, 600_000 + mostMs) : 0,
       drift: isSkewed ? (from.fraction() - 0.5) / 500 : 0,
     }
   }
@@ -128,31 +135,33 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const network = new SimulatedNetwork({ time, random: random.fork("network"), onBug, onExcess })
   const servers = shape.places.map((kind, i): Storage => {
     const id = `n${i}`
-    const parts = { id, time, random: random.fork(id), crypto, network, liar: liars.get(id), onBug, ...skew(id) }
-    return kind === "node" ? new SimulatedServer(parts) : new SimulatedBucket(parts)
-  })
-  const history = new RegisterHistory(time, fail)
-  const keys = await newKeys(crypto)
-  const newClient = (id: string) =>
-    SimulatedClient.create({
+    const { graceMs } = shape
+    const parts = {
       id,
       time,
+      random: random.fork(id),
       crypto,
-      servers,
-      coding: shape.coding,
-      mode: shape.mode,
-      keys,
-      secret,
-      history,
+      network,
+      liar: liars.get(id),
+      onBug,
+      graceMs,
       ...skew(id),
+    }
+    return kind === "node" ? new SimulatedServer(parts) : new SimulatedBucket(parts)
+  })
+  const accounts: SimulatedAccount[] = []
+  for (let i = 0; i < shape.accounts; i++) accounts.push(await createAccount(crypto, `a${i}`))
+  const newClient = (id: string, account: SimulatedAccount) =>
+    SimulatedClient.create({
+      ...{ id, time, crypto, servers, account, random: random.fork(id) },
+      ...{ coding: shape.coding, mode: shape.mode, ...skew(id, 3) },
     })
   const clients: SimulatedClient[] = []
-  for (let i = 0; i < shape.clients; i++) clients.push(await newClient(`c${i}`))
+  for (let i = 0; i < shape.clients; i++) clients.push(await newClient(`c${i}`, accounts[i % accounts.length]!))
   const faulty = new Set(shape.faulty)
-  const seers = { env, servers, faulty, coding: shape.coding, keys, secret, mode: shape.mode }
-  const [oracle, probe] = [await Oracle.create(seers), await Probe.create(seers)]
-  const model = new Model()
-  history.onAcknowledged = (sequence) => model.acknowledged(sequence, time.nowMs)
+  const seers = { env, crypto, time, fail, servers, faulty, coding: shape.coding, mode: shape.mode }
+  const trees = [await newTree(seers, { name: "shared", owners: accounts })]
+  for (const account of accounts) trees.push(await newTree(seers, { name: account.name, owners: [account] }))
   const crashes = new Map<string, number>()
   const world: World = {
     ...{
@@ -165,10 +174,8 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       network,
       faulty,
       liars,
-      history,
-      model,
-      oracle,
-      probe,
+      accounts,
+      trees,
       newClient,
       fail,
     },
@@ -187,36 +194,43 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   return world
 }
 
-/** Starts the servers and makes the tree, before anything goes wrong. */
+/** Starts the servers and makes the trees, before anything goes wrong. */
 async function begin(world: World): Promise<void> {
-  const { servers, clients, time, liars } = world
+  const { servers, time, liars } = world
   for (const server of servers) server.start()
   await time.run(() => servers.every(({ isReady }) => isReady))
   const rates = [...liars.values()].map((liar) => [liar, liar.rate] as const)
   for (const [liar] of rates) liar.rate = 0
   let isMade = false
-  clients[0]!.allow(1000)
-  createTree(clients[0]!.treeOptions()).then(
+  makeTrees(world).then(
     () => {
       isMade = true
     },
-    (error: unknown) => world.fail("a tree can be made", describe(error)),
+    (error: unknown) => world.fail("trees can be made", describe(error)),
   )
   await time.run(() => isMade || world.failure !== undefined)
   for (const [liar, rate] of rates) liar.rate = rate
 }
 
-async function newKeys(crypto: CryptoProvider): Promise<RegisterKeys> {
-  const seed = crypto.random(32)
-  return { seed, publicKey: await crypto.publicKeyOf(seed), readKey: crypto.random(32) }
+/** Each account lists a tree before anything is stored for it. */
+async function makeTrees({ trees, clients }: World): Promise<void> {
+  for (const tree of trees)
+    for (const [i, owner] of tree.owners.entries()) {
+      const client = clients.find(({ account }) => account === owner)!
+      client.allow(1000)
+      await addToList(client.store.registers, owner, [tree.name])
+      if (i === 0) await createTree(client.treeOptions(tree))
+      else await client.tree(tree).holdFor(owner.id)
+    }
 }
 
 function describeShape(shape: Shape): string {
-  const { places, mode, coding, clients, tolerated, faulty } = shape
+  const { places, mode, coding, accounts, clients, graceMs, tolerated, faulty } = shape
   const faults = shape.faults.filter((kind) => happens(shape, kind))
   const { k, happy, n } = coding
   return (
-    `${places.length} places (${mode}; ${places.filter((kind) => kind === "bucket").length} buckets), coding ${k}/${happy}/${n}, ${clients} clients, ${tolerated} faults tolerated, ` +
+    `${places.length} places (${mode}; ${places.filter((kind) => kind === "bucket").length} buckets), coding ${k}/${happy}/${n}, ` +
+    `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${tolerated} faults tolerated, ` +
     `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}`
   )
 }

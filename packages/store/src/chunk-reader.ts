@@ -54,6 +54,8 @@ class Gathering {
   /** By index; several of one index when servers hold the same, or one of them lies. */
   readonly #good = new Map<number, Found[]>()
   readonly #problems: string[] = []
+  /** Servers that gave no answer, so that they may hold shares. */
+  #unanswered = 0
   /** Servers that gave a share. */
   readonly #holders = new Set<Server>()
   /** Shares that were asked for by their index: server and index. */
@@ -111,7 +113,10 @@ class Gathering {
           if (bytes) this.#holders.add(server)
           this.#take(server.backend.id, bytes)
         },
-        (error) => void this.#problems.push(error instanceof Error ? error.message : String(error)),
+        (error) => {
+          this.#unanswered++
+          this.#problems.push(error instanceof Error ? error.message : String(error))
+        },
       )
       .finally(() => {
         this.#underWay.delete(server)
@@ -173,11 +178,21 @@ class Gathering {
 
   #tooFew(): HoldfastError {
     const found = this.#good.size
+    const advice =
+      this.#unanswered > 0
+        ? "Bring the missing servers back, then try again; nothing was changed."
+        : "All servers answered, so it is lost unless one gets its data back; nothing was changed."
     return new HoldfastError(
       "ERR_NOT_ENOUGH_SHARES",
       `Only ${found} of the ${this.#k} shares needed were found for chunk ${toHex(this.#id).slice(0, 16)} ` +
-        `(${this.#problems.join("; ")}). Bring the missing servers back, then try again; nothing was changed.`,
-      { chunk: toHex(this.#id), needed: this.#k, found, problems: [...this.#problems] },
+        `(${this.#problems.join("; ")}). ${advice}`,
+      {
+        chunk: toHex(this.#id),
+        needed: this.#k,
+        found,
+        unanswered: this.#unanswered,
+        problems: [...this.#problems],
+      },
     )
   }
 }

@@ -22,8 +22,10 @@ export { createRegisterStore } from "./register-store.ts"
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
 export { createStore, type Held, type Store, type StoreDeps } from "./store.ts"
 export type {
+  BlockSample,
   CareKeys,
   ChunkHealth,
+  ChunkRange,
   ChunkRef,
   ChunkStore,
   OwnedRegisterStore,

@@ -3,7 +3,7 @@
  * tree, before the root moves. What fewer than `happy` places hold is rebuilt from any k shares and put again.
  */
 import { type Clock, HoldfastError, mapPool, toHex } from "@holdfast/core"
-import type { Backend } from "@holdfast/protocol"
+import { type Backend, inconsistentError } from "@holdfast/protocol"
 import type { Batch } from "./batch.ts"
 import { shortId } from "./chunk-health.ts"
 import type { Server } from "./server.ts"
@@ -23,7 +23,7 @@ const repairsAtOnce = 16
 /** When all lie on `happy` places, the others have so long to mark too. */
 const graceMs = 2000
 
-/** Resolves once each of `ids` lies on `happy` places that marked it in `batch`. Throws ERR_NOT_ENOUGH_SHARES. */
+/** Resolves once each of `ids` lies on `happy` places that marked it in `batch`. Throws ERR_NOT_ENOUGH_SHARES, ERR_INCONSISTENT. */
 export async function markChunks(deps: MarkingDeps, ids: readonly ChunkId[], batch: Batch): Promise<void> {
   const { happy, n } = deps.coding
   const open = () => ids.filter((id) => batch.spread(id) < happy)
@@ -35,7 +35,8 @@ export async function markChunks(deps: MarkingDeps, ids: readonly ChunkId[], bat
   const spread = open()
   if (spread.length > 0) await ask(deps, spread, far, batch)
   await mapPool(open(), repairsAtOnce, async (id) => {
-    const { k, goodShares } = await deps.repair(id, batch)
+    const { k, goodShares, inconsistent } = await deps.repair(id, batch)
+    if (inconsistent) throw inconsistentError(id)
     if (k > 0 && goodShares >= k && batch.spread(id) >= happy) return
     throw k > 0 && goodShares >= k ? tooFew(id, batch.spread(id), happy) : gone(id)
   })

@@ -13,6 +13,7 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
     id: backend.id,
     putShares: (...args) => call(() => backend.putShares(...args)),
     getShares: (...args) => call(() => backend.getShares(...args)),
+    getBlocks: (...args) => call(() => backend.getBlocks(...args)),
     hasShares: (...args) => call(() => backend.hasShares(...args)),
     markShares: (...args) => call(() => backend.markShares(...args)),
     listMarks: (...args) => call(() => backend.listMarks(...args)),

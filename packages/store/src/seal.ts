@@ -58,7 +58,7 @@ export interface PipelineDeps {
 const convergentDomain = "holdfast/convergent-key/2"
 const associated = { 1: domainPrefix("holdfast/chunk/1"), 2: domainPrefix("holdfast/chunk/2") } as const
 /** Each key seals one plaintext only, so the nonce can be constant. */
-const zeroNonce = new Uint8Array(12)
+export const zeroNonce = new Uint8Array(12)
 const tagBytes = 16
 
 /**
@@ -168,7 +168,10 @@ async function disperse(
   const payloadLength = payloadBytes(ciphertext.length, coding.k)
   const lengths = shareLengths(ciphertext.length, coding)
   let end = 0
-  const shares = lengths.map((length) => target.subarray(end, (end += length)))
+  const shares = lengths.map((length) => {
+    end += length
+    return target.subarray(end - length, end)
+  })
   assert(end === target.length, "the array for a sealed chunk")
   const places = shares.map((share) => share.subarray(share.length - payloadLength))
   const payloads = erasure.split(ciphertext, coding, places)
@@ -185,6 +188,11 @@ async function disperse(
     if (index >= coding.k) share.set(leaves[index]!, header.length + slices.length)
   }
   return { id: chunkIdOf(encoded), shares, memory: target }
+}
+
+/** Bytes before the payload of share `index` of a chunk that this version would write. */
+export function sealedHeaderBytes(ciphertextBytes: number, coding: Coding, index: number): number {
+  return shareLengths(ciphertextBytes, coding)[index]! - payloadBytes(ciphertextBytes, coding.k)
 }
 
 /** Bytes of each encoded share: known before there are any hashes. */

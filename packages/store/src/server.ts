@@ -1,6 +1,16 @@
 /** One server as the store sees it: its backend with calls gathered into batches. */
 import type { Clock } from "@holdfast/core"
-import type { Backend, ChunkId, MarkOptions, MarkOutcome, PutOutcome, ShareQuery } from "@holdfast/protocol"
+import {
+  type Backend,
+  type BlockAnswer,
+  type BlockQuery,
+  blockBytes,
+  type ChunkId,
+  type MarkOptions,
+  type MarkOutcome,
+  type PutOutcome,
+  type ShareQuery,
+} from "@holdfast/protocol"
 import type { Batch } from "./batch.ts"
 import { type CoalesceLimits, coalesce } from "./coalesce.ts"
 import { createPace, type Pace } from "./pace.ts"
@@ -12,6 +22,7 @@ export interface Server {
   readonly pace: Pace
   put(share: Uint8Array, batch: Batch): Promise<PutOutcome>
   get(query: ShareQuery): Promise<Uint8Array | undefined>
+  blocks(query: BlockQuery): Promise<BlockAnswer | undefined>
   /** Indices held of a chunk. */
   has(id: ChunkId): Promise<number[]>
   /** Marks what is held of a chunk; tells which shares that are. */
@@ -29,6 +40,11 @@ export function createServer(backend: Backend, clock: Clock): Server {
     () => 1024 * 1024, // not known before the answer: a share of a full chunk is of this order
     dataBatch,
   )
+  const blocks = coalesce<BlockQuery, BlockAnswer | undefined>(
+    (queries) => backend.getBlocks(queries),
+    ({ count }) => count * blockBytes,
+    dataBatch,
+  )
   return {
     backend,
     pace,
@@ -38,6 +54,7 @@ export function createServer(backend: Backend, clock: Clock): Server {
       dataBatch,
     ),
     get: (query) => pace.time(() => get(query)),
+    blocks: (query) => pace.time(() => blocks(query)),
     has: coalesce<ChunkId, number[]>(
       (ids) => backend.hasShares(ids),
       () => 40,

@@ -2,20 +2,23 @@
 import { BufferPool, type Env, equal } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import type { AccountId, Backend } from "@holdfast/protocol"
+import { sampleBlock } from "./audit.ts"
 import { type Batch, Batches } from "./batch.ts"
 import { type CheckOptions, checkChunk, type Rebalanced, rebalanceChunk } from "./chunk-health.ts"
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
 import { type BeginOptions, beginCollection, type Collection } from "./collect.ts"
+import { KnownChunks } from "./known-chunks.ts"
 import { markChunks } from "./marking.ts"
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
+import { RangeReader, tooShort } from "./range-reader.ts"
 import { type Rollback, rollbackError } from "./register-rollback.ts"
 import type { SeenStore } from "./register-seen.ts"
 import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
 import { createServer, type Server } from "./server.ts"
-import type { ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
+import type { BlockSample, ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
 
 /** Memory kept for the next chunks where no pipeline is given. */
 const maxIdleBytes = 16 * 1024 * 1024
@@ -52,6 +55,8 @@ export interface Store {
   readonly voters: readonly Backend[]
   readonly chunks: ChunkStore
   readonly registers: OwnedRegisterStore
+  /** Asks for a block of a chunk that nobody can foresee, and verifies it. Needs no key. */
+  sampleBlock(id: ChunkId): Promise<BlockSample>
   /** Health of one chunk; repairs when asked to, for `accounts` besides the store's own. Needs no key. */
   checkChunk(id: ChunkId, options?: CheckOptions & Held): Promise<ChunkHealth>
   /** Copies a chunk's shares to where they belong now. Needs no key. */
@@ -98,6 +103,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   let rolledBack: Rollback | undefined
   const { device, onUnproven, ownerOf } = deps
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
+  const known = new KnownChunks(deps.env.crypto)
+  const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
   const chunks: ChunkStore = {
     buffers: pipeline.buffers,
     async putChunk(plaintext, options) {
@@ -114,6 +121,15 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     async getChunk(ref, options) {
       options?.signal?.throwIfAborted()
       return readChunk(ref, rankedServers(ref.id), readOptions)
+    },
+    async readRange(ref, range, options) {
+      options?.signal?.throwIfAborted()
+      const { offset, length } = range
+      const found = await ranges.read(ref, range, rankedServers(ref.id))
+      if (found) return found
+      const whole = await readChunk(ref, rankedServers(ref.id), readOptions)
+      if (offset + length > whole.length) throw tooShort(ref.id)
+      return whole.subarray(offset, offset + length)
     },
   }
   return {
@@ -143,6 +159,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         },
       }),
     }),
+    sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known }, id, rankedServers(id)),
     checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
     rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
     async beginCollection(options) {

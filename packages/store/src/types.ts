@@ -17,6 +17,14 @@ export interface StoreOptions {
   readonly signal?: AbortSignal
 }
 
+/** A part of a chunk's plaintext. */
+export interface ChunkRange {
+  readonly offset: number
+  readonly length: number
+  /** Plaintext bytes that the chunk probably has: when right, a first read takes one round trip, else two. */
+  readonly likelyBytes?: number
+}
+
 /** What a put did. */
 export interface PutChunkResult extends ChunkRef {
   /** Bytes sent to servers; 0 when all shares were there already. */
@@ -37,6 +45,11 @@ export interface ChunkStore {
    * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, ERR_INCONSISTENT.
    */
   getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>
+  /**
+   * Some bytes of the plaintext, from as few servers and bytes as can be: blocks that prove themselves where the chunk is of version
+   * 2, else the whole chunk. Throws as `getChunk`, and ERR_CORRUPT when the chunk is shorter.
+   */
+  readRange(ref: ChunkRef, range: ChunkRange, options?: StoreOptions): Promise<Uint8Array>
 }
 
 /** The newest content of a register, opened. */
@@ -116,6 +129,17 @@ export interface OwnedRegisterStore extends RegisterStore {
    * ERR_WRONG_CAPABILITY when that version names another owner.
    */
   beginEpoch(keys: RegisterKeys, ownerSeed: Uint8Array, options?: WriteOptions): Promise<RegisterOrder>
+}
+
+/** What came of asking for a block by chance. */
+export interface BlockSample {
+  readonly id: ChunkId
+  /** The share that was chosen; unknown when no server has any of the chunk. */
+  readonly index?: number
+  /** Who gave it, or failed to. */
+  readonly server?: string
+  /** "missing" when all answered and none has it, "silent" when one that may have it did not answer. */
+  readonly state: "good" | "wrong" | "missing" | "silent"
 }
 
 /** Health of one chunk. */

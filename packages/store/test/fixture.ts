@@ -65,6 +65,7 @@ function switched(id: string, live: () => Backend, server: Pick<SwitchedServer, 
       const shares = await live().getShares(...args)
       return shares.map((share) => (share && server.tamper ? server.tamper(share) : share))
     },
+    getBlocks: async (...args) => live().getBlocks(...args),
     hasShares: async (...args) => live().hasShares(...args),
     markShares: async (...args) => live().markShares(...args),
     listMarks: async (...args) => live().listMarks(...args),

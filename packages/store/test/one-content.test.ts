@@ -151,13 +151,14 @@ test("of any mixture of plaintexts in one chunk all subsets of shares give one c
       coding: fc.constant(coding),
       faces: fc.array(fc.nat(2), { minLength: coding.n, maxLength: coding.n }),
       length: fc.integer({ min: 48, max: 300 }),
+      version: fc.constantFrom(1 as const, 2 as const),
     }),
   )
   await fc.assert(
-    fc.asyncProperty(plans, async ({ coding, faces, length }) => {
+    fc.asyncProperty(plans, async ({ coding, faces, length, version }) => {
       const plain = text(7, length)
       const plaintexts = [plain, await withSameTag(nodeCrypto, plain), text(9, length)]
-      const chunk = await makeTwoFaced(deps, coding, plaintexts, faces)
+      const chunk = await makeTwoFaced(deps, coding, plaintexts, faces, version)
       const { contents, codes } = await accepted(chunk, coding)
       assert.ok(contents.size <= 1, `${contents.size} contents`)
       const isHonest = faces.every((face) => face === faces[0])

@@ -75,6 +75,7 @@ export class Schedule {
       putShares: (shares, options) => call("putShares", () => backend.putShares(shares, options)),
       markShares: (ids, options) => call("markShares", () => backend.markShares(ids, options)),
       getShares: (queries) => call("getShares", () => backend.getShares(queries)),
+      getBlocks: (queries) => call("getBlocks", () => backend.getBlocks(queries)),
       hasShares: (ids, options) => call("hasShares", () => backend.hasShares(ids, options)),
       listMarks: (options) => call("listMarks", () => backend.listMarks(options)),
       listRegisters: (options) => call("listRegisters", () => backend.listRegisters(options)),

@@ -44,13 +44,13 @@ export async function* readFile(
     return
   }
   if (content.form === "single") {
-    yield (await io.readSlice(content.reference)).subarray(start, stop)
+    yield await io.readPart(content.reference, start, stop)
     return
   }
   const slices = slicesOf(io, content.reference, content.size, { start, end: stop })
   const pieces = mapOrdered(slices, prefetch, async (slice) => {
     if (!slice.reference) return new Uint8Array(slice.end - slice.start)
-    return (await io.readSlice(slice.reference)).subarray(slice.start, slice.end)
+    return io.readPart(slice.reference, slice.start, slice.end)
   })
   for await (const piece of pieces) {
     yield piece

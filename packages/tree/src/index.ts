@@ -9,6 +9,7 @@ export {
   readCare,
   withLevels,
 } from "./care.ts"
+export { isDamage, isOutOfReach, type LostNode, type Whereabouts } from "./damage.ts"
 export { type Difference, diff, diffEntries, type EntryDifference } from "./diff.ts"
 export { countEntries, type ListOptions, listDirectory, listPages, lookupEntry } from "./directory.ts"
 export { type ChildNode, type DirectoryNode, decodeDirectoryNode, encodeDirectoryNode } from "./directory-node.ts"
@@ -34,11 +35,13 @@ export { type ReadFileOptions, readFile } from "./file-reader.ts"
 export { type AddOptions, createFileWriter, type FileWriter, type FileWriterOptions } from "./file-writer.ts"
 export { createTreeIo, TreeIo, type TreeIoOptions } from "./io.ts"
 export { type JunctionContent, openJunction, sealJunction } from "./junction.ts"
+export { type LiveSet, liveSetOf } from "./live-set.ts"
 export { decodeManifestNode, encodeManifestNode, type ManifestItem, type ManifestNode } from "./manifest.ts"
 export { conflictName, type MergeResult, merge } from "./merge.ts"
 export { createMutableFile, mutableFileName, mutableFileOf } from "./mutable-file.ts"
 export { checkName, compareNames, nameProblem } from "./name.ts"
 export { NodePack } from "./pack.ts"
+export { type Reached, type ReachOptions, type ReachStart, reach, reachEntry, Seen } from "./reach.ts"
 export {
   type DirectoryRef,
   decodeReference,
@@ -61,4 +64,4 @@ export {
   type TreeState,
   type TreeVersion,
 } from "./tree.ts"
-export { chunksOf, chunksOfFile, type WalkItem, walk } from "./walk.ts"
+export { chunksOf, RepeatGuard, type WalkItem, walk } from "./walk.ts"

@@ -17,6 +17,9 @@ const packCacheBytes = 16 * 1024 * 1024
 /** Slices of at least this much are read past the cache, for the reader alone: they are most of their chunk. */
 export const uncachedBytes = 2 * 1024 * 1024
 
+/** Of less than this the whole costs hardly more than a block, and may serve the next read. */
+const leastRangedBytes = 256 * 1024
+
 /** Reads slices and nodes. */
 export class TreeIo {
   readonly chunks: ChunkStore
@@ -46,6 +49,17 @@ export class TreeIo {
         chunk: toHex(chunk.id),
       })
     return whole.subarray(offset, offset + length)
+  }
+
+  /**
+   * Bytes `start` to `end` of what is referred to; never change them. Little of much is read as blocks that prove themselves, the
+   * rest as the whole chunk.
+   */
+  async readPart(reference: Reference, start: number, end: number): Promise<Uint8Array> {
+    const { chunk, offset, length } = reference
+    const isLittle = length >= leastRangedBytes && end - start <= length / 4 && !this.#packs.has(cacheKey(chunk))
+    if (!isLittle) return (await this.readSlice(reference)).subarray(start, end)
+    return this.chunks.readRange(chunk, { offset: offset + start, length: end - start, likelyBytes: offset + length })
   }
 
   /** A node of a directory; `parent` is the item that refers to it and `level` where it must be. */
@@ -116,6 +130,10 @@ class ByteCache<T> {
     this.#entries.delete(key)
     this.#entries.set(key, entry)
     return entry.value
+  }
+
+  has(key: string): boolean {
+    return this.#entries.has(key)
   }
 
   set(key: string, value: T, bytes: number): void {

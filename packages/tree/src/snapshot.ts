@@ -29,13 +29,13 @@ export class Snapshots {
 
   /** All snapshots by name. */
   async *list(): AsyncGenerator<DirectoryEntry, void, void> {
-    const { snapshots } = await this.#tree.content()
+    const snapshots = await this.#tree.snapshotDirectory()
     for await (const entry of listDirectory(this.#tree.io, snapshots)) if (isSnapshot(entry)) yield entry
   }
 
   /** The snapshot called `name`; undefined when there is none. */
   async lookup(name: string): Promise<DirectoryEntry | undefined> {
-    const entry = await lookupEntry(this.#tree.io, (await this.#tree.content()).snapshots, name)
+    const entry = await lookupEntry(this.#tree.io, await this.#tree.snapshotDirectory(), name)
     return entry && isSnapshot(entry) ? entry : undefined
   }
 

@@ -30,11 +30,11 @@ import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
 import { merge } from "./merge.ts"
 import type { NodePack } from "./pack.ts"
+import { type Reached, type ReachOptions, reach, startsOf } from "./reach.ts"
 import { type DirectoryRef, referenceKey, sameReference, settle } from "./reference.ts"
-import { decodeRoot, encodeRoot, nextRoot, type PastRoot, type RootContent } from "./root.ts"
+import { decodeRoot, encodeRoot, maxHistory, nextRoot, type PastRoot, type RootContent } from "./root.ts"
 import { CommitSession, type Path, requireDirectory } from "./session.ts"
 import { Snapshots } from "./snapshot.ts"
-import { chunksOf } from "./walk.ts"
 
 /** What a tree stands on. */
 export interface TreeOptions {
@@ -154,6 +154,11 @@ export class Tree {
     })
   }
 
+  /** The directory of snapshots as the next commit makes it: for this no root needs to be readable. */
+  async snapshotDirectory(): Promise<DirectoryRef> {
+    return this.#mergedSnapshots(await this.#read())
+  }
+
   /** The entry at `path`; undefined when there is none. The root's own entry has an empty name. */
   async lookup(path: Path, at?: DirectoryRef): Promise<Entry | undefined> {
     const found = await this.resolve(path, at)
@@ -224,12 +229,53 @@ export class Tree {
     throw busy()
   }
 
-  /** Every chunk that the newest root, its history and its snapshots need. */
+  /**
+   * Goes back to a root that `choose` takes from a past root or a snapshot of `content`. Nothing of the newest root is read, so
+   * it may be lost; it stays in the history. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY, and what `choose` throws.
+   */
+  async restore(choose: (content: RootContent) => Promise<DirectoryRef>): Promise<CommitResult> {
+    // As for any commit: what a try referred to that was not acknowledged is still to be made certain.
+    const owed = new Map<string, ChunkId>()
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const current = await this.#read()
+      const { sequence, content, siblings } = current
+      const snapshots = await this.#mergedSnapshots(current)
+      const raced = siblings.map(({ root, commitTimeMs }) => ({ sequence, timeMs: commitTimeMs, root }))
+      const known = { ...content, snapshots, history: mergedHistory(raced, content, siblings) }
+      const root = await choose(known)
+      const result = { root, conflicts: [], attempts: attempt }
+      if (attempt === 1 && sameReference(root, content.root) && siblings.length === 0)
+        return { ...result, sequence, changed: false, attempts: 0 }
+      const next = nextRoot(known, sequence, { root, snapshots }, this.io.env.clock.nowMs())
+      // The chunks of a kept root are listed, and needed all the time, so that nothing has to be looked at.
+      const { care, fresh } = await this.#careFor(current, { root, snapshots }, [root])
+      for (const id of [...fresh, ...(await this.#uncertain(current, root))]) owed.set(toHex(id), id)
+      if (await this.#write(sequence, next, care, [...owed.values()]))
+        return { ...result, sequence: sequence + 1, changed: true }
+      await this.io.env.clock.sleep(this.#backoffMs(attempt))
+    }
+    throw busy()
+  }
+
+  /** Every chunk that the newest root, its history and its snapshots need. Throws at what cannot be read. */
   async *chunks(): AsyncGenerator<ChunkRef, void, void> {
+    for await (const met of this.reach())
+      if (met.kind === "lost") throw met.lost.error
+      else if (met.kind === "chunk") yield met.chunk
+  }
+
+  /** All that the newest root, its snapshots and its history stand on; what cannot be read is told, and the rest goes on. */
+  async *reach(options?: ReachOptions): AsyncGenerator<Reached, void, void> {
     const { content, siblings, care } = await this.#read()
-    for (const { chunk } of care.flatMap(({ segments }) => segments)) yield chunk
-    for (const { levels } of care) if (levels) yield* levelChunks(this.io.chunks, levels)
-    yield* this.#needed([content, ...siblings])
+    const where = { path: [], version: "newest" } as const
+    for (const { segments, levels } of care) {
+      for (const { chunk } of segments) yield { kind: "chunk", chunk, where }
+      // A history that cannot be read is told as lost by the id of its index.
+      if (levels)
+        for await (const chunk of levelChunks(this.io.chunks, levels, () => undefined))
+          yield { kind: "chunk", chunk, where }
+    }
+    yield* reach(this.io, [content, ...siblings].flatMap(startsOf), options)
   }
 
   /** As `chunks`, but from the care list: also what was needed lately, and nothing of the tree is read. See careIds. */
@@ -254,9 +300,9 @@ export class Tree {
   }
 
   /**
-   * Writes the care list anew when it names what is no longer needed, and leaves out of the history what `keeps` does not want.
-   * To be called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT,
-   * ERR_WRONG_CAPABILITY.
+   * Writes the care list anew when it names what is no longer needed, or cannot be read itself, and leaves out of the history
+   * what `keeps` does not want; not when anything of the tree cannot be read, as then only the list knows what is below. To be
+   * called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
    */
   async trimCare(keeps: KeepsPast = () => true): Promise<void> {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
@@ -269,7 +315,9 @@ export class Tree {
       const history = content.history.filter((past, i) => keeps(past, endedMs(i)))
       const kept = { ...content, history }
       const needed = new Set<string>()
-      for await (const { id } of this.#needed([kept])) needed.add(toHex(id))
+      for await (const met of reach(this.io, startsOf(kept)))
+        if (met.kind === "lost") return
+        else if (met.kind === "chunk") needed.add(toHex(met.chunk.id))
       if (history.length === content.history.length && !(await this.#isExcessive(care[0], needed))) return
       const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
       if (await this.#write(sequence, kept, exact, segmentsOf(exact))) return
@@ -281,20 +329,15 @@ export class Tree {
   async #isExcessive(care: CareList | undefined, needed: ReadonlySet<string>): Promise<boolean> {
     if (!care) return false
     const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
-    for await (const id of careIds(this.io.chunks, withoutLevels(care))) {
-      const name = toHex(id)
-      if (!needed.has(name) && !own.has(name)) return true
+    let isLost = false
+    const onUnreadable = () => {
+      isLost = true
     }
-    return false
-  }
-
-  async *#needed(contents: readonly RootContent[]): AsyncGenerator<ChunkRef, void, void> {
-    const roots = contents.flatMap(({ root, snapshots, history }) => [
-      root,
-      snapshots,
-      ...history.map((past) => past.root),
-    ])
-    yield* chunksOf(this.io, roots)
+    for await (const id of careIds(this.io.chunks, withoutLevels(care), onUnreadable)) {
+      const name = toHex(id)
+      if (isLost || (!needed.has(name) && !own.has(name))) return true
+    }
+    return isLost
   }
 
   async #read(): Promise<Current> {
@@ -330,8 +373,9 @@ export class Tree {
   async #careFor(
     { content, care }: Current,
     mine: TreeState,
+    kept: readonly DirectoryRef[] = [],
   ): Promise<{ readonly care: CareList; readonly fresh: readonly ChunkId[] }> {
-    const listed = [content.root, ...content.history.map((past) => past.root)]
+    const listed = [content.root, ...content.history.map((past) => past.root), ...kept]
     const steps = [
       { before: content.root, after: mine.root },
       { before: content.snapshots, after: mine.snapshots },
@@ -341,6 +385,28 @@ export class Tree {
     const list = await appendCare(this.io.chunks, care, fresh)
     const before = new Set(care.flatMap(segmentsOf).map(toHex))
     return { care: list, fresh: [...fresh, ...segmentsOf(list).filter((id) => !before.has(toHex(id)))] }
+  }
+
+  /**
+   * What `root` stands on, when writers raced and not each of their values keeps it: one that was not acknowledged may name what
+   * is being taken away. What is lost cannot be made certain, and is left out.
+   */
+  async #uncertain({ content, siblings }: Current, root: DirectoryRef): Promise<ChunkId[]> {
+    const isKept = ({ root: newest, history }: RootContent) =>
+      [newest, ...history.map((past) => past.root)].some((one) => sameReference(one, root))
+    if (siblings.length === 0 || [content, ...siblings].every(isKept)) return []
+    const ids = new Map<string, ChunkId>()
+    const lost = new Set<string>()
+    for await (const met of reach(this.io, [{ directory: root, where: { path: [], version: "newest" } }]))
+      if (met.kind === "chunk") ids.set(toHex(met.chunk.id), met.chunk.id)
+      else if (met.kind === "lost") lost.add(toHex(met.lost.chunk))
+    return [...ids].flatMap(([name, id]) => (lost.has(name) ? [] : [id]))
+  }
+
+  async #mergedSnapshots({ content, siblings }: Current): Promise<DirectoryRef> {
+    let { snapshots } = content
+    for (const sibling of siblings) snapshots = (await merge(this.io, null, sibling.snapshots, snapshots)).root
+    return snapshots
   }
 
   async #mergeSiblings({ content, siblings }: Current, conflicts: Path[]): Promise<TreeState> {
@@ -385,6 +451,16 @@ function busy(): HoldfastError {
 /** The root as an entry: roots have no attributes of their own. */
 function rootEntry(reference: DirectoryRef): DirectoryEntry {
   return { ...plainAttributes(0o755, 0), name: "", kind: "directory", size: 0, reference }
+}
+
+/** The past roots of all that raced, newest first, each once. */
+function mergedHistory(raced: readonly PastRoot[], content: RootContent, siblings: readonly RootContent[]): PastRoot[] {
+  const all = [...raced, ...content.history, ...siblings.flatMap(({ history }) => history)]
+  const distinct = all.filter(
+    (past, i) =>
+      all.findIndex(({ root, sequence }) => sequence === past.sequence && sameReference(root, past.root)) === i,
+  )
+  return distinct.sort((a, b) => b.sequence - a.sequence).slice(0, maxHistory)
 }
 
 /** The newest root that both have come from; null (an empty tree) when it is no longer in their histories. */

@@ -28,7 +28,7 @@ class Servers {
     const store = await createStore({
       env,
       servers: this.#backends.map((backend) => ({ backend, weight: 1 })),
-      coding: { k: 3, happy: 4, n: 5 },
+      coding: { k: 3, happy: 3, n: 5 },
       registerMode: "crash",
       convergenceSecret: new Uint8Array(32).fill(7),
       seen: createMemorySeen(),

@@ -326,3 +326,19 @@ test("every chunk that a tree needs is listed once, and no other", async () => {
   const listed = (await collect(chunksOf(io, [root, null, below]))).map(({ id }) => Buffer.from(id).toString("hex"))
   assert.deepEqual(listed.sort(), needed)
 })
+
+test("a walk over directories that hold each other twice, sixty deep, ends with an error", async () => {
+  const { io } = memoryIo()
+  let directory = await directoryOf(io, [file("a")])
+  for (let level = 0; level < 60; level++) {
+    const below = { ...plainAttributes(0o755, 0), kind: "directory", size: 0, reference: directory } as const
+    directory = await directoryOf(
+      io,
+      ["x", "y"].map((name) => ({ ...below, name })),
+    )
+  }
+  const told = async () => {
+    for await (const _ of walk(io, directory));
+  }
+  await assert.rejects(told, { code: "ERR_LIMIT" })
+})

@@ -35,6 +35,8 @@ export interface Disk {
   /** Makes a file, which must not be there. */
   create(path: string): Promise<DiskFile>
   readFile(path: string): Promise<Uint8Array>
+  /** Some bytes of a file, fewer where it ends. */
+  readPart(path: string, offset: number, length: number): Promise<Uint8Array>
   readdir(path: string): Promise<string[]>
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
@@ -54,6 +56,18 @@ export const nodeDisk: Disk = {
   mkdir: (path) => mkdir(path, { recursive: true, mode: 0o700 }),
   create: (path) => open(path, "wx", 0o600),
   readFile: (path) => readFile(path),
+  async readPart(path, offset, length) {
+    const file = await open(path, "r")
+    try {
+      const bytes = new Uint8Array(length)
+      let done = 0
+      for (let read = 1; read > 0 && done < length; done += read)
+        read = (await file.read(bytes, done, length - done, offset + done)).bytesRead
+      return bytes.subarray(0, done)
+    } finally {
+      await file.close()
+    }
+  },
   readdir: (path) => readdir(path),
   rename,
   unlink,

@@ -52,13 +52,13 @@ export class ShareFiles {
   }
 
   /** The bytes of a file; undefined when there is no such file. */
-  async read(tenant: string, name: string): Promise<Uint8Array | undefined> {
-    try {
-      return await this.#disk.readFile(this.#path(tenant, name))
-    } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
-    }
+  read(tenant: string, name: string): Promise<Uint8Array | undefined> {
+    return ifThere(this.#disk.readFile(this.#path(tenant, name)))
+  }
+
+  /** Some bytes of a file; undefined when there is no such file. */
+  readPart(tenant: string, name: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+    return ifThere(this.#disk.readPart(this.#path(tenant, name), offset, length))
   }
 
   /** Removes files, durably; those that are gone already are no error. */
@@ -206,6 +206,15 @@ export async function makeDurableDirectory(disk: Disk, path: string): Promise<vo
 
 async function unlinkIfThere(disk: Disk, path: string): Promise<void> {
   await disk.unlink(path).catch(ignoreMissing)
+}
+
+async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
 }
 
 function isMissing(error: unknown): boolean {

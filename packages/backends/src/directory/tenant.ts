@@ -1,4 +1,5 @@
 /** One tenant's namespace in a storage directory, and a caller's view of it: a Backend that sees nothing of other tenants. */
+import { mapPool } from "@holdfast/core"
 import type {
   AccountAccess,
   AccountId,
@@ -11,6 +12,7 @@ import type {
 import { keptPerAnswer } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectToken } from "../rules.ts"
 import { checkNotDropped, droppedAt, listAccounts, notGone, takeStatement } from "./administration.ts"
+import { readBlocks } from "./blocks.ts"
 import type { ShareRow } from "./database.ts"
 import { markChunks, unmark } from "./marking.ts"
 import type { EngineParts, Tenant } from "./parts.ts"
@@ -33,6 +35,9 @@ export interface TenantBackend extends Backend {
   /** What such a request carries. */
   requestToken(): Uint8Array
 }
+
+/** Reads of one request at a time. */
+const parallelReads = 16
 
 /** A tenant's namespace. */
 export interface Namespace {
@@ -83,6 +88,10 @@ function callerBackend(
     markShares: async (ids, options) => track(() => markChunks(parts, tenant, ids, callerOf(options))),
     getSharesWithin,
     getShares: (queries) => getSharesWithin(queries, Number.POSITIVE_INFINITY),
+    async getBlocks(queries) {
+      checkRole(access, "read")
+      return track(() => mapPool(queries, parallelReads, (query) => readBlocks(parts, tenant, query)))
+    },
     async hasShares(ids) {
       checkRole(access, "read")
       return ids.map((id) => index.sharesOf(tenant.tenant, id).map((share) => share.idx))

@@ -7,9 +7,12 @@ import { compare, decodeCbor, type ErrorCode, HoldfastError, isHoldfastError, li
 import {
   type AccountInfo,
   type Backend,
+  type BlockQuery,
+  blocksPerRequest,
   type CallOptions,
   collectTokenBytes,
   decodeAccounts,
+  decodeBlockAnswers,
   decodeFailure,
   decodeFrames,
   decodeHeld,
@@ -21,6 +24,7 @@ import {
   decodePutOutcomes,
   decodeUnmarkOutcome,
   decodeUsage,
+  encodeBlockQueries,
   encodeIds,
   encodeKeptRequest,
   encodeListRequest,
@@ -115,7 +119,7 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
 
 type Call = (path: string, body: readonly Uint8Array[], callOptions: CallOptions | undefined) => Promise<Uint8Array>
 
-function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "getShares" | "hasShares"> {
+function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "getShares" | "getBlocks" | "hasShares"> {
   return {
     putShares: (shares, markOptions) =>
       inBatches(splitBySize(shares), async (batch) =>
@@ -131,6 +135,10 @@ function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "get
     getShares: (queries, callOptions) =>
       inBatches(split(queries, getBatchItems), (batch) =>
         getAll(batch, async (rest) => call("shares/get", [encodeQueries(rest)], callOptions)),
+      ),
+    getBlocks: (queries, callOptions) =>
+      inBatches(splitByBlocks(queries), async (batch) =>
+        decodeBlockAnswers(await call("shares/blocks", [encodeBlockQueries(batch)], callOptions), batch),
       ),
     hasShares: (ids, callOptions) =>
       inBatches(split(ids, limits.requestItems), async (batch) =>
@@ -313,6 +321,18 @@ async function inBatches<T, R>(batches: readonly T[][], work: (batch: T[]) => Pr
 function split<T>(items: readonly T[], size: number): T[][] {
   const batches: T[][] = []
   for (let i = 0; i < items.length; i += size) batches.push(items.slice(i, i + size))
+  return batches
+}
+
+function splitByBlocks(queries: readonly BlockQuery[]): BlockQuery[][] {
+  const batches: BlockQuery[][] = []
+  let blocks = 0
+  for (const query of queries) {
+    const open = batches.at(-1)
+    blocks = open && blocks + query.count <= blocksPerRequest ? blocks + query.count : query.count
+    if (open && blocks > query.count) open.push(query)
+    else batches.push([query])
+  }
   return batches
 }
 

@@ -17,7 +17,7 @@ import { discard, HoldfastError, Semaphore } from "@holdfast/core"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
 import { dateOf, guardAnswers, readDates } from "./answers.ts"
 import { credentialsFor } from "./credentials.ts"
-import { isMissing, isPreconditionFailed, s3Error } from "./failure.ts"
+import { isMissing, isOutOfRange, isPreconditionFailed, s3Error } from "./failure.ts"
 import { nameOfBucket, type S3Location } from "./location.ts"
 
 /** A line of a listing, in order of keys. Keys are without the location's prefix. */
@@ -65,6 +65,13 @@ export interface Bucket {
   get(
     key: string,
     maxBytes: number,
+    options?: RequestOptions,
+  ): Promise<{ readonly bytes: Uint8Array; readonly atMs: number } | undefined>
+  /** Some bytes of an object, fewer where it ends; undefined when there is none, or nothing at that place. */
+  getPart(
+    key: string,
+    offset: number,
+    length: number,
     options?: RequestOptions,
   ): Promise<{ readonly bytes: Uint8Array; readonly atMs: number } | undefined>
   /** Objects whose keys begin with `prefix`, after the key `after`, at most `limit`. */
@@ -132,6 +139,20 @@ export function openBucket(location: S3Location, options: BucketOptions = {}): B
           return { bytes, atMs: dateOf(answer, name) }
         } catch (error) {
           if (isMissing(error)) return undefined
+          throw error
+        }
+      }),
+    getPart: (key, offset, length, rest = {}) =>
+      request(length, rest, async (abortSignal) => {
+        try {
+          const Range = `bytes=${offset}-${offset + length - 1}`
+          const answer = await client.send(new GetObjectCommand({ Bucket, Key: at(key), Range }), { abortSignal })
+          // A service that knows no ranges sends the whole, which then is more than asked for.
+          const reading = { name, key, maxBytes: length, allocate }
+          const bytes = await readBody(answer.Body as NodeJS.ReadableStream, reading, answer.ContentLength)
+          return { bytes, atMs: dateOf(answer, name) }
+        } catch (error) {
+          if (isMissing(error) || isOutOfRange(error)) return undefined
           throw error
         }
       }),

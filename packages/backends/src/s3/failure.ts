@@ -14,6 +14,11 @@ export function isMissing(error: unknown): boolean {
   return name === "NoSuchKey" || (name === "NotFound" && statusOf(error) === 404)
 }
 
+/** A part was asked for that begins after an object's end. */
+export function isOutOfRange(error: unknown): boolean {
+  return statusOf(error) === 416
+}
+
 /** A conditional write found an object. */
 export function isPreconditionFailed(error: unknown): boolean {
   return statusOf(error) === 412 || (error as ServiceFailure).name === "ConditionalRequestConflict"

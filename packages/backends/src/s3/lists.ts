@@ -21,6 +21,12 @@ export interface Marks {
   readonly sinceMs: number
 }
 
+/** What the checksum of each kind of list begins with. */
+const domains = {
+  marks: "holdfast/bucket-marks/1",
+  retire: "holdfast/bucket-retire/1",
+  condemned: "holdfast/bucket-condemned/1",
+} as const
 const hashBytes = 32
 const headBytes = { marks: 20, retire: 8, condemned: 8 } as const
 /** kind, id, number */
@@ -38,12 +44,12 @@ export async function encodeMarks(crypto: CryptoProvider, { chunks, registers, s
   view.setBigUint64(4, BigInt(sinceMs))
   view.setUint32(12, chunks.length / idBytes)
   view.setUint32(16, registers.length / idBytes)
-  return sealed(crypto, "holdfast/bucket-marks/1", concat(head, chunks, registers))
+  return sealed(crypto, domains.marks, concat(head, chunks, registers))
 }
 
 /** What a mark object says. Throws ERR_BAD_FORMAT, ERR_CORRUPT, ERR_UNSUPPORTED_VERSION. */
 export async function decodeMarks(crypto: CryptoProvider, bytes: Uint8Array, key: string): Promise<Marks> {
-  const body = await opened(crypto, "holdfast/bucket-marks/1", "HFM", { bytes, key, least: headBytes.marks })
+  const body = await opened(crypto, domains.marks, "HFM", { bytes, key, least: headBytes.marks })
   const view = new DataView(body.buffer, body.byteOffset)
   const [sinceMs, chunkCount, registerCount] = [Number(view.getBigUint64(4)), view.getUint32(12), view.getUint32(16)]
   const at = headBytes.marks + chunkCount * idBytes
@@ -61,12 +67,12 @@ export function encodeRetired(crypto: CryptoProvider, names: readonly string[]):
     record.set(fromHex(name.slice(15)), 8)
     return record
   })
-  return sealed(crypto, "holdfast/bucket-retire/1", concat(counted("HFR", records.length), ...records))
+  return sealed(crypto, domains.retire, concat(counted("HFR", records.length), ...records))
 }
 
 /** The names of mark objects that are about to go. Throws like `decodeMarks`. */
 export async function decodeRetired(crypto: CryptoProvider, bytes: Uint8Array, key: string): Promise<string[]> {
-  const list = await openedList(crypto, "holdfast/bucket-retire/1", "HFR", { bytes, key, width: nameWidth })
+  const list = await openedList(crypto, domains.retire, "HFR", { bytes, key, width: nameWidth })
   return Array.from({ length: list.length / nameWidth }, (_, i) => {
     const record = recordAt(list, i, nameWidth)
     const number = Number(new DataView(record.buffer, record.byteOffset).getBigUint64(0))
@@ -118,13 +124,13 @@ export function keyOfCondemned(object: Condemned): string {
 
 /** The bytes of a list of condemned objects. */
 export function encodeCondemned(crypto: CryptoProvider, list: CondemnedList): Promise<Uint8Array> {
-  return sealed(crypto, "holdfast/bucket-condemned/1", concat(counted("HFC", list.length / condemnedWidth), list))
+  return sealed(crypto, domains.condemned, concat(counted("HFC", list.length / condemnedWidth), list))
 }
 
 /** A list of condemned objects. Throws like `decodeMarks`. */
 export async function decodeCondemned(crypto: CryptoProvider, bytes: Uint8Array, key: string): Promise<CondemnedList> {
   const source = { bytes, key, width: condemnedWidth }
-  const list = await openedList(crypto, "holdfast/bucket-condemned/1", "HFC", source)
+  const list = await openedList(crypto, domains.condemned, "HFC", source)
   if (!isAscending(list, condemnedWidth)) throw badList(key)
   for (let at = 0; at < list.length; at += condemnedWidth) if (list[at]! > 1) throw badList(key)
   return list

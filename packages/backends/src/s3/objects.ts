@@ -17,6 +17,7 @@ import { Voucher } from "./vouch.ts"
 
 export type { Bucket, Listing, ObjectInfo } from "./bucket.ts"
 export { chunkPrefix, parseShareKey, registerPrefix } from "./keys.ts"
+export { encodeMarker, markerKey, newMarker } from "./marker.ts"
 
 /** What lies in a bucket and how it is kept. */
 export interface ObjectOptions {

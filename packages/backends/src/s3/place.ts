@@ -88,6 +88,7 @@ export class Place {
       name: bucket.name,
       put: async (...args) => seen(await bucket.put(...args)),
       get: async (...args) => seen(await bucket.get(...args)),
+      getPart: async (...args) => seen(await bucket.getPart(...args)),
       list: async (...args) => seen(await bucket.list(...args)),
       remove: (...args) => bucket.remove(...args),
       close: () => bucket.close(),

@@ -5,6 +5,7 @@
 import { equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
 import {
   type AccountId,
+  type BlockQuery,
   type CallOptions,
   type ChunkId,
   type MarkOptions,
@@ -15,6 +16,7 @@ import {
 } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, checkRole } from "../rules.ts"
 import type { Batch, Batches } from "./batches.ts"
+import { readBlocks } from "./blocks.ts"
 import type { Fence } from "./fence.ts"
 import { chunkPrefix, parseShareKey, type ShareKey, shareKey } from "./keys.ts"
 import type { Place } from "./place.ts"
@@ -102,6 +104,19 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
     return undefined
   }
 
+  const blocksOf = async (query: BlockQuery, signal: Signal) => {
+    const { id, index } = query
+    const plain = await readBlocks(bucket, shareKey(id, index), query, signal)
+    if (plain) return plain
+    // As for whole shares: only what was condemned once lies elsewhere than under its plain key.
+    for (const share of (await held(id, signal)).shares)
+      if (share.index === index && share.generation > 0) {
+        const found = await readBlocks(bucket, shareKey(id, index, share.generation), query, signal)
+        if (found) return found
+      }
+    return undefined
+  }
+
   /** Shares that may be relied on: the highest generation of each index, unless it is condemned. */
   const reliable = (shares: readonly ShareKey[]): ShareKey[] => {
     const highest = new Map(shares.map((share) => [share.index, share]))
@@ -145,6 +160,10 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
     async getShares(queries: readonly ShareQuery[], { signal }: CallOptions = {}) {
       checkRole(place.access, "read")
       return mapPool(queries, parallel, (query) => get(query, signal))
+    },
+    async getBlocks(queries: readonly BlockQuery[], { signal }: CallOptions = {}) {
+      checkRole(place.access, "read")
+      return mapPool(queries, parallel, (query) => blocksOf(query, signal))
     },
     async hasShares(ids: readonly ChunkId[], { signal }: CallOptions = {}): Promise<number[][]> {
       checkRole(place.access, "read")

@@ -30,13 +30,13 @@ export interface CollectAccountOptions {
 }
 
 /** What was collected on a volume. */
-export interface CollectReport extends Pick<Needed, "problems"> {
+export interface CollectReport extends Pick<Needed, "problems" | "lost"> {
   readonly places: ReadonlyMap<string, Collected>
   readonly leftOut: ReadonlyMap<string, string>
   readonly liveChunks: number
 }
 
-/** Collects on the session's volume. Throws ERR_REFUSED on an append-only device, and when a root's list cannot be read. */
+/** Collects on the session's volume. Throws ERR_REFUSED on an append-only device, and when it cannot be known what a root needs. */
 export async function collectAccount(session: Session, options: CollectAccountOptions): Promise<CollectReport> {
   const { store, profile } = session
   const account = await profile.account()
@@ -70,7 +70,13 @@ export async function collectAccount(session: Session, options: CollectAccountOp
     ...{ collector, ...needed, list: registerIdOf(listKeys.publicKey) },
     ...{ graceMs: options.graceMs, dryRun: options.dryRun },
   })
-  return { places, leftOut: collection.leftOut, problems: needed.problems, liveChunks: needed.live.size }
+  return {
+    places,
+    leftOut: collection.leftOut,
+    problems: needed.problems,
+    lost: needed.lost,
+    liveChunks: needed.live.size,
+  }
 }
 
 interface DeviceRegister {

@@ -1,8 +1,9 @@
 /**
  * What an account needs of a volume: every chunk of its roots, of trees linked in them, and what single places hold of newer
- * values than the quorum's. A part of a tree that cannot be read costs nothing but space; a list that cannot be read ends all.
+ * values than the quorum's. A part of a tree that is lost costs nothing but space, as all that the tree's list names stays;
+ * what is only out of reach, and a list that cannot be read, ends all: then nobody knows what is needed.
  */
-import { equal, type HoldfastError, isHoldfastError } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountId,
@@ -14,11 +15,29 @@ import {
   toVerifyCap,
 } from "@holdfast/protocol"
 import { type CareKeys, type Collection, IdSet, type OwnValue, type Trim } from "@holdfast/store"
-import { type CareList, careIds, decodeCare, emptyCare, type KeepsPast, referenceKey, withLevels } from "@holdfast/tree"
+import {
+  type CareList,
+  careIds,
+  decodeCare,
+  emptyCare,
+  isDamage,
+  isOutOfReach,
+  type JunctionEntry,
+  type KeepsPast,
+  type LostNode,
+  liveSetOf,
+  reachEntry,
+  referenceKey,
+  type Whereabouts,
+  withLevels,
+} from "@holdfast/tree"
 import { idsOf } from "../commands/files/check.ts"
+import { lostPlace, placeIn } from "../commands/files/lost.ts"
 import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
+import type { LostPlace } from "../commands/files/volume.ts"
 import type { Session } from "../session.ts"
+import { printable } from "../transfer/path-spec.ts"
 
 /** How values behind the newest are kept where the account cannot have wanted them gone, unless it says otherwise. */
 export const usualKeepMs = 14 * 86_400_000
@@ -43,8 +62,10 @@ export interface Needed {
   readonly linked: readonly string[]
   /** True when every root could be walked, so that `linked` is all. */
   readonly isWhole: boolean
-  /** What could not be read or trimmed, by label; all of it stays. */
+  /** What could not be trimmed, or is gone, by label; all that it lists stays. */
   readonly problems: readonly { readonly label: string; readonly why: string }[]
+  /** What is lost of the trees; all that their lists name stays. */
+  readonly lost: readonly LostPlace[]
 }
 
 /** How it is gathered. */
@@ -64,12 +85,17 @@ export interface GatherOptions {
   readonly warn: (text: string) => void
 }
 
-/** Gathers what is needed. Throws what reading a root's register or list throws: then nothing may be taken away. */
+/**
+ * Gathers what is needed. When that cannot be known of some tree, throws an error with the code of the first reason that names
+ * all of them: then nothing may be taken away.
+ */
 export async function gather(options: GatherOptions): Promise<Needed> {
   const gathering = new Gathering(options)
   for (const root of options.roots) await gathering.root(root)
   for (const cap of options.linked) gathering.link(decodeCap(cap), "a linked tree")
   await gathering.finish()
+  const [first] = gathering.unknown
+  if (first) throw cannotKnow(first.error, gathering)
   return gathering
 }
 
@@ -79,6 +105,9 @@ class Gathering implements Needed {
   readonly registers = new IdSet(crypto)
   readonly trims = new Map<string, Trim[]>()
   readonly problems: { label: string; why: string }[] = []
+  readonly lost: LostPlace[] = []
+  /** Why it cannot be known what is needed. */
+  readonly unknown: { readonly label: string; readonly error: HoldfastError }[] = []
   isWhole = true
   readonly #options: GatherOptions
   readonly #linked = new Map<string, { readonly label: string; readonly cap: string }>()
@@ -107,57 +136,109 @@ class Gathering implements Needed {
       open = [...this.#linked].filter(([key]) => !this.#done.has(key))
     )
       for (const [key, link] of open) {
-        await this.root(link).catch((error: unknown) => {
-          // Somebody else's tree that is gone must not keep this account from collecting.
-          if (!isHoldfastError(error, "ERR_NOT_FOUND")) throw error
-          this.#problem(link.label, error)
-        })
+        await this.root(link)
         this.#done.add(key)
       }
   }
 
+  /** Takes in what a root needs; or why that cannot be known. */
   async root(root: NeededRoot): Promise<void> {
     const cap = decodeCap(root.cap)
     const key = keyOf(cap)
     if (this.#done.has(key)) return
     this.#done.add(key)
-    if (cap.kind === "lit") return
-    if (cap.kind === "cv") for await (const id of idsOf(cap)) this.live.add(id)
-    else if (cap.kind === "ci") await this.#immutable(root, cap)
-    else await this.#tree(root, cap)
+    try {
+      if (cap.kind === "lit") return
+      if (cap.kind === "cv") for await (const id of idsOf(cap)) this.live.add(id)
+      else if (cap.kind === "ci") await this.#immutable(root, cap)
+      else await this.#tree(root, cap)
+    } catch (error) {
+      if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
+      // A tree that is gone, of somebody else perhaps, must not keep this account from collecting.
+      if (error.code === "ERR_NOT_FOUND") this.#problem(root.label, error)
+      else this.unknown.push({ label: root.label, error })
+    }
   }
 
-  /** An immutable root has no list beside it: when it cannot be walked, nothing is known of what it needs. */
+  /** An immutable root has no list beside it: what is below a lost node, nobody can find any more. */
   async #immutable({ label }: NeededRoot, cap: Cap): Promise<void> {
     const volume = await this.#open(cap, label)
-    for await (const id of volume.chunksOf(volume.item(volume.root), { deep: true })) this.live.add(id)
+    const junctions: Link[] = []
+    for await (const met of reachEntry(volume.io, volume.root))
+      if (met.kind === "chunk") this.live.add(met.chunk.id)
+      else if (met.kind === "junction") junctions.push(met)
+      else {
+        this.#lost(label, met.lost)
+        if (isOutOfReach(met.lost.error)) this.unknown.push({ label, error: met.lost.error })
+      }
+    await this.#links(volume, junctions)
   }
 
   async #tree(root: NeededRoot, cap: Exclude<Cap, { kind: "cv" | "ci" | "lit" }>): Promise<void> {
     const keys = await toVerifyCap(crypto, cap)
     this.registers.add(registerIdOf(keys.publicKey))
-    if (cap.kind !== "dv" && cap.kind !== "fv") await this.#walk(root, cap)
-    const newest = await this.#options.session.store.registers.readCare(keys)
-    for (const [i, care] of (newest?.care ?? []).entries())
-      await this.#care(withLevels(decodeCare(care), newest?.levels?.[i]), this.live)
+    let newest: Newest
+    const readList = async (onUnreadable: OnUnreadable) => {
+      newest = await this.#options.session.store.registers.readCare(keys)
+      for (const [i, care] of (newest?.care ?? []).entries())
+        await this.#care(withLevels(decodeCare(care), newest?.levels?.[i]), this.live, { onUnreadable })
+    }
+    const volume = cap.kind === "dv" || cap.kind === "fv" ? undefined : await this.#opened(cap, root.label)
+    if (volume) await this.#readable(root, volume, readList)
+    else await readList((error) => void this.unknown.push({ label: root.label, error }))
     await this.#ownValues(root, keys, newest)
   }
 
-  /** Trims the tree's list and finds what is linked in it. What fails leaves the list as it is, which is never too short. */
-  async #walk({ label, keepMs, isOwn = false }: NeededRoot, cap: Cap): Promise<void> {
+  /** Undefined for a tree that no server knows: single places may. */
+  async #opened(cap: Cap, label: string): Promise<TreeVolume | undefined> {
     try {
-      const volume = await this.#open(cap, label)
-      if (this.#options.trim && volume.access?.seed) {
-        if (isOwn) await volume.tree!.holdFor(this.#options.account)
-        await volume.tree!.trimCare(this.#keeps(keepMs))
-      }
-      for await (const junction of volume.junctions())
-        this.link(await volume.capOfLink(junction), `${label} …/${junction.name}`)
+      return await this.#open(cap, label)
     } catch (error) {
-      if (isHoldfastError(error, "ERR_NOT_FOUND")) return
+      if (isHoldfastError(error, "ERR_NOT_FOUND")) return undefined
+      throw error
+    }
+  }
+
+  /** Walks a tree and takes its list, which is trimmed before when all of it can be read. */
+  async #readable(
+    root: NeededRoot,
+    volume: TreeVolume,
+    readList: (onUnreadable: OnUnreadable) => Promise<void>,
+  ): Promise<void> {
+    const { label } = root
+    if (this.#options.trim && volume.access?.seed) await this.#trim(root, volume)
+    const junctions: Link[] = []
+    const { lost, unknown } = await liveSetOf(volume.tree!, {
+      onChunk: (id) => this.live.add(id),
+      onJunction: (junction, where) => void junctions.push({ junction, where }),
+      readList,
+    })
+    for (const node of lost) this.#lost(label, node)
+    this.unknown.push(...unknown.map((error) => ({ label, error })))
+    await this.#links(volume, junctions)
+  }
+
+  /** What fails leaves the list as it is, which is never too short. */
+  async #trim({ label, keepMs, isOwn = false }: NeededRoot, { tree }: TreeVolume): Promise<void> {
+    try {
+      if (isOwn) await tree!.holdFor(this.#options.account)
+      await tree!.trimCare(this.#keeps(keepMs))
+    } catch (error) {
       if (!isHoldfastError(error) || stopsAll.has(error.code)) throw error
-      this.isWhole = false
-      this.#problem(label, error)
+      if (!isDamage(error)) this.#problem(label, error) // else the walk tells what is damaged
+    }
+  }
+
+  async #links(volume: TreeVolume, junctions: readonly Link[]): Promise<void> {
+    for (const { junction, where } of junctions) {
+      const label = placeIn(volume.label, where)
+      try {
+        this.link(await volume.capOfLink(junction), label)
+      } catch (error) {
+        if (!isHoldfastError(error)) throw error
+        this.isWhole = false
+        this.#problem(label, error)
+      }
     }
   }
 
@@ -174,11 +255,7 @@ class Gathering implements Needed {
     return Math.min(this.#options.session.env.clock.nowMs(), middle ?? 0)
   }
 
-  async #ownValues(
-    { keepMs = usualKeepMs }: NeededRoot,
-    keys: CareKeys,
-    newest: { readonly sequence: number; readonly care: readonly Uint8Array[] } | undefined,
-  ): Promise<void> {
+  async #ownValues({ keepMs = usualKeepMs }: NeededRoot, keys: CareKeys, newest: Newest): Promise<void> {
     const own = await this.#options.collection.ownValues(keys)
     for (const [place, values] of own) {
       for (const value of values) {
@@ -203,15 +280,25 @@ class Gathering implements Needed {
   async #careAt(place: string, { care, levels }: OwnValue, isListed: boolean): Promise<void> {
     const set = this.liveAt.get(place) ?? new IdSet(crypto)
     this.liveAt.set(place, set)
-    await this.#care(withLevels(isListed ? emptyCare : decodeCare(care), levels), set, place)
+    await this.#care(withLevels(isListed ? emptyCare : decodeCare(care), levels), set, { place })
   }
 
   /** Adds what a list names; a segment that was read for all places, or for this one, is not read again. */
-  async #care(list: CareList, set: IdSet, place = ""): Promise<void> {
+  async #care(
+    list: CareList,
+    set: IdSet,
+    { place = "", onUnreadable }: { readonly place?: string; readonly onUnreadable?: OnUnreadable } = {},
+  ): Promise<void> {
     const isKnown = (key: string) => this.#segments.has(` ${key}`) || this.#segments.has(`${place} ${key}`)
     const segments = list.segments.filter((segment) => !isKnown(referenceKey(segment)))
-    for await (const id of careIds(this.#options.session.store.chunks, { ...list, segments })) set.add(id)
-    for (const segment of segments) this.#segments.add(`${place} ${referenceKey(segment)}`)
+    let isRead = true
+    const tell = (error: HoldfastError) => {
+      isRead = false
+      onUnreadable?.(error)
+    }
+    const { chunks } = this.#options.session.store
+    for await (const id of careIds(chunks, { ...list, segments }, onUnreadable && tell)) set.add(id)
+    if (isRead) for (const segment of segments) this.#segments.add(`${place} ${referenceKey(segment)}`)
   }
 
   #open(cap: Cap, label: string): Promise<TreeVolume> {
@@ -222,6 +309,32 @@ class Gathering implements Needed {
   #problem(label: string, error: HoldfastError): void {
     this.problems.push({ label, why: error.message })
   }
+
+  #lost(label: string, node: LostNode): void {
+    this.isWhole = false
+    this.lost.push(lostPlace(label, node))
+  }
+}
+
+/** A tree that is linked in, and where. */
+interface Link {
+  readonly junction: JunctionEntry
+  readonly where: Whereabouts
+}
+
+type Newest = Awaited<ReturnType<Session["store"]["registers"]["readCare"]>>
+type OnUnreadable = (error: HoldfastError) => void
+
+/** Removing nothing is all that is left when it cannot be known what a tree needs. */
+function cannotKnow(first: HoldfastError, { unknown, lost }: Pick<Gathering, "unknown" | "lost">): HoldfastError {
+  const whys = unknown.map(({ label, error }) => `${printable(label)}: ${error.message}`)
+  const lines = [...whys, ...lost.map(({ place, message }) => `${place}: ${message}`)].map((line) => `  ${line}`)
+  return new HoldfastError(
+    first.code,
+    `Nothing was removed, as it cannot be known what these trees need:\n${lines.join("\n")}`,
+    { ...first.details, unknown: whys, unreadable: lost.map(({ place }) => place) },
+    { cause: first },
+  )
 }
 
 /** Where history does not fit, or nobody can say what is needed: nothing is taken away then. */

@@ -119,6 +119,13 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       })
     return use(fromHex(opened.secrets[which]!))
   }
+  const account = async () => {
+    if (!hasAccount(opened.secrets))
+      await change((secrets) => {
+        if (!hasAccount(secrets)) secrets.accountSeed = newSecret()
+      })
+    return openAccount(opened.secrets)
+  }
   const identityDir = join(dir, "identity")
   return {
     name,
@@ -149,13 +156,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
         delete aliasVolumes[alias]
         delete aliasStates[alias]
       }),
-    async account() {
-      if (!hasAccount(opened.secrets))
-        await change((secrets) => {
-          if (!hasAccount(secrets)) secrets.accountSeed = newSecret()
-        })
-      return openAccount(opened.secrets)
-    },
+    account,
     accountSeed: () => opened.secrets.accountSeed,
     useAccount: (account) =>
       change((secrets) => {
@@ -197,17 +198,17 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     get otherSecrets() {
       return otherSecretsOf(opened.secrets)
     },
-    device: () => own("deviceSeed", (seed) => deviceOf(seed, name)),
+    device: () => own("deviceSeed", async (seed) => deviceOf(seed, name, (await account()).id)),
     ownerSeed: (register) => own("ownerSecret", async (secret) => deriveKey(secret, ownerLabel, fromHex(register))),
     ...openSeen(join(paths.state, "seen"), name),
   }
 }
 
 /** The device that signs with `seed`, by the name of this machine and profile. */
-async function deviceOf(seed: Uint8Array, profile: string): Promise<Device> {
+async function deviceOf(seed: Uint8Array, profile: string, account: Uint8Array): Promise<Device> {
   return {
     device: await nodeCrypto.publicKeyOf(seed),
-    account: new Uint8Array(),
+    account,
     name: deviceName(`${hostname()}/${profile}`),
     sign: (message) => nodeCrypto.sign(seed, message),
   }

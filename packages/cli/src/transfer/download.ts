@@ -4,6 +4,7 @@
  */
 import * as fs from "node:fs"
 import { concat, type ErrorCode, HoldfastError, isHoldfastError, mapOrdered, Semaphore } from "@holdfast/core"
+import { RepeatGuard } from "@holdfast/tree"
 import { type Problem, sameTime } from "./local.ts"
 import { printable } from "./path-spec.ts"
 import {
@@ -65,7 +66,7 @@ export async function download<Content>(
     return undefined
   }
   // Steps end in order, so everything inside a directory is there when its end comes.
-  for await (const ended of mapOrdered(steps(port, item, local, totals, options, true), filesAtOnce, work))
+  for await (const ended of mapOrdered(steps(port, item, local, totals, options), filesAtOnce, work))
     if (ended && !ended.item.bare)
       await orReport(ended.local, options, async () => finishDirectory(ended.local, ended.item))
   return totals
@@ -77,8 +78,11 @@ async function* steps<Content>(
   local: string,
   totals: TransferTotals,
   options: DownloadOptions,
-  isRoot: boolean,
+  /** Absent for what the download begins with. */
+  above?: RepeatGuard,
 ): AsyncGenerator<Step<Content>, void, void> {
+  const isRoot = above === undefined
+  const guard = above ?? new RepeatGuard()
   if (item.kind === "file" || item.kind === "symlink") {
     yield { end: false, local, item }
     return
@@ -89,13 +93,16 @@ async function* steps<Content>(
   })
   if (!made) return
   totals.directories++
+  const identity = port.identity?.(item)
+  const tell = identity === undefined ? undefined : guard.enter(identity)
   const listing = port.list(item)[Symbol.asyncIterator]()
   for (;;) {
     const next = await orReport(local, options, () => listing.next())
     if (!next || next.done) break
     const [name, child] = next.value
+    tell?.(1)
     const place = await orReport(`${local}/${name}`, options, async () => childPath(local, name))
-    if (place !== undefined) yield* steps(port, child, place, totals, options, false)
+    if (place !== undefined) yield* steps(port, child, place, totals, options, guard)
   }
   yield { end: true, local, item }
 }

@@ -45,6 +45,8 @@ export interface UploadPort<Content> {
 
 /** A tree that can be read. */
 export interface DownloadPort<Content> {
+  /** The same for all directories that hold the same; undefined when that is not known. */
+  identity?(item: RemoteItem<Content>): string
   /** What is in a directory or junction, in the tree's order. */
   list(item: RemoteItem<Content>): AsyncIterable<readonly [name: string, item: RemoteItem<Content>]>
   /** The bytes of a file. With `transient`, pieces are looked at only until the next is asked for. */

@@ -102,6 +102,7 @@ function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backen
     id,
     putShares: async (...args) => (await backend()).putShares(...args),
     getShares: async (...args) => (await backend()).getShares(...args),
+    getBlocks: async (...args) => (await backend()).getBlocks(...args),
     hasShares: async (...args) => (await backend()).hasShares(...args),
     markShares: async (...args) => (await backend()).markShares(...args),
     listMarks: async (...args) => (await backend()).listMarks(...args),

@@ -27,7 +27,7 @@ export function goneVoter(id: string): Backend {
     )
   return {
     id,
-    ...{ putShares: gone, markShares: gone, getShares: gone, hasShares: gone },
+    ...{ putShares: gone, markShares: gone, getShares: gone, getBlocks: gone, hasShares: gone },
     ...{ listMarks: gone, listRegisters: gone, collectToken: gone, unmark: gone },
     ...{ readRegisters: gone, keptValues: gone, proposeRegisters: gone },
     usage: gone,

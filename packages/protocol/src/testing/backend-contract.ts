@@ -4,14 +4,16 @@
  */
 import assert from "node:assert/strict"
 import { describe, it, type TestContext } from "node:test"
-import { compare, HoldfastError, toHex } from "@holdfast/core"
+import { compare, concat, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import type { Backend, MarkInfo } from "../backend.ts"
-import { shareName } from "../chunk.ts"
+import { blockBytes, blockCount } from "../block-tree.ts"
+import { chunkIdOf, decodeShare, decodeShareHead, shareName } from "../chunk.ts"
 import { registerIdOf } from "../register.ts"
+import { leavesIn } from "../share-check.ts"
 import { makeAccount, makeOrder, newBatch, type TestAccount } from "./accounts.ts"
 import { ownershipContract } from "./ownership-contract.ts"
-import { makeRegisterValue, randomChunk } from "./shares.ts"
+import { makeChunk, makeRegisterValue, randomChunk } from "./shares.ts"
 
 /** A place under test. */
 export interface ContractPlace {
@@ -55,10 +57,70 @@ export function backendContract(name: string, open: () => Promise<ContractPlace>
   }
   describe(`${name} keeps the backend contract`, () => {
     sharesContract(opened)
+    blocksContract(opened)
     existingContract(opened)
     listContract(opened)
     registerContract(opened)
     ownershipContract(opened, options)
+  })
+}
+
+function blocksContract(opened: Opened): void {
+  it("gives blocks of shares with the leaves asked for, and with the descriptor unless the asker has it", async (t) => {
+    const { backend } = await opened(t)
+    for (const size of [100, 120_000, 400_000, 8_300_000 / 2]) {
+      const plan = { k: 2, n: 3, keyCheck: new Uint8Array(32).fill(size) }
+      const chunk = await makeChunk(crypto, crypto.random(Math.floor(size)), plan)
+      await backend.putShares(chunk.shares.slice(1), newBatch(crypto))
+      for (const index of [1, 2]) {
+        const bytes = chunk.shares[index]!
+        const share = decodeShare(bytes)
+        const { payloadStart, encodedDescriptor } = decodeShareHead(bytes)
+        const blocks = blockCount(share.payload.length)
+        const [first, count] = [blocks >> 1, Math.ceil(blocks / 4)]
+        const wanted = share.payload.subarray(first * blockBytes, (first + count) * blockBytes)
+        for (const likelyStart of [undefined, payloadStart, payloadStart + 32, 5]) {
+          const query = { id: chunk.id, index, first, count, ...(likelyStart !== undefined && { likelyStart }) }
+          const leavesOf = [index, 0]
+          const [all] = await backend.getBlocks([{ ...query, haveDescriptor: false, leavesOf }])
+          assert.deepEqual(copy(all?.blocks), copy(wanted), `${size} ${index} ${likelyStart}`)
+          assert.deepEqual(copy(all?.descriptor), copy(encodedDescriptor))
+          const lists = leavesOf.map((slice) => leavesIn(share, slice)!)
+          assert.deepEqual(copy(all?.leaves), copy(concat(...lists)))
+        }
+        const bare = {
+          id: chunk.id,
+          index,
+          first,
+          count,
+          haveDescriptor: true,
+          leavesOf: [],
+          likelyStart: payloadStart,
+        }
+        const [one] = await backend.getBlocks([bare])
+        assert.deepEqual(copy(one?.blocks), copy(wanted))
+        assert.deepEqual([one?.descriptor, one?.leaves.length], [undefined, 0])
+      }
+    }
+  })
+
+  it("has no blocks of what it does not hold, of version 1 or beyond the end, and answers in the order asked", async (t) => {
+    const { backend } = await opened(t)
+    const held = await makeChunk(crypto, crypto.random(200_000), { k: 1, n: 2, keyCheck: new Uint8Array(32) })
+    const old = await randomChunk(crypto, 200_000)
+    await backend.putShares([held.shares[0]!, old.shares[0]!], newBatch(crypto))
+    const rest = { first: 0, count: 1, haveDescriptor: false, leavesOf: [0] }
+    const answers = await backend.getBlocks([
+      { id: held.id, index: 1, ...rest },
+      { id: old.id, index: 0, ...rest },
+      { id: held.id, index: 0, ...rest, first: 60 },
+      { id: held.id, index: 0, ...rest, leavesOf: [9] },
+    ])
+    assert.deepEqual(
+      answers.map((answer) => answer && [answer.blocks.length, answer.leaves.length]),
+      [undefined, [0, 0], [0, 4 * 32], [blockBytes, 0]],
+    )
+    assert.deepEqual(chunkIdOf(answers[1]!.descriptor!), old.id)
   })
 }
 

@@ -376,6 +376,9 @@ function roleContract(opened: Opened): void {
     await appender.proposeRegisters([value])
     assert.deepEqual(await reader.hasShares([chunk.id]), [[0]])
     assert.ok((await reader.readRegisters([id]))[0])
+    const blocks = [{ id: chunk.id, index: 0, first: 0, count: 1, haveDescriptor: false, leavesOf: [] }]
+    assert.ok((await reader.getBlocks(blocks))[0])
+    await refused((await as("append")).getBlocks(blocks))
     for (const backend of [reader, appender, repairer]) {
       await refused(backend.listMarks({ limit: 1 }))
       await refused(backend.listRegisters({ limit: 1 }))

@@ -31,5 +31,9 @@ export function createMemoryChunks(crypto: CryptoProvider): MemoryChunks {
       this.reads++
       return find(ref).slice()
     },
+    async readRange(ref, { offset, length }) {
+      this.reads++
+      return find(ref).slice(offset, offset + length)
+    },
   }
 }

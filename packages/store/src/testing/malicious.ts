@@ -48,6 +48,7 @@ export function createMaliciousService(honest: readonly Backend[], crypto: Crypt
         return now().putShares(shares, options)
       },
       getShares: async (...args) => now().getShares(...args),
+      getBlocks: async (...args) => now().getBlocks(...args),
       hasShares: async (...args) => now().hasShares(...args),
       markShares: async (...args) => now().markShares(...args),
       listMarks: async (...args) => now().listMarks(...args),

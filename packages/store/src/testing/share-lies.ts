@@ -1,6 +1,6 @@
 /** Lies about shares, and the ways to be no use at all. */
 import { HoldfastError, limits, toHex } from "@holdfast/core"
-import { type Backend, decodeShare, type MarkInfo } from "@holdfast/protocol"
+import { type Backend, type BlockAnswer, decodeShare, decodeShareHead, type MarkInfo } from "@holdfast/protocol"
 import type { Heard, LieMaker } from "./heard.ts"
 
 /** Names of the lies here. */
@@ -14,11 +14,22 @@ function given(change: (share: Uint8Array, heard: Heard) => Uint8Array | undefin
   })
 }
 
+/** Changes each answer about blocks that the honest server would give. */
+function blocksGiven(change: (answer: BlockAnswer) => BlockAnswer | undefined): LieMaker {
+  return (honest) => ({
+    getBlocks: async (...args) =>
+      (await honest.getBlocks(...args)).map(
+        (answer) => answer && change({ ...answer, leaves: answer.leaves.slice(), blocks: answer.blocks.slice() }),
+      ),
+  })
+}
+
 /** What is done instead of every call. */
 function instead(work: <T>(call: () => Promise<T>, honest: Backend, heard: Heard) => Promise<T>): LieMaker {
   return (honest, heard) => ({
     putShares: (...args) => work(() => honest.putShares(...args), honest, heard),
     getShares: (...args) => work(() => honest.getShares(...args), honest, heard),
+    getBlocks: (...args) => work(() => honest.getBlocks(...args), honest, heard),
     hasShares: (...args) => work(() => honest.hasShares(...args), honest, heard),
     markShares: (...args) => work(() => honest.markShares(...args), honest, heard),
     listMarks: (...args) => work(() => honest.listMarks(...args), honest, heard),
@@ -42,9 +53,9 @@ function renumbered(share: Uint8Array, step: number): Uint8Array {
   return share
 }
 
-function flipped(share: Uint8Array): Uint8Array {
-  share[share.length - 1]! ^= 1
-  return share
+function flipped(bytes: Uint8Array): Uint8Array {
+  if (bytes.length > 0) bytes[bytes.length - 1]! ^= 1
+  return bytes
 }
 
 function extended(share: Uint8Array, length: number): Uint8Array {
@@ -85,10 +96,27 @@ export const shareLies = {
   "empty share": given(() => new Uint8Array()),
   "share with a tail": given((share) => extended(share, share.length + 1)),
   "oversize share": given((share) => extended(share, limits.shareBytes + 1)),
+  "wrong block": blocksGiven((answer) => ({ ...answer, blocks: flipped(answer.blocks) })),
+  /** A proof that does not belong to the block. */
+  "wrong leaves": blocksGiven((answer) => ({ ...answer, leaves: answer.leaves.toReversed() })),
+  /** Blocks without what proves them. */
+  "no leaves": blocksGiven((answer) => ({ ...answer, leaves: new Uint8Array() })),
+  "blocks cut short": blocksGiven((answer) => ({
+    ...answer,
+    blocks: answer.blocks.subarray(0, answer.blocks.length >> 1),
+  })),
+  "no blocks": blocksGiven(() => undefined),
+  /** A genuine share but for the hashes that others need to restore its data. */
+  "wrong leaf section": given((share) => {
+    const { leavesStart, payloadStart } = decodeShareHead(share)
+    if (payloadStart > leavesStart) share[leavesStart]! ^= 1
+    return share
+  }),
   /** Answers in another order than asked. */
   "permuted answers": (honest) => ({
     putShares: async (...args) => permuted(await honest.putShares(...args)),
     getShares: async (...args) => permuted(await honest.getShares(...args)),
+    getBlocks: async (...args) => permuted(await honest.getBlocks(...args)),
     hasShares: async (...args) => permuted(await honest.hasShares(...args)),
     markShares: async (...args) => permuted(await honest.markShares(...args)),
     readRegisters: async (...args) => permuted(await honest.readRegisters(...args)),
@@ -100,6 +128,7 @@ export const shareLies = {
     markShares: async (ids) => ids.map(() => ({ ok: true, held: [...allIndices] })),
     putShares: async (shares) => shares.map(() => ({ ok: true, existed: true })),
     getShares: async (queries) => queries.map(() => undefined),
+    getBlocks: async (queries) => queries.map(() => undefined),
   }),
   /** Claims the share that the next server holds, to have it removed there. */
   "claims another's share": (honest) => ({
@@ -114,6 +143,7 @@ export const shareLies = {
     hasShares: async (ids) => ids.map(() => []),
     markShares: async (ids) => ids.map(() => ({ ok: true, held: [] })),
     getShares: async (queries) => queries.map(() => undefined),
+    getBlocks: async (queries) => queries.map(() => undefined),
     listMarks: async () => [],
     listRegisters: async () => [],
     usage: async () => ({ usedBytes: 0, shareCount: 0 }),
@@ -129,6 +159,7 @@ export const shareLies = {
   "accepts and forgets": () => ({
     putShares: async (shares) => shares.map(() => ({ ok: true, existed: false })),
     getShares: async (queries) => queries.map(() => undefined),
+    getBlocks: async (queries) => queries.map(() => undefined),
     hasShares: async (ids) => ids.map(() => []),
     markShares: async (ids) => ids.map(() => ({ ok: true, held: [0] })),
     listMarks: async () => [],

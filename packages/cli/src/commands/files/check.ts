@@ -1,5 +1,5 @@
 /** `check`, `rebalance`: looking after what is stored. */
-import { isHoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import type { Cap, ChunkId, ImmutableVerifyCap, VerifyCap } from "@holdfast/protocol"
 import type { Rebalanced } from "@holdfast/store"
 import { careIds, readCare } from "@holdfast/tree"
@@ -7,9 +7,19 @@ import type { Command } from "commander"
 import { collectorOf } from "../../account/account.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
+import { audit } from "./audit.ts"
 import { type CapFinder, type Context, examples, plural, type Session, type VolumeFlags, withVolumes } from "./frame.ts"
-import { addHealth, checkChunks, checkRegister, emptyReport, type HealthReport, type RegisterCopy } from "./health.ts"
+import {
+  addHealth,
+  addUnreadable,
+  checkChunks,
+  checkRegister,
+  emptyReport,
+  type HealthReport,
+  type RegisterCopy,
+} from "./health.ts"
 import { find, show, type VolumeOpener } from "./places.ts"
+import type { LostPlace, StoredChunk } from "./volume.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
 
@@ -21,12 +31,18 @@ export function register(program: Command, context: Context): void {
     .argument("[path]", "a place in a tree, or a verify capability", "home:")
     .option("--deep", "all that is below, not only the place itself")
     .option("--verify", "read and verify every share instead of believing the servers")
+    .option(
+      "--sample <count>",
+      "ask for so many blocks by chance, with their proofs, instead of everything",
+      parseCount,
+    )
     .option("--repair", "put missing and damaged shares right")
     .option(...capFile)
     .addHelpText(
       "after",
       examples(
         ["holdfast check --deep home:", "exit code 5 when something is damaged or lost"],
+        ["holdfast check --sample 459 @file:verify.cap", "30 MB find a loss of 1 % with a certainty of 99 %"],
         ["holdfast check --deep --repair home:", "after a server was lost or replaced"],
         [
           "holdfast check --repair @file:verify.cap",
@@ -48,12 +64,31 @@ interface CheckFlags extends VolumeFlags {
   readonly deep?: boolean
   readonly verify?: boolean
   readonly repair?: boolean
+  readonly sample?: number
 }
+
+const mostSamples = 1_000_000
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (Number.isInteger(count) && count >= 1 && count <= mostSamples) return count
+  throw new HoldfastError("ERR_INVALID_ARGUMENT", `--sample takes a number from 1 to ${mostSamples}, not "${text}".`)
+}
+
 async function check(context: Context, text: string, flags: CheckFlags): Promise<void> {
   await withVolumes(context, flags, async (open, sessionOf, capOf) => {
+    if (flags.sample !== undefined && (flags.verify || flags.repair))
+      throw new HoldfastError(
+        "ERR_INVALID_ARGUMENT",
+        "--sample goes neither with --verify nor with --repair: these read everything.",
+      )
     const session = await sessionOf(parseRemote(text).base)
-    const { ids, registers, place } = await standsOn(session, open, await capAt(capOf, text), text, flags.deep ?? false)
-    const report = await checkAll(context, session, ids, flags)
+    const report = emptyReport()
+    const onLost = flags.sample === undefined ? { onLost: (lost: LostPlace) => addUnreadable(report, lost) } : {}
+    const options = { deep: flags.deep ?? false, ...onLost }
+    const { chunks, registers, place } = await standsOn(session, open, await capAt(capOf, text), text, options)
+    if (flags.sample !== undefined) return audit(context, session, idsOnly(chunks), flags.sample)
+    await checkAll(context, session, chunks, report, flags)
     const copies: RegisterCopy[] = []
     for (const publicKey of registers)
       copies.push(...(await checkRegister(session.voters, session.env.crypto, publicKey, flags)))
@@ -63,8 +98,8 @@ async function check(context: Context, text: string, flags: CheckFlags): Promise
 
 /** What a place stands on. */
 interface Footing {
-  readonly ids: AsyncIterable<ChunkId>
-  /** Public keys of registers; complete when all ids were given. */
+  readonly chunks: AsyncIterable<StoredChunk>
+  /** Public keys of registers; complete when all chunks were given. */
   readonly registers: readonly Uint8Array[]
   readonly place?: string
 }
@@ -75,14 +110,23 @@ async function standsOn(
   open: VolumeOpener,
   cap: Cap | undefined,
   text: string,
-  deep: boolean,
+  options: { readonly deep: boolean; readonly onLost?: (lost: LostPlace) => void },
 ): Promise<Footing> {
-  if (cap?.kind === "cv") return { ids: idsOf(cap), registers: [] }
-  if (cap?.kind === "dv" || cap?.kind === "fv") return { ids: listedIds(session, cap), registers: [cap.publicKey] }
+  if (cap?.kind === "cv") return { chunks: unnamed(idsOf(cap)), registers: [] }
+  if (cap?.kind === "dv" || cap?.kind === "fv")
+    return { chunks: unnamed(listedIds(session, cap)), registers: [cap.publicKey] }
   const found = await find(open, text)
   const registers: Uint8Array[] = []
   const onRegister = (publicKey: Uint8Array) => void registers.push(publicKey)
-  return { ids: found.volume.chunksOf(found.item, { deep, onRegister }), registers, place: show(found) }
+  return { chunks: found.volume.chunksOf(found.item, { ...options, onRegister }), registers, place: show(found) }
+}
+
+async function* idsOnly(chunks: AsyncIterable<StoredChunk>): AsyncGenerator<ChunkId, void, void> {
+  for await (const { id } of chunks) yield id
+}
+
+async function* unnamed(ids: AsyncIterable<ChunkId>): AsyncGenerator<StoredChunk, void, void> {
+  for await (const id of ids) yield { id }
 }
 
 /** The capability that is itself the place. */
@@ -100,24 +144,23 @@ async function* listedIds(session: Session, cap: VerifyCap): AsyncGenerator<Chun
 async function checkAll(
   context: Context,
   session: Session,
-  ids: AsyncIterable<ChunkId>,
+  chunks: AsyncIterable<StoredChunk>,
+  report: HealthReport,
   { verify = false, repair = false }: CheckFlags,
-): Promise<HealthReport> {
-  const report = emptyReport()
-  const progress = context.progress(repair ? "repair" : "check", undefined)
+): Promise<void> {
+  const progress = context.progress(repair ? "repair" : "check", undefined, "chunks")
   try {
     await checkChunks(
-      ids,
+      chunks,
       (id) => session.store.checkChunk(id, { verify, repair }),
-      (health) => {
-        addHealth(report, health, session.backends.length, repair)
+      (health, { place }) => {
+        addHealth(report, health, { servers: session.backends.length, repaired: repair, place })
         progress.add(1)
       },
     )
   } finally {
     progress.close()
   }
-  return report
 }
 
 const inconsistentText =
@@ -139,11 +182,19 @@ function conclude(
     )
     if (report.placed > 0) lines.push(`${plural(report.placed, "share")} put right.`)
     for (const where of report.corrupt) lines.push(`damaged: share ${where}`)
-    for (const id of report.lostChunks) lines.push(`lost: chunk ${id}`)
-    for (const id of report.inconsistentChunks) lines.push(`inconsistent: chunk ${id}`)
+    for (const id of report.lostChunks) lines.push(`lost: chunk ${id}${placeOf(report, id)}`)
+    for (const id of report.inconsistentChunks) lines.push(`inconsistent: chunk ${id}${placeOf(report, id)}`)
     if (report.inconsistent > 0) lines.push(inconsistentText)
     for (const why of Object.values(report.silent)) lines.push(`no answer: ${why}`)
   } else if (copies.length === 0) lines.push(`${place ?? "It"} stands on no chunk of its own: nothing to check.`)
+  for (const { place: where, what, message } of report.unreadable)
+    lines.push(
+      `cannot be read: ${what === "directory" ? "directory" : "list of the pieces of file"} ${where}: ${message}`,
+    )
+  if (report.unreadable.length > 0)
+    lines.push(
+      'What is below it was checked by the tree\'s own list. To go back: "holdfast snapshot list", "holdfast history restore".',
+    )
   for (const { register, server, problem } of copies)
     if (problem) lines.push(`${server}: ${problem} (register ${register})`)
   const good = copies.filter(({ problem }) => problem === undefined).length
@@ -151,7 +202,8 @@ function conclude(
   if (report.damaged + copies.length - good > 0 && !flags.repair)
     lines.push(`"holdfast check --repair" with the same words puts it right.`)
   const bad =
-    report.damaged + report.lost + report.inconsistent > 0 || copies.some(({ problem }) => problem !== undefined)
+    report.damaged + report.lost + report.inconsistent + report.unreadable.length > 0 ||
+    copies.some(({ problem }) => problem !== undefined)
   const finite = (value: number) => (Number.isFinite(value) ? value : null)
   context.output(
     {
@@ -166,21 +218,27 @@ function conclude(
   if (bad) process.exitCode = exitCodes.damaged
 }
 
+function placeOf({ places }: HealthReport, id: string): string {
+  return places[id] === undefined ? "" : `, of ${places[id]}`
+}
+
 async function rebalance(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open, sessionOf, capOf) => {
     let moved = 0
     const inconsistent: string[] = []
+    const unreadable: LostPlace[] = []
     let released = 0
-    const progress = context.progress("rebalance", undefined)
+    const progress = context.progress("rebalance", undefined, "chunks")
     try {
       for (const path of paths) {
         const session = await sessionOf(parseRemote(path).base)
-        const { ids } = await standsOn(session, open, await capAt(capOf, path), path, true)
+        const options = { deep: true, onLost: (lost: LostPlace) => void unreadable.push(lost) }
+        const { chunks } = await standsOn(session, open, await capAt(capOf, path), path, options)
         const account = await session.profile.account()
         const collection = account.keys && (await session.store.beginCollection())
         const surplus = new Map<string, ChunkId[]>()
         const seen = new Set<string>()
-        for await (const id of ids) {
+        for await (const { id } of chunks) {
           if (seen.has(toHex(id))) continue
           seen.add(toHex(id))
           const done = await session.store.rebalanceChunk(id).catch((error): Rebalanced => {
@@ -198,11 +256,15 @@ async function rebalance(context: Context, paths: readonly string[], flags: Volu
     } finally {
       progress.close()
     }
-    const named =
-      inconsistent.length > 0 ? [...inconsistent.map((id) => `inconsistent: chunk ${id}`), inconsistentText] : []
-    const text = `${plural(moved, "share")} moved, ${released} freed where they lay before.`
-    context.output({ moved, released, inconsistent }, [text, ...named].join("\n"))
-    if (inconsistent.length > 0) process.exitCode = exitCodes.damaged
+    const lines = [`${plural(moved, "share")} moved, ${released} freed where they lay before.`]
+    for (const id of inconsistent) lines.push(`inconsistent: chunk ${id}`)
+    if (inconsistent.length > 0) lines.push(inconsistentText)
+    for (const { place, message } of unreadable) lines.push(`cannot be read: ${place}: ${message}`)
+    context.output(
+      { moved, released, inconsistent, unreadable: unreadable.map(({ place, message }) => ({ place, message })) },
+      lines.join("\n"),
+    )
+    if (inconsistent.length + unreadable.length > 0) process.exitCode = exitCodes.damaged
   })
 }
 

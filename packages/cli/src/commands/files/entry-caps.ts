@@ -1,8 +1,7 @@
 /** Capabilities to what an entry holds now, which never changes. */
 import { concat, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { encodeCap, maxVerifyIds } from "@holdfast/protocol"
-import { type Entry, encodeEntryCap, type TreeIo } from "@holdfast/tree"
-import { reach } from "./reach.ts"
+import { type Entry, encodeEntryCap, reachEntry, type TreeIo } from "@holdfast/tree"
 
 /** Longest capability that is accepted as text. */
 const maxCapLength = 2048
@@ -17,8 +16,9 @@ export function entryReadCap(entry: Entry): string {
 /** One to check and repair all that `entry` stands on but trees linked in. Throws ERR_LIMIT, ERR_INVALID_ARGUMENT. */
 export async function entryVerifyCap(io: TreeIo, entry: Entry): Promise<string> {
   const ids = new Set<string>()
-  for await (const reached of reach(io, entry, { deep: true })) {
-    if ("chunk" in reached) ids.add(toHex(reached.chunk))
+  for await (const met of reachEntry(io, entry)) {
+    if (met.kind === "lost") throw met.lost.error
+    if (met.kind === "chunk") ids.add(toHex(met.chunk.id))
     if (ids.size > maxVerifyIds)
       throw new HoldfastError(
         "ERR_LIMIT",

@@ -1,9 +1,10 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
 import { HoldfastError } from "@holdfast/core"
-import { encodeCap, type SweepOutcome } from "@holdfast/protocol"
+import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
-import { parseRemote } from "../../transfer/path-spec.ts"
+import { exitCodes } from "../../exit-codes.ts"
+import { parseRemote, printable } from "../../transfer/path-spec.ts"
 import { volumeNames } from "../../volumes/choose.ts"
 import { sweepBuckets } from "../../volumes/sweep.ts"
 import { type Context, examples, plural, withVolumes } from "./frame.ts"
@@ -43,7 +44,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
     )
   await withVolumes(context, {}, async (_open, _sessionOf, capOf) => {
     const kept = await Promise.all(
-      keep.map(async (text) => ({ label: text, cap: encodeCap(await capOf(parseRemote(text).base)) })),
+      keep.map(async (text) => ({ label: nameOf(text), cap: encodeCap(await capOf(parseRemote(text).base)) })),
     )
     const profile = await context.openProfile()
     const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
@@ -84,6 +85,7 @@ function show(context: Context, { reports, swept }: Done, dryRun: boolean): void
   }
   const errors = Object.fromEntries(reports.flatMap(({ leftOut }) => [...leftOut]))
   const problems = reports.flatMap((report) => report.problems)
+  const lost = reports.flatMap((report) => report.lost)
   const lines = [
     `${dryRun ? "Would remove at most" : "Removed"} ${plural(total.shares, "share")} (${humanSize(total.bytes)}).`,
   ]
@@ -96,9 +98,18 @@ function show(context: Context, { reports, swept }: Done, dryRun: boolean): void
       `${plural(condemned, "object")} of buckets will go with a \`gc\` a day from now, unless somebody needs them again.`,
     )
   for (const { label, why } of problems)
-    lines.push(`${label} cannot be read in part, so all that it lists stays: ${why}`)
+    lines.push(`${printable(label)} was not looked through, so all that it lists stays: ${why}`)
   for (const [server, message] of Object.entries(errors)) lines.push(`${server} was left out: ${message}`)
-  context.output({ ...total, dryRun, errors, problems }, lines.join("\n"))
+  for (const { place, message } of lost) lines.push(`cannot be read: ${place}: ${message}`)
+  if (lost.length > 0) lines.push("All that the trees' own lists name was kept for what cannot be read.")
+  const unreadable = lost.map(({ place, message }) => ({ place, message }))
+  context.output({ ...total, dryRun, errors, problems, unreadable }, lines.join("\n"))
+  if (lost.length > 0) process.exitCode = exitCodes.damaged
+}
+
+/** A tree for messages: never a capability. */
+function nameOf(text: string): string {
+  return looksLikeCap(text) ? "(capability)" : printable(text)
 }
 
 /** Milliseconds of `90s`, `12h`, `30d`. Throws ERR_INVALID_ARGUMENT. */

@@ -2,6 +2,7 @@
 import { type CryptoProvider, mapPool, toHex } from "@holdfast/core"
 import { type Backend, type ChunkId, decodeRegisterValue, registerIdOf } from "@holdfast/protocol"
 import type { ChunkHealth } from "@holdfast/store"
+import type { LostPlace, StoredChunk } from "./volume.ts"
 
 /** Sums over the chunks checked. */
 export interface HealthReport {
@@ -25,6 +26,10 @@ export interface HealthReport {
   lostChunks: string[]
   /** Ids of inconsistent chunks; the first 1000. */
   inconsistentChunks: string[]
+  /** Where lost and inconsistent chunks were met first, by their ids. */
+  places: Record<string, string>
+  /** Directories and lists of files' pieces that cannot be read; the first 1000. */
+  unreadable: { readonly place: string; readonly what: "directory" | "file"; readonly message: string }[]
   /** Why servers gave no answer, by their ids. */
   silent: Record<string, string>
 }
@@ -43,14 +48,34 @@ export function emptyReport(): HealthReport {
     corrupt: [],
     lostChunks: [],
     inconsistentChunks: [],
+    places: {},
+    unreadable: [],
     silent: {},
   }
 }
 
 const most = 1000
 
+/** What is known of a chunk beside its health. */
+export interface HealthOptions {
+  /** How many servers there are. */
+  readonly servers: number
+  readonly repaired: boolean
+  /** Where the chunk was met, for messages. */
+  readonly place?: (() => string) | undefined
+}
+
+/** Notes what cannot be read. */
+export function addUnreadable(report: HealthReport, { place, what, message }: LostPlace): void {
+  if (report.unreadable.length < most) report.unreadable.push({ place, what, message })
+}
+
 /** Adds one chunk. `repaired` says that damaged shares were replaced where that was possible. */
-export function addHealth(report: HealthReport, health: ChunkHealth, servers: number, repaired: boolean): void {
+export function addHealth(
+  report: HealthReport,
+  health: ChunkHealth,
+  { servers, repaired, place }: HealthOptions,
+): void {
   report.chunks++
   report.placed += health.placed
   report.leastServers = Math.min(report.leastServers, health.distinctServers)
@@ -59,37 +84,42 @@ export function addHealth(report: HealthReport, health: ChunkHealth, servers: nu
     if (report.corrupt.length < most) report.corrupt.push(`${where} of ${toHex(health.id).slice(0, 16)}`)
   for (const [server, why] of health.silent) report.silent[server] ??= why
   const isSpread = health.distinctServers >= Math.min(health.n, servers)
+  const name = (list: string[]) => {
+    if (list.length >= most) return
+    list.push(toHex(health.id))
+    if (place) report.places[toHex(health.id)] = place()
+  }
   if (health.k === 0 || health.goodShares < health.k) {
     report.lost++
-    if (report.lostChunks.length < most) report.lostChunks.push(toHex(health.id))
+    name(report.lostChunks)
   } else if (health.inconsistent) {
     report.inconsistent++
-    if (report.inconsistentChunks.length < most) report.inconsistentChunks.push(toHex(health.id))
+    name(report.inconsistentChunks)
   } else if (health.goodShares < health.n || !isSpread || (health.corrupt.length > 0 && !repaired)) report.damaged++
   else report.healthy++
 }
 
-/** Checks chunks as their ids come, each id once, several at a time. */
+/** Checks chunks as they come, each once, several at a time. */
 export async function checkChunks(
-  ids: AsyncIterable<ChunkId>,
+  chunks: AsyncIterable<StoredChunk>,
   check: (id: ChunkId) => Promise<ChunkHealth>,
-  onHealth: (health: ChunkHealth) => void,
+  onHealth: (health: ChunkHealth, chunk: StoredChunk) => void,
 ): Promise<void> {
   const batchSize = 256
   const atOnce = 16
   const maxSeen = 1_000_000 // beyond, some are checked twice
   const seen = new Set<string>()
-  let batch: ChunkId[] = []
+  let batch: StoredChunk[] = []
   const drain = async () => {
-    await mapPool(batch, atOnce, async (id) => onHealth(await check(id)))
+    await mapPool(batch, atOnce, async (chunk) => onHealth(await check(chunk.id), chunk))
     batch = []
   }
-  for await (const id of ids) {
-    const key = toHex(id)
+  for await (const chunk of chunks) {
+    const key = toHex(chunk.id)
     if (seen.has(key)) continue
     if (seen.size >= maxSeen) seen.clear()
     seen.add(key)
-    batch.push(id)
+    batch.push(chunk)
     if (batch.length >= batchSize) await drain()
   }
   await drain()

@@ -1,4 +1,4 @@
-/** `history`: which versions of a tree there are and which device wrote them, and the owner's way back from what a writer did. */
+/** `history`: which versions of a tree there are and which device wrote them, and the ways back: a writer's and the owner's. */
 import { HoldfastError } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import type { TreeVersion } from "@holdfast/tree"
@@ -6,7 +6,8 @@ import type { Command } from "commander"
 import { parseRemote, printable } from "../../transfer/path-spec.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
-import { openPlace } from "./places.ts"
+import { registerRestore } from "./history-restore.ts"
+import { openTop } from "./places.ts"
 
 const capFile = ["--cap-file <file>", "file with the capability that `cap:` stands for; - is stdin"] as const
 
@@ -14,7 +15,7 @@ const capFile = ["--cap-file <file>", "file with the capability that `cap:` stan
 export function register(program: Command, context: Context): void {
   const history = program
     .command("history")
-    .description("show the versions of a tree, and go back from what a writer did")
+    .description("show the versions of a tree, go back to one, and go back from what a writer did")
   history
     .command("list")
     .description("list the versions that are kept, newest first, with time, device and account")
@@ -22,6 +23,7 @@ export function register(program: Command, context: Context): void {
     .option(...capFile)
     .addHelpText("after", examples(["holdfast history list home:"]))
     .action(async (tree: string, flags: VolumeFlags) => list(context, tree, flags))
+  registerRestore(history, context)
   history
     .command("epoch")
     .description("as the owner: go on from the version that was seen here last, whatever was written since")
@@ -39,7 +41,7 @@ ${examples(["holdfast history epoch home:"])}`,
 
 async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open) => {
-    const versions = await (await openPlace(open, tree, { follow: true })).volume.listVersions()
+    const versions = await (await openTop(open, tree)).listVersions()
     context.output(versions.map(lineOf), versions.map(textOf).join("\n"))
   })
 }

@@ -1,10 +1,12 @@
 /** `ls`, `tree`, `stat`, `du`, `find`: looking at a tree. */
 import { isHoldfastError } from "@holdfast/core"
+import { RepeatGuard } from "@holdfast/tree"
 import type { Command } from "commander"
 import { formatPath, printable } from "../../transfer/path-spec.ts"
 import { type Context, examples, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
 import { globMatches } from "./glob.ts"
 import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
+import { identityOf } from "./opened-tree.ts"
 import { find, findDirectory, holdsEntries, nameAt, show } from "./places.ts"
 import type { Item, Volume } from "./volume.ts"
 
@@ -100,9 +102,11 @@ async function tree(context: Context, path: string, { depth = Number.POSITIVE_IN
   await withVolumes(context, flags, async (open) => {
     const found = await findDirectory(open, path)
     const lines = [show(found)]
+    const guard = new RepeatGuard()
     const walk = async (item: Item, indent: string, level: number): Promise<unknown[]> => {
       const children: [string, Item][] = []
       for await (const [name, child] of found.volume.list(item)) children.push([name, child])
+      guard.enter(identityOf(item))(children.length)
       const result: unknown[] = []
       for (const [index, [name, child]] of children.entries()) {
         const isLast = index === children.length - 1
@@ -129,7 +133,8 @@ async function stat(context: Context, paths: readonly string[], flags: VolumeFla
       const found = await find(open, text)
       const { item } = found
       const chunks = new Set<string>()
-      for await (const id of found.volume.chunksOf(item, { deep: false })) chunks.add(Buffer.from(id).toString("hex"))
+      for await (const { id } of found.volume.chunksOf(item, { deep: false }))
+        chunks.add(Buffer.from(id).toString("hex"))
       values.push({
         path: formatPath(found.path),
         ...asJson({ ...item, name: nameAt(found) ?? "/" }),
@@ -156,17 +161,42 @@ async function du(context: Context, paths: readonly string[], flags: LsFlags): P
     const texts: string[] = []
     for (const text of paths) {
       const found = await find(open, text)
-      let [bytes, files] = [0, 0]
-      for await (const { item } of walk(found.volume, found.item, found.path)) {
-        if (item.kind !== "file") continue
-        bytes += item.sizeBytes
-        files++
-      }
+      const { bytes, files } = await sizeOf(found.volume, found.item, new Map())
       values.push({ path: formatPath(found.path), bytes, files })
       texts.push(`${flags.human ? humanSize(bytes) : bytes}\t${show(found)}`)
     }
     context.output(values, texts.join("\n"))
   })
+}
+
+interface Size {
+  readonly bytes: number
+  readonly files: number
+}
+
+/** Sums below an item. What is linked in several places counts in each, and is read once. */
+async function sizeOf(volume: Volume, item: Item, known: Map<string, Size>): Promise<Size> {
+  if (item.kind === "file") return { bytes: item.sizeBytes, files: 1 }
+  if (!holdsEntries(item)) return { bytes: 0, files: 0 }
+  const identity = identityOf(item)
+  const before = known.get(identity)
+  if (before) return before
+  let [bytes, files] = [0, 0]
+  let hasEntries = false
+  try {
+    for await (const [, child] of volume.list(item)) {
+      hasEntries = true
+      const below = await sizeOf(volume, child, known)
+      bytes += below.bytes
+      files += below.files
+    }
+  } catch (error) {
+    // A tree linked in itself: what is in it was told further above.
+    if (item.kind !== "junction" || hasEntries || !isHoldfastError(error, "ERR_LIMIT")) throw error
+  }
+  const size = { bytes, files }
+  known.set(identity, size)
+  return size
 }
 
 async function search(context: Context, path: string, flags: FindFlags): Promise<void> {
@@ -191,19 +221,29 @@ async function search(context: Context, path: string, flags: FindFlags): Promise
   })
 }
 
-/** An item and all below it, each directory before what is in it. */
+/**
+ * An item and all below it, each directory before what is in it. Throws ERR_LIMIT when the same directories come again and
+ * again without end.
+ */
 export async function* walk(
   volume: Volume,
   item: Item,
   path: readonly string[],
+  guard = new RepeatGuard(),
 ): AsyncGenerator<{ path: readonly string[]; item: Item }, void, void> {
   yield { path, item }
   if (!holdsEntries(item)) return
+  const tell = guard.enter(identityOf(item))
+  let entries = 0
   try {
-    for await (const [name, child] of volume.list(item)) yield* walk(volume, child, [...path, name])
+    for await (const [name, child] of volume.list(item)) {
+      entries++
+      tell(1)
+      yield* walk(volume, child, [...path, name], guard)
+    }
   } catch (error) {
     // A tree linked in itself: what is in it was told further above.
-    if (item.kind !== "junction" || !isHoldfastError(error, "ERR_LIMIT")) throw error
+    if (item.kind !== "junction" || entries > 0 || !isHoldfastError(error, "ERR_LIMIT")) throw error
   }
 }
 

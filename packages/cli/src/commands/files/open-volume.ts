@@ -1,7 +1,7 @@
 /** Opens the tree, file or snapshot that a capability grants, as the file commands see it. */
 import { HoldfastError } from "@holdfast/core"
 import type { Cap } from "@holdfast/protocol"
-import { createTreeIo, decodeEntryCap, type Entry, plainAttributes, Tree, type TreeIo } from "@holdfast/tree"
+import { createTreeIo, decodeEntryCap, type Entry, isDamage, plainAttributes, Tree, type TreeIo } from "@holdfast/tree"
 import { keysOfCap } from "../../tree-keys.ts"
 import type { Session } from "./frame.ts"
 import { rootEntry } from "./root-entry.ts"
@@ -35,8 +35,7 @@ export async function openVolume(session: Session, cap: Cap, options: OpenOption
       const { chunks, registers } = session.store
       const tree = new Tree({ chunks, registers, env: session.env, io, keys: access })
       const isFile = cap.kind === "fw" || cap.kind === "fr"
-      const top = await tree.root()
-      return new TreeVolume({ ...common, tree, access, isFile, top, root: await rootEntry(io, top, isFile) })
+      return new TreeVolume({ ...common, tree, access, isFile, ...(await presentRoot(tree, io, isFile)) })
     }
     case "ci":
       return new TreeVolume({ ...common, root: decodeEntryCap(cap) })
@@ -49,6 +48,17 @@ export async function openVolume(session: Session, cap: Cap, options: OpenOption
         "ERR_WRONG_CAPABILITY",
         `${label} can only verify: "holdfast check" takes it. To read, ask for a read capability.`,
       )
+  }
+}
+
+/** The present state. Snapshots and past versions are there although it cannot be read, so this does not end opening. */
+async function presentRoot(tree: Tree, io: TreeIo, isFile: boolean) {
+  try {
+    const top = await tree.root()
+    return { top, root: await rootEntry(io, top, isFile) }
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return { problem: error }
   }
 }
 

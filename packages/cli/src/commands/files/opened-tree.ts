@@ -1,4 +1,5 @@
 /** An opened tree as reading and writing share it, and the entries that were found in it. */
+import { toHex } from "@holdfast/core"
 import type { RegisterKeys } from "@holdfast/store"
 import type { CommitResult, Entry, JunctionEntry, Tree, TreeIo } from "@holdfast/tree"
 import type { Item, Volume } from "./volume.ts"
@@ -11,7 +12,8 @@ export interface OpenedTree extends Volume {
   readonly root: Entry
   /** Takes the root that a commit made, and warns of what conflicted. */
   adopt(result: CommitResult): Promise<void>
-  item(entry: Entry): Item
+  /** `path` is where it is in the tree, for messages. */
+  item(entry: Entry, path?: readonly string[]): Item
   /** Opens the tree that a junction at `path` leads to. */
   enter(junction: JunctionEntry, path: readonly string[]): Promise<OpenedTree>
   /** The tree, when it may be written. Throws ERR_WRONG_CAPABILITY. */
@@ -22,9 +24,20 @@ export interface OpenedTree extends Volume {
 export interface EntryContent<Owner = OpenedTree> {
   readonly entry: Entry
   readonly owner: Owner
+  /** Where it was found in the owner's tree. */
+  readonly path?: readonly string[]
 }
 
 /** The entry behind an item. */
 export function contentOf<Owner = OpenedTree>(item: Item): EntryContent<Owner> {
   return item.content as EntryContent<Owner>
+}
+
+/** The same for all directories, and trees linked in, that hold the same now. */
+export function identityOf(item: Item): string {
+  const { entry } = contentOf(item)
+  if (entry.kind === "junction") return `junction ${toHex(entry.readCap)}`
+  if (entry.kind !== "directory" || !entry.reference) return "nothing"
+  const { chunk, offset } = entry.reference
+  return `${toHex(chunk.id)} ${offset}`
 }

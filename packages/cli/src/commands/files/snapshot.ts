@@ -4,7 +4,7 @@ import type { Command } from "commander"
 import { formatPath, printable } from "../../transfer/path-spec.ts"
 import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
 import { isoTime } from "./ls.ts"
-import { find, openPlace } from "./places.ts"
+import { find, openTop } from "./places.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
 
@@ -19,6 +19,7 @@ export function register(program: Command, context: Context): void {
         ["holdfast snapshot create home: friday"],
         ["holdfast snapshot list home:"],
         ["holdfast ls home:/docs@friday"],
+        ["holdfast snapshot restore home: friday", "also when the present state cannot be read"],
         ["holdfast snapshot remove home: friday"],
       ),
     )
@@ -43,8 +44,20 @@ export function register(program: Command, context: Context): void {
     .option(...capFile)
     .action(async (tree: string, name: string, flags: VolumeFlags) =>
       withVolumes(context, flags, async (open) => {
-        await (await openPlace(open, tree)).volume.removeSnapshot(name)
+        await (await openTop(open, tree)).removeSnapshot(name)
         context.output({ removed: name }, "")
+      }),
+    )
+  snapshot
+    .command("restore")
+    .description("go back to a snapshot: what came after it stays in the history")
+    .argument("<tree>", "the tree")
+    .argument("<name>", "name of the snapshot")
+    .option(...capFile)
+    .action(async (tree: string, name: string, flags: VolumeFlags) =>
+      withVolumes(context, flags, async (open) => {
+        await (await openTop(open, tree)).restoreSnapshot(name)
+        context.output({ restored: name }, "")
       }),
     )
   program
@@ -78,14 +91,14 @@ async function create(context: Context, tree: string, name: string, flags: Volum
       `"${printable(name)}" cannot name a snapshot: use 1 to 64 letters without / and @.`,
     )
   await withVolumes(context, flags, async (open) => {
-    await (await openPlace(open, tree)).volume.createSnapshot(name)
+    await (await openTop(open, tree)).createSnapshot(name)
     context.output({ created: name }, "")
   })
 }
 
 async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open) => {
-    const snapshots = await (await openPlace(open, tree)).volume.listSnapshots()
+    const snapshots = await (await openTop(open, tree)).listSnapshots()
     context.output(
       snapshots.map(({ name, createdNs }) => ({ name, created: isoTime(createdNs) })),
       snapshots.map(({ name, createdNs }) => `${isoTime(createdNs).slice(0, 19)}Z ${printable(name)}`).join("\n"),

@@ -1,19 +1,21 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
 import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
-import { type Cap, type ChunkId, encodeCap, verifyKeyOf } from "@holdfast/protocol"
+import { type Cap, encodeCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
   type CommitResult,
   type DirectoryRef,
   diff,
   type Entry,
+  isDamage,
   type JunctionEntry,
   listDirectory,
   lookupEntry,
   mutableFileName,
   openJunction,
-  plainAttributes,
+  type Reached,
   type ReadFileOptions,
+  reachEntry,
   readFile,
   sameContent,
   type Tree,
@@ -23,12 +25,14 @@ import {
 import { formatPath, printable } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
+import { CircularLink } from "./circular-link.ts"
 import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
-import { contentOf, type EntryContent, type OpenedTree } from "./opened-tree.ts"
-import { reach } from "./reach.ts"
+import { damageAt, lostPlace, placeIn } from "./lost.ts"
+import { contentOf, type EntryContent, identityOf, type OpenedTree } from "./opened-tree.ts"
+import { restoreSnapshot, restoreVersion } from "./restore.ts"
 import { rootEntry } from "./root-entry.ts"
 import { editOf, uploadPortOf } from "./tree-edit.ts"
-import type { ChunksOptions, Difference, Edit, Item, SnapshotInfo, Volume } from "./volume.ts"
+import type { ChunksOptions, Difference, Edit, Item, SnapshotInfo, StoredChunk, Volume } from "./volume.ts"
 
 /** What a TreeVolume is made of. */
 export interface TreeVolumeParts {
@@ -36,7 +40,9 @@ export interface TreeVolumeParts {
   readonly label: string
   readonly home: string
   readonly warn: (text: string) => void
-  readonly root: Entry
+  /** Absent when the present state cannot be read, which `problem` explains. */
+  readonly root?: Entry
+  readonly problem?: HoldfastError
   /** A mutable file, or a snapshot of one. */
   readonly isFile?: boolean
   /** Root directory of the tree, or of the time of a snapshot. */
@@ -63,7 +69,7 @@ export class TreeVolume implements OpenedTree {
   readonly #parts: TreeVolumeParts
   readonly #linked = new Map<string, Promise<TreeVolume>>()
   readonly isFile: boolean
-  #root: Entry
+  #root: Entry | undefined
   #top: DirectoryRef
 
   constructor(parts: TreeVolumeParts) {
@@ -79,7 +85,8 @@ export class TreeVolume implements OpenedTree {
   }
 
   get root(): Entry {
-    return this.#root
+    if (this.#root) return this.#root
+    throw damageAt(this.#parts.problem, this.label, [])
   }
 
   async adopt({ root, conflicts, writers = [] }: CommitResult): Promise<void> {
@@ -94,7 +101,7 @@ export class TreeVolume implements OpenedTree {
   /** An alias names its mutable file, and what is immutable has a name in it. */
   get rootName(): string | undefined {
     if (this.isFile) return /^([^:()]+):/.exec(this.label)?.[1] ?? mutableFileName
-    return this.#root.name || undefined
+    return this.#root?.name || undefined
   }
 
   async locate(
@@ -108,7 +115,12 @@ export class TreeVolume implements OpenedTree {
         return inner.locate(path.slice(depth), { follow })
       }
       if (entry?.kind !== "directory") break
-      entry = await lookupEntry(this.io, entry.reference, name)
+      try {
+        entry = await lookupEntry(this.io, entry.reference, name)
+      } catch (error) {
+        if (!isDamage(error)) throw error
+        return { volume: this, path } // whoever looks it up is told
+      }
     }
     if (follow && entry?.kind === "junction") return { volume: await this.enter(entry, path), path: [] }
     return { volume: this, path }
@@ -119,33 +131,42 @@ export class TreeVolume implements OpenedTree {
     if (volume !== this) return volume.lookup(rest)
     if (this.isFile && path.length === 1 && path[0] !== mutableFileName) {
       const copy = await lookupEntry(this.io, this.#top, path[0]!)
-      return copy && this.item(copy)
+      return copy && this.item(copy, path)
     }
-    let entry: Entry | undefined = this.#root
-    for (const name of path) {
+    let entry: Entry | undefined = this.root
+    for (const [depth, name] of path.entries()) {
       if (entry?.kind !== "directory") return undefined
-      entry = await lookupEntry(this.io, entry.reference, name)
+      try {
+        entry = await lookupEntry(this.io, entry.reference, name)
+      } catch (error) {
+        throw damageAt(error, this.label, path.slice(0, depth))
+      }
     }
     return entry && this.#resolved(entry, path)
   }
 
   /** An entry as an item; a linked mutable file as the file that it is. */
   async #resolved(entry: Entry, path: readonly string[]): Promise<Item> {
-    if (entry.kind !== "junction" || !linksFile(entry)) return this.item(entry)
+    if (entry.kind !== "junction" || !linksFile(entry)) return this.item(entry, path)
     const inner = await this.enter(entry, path)
-    return inner.item(inner.root)
+    return inner.item(inner.root, [])
   }
 
   async *list(item: Item): AsyncGenerator<readonly [string, Item], void, void> {
-    const { entry, owner } = contentOf<TreeVolume>(item)
+    const { entry, owner, path } = contentOf<TreeVolume>(item)
     if (entry.kind === "junction") {
       const inner = await owner.enter(entry, [entry.name])
-      yield* inner.list(inner.item(inner.root))
+      yield* inner.list(inner.item(inner.root, []))
     } else if (entry.kind === "directory")
-      for await (const child of listDirectory(owner.io, entry.reference)) {
-        // A linked file that cannot be opened is still listed, as what it is here.
-        const item = owner.#resolved(child, [child.name]).catch(() => owner.item(child))
-        yield [child.name, child.kind === "junction" ? await item : owner.item(child)]
+      try {
+        for await (const child of listDirectory(owner.io, entry.reference)) {
+          const place = path && [...path, child.name]
+          // A linked file that cannot be opened is still listed, as what it is here.
+          const linked = () => owner.#resolved(child, place ?? [child.name]).catch(() => owner.item(child, place))
+          yield [child.name, child.kind === "junction" ? await linked() : owner.item(child, place)]
+        }
+      } catch (error) {
+        throw damageAt(error, owner.label, path)
       }
   }
 
@@ -155,11 +176,15 @@ export class TreeVolume implements OpenedTree {
       if (entry.name !== mutableFileName) yield [entry.name, this.item(entry)]
   }
 
-  read(item: Item, options: ReadFileOptions = {}): AsyncIterable<Uint8Array> {
-    const { entry, owner } = contentOf<TreeVolume>(item)
+  async *read(item: Item, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+    const { entry, owner, path } = contentOf<TreeVolume>(item)
     if (entry.kind !== "file")
       throw new HoldfastError("ERR_IS_A_DIRECTORY", `"${entry.name}" is a ${entry.kind} and has no content to read.`)
-    return readFile(owner.io, entry, options)
+    try {
+      yield* readFile(owner.io, entry, options)
+    } catch (error) {
+      throw damageAt(error, owner.label, path)
+    }
   }
 
   upload(): UploadPort<unknown> {
@@ -180,6 +205,14 @@ export class TreeVolume implements OpenedTree {
     const root = isFile ? await rootEntry(io, top, true) : found
     const label = `${this.label}@${name}`
     return new TreeVolume({ io, home, above, open, warn, label, isFile, top, root, ...(access && { access }) })
+  }
+
+  restoreSnapshot(name: string): Promise<void> {
+    return restoreSnapshot(this, name)
+  }
+
+  restoreVersion(version: number): Promise<number> {
+    return restoreVersion(this, version)
   }
 
   async listSnapshots(): Promise<SnapshotInfo[]> {
@@ -227,34 +260,37 @@ export class TreeVolume implements OpenedTree {
     return strength === "verify" ? entryVerifyCap(this.io, named) : entryReadCap(named)
   }
 
-  async *chunksOf(item: Item, options: ChunksOptions): AsyncGenerator<ChunkId, void, void> {
-    const { entry, owner } = contentOf<TreeVolume>(item)
+  async *chunksOf(item: Item, options: ChunksOptions): AsyncGenerator<StoredChunk, void, void> {
+    const { entry, owner, path = [] } = contentOf<TreeVolume>(item)
     if (entry.kind === "junction") {
       const inner = await owner.enter(entry, [entry.name])
-      yield* inner.chunksOf(inner.item(inner.root), options)
+      yield* inner.chunksOf(inner.item(inner.root, []), options)
       return
     }
-    if (owner.tree && entry === owner.root) {
-      options.onRegister?.(owner.access!.publicKey)
-      // What cannot be read of the list is told as lost by its own id.
-      if (options.deep) yield* owner.tree.caredFor(() => undefined)
-    }
-    for await (const reached of reach(owner.io, entry, options))
-      if ("chunk" in reached) yield reached.chunk
-      else yield* owner.#below(reached.junction, (inner) => inner.chunksOf(inner.item(inner.root), options))
+    const isWhole = owner.tree !== undefined && entry === owner.root
+    if (isWhole) options.onRegister?.(owner.access!.publicKey)
+    const { deep } = options
+    const met =
+      isWhole && deep ? owner.tree!.reach() : reachEntry(owner.io, entry, { path, version: "newest" }, { deep })
+    yield* owner.#stored(met, options)
+    // What is below a lost node is named here alone. What cannot be read of the list is told as lost by its own id.
+    if (isWhole && deep) for await (const id of owner.tree!.caredFor(() => undefined)) yield { id }
   }
 
-  /** Every link to another tree in the root, its history and its snapshots. Throws what reading a node throws. */
-  async *junctions(): AsyncGenerator<JunctionEntry, void, void> {
-    const { root, history, snapshots } = this.tree
-      ? await this.tree.content()
-      : { root: this.#top, history: [], snapshots: null }
-    const seen = new Set<string>()
-    for (const reference of [root, snapshots, ...history.map((past) => past.root)]) {
-      const entry: Entry = { ...plainAttributes(0, 0), name: "", kind: "directory", size: 0, reference }
-      for await (const reached of reach(this.io, entry, { deep: true, seen }))
-        if ("junction" in reached) yield reached.junction
-    }
+  async *#stored(met: AsyncIterable<Reached>, options: ChunksOptions): AsyncGenerator<StoredChunk, void, void> {
+    for await (const one of met)
+      if (one.kind === "chunk") yield { id: one.chunk.id, place: () => placeIn(this.label, one.where) }
+      else if (one.kind === "lost") {
+        if (!options.onLost) throw damageAt(one.lost.error, this.label, one.lost.path)
+        options.onLost(lostPlace(this.label, one.lost))
+      } else
+        yield* this.#below(one.junction, one.where.path, options, (inner) =>
+          inner.chunksOf(inner.item(inner.root, []), options),
+        )
+  }
+
+  identity(item: Item): string {
+    return identityOf(item)
   }
 
   /** The strongest capability that a link in this tree gives. */
@@ -268,9 +304,9 @@ export class TreeVolume implements OpenedTree {
   }
 
   /** An entry of this tree as the commands see it. */
-  item(entry: Entry): Item {
+  item(entry: Entry, path?: readonly string[]): Item {
     const { kind, mode, mtimeNs, size } = entry
-    const content: EntryContent<TreeVolume> = { entry, owner: this }
+    const content: EntryContent<TreeVolume> = { entry, owner: this, ...(path && { path }) }
     const common = { kind, mode, mtimeNs, sizeBytes: size, content }
     if (entry.kind === "symlink") return { ...common, target: entry.target }
     return entry.name === "" && kind === "directory" ? { ...common, bare: true } : common
@@ -304,14 +340,19 @@ export class TreeVolume implements OpenedTree {
   /** What `work` gives for a tree that is linked in; nothing for a circle, whose content is told further above. */
   async *#below<T>(
     junction: JunctionEntry,
+    path: readonly string[],
+    { onLost }: ChunksOptions,
     work: (inner: TreeVolume) => AsyncIterable<T>,
   ): AsyncGenerator<T, void, void> {
     let inner: TreeVolume
     try {
-      inner = await this.enter(junction, [junction.name])
+      inner = await this.enter(junction, path)
     } catch (error) {
       if (error instanceof CircularLink) return
-      throw error
+      if (!onLost || !isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
+      const place = placeIn(this.label, { path, version: "newest" })
+      onLost({ place, what: "directory", chunk: new Uint8Array(), message: error.message })
+      return
     }
     yield* work(inner)
   }
@@ -348,11 +389,4 @@ export class TreeVolume implements OpenedTree {
 /** True for a link to a mutable file. */
 function linksFile({ readCap }: JunctionEntry): boolean {
   return fileCapStart.every((byte, i) => readCap[i] === byte)
-}
-
-/** A tree linked in itself, or too many in one another. */
-class CircularLink extends HoldfastError {
-  constructor(label: string) {
-    super("ERR_LIMIT", `${label} is linked in a circle, or too deep, and was not entered.`)
-  }
 }

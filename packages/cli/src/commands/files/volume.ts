@@ -38,6 +38,23 @@ export interface ChunksOptions {
   readonly deep: boolean
   /** Hears the public key of each register that the item stands on. */
   readonly onRegister?: (publicKey: Uint8Array) => void
+  /** Hears of what cannot be read, and the rest goes on; without it, that is thrown. */
+  readonly onLost?: (lost: LostPlace) => void
+}
+
+/** A chunk that something stands on. */
+export interface StoredChunk {
+  readonly id: ChunkId
+  /** Where in the tree it was met first, for messages. */
+  readonly place?: () => string
+}
+
+/** A directory, or the list of a file's pieces, that cannot be read. */
+export interface LostPlace {
+  readonly place: string
+  readonly what: "directory" | "file"
+  readonly chunk: ChunkId
+  readonly message: string
 }
 
 /** An opened tree, or one snapshot of it. */
@@ -78,8 +95,12 @@ export interface Volume extends DownloadPort<unknown> {
   /** A capability to an item: of the root as strong as asked, of anything below an immutable one. */
   capOf(path: readonly string[], strength: "write" | "read" | "verify"): Promise<string>
   /**
-   * Ids of the chunks an item stands on; with `deep`, of everything below it too, and of a whole tree also of its history
-   * and snapshots. Each id may come more than once.
+   * The chunks an item stands on; with `deep`, of everything below it too, and of a whole tree also of its history and
+   * snapshots. Each may come more than once.
    */
-  chunksOf(item: Item, options: ChunksOptions): AsyncIterable<ChunkId>
+  chunksOf(item: Item, options: ChunksOptions): AsyncIterable<StoredChunk>
+  /** Goes back to what a snapshot keeps. The present state is not read, so it may be damaged; it stays in the history. */
+  restoreSnapshot(name: string): Promise<void>
+  /** Goes back to a past version; gives the sequence that it has now. */
+  restoreVersion(version: number): Promise<number>
 }

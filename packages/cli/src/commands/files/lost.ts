@@ -1,0 +1,31 @@
+/** What cannot be read of a tree, with its place, as messages have it. */
+import { HoldfastError } from "@holdfast/core"
+import { isDamage, type LostNode, type Whereabouts } from "@holdfast/tree"
+import { formatPath, printable } from "../../transfer/path-spec.ts"
+import type { LostPlace } from "./volume.ts"
+
+/** A place for messages: `home:/docs`, `home:/docs@friday`, `home:/docs (version 12)`. */
+export function placeIn(label: string, { path, version }: Whereabouts): string {
+  if (version === "newest") return printable(`${label}${formatPath(path)}`)
+  if (version !== "snapshots") return printable(`${label}${formatPath(path)} (version ${version})`)
+  const [snapshot, ...rest] = path
+  if (snapshot === undefined) return printable(`the snapshots of ${label}`)
+  return printable(rest.length === 0 ? `${label}@${snapshot}` : `${label}@${snapshot}${formatPath(rest)}`)
+}
+
+/** A lost node of the tree called `label`. */
+export function lostPlace(label: string, { what, chunk, error, ...where }: LostNode): LostPlace {
+  return { place: placeIn(label, where), what, chunk, message: error.message }
+}
+
+/** `error` with the place that cannot be read for it; what is no damage stays as it is. */
+export function damageAt(error: unknown, label: string, path: readonly string[] | undefined): unknown {
+  if (!path || !isDamage(error) || error.details["place"] !== undefined) return error
+  const place = placeIn(label, { path, version: "newest" })
+  const details = { ...error.details, place }
+  const back =
+    path.length > 0 || label.includes("@")
+      ? ""
+      : ` What was before is there: "holdfast snapshot list ${label}", "holdfast history restore ${label} VERSION".`
+  return new HoldfastError(error.code, `${place} cannot be read: ${error.message}${back}`, details, { cause: error })
+}

@@ -1,0 +1,99 @@
+/**
+ * The accounts of a world: each has several clients (its devices), a list register that names its trees, and a key that alone
+ * takes its marks away.
+ */
+import { type CryptoProvider, equal, fromUtf8, HoldfastError, toHex, utf8 } from "@holdfast/core"
+import {
+  type AccountAccess,
+  type AccountId,
+  type AccountKeys,
+  accountKeysOf,
+  accountRoles,
+  signGrant,
+} from "@holdfast/protocol"
+import type { Collector, RegisterKeys, RegisterStore } from "@holdfast/store"
+import { emptyCare, encodeCare } from "@holdfast/tree"
+
+/** One account. */
+export interface SimulatedAccount {
+  readonly name: string
+  readonly id: AccountId
+  readonly keys: AccountKeys
+  readonly access: AccountAccess
+  readonly collector: Collector
+  /** Of the register that names its trees. */
+  readonly listKeys: RegisterKeys
+  /** The owner's secret for convergent keys. */
+  readonly secret: Uint8Array
+}
+
+/** What a device shows to nodes. */
+export interface DeviceGrant {
+  readonly grant: Uint8Array
+  /** As in the certificate of its connection. */
+  readonly keyId: string
+}
+
+/** A new account. */
+export async function createAccount(crypto: CryptoProvider, name: string): Promise<SimulatedAccount> {
+  const keys = await accountKeysOf(crypto, crypto.random(32))
+  return {
+    ...{ name, id: keys.id, keys },
+    access: { account: keys.id, roles: accountRoles },
+    collector: { publicKey: keys.publicKey, sign: (bytes) => crypto.sign(keys.collectSeed, bytes) },
+    listKeys: {
+      seed: keys.listSeed,
+      publicKey: await crypto.publicKeyOf(keys.listSeed),
+      readKey: crypto.random(32),
+    },
+    secret: crypto.random(32),
+  }
+}
+
+/** The grant of an account to one of its devices. */
+export async function grantTo(crypto: CryptoProvider, account: SimulatedAccount, device: string): Promise<DeviceGrant> {
+  const deviceKey = await crypto.sha256(utf8(device))
+  const grant = await signGrant(crypto, account.keys.collectSeed, {
+    ...{ epoch: 1, deviceKey, roles: accountRoles, name: device },
+  })
+  return { grant, keyId: Buffer.from(deviceKey).toString("base64url") }
+}
+
+const mostAttempts = 20
+
+/** The names of the account's trees, by quorum. */
+export async function readList(registers: RegisterStore, { listKeys }: SimulatedAccount): Promise<readonly string[]> {
+  return (await read(registers, listKeys)).names
+}
+
+/** Names a tree in the account's list; written even when it is there, so that every place has just said what it holds. */
+export async function addToList(
+  registers: RegisterStore,
+  { listKeys }: SimulatedAccount,
+  added: readonly string[],
+): Promise<readonly string[]> {
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    const { sequence, names } = await read(registers, listKeys)
+    const next = [...new Set([...names, ...added])].sort()
+    if (await registers.write(listKeys, sequence, { content: utf8(next.join(" ")), care: encodeCare(emptyCare) }))
+      return next
+  }
+  throw new HoldfastError("ERR_CONFLICT", "Other devices changed the account's list again and again.")
+}
+
+async function read(registers: RegisterStore, keys: RegisterKeys) {
+  const value = await registers.read(keys)
+  const contents = value ? [value.content, ...(value.siblings ?? []).map(({ content }) => content)] : []
+  const names = contents.flatMap((content) => fromUtf8(content).split(" ").filter(Boolean))
+  return { sequence: value?.sequence ?? 0, names: [...new Set(names)].sort() }
+}
+
+/** The account of a world with this id; undefined when it is none of them. */
+export function accountWith(accounts: readonly SimulatedAccount[], id: Uint8Array): SimulatedAccount | undefined {
+  return accounts.find((account) => equal(account.id, id))
+}
+
+/** An account's id as the claims name it. */
+export function accountName(id: AccountId): string {
+  return toHex(id).slice(0, 12)
+}

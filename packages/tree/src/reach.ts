@@ -1,0 +1,171 @@
+/**
+ * Everything that directories and files stand on: their chunks, and the trees that are linked in. A node that cannot be read
+ * is told with its path, and the walk goes on with the rest.
+ */
+import { HoldfastError, limits, toHex } from "@holdfast/core"
+import type { ChunkRef } from "@holdfast/store"
+import { isDamage, type LostNode, type Whereabouts } from "./damage.ts"
+import type { ChildNode } from "./directory-node.ts"
+import type { Entry, JunctionEntry } from "./entry.ts"
+import type { TreeIo } from "./io.ts"
+import { type DirectoryRef, type Reference, referenceKey } from "./reference.ts"
+import type { RootContent } from "./root.ts"
+import type { Path } from "./session.ts"
+
+/** One thing that was met. */
+export type Reached =
+  | { readonly kind: "chunk"; readonly chunk: ChunkRef; readonly where: Whereabouts }
+  | { readonly kind: "junction"; readonly junction: JunctionEntry; readonly where: Whereabouts }
+  | { readonly kind: "lost"; readonly lost: LostNode }
+
+/** A directory to begin at. */
+export interface ReachStart {
+  readonly directory: DirectoryRef
+  readonly where: Whereabouts
+}
+
+/** How far to go. */
+export interface ReachOptions {
+  /** False: the directories themselves, and nothing of what is in them. */
+  readonly deep?: boolean
+  /** What was met before, shared between walks so that nothing is told twice (within bounds of memory). */
+  readonly seen?: Seen
+}
+
+const newest: Whereabouts = { path: [], version: "newest" }
+
+/** All that `starts` stand on; nodes that several share are visited once, and named by the first place. */
+export async function* reach(
+  io: TreeIo,
+  starts: readonly ReachStart[],
+  { deep = true, seen = new Seen() }: ReachOptions = {},
+): AsyncGenerator<Reached, void, void> {
+  const walk = new Reach(io, deep, seen)
+  for (const { directory, where } of starts) if (directory) yield* walk.directory(directory, where)
+}
+
+/** All that `entry` stands on, with what is below it; `where` is its place. */
+export async function* reachEntry(
+  io: TreeIo,
+  entry: Entry,
+  where: Whereabouts = newest,
+  { deep = true, seen = new Seen() }: ReachOptions = {},
+): AsyncGenerator<Reached, void, void> {
+  yield* new Reach(io, deep, seen).entry(entry, where)
+}
+
+/** Where the walk over all that a tree keeps begins: its root, its snapshots, its past roots. */
+export function startsOf({ root, snapshots, history }: RootContent): ReachStart[] {
+  return [
+    { directory: root, where: newest },
+    { directory: snapshots, where: { path: [], version: "snapshots" } },
+    ...history.map(({ sequence, root: directory }) => ({ directory, where: { path: [], version: sequence } })),
+  ]
+}
+
+class Reach {
+  readonly #io: TreeIo
+  readonly #deep: boolean
+  readonly #seen: Seen
+
+  constructor(io: TreeIo, deep: boolean, seen: Seen) {
+    this.#io = io
+    this.#deep = deep
+    this.#seen = seen
+  }
+
+  async *directory(reference: Reference, where: Whereabouts, level?: number): AsyncGenerator<Reached, void, void> {
+    if (!this.#seen.nodes.add(referenceKey(reference))) return
+    yield* this.#chunk(reference, where) // before it is read, so that a lost one is told
+    const node = await this.#readable("directory", reference, where, () => {
+      const most = limits.pathDepth + (where.version === "snapshots" ? 1 : 0) // the snapshot's name
+      if (where.path.length > most) throw tooDeep()
+      return this.#io.readNode(reference, undefined, level)
+    })
+    if ("kind" in node) {
+      yield node
+      return
+    }
+    for (const item of node.items)
+      if (!("kind" in item)) yield* this.directory((item as ChildNode).reference, where, node.level - 1)
+      else if (this.#deep) yield* this.entry(item, within(where, item.name))
+  }
+
+  async *entry(entry: Entry, where: Whereabouts): AsyncGenerator<Reached, void, void> {
+    if (entry.kind === "junction") yield { kind: "junction", junction: entry, where }
+    else if (entry.kind === "directory" && entry.reference) yield* this.directory(entry.reference, where)
+    else if (entry.kind === "file" && entry.content.form === "single")
+      yield* this.#chunk(entry.content.reference, where)
+    else if (entry.kind === "file" && entry.content.form === "manifest")
+      yield* this.#manifest(entry.content.reference, where)
+  }
+
+  async *#manifest(reference: Reference, where: Whereabouts, level?: number): AsyncGenerator<Reached, void, void> {
+    if (!this.#seen.nodes.add(referenceKey(reference))) return
+    yield* this.#chunk(reference, where)
+    const node = await this.#readable("file", reference, where, () => this.#io.readManifest(reference, level))
+    if ("kind" in node) {
+      yield node
+      return
+    }
+    for (const item of node.items)
+      if (!item.reference) continue
+      else if (node.level === 0) yield* this.#chunk(item.reference, where)
+      else yield* this.#manifest(item.reference, where, node.level - 1)
+  }
+
+  /** What `read` gives; for a node that cannot be read, that. */
+  async #readable<T>(
+    what: LostNode["what"],
+    { chunk }: Reference,
+    where: Whereabouts,
+    read: () => Promise<T>,
+  ): Promise<T | { readonly kind: "lost"; readonly lost: LostNode }> {
+    try {
+      return await read()
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      return { kind: "lost", lost: { ...where, what, chunk: chunk.id, error } }
+    }
+  }
+
+  *#chunk({ chunk }: Reference, where: Whereabouts): Generator<Reached, void, void> {
+    if (this.#seen.chunks.add(toHex(chunk.id))) yield { kind: "chunk", chunk, where }
+  }
+}
+
+function within({ path, version }: Whereabouts, name: string): Whereabouts {
+  return { path: [...path, name] as Path, version }
+}
+
+/** The error for a directory below more others than there may be. */
+export function tooDeep(): HoldfastError {
+  return new HoldfastError("ERR_LIMIT", `A directory is nested deeper than ${limits.pathDepth}: this tree is damaged.`)
+}
+
+/** Most names remembered of chunks and nodes seen; beyond it some may come twice. */
+const maxSeen = 2_000_000
+
+/** Chunks and nodes that were met. */
+export class Seen {
+  readonly chunks = new BoundedSet(maxSeen)
+  readonly nodes = new BoundedSet(maxSeen)
+}
+
+/** A set that begins anew when it is full. */
+class BoundedSet {
+  readonly #items = new Set<string>()
+  readonly #max: number
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  /** False when `item` was there. */
+  add(item: string): boolean {
+    if (this.#items.has(item)) return false
+    if (this.#items.size >= this.#max) this.#items.clear()
+    this.#items.add(item)
+    return true
+  }
+}
