@@ -7,7 +7,7 @@ import { type Batch, Batches } from "./batch.ts"
 import { type CheckOptions, checkChunk, type Rebalanced, rebalanceChunk } from "./chunk-health.ts"
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
-import { beginCollection, type Collection } from "./collect.ts"
+import { type BeginOptions, beginCollection, type Collection } from "./collect.ts"
 import { KnownChunks } from "./known-chunks.ts"
 import { markChunks } from "./marking.ts"
 import { withPatience } from "./patience.ts"
@@ -62,7 +62,7 @@ export interface Store {
   /** Copies a chunk's shares to where they belong now. Needs no key. */
   rebalanceChunk(id: ChunkId, options?: Held): Promise<Rebalanced>
   /** Begins a collection: nothing that is marked from now on goes in it. Throws ERR_ROLLBACK. */
-  beginCollection(): Promise<Collection>
+  beginCollection(options?: BeginOptions): Promise<Collection>
   close(): Promise<void>
 }
 
@@ -162,10 +162,11 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known }, id, rankedServers(id)),
     checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
     rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
-    async beginCollection() {
+    async beginCollection(options) {
       // An older root does not name what newer ones need.
       if (rolledBack) throw rollbackError(rolledBack)
-      return beginCollection({ backends: all.map(({ backend }) => backend), env: deps.env, coding: deps.coding })
+      const { env, coding } = deps
+      return beginCollection({ backends: all.map(({ backend }) => backend), env, coding }, options)
     },
     async close() {
       await pipeline.close()

@@ -15,6 +15,7 @@ import {
 import type { Collected, Collection } from "@holdfast/store"
 import type { Session } from "../session.ts"
 import { type Account, collectorOf, listKeysOf } from "./account.ts"
+import { withKits } from "./kits.ts"
 import { changeAccountList, freeName, readAccountList } from "./list.ts"
 import { gather, type Needed, type NeededRoot } from "./needed.ts"
 import { syncAccount } from "./sync.ts"
@@ -65,7 +66,10 @@ export async function collectAccount(session: Session, options: CollectAccountOp
     clocks: await clocksOf(collection, listKeys),
   })
   if (!options.dryRun) await noteLinked(session, account, needed)
-  const places = await collection.run({ collector, ...needed, graceMs: options.graceMs, dryRun: options.dryRun })
+  const places = await collection.run({
+    ...{ collector, ...needed, list: registerIdOf(listKeys.publicKey) },
+    ...{ graceMs: options.graceMs, dryRun: options.dryRun },
+  })
   return {
     places,
     leftOut: collection.leftOut,
@@ -111,7 +115,10 @@ async function absorb({ store }: Session, { account, collection, devices, dryRun
       known.add(root.cap)
       roots.set(freeName(roots, name), root)
     }
-    return { ...list, roots }
+    return withKits(
+      { ...list, roots },
+      found.flatMap((one) => one.kits),
+    )
   }
   if (dryRun) return absorbed(await readAccountList(store, account.listSeed))
   // Written also when it is the same: so each place has just said by its own clock when that was.
