@@ -254,7 +254,7 @@ export class Tree {
   }
 
   /**
-   * Writes the care list anew when it names what is no longer needed, and leaves out of the history what `keeps` does not want.
+   * Writes the care list anew when it names what is no longer needed or lacks what is, and leaves out of the history what `keeps` does not want.
    * To be called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT,
    * ERR_WRONG_CAPABILITY.
    */
@@ -270,7 +270,7 @@ export class Tree {
       const kept = { ...content, history }
       const needed = new Set<string>()
       for await (const { id } of this.#needed([kept])) needed.add(toHex(id))
-      if (history.length === content.history.length && !(await this.#isExcessive(care[0], needed))) return
+      if (history.length === content.history.length && (await this.#isExact(care[0], needed))) return
       const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
       if (await this.#write(sequence, kept, exact, segmentsOf(exact))) return
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
@@ -278,14 +278,17 @@ export class Tree {
     throw busy()
   }
 
-  async #isExcessive(care: CareList | undefined, needed: ReadonlySet<string>): Promise<boolean> {
-    if (!care) return false
+  /** True when the list names what is needed, all of it and nothing else: a writer may have left out what others need. */
+  async #isExact(care: CareList | undefined, needed: ReadonlySet<string>): Promise<boolean> {
+    if (!care) return true
     const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
+    const missing = new Set(needed)
     for await (const id of careIds(this.io.chunks, withoutLevels(care))) {
       const name = toHex(id)
-      if (!needed.has(name) && !own.has(name)) return true
+      missing.delete(name)
+      if (!needed.has(name) && !own.has(name)) return false
     }
-    return false
+    return missing.size === 0
   }
 
   async *#needed(contents: readonly RootContent[]): AsyncGenerator<ChunkRef, void, void> {

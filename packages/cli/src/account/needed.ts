@@ -2,7 +2,7 @@
  * What an account needs of a volume: every chunk of its roots, of trees linked in them, and what single places hold of newer
  * values than the quorum's. A part of a tree that cannot be read costs nothing but space; a list that cannot be read ends all.
  */
-import { equal, type HoldfastError, isHoldfastError } from "@holdfast/core"
+import { equal, type HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountId,
@@ -66,11 +66,27 @@ export interface GatherOptions {
 
 /** Gathers what is needed. Throws what reading a root's register or list throws: then nothing may be taken away. */
 export async function gather(options: GatherOptions): Promise<Needed> {
-  const gathering = new Gathering(options)
+  const gathering = new Gathering(options, await longestKeeps(options.roots))
   for (const root of options.roots) await gathering.root(root)
   for (const cap of options.linked) gathering.link(decodeCap(cap), "a linked tree")
   await gathering.finish()
   return gathering
+}
+
+/**
+ * How long old values are kept, by register. One tree may be listed under several capabilities, by devices that may not shorten what
+ * another listing says: the longest time holds. Without one the last values of any age stay.
+ */
+async function longestKeeps(roots: readonly NeededRoot[]): Promise<ReadonlyMap<string, number | undefined>> {
+  const keeps = new Map<string, number | undefined>()
+  for (const { cap: text, keepMs } of roots) {
+    const cap = decodeCap(text)
+    if (cap.kind === "ci" || cap.kind === "cv" || cap.kind === "lit") continue
+    const key = toHex((await toVerifyCap(crypto, cap)).publicKey)
+    const other = keeps.has(key) ? keeps.get(key) : keepMs
+    keeps.set(key, keepMs === undefined || other === undefined ? undefined : Math.max(keepMs, other))
+  }
+  return keeps
 }
 
 class Gathering implements Needed {
@@ -81,12 +97,14 @@ class Gathering implements Needed {
   readonly problems: { label: string; why: string }[] = []
   isWhole = true
   readonly #options: GatherOptions
+  readonly #keepMsOf: ReadonlyMap<string, number | undefined>
   readonly #linked = new Map<string, { readonly label: string; readonly cap: string }>()
   readonly #done = new Set<string>()
   readonly #segments = new Set<string>()
 
-  constructor(options: GatherOptions) {
+  constructor(options: GatherOptions, keeps: ReadonlyMap<string, number | undefined>) {
     this.#options = options
+    this.#keepMsOf = keeps
     for (const id of options.registers) this.registers.add(id)
   }
 
@@ -136,14 +154,18 @@ class Gathering implements Needed {
   async #tree(root: NeededRoot, cap: Exclude<Cap, { kind: "cv" | "ci" | "lit" }>): Promise<void> {
     const keys = await toVerifyCap(crypto, cap)
     this.registers.add(registerIdOf(keys.publicKey))
-    if (cap.kind !== "dv" && cap.kind !== "fv") await this.#walk(root, cap)
+    const keepMs = this.#keepMsOf.get(toHex(keys.publicKey))
+    if (cap.kind !== "dv" && cap.kind !== "fv") await this.#walk({ ...root, keepMs }, cap)
     const newest = await this.#options.session.store.registers.readCare(keys)
     for (const [i, care] of (newest?.care ?? []).entries())
       await this.#care(withLevels(decodeCare(care), newest?.levels?.[i]), this.live)
-    await this.#ownValues(root, keys, newest)
+    await this.#ownValues({ ...root, keepMs }, keys, newest)
   }
 
-  /** Trims the tree's list and finds what is linked in it. What fails leaves the list as it is, which is never too short. */
+  /**
+   * Trims the tree's list and finds what is linked in it. What fails leaves the list as it is. The list is the word of whoever wrote
+   * last, who may have left out what others need: what is reached is needed whatever it says.
+   */
   async #walk({ label, keepMs, isOwn = false }: NeededRoot, cap: Cap): Promise<void> {
     try {
       const volume = await this.#open(cap, label)
@@ -151,8 +173,9 @@ class Gathering implements Needed {
         if (isOwn) await volume.tree!.holdFor(this.#options.account)
         await volume.tree!.trimCare(this.#keeps(keepMs))
       }
-      for await (const junction of volume.junctions())
-        this.link(await volume.capOfLink(junction), `${label} …/${junction.name}`)
+      for await (const reached of volume.reachedAll())
+        if ("chunk" in reached) this.live.add(reached.chunk)
+        else this.link(await volume.capOfLink(reached.junction), `${label} …/${reached.junction.name}`)
     } catch (error) {
       if (isHoldfastError(error, "ERR_NOT_FOUND")) return
       if (!isHoldfastError(error) || stopsAll.has(error.code)) throw error

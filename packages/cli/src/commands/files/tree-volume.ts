@@ -25,7 +25,7 @@ import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
 import { contentOf, type EntryContent, type OpenedTree } from "./opened-tree.ts"
-import { reach } from "./reach.ts"
+import { type Reached, reach } from "./reach.ts"
 import { rootEntry } from "./root-entry.ts"
 import { editOf, uploadPortOf } from "./tree-edit.ts"
 import type { ChunksOptions, Difference, Edit, Item, SnapshotInfo, Volume } from "./volume.ts"
@@ -244,16 +244,15 @@ export class TreeVolume implements OpenedTree {
       else yield* owner.#below(reached.junction, (inner) => inner.chunksOf(inner.item(inner.root), options))
   }
 
-  /** Every link to another tree in the root, its history and its snapshots. Throws what reading a node throws. */
-  async *junctions(): AsyncGenerator<JunctionEntry, void, void> {
+  /** What the root, its history and its snapshots stand on, and every link to another tree. Throws what reading a node throws. */
+  async *reachedAll(): AsyncGenerator<Reached, void, void> {
     const { root, history, snapshots } = this.tree
       ? await this.tree.content()
       : { root: this.#top, history: [], snapshots: null }
     const seen = new Set<string>()
     for (const reference of [root, snapshots, ...history.map((past) => past.root)]) {
       const entry: Entry = { ...plainAttributes(0, 0), name: "", kind: "directory", size: 0, reference }
-      for await (const reached of reach(this.io, entry, { deep: true, seen }))
-        if ("junction" in reached) yield reached.junction
+      yield* reach(this.io, entry, { deep: true, seen })
     }
   }
 
