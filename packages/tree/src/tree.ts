@@ -21,7 +21,7 @@ import {
   emptyCare,
   encodeCare,
   exactCare,
-  isExcessive,
+  isExact,
   joinAccounts,
   withLevels,
 } from "./care.ts"
@@ -296,8 +296,8 @@ export class Tree {
   }
 
   /**
-   * Writes the care list anew when it names what is no longer needed, or cannot be read itself, and leaves out of the history
-   * what `keeps` does not want; not when anything of the tree cannot be read, as then only the list knows what is below. To be
+   * Writes the care list anew when it names what is no longer needed, lacks what is, or cannot be read itself, and leaves out
+   * of the history what `keeps` does not want; not when anything of the tree cannot be read, as then only the list knows what is below. To be
    * called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
    */
   async trimCare(keeps: KeepsPast = () => true): Promise<void> {
@@ -314,7 +314,7 @@ export class Tree {
       for await (const met of reach(this.io, startsOf(kept)))
         if (met.kind === "lost") return
         else if (met.kind === "chunk") needed.add(toHex(met.chunk.id))
-      if (history.length === content.history.length && !(await isExcessive(this.io.chunks, care[0]!, needed))) return
+      if (history.length === content.history.length && (await isExact(this.io.chunks, care[0]!, needed))) return
       const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
       if (await this.#write(sequence, kept, exact, segmentsOf(exact))) return
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
