@@ -36,9 +36,8 @@ export async function holdNow(
       ...{ collection: nothingBegun, clocks: new Map() },
     })
     for (const { label: part, why } of needed.problems) warn(`${part} is not held whole: ${why}`)
-    for (const { label: part, error } of needed.unknown) warn(`${part} is not held whole: ${error.message}`)
     await session.store.hold(needed.live, needed.registers)
-    return needed.problems.length + needed.unknown.length === 0
+    return needed.problems.length === 0
   } catch (error) {
     if (!isHoldfastError(error)) throw error
     warn(
