@@ -141,6 +141,10 @@ export class SimulatedBucket implements Storage {
     this.#clock.jump(ms)
   }
 
+  get behindMs(): number {
+    return this.#clock.behindMs
+  }
+
   backUp(): void {
     this.#copy = new Map([...this.#objects].map(([key, object]) => [key, { ...object }]))
   }

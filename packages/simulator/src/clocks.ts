@@ -13,6 +13,7 @@ export class WrongClock {
   readonly #time: SimulatedTime
   readonly #skew: Skew
   #shiftMs = 0
+  #latestMs = 0
 
   constructor(time: SimulatedTime, skew: Skew) {
     this.#time = time
@@ -21,7 +22,13 @@ export class WrongClock {
 
   /** Sets it forward, or back. */
   jump(ms: number): void {
+    this.#latestMs = Math.max(this.#latestMs, this.nowMs())
     this.#shiftMs += ms
+  }
+
+  /** How far it is behind the latest time that it has shown: who counts up from that waits so long. */
+  get behindMs(): number {
+    return Math.max(0, this.#latestMs - this.nowMs())
   }
 
   nowMs(): number {

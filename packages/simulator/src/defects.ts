@@ -3,6 +3,8 @@
  * then fail. `npm run simulate:defects` does it; a test of this package sees that each still applies.
  */
 
+import { ownershipDefects } from "./ownership-defects.ts"
+
 /** One change of a source: a text that occurs exactly once, and what comes in its place. */
 export interface Edit {
   /** Path from the root of the repository. */
@@ -32,20 +34,20 @@ export const defects: readonly Defect[] = [
   one("a read that does not write back", `${store}/register-store.ts`, "if (await survey.settle()) break", "break"),
   one(
     "a register takes lower sequences",
-    "packages/backends/src/rules.ts",
-    "proposed.sequence > held.sequence ||",
-    "proposed.sequence < held.sequence ||",
+    "packages/protocol/src/register-order.ts",
+    "  if (order < 0)\n    return next.epoch",
+    "  if (order > 0)\n    return next.epoch",
   ),
   one(
     "a register value's signature is not verified",
     "packages/protocol/src/register.ts",
-    "if (!(await crypto.verify(publicKey, signed, value.signature)))",
-    "if (!(await crypto.verify(publicKey, signed, value.signature)) && version < 0)",
+    "if (!(await crypto.verify(statement?.writer ?? value.publicKey, signed, value.signature)))",
+    "if (!(await crypto.verify(statement?.writer ?? value.publicKey, signed, value.signature)) && value.version < 0)",
   ),
   one(
     "a bucket's registers are written over",
     "packages/backends/src/s3/registers.ts",
-    "{ ifAbsent: options.conditional, signal }",
+    "{ ifAbsent: conditional, signal }",
     "{ ifAbsent: false, signal }",
   ),
   one("files are not synchronised", `${directory}/files.ts`, "    await file.datasync()\n", ""),
@@ -68,12 +70,6 @@ export const defects: readonly Defect[] = [
     "PRAGMA synchronous = NORMAL",
   ),
   one(
-    "garbage is collected without grace",
-    `${store}/garbage.ts`,
-    "Math.min(Math.max(0, Math.floor(options.touchedBeforeMs)), Number.MAX_SAFE_INTEGER)",
-    "Number.MAX_SAFE_INTEGER",
-  ),
-  one(
     "garbage collection forgets the history",
     `${tree}/reach.ts`,
     "...history.map(({ sequence, root: directory })",
@@ -90,8 +86,8 @@ export const defects: readonly Defect[] = [
       ),
       edit(
         `${store}/chunk-writer.ts`,
-        "        held.set(index, server.backend.id)\n        if (isHappy",
-        "        held.set(index, server.backend.id)\n        free.push(server)\n        if (isHappy",
+        "        held.set(index, server.backend.id)\n        batch",
+        "        held.set(index, server.backend.id)\n        free.push(server)\n        batch",
       ),
     ],
   },
@@ -151,6 +147,7 @@ export const defects: readonly Defect[] = [
     '    if ((code !== "ECONNRESET" && code !== "EPIPE") || call.signal?.aborted) throw error\n    return options.request(call)\n',
     "    if (code === undefined || call.signal?.aborted) throw error\n    return requestTwice(options, call)\n",
   ),
+  ...ownershipDefects,
 ]
 
 function one(name: string, file: string, find: string, replace: string): Defect {

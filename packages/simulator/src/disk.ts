@@ -15,6 +15,7 @@ export interface Process {
   step(): void
 }
 
+/** A file. */
 export interface StoredFile {
   readonly kind: "file"
   bytes: Uint8Array
@@ -26,6 +27,7 @@ export interface StoredFile {
   unsynced: { readonly position: number; readonly bytes: Uint8Array }[]
 }
 
+/** A folder and what of it is durable. */
 export interface Folder {
   readonly kind: "folder"
   names: Map<string, StoredFile | Folder>

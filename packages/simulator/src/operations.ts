@@ -3,6 +3,7 @@ import { assert, toHex, utf8 } from "@holdfast/core"
 import type { AccountId, ChunkId } from "@holdfast/protocol"
 import {
   createFileWriter,
+  createTree,
   type DirectoryRef,
   type Entry,
   type FileEntry,
@@ -13,6 +14,7 @@ import {
   type Tree,
   walk,
 } from "@holdfast/tree"
+import { addToList } from "./accounts.ts"
 import type { SimulatedClient } from "./client.ts"
 import { collect } from "./collecting.ts"
 import type { Fail } from "./history.ts"
@@ -30,6 +32,7 @@ export const operationWeights = {
   move: 6,
   copy: 4,
   copyAcross: 4,
+  plant: 1,
   list: 6,
   read: 8,
   readAll: 0.5,
@@ -53,6 +56,8 @@ export interface OperationContext {
   readonly target: SimulatedTree
   readonly model: Model
   readonly trees: readonly SimulatedTree[]
+  /** A new tree of the client's account; undefined when there are enough. Claims are made for it once it is kept. */
+  readonly newTree: () => Promise<{ readonly tree: SimulatedTree; readonly keep: () => void } | undefined>
   readonly time: SimulatedTime
   readonly fail: Fail
   readonly span: Span
@@ -103,6 +108,7 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
   },
   copy,
   copyAcross,
+  plant,
   list,
   read: (tree, context) => read(tree, context, 1),
   readAll: (tree, context) => read(tree, context, Number.POSITIVE_INFINITY),
@@ -247,6 +253,28 @@ async function sleepThrough(
 ): Promise<void> {
   await time.sleep(ms)
   if (!isNoticed) client.clock.jump(-ms)
+}
+
+/** Makes another tree of the account, which is in its list before anything is stored for it. */
+async function plant(_: Tree, context: OperationContext): Promise<string> {
+  const { client, sleep } = context
+  const planted = await context.newTree()
+  if (!planted) return "there are enough trees"
+  const { tree, keep } = planted
+  await addToList(client.store.registers, client.account, [tree.name])
+  const made = await createTree(client.treeOptions(tree))
+  keep()
+  const own = {
+    ...context,
+    target: tree,
+    model: tree.model,
+    span: tree.model.begin(context.time.nowMs),
+    sleep: undefined,
+  }
+  const told = await put(made, own, 1)
+  tree.model.end(own.span, true, context.time.nowMs)
+  if (sleep) await sleepThrough(context, sleep)
+  return `${tree.name} with ${told}`
 }
 
 /** Puts a file of another tree, whoever owns that, into this one by reference. */

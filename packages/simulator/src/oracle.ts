@@ -134,6 +134,12 @@ export class Oracle {
     return matching(held)
   }
 
+  /** The value that a server was found to hold last. */
+  heldBy({ id }: Storage): { readonly sequence: number; readonly bytes: Uint8Array } | undefined {
+    const known = this.#values.get(id)
+    return known && { sequence: known.value.sequence, bytes: known.bytes }
+  }
+
   async #valueOf(server: Storage): Promise<RegisterContent | undefined> {
     const { keys, env } = this.#parts
     const bytes = server.storedRegister(registerIdOf(keys.publicKey))

@@ -160,6 +160,10 @@ export class SimulatedServer implements Storage {
     this.#clock.jump(ms)
   }
 
+  get behindMs(): number {
+    return this.#clock.behindMs
+  }
+
   backUp(): void {
     this.#copy = this.disk.copy()
   }

@@ -4,12 +4,14 @@
  */
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import { checkForkIsSeen, checkOnePlaintext, type OldValue } from "./adversary.ts"
 import { checkHealth, checkSpace, checkStep, checkTruth } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
 import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
+import { someTree, type Task, treesOf } from "./tasks.ts"
 import type { SimulatedTree } from "./trees.ts"
 import { createWorld, type Failure, happens, type World } from "./world.ts"
 
@@ -94,6 +96,7 @@ class Run {
   readonly done: Record<string, number> = {}
   mostCalls = 0
   #isEnding = false
+  readonly #old: OldValue[] = []
 
   constructor(world: World) {
     this.#world = world
@@ -104,7 +107,7 @@ class Run {
     const world = this.#world
     world.step = step
     const random = world.random.fork(step)
-    const kind = random.weighted({ operation: 66, rush: 8, fault: 25, scrub: 2, night: 3, sleep: 4 })
+    const kind = random.weighted({ operation: 66, rush: 8, fault: 25, scrub: 2, night: 3, sleep: 8 })
     let waitMs = random.delayMs(random.pick([5, 100, 2000, 12_000]))
     if (kind === "operation") this.#start(random)
     else if (kind === "rush") await this.#rush(random)
@@ -114,6 +117,7 @@ class Run {
     else if (happens(world.shape, "night")) waitMs = random.between(1, 8) * hourMs
     await world.time.run(() => world.failure !== undefined, world.time.elapsedMs + waitMs)
     await checkStep(world, step % 8 === 0)
+    this.#keep(random.fork("keep"))
   }
 
   /** The faults stop: all that was under way ends, all that was acknowledged is there, and repair mends the rest. */
@@ -150,11 +154,30 @@ class Run {
     await checkStep(world, true)
     if (!world.failure) for (const tree of world.trees) await checkHealth(world, tree)
     if (!world.failure && random.chance(0.4)) await this.#reclaim(fresh, random)
+    if (!world.failure) await this.#attack(fresh[0]!, random)
+  }
+
+  /** What malicious writers try when all else is over. */
+  async #attack(client: SimulatedClient, random: Random): Promise<void> {
+    const world = this.#world
+    client.allow(mostCalls)
+    await this.#wait("one plaintext", checkOnePlaintext(world, client, random.fork("faces")))
+    const old = this.#old.length > 0 ? random.pick(this.#old) : undefined
+    if (old) await this.#wait("a fork", checkForkIsSeen(world, world.trees[0]!, { old, client }))
+  }
+
+  /** A writer keeps a value for later. */
+  #keep(random: Random): void {
+    const { servers, trees, faulty } = this.#world
+    const server = servers.find(({ id }) => !faulty.has(id))!
+    const { sequence, bytes } = trees[0]!.oracle.heldBy(server) ?? {}
+    if (sequence !== undefined && random.chance(0.05)) this.#old.push({ sequence, bytes: bytes!.slice() })
   }
 
   /** All accounts collect, a grace apart; then nothing is left but what is needed. */
   async #reclaim(clients: readonly SimulatedClient[], random: Random): Promise<void> {
     const world = this.#world
+    await this.#pass(Math.max(...world.servers.map(({ behindMs }) => behindMs)))
     for (let round = 1; round <= 4; round++) {
       await this.#pass(2 * world.shape.graceMs + hourMs)
       for (const client of clients) {
@@ -202,11 +225,11 @@ class Run {
     const others = clients.filter((one) => one !== sleeper)
     const collectors = [...others.filter(({ account }) => account === sleeper.account), ...others]
     const sleep = { ms: shape.graceMs + random.between(1, 60) * minuteMs, isNoticed: random.chance(0.4) }
-    const kind = random.pick(["put", "put", "copy", "copyAcross", "undo", "restore"] as const)
+    const kind = random.pick(["put", "put", "copy", "copyAcross", "undo", "restore", "plant"] as const)
     const tree = someTree(this.#world, sleeper, random)
     const own = random.fork("collector")
     void this.#operate(kind, sleeper, { tree, random, sleep })
-    const untilMs = Math.max(0, sleep.ms + (random.fraction() - 0.2) * 60 * network.weather.delayMs)
+    const untilMs = Math.max(0, sleep.ms + (random.fraction() - 0.5) * 80 * network.weather.delayMs)
     time.after(untilMs, () => {
       const collector = own.chance(0.6) ? collectors[0]! : own.pick(collectors)
       if (collector.task === undefined && !this.#isEnding)
@@ -293,7 +316,18 @@ class Run {
     client.span = span
     let failure: unknown
     const context: OperationContext = {
-      ...{ client, random, target: tree, model, trees, time, span, sleep, graceMs: shape.graceMs },
+      ...{
+        client,
+        random,
+        target: tree,
+        model,
+        trees,
+        newTree: () => world.newTree(client.account),
+        time,
+        span,
+        sleep,
+        graceMs: shape.graceMs,
+      },
       ...{ isLast: task.isLast ?? false, k: shape.coding.k },
       fail: world.fail,
     }
@@ -351,24 +385,4 @@ class Run {
     const { time } = this.#world
     await time.run(() => this.#world.failure !== undefined, time.elapsedMs + ms)
   }
-}
-
-/** What an operation is about. */
-interface Task {
-  readonly tree: SimulatedTree
-  readonly random: Random
-  readonly sleep?: OperationContext["sleep"]
-  /** Nothing of the past is kept. */
-  readonly isLast?: boolean
-}
-
-/** The trees that a client's account owns. */
-function treesOf({ trees }: World, { account }: SimulatedClient): readonly SimulatedTree[] {
-  return trees.filter(({ owners }) => owners.includes(account))
-}
-
-/** Mostly the one that all share. */
-function someTree(world: World, client: SimulatedClient, random: Random): SimulatedTree {
-  const [shared, ...own] = treesOf(world, client)
-  return own.length > 0 && random.chance(0.35) ? random.pick(own) : shared!
 }

@@ -66,6 +66,8 @@ export interface Storage {
   lose(): void
   /** Its clock is set forward or back. */
   jump(ms: number): void
+  /** How far it is behind the latest time that it has shown. */
+  readonly behindMs: number
   /** Keeps a copy of all that is stored. */
   backUp(): void
   /** All that is stored is as it was when it was copied last; without a copy all is gone. */

@@ -2,10 +2,11 @@
  * A world made from a seed: servers, accounts with clients, a network, trees, and the claims that are checked while all of it
  * runs. The seed decides everything; leaving out kinds of faults leaves the rest as it is.
  */
+import { createHash } from "node:crypto"
 import type { CryptoProvider, Env } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { quorumOf } from "@holdfast/store"
-import { createTree } from "@holdfast/tree"
+import { createTree, plainAttributes } from "@holdfast/tree"
 import { addToList, createAccount, type SimulatedAccount } from "./accounts.ts"
 import { SimulatedBucket } from "./bucket.ts"
 import { SimulatedClient } from "./client.ts"
@@ -37,6 +38,8 @@ export interface Shape {
   readonly clients: number
   /** How old must be what places take away. */
   readonly graceMs: number
+  /** Versions that the shared tree has at the start: so many that levels of its history lie in chunks. */
+  readonly versions: number
   /** Servers at once that may be faulty or away while everything acknowledged stays readable. */
   readonly tolerated: number
   /** Servers whose disks rot, or that lie. */
@@ -53,6 +56,8 @@ export function happens({ faults, without }: Shape, kind: FaultKind): boolean {
 }
 
 const hourMs = 3_600_000
+/** Trees that are made while other things happen. */
+const mostPlanted = 2
 const yearMs = 365 * 24 * hourMs
 
 /** A shape by chance. */
@@ -64,7 +69,7 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
   const happy = random.between(1 + away, Math.min(n, servers - away))
   const k = random.between(1, happy - away)
   const tolerated = Math.min(away, happy - k)
-  const buckets = random.pick([0, 0, 0, 0.5, 1])
+  const buckets = random.pick([0, 0, 0, 0.5, 1, 1])
   const places = Array.from({ length: servers }, () => (random.chance(buckets) ? "bucket" : "node"))
   const faulty = random.some(
     Array.from({ length: servers }, (_, i) => `n${i}`),
@@ -74,6 +79,7 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
   const accounts = random.pick([1, 2, 2, 3])
   return {
     ...{ places, mode, coding: { k, happy, n }, accounts, clients: random.between(Math.max(2, accounts), 5) },
+    versions: random.chance(0.06) ? random.between(70, 300) : 1,
     ...{ graceMs: random.pick([1, 1, 2, 24]) * hourMs, tolerated, faulty, faults, without },
   }
 }
@@ -89,6 +95,8 @@ export interface World extends FaultContext {
   readonly accounts: readonly SimulatedAccount[]
   /** The first is shared by all accounts; each has one of its own besides. */
   readonly trees: readonly SimulatedTree[]
+  /** Another tree of an account, which is none of `trees` until it is kept; undefined when there are enough. */
+  newTree(owner: SimulatedAccount): Promise<{ readonly tree: SimulatedTree; readonly keep: () => void } | undefined>
   /** Another client of an account that knows nothing yet. */
   newClient(id: string, account: SimulatedAccount): Promise<SimulatedClient>
   readonly failure: Failure | undefined
@@ -113,7 +121,11 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   }
   const onBug = (error: unknown) => fail("servers fail in known ways only", describe(error))
   const chance = random.fork("crypto")
-  const crypto: CryptoProvider = { ...nodeCrypto, random: (length) => chance.bytes(length) }
+  const crypto: CryptoProvider = {
+    ...nodeCrypto,
+    random: (length) => chance.bytes(length),
+    verify: rememberVerified(nodeCrypto.verify),
+  }
   const env: Env = { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
   const isSkewed = happens(shape, "skew")
   const skew = (name: string, mostYears = 0) => {
@@ -162,6 +174,7 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   const seers = { env, crypto, time, fail, servers, faulty, coding: shape.coding, mode: shape.mode }
   const trees = [await newTree(seers, { name: "shared", owners: accounts })]
   for (const account of accounts) trees.push(await newTree(seers, { name: account.name, owners: [account] }))
+  let planted = 0
   const crashes = new Map<string, number>()
   const world: World = {
     ...{
@@ -176,6 +189,11 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       liars,
       accounts,
       trees,
+      newTree: async (owner) => {
+        if (trees.length > accounts.length + mostPlanted) return undefined
+        const tree = await newTree(seers, { name: `t${planted++}`, owners: [owner] })
+        return { tree, keep: () => void trees.push(tree) }
+      },
       newClient,
       fail,
     },
@@ -213,7 +231,7 @@ async function begin(world: World): Promise<void> {
 }
 
 /** Each account lists a tree before anything is stored for it. */
-async function makeTrees({ trees, clients }: World): Promise<void> {
+async function makeTrees({ trees, clients, shape }: World): Promise<void> {
   for (const tree of trees)
     for (const [i, owner] of tree.owners.entries()) {
       const client = clients.find(({ account }) => account === owner)!
@@ -222,15 +240,33 @@ async function makeTrees({ trees, clients }: World): Promise<void> {
       if (i === 0) await createTree(client.treeOptions(tree))
       else await client.tree(tree).holdFor(owner.id)
     }
+  const [writer, shared] = [clients[0]!, trees[0]!]
+  writer.allow(200 * shape.versions)
+  for (let version = 2; version <= shape.versions; version++)
+    await writer.tree(shared).commit(async (session) => {
+      await session.mkdir([`v${version % 20}`], plainAttributes(0o755, version), { parents: true })
+      if (version > 20) session.remove([`v${(version + 1) % 20}`])
+    })
+}
+
+/** Signatures are verified again and again by places, clients and claims: one answer of each is enough. */
+function rememberVerified(verify: CryptoProvider["verify"]): CryptoProvider["verify"] {
+  const known = new Map<string, Promise<boolean>>()
+  return (publicKey, message, signature) => {
+    const hash = createHash("sha256").update(publicKey).update(signature).update(message).digest("base64")
+    const answer = known.get(hash) ?? verify(publicKey, message, signature)
+    known.set(hash, answer)
+    return answer
+  }
 }
 
 function describeShape(shape: Shape): string {
-  const { places, mode, coding, accounts, clients, graceMs, tolerated, faulty } = shape
+  const { places, mode, coding, accounts, clients, graceMs, versions, tolerated, faulty } = shape
   const faults = shape.faults.filter((kind) => happens(shape, kind))
   const { k, happy, n } = coding
   return (
     `${places.length} places (${mode}; ${places.filter((kind) => kind === "bucket").length} buckets), coding ${k}/${happy}/${n}, ` +
-    `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${tolerated} faults tolerated, ` +
+    `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${versions} versions, ${tolerated} faults tolerated, ` +
     `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}`
   )
 }

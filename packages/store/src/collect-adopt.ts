@@ -49,7 +49,11 @@ export function isMarked({ marked }: Tally, slot: number): boolean {
 /** Marks registers that the account needs and somebody else proposed: the value held is proposed again, as it is. */
 export async function adoptRegisters(
   backend: Backend,
-  { tally, registers, batch }: { readonly tally: Tally; readonly registers: IdSet; readonly batch: BatchToken },
+  {
+    tally,
+    registers,
+    batch,
+  }: { readonly tally: Pick<Tally, "ownRegisters">; readonly registers: IdSet; readonly batch: BatchToken },
 ): Promise<number> {
   const missing = [...registers.entries()]
     .map(([, id]) => id.slice())

@@ -10,11 +10,20 @@ export type Combine = (inputs: readonly Uint8Array[], rows: readonly Row[], outp
 const blockBytes = 16_384
 const tableBytes = 32
 
+/** Code is compiled once; each kernel has memory of its own. */
+let compiled: Promise<WebAssembly.Module | undefined> | undefined
+
+async function compileKernel(): Promise<WebAssembly.Module | undefined> {
+  const code = Uint8Array.from(atob(kernelBase64), (letter) => letter.charCodeAt(0))
+  return WebAssembly.validate(code) ? WebAssembly.compile(code) : undefined
+}
+
 /** The SIMD kernel, or undefined where the platform cannot run it. */
 export async function createSimdCombine(): Promise<Combine | undefined> {
-  const code = Uint8Array.from(atob(kernelBase64), (letter) => letter.charCodeAt(0))
-  if (!WebAssembly.validate(code)) return undefined
-  const { instance } = await WebAssembly.instantiate(code)
+  compiled ??= compileKernel()
+  const kernelModule = await compiled
+  if (!kernelModule) return undefined
+  const instance = new WebAssembly.Instance(kernelModule)
   const memory = instance.exports["memory"] as WebAssembly.Memory
   const kernel = instance.exports["combine"] as (...args: number[]) => void
   return (inputs, rows, outputs) => combineInBlocks(memory, kernel, inputs, rows, outputs)

@@ -1,0 +1,133 @@
+/** Deliberate defects, one for each rule of ownership, of one plaintext and of history (docs/protocols/marks.md, docs/formats). */
+import type { Defect } from "./defects.ts"
+
+const store = "packages/store/src"
+const directory = "packages/backends/src/directory"
+const bucket = "packages/backends/src/s3"
+const rules = "packages/backends/src/rules.ts"
+
+/** Weaker rules, each with the name of the rule. */
+export const ownershipDefects: readonly Defect[] = [
+  {
+    name: "O4: a tree is listed after what is stored for it",
+    edits: [
+      edit("  await addToList(client.store.registers, client.account, [tree.name])\n  const made", "  const made"),
+      edit(
+        "  if (sleep) await sleepThrough(context, sleep)\n  return `",
+        "  if (sleep) await sleepThrough(context, sleep)\n" +
+          "  await addToList(client.store.registers, client.account, [tree.name])\n  return `",
+      ),
+    ],
+  },
+  one(
+    "O5: what is found is marked outside of the put's transaction, and forgotten",
+    `${directory}/marking.ts`,
+    "  marks.addMarks(tenant.tenant, share, accounts, batch, isOverAt(caller.stamp, parts.graceMs))\n",
+    "  if (before.length === 0)\n    marks.addMarks(tenant.tenant, share, accounts, batch, isOverAt(caller.stamp, parts.graceMs))\n",
+  ),
+  one(
+    "O6: a broken batch is taken",
+    `${directory}/proposing.ts`,
+    "  if (batch?.broken)\n",
+    "  if (batch?.broken && stamp < 0)\n",
+  ),
+  one(
+    "O7: who vouches is not counted",
+    `${store}/register-quorum.ts`,
+    "    accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)\n",
+    "    accepted >= needed && patterns.every((pattern) => distinct(pattern) >= happy)\n",
+  ),
+  one(
+    "O8: a place's own answer does not count",
+    `${store}/collect.ts`,
+    "          live.has(id) || liveAt?.get(place)?.has(id) === true",
+    "          live.has(id) || liveAt?.get(place)?.has(id) === undefined",
+  ),
+  one(
+    "O8: marks younger than the token go",
+    rules,
+    "  return (stamp) => stamp <= until && place.stamp - stamp >= youngMs",
+    "  return (stamp) => until >= 0 && place.stamp - stamp >= youngMs",
+  ),
+  one(
+    "O9: a client may bring the grace under the least",
+    rules,
+    "  const youngMs = Math.max(leastGraceMs, place.graceMs, graceMs)",
+    "  const youngMs = Math.min(leastGraceMs, place.graceMs, graceMs)",
+  ),
+  one(
+    "O10: a share goes with the first mark",
+    `${directory}/marking.ts`,
+    "    if (index.marks.dropMarks(tenant, share, (mark) => mark.account === account).length > 0) continue\n",
+    "    index.marks.dropMarks(tenant, share, () => true)\n",
+  ),
+  one(
+    "O11: the accounts of a tree's care are not marked for",
+    `${store}/store.ts`,
+    "batches.present(accounts.filter(isOther), renewAfterMs)",
+    "batches.present(accounts.filter(isOther).slice(accounts.length), renewAfterMs)",
+  ),
+  one(
+    "O12: what a commit copies is not marked",
+    `${store}/register-commit.ts`,
+    "    await marks.mark(chunks, batch)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }\n",
+    "    const commitment = { batch, patterns: batch.patterns([]), happy: marks.happy }\n",
+  ),
+  one(
+    "O13: marks in a bucket are not looked at after the value",
+    `${bucket}/vouch.ts`,
+    "      if (stale.length === 0 && put === 0) return stays\n",
+    "      if (put >= 0) return stays\n",
+  ),
+  one(
+    "O13: marks in a bucket are not written before the value",
+    `${bucket}/propose.ts`,
+    "    await Promise.all([voucher.write(batch, signal), place.requireMarks({ signal })])\n",
+    "    await place.requireMarks({ signal })\n",
+  ),
+  one(
+    "O14: what is condemned is stored under the same key",
+    `${bucket}/shares.ts`,
+    "generation: fence.generationAbove(id, index) }",
+    "generation: 0 * fence.generationAbove(id, index) }",
+  ),
+  one(
+    "O15: what the word of a collection does not name goes too",
+    `${bucket}/collect.ts`,
+    "const isOld = isSettled && names.has(object.name) && view.atMs - sinceMs >= graceMs",
+    "const isOld = isSettled && view.atMs - sinceMs >= 0 * graceMs",
+  ),
+  one(
+    "O16: marks are not read again before a sweep deletes",
+    `${bucket}/sweep.ts`,
+    "    const marked = await this.#markedAmong(list)\n",
+    "    const marked = new Set<number>()\n",
+  ),
+  one(
+    "D5: slices made from parity are not held against the descriptor",
+    `${store}/seal.ts`,
+    "  if (!(await hasNamedSlices(deps.crypto, shares, scratch))) throw inconsistentError(first.id)\n",
+    "  if (!(await hasNamedSlices(deps.crypto, shares, scratch)) && !first) throw inconsistentError(first)\n",
+  ),
+  one(
+    "B2: an unproven history is taken",
+    `${store}/register-guard.ts`,
+    `        if (relation === "fork") return { ...rollback, evidence }\n        if (relation === "unproven") unproven`,
+    `        if (relation === undefined) unproven`,
+  ),
+  one(
+    "B7: what was seen is written after success is reported",
+    `${store}/register-store.ts`,
+    "    await guard.note(register, value, value)\n",
+    "    void guard.note(register, value, value)\n",
+  ),
+]
+
+function one(name: string, file: string, find: string, replace: string): Defect {
+  return { name, edits: [{ file, find, replace }] }
+}
+
+/** Of what the simulator's clients do. */
+function edit(find: string, replace: string): Defect["edits"][number] {
+  return { file: "packages/simulator/src/operations.ts", find, replace }
+}
