@@ -9,7 +9,8 @@ import { type Coordinator, type CoordinatorOptions, startCoordinator } from "../
 /** A directory that goes away with the test. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-coordinator-"))
-  t.after(() => rm(dir, { recursive: true, force: true }))
+  // A member that is closed only after this may still be writing there.
+  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }))
   return dir
 }
 

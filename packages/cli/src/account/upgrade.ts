@@ -19,7 +19,7 @@ export interface UpgradeAccountOptions {
 }
 
 /** What was done on a volume, or would be. */
-export interface AccountUpgrade extends Pick<Needed, "problems"> {
+export interface AccountUpgrade extends Pick<Needed, "problems" | "lost"> {
   /** Aliases that were not in the account's list yet. */
   readonly listed: readonly string[]
   /** Chunks that the account's roots need. */
@@ -49,10 +49,10 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
     ...{ session, account: account.id, collection, roots, linked: list.linked, warn, trim: false, clocks: new Map() },
     registers: [listRegister, ...kits.map(({ register }) => register)],
   })
-  const { live, registers, problems } = needed
+  const { live, registers, problems, lost } = needed
   const marked = await collection.adopt({ live, registers, list: listRegister, dryRun })
   const { leftOut } = collection
-  return { problems, listed: unlisted.map(([name]) => name), liveChunks: live.size, marked, leftOut }
+  return { problems, lost, listed: unlisted.map(([name]) => name), liveChunks: live.size, marked, leftOut }
 }
 
 async function synced(session: Session, warn: (text: string) => void) {

@@ -52,7 +52,7 @@ async function upgrade(context: Context, dryRun: boolean): Promise<void> {
 function linesOf({ name, places, account }: VolumeUpgrade, dryRun: boolean): string[] {
   const lines = places.flatMap((place) => placeLines(place, dryRun))
   if (account) {
-    const { listed, liveChunks, marked, leftOut, problems } = account
+    const { listed, liveChunks, marked, leftOut, problems, lost } = account
     const count = [...marked.values()].reduce((sum, one) => sum + one, 0)
     if (listed.length > 0)
       lines.push(`  ${dryRun ? "would be" : "now"} in the account: ${listed.map((alias) => `${alias}:`).join(" ")}`)
@@ -60,6 +60,7 @@ function linesOf({ name, places, account }: VolumeUpgrade, dryRun: boolean): str
       `  ${plural(liveChunks, "chunk")} needed; ${count} ${dryRun ? "would be marked" : "marked"} at ${plural(marked.size, "place")}`,
     )
     for (const { label, why } of problems) lines.push(`  ${label} cannot be read in part: ${why}`)
+    for (const { place, message } of lost) lines.push(`  cannot be read: ${place}: ${message}`)
     for (const [server, why] of leftOut) lines.push(`  ${server} was left out, so run this again: ${why}`)
   }
   return [`${name}:`, ...lines]
