@@ -32,6 +32,9 @@ interface StoredObject {
   modifiedMs: number
 }
 
+/** Of lists of condemned: docs/formats/bucket.md. */
+const [listHeadBytes, condemnedBytes, hashBytes] = [8, 41, 32]
+
 /** Tries of each request, as the S3 client makes them. */
 const attempts = 3
 
@@ -161,6 +164,16 @@ export class SimulatedBucket implements Storage {
     return this.#below(chunkPrefix(id)).map((key) => this.#objects.get(key)!.bytes)
   }
 
+  lastingShares(id: ChunkId): Uint8Array[] {
+    const condemned = this.#condemned()
+    const isCondemned = (key: string) => {
+      const share = parseShareKey(key)
+      return share !== undefined && condemned.has(`${toHex(share.id)} ${share.index} ${share.generation}`)
+    }
+    const keys = this.#below(chunkPrefix(id)).filter((key) => !isCondemned(key))
+    return keys.map((key) => this.#objects.get(key)!.bytes)
+  }
+
   storedRegister(id: RegisterId): Uint8Array | undefined {
     const [newest] = this.#below(registerPrefix(id))
     return newest === undefined ? undefined : this.#objects.get(newest)!.bytes
@@ -179,6 +192,19 @@ export class SimulatedBucket implements Storage {
     }
     this.#held = holdings
     return holdings
+  }
+
+  /** What lists of condemned name: docs/formats/bucket.md. */
+  #condemned(): Set<string> {
+    const names = new Set<string>()
+    for (const key of this.#below("fence/condemned-")) {
+      const { bytes } = this.#objects.get(key)!
+      const view = new DataView(bytes.buffer, bytes.byteOffset)
+      for (let at = listHeadBytes; at + condemnedBytes <= bytes.length - hashBytes; at += condemnedBytes)
+        if (bytes[at] === 0)
+          names.add(`${toHex(bytes.subarray(at + 1, at + 33))} ${view.getUint32(at + 33)} ${view.getUint32(at + 37)}`)
+    }
+    return names
   }
 
   /** What mark objects name: docs/formats/bucket.md. */

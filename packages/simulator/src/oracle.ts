@@ -123,11 +123,11 @@ export class Oracle {
   }
 
   /** On how many servers, faulty ones too, a good share of its own lies: no share and no server counts twice. */
-  async spread(id: ChunkId): Promise<number> {
+  async spread(id: ChunkId, { lasting = false } = {}): Promise<number> {
     const held: number[][] = []
     for (const server of this.#parts.servers) {
       const good: number[] = []
-      for (const bytes of server.storedShares(id)) {
+      for (const bytes of lasting ? server.lastingShares(id) : server.storedShares(id)) {
         const share = await checkShare(this.#parts.env.crypto, id, bytes)
         if (share) good.push(share.index)
       }

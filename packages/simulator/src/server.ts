@@ -188,6 +188,10 @@ export class SimulatedServer implements Storage {
     })
   }
 
+  lastingShares(id: ChunkId): Uint8Array[] {
+    return this.storedShares(id)
+  }
+
   storedRegister(id: RegisterId): Uint8Array | undefined {
     return this.#query<{ value: Uint8Array }>("SELECT value FROM registers WHERE register = ?", id)[0]?.value
   }

@@ -78,6 +78,8 @@ export interface Storage {
   brokenPromise(): Promise<string | undefined>
   /** Every share of a chunk that lies there, whether it runs or not. */
   storedShares(id: ChunkId): Uint8Array[]
+  /** Those of them that nobody is about to delete. */
+  lastingShares(id: ChunkId): Uint8Array[]
   /** The value of a register that lies there. */
   storedRegister(id: RegisterId): Uint8Array | undefined
   /** What lies there of each chunk, by its id in hexadecimal. */
