@@ -2,7 +2,7 @@
 import { createMemoryBackend } from "@holdfast/backends"
 import { assert, type Env, toHex } from "@holdfast/core"
 import { decodeCap, type ReadCap } from "@holdfast/protocol"
-import { createStore, forgetfulSeen } from "@holdfast/store"
+import { createStore, forgetfulSeen, type Store } from "@holdfast/store"
 import { mutableFileOf, openJunction, openTree, readFile, walk } from "@holdfast/tree"
 
 /** A line of expected.json. */
@@ -47,6 +47,13 @@ export async function readGolden(env: Env, cap: string, held: readonly GoldenSer
     convergenceSecret: new Uint8Array(32),
     seen: forgetfulSeen,
   })
+  const found = await findAll(env, store, cap)
+  await store.close()
+  return found
+}
+
+/** Reads all that `cap` opens in a store. */
+export async function findAll(env: Env, store: Store, cap: string): Promise<Found[]> {
   const found: Found[] = []
   const open = (keys: ReadCap) => openTree({ chunks: store.chunks, registers: store.registers, env, keys })
   const collect = async (keys: ReadCap, prefix: string): Promise<void> => {
@@ -65,6 +72,5 @@ export async function readGolden(env: Env, cap: string, held: readonly GoldenSer
     }
   }
   await collect(decodeCap(cap) as ReadCap, "")
-  await store.close()
   return found
 }

@@ -29,7 +29,7 @@ async function opened(t: TestContext, dropGraceMs?: number) {
     await rm(dir, { recursive: true, force: true })
   })
   const administrator = await makeAccount(crypto)
-  const namespace = await engine.tenant("acme", { placeId: "d1", administrator: administrator.publicKey })
+  const namespace = await engine.tenant("acme", { placeId: "d1", administrator: () => administrator.publicKey })
   const advance = (ms: number) => {
     offsetMs += ms
   }

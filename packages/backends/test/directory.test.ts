@@ -31,6 +31,7 @@ import {
   openDirectoryBackend,
   openEngine,
 } from "../src/node/index.ts"
+import { version1 } from "./version-1.ts"
 
 backendContract("directory", async () => {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
@@ -365,20 +366,3 @@ it("forgets batches that hold nothing after a year, but never an account's last 
   await (await openEngine({ dir, crypto, clock, reservedBytes: 0 })).close()
   assert.equal(counted(""), 65_537, "the last ones, and the one that holds something")
 })
-
-const version1 = `
-  CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE tenants (
-    tenant INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL DEFAULT 0, shares INTEGER NOT NULL DEFAULT 0
-  ) STRICT;
-  CREATE TABLE shares (
-    row INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, chunk BLOB NOT NULL, idx INTEGER NOT NULL,
-    size INTEGER NOT NULL, touched INTEGER NOT NULL, file TEXT, UNIQUE (tenant, chunk, idx)
-  ) STRICT;
-  CREATE TABLE small (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-  CREATE TABLE registers (
-    tenant INTEGER NOT NULL, register BLOB NOT NULL, sequence INTEGER NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (tenant, register)
-  ) STRICT, WITHOUT ROWID;
-  PRAGMA user_version = 1;
-`

@@ -85,6 +85,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/grid/account.ts"),
   },
   {
+    names: ["upgrade"],
+    summaries: ["bring what an earlier version stored into your account"],
+    load: () => import("./commands/grid/upgrade.ts"),
+  },
+  {
     names: ["volume"],
     summaries: ["make and keep volumes over buckets, directories and storage nodes"],
     load: () => import("./commands/grid/volume.ts"),

@@ -39,7 +39,7 @@ export interface Context {
 }
 
 /** Commands that look at the servers themselves: a server that was replaced a moment ago is no fault to them. */
-const newestCommands = new Set(["check", "rebalance", "status", "gc", "up"])
+const newestCommands = new Set(["check", "rebalance", "status", "gc", "up", "upgrade"])
 
 /** The context of a real process. */
 export function createContext(process: NodeJS.Process, args: readonly string[]): Context {

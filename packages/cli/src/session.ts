@@ -72,7 +72,7 @@ export async function openVolumeSession(
     import("./volumes/fence.ts"),
     import("./volumes/fenced.ts"),
   ])
-  const opened = await openBackends(profile, volume.backends, options)
+  const opened = await openBackends(profile, volume.backends, { ...options, epoch: volume.epoch })
   const places: FencedPlace[] = []
   const session = await compose(profile, volume.name, options, (buffers) => ({
     coding: volume.coding,

@@ -113,6 +113,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       profile: {
         aliases,
         volumes: new Map(),
+        recoveryKits: new Map(),
         identityDir: folder,
         volumeOf: () => undefined,
         aliasState: (name: string) => states.get(name),

@@ -1,4 +1,5 @@
 /** Coordinator: members, certificates, invitations and the signed grid description. */
+export { type Administration, openAdministration } from "./administration.ts"
 export { type Coordinator, type CoordinatorOptions, startCoordinator } from "./coordinator.ts"
 export type { KnownMember, TenantRow } from "./database.ts"
 export { createInvite, type InviteOptions, listTenants } from "./invite.ts"

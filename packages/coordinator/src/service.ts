@@ -26,6 +26,7 @@ import {
   type SignedGrid,
 } from "@holdfast/network"
 import { z } from "zod"
+import { administrationOf } from "./administration.ts"
 import type { Database, MemberRow } from "./database.ts"
 import { FailureLimit } from "./failure-limit.ts"
 import type { GridKey } from "./grid-key.ts"
@@ -169,7 +170,7 @@ function announce(parts: ServiceParts, member: MemberRow, json: unknown): Answer
   database.announce(member.id, address, capacityBytes, nowMs())
   const { serial, epoch } = JSON.parse(parts.grid().payload) as { serial: number; epoch: number }
   logger.info("node announced", { memberId: member.id, address, capacityBytes, serial })
-  return { status: 200, body: { serial, epoch } }
+  return { status: 200, body: { serial, epoch, administrators: administrationOf(database) } }
 }
 
 /** The caller, if its certificate is of this grid and speaks for a member that is known with that role and tenant. */

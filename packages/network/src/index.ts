@@ -23,7 +23,14 @@ export {
 } from "./http-service.ts"
 export { type JoinOptions, join, joinAnswerSchema } from "./join.ts"
 export { keepMembership, type MembershipOptions } from "./keep-membership.ts"
-export { announce, fetchMembers, type Member, memberSchema, renewIdentity } from "./membership.ts"
+export {
+  announce,
+  fetchMembers,
+  type Member,
+  memberSchema,
+  renewIdentity,
+  type TenantAdministration,
+} from "./membership.ts"
 export { type Labels, Metrics } from "./metrics.ts"
 export { loadGrid, loadPins } from "./pins/cached.ts"
 export {

@@ -4,7 +4,7 @@
  */
 import { type Clock, isHoldfastError } from "@holdfast/core"
 import type { Logger } from "./http-service.ts"
-import { announce, renewIdentity } from "./membership.ts"
+import { announce, renewIdentity, type TenantAdministration } from "./membership.ts"
 import { fetchGrid } from "./pins/fetch.ts"
 import { expiresSoon, type Identity, loadIdentity } from "./tls/identity.ts"
 
@@ -14,6 +14,8 @@ export interface MembershipOptions {
   readonly announcement: () => Promise<{ readonly address: string; readonly capacityBytes: number }>
   /** Called with all keys that are revoked, whenever the coordinator was asked. */
   readonly onRevoked: (keys: readonly string[]) => void
+  /** Called with who may administer which tenant's accounts, each time the coordinator was asked. */
+  readonly onAdministrators?: (tenants: readonly TenantAdministration[]) => Promise<void>
   /** Called with a renewed identity. */
   readonly onIdentity: (identity: Identity) => void
   readonly log: Logger
@@ -42,6 +44,7 @@ export async function keepMembership(dir: string, options: MembershipOptions): P
       log.warn("certificate-ends-soon", { endsMs: identity.notAfterMs })
     }
     const announced = await announce(dir, await options.announcement())
+    await options.onAdministrators?.(announced.administrators)
     const now = `${announced.epoch} ${announced.serial}`
     if (now === known) return
     const { grid, pins, fresh, warnings, offer } = await fetchGrid(dir, { identity, signal, nowMs: clock.nowMs() })

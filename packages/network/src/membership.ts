@@ -27,7 +27,21 @@ export const memberSchema = z.object({
 })
 export type Member = z.infer<typeof memberSchema>
 
-const announcedSchema = z.object({ serial: z.number().int(), epoch: z.number().int().default(1) })
+const administrationSchema = z.object({
+  tenant: z.string().min(1).max(64),
+  /** The administration key, in hexadecimal. */
+  key: z.string().regex(/^[0-9a-f]{64}$/),
+  /** What it signed of accounts, base64, the newest on each. */
+  statements: z.array(z.string().max(2048)).max(4096),
+})
+/** Who may list and drop the accounts of a tenant, and what was said of them. */
+export type TenantAdministration = z.infer<typeof administrationSchema>
+
+const announcedSchema = z.object({
+  serial: z.number().int(),
+  epoch: z.number().int().default(1),
+  administrators: z.array(administrationSchema).max(65_536).default([]),
+})
 const renewalSchema = z.object({ certPem: z.string().max(16_384) })
 
 /** Less than this share of a certificate's year is left: time for the next one. */
@@ -65,7 +79,7 @@ export async function renewIdentity(
 export async function announce(
   dir: string,
   { address, capacityBytes }: { readonly address: string; readonly capacityBytes: number },
-): Promise<{ serial: number; epoch: number }> {
+): Promise<z.infer<typeof announcedSchema>> {
   parseAddress(address)
   const body = { address, capacityBytes }
   const response = await askCoordinator(dir, await loadIdentity(dir), { method: "POST", path: "/v1/announce", body })

@@ -3,8 +3,8 @@
  * the background. It holds ciphertext only and no key to it.
  */
 import { statfs } from "node:fs/promises"
-import { type Engine, openEngine, type ScrubReport } from "@holdfast/backends/node"
-import { type Clock, fromHex, isHoldfastError } from "@holdfast/core"
+import { type Engine, type NamespaceOptions, openEngine, type ScrubReport } from "@holdfast/backends/node"
+import { type Clock, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
 import {
   closeServer,
@@ -22,6 +22,7 @@ import {
   startMonitor,
   type TlsServerOptions,
 } from "@holdfast/network"
+import { createAdministration } from "./administration.ts"
 import { createNodeMetrics } from "./node-metrics.ts"
 import { storageService } from "./service.ts"
 
@@ -39,7 +40,7 @@ export interface NodeOptions {
   readonly graceMs?: number
   /** How long after it heard that an account is dropped the node acts on it. Default 30 days, never under 7. */
   readonly dropGraceMs?: number
-  /** Public keys of the administrators of tenants, in hexadecimal: who may list and drop their accounts. */
+  /** Public keys of the administrators of tenants, in hexadecimal, where they are others than the coordinator names. */
   readonly administrators?: Readonly<Record<string, string>>
   /** Disk space kept free; by default 1 GiB or 5 % of the disk, whichever is less. */
   readonly reservedBytes?: number
@@ -109,7 +110,14 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const defaultBytes = quotas.defaultBytes ?? (await halfOfDisk(options.dir))
   const metrics = createNodeMetrics(engine, identity.notAfterMs)
   if (engine.recovery) log.info("recovered", { ...engine.recovery })
+  const optionsOf = (tenant: string): NamespaceOptions => ({
+    placeId: identity.memberId,
+    administrator: () => administration.keyOf(tenant),
+    quotaBytes: Object.hasOwn(quotas.tenants ?? {}, tenant) ? quotas.tenants![tenant]! : defaultBytes,
+    ...(quotas.accountBytes !== undefined && { accountQuotaBytes: quotas.accountBytes }),
+  })
   const ended = new AbortController()
+  const administration = createAdministration(engine, { given: administrators, optionsOf, log })
   const service = storageService({
     engine,
     metrics,
@@ -117,12 +125,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
     stopping: () => ended.signal.aborted,
-    namespaceOptions: (tenant) => ({
-      placeId: identity.memberId,
-      administrator: Object.hasOwn(administrators, tenant) ? fromHex(administrators[tenant]!) : undefined,
-      quotaBytes: Object.hasOwn(quotas.tenants ?? {}, tenant) ? quotas.tenants![tenant]! : defaultBytes,
-      ...(quotas.accountBytes !== undefined && { accountQuotaBytes: quotas.accountBytes }),
-    }),
+    namespaceOptions: optionsOf,
   })
   const revoked = new RevokedKeys()
   const server = createTlsServer(identity, service, {
@@ -182,6 +185,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
       membership = keepMembership(options.identityDir, {
         announcement,
         onRevoked: (keys) => revoked.add(keys),
+        onAdministrators: (tenants) => administration.take(tenants),
         onIdentity(next) {
           server.setSecureContext(contextOf(next))
           metrics.certificateEndsMs = next.notAfterMs

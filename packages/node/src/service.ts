@@ -79,16 +79,16 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
         releases.push(release)
       }
       const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
-      const access =
-        version === "/v1/"
-          ? legacyAccess(peer)
-          : await grants.accessOf(peer, headerOf(request, "holdfast-grant"), namespace)
+      const grant = version === "/v1/" ? undefined : headerOf(request, "holdfast-grant")
+      const access = version === "/v1/" ? legacyAccess(peer) : await grants.accessOf(peer, grant, namespace)
       const backend = namespace.backendOf(access)
       await namespace.noteSeen(access.account)
       const body = await readBody(request, bodies.take(length))
       // Not when the connection closes: that may be before the work is done.
       const answer = await route!.handle(backend, body).finally(() => bodies.give(body))
       if (parts.stopping()) response.shouldKeepAlive = false
+      const droppedAtMs = grant === undefined ? undefined : backend.droppedAtMs()
+      if (droppedAtMs !== undefined) response.setHeader("holdfast-dropped", String(droppedAtMs))
       parts.metrics.moved(length, send(response, 200, answer))
     } catch (error) {
       fail(parts, request, response, error)

@@ -48,7 +48,7 @@ export const recordBytes = maxDevices * (grantBytes + 4) + 256
 const grantDomain = "holdfast/account-grant/1"
 const recordDomain = "holdfast/account-record/1"
 /** No control characters, no line separators, nothing that turns the direction of writing. */
-const namePattern = /^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]{1,64}$/u
+const namePattern = /^[^\p{Cc}\p{Bidi_Control}\u2028\u2029]{1,64}$/u
 
 /** Signs a grant with the seed of the account's collect key. Throws ERR_INVALID_ARGUMENT for a name that is none. */
 export async function signGrant(

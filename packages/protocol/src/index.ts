@@ -155,6 +155,8 @@ export {
   encodeRecoverySecrets,
   type JoinedGrid,
   type RecoverySecrets,
+  volumeKeyName,
+  volumeOfKey,
 } from "./recovery-secrets.ts"
 export {
   ancestryOf,

@@ -50,7 +50,9 @@ const placePattern = /^[\x21-\x7e]{1,400}$/
 const keyPattern = /^[\x21-\x7e]{1,256}$/
 const otherPattern = /^[a-z][A-Za-z0-9]{0,63}$/
 /** Bytes of those of the other secrets that this version knows. */
-const otherBytes: Readonly<Record<string, number>> = { accountSeed: 32 }
+const otherBytes: Readonly<Record<string, number>> = { accountSeed: 32, ownerSecret: 32 }
+/** The key that moves the volume with this id. */
+const volumeKeyPattern = /^volumeKey([0-9a-f]{32})$/
 /** What a profile keeps under these names is no plain secret: a kit must not be able to write it. */
 const reserved = new Set([
   "version",
@@ -60,6 +62,9 @@ const reserved = new Set([
   "aliasVolumes",
   "recoveryKits",
   "keyPem",
+  "volumeKeys",
+  "aliasStates",
+  "accountDevice",
 ])
 const mostAliases = 65_536
 const mostOthers = 64
@@ -125,9 +130,19 @@ export function decodeRecoverySecrets(bytes: Uint8Array): RecoverySecrets {
 
 /** True for a secret that a kit carries by its name alone, as `accountSeed`. */
 export function checkOtherSecret(name: string, value: Uint8Array): boolean {
-  const length = Object.hasOwn(otherBytes, name) ? otherBytes[name] : undefined
+  const length = volumeOfKey(name) !== undefined ? 32 : Object.hasOwn(otherBytes, name) ? otherBytes[name] : undefined
   if (!otherPattern.test(name) || reserved.has(name)) return false
   return length === undefined ? value.length <= mostOtherBytes : value.length === length
+}
+
+/** The name under which a kit carries the key that moves a volume. */
+export function volumeKeyName(volumeId: string): string {
+  return `volumeKey${volumeId}`
+}
+
+/** The volume whose key a kit carries under this name; undefined for another secret. */
+export function volumeOfKey(name: string): string | undefined {
+  return volumeKeyPattern.exec(name)?.[1]
 }
 
 function otherOf(value: CborValue, name: string): Uint8Array {

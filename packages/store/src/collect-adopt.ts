@@ -1,6 +1,6 @@
 /** Marking what the account needs and others put there: a copy by reference of an old client, a tree that was linked in. */
-import { toHex } from "@holdfast/core"
-import type { Backend, BatchToken, ChunkId } from "@holdfast/protocol"
+import { HoldfastError, limits, toHex } from "@holdfast/core"
+import type { Backend, BatchToken, ChunkId, RegisterId } from "@holdfast/protocol"
 import type { Tally } from "./collect-list.ts"
 import type { IdSet } from "./id-set.ts"
 
@@ -19,7 +19,6 @@ export async function adopt(
   places: readonly (readonly [Backend, Tally])[],
   { live, batch, n }: Adoption,
 ): Promise<Map<Backend, number>> {
-  const isMarked = ({ marked }: Tally, slot: number) => (marked[slot >> 3]! & (1 << (slot & 7))) !== 0
   const adopted = new Map<Backend, number>()
   const open = new Map<Backend, ChunkId[]>(places.map(([backend]) => [backend, []]))
   const flush = async (backend: Backend, ids: ChunkId[]) => {
@@ -42,16 +41,78 @@ export async function adopt(
   return adopted
 }
 
+/** True when the live chunk in this slot is marked at the place of `tally`. */
+export function isMarked({ marked }: Tally, slot: number): boolean {
+  return (marked[slot >> 3]! & (1 << (slot & 7))) !== 0
+}
+
 /** Marks registers that the account needs and somebody else proposed: the value held is proposed again, as it is. */
 export async function adoptRegisters(
   backend: Backend,
-  { tally, registers, batch }: { readonly tally: Tally; readonly registers: IdSet; readonly batch: BatchToken },
-): Promise<void> {
+  {
+    tally,
+    registers,
+    batch,
+  }: { readonly tally: Pick<Tally, "ownRegisters">; readonly registers: IdSet; readonly batch: BatchToken },
+): Promise<number> {
   const missing = [...registers.entries()]
     .map(([, id]) => id.slice())
     .filter((id) => !tally.ownRegisters.has(toHex(id)))
+  let adopted = 0
   for (const id of missing) {
     const [value] = await backend.readRegisters([id])
-    if (value) await backend.proposeRegisters([value], { batch })
+    if (!value) continue
+    await backend.proposeRegisters([value], { batch })
+    adopted++
   }
+  return adopted
+}
+
+/**
+ * Makes certain what `batch` marked at a place, as a commit does: a bucket looks only with a value whether anything of it was
+ * about to be deleted when the marks came. The value that the place holds of `register` is proposed again. False when something
+ * does not stay. Throws ERR_NOT_FOUND when a bucket holds none.
+ */
+export async function settle(backend: Backend, register: RegisterId | undefined, batch: BatchToken): Promise<boolean> {
+  const [value] = register ? await backend.readRegisters([register]) : []
+  if (!value) {
+    // Elsewhere a mark stays from the moment that it is there.
+    if (!backend.sweep) return true
+    throw new HoldfastError(
+      "ERR_NOT_FOUND",
+      `${backend.id} does not hold the account's list: nothing is certain there.`,
+    )
+  }
+  const [outcome] = await backend.proposeRegisters([value], { batch })
+  return outcome?.accepted === true // one that was overtaken says nothing of the marks
+}
+
+/** How many chunks places hold that the account needs and has not marked there. */
+export async function missingAt(
+  places: readonly (readonly [Backend, Tally])[],
+  live: IdSet,
+): Promise<Map<Backend, number>> {
+  const missing = new Map<Backend, number>()
+  for (const [backend, tally] of places) {
+    let count = 0
+    for (const ids of pagesOf(live, tally)) {
+      const held = await backend.hasShares(ids)
+      count += held.filter((indices) => indices.length > 0).length
+    }
+    missing.set(backend, count)
+  }
+  return missing
+}
+
+/** Ids that are not marked, in pages. */
+function* pagesOf(live: IdSet, tally: Tally): Generator<ChunkId[], void, void> {
+  let page: ChunkId[] = []
+  for (const [slot, id] of live.entries()) {
+    if (isMarked(tally, slot)) continue
+    page.push(id.slice())
+    if (page.length < limits.requestItems) continue
+    yield page
+    page = []
+  }
+  if (page.length > 0) yield page
 }

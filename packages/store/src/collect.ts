@@ -3,9 +3,9 @@
  * with any clock: a token of each place, then what is needed, then the marks that are missing, then the orders. Nothing is
  * taken away at a place that gave no token or did not itself say what it holds. Specification: docs/protocols/marks.md.
  */
-import { compare, concat, type Env, equal, HoldfastError } from "@holdfast/core"
+import { assert, compare, concat, type Env, equal, HoldfastError } from "@holdfast/core"
 import { type Backend, type ChunkId, rankOf, registerIdOf } from "@holdfast/protocol"
-import { adopt, adoptRegisters } from "./collect-adopt.ts"
+import { adopt, adoptRegisters, missingAt, settle } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
 import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
 import type { IdSet } from "./id-set.ts"
@@ -33,16 +33,22 @@ export interface Trim {
   readonly below: number
 }
 
-/** What to keep. */
-export interface CollectOptions {
-  /** Who gives the orders. */
-  readonly collector: Collector
+/** What to mark. */
+export interface AdoptOptions {
   /** Chunks that the account needs anywhere. */
   readonly live: IdSet
-  /** Chunks that are needed at one place besides, as it holds other values of registers; by place. */
-  readonly liveAt?: ReadonlyMap<string, IdSet>
   /** Registers that the account needs. */
   readonly registers: IdSet
+  /** The register of the account's list, which every place of registers holds: with its value marks are made certain. */
+  readonly list?: RegisterId
+}
+
+/** What to keep. */
+export interface CollectOptions extends AdoptOptions {
+  /** Who gives the orders. */
+  readonly collector: Collector
+  /** Chunks that are needed at one place besides, as it holds other values of registers; by place. */
+  readonly liveAt?: ReadonlyMap<string, IdSet>
   /** Values no longer kept, by place. */
   readonly trims?: ReadonlyMap<string, readonly Trim[]>
   /** Marks younger than this stay; each place has a minimum of its own. */
@@ -86,14 +92,29 @@ export interface Collection {
   leaveOut(place: string, why: string): void
   /** Takes the marks of chunks away at places that need not hold them any more; gives the shares that went. */
   release(collector: Collector, chunks: ReadonlyMap<string, readonly ChunkId[]>): Promise<number>
+  /** Marks what is needed and has no mark of the account, and takes nothing away; how many chunks, by place. */
+  adopt(options: AdoptOptions & { readonly dryRun?: boolean }): Promise<ReadonlyMap<string, number>>
   /** Marks what is needed and takes away what is not; results by place. */
   run(options: CollectOptions): Promise<ReadonlyMap<string, Collected>>
 }
 
+/** No place honours it. */
+const noToken = new Uint8Array()
+/** A batch that places say is gone is made anew so often. */
+const mostRounds = 2
+const notCertain =
+  "something that the account needs was about to be deleted there. Look with `holdfast check --deep --repair`, then collect again."
+
+/** How a collection begins. */
+export interface BeginOptions {
+  /** False for one that takes nothing away: it asks for no tokens, so it writes nothing and any device may begin it. */
+  readonly takes?: boolean
+}
+
 /** Asks every place for its token. */
-export async function beginCollection(deps: CollectDeps): Promise<Collection> {
+export async function beginCollection(deps: CollectDeps, { takes = true }: BeginOptions = {}): Promise<Collection> {
   const { env, backends, coding } = deps
-  const tokens = new Map<Backend, Uint8Array>()
+  const tokens = new Map<Backend, Uint8Array>(takes ? [] : backends.map((backend) => [backend, noToken]))
   const leftOut = new Map<string, string>()
   const part = () => [...tokens.keys()].filter(({ id }) => !leftOut.has(id))
   /** Does `work` at each place that takes part; one that fails is left out. */
@@ -112,7 +133,32 @@ export async function beginCollection(deps: CollectDeps): Promise<Collection> {
     )
     return results
   }
-  for (const [backend, token] of await each((backend) => backend.collectToken(), backends)) tokens.set(backend, token)
+  if (takes)
+    for (const [backend, token] of await each((backend) => backend.collectToken(), backends)) tokens.set(backend, token)
+  /** Marks what is missing and makes that certain; a place where it is not is left out, and tried again by the next collection. */
+  const adoptAll = async ({ live, registers, list }: AdoptOptions, tallies: ReadonlyMap<Backend, Tally>) => {
+    const total = new Map<Backend, number>()
+    let open = [...tallies]
+    for (let round = 0; open.length > 0; round++) {
+      const batch = env.crypto.random(16)
+      const adopted = await adopt(open, { live, batch, n: coding.n })
+      const settled = await each(
+        async (backend) => {
+          const added = await adoptRegisters(backend, { tally: tallies.get(backend)!, registers, batch })
+          const chunks = adopted.get(backend) ?? 0
+          const isCertain = chunks + added === 0 || (await settle(backend, list, batch))
+          if (isCertain) total.set(backend, chunks)
+          return isCertain
+        },
+        open.map(([backend]) => backend),
+      )
+      open = open.filter(([backend]) => settled.get(backend) === false)
+      if (round < mostRounds) continue
+      for (const [{ id }] of open) leftOut.set(id, notCertain)
+      break
+    }
+    return total
+  }
   return {
     leftOut,
     leaveOut: (place, why) => void leftOut.set(place, why),
@@ -128,20 +174,23 @@ export async function beginCollection(deps: CollectDeps): Promise<Collection> {
       })
       return [...done.values()].reduce((sum, { shares }) => sum + shares, 0)
     },
+    async adopt({ dryRun = false, ...options }) {
+      const { live, registers } = options
+      const tallies = await each((backend) => listGarbage(backend, { live, registers, isLive: () => true }))
+      const adopted = dryRun ? await missingAt([...tallies], live) : await adoptAll(options, tallies)
+      return new Map([...adopted].map(([{ id }, count]) => [id, count]))
+    },
     async run(options) {
       const { live, liveAt, registers, dryRun = false } = options
+      assert(takes || dryRun, "this collection takes nothing away")
       const isLiveAt =
         ({ id: place }: Backend) =>
         (id: ChunkId) =>
           live.has(id) || liveAt?.get(place)?.has(id) === true
-      const batch = env.crypto.random(16)
       const tallies: Map<Backend, Tally> = await each((backend) => {
         return listGarbage(backend, { live, registers, isLive: isLiveAt(backend) })
       })
-      const adopted = dryRun ? new Map() : await adopt([...tallies], { live, batch, n: coding.n })
-      await each(async (backend) => {
-        if (!dryRun) await adoptRegisters(backend, { tally: tallies.get(backend)!, registers, batch })
-      })
+      const adopted = dryRun ? new Map<Backend, number>() : await adoptAll(options, tallies)
       const removed = await each((backend) => {
         const tally = tallies.get(backend)!
         const order = {

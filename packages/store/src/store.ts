@@ -7,7 +7,9 @@ import { type Batch, Batches } from "./batch.ts"
 import { type CheckOptions, checkChunk, type Rebalanced, rebalanceChunk } from "./chunk-health.ts"
 import { readChunk } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
-import { beginCollection, type Collection } from "./collect.ts"
+import { type BeginOptions, beginCollection, type Collection } from "./collect.ts"
+import { adoptRegisters } from "./collect-adopt.ts"
+import type { IdSet } from "./id-set.ts"
 import { KnownChunks } from "./known-chunks.ts"
 import { markChunks } from "./marking.ts"
 import { withPatience } from "./patience.ts"
@@ -61,8 +63,13 @@ export interface Store {
   checkChunk(id: ChunkId, options?: CheckOptions & Held): Promise<ChunkHealth>
   /** Copies a chunk's shares to where they belong now. Needs no key. */
   rebalanceChunk(id: ChunkId, options?: Held): Promise<Rebalanced>
+  /**
+   * Marks chunks and registers that others stored for the store's account: when this resolves each chunk lies on `happy` servers
+   * that keep it for the account. Throws ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS.
+   */
+  hold(chunks: IdSet, registers: IdSet): Promise<void>
   /** Begins a collection: nothing that is marked from now on goes in it. Throws ERR_ROLLBACK. */
-  beginCollection(): Promise<Collection>
+  beginCollection(options?: BeginOptions): Promise<Collection>
   close(): Promise<void>
 }
 
@@ -73,6 +80,9 @@ export interface Held {
 
 /** Marks that are older than this are renewed before a commit: a place may take them away after an hour. */
 const renewAfterMs = 20 * 60_000
+
+/** Chunks that are marked together when a tree is taken over. */
+const heldAtOnce = 65_536
 
 /** Opens a store. The backends belong to it from now on. */
 export async function createStore(deps: StoreDeps): Promise<Store> {
@@ -162,10 +172,22 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known }, id, rankedServers(id)),
     checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
     rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
-    async beginCollection() {
+    async hold(ids, registers) {
+      if (rolledBack) throw rollbackError(rolledBack)
+      const page: ChunkId[] = []
+      const flush = () => markChunks(marking, page.splice(0), presentBatch())
+      for (const [, id] of ids.entries()) if (page.push(id.slice()) >= heldAtOnce) await flush()
+      await flush()
+      const tally = { ownRegisters: new Set<string>() }
+      const batch = presentBatch().token
+      // A place that fails keeps what it keeps; the next collection adopts there.
+      await Promise.allSettled(voters.map(({ backend }) => adoptRegisters(backend, { tally, registers, batch })))
+    },
+    async beginCollection(options) {
       // An older root does not name what newer ones need.
       if (rolledBack) throw rollbackError(rolledBack)
-      return beginCollection({ backends: all.map(({ backend }) => backend), env: deps.env, coding: deps.coding })
+      const { env, coding } = deps
+      return beginCollection({ backends: all.map(({ backend }) => backend), env, coding }, options)
     },
     async close() {
       await pipeline.close()

@@ -149,6 +149,29 @@ export function withLevels(care: CareList, levels: Levels | undefined): CareList
   return levels ? { ...care, levels } : care
 }
 
+/**
+ * True when a list names what is needed, all of it and nothing else but its own chunks: it is the word of whoever wrote last, who may
+ * have left out what others need.
+ */
+export async function isExact(
+  chunks: ChunkStore,
+  { levels: _, ...care }: CareList,
+  needed: ReadonlySet<string>,
+): Promise<boolean> {
+  const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
+  const missing = new Set(needed)
+  let isLost = false
+  const onUnreadable = () => {
+    isLost = true
+  }
+  for await (const id of careIds(chunks, care, onUnreadable)) {
+    const name = toHex(id)
+    missing.delete(name)
+    if (isLost || (!needed.has(name) && !own.has(name))) return false
+  }
+  return !isLost && missing.size === 0
+}
+
 async function readSegment(chunks: ChunkStore, { chunk, offset, length }: Reference): Promise<Uint8Array> {
   const bytes = await chunks.getChunk(chunk)
   if (offset + length > bytes.length)

@@ -50,7 +50,7 @@ export {
   referenceKey,
   sameReference,
 } from "./reference.ts"
-export { decodeRoot, encodeRoot, type PastRoot, type RootContent } from "./root.ts"
+export { decodeRoot, encodeRoot, type PastRoot, type RootContent, type TreeState } from "./root.ts"
 export { CommitSession, type MkdirOptions, type Path } from "./session.ts"
 export { Snapshots } from "./snapshot.ts"
 export {
@@ -61,7 +61,6 @@ export {
   type Resolution,
   Tree,
   type TreeOptions,
-  type TreeState,
   type TreeVersion,
 } from "./tree.ts"
 export { chunksOf, RepeatGuard, type WalkItem, walk } from "./walk.ts"

@@ -22,6 +22,12 @@ export interface RootContent {
   readonly snapshots: DirectoryRef
 }
 
+/** The parts of a root that commits change. */
+export interface TreeState {
+  readonly root: DirectoryRef
+  readonly snapshots: DirectoryRef
+}
+
 /** Most past roots that are kept. */
 export const maxHistory = 16
 const directoryKind = 1

@@ -21,6 +21,7 @@ import {
   emptyCare,
   encodeCare,
   exactCare,
+  isExact,
   joinAccounts,
   withLevels,
 } from "./care.ts"
@@ -28,11 +29,19 @@ import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
-import { merge } from "./merge.ts"
 import type { NodePack } from "./pack.ts"
+import {
+  type Current,
+  mergedHistory,
+  mergedSnapshots,
+  mergeSiblings,
+  mergeStates,
+  uncertainChunks,
+  writersOf,
+} from "./races.ts"
 import { type Reached, type ReachOptions, reach, startsOf } from "./reach.ts"
 import { type DirectoryRef, referenceKey, sameReference, settle } from "./reference.ts"
-import { decodeRoot, encodeRoot, maxHistory, nextRoot, type PastRoot, type RootContent } from "./root.ts"
+import { decodeRoot, encodeRoot, nextRoot, type PastRoot, type RootContent, type TreeState } from "./root.ts"
 import { CommitSession, type Path, requireDirectory } from "./session.ts"
 import { Snapshots } from "./snapshot.ts"
 
@@ -76,23 +85,6 @@ export interface TreeVersion {
   readonly root: DirectoryRef
   /** The device that wrote it: of the newest proven by its key, of others as later writers say. */
   readonly author?: Author
-}
-
-/** The parts of a root that commits change. */
-export interface TreeState {
-  readonly root: DirectoryRef
-  readonly snapshots: DirectoryRef
-}
-
-interface Current {
-  readonly sequence: number
-  readonly content: RootContent
-  /** Root contents of writers that raced to the same sequence. */
-  readonly siblings: readonly RootContent[]
-  /** The care list of each of them. */
-  readonly care: readonly CareList[]
-  /** Who wrote each of them, and the versions before. */
-  readonly authors: readonly PastAuthor[]
 }
 
 /** Whether a past root stays, which was the newest until `endedMs` by the clocks of its writers. */
@@ -141,7 +133,7 @@ export class Tree {
   async content(): Promise<RootContent> {
     const current = await this.#read()
     if (current.siblings.length === 0) return current.content
-    return { ...current.content, ...(await this.#mergeSiblings(current, [])) }
+    return { ...current.content, ...(await mergeSiblings(this.io, current, [])) }
   }
 
   /** The newest version and those before that are kept, newest first. */
@@ -156,7 +148,7 @@ export class Tree {
 
   /** The directory of snapshots as the next commit makes it: for this no root needs to be readable. */
   async snapshotDirectory(): Promise<DirectoryRef> {
-    return this.#mergedSnapshots(await this.#read())
+    return mergedSnapshots(this.io, await this.#read())
   }
 
   /** The entry at `path`; undefined when there is none. The root's own entry has an empty name. */
@@ -200,7 +192,7 @@ export class Tree {
   async commitState(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
     let current = await this.#read()
     let conflicts: Path[] = []
-    const base = await this.#mergeSiblings(current, conflicts)
+    const base = await mergeSiblings(this.io, current, conflicts)
     const pack = this.io.newPack()
     const changed = await change(base, pack)
     await pack.seal()
@@ -224,7 +216,11 @@ export class Tree {
       current = await this.#read()
       conflicts = []
       // Always from the first base: a value read between may be a sibling (this writer's own) that nobody followed.
-      mine = await this.#mergeStates(base, own, await this.#mergeSiblings(current, conflicts), conflicts)
+      mine = await mergeStates(
+        this.io,
+        { base, mine: own, theirs: await mergeSiblings(this.io, current, conflicts) },
+        conflicts,
+      )
     }
     throw busy()
   }
@@ -239,7 +235,7 @@ export class Tree {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const current = await this.#read()
       const { sequence, content, siblings } = current
-      const snapshots = await this.#mergedSnapshots(current)
+      const snapshots = await mergedSnapshots(this.io, current)
       const raced = siblings.map(({ root, commitTimeMs }) => ({ sequence, timeMs: commitTimeMs, root }))
       const known = { ...content, snapshots, history: mergedHistory(raced, content, siblings) }
       const root = await choose(known)
@@ -249,7 +245,7 @@ export class Tree {
       const next = nextRoot(known, sequence, { root, snapshots }, this.io.env.clock.nowMs())
       // The chunks of a kept root are listed, and needed all the time, so that nothing has to be looked at.
       const { care, fresh } = await this.#careFor(current, { root, snapshots }, [root])
-      for (const id of [...fresh, ...(await this.#uncertain(current, root))]) owed.set(toHex(id), id)
+      for (const id of [...fresh, ...(await uncertainChunks(this.io, current, root))]) owed.set(toHex(id), id)
       if (await this.#write(sequence, next, care, [...owed.values()]))
         return { ...result, sequence: sequence + 1, changed: true }
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
@@ -300,8 +296,8 @@ export class Tree {
   }
 
   /**
-   * Writes the care list anew when it names what is no longer needed, or cannot be read itself, and leaves out of the history
-   * what `keeps` does not want; not when anything of the tree cannot be read, as then only the list knows what is below. To be
+   * Writes the care list anew when it names what is no longer needed, lacks what is, or cannot be read itself, and leaves out
+   * of the history what `keeps` does not want; not when anything of the tree cannot be read, as then only the list knows what is below. To be
    * called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
    */
   async trimCare(keeps: KeepsPast = () => true): Promise<void> {
@@ -318,26 +314,12 @@ export class Tree {
       for await (const met of reach(this.io, startsOf(kept)))
         if (met.kind === "lost") return
         else if (met.kind === "chunk") needed.add(toHex(met.chunk.id))
-      if (history.length === content.history.length && !(await this.#isExcessive(care[0], needed))) return
+      if (history.length === content.history.length && (await isExact(this.io.chunks, care[0]!, needed))) return
       const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
       if (await this.#write(sequence, kept, exact, segmentsOf(exact))) return
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
     }
     throw busy()
-  }
-
-  async #isExcessive(care: CareList | undefined, needed: ReadonlySet<string>): Promise<boolean> {
-    if (!care) return false
-    const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
-    let isLost = false
-    const onUnreadable = () => {
-      isLost = true
-    }
-    for await (const id of careIds(this.io.chunks, withoutLevels(care), onUnreadable)) {
-      const name = toHex(id)
-      if (isLost || (!needed.has(name) && !own.has(name))) return true
-    }
-    return isLost
   }
 
   async #read(): Promise<Current> {
@@ -387,47 +369,6 @@ export class Tree {
     return { care: list, fresh: [...fresh, ...segmentsOf(list).filter((id) => !before.has(toHex(id)))] }
   }
 
-  /**
-   * What `root` stands on, when writers raced and not each of their values keeps it: one that was not acknowledged may name what
-   * is being taken away. What is lost cannot be made certain, and is left out.
-   */
-  async #uncertain({ content, siblings }: Current, root: DirectoryRef): Promise<ChunkId[]> {
-    const isKept = ({ root: newest, history }: RootContent) =>
-      [newest, ...history.map((past) => past.root)].some((one) => sameReference(one, root))
-    if (siblings.length === 0 || [content, ...siblings].every(isKept)) return []
-    const ids = new Map<string, ChunkId>()
-    const lost = new Set<string>()
-    for await (const met of reach(this.io, [{ directory: root, where: { path: [], version: "newest" } }]))
-      if (met.kind === "chunk") ids.set(toHex(met.chunk.id), met.chunk.id)
-      else if (met.kind === "lost") lost.add(toHex(met.lost.chunk))
-    return [...ids].flatMap(([name, id]) => (lost.has(name) ? [] : [id]))
-  }
-
-  async #mergedSnapshots({ content, siblings }: Current): Promise<DirectoryRef> {
-    let { snapshots } = content
-    for (const sibling of siblings) snapshots = (await merge(this.io, null, sibling.snapshots, snapshots)).root
-    return snapshots
-  }
-
-  async #mergeSiblings({ content, siblings }: Current, conflicts: Path[]): Promise<TreeState> {
-    let state: TreeState = { root: content.root, snapshots: content.snapshots }
-    for (const sibling of siblings)
-      state = await this.#mergeStates(
-        { root: ancestorOf(content, sibling), snapshots: null },
-        sibling,
-        state,
-        conflicts,
-      )
-    return state
-  }
-
-  async #mergeStates(base: TreeState, mine: TreeState, theirs: TreeState, conflicts: Path[]): Promise<TreeState> {
-    const root = await merge(this.io, base.root, mine.root, theirs.root)
-    const snapshots = await merge(this.io, base.snapshots, mine.snapshots, theirs.snapshots)
-    conflicts.push(...root.conflicts)
-    return { root: root.root, snapshots: snapshots.root }
-  }
-
   /** Doubles up to about a second, with chance in it so that racers part. */
   #backoffMs(attempt: number): number {
     const chance = this.io.env.crypto.random(1)[0]! / 256
@@ -451,32 +392,6 @@ function busy(): HoldfastError {
 /** The root as an entry: roots have no attributes of their own. */
 function rootEntry(reference: DirectoryRef): DirectoryEntry {
   return { ...plainAttributes(0o755, 0), name: "", kind: "directory", size: 0, reference }
-}
-
-/** The past roots of all that raced, newest first, each once. */
-function mergedHistory(raced: readonly PastRoot[], content: RootContent, siblings: readonly RootContent[]): PastRoot[] {
-  const all = [...raced, ...content.history, ...siblings.flatMap(({ history }) => history)]
-  const distinct = all.filter(
-    (past, i) =>
-      all.findIndex(({ root, sequence }) => sequence === past.sequence && sameReference(root, past.root)) === i,
-  )
-  return distinct.sort((a, b) => b.sequence - a.sequence).slice(0, maxHistory)
-}
-
-/** The newest root that both have come from; null (an empty tree) when it is no longer in their histories. */
-function ancestorOf(a: RootContent, b: RootContent): DirectoryRef {
-  const others = [b.root, ...b.history.map((past) => past.root)]
-  for (const root of [a.root, ...a.history.map((past) => past.root)])
-    if (others.some((other) => sameReference(root, other))) return root
-  return null
-}
-
-function writersOf({ sequence, authors }: Current): string[] {
-  return [...new Set(authors.filter((one) => one.sequence === sequence).map(({ author }) => author.name))]
-}
-
-function withoutLevels({ levels: _, ...care }: CareList): CareList {
-  return care
 }
 
 function isSameState(a: TreeState, b: TreeState): boolean {

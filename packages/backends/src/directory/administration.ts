@@ -27,7 +27,7 @@ const marksAtOnce = 512
 /** Takes an administrator's statement. Throws ERR_REFUSED, ERR_CORRUPT. */
 export async function takeStatement(parts: EngineParts, tenant: Tenant, encoded: Uint8Array): Promise<void> {
   const statement = await decodeStatement(parts.crypto, encoded)
-  checkAdministrator(statement, { administrator: tenant.administrator, tenant: tenant.name })
+  checkAdministrator(statement, { administrator: tenant.administrator(), tenant: tenant.name })
   await parts.committer.run(() => {
     const { statements } = parts.index
     const held = statements.get(tenant.tenant, statement.account)
@@ -45,7 +45,7 @@ export async function listAccounts(
   { encoded, records }: { encoded: Uint8Array; records: AccountRecords },
 ): Promise<AccountInfo[]> {
   const request = await decodeAccountsRequest(parts.crypto, encoded)
-  checkAdministrator(request, { administrator: tenant.administrator, tenant: tenant.name })
+  checkAdministrator(request, { administrator: tenant.administrator(), tenant: tenant.name })
   if (request.place !== tenant.placeId) throw new HoldfastError("ERR_REFUSED", "This request is for another place.")
   checkToken(request.token, { instance: parts.stamps.instance, stamp: parts.stamps.issue() })
   const rows = parts.index.marks.accountsAfter(tenant.tenant, request.after ?? new Uint8Array(), request.limit)

@@ -41,8 +41,8 @@ export interface NamespaceOptions {
   readonly quotaBytes?: number
   /** Most that each account may be charged; unlimited by default. */
   readonly accountQuotaBytes?: number
-  /** Public key of the tenant's administrator; by default nobody is. */
-  readonly administrator?: Uint8Array | undefined
+  /** Gives the public key of the tenant's administrator, as far as it is known now; by default nobody is. */
+  readonly administrator?: () => Uint8Array | undefined
 }
 
 /** A tenant's use of the directory. */
@@ -116,7 +116,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (!index.tenantNamed(name)) await parts.committer.run(() => index.addTenant(name))
     const unlimited = { quotaBytes: Number.POSITIVE_INFINITY, accountQuotaBytes: Number.POSITIVE_INFINITY }
     const { tenant } = index.tenantNamed(name)!
-    return openNamespace(parts, { placeId: name, administrator: undefined, ...unlimited, ...given, tenant, name })
+    return openNamespace(parts, { placeId: name, administrator: () => undefined, ...unlimited, ...given, tenant, name })
   }
   return {
     recovery,

@@ -38,7 +38,7 @@ export interface Tenant {
   /** Most that each account may be charged. */
   readonly accountQuotaBytes: number
   /** The key whose statements on accounts hold; undefined when nobody's do. */
-  readonly administrator: Uint8Array | undefined
+  readonly administrator: () => Uint8Array | undefined
 }
 
 /** Who calls, and for whom it stores. */

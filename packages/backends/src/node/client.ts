@@ -55,6 +55,7 @@ export interface NodeCall {
 /** The node's answer. */
 export interface NodeAnswer {
   readonly status: number
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>
   readonly body: Uint8Array
 }
 
@@ -68,6 +69,8 @@ export interface NodeBackendOptions {
   readonly grant?: Uint8Array
   /** Sends one request; throws ERR_SERVER_UNREACHABLE or ERR_REFUSED. Every request may be sent twice. */
   readonly request: (call: NodeCall) => Promise<NodeAnswer>
+  /** Hears when what the account holds here is taken away, with each answer while its administrator has dropped it. */
+  readonly onDropped?: ((atMs: number) => void) | undefined
   /** Gives back what `request` holds. */
   readonly close?: () => void | Promise<void>
 }
@@ -241,6 +244,8 @@ async function send(options: NodeBackendOptions, call: NodeCall): Promise<Uint8A
     const details = { ...error.details, server: options.id }
     throw new HoldfastError(error.code, `Server ${where}: ${error.message}`, details, { cause: error })
   }
+  const dropped = Number(answer.headers?.["holdfast-dropped"])
+  if (Number.isSafeInteger(dropped) && dropped > 0) options.onDropped?.(dropped)
   if (answer.status === 200) return answer.body
   if (answer.status === 404)
     throw new HoldfastError(

@@ -2,6 +2,7 @@
  * `gc`: takes away what the account marked and none of its roots needs. The steps come in the order that makes it safe beside
  * anything: tokens, the account's list, its roots by quorum and at each place, marks that are missing, then signed orders.
  */
+import { isHoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountList,
@@ -15,6 +16,7 @@ import {
 import type { Collected, Collection } from "@holdfast/store"
 import type { Session } from "../session.ts"
 import { type Account, collectorOf, listKeysOf } from "./account.ts"
+import { withKits } from "./kits.ts"
 import { changeAccountList, freeName, readAccountList } from "./list.ts"
 import { gather, type Needed, type NeededRoot } from "./needed.ts"
 import { syncAccount } from "./sync.ts"
@@ -44,7 +46,7 @@ export async function collectAccount(session: Session, options: CollectAccountOp
   const { notes } = await syncAccount(session)
   for (const note of notes) options.warn(note)
   const devices = await deviceRegisters(account, session)
-  const list = await absorb(session, { account, collection, devices, dryRun: options.dryRun })
+  const list = await absorb(session, { account, collection, devices, dryRun: options.dryRun, warn: options.warn })
   const listKeys = await listKeysOf(account.listSeed)
   const roots = [...list.roots].map(
     ([name, root]): NeededRoot => ({
@@ -65,7 +67,10 @@ export async function collectAccount(session: Session, options: CollectAccountOp
     clocks: await clocksOf(collection, listKeys),
   })
   if (!options.dryRun) await noteLinked(session, account, needed)
-  const places = await collection.run({ collector, ...needed, graceMs: options.graceMs, dryRun: options.dryRun })
+  const places = await collection.run({
+    ...{ collector, ...needed, list: registerIdOf(listKeys.publicKey) },
+    ...{ graceMs: options.graceMs, dryRun: options.dryRun },
+  })
   return {
     places,
     leftOut: collection.leftOut,
@@ -95,27 +100,57 @@ async function deviceRegisters({ listSeed }: Account, { store }: Session): Promi
 
 /**
  * Takes the roots of append-only devices into the account's list, also those that the newest value of a device's list does not
- * name any more: a thief of such a device cannot take anything back.
+ * name any more: a thief of such a device cannot take anything back. Nor can one say how long old versions are kept, or stop the
+ * account from collecting with a list that cannot be read or does not fit.
  */
-async function absorb({ store }: Session, { account, collection, devices, dryRun }: Absorbing): Promise<AccountList> {
+async function absorb(
+  { store }: Session,
+  { account, collection, devices, dryRun, warn }: Absorbing,
+): Promise<AccountList> {
   const found: AccountList[] = []
-  for (const { seed } of devices) {
+  for (const { name, seed } of devices) {
     const values = await collection.ownValues(await listKeysOf(seed))
-    for (const { content } of [...values.values()].flat()) if (content) found.push(decodeAccountList(content))
+    for (const { content } of [...values.values()].flat()) {
+      const list = content && readableList(content)
+      if (list) found.push(list)
+      else if (content)
+        warn(`the list of the append-only device "${name}" cannot be read in part: that part is left out`)
+    }
   }
   const absorbed = (list: AccountList): AccountList => {
     const roots = new Map(list.roots)
     const known = new Set([...roots.values()].map(({ cap }) => cap))
-    for (const [name, root] of found.flatMap((one) => [...one.roots])) {
-      if (known.has(root.cap)) continue
-      known.add(root.cap)
-      roots.set(freeName(roots, name), root)
+    for (const [name, { cap }] of found.flatMap((one) => [...one.roots])) {
+      if (known.has(cap)) continue
+      known.add(cap)
+      roots.set(freeName(roots, name), { cap })
     }
-    return { ...list, roots }
+    return withKits(
+      { ...list, roots },
+      found.flatMap((one) => one.kits),
+    )
   }
   if (dryRun) return absorbed(await readAccountList(store, account.listSeed))
-  // Written also when it is the same: so each place has just said by its own clock when that was.
-  return changeAccountList(store, account.listSeed, absorbed)
+  try {
+    // Written also when it is the same: so each place has just said by its own clock when that was.
+    return await changeAccountList(store, account.listSeed, absorbed)
+  } catch (error) {
+    if (!isHoldfastError(error, "ERR_LIMIT")) throw error
+    warn(
+      `append-only devices list more trees than the account's list can take; they stay where they are: ${error.message}`,
+    )
+    return absorbed(await changeAccountList(store, account.listSeed, (list) => ({ ...list })))
+  }
+}
+
+/** Undefined for what is no list: whoever has the keys of a device may write anything there. */
+function readableList(content: Uint8Array): AccountList | undefined {
+  try {
+    return decodeAccountList(content)
+  } catch (error) {
+    if (isHoldfastError(error)) return undefined
+    throw error
+  }
 }
 
 interface Absorbing {
@@ -123,6 +158,7 @@ interface Absorbing {
   readonly collection: Collection
   readonly devices: readonly DeviceRegister[]
   readonly dryRun: boolean
+  readonly warn: CollectAccountOptions["warn"]
 }
 
 /** What time it is at each place: when it took the newest value of the account's list. */

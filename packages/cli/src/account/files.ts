@@ -1,6 +1,6 @@
 /** Files that make a device one of an account: all of it, or a device that may only append. They are secrets. */
 import { existsSync } from "node:fs"
-import { HoldfastError, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import { deviceListSeed, parseVolume, signGrant } from "@holdfast/protocol"
@@ -16,6 +16,10 @@ const wholeSchema = z.strictObject({
   accountSeed: hex32,
   convergenceSecret: hex32,
   volumes: z.array(z.unknown()).max(1000),
+  /** Keys that move volumes, by the volumes' ids. */
+  volumeKeys: z.record(z.string().regex(/^[0-9a-f]{32}$/), hex32).optional(),
+  /** From it the owner's keys of trees are derived. */
+  ownerSecret: hex32.optional(),
 })
 const appendSchema = z.strictObject({
   version: z.literal(1),
@@ -30,9 +34,12 @@ export async function exportAccount(profile: Profile, file: string): Promise<voi
   if (accountSeed === undefined) throw appendOnly("give it to another device")
   const { convergenceSecret } = profile
   const volumes = [...profile.volumes.values()]
+  const volumeKeys = Object.fromEntries([...profile.volumeKeys].map(([id, seed]) => [id, toHex(seed)]))
+  const ownerSecret = profile.otherSecrets.get("ownerSecret")
   await writeNew(file, {
     ...{ version: 1, kind: "holdfast account", accountSeed },
-    ...{ convergenceSecret: toHex(convergenceSecret), volumes },
+    ...{ convergenceSecret: toHex(convergenceSecret), volumes, volumeKeys },
+    ...(ownerSecret && { ownerSecret: toHex(ownerSecret) }),
   })
 }
 
@@ -67,8 +74,11 @@ export async function useAccountFile(profile: Profile, file: string): Promise<"f
       `This profile has another volume called ${other.name}. Use the account in a new profile: --profile NAME.`,
     )
   if (given.kind === "holdfast account") {
-    const { accountSeed, convergenceSecret } = given
-    await profile.useAccount({ accountSeed, convergenceSecret })
+    const { accountSeed, convergenceSecret, ownerSecret, volumeKeys = {} } = given
+    const isFirst = !profile.otherSecrets.has("ownerSecret") // its own trees need the one that it has
+    await profile.useAccount({ accountSeed, convergenceSecret, ...(isFirst && ownerSecret && { ownerSecret }) })
+    for (const [id, seed] of Object.entries(volumeKeys))
+      if (!profile.volumeKey(id)) await profile.setVolumeKey(id, fromHex(seed))
   } else await profile.useAccount({ accountDevice: given.device })
   for (const volume of volumes) if (!profile.volumes.has(volume.name)) await profile.setVolume(volume)
   return given.kind === "holdfast account" ? "full" : "append-only"

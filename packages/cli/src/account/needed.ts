@@ -3,7 +3,7 @@
  * values than the quorum's. A part of a tree that is lost costs nothing but space, as all that the tree's list names stays;
  * what is only out of reach, and a list that cannot be read, ends all: then nobody knows what is needed.
  */
-import { equal, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountId,
@@ -90,13 +90,29 @@ export interface GatherOptions {
  * all of them: then nothing may be taken away.
  */
 export async function gather(options: GatherOptions): Promise<Needed> {
-  const gathering = new Gathering(options)
+  const gathering = new Gathering(options, await longestKeeps(options.roots))
   for (const root of options.roots) await gathering.root(root)
   for (const cap of options.linked) gathering.link(decodeCap(cap), "a linked tree")
   await gathering.finish()
   const [first] = gathering.unknown
   if (first) throw cannotKnow(first.error, gathering)
   return gathering
+}
+
+/**
+ * How long old values are kept, by register. One tree may be listed under several capabilities, by devices that may not shorten what
+ * another listing says: the longest time holds. Without one the last values of any age stay.
+ */
+async function longestKeeps(roots: readonly NeededRoot[]): Promise<ReadonlyMap<string, number | undefined>> {
+  const keeps = new Map<string, number | undefined>()
+  for (const { cap: text, keepMs } of roots) {
+    const cap = decodeCap(text)
+    if (cap.kind === "ci" || cap.kind === "cv" || cap.kind === "lit") continue
+    const key = toHex((await toVerifyCap(crypto, cap)).publicKey)
+    const other = keeps.has(key) ? keeps.get(key) : keepMs
+    keeps.set(key, keepMs === undefined || other === undefined ? undefined : Math.max(keepMs, other))
+  }
+  return keeps
 }
 
 class Gathering implements Needed {
@@ -110,12 +126,14 @@ class Gathering implements Needed {
   readonly unknown: { readonly label: string; readonly error: HoldfastError }[] = []
   isWhole = true
   readonly #options: GatherOptions
+  readonly #keepMsOf: ReadonlyMap<string, number | undefined>
   readonly #linked = new Map<string, { readonly label: string; readonly cap: string }>()
   readonly #done = new Set<string>()
   readonly #segments = new Set<string>()
 
-  constructor(options: GatherOptions) {
+  constructor(options: GatherOptions, keeps: ReadonlyMap<string, number | undefined>) {
     this.#options = options
+    this.#keepMsOf = keeps
     for (const id of options.registers) this.registers.add(id)
   }
 
@@ -177,6 +195,7 @@ class Gathering implements Needed {
   async #tree(root: NeededRoot, cap: Exclude<Cap, { kind: "cv" | "ci" | "lit" }>): Promise<void> {
     const keys = await toVerifyCap(crypto, cap)
     this.registers.add(registerIdOf(keys.publicKey))
+    const keepMs = this.#keepMsOf.get(toHex(keys.publicKey))
     let newest: Newest
     const readList = async (onUnreadable: OnUnreadable) => {
       newest = await this.#options.session.store.registers.readCare(keys)
@@ -184,9 +203,9 @@ class Gathering implements Needed {
         await this.#care(withLevels(decodeCare(care), newest?.levels?.[i]), this.live, { onUnreadable })
     }
     const volume = cap.kind === "dv" || cap.kind === "fv" ? undefined : await this.#opened(cap, root.label)
-    if (volume) await this.#readable(root, volume, readList)
+    if (volume) await this.#readable({ ...root, keepMs }, volume, readList)
     else await readList((error) => void this.unknown.push({ label: root.label, error }))
-    await this.#ownValues(root, keys, newest)
+    await this.#ownValues({ ...root, keepMs }, keys, newest)
   }
 
   /** Undefined for a tree that no server knows: single places may. */

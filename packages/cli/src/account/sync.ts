@@ -11,6 +11,7 @@ import type { Session } from "../session.ts"
 import { keysOfCap } from "../tree-keys.ts"
 import { gridName } from "../volumes/choose.ts"
 import type { Account } from "./account.ts"
+import { ownKits, withKits } from "./kits.ts"
 import { changeAccountList, freeName } from "./list.ts"
 
 /** What became of aliases, for people. */
@@ -20,14 +21,18 @@ export interface Synced {
   readonly notes: readonly string[]
 }
 
-type Cache = Pick<Profile, "aliases" | "aliasState" | "volumeOf" | "setAlias" | "removeAlias" | "account">
+type Cache = Pick<
+  Profile,
+  "aliases" | "aliasState" | "volumeOf" | "setAlias" | "removeAlias" | "account" | "recoveryKits"
+>
 
 /** Brings list and cache of the session's volume together; resolves when the list is acknowledged. */
 export async function syncAccount({ profile, volume, store }: SyncSession): Promise<Synced> {
   const { listSeed } = await profile.account()
   const own = aliasesOf(profile, volume)
   const unlisted = new Map([...own].filter(([alias]) => profile.aliasState(alias) === undefined))
-  const list = await changeAccountList(store, listSeed, (before) => listing(before, unlisted))
+  const kits = await ownKits(profile, volume)
+  const list = await changeAccountList(store, listSeed, (before) => withKits(listing(before, unlisted), kits))
   const notes: string[] = []
   for (const cap of unlisted.values()) await holdFor(store, cap, await profile.account())
   const where = { volume: volume === gridName ? undefined : volume }

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { deriveKey, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
-import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
+import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription, volumeKeyName } from "@holdfast/protocol"
 import { type Device, deviceName } from "@holdfast/store"
 import { z } from "zod"
 import { type Account, type AccountSecrets, hasAccount, openAccount } from "../account/account.ts"
@@ -49,7 +49,7 @@ export interface Profile extends ProfileSeen {
   /** The account that this device belongs to; made now if there is none. */
   account(): Promise<Account>
   /** Makes this a device of another account. Aliases that are listed in the old one are to be listed in the new one. */
-  useAccount(account: AccountSecrets & { readonly convergenceSecret?: string }): Promise<void>
+  useAccount(account: AccountSecrets & SharedSecrets): Promise<void>
   /** The account's seed in hexadecimal; undefined on an append-only device, and before there is an account. */
   accountSeed(): string | undefined
   /** Volumes beside the grid, by name. */
@@ -65,10 +65,18 @@ export interface Profile extends ProfileSeen {
   /** The key that moves the volume with this id, if this profile made it. */
   volumeKey(id: string): Uint8Array | undefined
   setVolumeKey(id: string, seed: Uint8Array): Promise<void>
+  /** All keys that move volumes, by the volumes' ids. */
+  readonly volumeKeys: ReadonlyMap<string, Uint8Array>
   /** What signs versions that are written here. */
   device(): Promise<Device>
   /** Seed of the owner's key of a register that this profile makes; its id is in hexadecimal. */
   ownerSeed(register: string): Promise<Uint8Array>
+}
+
+/** Secrets that the full devices of an account share. */
+export interface SharedSecrets {
+  readonly convergenceSecret?: string
+  readonly ownerSecret?: string
 }
 
 /** How an alias stands to the account. */
@@ -177,6 +185,9 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       change(({ volumeKeys }) => {
         volumeKeys[id] = toHex(seed)
       }),
+    get volumeKeys() {
+      return new Map(Object.entries(opened.secrets.volumeKeys ?? {}).map(([id, hex]) => [id, fromHex(hex)]))
+    },
     get recoveryKits() {
       return new Map(Object.entries(opened.secrets.recoveryKits ?? {}))
     },
@@ -216,9 +227,10 @@ interface ChangingSecrets extends AccountSecrets {
 
 /** Those fields of the secrets that are bytes in hexadecimal under a name of their own. */
 function otherSecretsOf(secrets: Secrets): ReadonlyMap<string, Uint8Array> {
-  const { convergenceSecret: _, deviceSeed: __, ...others } = secrets // a device keeps its own key
+  const { convergenceSecret: _, deviceSeed: __, volumeKeys = {}, ...others } = secrets // a device keeps its own key
+  const keys = Object.entries(volumeKeys).map(([id, seed]) => [volumeKeyName(id), seed] as const)
   return new Map(
-    Object.entries(others).flatMap(([name, value]) => {
+    [...Object.entries(others), ...keys].flatMap(([name, value]) => {
       if (typeof value !== "string" || !/^(?:[0-9a-f]{2})+$/.test(value)) return []
       const bytes = fromHex(value)
       return checkOtherSecret(name, bytes) ? [[name, bytes] as const] : []

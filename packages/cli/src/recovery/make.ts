@@ -1,7 +1,8 @@
 /** Making a recovery kit of a profile over the places of one of its volumes, and erasing the one before. */
-import { fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import { decodeRecoveryPart, openRecoveryRegisterSeed, recoveryRegisterSeed } from "@holdfast/protocol"
+import { equal, fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { type AccountKit, decodeRecoveryPart, openRecoveryRegisterSeed, recoveryRegisterSeed } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
+import { accountKit, changeKits, ownKits } from "../account/kits.ts"
 import type { Session } from "../session.ts"
 import { collectBucketKeys } from "./bucket-keys.ts"
 import { eraseEarlier, type LeftBehind } from "./erase.ts"
@@ -73,6 +74,8 @@ export async function makeRecoveryKit(session: Session, options: MakeOptions): P
   // First, so that what a run that dies here leaves behind is erased by the next one.
   if (!isSame && secret.master)
     await profile.setRecoveryKit(kitKey, { ...before, erase: [...before.erase, { seed: toHex(seed), places: ids }] })
+  const listed = await ownKits(profile, volume)
+  await changeKits(session, { add: [...listed, await accountKit(name, seed)] })
   const failures = await writeParts(backends, seed, { parts, answers })
   const taken = failures.filter((why) => why === undefined).length
   // Remembered in any case: the next try may replace it. A kit that failed counts as stale.
@@ -88,8 +91,14 @@ export async function makeRecoveryKit(session: Session, options: MakeOptions): P
     places: ids,
     erase: left.pending,
   })
+  const kept = await ownKits(profile, volume)
+  await changeKits(session, { add: kept, remove: listed.filter((kit) => !isAmong(kept, kit)) })
   const bucketKeys = { count: keys.keys.size, missing: keys.missing }
   return { ...{ id, threshold, places, seen, parties, bucketKeys, left }, protection: secret.kind, words: secret.words }
+}
+
+function isAmong(kits: readonly AccountKit[], { register }: AccountKit): boolean {
+  return kits.some((kit) => equal(kit.register, register))
 }
 
 const noKeys = { keys: new Map<never, never>(), missing: [] }

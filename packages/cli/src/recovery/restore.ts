@@ -1,6 +1,12 @@
 /** From an opened recovery kit to a profile on this machine. */
 import { HoldfastError, toHex } from "@holdfast/core"
-import { parseVolume, type RecoverySecrets, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
+import {
+  parseVolume,
+  type RecoverySecrets,
+  type VolumeBackend,
+  type VolumeDescription,
+  volumeOfKey,
+} from "@holdfast/protocol"
 import { type Paths, profileDir } from "../profile/paths.ts"
 import {
   type AskPassphrase,
@@ -146,11 +152,16 @@ function otherAccount(current: Secrets, restored: RecoverySecrets): string[] {
 }
 
 function merged(current: Secrets, restored: RecoverySecrets): Secrets {
-  const others = [...restored.others].map(([name, value]) => [name, toHex(value)])
+  const others = [...restored.others].filter(([name]) => volumeOfKey(name) === undefined)
+  const volumeKeys = [...restored.others].flatMap(([name, value]) => {
+    const id = volumeOfKey(name)
+    return id === undefined ? [] : [[id, toHex(value)] as const]
+  })
   const kits = [...restored.kits].map(([key, master]) => [key, { places: [], erase: [], master: toHex(master) }])
   return {
     ...current,
-    ...Object.fromEntries(others),
+    ...Object.fromEntries(others.map(([name, value]) => [name, toHex(value)])),
+    volumeKeys: { ...current.volumeKeys, ...Object.fromEntries(volumeKeys) },
     convergenceSecret: Buffer.from(restored.convergenceSecret).toString("hex"),
     aliases: { ...current.aliases, ...Object.fromEntries(restored.aliases) },
     volumes: { ...current.volumes, ...Object.fromEntries(restored.volumes.map((volume) => [volume.name, volume])) },

@@ -64,13 +64,34 @@ export async function openGrid(profile: Profile, options: GridOptions): Promise<
   const renewed = await renewIdentity(profile.identityDir, identity).catch(() => identity)
   if (expiresSoon(renewed, Date.now(), warnBeforeMs)) options.onCertificateEnding?.(renewed.notAfterMs)
   const grant = await grantFor(await profile.account(), renewed)
-  return openedGrid(profile.identityDir, renewed, { ...(await currentGrid(profile, renewed, options)), grant })
+  const onDropped = onceDropped(options)
+  return openedGrid(profile.identityDir, renewed, {
+    ...(await currentGrid(profile, renewed, options)),
+    grant,
+    onDropped,
+  })
+}
+
+/** Tells the user once that the account was dropped, by the first server that says so. */
+function onceDropped({ onWarning }: GridOptions): (server: string, atMs: number) => void {
+  let isTold = false
+  return (server, atMs) => {
+    if (isTold) return
+    isTold = true
+    const day = new Date(Math.min(atMs, 8.64e15)).toISOString().slice(0, 10)
+    onWarning?.(
+      `this account was dropped by the administrator: nothing more is stored for it, and server ${server} removes what it holds on ${day}. ` +
+        "Copy it elsewhere (`holdfast get`), or ask the administrator to keep the account.",
+    )
+  }
 }
 
 /** What a grid is opened with. */
 export interface GridNow extends Pick<FetchedGrid, "grid" | "pins" | "fresh"> {
   /** The account's grant; without one the servers can only be read. */
   readonly grant?: Uint8Array
+  /** Hears of servers where the account is dropped. */
+  readonly onDropped?: (server: string, atMs: number) => void
 }
 
 /** The grid with this description and these pins. */
@@ -147,13 +168,15 @@ export function pinnedError({ grid, changes }: GridOffer): HoldfastError {
 class Links {
   readonly #dir: string
   readonly #grant: Uint8Array | undefined
+  readonly #onDropped: GridNow["onDropped"]
   readonly #identity: Identity
   readonly #revoked: RevokedKeys
   readonly #watching: NodeJS.Timeout
   #newest: Promise<GridDescription> | undefined
 
-  constructor(dir: string, identity: Identity, { grid, pins, fresh, grant }: GridNow) {
+  constructor(dir: string, identity: Identity, { grid, pins, fresh, grant, onDropped }: GridNow) {
     this.#grant = grant
+    this.#onDropped = onDropped
     this.#dir = dir
     this.#identity = identity
     this.#revoked = new RevokedKeys(pins.revoked)
@@ -176,6 +199,7 @@ class Links {
       id,
       address,
       ...(this.#grant && { grant: this.#grant }),
+      onDropped: (atMs) => this.#onDropped?.(server.name, atMs),
       request: async (call) => {
         try {
           return await requestBytes(agent, { ...parseAddress(address), ...allocation, ...call })

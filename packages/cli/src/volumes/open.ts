@@ -18,6 +18,12 @@ type Connect = (place: VolumeBackend, buffers: BufferPool) => Backend
 const waitMs = 15_000
 const retryMs = 50
 
+/** How places are opened. */
+export interface OpenPlacesOptions extends GridOptions {
+  /** The epoch of the volume's description: a bucket of a later one takes nothing. 1 by default. */
+  readonly epoch?: number | undefined
+}
+
 /**
  * Gets ready to open backends; what is returned opens them, in the same order. Nodes need a profile. Throws ERR_NOT_FOUND
  * without a grid for nodes.
@@ -25,11 +31,11 @@ const retryMs = 50
 export async function openBackends(
   profile: Profile | undefined,
   places: readonly VolumeBackend[],
-  options: GridOptions = {},
+  { epoch = 1, ...options }: OpenPlacesOptions = {},
 ): Promise<(buffers: BufferPool) => Backend[]> {
   const kinds = new Set(places.map(({ kind }) => kind))
   const access = profile && accessOf(await profile.account())
-  const toBucket = kinds.has("s3") ? await bucketConnector(access) : undefined
+  const toBucket = kinds.has("s3") ? await bucketConnector(access, epoch) : undefined
   const toNode = profile && kinds.has("node") ? await nodeConnector(profile, options) : undefined
   const connect: Connect = (place, buffers) => {
     if (place.kind === "s3") return toBucket!(place, buffers)
@@ -38,12 +44,13 @@ export async function openBackends(
   return (buffers) => places.map((place) => connect(place, buffers))
 }
 
-async function bucketConnector(access: AccountAccess | undefined) {
+async function bucketConnector(access: AccountAccess | undefined, epoch: number) {
   const { createS3Backend } = await import("@holdfast/backends/s3")
   return (place: Bucket, buffers: BufferPool) => {
     const { id, conditionalWrites, kind: _, listing = "strong", ...location } = place
     const allocate = (sizeBytes: number) => buffers.take(sizeBytes)
-    return createS3Backend({ id, location, crypto, conditionalWrites, listing, allocate, ...(access && { access }) })
+    const given = { id, location, crypto, epoch, allocate }
+    return createS3Backend({ ...given, conditionalWrites, listing, ...(access && { access }) })
   }
 }
 

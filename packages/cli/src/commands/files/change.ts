@@ -3,7 +3,8 @@
 import { HoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
-import { checkName } from "../../transfer/path-spec.ts"
+import { holdNow } from "../../account/hold.ts"
+import { checkName, parseRemote } from "../../transfer/path-spec.ts"
 import { type Context, examples, plural, readSecret, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
 import { find, holdsEntries, nameAt, notFound, openPlace, type Place, show, target } from "./places.ts"
 import type { Edit, Volume } from "./volume.ts"
@@ -166,13 +167,16 @@ async function remove(context: Context, paths: readonly string[], flags: RmFlags
 async function link(context: Context, cap: string, path: string, flags: VolumeFlags): Promise<void> {
   const text = cap.startsWith("@file:") ? await readSecret(cap.slice("@file:".length)) : cap
   decodeCap(text) // a mistyped one is refused here
-  await withVolumes(context, flags, async (open) => {
+  await withVolumes(context, flags, async (open, sessionOf) => {
     const place = await openPlace(open, path)
     if (place.path.length === 0) throw alreadyExists(show(place))
     await place.volume.edit(async (edit) => {
       if (await edit.lookup(place.path)) throw alreadyExists(show(place))
       await edit.link(place.path, text)
     })
+    // Linked first: should this end in between, the next collection finds the link.
+    const warn = (told: string) => void context.stderr.write(`holdfast: ${told}\n`)
+    await holdNow(await sessionOf(parseRemote(path).base), text, { label: show(place), warn })
     context.output({ linked: path }, "")
   })
 }

@@ -3,7 +3,7 @@ import { HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { decodeGrant } from "@holdfast/protocol"
 import type { Command } from "commander"
-import { deviceKeyOf } from "../../account/account.ts"
+import { appendOnly, deviceKeyOf } from "../../account/account.ts"
 import { exportAccount, exportDevice, useAccountFile } from "../../account/files.ts"
 import { changeAccountList } from "../../account/list.ts"
 import { syncAccount } from "../../account/sync.ts"
@@ -134,11 +134,13 @@ async function grant(context: Context, device: string, { out, name }: GrantFlags
 
 async function keep(context: Context, given: string | undefined, time: string | undefined): Promise<void> {
   const profile = await context.openProfile()
-  const { listSeed } = await profile.account()
+  const account = await profile.account()
+  const { listSeed } = account
   // One word alone is an alias when it ends in a colon, a time else.
   const isAlias = given !== undefined && (time !== undefined || given.endsWith(":"))
   const alias = isAlias ? given.replace(/:$/, "") : undefined
   const wanted = isAlias ? time : given
+  if (!account.keys && wanted !== undefined) throw appendOnly("say how long old versions are kept")
   if (alias !== undefined && !profile.aliases.has(alias)) throw unknownAlias(alias, [...profile.aliases.keys()])
   const names = alias === undefined ? volumeNames(profile) : [profile.volumeOf(alias) ?? gridName]
   const rows: { alias: string | null; keepMs: number | null }[] = []

@@ -2,6 +2,7 @@
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
+import { holdNow } from "../../account/hold.ts"
 import { addRoot, holdFor, removeRoot, syncAccount } from "../../account/sync.ts"
 import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
@@ -62,20 +63,25 @@ async function add(context: Context, alias: string, { capFile, local = false, re
   if (known !== undefined && known !== cap && !replace)
     throw new HoldfastError(
       "ERR_ALREADY_EXISTS",
-      `${alias}: stands for something else, which might be the only way to it. Keep that with \`holdfast cap ${alias}: --write\`, then use --replace, or choose another name.`,
+      `${alias}: stands for something else, which might be the only way to it. Keep that with \`holdfast cap ${alias}:\`, then use --replace, or choose another name.`,
     )
   const where = volume === gridName ? undefined : volume
+  let isHeld = false
   if (local) await profile.setAlias(alias, cap, { volume: where, state: "local" })
   else {
     const session = await context.openSession(volume)
     await syncAccount(session)
     await addRoot(session, alias, { cap })
     await holdFor(session.store, cap, await profile.account())
+    const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+    isHeld = await holdNow(session, cap, { label: `${alias}:`, warn })
     await profile.setAlias(alias, cap, { volume: where, state: "listed" })
   }
   const whose = local
     ? "It is kept by others: this account holds nothing of it."
-    : "This account keeps what it stands for."
+    : isHeld
+      ? "This account keeps what it stands for."
+      : "This account is to keep what it stands for, but does not hold all of it yet."
   context.output({ alias, kind, local }, `${alias}: now stands for a capability of kind hf:${kind}:. ${whose}`)
 }
 
@@ -110,6 +116,7 @@ async function remove(context: Context, name: string, yes: boolean): Promise<voi
   const cap = profile.aliases.get(name)
   if (cap === undefined) throw unknownAlias(name, [...profile.aliases.keys()])
   const isOwn = profile.aliasState(name) !== "local"
+  const isFull = (await profile.account()).keys !== undefined
   if (isOwn) {
     await confirm(context, name, yes)
     const session = await context.openSession(profile.volumeOf(name) ?? gridName)
@@ -120,7 +127,7 @@ async function remove(context: Context, name: string, yes: boolean): Promise<voi
   context.output(
     { removed: name },
     isOwn
-      ? `${name} is forgotten on all your devices. The next \`holdfast gc\` frees what only it needed.`
+      ? `${name} is forgotten on ${isFull ? "all your devices. The next `holdfast gc` frees what only it needed." : "this device. A full device of the account keeps it until it is removed there."}`
       : `${name} is forgotten here.`,
   )
 }

@@ -7,6 +7,7 @@ import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
+import { registerAccounts } from "./accounts.ts"
 import { type InviteFlags, invite } from "./invite.ts"
 import { registerRoot } from "./root.ts"
 import { wholeNumber } from "./whole-number.ts"
@@ -62,6 +63,7 @@ export function register(program: Command, context: Context): void {
     .addHelpText("after", "\nExample:\n  holdfast coordinator revoke laptop --dir /var/lib/holdfast/coordinator\n")
     .action((member: string, flags: { dir: string }) => revoke(context, member, flags.dir))
   registerRoot(coordinator, context)
+  registerAccounts(coordinator, context)
   program
     .command("node")
     .description("run a storage node")
@@ -74,7 +76,7 @@ export function register(program: Command, context: Context): void {
     .option("--monitor <host:port>", "health and metrics (default: a free port of 127.0.0.1)")
     .option(
       "--administrator <tenant=key...>",
-      "public keys, in hexadecimal, of who may list and drop a tenant's accounts",
+      "public keys, in hexadecimal, of who may list and drop a tenant's accounts, instead of whom the coordinator names",
     )
     .option("--quota <bytes>", "most bytes of each tenant, or none (default: half of the disk)")
     .option("--reserve <bytes>", "disk space to keep free")

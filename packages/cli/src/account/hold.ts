@@ -1,0 +1,48 @@
+/**
+ * Holding what others stored: a tree that is taken into the account's list, or linked in one of its trees, is marked for the
+ * account at once, so that its owner may remove and collect it from then on. What is written into it later, by whoever may not
+ * name this account in the tree, is marked by the next collection.
+ */
+import { isHoldfastError } from "@holdfast/core"
+import { decodeCap } from "@holdfast/protocol"
+import type { Collection } from "@holdfast/store"
+import type { Session } from "../session.ts"
+import { gather } from "./needed.ts"
+
+/** Only what all places together have; each place's own values are for collections, which take something away. */
+const nothingBegun: Collection = {
+  leftOut: new Map(),
+  ownValues: async () => new Map(),
+  leaveOut: () => undefined,
+  adopt: async () => new Map(),
+  release: async () => 0,
+  run: async () => new Map(),
+}
+
+/**
+ * Marks all that `cap` stands for. What cannot be marked is told to `warn` with what to do: the capability stays good as long as
+ * others keep its tree.
+ */
+export async function holdNow(
+  session: Session,
+  cap: string,
+  { label, warn }: { readonly label: string; readonly warn: (text: string) => void },
+): Promise<boolean> {
+  if (decodeCap(cap).kind === "lit") return true
+  try {
+    const { id: account } = await session.profile.account()
+    const needed = await gather({
+      ...{ session, account, roots: [{ label, cap }], linked: [], registers: [], warn, trim: false },
+      ...{ collection: nothingBegun, clocks: new Map() },
+    })
+    for (const { label: part, why } of needed.problems) warn(`${part} is not held whole: ${why}`)
+    await session.store.hold(needed.live, needed.registers)
+    return needed.problems.length === 0
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error
+    warn(
+      `${label} is not held by this account yet, only by others: ${error.message} Then run \`holdfast gc\`, which holds it.`,
+    )
+    return false
+  }
+}

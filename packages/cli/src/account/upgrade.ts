@@ -1,0 +1,69 @@
+/**
+ * From before there were accounts: the account's list gets the profile's aliases, and everything that its roots need is marked for
+ * it. Nothing is taken away, and what is marked already is not marked again: it may be interrupted anywhere and run again.
+ */
+import { registerIdOf } from "@holdfast/protocol"
+import type { Session } from "../session.ts"
+import { gridName } from "../volumes/choose.ts"
+import { appendOnly, listKeysOf } from "./account.ts"
+import { ownKits, withKits } from "./kits.ts"
+import { readAccountList } from "./list.ts"
+import { gather, type Needed } from "./needed.ts"
+import { syncAccount } from "./sync.ts"
+
+/** How it is done. */
+export interface UpgradeAccountOptions {
+  /** Only tells what would be done. */
+  readonly dryRun: boolean
+  readonly warn: (text: string) => void
+}
+
+/** What was done on a volume, or would be. */
+export interface AccountUpgrade extends Pick<Needed, "problems"> {
+  /** Aliases that were not in the account's list yet. */
+  readonly listed: readonly string[]
+  /** Chunks that the account's roots need. */
+  readonly liveChunks: number
+  /** How many of them each place held without a mark of the account. */
+  readonly marked: ReadonlyMap<string, number>
+  /** Why places took no part. */
+  readonly leftOut: ReadonlyMap<string, string>
+}
+
+/** Lists and marks on the session's volume. Throws ERR_REFUSED on an append-only device, and when a root's list cannot be read. */
+export async function upgradeAccount(session: Session, options: UpgradeAccountOptions): Promise<AccountUpgrade> {
+  const { dryRun, warn } = options
+  const { store, profile, volume } = session
+  const account = await profile.account()
+  if (!account.keys) throw appendOnly("mark what the account needs")
+  const unlisted = unlistedOf(session)
+  const list = dryRun ? await readAccountList(store, account.listSeed) : await synced(session, warn)
+  const roots = [
+    ...[...list.roots].map(([name, { cap }]) => ({ label: `${name}:`, cap })),
+    ...(dryRun ? unlisted.map(([name, cap]) => ({ label: `${name}:`, cap })) : []),
+  ]
+  const collection = await store.beginCollection({ takes: false })
+  const listRegister = registerIdOf((await listKeysOf(account.listSeed)).publicKey)
+  const { kits } = withKits(list, await ownKits(profile, volume))
+  const needed = await gather({
+    ...{ session, account: account.id, collection, roots, linked: list.linked, warn, trim: false, clocks: new Map() },
+    registers: [listRegister, ...kits.map(({ register }) => register)],
+  })
+  const { live, registers, problems } = needed
+  const marked = await collection.adopt({ live, registers, list: listRegister, dryRun })
+  const { leftOut } = collection
+  return { problems, listed: unlisted.map(([name]) => name), liveChunks: live.size, marked, leftOut }
+}
+
+async function synced(session: Session, warn: (text: string) => void) {
+  const { list, notes } = await syncAccount(session)
+  for (const note of notes) warn(note)
+  return list
+}
+
+/** Aliases of the volume that come from before there were accounts. */
+function unlistedOf({ profile, volume }: Session): [string, string][] {
+  return [...profile.aliases].filter(
+    ([alias]) => (profile.volumeOf(alias) ?? gridName) === volume && profile.aliasState(alias) === undefined,
+  )
+}

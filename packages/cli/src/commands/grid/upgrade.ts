@@ -1,0 +1,93 @@
+/** `holdfast upgrade`: what was stored before there were accounts becomes the account's. */
+import { toHex } from "@holdfast/core"
+import type { Command } from "commander"
+import { type AccountUpgrade, upgradeAccount } from "../../account/upgrade.ts"
+import type { Context } from "../../context.ts"
+import { gridName, volumeNames } from "../../volumes/choose.ts"
+import { type PlaceUpgrade, upgradePlaces } from "../../volumes/upgrade.ts"
+import { examples, plural } from "../files/frame.ts"
+
+/** Adds the command. */
+export function register(program: Command, context: Context): void {
+  program
+    .command("upgrade")
+    .description("bring what an earlier version stored into this profile's account; may be repeated")
+    .option("--dry-run", "only tell what would be done")
+    .addHelpText(
+      "after",
+      examples(["holdfast upgrade --dry-run"], ["holdfast upgrade"], ["holdfast upgrade --volume clouds"]),
+    )
+    .action(({ dryRun = false }: { dryRun?: boolean }) => upgrade(context, dryRun))
+}
+
+interface VolumeUpgrade {
+  readonly name: string
+  readonly places: readonly PlaceUpgrade[]
+  /** Absent while its places are not ready. */
+  readonly account?: AccountUpgrade
+}
+
+async function upgrade(context: Context, dryRun: boolean): Promise<void> {
+  const profile = await context.openProfile()
+  const { id, keys } = await profile.account()
+  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  const volumes: VolumeUpgrade[] = []
+  for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
+    const description = profile.volumes.get(name)
+    const places = description ? await upgradePlaces(description, { dryRun }) : []
+    const isReady = dryRun || places.every(({ state }) => state === "done")
+    const account =
+      isReady && keys ? await upgradeAccount(await context.openSession(name), { dryRun, warn }) : undefined
+    volumes.push({ name, places, ...(account && { account }) })
+  }
+  const lines = volumes.flatMap((volume) => linesOf(volume, dryRun))
+  if (!keys)
+    lines.push("This device may only add to its account. Run `holdfast upgrade` on a device that has all of it too.")
+  if (volumes.every(({ account }) => account && account.leftOut.size === 0) && !dryRun)
+    lines.push(...legacyLines(volumes.some(({ name }) => name === gridName)))
+  const isDone = !dryRun && volumes.every(({ account }) => account && account.leftOut.size === 0)
+  context.output({ account: toHex(id), dryRun, done: isDone, volumes: volumes.map(jsonOf) }, lines.join("\n"))
+}
+
+function linesOf({ name, places, account }: VolumeUpgrade, dryRun: boolean): string[] {
+  const lines = places.flatMap((place) => placeLines(place, dryRun))
+  if (account) {
+    const { listed, liveChunks, marked, leftOut, problems } = account
+    const count = [...marked.values()].reduce((sum, one) => sum + one, 0)
+    if (listed.length > 0)
+      lines.push(`  ${dryRun ? "would be" : "now"} in the account: ${listed.map((alias) => `${alias}:`).join(" ")}`)
+    lines.push(
+      `  ${plural(liveChunks, "chunk")} needed; ${count} ${dryRun ? "would be marked" : "marked"} at ${plural(marked.size, "place")}`,
+    )
+    for (const { label, why } of problems) lines.push(`  ${label} cannot be read in part: ${why}`)
+    for (const [server, why] of leftOut) lines.push(`  ${server} was left out, so run this again: ${why}`)
+  }
+  return [`${name}:`, ...lines]
+}
+
+function placeLines({ id, state, waitMs, chunks, registers, why }: PlaceUpgrade, dryRun: boolean): string[] {
+  if (why !== undefined) return [`  ${id}: ${why}`]
+  if (state === "done")
+    return chunks + registers > 0 ? [`  ${id}: upgraded; ${plural(chunks, "chunk")} of before stay as they are`] : []
+  if (dryRun)
+    return [
+      `  ${id}: would be upgraded, an hour after the first run: ${plural(chunks, "chunk")}, ${plural(registers, "root")}`,
+    ]
+  return [
+    `  ${id}: commands of an earlier version may still run there. Run this again in ${plural(Math.ceil(waitMs / 60_000), "minute")}.`,
+  ]
+}
+
+function legacyLines(isGrid: boolean): string[] {
+  const held = "What earlier versions stored is held for the account `legacy` besides, which nobody can take away"
+  if (!isGrid) return [`${held}: nothing of others goes.`]
+  return [
+    `${held}. When every member has run this, the administrator frees the rest, 30 days later: holdfast coordinator accounts drop legacy --dir FOLDER`,
+  ]
+}
+
+function jsonOf({ name, places, account }: VolumeUpgrade) {
+  if (!account) return { name, places }
+  const { marked, leftOut, ...rest } = account
+  return { name, places, ...rest, marked: Object.fromEntries(marked), errors: Object.fromEntries(leftOut) }
+}

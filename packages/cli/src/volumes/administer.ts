@@ -1,0 +1,107 @@
+/** What a tenant's administrator asks and tells the nodes of a grid. */
+import { createNodeBackend, type NodeBackend } from "@holdfast/backends/node"
+import { HoldfastError, toHex } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { createAgent, type Identity, parseAddress, RevokedKeys, requestBytes } from "@holdfast/network"
+import { type AccountInfo, type GridServer, signAccountsRequest } from "@holdfast/protocol"
+
+/** Who asks. */
+export interface Administrator {
+  readonly tenant: string
+  readonly seed: Uint8Array
+  readonly identity: Identity
+  readonly servers: readonly GridServer[]
+  readonly revoked: readonly string[]
+}
+
+/** An account over all nodes that answered. */
+export interface AccountTotal extends Omit<AccountInfo, "account"> {
+  /** In hexadecimal. */
+  readonly id: string
+}
+
+/** What nodes answered; `errors` by name of those that did not. */
+export interface Asked<T> {
+  readonly answers: ReadonlyMap<string, T>
+  readonly errors: ReadonlyMap<string, string>
+}
+
+const pageSize = 1024
+
+/** The accounts of the tenant, the one that holds most first. */
+export async function listAccounts(
+  administrator: Administrator,
+): Promise<Asked<AccountInfo[]> & { all: AccountTotal[] }> {
+  const asked = await atEach(administrator, (node) => accountsAt(administrator, node))
+  const totals = new Map<string, AccountTotal>()
+  for (const { account, ...info } of [...asked.answers.values()].flat()) {
+    const id = toHex(account)
+    const before = totals.get(id)
+    totals.set(id, before ? joined(before, info) : { id, ...info })
+  }
+  return { ...asked, all: [...totals.values()].sort((a, b) => b.bytes - a.bytes) }
+}
+
+/** Hands a signed statement to every node; those that do not take it hear of it from the coordinator. */
+export function tellNodes(administrator: Administrator, statement: Uint8Array): Promise<Asked<void>> {
+  return atEach(administrator, (node) => node.publishStatement(statement))
+}
+
+async function accountsAt({ tenant, seed }: Administrator, node: NodeBackend): Promise<AccountInfo[]> {
+  const all: AccountInfo[] = []
+  for (;;) {
+    const after = all.at(-1)?.account
+    const request = {
+      tenant,
+      place: node.id,
+      token: await node.requestToken(),
+      limit: pageSize,
+      ...(after && { after }),
+    }
+    const page = await node.listAccounts(await signAccountsRequest(crypto, seed, request))
+    if (
+      page.some(({ account }, i) => toHex(account) <= toHex((i > 0 ? page[i - 1]!.account : after) ?? new Uint8Array()))
+    )
+      throw new HoldfastError("ERR_BAD_FORMAT", "its list of accounts is not in order")
+    all.push(...page)
+    if (page.length < pageSize) return all
+  }
+}
+
+function joined(a: AccountTotal, b: Omit<AccountInfo, "account">): AccountTotal {
+  const times = [a.droppedAtMs, b.droppedAtMs].filter((ms) => ms !== undefined)
+  return {
+    id: a.id,
+    bytes: a.bytes + b.bytes,
+    shares: a.shares + b.shares,
+    seenDay: Math.max(a.seenDay, b.seenDay),
+    devices: [...new Set([...a.devices, ...b.devices])],
+    ...(times.length > 0 && { droppedAtMs: Math.min(...times) }),
+  }
+}
+
+async function atEach<T>(
+  { identity, servers, revoked }: Administrator,
+  work: (node: NodeBackend) => Promise<T>,
+): Promise<Asked<T>> {
+  const answers = new Map<string, T>()
+  const errors = new Map<string, string>()
+  const revokedKeys = new RevokedKeys(revoked)
+  await Promise.all(
+    servers.map(async ({ id, name, address, key }) => {
+      const expected = { expectedId: id, expectedRole: "node" as const, ...(key && { expectedKey: key }) }
+      const agent = createAgent(identity, { ...expected, revoked: revokedKeys })
+      const request = (call: Parameters<Parameters<typeof createNodeBackend>[0]["request"]>[0]) =>
+        requestBytes(agent, { ...parseAddress(address), ...call })
+      const node = createNodeBackend({ id, address, request, close: () => agent.destroy() })
+      try {
+        answers.set(name, await work(node))
+      } catch (error) {
+        errors.set(name, error instanceof Error ? error.message : String(error))
+      } finally {
+        await node.close()
+      }
+    }),
+  )
+  return { answers, errors }
+}
