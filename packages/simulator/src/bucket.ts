@@ -14,10 +14,10 @@ import {
   parseShareKey,
   registerPrefix,
 } from "@holdfast/backends/s3/objects"
-import { fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
-import type { HeldMark, Storage, StorageParts, Visitor } from "./storage.ts"
+import { addHolding, type Holding, type Storage, type StorageParts, type Visitor } from "./storage.ts"
 
 /** The requests that a bucket serves. */
 export interface BucketRequests {
@@ -31,6 +31,9 @@ interface StoredObject {
   bytes: Uint8Array
   modifiedMs: number
 }
+
+/** Of lists of condemned: docs/formats/bucket.md. */
+const [listHeadBytes, condemnedBytes, hashBytes] = [8, 41, 32]
 
 /** Tries of each request, as the S3 client makes them. */
 const attempts = 3
@@ -49,8 +52,8 @@ export class SimulatedBucket implements Storage {
   crashes = 0
   #stepsLeft = Number.POSITIVE_INFINITY
   #copy: ReadonlyMap<string, StoredObject> = new Map()
-  /** Ids marked by each account, as long as no object changes. */
-  #marked: Map<string, Set<string>> | undefined
+  /** As long as no object changes. */
+  #held: ReadonlyMap<string, Holding> | undefined
 
   constructor(parts: StorageParts) {
     this.id = parts.id
@@ -161,26 +164,51 @@ export class SimulatedBucket implements Storage {
     return this.#below(chunkPrefix(id)).map((key) => this.#objects.get(key)!.bytes)
   }
 
+  lastingShares(id: ChunkId): Uint8Array[] {
+    const condemned = this.#condemned()
+    const isCondemned = (key: string) => {
+      const share = parseShareKey(key)
+      return share !== undefined && condemned.has(`${toHex(share.id)} ${share.index} ${share.generation}`)
+    }
+    const keys = this.#below(chunkPrefix(id)).filter((key) => !isCondemned(key))
+    return keys.map((key) => this.#objects.get(key)!.bytes)
+  }
+
   storedRegister(id: RegisterId): Uint8Array | undefined {
     const [newest] = this.#below(registerPrefix(id))
     return newest === undefined ? undefined : this.#objects.get(newest)!.bytes
   }
 
-  storedMarks(id: ChunkId): HeldMark[] {
-    const name = toHex(id)
-    const indices = this.#below(chunkPrefix(id)).flatMap((key) => parseShareKey(key)?.index ?? [])
-    const accounts = [...this.#marks()].filter(([, ids]) => ids.has(name)).map(([account]) => account)
-    return accounts.flatMap((account) => indices.map((index) => ({ index, account })))
+  holdings(): ReadonlyMap<string, Holding> {
+    if (this.#held) return this.#held
+    const marks = this.#marks()
+    const holdings = new Map<string, Holding>()
+    for (const key of this.#below("shares/")) {
+      const share = parseShareKey(key)
+      if (!share) continue
+      const [name, { index }] = [toHex(share.id), share]
+      addHolding(holdings, name, { index, account: null })
+      for (const [account, ids] of marks) if (ids.has(name)) addHolding(holdings, name, { index, account })
+    }
+    this.#held = holdings
+    return holdings
   }
 
-  storedChunks(): ChunkId[] {
-    const names = this.#below("shares/").map((key) => key.split("/")[1]!.slice(0, 64))
-    return [...new Set(names)].map(fromHex)
+  /** What lists of condemned name: docs/formats/bucket.md. */
+  #condemned(): Set<string> {
+    const names = new Set<string>()
+    for (const key of this.#below("fence/condemned-")) {
+      const { bytes } = this.#objects.get(key)!
+      const view = new DataView(bytes.buffer, bytes.byteOffset)
+      for (let at = listHeadBytes; at + condemnedBytes <= bytes.length - hashBytes; at += condemnedBytes)
+        if (bytes[at] === 0)
+          names.add(`${toHex(bytes.subarray(at + 1, at + 33))} ${view.getUint32(at + 33)} ${view.getUint32(at + 37)}`)
+    }
+    return names
   }
 
   /** What mark objects name: docs/formats/bucket.md. */
   #marks(): Map<string, Set<string>> {
-    if (this.#marked) return this.#marked
     const marked = new Map<string, Set<string>>()
     for (const key of this.#below("marks/")) {
       const [, account, name] = key.split("/")
@@ -191,14 +219,13 @@ export class SimulatedBucket implements Storage {
       const count = new DataView(bytes.buffer, bytes.byteOffset).getUint32(12)
       for (let i = 0; i < count; i++) ids.add(toHex(bytes.subarray(20 + 32 * i, 52 + 32 * i)))
     }
-    this.#marked = marked
     return marked
   }
 
   /** A bucket is somebody's volume from the start, and again when it was emptied. */
   #found(): void {
     const { graceMs } = this.#parts
-    this.#marked = undefined
+    this.#held = undefined
     if (this.#objects.has(markerKey)) return
     const bytes = encodeMarker({ ...newMarker("0".repeat(32)), graceMs })
     this.#objects.set(markerKey, { bytes, modifiedMs: this.#clock.nowMs() })
@@ -216,7 +243,7 @@ export class SimulatedBucket implements Storage {
           if (ifAbsent && this.#objects.has(key)) return { stored: false, atMs: 0 }
           if (this.isFull) throw new HoldfastError("ERR_SERVER_FULL", `${this.id} is full.`)
           this.#objects.set(key, { bytes: bytes.slice(), modifiedMs: atMs() })
-          this.#marked = undefined
+          this.#held = undefined
           return { stored: true, atMs: atMs() }
         }),
       get: (key) =>
@@ -236,7 +263,7 @@ export class SimulatedBucket implements Storage {
       remove: (key) =>
         this.#operation(() => {
           this.#objects.delete(key)
-          this.#marked = undefined
+          this.#held = undefined
         }),
     }
   }

@@ -161,21 +161,21 @@ function likelyFile(model: Model, random: Random): string {
 
 /** Stores files and names them in one commit. */
 async function put(tree: Tree, context: OperationContext, count: number): Promise<string> {
-  const { random, model, span, k, time } = context
+  const { random, model, span, k, time, sleep } = context
   const writer = createFileWriter(tree.io)
   const tokens = Array.from({ length: count }, () => {
     const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
     const path = join(random.pick(folders), name)
     const old = model.tokens.filter(({ isGone, key, ackedMs }) => isGone || (key && ackedMs === undefined))
     const again = old.length > 0 && random.chance(0.4) ? random.pick(old) : undefined
-    return model.put(span, path, again ?? sizeBy(random, k))
+    return model.put(span, path, again ?? sizeBy(random, k, sleep !== undefined))
   })
   const adding = Promise.all(tokens.map((token) => writer.add(contentOf(token))))
   adding.catch(() => undefined) // the flush tells
   await writer.flush()
   const contents = await adding
   for (const [i, token] of tokens.entries()) token.key = keyOf(contents[i]!)
-  if (context.sleep) await sleepThrough(context, context.sleep)
+  if (sleep) await sleepThrough(context, sleep)
   else if (random.chance(0.05)) await longPause(context)
   await tree.commit(async (session) => {
     for (const [i, { path }] of tokens.entries()) {
@@ -190,8 +190,8 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   return tokens.map(({ id, path, size }) => `#${id} ${path} (${size})`).join(", ")
 }
 
-function sizeBy(random: Random, k: number): number {
-  const kind = random.weighted({ inline: 3, small: 4, large: 1.5 })
+function sizeBy(random: Random, k: number, isStored: boolean): number {
+  const kind = random.weighted({ inline: isStored ? 0 : 3, small: 4, large: 1.5 })
   if (kind === "inline") return random.between(30, 500)
   return kind === "small" ? random.between(600, 8000) : k * random.between(60_000, 90_000)
 }

@@ -101,31 +101,33 @@ export class Oracle {
 
   /** How many different shares of a chunk honest disks hold for an account. */
   marksOf(id: ChunkId, account: AccountId): number {
-    const name = toHex(account)
-    const honest = this.#parts.servers.filter((server) => !this.#parts.faulty.has(server.id))
-    const marks = honest.flatMap((server) => server.storedMarks(id)).filter((mark) => mark.account === name)
-    return new Set(marks.map(({ index }) => index)).size
+    const [chunk, name] = [toHex(id), toHex(account)]
+    const held = this.#honest().flatMap((server) => [...(server.holdings().get(chunk)?.marks.get(name) ?? [])])
+    return new Set(held).size
   }
 
   /** How many different shares of a chunk honest disks hold; only good ones count when `verify` is set. */
   async sharesOf(id: ChunkId, verify: boolean): Promise<number> {
+    const chunk = toHex(id)
+    if (!verify)
+      return new Set(this.#honest().flatMap((server) => [...(server.holdings().get(chunk)?.indices ?? [])])).size
     const indices = new Set<number>()
-    for (const server of this.#parts.servers) {
-      if (this.#parts.faulty.has(server.id)) continue
-      for (const bytes of server.storedShares(id)) {
-        if (verify && !(await checkShare(this.#parts.env.crypto, id, bytes))) continue
-        indices.add(bytes[4]!)
-      }
-    }
+    for (const server of this.#honest())
+      for (const bytes of server.storedShares(id))
+        if (await checkShare(this.#parts.env.crypto, id, bytes)) indices.add(bytes[4]!)
     return indices.size
   }
 
+  #honest(): readonly Storage[] {
+    return this.#parts.servers.filter((server) => !this.#parts.faulty.has(server.id))
+  }
+
   /** On how many servers, faulty ones too, a good share of its own lies: no share and no server counts twice. */
-  async spread(id: ChunkId): Promise<number> {
+  async spread(id: ChunkId, { lasting = false } = {}): Promise<number> {
     const held: number[][] = []
     for (const server of this.#parts.servers) {
       const good: number[] = []
-      for (const bytes of server.storedShares(id)) {
+      for (const bytes of lasting ? server.lastingShares(id) : server.storedShares(id)) {
         const share = await checkShare(this.#parts.env.crypto, id, bytes)
         if (share) good.push(share.index)
       }

@@ -17,7 +17,7 @@ import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
 import { DeadProcess, type DiskCopy, type Process, SimulatedDisk } from "./disk.ts"
 import { Ledger } from "./ledger.ts"
-import type { HeldMark, Storage, StorageParts, Visitor } from "./storage.ts"
+import { addHolding, type Holding, type Storage, type StorageParts, type Visitor } from "./storage.ts"
 
 const folder = "/node"
 const indexPath = `${folder}/index.sqlite`
@@ -43,6 +43,8 @@ export class SimulatedServer implements Storage {
   readonly #ledger: Ledger
   #current: Incarnation | undefined
   #copy: DiskCopy | undefined
+  /** As long as nothing happens on the disk. */
+  #held: { readonly state: string; readonly holdings: ReadonlyMap<string, Holding> } | undefined
   crashes = 0
 
   constructor(parts: StorageParts) {
@@ -186,22 +188,24 @@ export class SimulatedServer implements Storage {
     })
   }
 
+  lastingShares(id: ChunkId): Uint8Array[] {
+    return this.storedShares(id)
+  }
+
   storedRegister(id: RegisterId): Uint8Array | undefined {
     return this.#query<{ value: Uint8Array }>("SELECT value FROM registers WHERE register = ?", id)[0]?.value
   }
 
-  storedMarks(id: ChunkId): HeldMark[] {
-    const rows = this.#query<{ idx: number; id: Uint8Array }>(
-      "SELECT DISTINCT s.idx, a.id FROM shares s JOIN marks m ON m.share = s.row JOIN accounts a USING (account) WHERE s.chunk = ?",
-      id,
+  holdings(): ReadonlyMap<string, Holding> {
+    const state = `${this.disk.operations} ${this.crashes}`
+    if (this.#held?.state === state) return this.#held.holdings
+    const holdings = new Map<string, Holding>()
+    const rows = this.#query<{ chunk: Uint8Array; idx: number; id: Uint8Array | null }>(
+      "SELECT s.chunk, s.idx, a.id FROM shares s LEFT JOIN marks m ON m.share = s.row LEFT JOIN accounts a USING (account)",
     )
-    return rows.map((row) => ({ index: row.idx, account: toHex(row.id) }))
-  }
-
-  storedChunks(): ChunkId[] {
-    return this.#query<{ chunk: Uint8Array }>("SELECT DISTINCT chunk FROM shares ORDER BY chunk").map(
-      ({ chunk }) => chunk,
-    )
+    for (const { chunk, idx, id } of rows) addHolding(holdings, toHex(chunk), { index: idx, account: id && toHex(id) })
+    this.#held = { state, holdings }
+    return holdings
   }
 
   #query<T>(sql: string, ...values: (Uint8Array | number)[]): T[] {

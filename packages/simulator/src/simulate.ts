@@ -224,14 +224,16 @@ class Run {
     const sleeper = random.pick(idle)
     const others = clients.filter((one) => one !== sleeper)
     const collectors = [...others.filter(({ account }) => account === sleeper.account), ...others]
-    const sleep = { ms: shape.graceMs + random.between(1, 60) * minuteMs, isNoticed: random.chance(0.4) }
-    const kind = random.pick(["put", "put", "copy", "copyAcross", "undo", "restore", "plant"] as const)
-    const tree = someTree(this.#world, sleeper, random)
+    const sleep = { ms: shape.graceMs + random.between(1, 60) * minuteMs, isNoticed: random.chance(0.3) }
+    const kind = random.pick(["put", "put", "put", "put", "copyAcross", "undo", "restore", "plant"] as const)
+    const tree = random.chance(0.7) ? treesOf(this.#world, sleeper).at(-1)! : someTree(this.#world, sleeper, random)
     const own = random.fork("collector")
     void this.#operate(kind, sleeper, { tree, random, sleep })
-    const untilMs = Math.max(0, sleep.ms + (random.fraction() - 0.5) * 80 * network.weather.delayMs)
+    // Either it is over before, or both run at once.
+    const beforeMs = random.pick([1500, 0.3 * 240, 0]) - random.fraction() * 0.5 * 240
+    const untilMs = Math.max(0, sleep.ms - beforeMs * network.weather.delayMs)
     time.after(untilMs, () => {
-      const collector = own.chance(0.6) ? collectors[0]! : own.pick(collectors)
+      const collector = own.chance(0.8) ? collectors[0]! : own.pick(collectors)
       if (collector.task === undefined && !this.#isEnding)
         void this.#operate("gc", collector, { tree: someTree(this.#world, collector, own), random: own })
     })

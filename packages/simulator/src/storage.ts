@@ -32,10 +32,12 @@ export interface Visitor {
   readonly device: DeviceGrant
 }
 
-/** A share that is held for an account, by its id in hexadecimal. */
-export interface HeldMark {
-  readonly index: number
-  readonly account: string
+/** What a place holds of one chunk. */
+export interface Holding {
+  /** Of shares. */
+  readonly indices: Set<number>
+  /** Indices that are held for each account, by its id in hexadecimal. */
+  readonly marks: Map<string, Set<number>>
 }
 
 /** One place that stores. */
@@ -76,10 +78,24 @@ export interface Storage {
   brokenPromise(): Promise<string | undefined>
   /** Every share of a chunk that lies there, whether it runs or not. */
   storedShares(id: ChunkId): Uint8Array[]
+  /** Those of them that nobody is about to delete. */
+  lastingShares(id: ChunkId): Uint8Array[]
   /** The value of a register that lies there. */
   storedRegister(id: RegisterId): Uint8Array | undefined
-  /** For whom the shares of a chunk are held that lie there. */
-  storedMarks(id: ChunkId): HeldMark[]
-  /** Every chunk of which a share lies there. */
-  storedChunks(): ChunkId[]
+  /** What lies there of each chunk, by its id in hexadecimal. */
+  holdings(): ReadonlyMap<string, Holding>
+}
+
+/** Takes down a share, and for whom it is held if for anybody. */
+export function addHolding(
+  holdings: Map<string, Holding>,
+  chunk: string,
+  { index, account }: { readonly index: number; readonly account: string | null },
+): void {
+  const holding = holdings.get(chunk) ?? { indices: new Set(), marks: new Map() }
+  holdings.set(chunk, holding)
+  holding.indices.add(index)
+  if (account === null) return
+  const marked = holding.marks.get(account) ?? new Set()
+  holding.marks.set(account, marked.add(index))
 }
