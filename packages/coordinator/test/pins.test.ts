@@ -180,7 +180,7 @@ test("voters change only by the user's word; a revoked one stays among them as o
 
 test("a list of revoked keys that gets shorter is refused, and what was revoked stays so", async (t) => {
   const { coordinator, client } = await gridOf(t)
-  const joined = await join(await createInvite({ dir: coordinator.dir, role: "client" }), {
+  const joined = await join(await createInvite({ dir: coordinator.dir, role: "client", tenant: "alice" }), {
     dir: `${client}2`,
     name: "bob",
   })
