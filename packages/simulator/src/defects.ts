@@ -123,14 +123,14 @@ export const defects: readonly Defect[] = [
     edits: [
       edit(
         `${tree}/tree.ts`,
-        "    const base = await this.#mergeSiblings(current, conflicts)\n",
-        "    let base = await this.#mergeSiblings(current, conflicts)\n",
+        "    const base = await mergeSiblings(this.io, current, conflicts)\n",
+        "    let base = await mergeSiblings(this.io, current, conflicts)\n",
       ),
       edit(
         `${tree}/tree.ts`,
-        "      mine = await this.#mergeStates(base, own, await this.#mergeSiblings(current, conflicts), conflicts)\n",
-        "      const theirs = await this.#mergeSiblings(current, conflicts)\n" +
-          "      mine = await this.#mergeStates(base, mine, theirs, conflicts)\n" +
+        "      mine = await mergeStates(\n        this.io,\n        { base, mine: own, theirs: await mergeSiblings(this.io, current, conflicts) },\n        conflicts,\n      )\n",
+        "      const theirs = await mergeSiblings(this.io, current, conflicts)\n" +
+          "      mine = await mergeStates(this.io, { base, mine, theirs }, conflicts)\n" +
           "      base = theirs\n",
       ),
     ],
