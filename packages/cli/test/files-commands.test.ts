@@ -308,6 +308,7 @@ test("gc by a writer leaves a verify capability nothing to miss, gc by a reader 
   assert.equal(sparing.shares, 0)
   assert.ok((await json<Checked>("check", verify)).ok)
   await run("alias", "add", "home", "--cap-file", `${folder}/write.cap`, "--replace")
+  pass(2 * day) // what is taken over is held at once, and young
   const thorough = await json<{ shares: number }>("gc")
   const after = await json<Checked>("check", verify)
   assert.ok(after.ok && after.chunks < before.chunks - 50, `${before.chunks} chunks, then ${after.chunks}`)
