@@ -92,7 +92,7 @@ export const ownershipDefects: readonly Defect[] = [
     "generation: 0 * fence.generationAbove(id, index) }",
   ),
   one(
-    "O15: what the word of a collection does not name goes too",
+    "O15: what the word of a collection does not name goes too, however young",
     `${bucket}/collect.ts`,
     "const isOld = isSettled && names.has(object.name) && view.atMs - sinceMs >= graceMs",
     "const isOld = isSettled && view.atMs - sinceMs >= 0 * graceMs",
