@@ -2,10 +2,10 @@ import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { createMemoryBackend } from "@holdfast/backends"
+import { createMemoryPlace } from "@holdfast/backends"
 import { HoldfastError } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { type Attack, attacks, createMaliciousService } from "@holdfast/store/testing"
+import { type Attack, attacks, createMaliciousService, type MaliciousService } from "@holdfast/store/testing"
 import { createHarness, type Harness } from "./files-harness.ts"
 
 /** Commands that only look. */
@@ -33,7 +33,7 @@ const changing = (name: string): readonly (readonly string[])[] => [
   ["mv", `home:/copy${name}`, `home:/moved${name}`],
   ["check", "--deep", "--repair", "home:"],
   ["rebalance", "home:"],
-  ["gc", "--grace", "0h"],
+  ["gc"],
 ]
 
 function fill(folder: string, version: number): void {
@@ -53,9 +53,14 @@ function resetExitCode(t: { after(done: () => unknown): void }): void {
 /** A service with two trees, a mutable file and a snapshot; what the reading commands say of it while it is honest. */
 async function scene(t: { after(done: () => unknown): void }) {
   resetExitCode(t)
-  const honest = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`n${i + 1}`, nodeCrypto))
-  const service = createMaliciousService(honest, nodeCrypto)
-  const harness = await createHarness(t, () => service.backends)
+  let service!: MaliciousService
+  const harness = await createHarness(t, (access, { nowMs }) => {
+    const honest = Array.from({ length: 5 }, (_, i) =>
+      createMemoryPlace(`n${i + 1}`, nodeCrypto, { nowMs }).backendOf(access),
+    )
+    service = createMaliciousService(honest, nodeCrypto)
+    return service.backends
+  })
   const { folder, run } = harness
   fill(folder, 1)
   await run("put", join(folder, "src"), "home:/docs")
@@ -125,6 +130,7 @@ for (const name of Object.keys(attacks))
   test(`what is written while a service ${name} is there afterwards, or is told as lost, and nothing else changed`, async (t) => {
     const { service, harness, said } = await scene(t)
     const { folder, run } = harness
+    harness.pass(2 * 86_400_000)
     for (const command of changing("-honest")) await run(...command)
     const wrote: string[] = []
     const mayForget = /register|everything|kind/.test(name) // it takes new values and does not keep them
@@ -134,6 +140,7 @@ for (const name of Object.keys(attacks))
       await harness.reopen()
       fs.writeFileSync(join(folder, "new"), `new ${i}`.repeat(500))
       if ((await attempt(run, ["put", join(folder, "new"), `home:/new${i}`], what)) !== undefined) wrote.push(`${i}`)
+      harness.pass(2 * 86_400_000) // so that gc has something to take
       for (const command of changing(`${i}`)) await attempt(run, command, what)
       service.attack = undefined
     }

@@ -39,7 +39,10 @@ async function gridOf(
   const base = await temporaryDirectory(t)
   for (let i = 1; i <= nodes; i++) await addNode(coordinator, base, `n${i}`)
   const client = joinPath(base, "client")
-  await join(await createInvite({ dir: coordinator.dir, role: "client", tenant: "alice" }), { dir: client, name: "alice" })
+  await join(await createInvite({ dir: coordinator.dir, role: "client", tenant: "alice" }), {
+    dir: client,
+    name: "alice",
+  })
   return { coordinator, base, client }
 }
 

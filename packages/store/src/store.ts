@@ -174,14 +174,17 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
     async hold(ids, registers) {
       if (rolledBack) throw rollbackError(rolledBack)
+      const batch = presentBatch()
       const page: ChunkId[] = []
-      const flush = () => markChunks(marking, page.splice(0), presentBatch())
+      const flush = () => markChunks(marking, page.splice(0), batch)
       for (const [, id] of ids.entries()) if (page.push(id.slice()) >= heldAtOnce) await flush()
       await flush()
       const tally = { ownRegisters: new Set<string>() }
-      const batch = presentBatch().token
       // A place that fails keeps what it keeps; the next collection adopts there.
-      await Promise.allSettled(voters.map(({ backend }) => adoptRegisters(backend, { tally, registers, batch })))
+      await Promise.allSettled(
+        voters.map(({ backend }) => adoptRegisters(backend, { tally, registers, batch: batch.token })),
+      )
+      batches.leave(batch) // no commit follows that these marks would belong to
     },
     async beginCollection(options) {
       // An older root does not name what newer ones need.
