@@ -185,7 +185,7 @@ it("a node with a certificate that is not good hears nothing, and no store fails
   const behind = await honestNode(t)
   for (const [what, identity] of Object.entries(certificates)) {
     const bad = await startBadNode(t, identity, { behind, client: alice })
-    const backend = connect(bad.address, alice, { ...bounds, grant, id: "n4", revoked })
+    const backend = connect(bad.address, alice, { ...bounds, timeoutMs: 12_000, grant, id: "n4", revoked }) // refused, never late
     t.after(() => backend.close())
     await assertEachFails({ id: "n4", backend }, /REFUSED/)
     assert.equal(bad.sentBytes(), 0, what)
