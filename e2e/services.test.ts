@@ -106,7 +106,7 @@ test("a revoked client is listed as such, and refused by name and reason", async
   const dir = ["--dir", `${members.folder}/coordinator`]
   await members.run(["ls", "home:/"])
   const before = await members.run(["coordinator", "members", ...dir])
-  assert.match(before.stdout, /laptop +client +alice +\S+ +until \d{4}-/)
+  assert.match(before.stdout, /laptop +client +alice +all roles +\S+ +until \d{4}-/)
   const unknown = await members.run(["coordinator", "revoke", "nobody", ...dir], { code: 3 })
   assert.match(unknown.stderr, /nobody/)
   await members.run(["coordinator", "revoke", "laptop", ...dir])
