@@ -84,7 +84,7 @@ describe("two devices over places that show each another history", () => {
     try {
       const description = await laptop.run(["volume", "export", "four"])
       await fresh.run(["volume", "import"], { input: description.stdout })
-      const cap = await laptop.run(["cap", "home:"])
+      const cap = await laptop.run(["cap", "home:", "--read"])
       const exported = await laptop.run(["seen", "export"])
       show("before")
       await fresh.run(["alias", "add", "home", "--volume", "four"], { input: cap.stdout })
