@@ -1402,7 +1402,7 @@ def print_kit(folders, words, name):
         for seed in {kit_seed(master, name), kit_seed(None, name)}:
             found = place.registers.get(public_key_of(seed))
             try:
-                version, kit_id, body, index, share = decode_kit_part(found[1] if found else b"")
+                version, kit_id, body, index, share = decode_kit_part(found.sealed if found else b"")
             except HoldfastError:
                 continue
             if bool(body[3]) == (secret is not None):
