@@ -1354,8 +1354,11 @@ def decode_kit_content(data):
     for cap in secrets["aliases"].values():
         decode_cap(cap)
     for volume in kit_list(secrets["volumes"], dict, what):
-        if integer(volume.get("version", 1), 0, SAFE_INTEGER, what) > 1:
-            raise version_error("volume", volume["version"])
+        volume_version = integer(volume.get("version", 1), 0, SAFE_INTEGER, what)
+        if volume_version > 2:
+            raise version_error("volume", volume_version)
+        if volume_version == 2 and not {"epoch", "previous", "publicKey"} <= volume.keys():
+            raise bad(f"{what}: a volume of version 2 without its epoch")
         if not volume.get("backends"):
             raise bad(f"{what}: a volume without places")
     if version == 2:
@@ -1529,7 +1532,7 @@ def check_recovery(name, vectors):
     bad_vectors = [(decode_kit_part, one) for one in vectors["badParts"]] + [(decode_kit_content, one) for one in vectors["badContents"]]
     for decode, vector in bad_vectors:
         # There was no version 2 when those of version 1 were made.
-        expected = "ERR_BAD_FORMAT" if vector["name"] == "version 2" else vector["error"]
+        expected = "ERR_BAD_FORMAT" if vector["name"] in ("version 2", "a volume of version 2") else vector["error"]
         try:
             decode(bytes.fromhex(vector["bytes"]))
         except HoldfastError as error:
