@@ -1,11 +1,12 @@
 /** A session with a volume: profile, servers and store composed. The only place that knows how they fit together. */
 
 import { existsSync } from "node:fs"
-import type { BufferPool, Env } from "@holdfast/core"
+import { type BufferPool, type Env, toHex } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
-import type { Backend, VolumeDescription } from "@holdfast/protocol"
-import { createStore, type PlacedServer, type Rollback, type Store } from "@holdfast/store"
+import { type Backend, registerIdOf, type VolumeDescription } from "@holdfast/protocol"
+import { createStore, type PlacedServer, type Rollback, type SeenStore, type Store } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
+import { listKeysOf } from "./account/account.ts"
 import type { Profile } from "./profile/profile.ts"
 import { gridName, volumeFor } from "./volumes/choose.ts"
 import type { FencedPlace } from "./volumes/fenced.ts"
@@ -74,7 +75,7 @@ export async function openVolumeSession(
   ])
   const opened = await openBackends(profile, volume.backends, { ...options, epoch: volume.epoch })
   const places: FencedPlace[] = []
-  const session = await compose(profile, volume.name, options, (buffers) => ({
+  const session = await compose(profile, volume.name, { ...options, place: volume.id }, (buffers) => ({
     coding: volume.coding,
     registerMode: volume.registerMode,
     servers: opened(buffers).map((backend, i) => {
@@ -91,13 +92,13 @@ export async function openVolumeSession(
 async function compose(
   profile: Profile,
   volume: string,
-  { onRollback, onUnproven }: SessionOptions,
+  { onRollback, onUnproven, place }: SessionOptions & { readonly place?: string },
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
   const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
   const { servers, coding, registerMode } = compositionOf(pipeline.buffers)
-  const { id: account } = await profile.account()
+  const { id: account, listSeed } = await profile.account()
   const store = await createStore({
     env: nodeEnv,
     servers,
@@ -105,7 +106,7 @@ async function compose(
     coding,
     registerMode,
     convergenceSecret: profile.convergenceSecret,
-    seen: profile.seen,
+    seen: place === undefined ? profile.seen : await seenOf(profile, listSeed, place),
     pipeline,
     device: () => profile.device(),
     ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
@@ -123,4 +124,12 @@ async function compose(
     store,
     close: () => store.close(),
   }
+}
+
+/** The account's list has one register and a history of its own on each volume. */
+async function seenOf(profile: Profile, listSeed: Uint8Array, place: string): Promise<SeenStore> {
+  const list = toHex(registerIdOf((await listKeysOf(listSeed)).publicKey))
+  const own = profile.seenAt(place)
+  const storeOf = (id: string) => (id === list ? own : profile.seen)
+  return { get: (id) => storeOf(id).get(id), update: (id, change) => storeOf(id).update(id, change) }
 }

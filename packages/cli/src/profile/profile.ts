@@ -8,7 +8,7 @@ import { deriveKey, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription, volumeKeyName } from "@holdfast/protocol"
-import { type Device, deviceName } from "@holdfast/store"
+import { type Device, deviceName, type SeenStore } from "@holdfast/store"
 import { z } from "zod"
 import { type Account, type AccountSecrets, hasAccount, openAccount } from "../account/account.ts"
 import { type Paths, profileDir } from "./paths.ts"
@@ -67,6 +67,8 @@ export interface Profile extends ProfileSeen {
   setVolumeKey(id: string, seed: Uint8Array): Promise<void>
   /** All keys that move volumes, by the volumes' ids. */
   readonly volumeKeys: ReadonlyMap<string, Uint8Array>
+  /** What was seen at one volume of a register that has a history of its own at each, as the account's list has. */
+  seenAt(place: string): SeenStore
   /** What signs versions that are written here. */
   device(): Promise<Device>
   /** Seed of the owner's key of a register that this profile makes; its id is in hexadecimal. */
@@ -201,6 +203,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     device: () => own("deviceSeed", async (seed) => deviceOf(seed, name, (await account()).id)),
     ownerSeed: (register) => own("ownerSecret", async (secret) => deriveKey(secret, ownerLabel, fromHex(register))),
     ...openSeen(join(paths.state, "seen"), name),
+    seenAt: (place) => openSeen(join(paths.state, "seen"), `${name}~${place}`).seen,
   }
 }
 
