@@ -28,6 +28,8 @@ import type { Session } from "../src/session.ts"
 export interface Harness {
   readonly folder: string
   readonly backends: Backend[]
+  /** What commands work with now. */
+  session(): Session
   readonly aliases: Map<string, string>
   /** Lets time pass at the places. */
   pass(ms: number): void
@@ -135,6 +137,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
   const harness: Harness = {
     folder,
     backends,
+    session: () => session,
     aliases,
     warnings,
     pass(ms) {

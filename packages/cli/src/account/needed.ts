@@ -203,9 +203,10 @@ class Gathering implements Needed {
         await this.#care(withLevels(decodeCare(care), newest?.levels?.[i]), this.live, { onUnreadable })
     }
     const volume = cap.kind === "dv" || cap.kind === "fv" ? undefined : await this.#opened(cap, root.label)
-    if (volume) await this.#readable({ ...root, keepMs }, volume, readList)
-    else await readList((error) => void this.unknown.push({ label: root.label, error }))
-    await this.#ownValues({ ...root, keepMs }, keys, newest)
+    const isWhole = !volume || (await this.#readable({ ...root, keepMs }, volume, readList))
+    if (!volume) await readList((error) => void this.unknown.push({ label: root.label, error }))
+    // While it cannot be walked its list alone says what it needs; lists of the values before may say more, and stay.
+    await this.#ownValues(isWhole ? keepMs : Number.POSITIVE_INFINITY, keys, newest)
   }
 
   /** Undefined for a tree that no server knows: single places may. */
@@ -218,12 +219,12 @@ class Gathering implements Needed {
     }
   }
 
-  /** Walks a tree and takes its list, which is trimmed before when all of it can be read. */
+  /** Walks a tree and takes its list, which is trimmed before when all of it can be read. True when that was so. */
   async #readable(
     root: NeededRoot,
     volume: TreeVolume,
     readList: (onUnreadable: OnUnreadable) => Promise<void>,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { label } = root
     if (this.#options.trim && volume.access?.seed) await this.#trim(root, volume)
     const junctions: Link[] = []
@@ -235,6 +236,7 @@ class Gathering implements Needed {
     for (const node of lost) this.#lost(label, node)
     this.unknown.push(...unknown.map((error) => ({ label, error })))
     await this.#links(volume, junctions)
+    return lost.length + unknown.length === 0
   }
 
   /** What fails leaves the list as it is, which is never too short. */
@@ -274,7 +276,7 @@ class Gathering implements Needed {
     return Math.min(this.#options.session.env.clock.nowMs(), middle ?? 0)
   }
 
-  async #ownValues({ keepMs = usualKeepMs }: NeededRoot, keys: CareKeys, newest: Newest): Promise<void> {
+  async #ownValues(keepMs: number | undefined, keys: CareKeys, newest: Newest): Promise<void> {
     const own = await this.#options.collection.ownValues(keys)
     for (const [place, values] of own) {
       for (const value of values) {
@@ -287,11 +289,11 @@ class Gathering implements Needed {
         })
         void added
       }
-      const below = trimBelow(values, this.#options.clocks.get(place), keepMs)
-      if (below !== undefined) {
-        const trims = this.trims.get(place) ?? []
-        this.trims.set(place, [...trims, { register: registerIdOf(keys.publicKey), below }])
-      }
+      const below = trimBelow(values, this.#options.clocks.get(place), keepMs ?? usualKeepMs)
+      const register = registerIdOf(keys.publicKey)
+      const trims = this.trims.get(place) ?? []
+      const isKnown = trims.some((trim) => equal(trim.register, register)) // a tree may be listed more than once
+      if (below !== undefined && !isKnown) this.trims.set(place, [...trims, { register, below }])
     }
   }
 
