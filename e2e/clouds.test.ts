@@ -104,12 +104,15 @@ describe("a volume over four buckets", { skip: why }, () => {
     assert.equal(stdout.match(/several writers at a time are safe/g)?.length, 4)
   })
 
-  test("leaves in a bucket nothing but a mark, shares and register values, none of which shows the content", async () => {
+  test("leaves in a bucket nothing but a marker, shares, marks and register values, none of which shows the content", async () => {
     for (const cloud of clouds) {
       const keys = await listBucket(ceph.endpoint, keysOf(cloud), cloud)
       assert.ok(keys.length > 4)
       for (const key of keys) {
-        assert.match(key, /^(?:holdfast-volume|shares\/[0-9a-f]{64}\.\d{3}|registers\/[0-9a-f]{64}\/[0-9a-f]{14})$/)
+        assert.match(
+          key,
+          /^(?:holdfast-volume|shares\/[0-9a-f]{64}\.\d{3}|marks\/[0-9a-f]{64}\/\d{14}-[0-9a-f]{16}|registers\/[0-9a-f]{64}\/[0-9a-f]{14})$/,
+        )
         const bytes = Buffer.from(await readObject(ceph.endpoint, keysOf(cloud), cloud, key))
         for (const plain of ["Dear clouds", "letter.txt", content["big.bin"].subarray(1_000_000, 1_000_016)])
           assert.ok(!bytes.includes(plain), `${cloud}/${key}`)

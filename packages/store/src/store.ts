@@ -187,10 +187,25 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       batches.leave(batch) // no commit follows that these marks would belong to
     },
     async beginCollection(options) {
-      // An older root does not name what newer ones need.
-      if (rolledBack) throw rollbackError(rolledBack)
+      const refuseRollback = (): void => {
+        // An older root does not name what newer ones need.
+        if (rolledBack) throw rollbackError(rolledBack)
+      }
+      refuseRollback()
       const { env, coding } = deps
-      return beginCollection({ backends: all.map(({ backend }) => backend), env, coding }, options)
+      const collection = await beginCollection({ backends: all.map(({ backend }) => backend), env, coding }, options)
+      return {
+        ...collection,
+        // The roots were read since.
+        async release(...given) {
+          refuseRollback()
+          return collection.release(...given)
+        },
+        async run(given) {
+          refuseRollback()
+          return collection.run(given)
+        },
+      }
     },
     async close() {
       await pipeline.close()

@@ -3,8 +3,8 @@ import { test } from "node:test"
 import { utf8 } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { toReadCap, verifyKeyOf } from "@holdfast/protocol"
-import { createMemorySeen, quorumOf, type RegisterKeys } from "@holdfast/store"
-import { testGrid } from "./fixture.ts"
+import { createMemorySeen, IdSet, quorumOf, type RegisterKeys } from "@holdfast/store"
+import { collectorOf, owner, testGrid } from "./fixture.ts"
 
 async function newKeys(): Promise<Required<RegisterKeys>> {
   const seed = nodeCrypto.random(32)
@@ -119,6 +119,7 @@ test("a rollback that was accepted is told, read, never written, and not forgott
   await (await grid.client()).registers.write(keys, 0, parts("one again"))
   const told: { offered: number; seen: number }[] = []
   const accepting = await grid.client(seen, { onRollback: (rollback) => void told.push(rollback) })
+  const begun = await accepting.beginCollection()
   const read = await accepting.registers.read(keys)
   assert.deepEqual(Buffer.from(read!.content), Buffer.from("one again"))
   await accepting.registers.read(keys)
@@ -128,5 +129,10 @@ test("a rollback that was accepted is told, read, never written, and not forgott
   )
   await assert.rejects(accepting.registers.write(keys, 1, parts("three")), { code: "ERR_ROLLBACK" })
   await assert.rejects(accepting.beginCollection(), { code: "ERR_ROLLBACK" })
+  // Nor does a collection that had begun before the older root was read.
+  const collector = collectorOf(owner)
+  const nothing = { live: new IdSet(nodeCrypto), registers: new IdSet(nodeCrypto) }
+  await assert.rejects(begun.release(collector, new Map()), { code: "ERR_ROLLBACK" })
+  await assert.rejects(begun.run({ collector, graceMs: 0, ...nothing }), { code: "ERR_ROLLBACK" })
   await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
 })
