@@ -1,5 +1,6 @@
-/** A tenant's administrator on a real grid: sees what accounts hold, drops one, is undone; its devices are told; a node that was away hears of it. */
+/** A tenant's administrator on a real grid: sees what accounts hold, drops one, is undone; its devices are told; a node that was away hears of it. The lists of an account. */
 import assert from "node:assert/strict"
+import * as fs from "node:fs"
 import { test } from "node:test"
 import { startGrid } from "./grid.ts"
 
@@ -65,4 +66,46 @@ test("an administrator drops an account and keeps it again, on a local grid with
   await listWhen("n1", (now) => Object.keys(now.errors).length === 0 && of(now, his)!.droppedAtMs === null)
   const again = await run([...bob, "put", "-", "home:/more"], { input: content })
   assert.doesNotMatch(again.stderr, told)
+})
+
+test("every device of an account finds its list on the grid and on each volume: joined, given the account, and recovered", async (t) => {
+  const grid = await startGrid({ nodes: 3, coding: "2/2/3" })
+  t.after(() => grid.close())
+  const { run, json, folder } = grid
+  const places = [0, 1, 2].map((i) => `dir:${folder}/disk${i}`)
+  const [phone, tablet, found] = ["phone", "tablet", "found"].map((name) => ["--profile", name])
+  await run(["volume", "create", "disks", "--coding", "2/2/3", "--backend", ...places])
+  await run(["alias", "create", "letters", "--volume", "disks"])
+  await run(["put", "-", "letters:/one"], { input: "on disks" })
+  await run(["put", "-", "home:/one"], { input: "on the grid" })
+  const rowsOf = async (of: readonly string[]) => {
+    const { stdout, stderr } = await run([...of, "alias", "list", "--json"])
+    assert.doesNotMatch(stderr, /older|earlier|could not be read|removed on another/)
+    const rows = JSON.parse(stdout) as { name: string; volume: string }[]
+    return rows.map(({ name, volume }) => `${volume}/${name}`).sort()
+  }
+  const both = ["disks/disks", "disks/letters", "grid/home"]
+
+  await run(["account", "export", "--out", `${folder}/one.account`])
+  const invite = async () => (await run(["invite", "--dir", `${folder}/data/holdfast/grid/coordinator`])).stdout
+  await run([...phone!, "join", "--account", `${folder}/one.account`], { input: await invite() })
+  assert.deepEqual(await rowsOf(phone!), both)
+  await run([...tablet!, "join"], { input: await invite() })
+  await run([...tablet!, "account", "use", `${folder}/one.account`])
+  assert.deepEqual(await rowsOf(tablet!), both)
+  for (const volume of ["grid", "disks"])
+    await run([...phone!, "alias", "create", `phone-${volume}`, "--volume", volume])
+  const all = [...both, "disks/phone-disks", "grid/phone-grid"].sort()
+  for (const device of [[], tablet!]) assert.deepEqual(await rowsOf(device), all)
+
+  fs.writeFileSync(`${folder}/kit.pass`, "a passphrase of the kit, long enough\n", { mode: 0o600 })
+  const protection = ["--kit-passphrase-file", `${folder}/kit.pass`]
+  await run(["recovery", "kit", "--volume", "disks", ...protection])
+  await run(["alias", "create", "after-kit", "--volume", "disks"])
+  await run([...found!, "recovery", "restore", ...protection, "--backend", ...places])
+  await run([...found!, "join"], { input: await invite() })
+  assert.deepEqual(await rowsOf(found!), [...all, "disks/after-kit"].sort())
+  assert.deepEqual((await json<{ errors: object }>(["gc", "--volume", "disks"])).errors, {})
+  assert.equal((await run([...found!, "cat", "letters:/one"])).stdout, "on disks")
+  assert.equal((await run([...found!, "cat", "home:/one"])).stdout, "on the grid")
 })

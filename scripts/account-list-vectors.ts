@@ -6,10 +6,13 @@ import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountList,
   accountKeysOf,
-  deviceListSeed,
+  deviceListSecret,
   emptyAccountList,
   encodeAccountList,
   encodeCap,
+  listSeedOn,
+  registerIdOf,
+  type StorageId,
 } from "@holdfast/protocol"
 
 const path = join(dirname(import.meta.dirname), "interop", "vectors", "account-list.json")
@@ -52,14 +55,24 @@ const bad = [
   one([1, [], [], [["main", bytes("kit").subarray(1)]], 0, [], null]),
   one([1, [], [], [], 0, [], -1]),
 ]
+const storages: readonly StorageId[] = ["volume/00112233445566778899aabbccddeeff", "grid/abcdefghijklmnopqrstuvwx"]
+const listsOf = (listSecret: Uint8Array) =>
+  Promise.all(
+    storages.map(async (storage) => {
+      const seed = listSeedOn({ listSecret }, storage)
+      return { storage, seed: toHex(seed), register: toHex(registerIdOf(await crypto.publicKeyOf(seed))) }
+    }),
+  )
 const keys = await Promise.all(
   ["one", "two", "three"].map(async (name) => {
     const account = await accountKeysOf(crypto, bytes(name))
     const deviceKey = bytes(`device ${name}`)
+    const deviceSecret = deviceListSecret(account, deviceKey)
     return {
       ...{ accountSeed: toHex(bytes(name)), id: toHex(account.id), publicKey: toHex(account.publicKey) },
-      ...{ collectSeed: toHex(account.collectSeed), listSeed: toHex(account.listSeed) },
-      ...{ deviceKey: toHex(deviceKey), deviceListSeed: toHex(deviceListSeed(account, deviceKey)) },
+      ...{ collectSeed: toHex(account.collectSeed), listSecret: toHex(account.listSecret) },
+      ...{ lists: await listsOf(account.listSecret), deviceKey: toHex(deviceKey) },
+      ...{ deviceListSecret: toHex(deviceSecret), deviceLists: await listsOf(deviceSecret) },
     }
   }),
 )

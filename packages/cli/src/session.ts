@@ -1,12 +1,11 @@
 /** A session with a volume: profile, servers and store composed. The only place that knows how they fit together. */
 
 import { existsSync } from "node:fs"
-import { type BufferPool, type Env, toHex } from "@holdfast/core"
+import type { BufferPool, Env } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
-import { type Backend, registerIdOf, type VolumeDescription } from "@holdfast/protocol"
-import { createStore, type PlacedServer, type Rollback, type SeenStore, type Store } from "@holdfast/store"
+import type { Backend, StorageId, VolumeDescription } from "@holdfast/protocol"
+import { createStore, type PlacedServer, type Rollback, type Store } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
-import { listKeysOf } from "./account/account.ts"
 import type { Profile } from "./profile/profile.ts"
 import { gridName, volumeFor } from "./volumes/choose.ts"
 import type { FencedPlace } from "./volumes/fenced.ts"
@@ -17,6 +16,8 @@ export interface Session {
   readonly profile: Profile
   /** Name of the volume; `grid` for what lies on the profile's grid. */
   readonly volume: string
+  /** What its keys are bound to, whatever the profile calls it. */
+  readonly storage: StorageId
   readonly coding: VolumeDescription["coding"]
   readonly registerMode: VolumeDescription["registerMode"]
   readonly env: Env
@@ -54,7 +55,8 @@ export async function openSession(profile: Profile, options: SessionOptions): Pr
 /** A session with a grid that is open already. */
 export async function openGridSession(profile: Profile, opened: OpenedGrid, options: SessionOptions): Promise<Session> {
   const { coding, registerMode } = opened.grid
-  const session = await compose(profile, gridName, options, (buffers) => ({
+  const storage: StorageId = `grid/${opened.pins.gridId}`
+  const session = await compose(profile, { volume: gridName, storage }, options, (buffers) => ({
     coding,
     registerMode,
     servers: opened.place(buffers),
@@ -75,7 +77,8 @@ export async function openVolumeSession(
   ])
   const opened = await openBackends(profile, volume.backends, { ...options, epoch: volume.epoch })
   const places: FencedPlace[] = []
-  const session = await compose(profile, volume.name, { ...options, place: volume.id }, (buffers) => ({
+  const storage: StorageId = `volume/${volume.id}`
+  const session = await compose(profile, { volume: volume.name, storage }, options, (buffers) => ({
     coding: volume.coding,
     registerMode: volume.registerMode,
     servers: opened(buffers).map((backend, i) => {
@@ -91,14 +94,14 @@ export async function openVolumeSession(
 
 async function compose(
   profile: Profile,
-  volume: string,
-  { onRollback, onUnproven, place }: SessionOptions & { readonly place?: string },
+  { volume, storage }: Pick<Session, "volume" | "storage">,
+  { onRollback, onUnproven }: SessionOptions,
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
   const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
   const { servers, coding, registerMode } = compositionOf(pipeline.buffers)
-  const { id: account, listSeed } = await profile.account()
+  const { id: account } = await profile.account()
   const store = await createStore({
     env: nodeEnv,
     servers,
@@ -106,7 +109,7 @@ async function compose(
     coding,
     registerMode,
     convergenceSecret: profile.convergenceSecret,
-    seen: place === undefined ? profile.seen : await seenOf(profile, listSeed, place),
+    seen: profile.seen,
     pipeline,
     device: () => profile.device(),
     ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
@@ -116,6 +119,7 @@ async function compose(
   return {
     profile,
     volume,
+    storage,
     coding,
     registerMode,
     env: nodeEnv,
@@ -124,12 +128,4 @@ async function compose(
     store,
     close: () => store.close(),
   }
-}
-
-/** The account's list has one register and a history of its own on each volume. */
-async function seenOf(profile: Profile, listSeed: Uint8Array, place: string): Promise<SeenStore> {
-  const list = toHex(registerIdOf((await listKeysOf(listSeed)).publicKey))
-  const own = profile.seenAt(place)
-  const storeOf = (id: string) => (id === list ? own : profile.seen)
-  return { get: (id) => storeOf(id).get(id), update: (id, change) => storeOf(id).update(id, change) }
 }

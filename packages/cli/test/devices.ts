@@ -72,7 +72,7 @@ export async function createDevice(t: After, places: readonly TestPlace[], kind?
     })
     const { coding, registerMode, name } = volume
     return {
-      ...{ profile, volume: name, coding, registerMode, env: nodeEnv, store },
+      ...{ profile, volume: name, storage: `volume/${volume.id}`, coding, registerMode, env: nodeEnv, store },
       ...{ backends: store.backends, voters: store.voters, close: () => store.close() },
     }
   }

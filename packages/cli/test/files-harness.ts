@@ -112,6 +112,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       voters: backends,
       env: nodeEnv,
       volume: "grid",
+      storage: "grid/test",
       profile: {
         aliases,
         volumes: new Map(),

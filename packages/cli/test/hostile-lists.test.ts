@@ -5,14 +5,14 @@ import { test } from "node:test"
 import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
 import {
   decodeCap,
-  deviceListSeed,
+  deviceListSecret,
   emptyAccountList,
   encodeAccountList,
   registerIdOf,
   signGrant,
 } from "@holdfast/protocol"
 import { emptyCare, encodeCare } from "@holdfast/tree"
-import { appendOnlyRoles, listKeysOf } from "../src/account/account.ts"
+import { appendOnlyRoles, listKeysOn } from "../src/account/account.ts"
 import { changeAccountList } from "../src/account/list.ts"
 import { keysOfCap } from "../src/tree-keys.ts"
 import { createHarness, type Harness } from "./files-harness.ts"
@@ -147,14 +147,15 @@ async function keptOf({ aliases, backends }: Harness) {
 
 /** Lets a device add to the account; gives what writes to its list. */
 async function addDevice(owner: Harness) {
-  const { store, profile } = owner.session()
-  const { keys, listSeed } = await profile.account()
+  const session = owner.session()
+  const { store, profile, storage } = session
+  const { keys } = await profile.account()
   const deviceKey = crypto.random(32)
   const grant = await signGrant(nodeEnv.crypto, keys!.collectSeed, {
     ...{ epoch: 1, deviceKey, roles: appendOnlyRoles, name: "camera" },
   })
-  await changeAccountList(store, listSeed, (list) => ({ ...list, epoch: 1, grants: [grant] }))
-  const listKeys = await listKeysOf(deviceListSeed(keys!, deviceKey))
+  await changeAccountList(session, (list) => ({ ...list, epoch: 1, grants: [grant] }))
+  const listKeys = await listKeysOn({ listSecret: deviceListSecret(keys!, deviceKey) }, storage)
   return async (list: Parameters<typeof encodeAccountList>[0] | string) => {
     const content = typeof list === "string" ? Buffer.from(list) : encodeAccountList(list)
     const after = (await store.registers.read(listKeys))?.sequence ?? 0

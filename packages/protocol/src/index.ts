@@ -27,7 +27,7 @@ export {
   signGrant,
   signRecord,
 } from "./account-grant.ts"
-export { type AccountKeys, accountKeysOf, deviceListSeed } from "./account-keys.ts"
+export { type AccountKeys, accountKeysOf, deviceListSecret, listSeedOn, type StorageId } from "./account-keys.ts"
 export {
   type AccountKit,
   type AccountList,

@@ -7,11 +7,13 @@ import { nodeCrypto } from "@holdfast/core/node"
 import {
   accountKeysOf,
   decodeAccountList,
-  deviceListSeed,
+  deviceListSecret,
   emptyAccountList,
   encodeAccountList,
   encodeCap,
   joinAccountLists,
+  listSeedOn,
+  registerIdOf,
 } from "@holdfast/protocol"
 
 const vectors = JSON.parse(
@@ -37,13 +39,27 @@ test("account keys agree with the frozen vectors", async () => {
   assert.ok(vectors.keys.length >= 3)
   for (const one of vectors.keys) {
     const keys = await accountKeysOf(nodeCrypto, fromHex(one.accountSeed))
-    assert.deepEqual([keys.id, keys.publicKey, keys.collectSeed, keys.listSeed].map(toHex), [
+    assert.deepEqual([keys.id, keys.publicKey, keys.collectSeed, keys.listSecret].map(toHex), [
       one.id,
       one.publicKey,
       one.collectSeed,
-      one.listSeed,
+      one.listSecret,
     ])
-    assert.equal(toHex(deviceListSeed(keys, fromHex(one.deviceKey))), one.deviceListSeed)
+    const device = { listSecret: deviceListSecret(keys, fromHex(one.deviceKey)) }
+    assert.equal(toHex(device.listSecret), one.deviceListSecret)
+    for (const { secret, lists } of [
+      { secret: keys, lists: one.lists },
+      { secret: device, lists: one.deviceLists },
+    ]) {
+      assert.equal(lists.length, 2)
+      for (const { storage, seed, register } of lists) {
+        const listSeed = listSeedOn(secret, storage)
+        assert.deepEqual(
+          [toHex(listSeed), toHex(registerIdOf(await nodeCrypto.publicKeyOf(listSeed)))],
+          [seed, register],
+        )
+      }
+    }
   }
 })
 

@@ -9,6 +9,7 @@ import {
   type AccountKeys,
   accountKeysOf,
   accountRoles,
+  listSeedOn,
   signGrant,
 } from "@holdfast/protocol"
 import type { Collector, RegisterKeys, RegisterStore } from "@holdfast/store"
@@ -37,13 +38,14 @@ export interface DeviceGrant {
 /** A new account. */
 export async function createAccount(crypto: CryptoProvider, name: string): Promise<SimulatedAccount> {
   const keys = await accountKeysOf(crypto, crypto.random(32))
+  const listSeed = listSeedOn(keys, "grid/world")
   return {
     ...{ name, id: keys.id, keys },
     access: { account: keys.id, roles: accountRoles },
     collector: { publicKey: keys.publicKey, sign: (bytes) => crypto.sign(keys.collectSeed, bytes) },
     listKeys: {
-      seed: keys.listSeed,
-      publicKey: await crypto.publicKeyOf(keys.listSeed),
+      seed: listSeed,
+      publicKey: await crypto.publicKeyOf(listSeed),
       readKey: crypto.random(32),
     },
     secret: crypto.random(32),

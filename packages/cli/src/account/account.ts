@@ -13,6 +13,8 @@ import {
   accountIdOf,
   accountKeysOf,
   accountRoles,
+  listSeedOn,
+  type StorageId,
   signGrant,
   toReadCap,
 } from "@holdfast/protocol"
@@ -30,8 +32,8 @@ export interface Account {
   readonly id: AccountId
   /** The collect key. */
   readonly publicKey: Uint8Array
-  /** Seed of the register where this device lists roots: the account's list, or one of its own. */
-  readonly listSeed: Uint8Array
+  /** From it follow the registers where this device lists roots, one for each volume: the account's lists, or lists of its own. */
+  readonly listSecret: Uint8Array
   /** Of a full device. */
   readonly keys?: AccountKeys
   /** Of an append-only device: what it shows to places. */
@@ -47,13 +49,13 @@ export function hasAccount({ accountSeed, accountDevice }: AccountSecrets): bool
 export async function openAccount({ accountSeed, accountDevice }: AccountSecrets): Promise<Account> {
   if (accountSeed !== undefined) {
     const keys = await accountKeysOf(crypto, fromHex(accountSeed))
-    return { id: keys.id, publicKey: keys.publicKey, listSeed: keys.listSeed, keys }
+    return { id: keys.id, publicKey: keys.publicKey, listSecret: keys.listSecret, keys }
   }
   if (accountDevice === undefined)
     throw new HoldfastError("ERR_NOT_FOUND", "This profile has no account yet. Make one with `holdfast account show`.")
   const publicKey = fromHex(accountDevice.publicKey)
-  const { listSeed, grant } = accountDevice
-  return { id: accountIdOf(publicKey), publicKey, listSeed: fromHex(listSeed), grant: fromHex(grant) }
+  const { listSecret, grant } = accountDevice
+  return { id: accountIdOf(publicKey), publicKey, listSecret: fromHex(listSecret), grant: fromHex(grant) }
 }
 
 /** Who signs for the account. Throws ERR_REFUSED on an append-only device. */
@@ -87,10 +89,14 @@ export function deviceKeyOf({ certPem }: Pick<Identity, "certPem">): Uint8Array 
 
 const fullDeviceEpoch = 2 ** 48
 
-/** Keys of the register with this seed. */
-export async function listKeysOf(listSeed: Uint8Array): Promise<Required<RegisterKeys>> {
-  const { publicKey, readKey } = await toReadCap(crypto, { kind: "fw", seed: listSeed })
-  return { publicKey, readKey, seed: listSeed }
+/** Keys of the register that holds the list of an account, or of a device of it, on a volume or grid. */
+export async function listKeysOn(
+  lists: Pick<Account, "listSecret">,
+  storage: StorageId,
+): Promise<Required<RegisterKeys>> {
+  const seed = listSeedOn(lists, storage)
+  const { publicKey, readKey } = await toReadCap(crypto, { kind: "fw", seed })
+  return { publicKey, readKey, seed }
 }
 
 /** The error for what only a full device may do. */

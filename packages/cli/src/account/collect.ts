@@ -8,14 +8,14 @@ import {
   type AccountList,
   decodeAccountList,
   decodeGrant,
-  deviceListSeed,
+  deviceListSecret,
   type RegisterId,
   registerIdOf,
   verifyKeyOf,
 } from "@holdfast/protocol"
-import type { Collected, Collection } from "@holdfast/store"
+import type { Collected, Collection, RegisterKeys } from "@holdfast/store"
 import type { Session } from "../session.ts"
-import { type Account, collectorOf, listKeysOf } from "./account.ts"
+import { type Account, collectorOf, listKeysOn } from "./account.ts"
 import { withKits } from "./kits.ts"
 import { changeAccountList, freeName, readAccountList } from "./list.ts"
 import { gather, type Needed, type NeededRoot } from "./needed.ts"
@@ -46,8 +46,8 @@ export async function collectAccount(session: Session, options: CollectAccountOp
   const { notes } = await syncAccount(session)
   for (const note of notes) options.warn(note)
   const devices = await deviceRegisters(account, session)
-  const list = await absorb(session, { account, collection, devices, dryRun: options.dryRun, warn: options.warn })
-  const listKeys = await listKeysOf(account.listSeed)
+  const list = await absorb(session, { collection, devices, dryRun: options.dryRun, warn: options.warn })
+  const listKeys = await listKeysOn(account, session.storage)
   const roots = [...list.roots].map(
     ([name, root]): NeededRoot => ({
       label: `${name}:`,
@@ -66,7 +66,7 @@ export async function collectAccount(session: Session, options: CollectAccountOp
     ],
     clocks: await clocksOf(collection, listKeys),
   })
-  if (!options.dryRun) await noteLinked(session, account, needed)
+  if (!options.dryRun) await noteLinked(session, needed)
   const places = await collection.run({
     ...{ collector, ...needed, list: registerIdOf(listKeys.publicKey) },
     ...{ graceMs: options.graceMs, dryRun: options.dryRun },
@@ -82,18 +82,19 @@ export async function collectAccount(session: Session, options: CollectAccountOp
 
 interface DeviceRegister {
   readonly name: string
-  readonly seed: Uint8Array
+  readonly keys: RegisterKeys
   readonly register: RegisterId
 }
 
 /** Where devices that may only append list their roots. */
-async function deviceRegisters({ listSeed }: Account, { store }: Session): Promise<DeviceRegister[]> {
-  const { grants } = await readAccountList(store, listSeed)
+async function deviceRegisters(account: Account, session: Session): Promise<DeviceRegister[]> {
+  const { grants } = await readAccountList(session)
   return Promise.all(
     grants.map(async (grant) => {
       const { deviceKey, name } = await decodeGrant(crypto, grant)
-      const seed = deviceListSeed({ listSeed }, deviceKey)
-      return { name, seed, register: registerIdOf((await listKeysOf(seed)).publicKey) }
+      const listSecret = deviceListSecret(account, deviceKey)
+      const keys = await listKeysOn({ listSecret }, session.storage)
+      return { name, keys, register: registerIdOf(keys.publicKey) }
     }),
   )
 }
@@ -103,13 +104,10 @@ async function deviceRegisters({ listSeed }: Account, { store }: Session): Promi
  * name any more: a thief of such a device cannot take anything back. Nor can one say how long old versions are kept, or stop the
  * account from collecting with a list that cannot be read or does not fit.
  */
-async function absorb(
-  { store }: Session,
-  { account, collection, devices, dryRun, warn }: Absorbing,
-): Promise<AccountList> {
+async function absorb(session: Session, { collection, devices, dryRun, warn }: Absorbing): Promise<AccountList> {
   const found: AccountList[] = []
-  for (const { name, seed } of devices) {
-    const values = await collection.ownValues(await listKeysOf(seed))
+  for (const { name, keys } of devices) {
+    const values = await collection.ownValues(keys)
     for (const { content } of [...values.values()].flat()) {
       const list = content && readableList(content)
       if (list) found.push(list)
@@ -130,16 +128,16 @@ async function absorb(
       found.flatMap((one) => one.kits),
     )
   }
-  if (dryRun) return absorbed(await readAccountList(store, account.listSeed))
+  if (dryRun) return absorbed(await readAccountList(session))
   try {
     // Written also when it is the same: so each place has just said by its own clock when that was.
-    return await changeAccountList(store, account.listSeed, absorbed)
+    return await changeAccountList(session, absorbed)
   } catch (error) {
     if (!isHoldfastError(error, "ERR_LIMIT")) throw error
     warn(
       `append-only devices list more trees than the account's list can take; they stay where they are: ${error.message}`,
     )
-    return absorbed(await changeAccountList(store, account.listSeed, (list) => ({ ...list })))
+    return absorbed(await changeAccountList(session, (list) => ({ ...list })))
   }
 }
 
@@ -154,7 +152,6 @@ function readableList(content: Uint8Array): AccountList | undefined {
 }
 
 interface Absorbing {
-  readonly account: Account
   readonly collection: Collection
   readonly devices: readonly DeviceRegister[]
   readonly dryRun: boolean
@@ -162,17 +159,14 @@ interface Absorbing {
 }
 
 /** What time it is at each place: when it took the newest value of the account's list. */
-async function clocksOf(
-  collection: Collection,
-  keys: Awaited<ReturnType<typeof listKeysOf>>,
-): Promise<Map<string, number>> {
+async function clocksOf(collection: Collection, keys: Required<RegisterKeys>): Promise<Map<string, number>> {
   const values = await collection.ownValues({ publicKey: keys.publicKey, verifyKey: verifyKeyOf(keys.readKey) })
   return new Map([...values].flatMap(([place, [newest]]) => (newest ? [[place, newest.receivedMs] as const] : [])))
 }
 
 /** Remembers which trees are linked in the roots, for when a node that links one cannot be read. */
-async function noteLinked({ store }: Session, { listSeed }: Account, { linked, isWhole }: Needed): Promise<void> {
-  await changeAccountList(store, listSeed, (list) => {
+async function noteLinked(session: Session, { linked, isWhole }: Needed): Promise<void> {
+  await changeAccountList(session, (list) => {
     const next = isWhole ? [...linked].sort() : [...new Set([...list.linked, ...linked])].sort()
     const isSame = next.length === list.linked.length && next.every((cap, i) => cap === [...list.linked].sort()[i])
     return isSame ? list : { ...list, linked: next }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import { fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
-import { deviceListSeed, parseVolume, signGrant } from "@holdfast/protocol"
+import { deviceListSecret, parseVolume, signGrant } from "@holdfast/protocol"
 import { z } from "zod"
 import type { Profile } from "../profile/profile.ts"
 import { deviceSchema, readJson } from "../profile/secrets.ts"
@@ -53,7 +53,7 @@ export async function exportDevice(
   const grant = await signGrant(crypto, keys.collectSeed, { epoch, deviceKey, roles: appendOnlyRoles, name })
   const device = {
     publicKey: toHex(publicKey),
-    listSeed: toHex(deviceListSeed(keys, deviceKey)),
+    listSecret: toHex(deviceListSecret(keys, deviceKey)),
     grant: toHex(grant),
   }
   await writeNew(file, {

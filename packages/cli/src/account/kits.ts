@@ -42,11 +42,10 @@ export function withKits(list: AccountList, kits: readonly AccountKit[]): Accoun
 
 /** Lists kits of the session's volume and takes others out; resolves when that is acknowledged. */
 export async function changeKits(
-  { profile, store }: Pick<Session, "profile" | "store">,
+  session: Pick<Session, "profile" | "store" | "storage">,
   { add = [], remove = [] }: { readonly add?: readonly AccountKit[]; readonly remove?: readonly AccountKit[] },
 ): Promise<void> {
-  const { listSeed } = await profile.account()
-  await changeAccountList(store, listSeed, (list) => {
+  await changeAccountList(session, (list) => {
     const left = list.kits.filter((kit) => !has(remove, kit))
     return withKits(left.length === list.kits.length ? list : { ...list, kits: left }, add)
   })

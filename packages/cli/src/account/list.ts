@@ -10,36 +10,40 @@ import {
   encodeAccountList,
   joinAccountLists,
 } from "@holdfast/protocol"
-import type { Store } from "@holdfast/store"
+import type { RegisterKeys, Store } from "@holdfast/store"
 import { emptyCare, encodeCare } from "@holdfast/tree"
-import { listKeysOf } from "./account.ts"
+import type { Profile } from "../profile/profile.ts"
+import type { Session } from "../session.ts"
+import { listKeysOn } from "./account.ts"
 
 const maxAttempts = 20
 
-/** The list in the register with seed `listSeed`; empty when there is none yet. Throws ERR_NO_QUORUM. */
-export async function readAccountList(
-  { registers }: Pick<Store, "registers">,
-  listSeed: Uint8Array,
-): Promise<AccountList> {
-  return (await read(registers, listSeed)).list
+/** What is needed of a session to read and change the list on its volume. */
+export interface ListSession extends Pick<Session, "storage"> {
+  readonly profile: Pick<Profile, "account">
+  readonly store: Pick<Store, "registers">
+}
+
+/** The list of the session's volume; empty when there is none yet. Throws ERR_NO_QUORUM. */
+export async function readAccountList(session: ListSession): Promise<AccountList> {
+  return (await read(session, await keysOf(session))).list
 }
 
 /**
- * Makes `change` of the list; resolves when it is acknowledged. Gives the new list. Nothing is written when `change` gives back
- * what it was given. Throws ERR_NO_QUORUM, ERR_CONFLICT, ERR_LIMIT.
+ * Makes `change` of the list, which is told whether there is none yet; resolves when it is acknowledged. Gives the new list.
+ * Nothing is written when `change` gives back what it was given. Throws ERR_NO_QUORUM, ERR_CONFLICT, ERR_LIMIT.
  */
 export async function changeAccountList(
-  { registers }: Pick<Store, "registers">,
-  listSeed: Uint8Array,
-  change: (list: AccountList) => AccountList,
+  session: ListSession,
+  change: (list: AccountList, isFirst: boolean) => AccountList,
 ): Promise<AccountList> {
-  const keys = await listKeysOf(listSeed)
+  const keys = await keysOf(session)
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    const { sequence, list, raced } = await read(registers, listSeed)
-    const next = change(list)
+    const { sequence, list, raced } = await read(session, keys)
+    const next = change(list, sequence === 0)
     if (next === list && !raced) return list
     const parts = { content: encodeAccountList(next), care: encodeCare(emptyCare) }
-    if (await registers.write(keys, sequence, parts)) return next
+    if (await session.store.registers.write(keys, sequence, parts)) return next
   }
   throw new HoldfastError(
     "ERR_CONFLICT",
@@ -54,8 +58,12 @@ export function freeName(roots: ReadonlyMap<string, unknown>, name: string): str
   return free
 }
 
-async function read(registers: Store["registers"], listSeed: Uint8Array) {
-  const value = await registers.read(await listKeysOf(listSeed))
+async function keysOf({ profile, storage }: ListSession): Promise<Required<RegisterKeys>> {
+  return listKeysOn(await profile.account(), storage)
+}
+
+async function read({ store }: ListSession, keys: RegisterKeys) {
+  const value = await store.registers.read(keys)
   if (!value) return { sequence: 0, list: emptyAccountList, raced: false }
   const { content, siblings = [], sequence } = value
   const lists = [content, ...siblings.map((sibling) => sibling.content)].map(decodeAccountList)

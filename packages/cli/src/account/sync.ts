@@ -6,7 +6,7 @@ import { isHoldfastError } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
 import { type AccountList, type AccountRoot, decodeCap } from "@holdfast/protocol"
 import { Tree } from "@holdfast/tree"
-import type { Profile } from "../profile/profile.ts"
+import type { AliasState, Profile } from "../profile/profile.ts"
 import type { Session } from "../session.ts"
 import { keysOfCap } from "../tree-keys.ts"
 import { gridName } from "../volumes/choose.ts"
@@ -27,12 +27,17 @@ type Cache = Pick<
 >
 
 /** Brings list and cache of the session's volume together; resolves when the list is acknowledged. */
-export async function syncAccount({ profile, volume, store }: SyncSession): Promise<Synced> {
-  const { listSeed } = await profile.account()
+export async function syncAccount(session: SyncSession): Promise<Synced> {
+  const { profile, volume, store } = session
   const own = aliasesOf(profile, volume)
-  const unlisted = new Map([...own].filter(([alias]) => profile.aliasState(alias) === undefined))
   const kits = await ownKits(profile, volume)
-  const list = await changeAccountList(store, listSeed, (before) => withKits(listing(before, unlisted), kits))
+  let unlisted = new Map<string, string>()
+  const list = await changeAccountList(session, (before, isFirst) => {
+    // Where there is no list at all, no device took an alias out of it.
+    const isUnlisted = (state: AliasState | undefined) => state === undefined || (isFirst && state === "listed")
+    unlisted = new Map([...own].filter(([alias]) => isUnlisted(profile.aliasState(alias))))
+    return withKits(listing(before, unlisted), kits)
+  })
   const notes: string[] = []
   for (const cap of unlisted.values()) await holdFor(store, cap, await profile.account())
   const where = { volume: volume === gridName ? undefined : volume }
@@ -58,7 +63,7 @@ export async function syncAccount({ profile, volume, store }: SyncSession): Prom
 }
 
 /** What syncing needs of a session. */
-export type SyncSession = Pick<Session, "volume" | "store"> & { readonly profile: Cache }
+export type SyncSession = Pick<Session, "volume" | "storage" | "store"> & { readonly profile: Cache }
 
 /** True while the profile has aliases of the volume that the account's list lacks: nothing is put for them before. */
 export function hasUnlisted(profile: Pick<Cache, "aliases" | "aliasState" | "volumeOf">, volume: string): boolean {
@@ -66,9 +71,8 @@ export function hasUnlisted(profile: Pick<Cache, "aliases" | "aliasState" | "vol
 }
 
 /** Adds a root; when this resolves the list is acknowledged, and chunks may be put for it. Gives the name it got. */
-export async function addRoot({ profile, store }: SyncSession, name: string, root: AccountRoot): Promise<AccountList> {
-  const { listSeed } = await profile.account()
-  return changeAccountList(store, listSeed, (list) =>
+export async function addRoot(session: SyncSession, name: string, root: AccountRoot): Promise<AccountList> {
+  return changeAccountList(session, (list) =>
     list.roots.get(name)?.cap === root.cap ? list : { ...list, roots: new Map([...list.roots, [name, root]]) },
   )
 }
@@ -88,9 +92,8 @@ export async function holdFor(store: Session["store"], text: string, { id }: Pic
 }
 
 /** Takes a root out of the list, if it still stands for `cap`. */
-export async function removeRoot({ profile, store }: SyncSession, name: string, cap: string): Promise<void> {
-  const { listSeed } = await profile.account()
-  await changeAccountList(store, listSeed, (list) =>
+export async function removeRoot(session: SyncSession, name: string, cap: string): Promise<void> {
+  await changeAccountList(session, (list) =>
     list.roots.get(name)?.cap === cap
       ? { ...list, roots: new Map([...list.roots].filter(([other]) => other !== name)) }
       : list,

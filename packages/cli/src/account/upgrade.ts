@@ -5,7 +5,7 @@
 import { registerIdOf } from "@holdfast/protocol"
 import type { Session } from "../session.ts"
 import { gridName } from "../volumes/choose.ts"
-import { appendOnly, listKeysOf } from "./account.ts"
+import { appendOnly, listKeysOn } from "./account.ts"
 import { ownKits, withKits } from "./kits.ts"
 import { readAccountList } from "./list.ts"
 import { gather, type Needed } from "./needed.ts"
@@ -37,13 +37,13 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
   const account = await profile.account()
   if (!account.keys) throw appendOnly("mark what the account needs")
   const unlisted = unlistedOf(session)
-  const list = dryRun ? await readAccountList(store, account.listSeed) : await synced(session, warn)
+  const list = dryRun ? await readAccountList(session) : await synced(session, warn)
   const roots = [
     ...[...list.roots].map(([name, { cap }]) => ({ label: `${name}:`, cap })),
     ...(dryRun ? unlisted.map(([name, cap]) => ({ label: `${name}:`, cap })) : []),
   ]
   const collection = await store.beginCollection({ takes: false })
-  const listRegister = registerIdOf((await listKeysOf(account.listSeed)).publicKey)
+  const listRegister = registerIdOf((await listKeysOn(account, session.storage)).publicKey)
   const { kits } = withKits(list, await ownKits(profile, volume))
   const needed = await gather({
     ...{ session, account: account.id, collection, roots, linked: list.linked, warn, trim: false, clocks: new Map() },

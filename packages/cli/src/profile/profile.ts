@@ -8,7 +8,7 @@ import { deriveKey, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription, volumeKeyName } from "@holdfast/protocol"
-import { type Device, deviceName, type SeenStore } from "@holdfast/store"
+import { type Device, deviceName } from "@holdfast/store"
 import { z } from "zod"
 import { type Account, type AccountSecrets, hasAccount, openAccount } from "../account/account.ts"
 import { type Paths, profileDir } from "./paths.ts"
@@ -54,7 +54,7 @@ export interface Profile extends ProfileSeen {
   accountSeed(): string | undefined
   /** Volumes beside the grid, by name. */
   readonly volumes: ReadonlyMap<string, VolumeDescription>
-  /** Adds a volume or replaces the one with its name. */
+  /** Adds a volume or replaces the one with its name. Throws ERR_ALREADY_EXISTS when another has its id. */
   setVolume(volume: VolumeDescription): Promise<void>
   removeVolume(name: string): Promise<void>
   /** What opens, makes anew and erases the recovery kits of this profile, by `VOLUME/NAME`. */
@@ -67,8 +67,6 @@ export interface Profile extends ProfileSeen {
   setVolumeKey(id: string, seed: Uint8Array): Promise<void>
   /** All keys that move volumes, by the volumes' ids. */
   readonly volumeKeys: ReadonlyMap<string, Uint8Array>
-  /** What was seen at one volume of a register that has a history of its own at each, as the account's list has. */
-  seenAt(place: string): SeenStore
   /** What signs versions that are written here. */
   device(): Promise<Device>
   /** Seed of the owner's key of a register that this profile makes; its id is in hexadecimal. */
@@ -173,6 +171,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     },
     setVolume: (volume) =>
       change(({ volumes }) => {
+        refuseSecondName(volumes, volume)
         volumes[volume.name] = volume
       }),
     removeVolume: (name) =>
@@ -203,8 +202,19 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     device: () => own("deviceSeed", async (seed) => deviceOf(seed, name, (await account()).id)),
     ownerSeed: (register) => own("ownerSecret", async (secret) => deriveKey(secret, ownerLabel, fromHex(register))),
     ...openSeen(join(paths.state, "seen"), name),
-    seenAt: (place) => openSeen(join(paths.state, "seen"), `${name}~${place}`).seen,
   }
+}
+
+/** The account's list on a volume is bound to the id: whoever describes a second volume by the id of one here could show its list there. */
+function refuseSecondName(volumes: Readonly<Record<string, unknown>>, { name, id }: VolumeDescription): void {
+  const other = Object.entries(volumes).find(
+    ([known, value]) => known !== name && (value as { id?: unknown }).id === id,
+  )
+  if (!other) return
+  throw new HoldfastError(
+    "ERR_ALREADY_EXISTS",
+    `${name} has the id of the volume that this profile calls ${other[0]}. If it is the same, use that name, or forget it first: holdfast volume remove ${other[0]}`,
+  )
 }
 
 /** The device that signs with `seed`, by the name of this machine and profile. */

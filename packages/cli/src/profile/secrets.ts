@@ -34,8 +34,8 @@ const recoveryKitSchema = z.object({
 export const deviceSchema = z.strictObject({
   /** The account's collect key. */
   publicKey: hexKey,
-  /** Seed of the register in which the device lists its roots. */
-  listSeed: hexKey,
+  /** From it follow the registers in which the device lists its roots, one for each volume. */
+  listSecret: hexKey,
   /** The account's grant. */
   grant: z
     .string()

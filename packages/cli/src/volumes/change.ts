@@ -4,17 +4,20 @@
  */
 import { BufferPool, equal, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import { loadPins } from "@holdfast/network"
 import {
   type Backend,
   decodeCap,
   decodeRegisterValue,
   parseVolume,
   registerIdOf,
+  type StorageId,
   toVerifyCap,
   type VolumeBackend,
   type VolumeDescription,
 } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
+import { listKeysOn } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import { openVolumeSession, type Session } from "../session.ts"
 import { fenceNameOf, fenceOf } from "./fence.ts"
@@ -33,9 +36,12 @@ export function withPlaces(
 
 type Coding = VolumeDescription["coding"]
 
-/** Public keys of the registers behind the profile's aliases in a volume; undefined is the grid. */
+/**
+ * Public keys of the registers that the profile has in a volume, undefined being the grid: those behind its aliases, and the
+ * account's list, without which the next collection would not know what the account keeps there.
+ */
 export async function knownRegisters(profile: Profile, volume: string | undefined): Promise<Uint8Array[]> {
-  const keys: Uint8Array[] = []
+  const keys = [(await listKeysOn(await profile.account(), await storageOf(profile, volume))).publicKey]
   for (const [alias, text] of profile.aliases) {
     if (profile.volumeOf(alias) !== volume) continue
     const cap = decodeCap(text)
@@ -43,6 +49,11 @@ export async function knownRegisters(profile: Profile, volume: string | undefine
     keys.push(cap.kind === "dv" || cap.kind === "fv" ? cap.publicKey : (await toVerifyCap(nodeCrypto, cap)).publicKey)
   }
   return keys
+}
+
+async function storageOf({ identityDir, volumes }: Profile, volume: string | undefined): Promise<StorageId> {
+  if (volume !== undefined) return `volume/${volumes.get(volume)!.id}`
+  return `grid/${(await loadPins(identityDir)).gridId}`
 }
 
 /**

@@ -124,8 +124,8 @@ async function grant(context: Context, device: string, { out, name }: GrantFlags
   const epoch = Math.max(0, ...lists.map((list) => list.epoch)) + 1
   const bytes = await exportDevice(profile, account, { file: out, deviceKey, name, epoch })
   // Listed before the device stores anything: what it lists is kept from then on.
-  for (const { store } of sessions)
-    await changeAccountList(store, account.listSeed, (list) => ({ ...list, epoch, grants: [...list.grants, bytes] }))
+  for (const session of sessions)
+    await changeAccountList(session, (list) => ({ ...list, epoch, grants: [...list.grants, bytes] }))
   context.output(
     { file: out, name, epoch },
     `${out} lets that device add to your account. There: holdfast account use ${out}\nWhat it stores is kept by your next \`holdfast gc\` on a full device.`,
@@ -135,7 +135,6 @@ async function grant(context: Context, device: string, { out, name }: GrantFlags
 async function keep(context: Context, given: string | undefined, time: string | undefined): Promise<void> {
   const profile = await context.openProfile()
   const account = await profile.account()
-  const { listSeed } = account
   // One word alone is an alias when it ends in a colon, a time else.
   const isAlias = given !== undefined && (time !== undefined || given.endsWith(":"))
   const alias = isAlias ? given.replace(/:$/, "") : undefined
@@ -148,7 +147,7 @@ async function keep(context: Context, given: string | undefined, time: string | 
     const session = await context.openSession(name)
     await syncAccount(session)
     const keepMs = wanted === undefined ? undefined : keepOf(wanted)
-    const list = await changeAccountList(session.store, listSeed, (before) => {
+    const list = await changeAccountList(session, (before) => {
       if (keepMs === undefined) return before
       const { keepMs: _, ...rest } = before
       if (alias === undefined) return keepMs === null ? rest : { ...rest, keepMs }

@@ -94,7 +94,10 @@ async function accept(context: Context, text: string, flags: Flags): Promise<voi
   const { acceptGrid } = await import("../../volumes/accept-grid.ts")
   const profile = flags.identity === undefined ? await context.openProfile() : undefined
   const { registers } = await acceptGrid(dir, serial, profile)
-  const copied = registers > 0 ? ` The roots of ${registers} trees were copied to its servers.` : ""
+  const copied =
+    registers > 0
+      ? ` ${registers} registers were copied to its servers: the account's list, and the roots of trees.`
+      : ""
   context.output({ serial, registers }, `Description ${serial} is taken.${copied}`)
 }
 
