@@ -1184,7 +1184,256 @@ def decode_unmark(data):
 DECODE_ACCOUNT = {"grant": decode_grant, "record": decode_record, "statement": decode_account_statement, "unmark": decode_unmark}
 
 
-# --- Vectors (interop/vectors) ---
+# --- Account lists (docs/formats/account-list.md) ---
+
+MOST_LISTED = 1024
+LIST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def list_register(list_secret, storage):
+    """(seed, register id) of a list on one volume or grid."""
+    seed = domain_mac(list_secret, "holdfast/account-list-key/1", storage.encode())
+    return seed, domain_hash("holdfast/register-id/1", public_key_of(seed))
+
+
+def account_keys(seed):
+    """(id, public key, collect seed, list secret) of an account."""
+    collect = derive(seed, "holdfast/account-collect-key/1")
+    public_key = public_key_of(collect)
+    return account_id(public_key), public_key, collect, derive(seed, "holdfast/account-list-secret/1")
+
+
+def device_list_secret(list_secret, device_key):
+    return domain_mac(list_secret, "holdfast/account-device-list-secret/1", device_key)
+
+
+def decode_account_list(data):
+    """(roots, linked, kits, epoch, grants, keep) of what an account cares for."""
+    what = "account list"
+    value = fields(checked_version(Cbor.decode(data, what), what), 7, what)
+    _, roots, linked, kits, epoch, grants, keep = value
+    for items in (roots, linked, kits, grants):
+        if not isinstance(items, list) or len(items) > MOST_LISTED:
+            raise bad(f"{what}: not a list of at most {MOST_LISTED}")
+    for root in roots:
+        name, cap, root_keep = fields(root, 3, what)
+        check_list_name(name, what)
+        check_cap_text(cap, what)
+        check_keep(root_keep, what)
+    if any(a[0] >= b[0] for a, b in zip(roots, roots[1:])):
+        raise bad(f"{what}: names are not in order")
+    for cap in linked:
+        check_cap_text(cap, what)
+    for kit in kits:
+        name, register = fields(kit, 2, what)
+        if not isinstance(name, str) or len(name) > 64:
+            raise bad(f"{what}: no name of a kit")
+        octets(register, 32, what)
+    integer(epoch, 0, SAFE_INTEGER, what)
+    for grant in grants:
+        octets(grant, None, what)
+    check_keep(keep, what)
+    return roots, linked, kits, epoch, grants, keep
+
+
+def check_list_name(name, what):
+    if not isinstance(name, str) or not LIST_NAME.fullmatch(name):
+        raise bad(f"{what}: no name")
+
+
+def check_cap_text(cap, what):
+    if not isinstance(cap, str):
+        raise bad(f"{what}: a capability is no text")
+    decode_cap(cap)
+
+
+def check_keep(keep, what):
+    if keep is not None:
+        integer(keep, 0, SAFE_INTEGER, what)
+
+
+# --- Descriptions of volumes (docs/formats/volume.md) ---
+
+VOLUME_FIELDS = {"version", "id", "name", "coding", "registerMode", "backends"}
+VOLUME_FIELDS_2 = VOLUME_FIELDS | {"epoch", "previous", "publicKey"}
+PLACE_FIELDS = {
+    "s3": ({"bucket", "prefix", "region", "pathStyle", "conditionalWrites"}, {"endpoint", "profile", "credentials", "listing"}),
+    "directory": ({"path"}, set()),
+    "node": ({"name"}, set()),
+}
+
+
+def parse_volume(value):
+    """The description, if it is one. Its digest names it as the one that another follows."""
+    what = "description of a volume"
+    if not isinstance(value, dict):
+        raise bad(f"a {what} is an object")
+    version = value.get("version")
+    if isinstance(version, (int, float)) and not isinstance(version, bool) and version > 2:
+        raise version_error(f"a {what}", version)
+    integer(version, 1, 2, what)
+    if set(value) != (VOLUME_FIELDS_2 if version == 2 else VOLUME_FIELDS):
+        raise bad(f"a {what} has not the fields of its version")
+    matching(value["id"], r"[0-9a-f]{32}", what)
+    matching(value["name"], NAME, what)
+    if value["registerMode"] not in ("crash", "byzantine"):
+        raise bad(f"{what}: no mode")
+    if not isinstance(value["coding"], dict) or set(value["coding"]) != {"k", "happy", "n"}:
+        raise bad(f"{what}: no coding")
+    k, happy, n = (integer(value["coding"][part], 1, 255, what) for part in ("k", "happy", "n"))
+    places = value["backends"]
+    if not isinstance(places, list) or not 1 <= len(places) <= 255:
+        raise bad(f"{what}: no places")
+    for place in places:
+        check_place(place, what)
+    if not k <= happy <= n <= len(places) or len({place["id"] for place in places}) < len(places):
+        raise bad(f"{what}: its numbers or places do not fit")
+    if value["registerMode"] == "byzantine" and len(places) < 4:
+        raise bad(f"{what}: too few places for one to lie")
+    if version == 2:
+        integer(value["epoch"], 1, 999_999, what)
+        matching(value["publicKey"], r"[0-9a-f]{64}", what)
+        if value["previous"] is not None:
+            matching(value["previous"], r"[0-9a-f]{64}", what)
+    return value
+
+
+def check_place(place, what):
+    if not isinstance(place, dict) or not isinstance(place.get("kind"), str) or place["kind"] not in PLACE_FIELDS:
+        raise bad(f"{what}: no kind of place")
+    needed, possible = PLACE_FIELDS[place["kind"]]
+    if not needed | {"kind", "id"} <= set(place) <= needed | possible | {"kind", "id"}:
+        raise bad(f"{what}: a place has not the fields of its kind")
+    matching(place["id"], r"[!-~]{1,400}", what)
+    flags = {"pathStyle", "conditionalWrites"}
+    for name in set(place) - {"kind", "id"}:
+        if not isinstance(place[name], bool if name in flags else str):
+            raise bad(f"{what}: {name} of a place is of another type")
+    if place["kind"] == "directory" and not place["path"] or place.get("listing", "delayed") != "delayed":
+        raise bad(f"{what}: a place cannot be used")
+
+
+def matching(value, pattern, what):
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise bad(f"{what}: a text is not as it must be")
+
+
+def volume_digest(volume):
+    coding = [volume["coding"][part] for part in ("k", "happy", "n")]
+    ids = [place["id"] for place in volume["backends"]]
+    head = [volume["id"], volume.get("epoch", 1), volume.get("publicKey", "")]
+    return domain_hash("holdfast/volume-digest/1", Cbor.encode([*head, *coding, volume["registerMode"], ids])).hex()
+
+
+def open_move(data, volume_id, public_key):
+    """(state, next description) of a statement that the volume's key signed; None for anything else."""
+    if not 64 < len(data) <= 512 * 1024:
+        return None
+    if not verified(bytes.fromhex(public_key), data[:64], b"holdfast/volume-move/1\0" + data[64:]):
+        return None
+    try:
+        said = json.loads(data[64:].decode())
+        volume = parse_volume(said["next"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    except HoldfastError as error:
+        if error.code == "ERR_UNSUPPORTED_VERSION":
+            raise
+        return None
+    is_ours = (volume["id"], volume.get("publicKey")) == (volume_id, public_key)
+    return (said["state"], volume) if is_ours and said.get("state") in ("sealed", "active") else None
+
+
+# --- What lies in a bucket (docs/formats/bucket.md) ---
+
+MOST_IN_BUCKET_LIST = 131_072
+
+
+def bucket_share_key(chunk_id, index, generation=0):
+    return f"shares/{chunk_id}.{index:03}" + (f".{generation:06}" if generation else "")
+
+
+def parse_bucket_share(key):
+    """(chunk id, index, generation), or None for what is no share."""
+    match = re.fullmatch(r"shares/([0-9a-f]{64})\.([0-9]{3})(?:\.([0-9]{6}))?", key)
+    if not match or int(match[2]) > 254 or match[3] == "000000":
+        return None
+    return match[1], int(match[2]), int(match[3] or 0)
+
+
+def bucket_register_key(register, rank):
+    return f"registers/{register}/{SAFE_INTEGER - rank:014x}"
+
+
+def open_bucket_list(data, magic, domain, least):
+    what = "list of a bucket"
+    if len(data) < least + 32 or data[:3] != magic:
+        raise bad(f"no {what}")
+    if data[3] != 1:
+        raise version_error(f"a {what}", data[3])
+    if domain_hash(domain, data[:-32]) != data[-32:]:
+        raise HoldfastError("ERR_CORRUPT", f"a {what} is damaged")
+    return data[:-32]
+
+
+def records_of(data, width):
+    return [data[at : at + width] for at in range(0, len(data), width)]
+
+
+def ascending(records):
+    if any(a >= b for a, b in zip(records, records[1:])):
+        raise bad("a list of a bucket is not in order")
+    return records
+
+
+def decode_bucket_marks(data):
+    """(since, chunk ids, register ids) of a mark object."""
+    body = open_bucket_list(data, b"HFM", "holdfast/bucket-marks/1", 20)
+    since, chunks, registers = (int.from_bytes(body[a:b], "big") for a, b in ((4, 12), (12, 16), (16, 20)))
+    if chunks + registers > MOST_IN_BUCKET_LIST or len(body) != 20 + 32 * (chunks + registers) or since > SAFE_INTEGER:
+        raise bad("a list of a bucket has a wrong length")
+    at = 20 + 32 * chunks
+    return since, ascending(records_of(body[20:at], 32)), ascending(records_of(body[at:], 32))
+
+
+def counted_records(data, magic, domain, width):
+    body = open_bucket_list(data, magic, domain, 8)
+    count = int.from_bytes(body[4:8], "big")
+    if count > MOST_IN_BUCKET_LIST or len(body) != 8 + count * width:
+        raise bad("a list of a bucket has a wrong length")
+    return records_of(body[8:], width)
+
+
+def decode_bucket_retired(data):
+    """Names of mark objects that are about to go."""
+    records = counted_records(data, b"HFR", "holdfast/bucket-retire/1", 16)
+    return [f"{int.from_bytes(record[:8], 'big'):014}-{record[8:].hex()}" for record in records]
+
+
+def decode_bucket_condemned(data):
+    """Objects that are about to be deleted: ("share", id, index, generation) or ("value", id, sequence)."""
+    records = ascending(counted_records(data, b"HFC", "holdfast/bucket-condemned/1", 41))
+    if any(record[0] > 1 for record in records):
+        raise bad("a list of a bucket names something unknown")
+    number = lambda record, a, b: int.from_bytes(record[a:b], "big")
+    return [
+        ("value", record[1:33].hex(), number(record, 33, 41))
+        if record[0]
+        else ("share", record[1:33].hex(), number(record, 33, 37), number(record, 37, 41))
+        for record in records
+    ]
+
+
+def parse_bucket_marker(text):
+    """(version, volume id, epoch, grace in ms, whether it is being upgraded)."""
+    first = re.fullmatch(r"([0-9a-f]{32})\n?", text)
+    if first:
+        return 1, first[1], 1, 86_400_000, False
+    lines = r"holdfast-volume 2\nvolume ([0-9a-f]{32})\nepoch ([1-9][0-9]{0,14})\ngrace ([1-9][0-9]{0,8})\n(upgrading\n)?"
+    match = re.fullmatch(lines, text)
+    if not match:
+        raise bad("this is no marker of a volume")
+    return 2, match[1], int(match[2]), int(match[3]) * 1000, match[4] is not None
 
 
 # --- Recovery kits (docs/formats/recovery-kit.md) ---
@@ -1422,6 +1671,9 @@ def print_kit(folders, words, name):
     print(json.dumps(max(opened, key=lambda one: one[:3])[3], indent=1, default=bytes.hex))
 
 
+# --- Vectors (interop/vectors) ---
+
+
 def same(actual, expected, what):
     if actual != expected:
         raise SystemExit(f"vector {what}: got {actual!r} instead of {expected!r}")
@@ -1438,8 +1690,8 @@ def check_vectors(path):
         return check_recovery(name, vectors)
     if name.startswith("grid-description"):
         return check_grid(name, vectors)
-    if name == "account":
-        return check_accounts(vectors)
+    if name in CHECKS:
+        return CHECKS[name](name, vectors)
     kind = name.split("-")[0]
     check_good = {"chunk": check_chunk, "register": check_register, "capability": check_capability, "cbor": check_text}[kind]
     decode = {"chunk": decode_share, "register": decode_register, "capability": decode_cap, "cbor": decode_text}[kind]
@@ -1531,7 +1783,7 @@ def check_recovery(name, vectors):
         decode_kit_content(bytes.fromhex(vector["content"]))
     bad_vectors = [(decode_kit_part, one) for one in vectors["badParts"]] + [(decode_kit_content, one) for one in vectors["badContents"]]
     for decode, vector in bad_vectors:
-        # There was no version 2 when those of version 1 were made.
+        # There was no version 2 of kits or volumes when those of version 1 were made.
         expected = "ERR_BAD_FORMAT" if vector["name"] in ("version 2", "a volume of version 2") else vector["error"]
         try:
             decode(bytes.fromhex(vector["bytes"]))
@@ -1542,7 +1794,7 @@ def check_recovery(name, vectors):
     print(f"{name}: {len(vectors['good'])} good and {len(bad_vectors)} bad vectors agree")
 
 
-def check_accounts(vectors):
+def check_accounts(_name, vectors):
     for vector in vectors["good"]:
         said = vector["fields"]
         found = DECODE_ACCOUNT[vector["kind"]](bytes.fromhex(vector["bytes"]))
@@ -1566,6 +1818,101 @@ def check_accounts(vectors):
         else:
             raise SystemExit(f"vector {vector['name']} was taken for good")
     print(f"account: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
+
+
+def refuses(decode, data, code, what):
+    try:
+        decode(data)
+    except HoldfastError as error:
+        same(error.code, code, what)
+    else:
+        raise SystemExit(f"vector {what} was taken for good")
+
+
+def check_account_lists(name, vectors):
+    for vector in vectors["good"]:
+        encoded = bytes.fromhex(vector["encoded"])
+        roots, linked, kits, epoch, grants, keep = decode_account_list(encoded)
+        kits, grants = [[kit, register.hex()] for kit, register in kits], [grant.hex() for grant in grants]
+        found = {"roots": roots, "linked": linked, "kits": kits, "epoch": epoch, "grants": grants, "keepMs": keep}
+        same(found, {key: value for key, value in vector.items() if key != "encoded"}, "account list")
+        same(Cbor.encode(Cbor.decode(encoded, name)), encoded, "encoding of an account list")
+    for vector in vectors["bad"]:
+        refuses(decode_account_list, bytes.fromhex(vector["encoded"]), vector["error"], vector["encoded"])
+    for keys in vectors["keys"]:
+        found = account_keys(bytes.fromhex(keys["accountSeed"]))
+        expected = [keys[part] for part in ("id", "publicKey", "collectSeed", "listSecret")]
+        same([part.hex() for part in found], expected, "keys of an account")
+        device = device_list_secret(found[3], bytes.fromhex(keys["deviceKey"]))
+        same(device.hex(), keys["deviceListSecret"], "list secret of a device")
+        for secret, lists in ((found[3], keys["lists"]), (device, keys["deviceLists"])):
+            for one in lists:
+                seed, register = list_register(secret, one["storage"])
+                same((seed.hex(), register.hex()), (one["seed"], one["register"]), f"list on {one['storage']}")
+    print(f"{name}: {len(vectors['good']) + len(vectors['keys'])} good and {len(vectors['bad'])} bad vectors agree")
+
+
+def check_volumes(name, vectors):
+    for vector in vectors["good"]:
+        parse_volume(vector)
+    for vector in vectors["bad"]:
+        refuses(parse_volume, vector["value"], vector["error"], vector["name"])
+    for volume, digest in zip(vectors["good"], vectors.get("digests", [])):
+        same(volume_digest(volume), digest, "digest of a volume")
+    moves = vectors.get("moves", {"good": [], "ignored": []})
+    for vector in moves["good"]:
+        state, volume = open_move(bytes.fromhex(vector["bytes"]), vectors["good"][0]["id"], vectors["good"][0]["publicKey"])
+        same((state, volume["epoch"]), (vector["state"], vector["epoch"]), "statement of a move")
+    for vector in moves["ignored"]:
+        found = open_move(bytes.fromhex(vector["bytes"]), vectors["good"][0]["id"], vectors["good"][0]["publicKey"])
+        same(found, None, vector["name"])
+    good, wrong = len(vectors["good"]) + len(moves["good"]), len(vectors["bad"]) + len(moves["ignored"])
+    print(f"{name}: {good} good and {wrong} bad vectors agree")
+
+
+def check_bucket(name, vectors):
+    for share in vectors["shares"]:
+        fields_of = (share["id"], share["index"], share.get("generation", 0))
+        same(bucket_share_key(*fields_of), share["key"], "key of a share")
+        same(parse_bucket_share(share["key"]), fields_of, "share of a key")
+    for key in vectors["notShares"]:
+        same(parse_bucket_share(key), None, key)
+    for value in vectors.get("registers", []):
+        same(bucket_register_key(value["id"], value["sequence"]), value["key"], "key of a value")
+    if name == "bucket-2":
+        check_bucket_lists(vectors)
+    wrong = len(vectors["notShares"]) + len(vectors.get("badMarks", []))
+    good = len(vectors["shares"]) + len(vectors.get("registers", [])) + len(vectors.get("markers", []))
+    print(f"{name}: {good} good and {wrong} bad vectors agree")
+
+
+def check_bucket_lists(vectors):
+    marks = vectors["marks"]
+    since, chunks, registers = decode_bucket_marks(bytes.fromhex(marks["bytes"]))
+    found = (since, [one.hex() for one in chunks], [one.hex() for one in registers])
+    same(found, (marks["sinceMs"], marks["chunks"], marks["registers"]), "marks")
+    same(decode_bucket_retired(bytes.fromhex(vectors["retired"]["bytes"])), vectors["retired"]["names"], "retired marks")
+    condemned = [tuple(one.values()) for one in vectors["condemned"]["objects"]]
+    same(decode_bucket_condemned(bytes.fromhex(vectors["condemned"]["bytes"])), condemned, "condemned objects")
+    keys, account = vectors["keys"], vectors["keys"]["account"]
+    same(keys["mark"].rsplit("/", 1), [f"marks/{account}", vectors["retired"]["names"][0]], "key of marks")
+    for key, pattern in (("retire", f"marks/{account}/!retire-[0-9a-f]{{32}}"), ("condemned", "fence/condemned-[0-9a-f]{16}")):
+        same(bool(re.fullmatch(pattern, keys[key])), True, f"key: {key}")
+    for marker in vectors["markers"]:
+        expected = tuple(marker[part] for part in ("version", "volumeId", "epoch", "graceMs", "isUpgrading"))
+        same(parse_bucket_marker(marker["text"]), expected, "marker")
+    for vector in vectors["badMarks"]:
+        refuses(decode_bucket_marks, bytes.fromhex(vector["bytes"]), vector["error"], vector["why"])
+
+
+CHECKS = {
+    "account": check_accounts,
+    "account-list": check_account_lists,
+    "bucket": check_bucket,
+    "bucket-2": check_bucket,
+    "volume": check_volumes,
+    "volume-2": check_volumes,
+}
 
 
 def check_chunk(vector):
