@@ -1,17 +1,17 @@
-/** The core in headless Chromium: the same vectors and the same golden volume as in Node, with nothing of Node in it. */
+/** The core in headless Chromium: the same vectors and the same golden volumes as in Node, with nothing of Node in it. */
 import assert from "node:assert/strict"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { test } from "node:test"
 import { build } from "esbuild"
-import { chromium } from "playwright-core"
-import type { Found } from "./golden.ts"
-import type { Files } from "./page/agreement.ts"
+import { chromium, type Page } from "playwright-core"
+import { type Found, goldenFolders, heldBy } from "./golden-files.ts"
+import type { Golden } from "./page/agreement.ts"
 
 const executablePath = "/usr/bin/chromium"
-const root = join(import.meta.dirname, "..")
-const golden = join(root, "interop/golden/v1")
-const vectorsOf = (name: string) => JSON.parse(readFileSync(join(root, `interop/vectors/${name}.json`), "utf8"))
+const vectors = join(import.meta.dirname, "..", "interop/vectors")
+/** Formats whose code is Node's: buckets, profiles on disk, and what coordinators sign. */
+const ofNode = ["bucket", "bucket-2", "grid-description", "grid-description-2", "grid-description-3", "profile"]
 
 /** The page's script; fails where anything of Node would be bundled. */
 async function bundle(): Promise<string> {
@@ -27,19 +27,27 @@ async function bundle(): Promise<string> {
   return outputFiles[0]!.text
 }
 
-function goldenFiles(): Pick<Files, "cap" | "servers"> {
+function goldenIn(folder: string): Golden {
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64")
   const servers = [0, 2, 4].map((number) => {
-    const folder = join(golden, `server-${number}`)
-    const all = (ending: string) =>
-      readdirSync(folder)
-        .filter((name) => name.endsWith(ending))
-        .map((name) => readFileSync(join(folder, name)).toString("base64"))
-    return { shares: all(".share"), registers: all(".register") }
+    const { shares, registers } = heldBy(folder, number)
+    return { shares: shares.map(base64), registers: registers.map(base64) }
   })
-  return { servers, cap: readFileSync(join(golden, "read-capability"), "utf8") }
+  return { servers, cap: readFileSync(join(folder, "read-capability"), "utf8") }
 }
 
-test("a browser agrees with all frozen vectors and reads the golden volume", async (t) => {
+interface InPage {
+  agreesWith(name: string, vectors: unknown): Promise<boolean>
+  findIn(golden: Golden): Promise<Found[]>
+}
+
+const agreesWith = (page: Page, name: string, content: unknown) =>
+  page.evaluate(([name, content]) => (globalThis as unknown as InPage).agreesWith(name, content), [
+    name,
+    content,
+  ] as const)
+
+test("a browser agrees with all frozen vectors and reads the golden volumes", async (t) => {
   const script = await bundle()
   if (!existsSync(executablePath)) {
     assert.ok(!process.env.HOLDFAST_REQUIRE_ALL, "chromium is not installed")
@@ -54,28 +62,18 @@ test("a browser agrees with all frozen vectors and reads the golden volume", asy
   )
   await page.goto("https://page.invalid/")
   await page.addScriptTag({ content: script })
-  const files: Files = {
-    crypto: vectorsOf("crypto"),
-    erasure: vectorsOf("erasure"),
-    chunk: vectorsOf("chunk"),
-    chunk2: vectorsOf("chunk-2"),
-    register: vectorsOf("register"),
-    capability: vectorsOf("capability"),
-    recovery: vectorsOf("recovery-kit"),
-    invite: vectorsOf("invite"),
-    ...goldenFiles(),
+  const unread: string[] = []
+  for (const file of readdirSync(vectors).sort()) {
+    const name = basename(file, ".json")
+    if (!(await agreesWith(page, name, JSON.parse(readFileSync(join(vectors, file), "utf8"))))) unread.push(name)
   }
-  const found = await page.evaluate(
-    (all) => (globalThis as unknown as { agreement: (files: Files) => Promise<Found[]> }).agreement(all),
-    files,
-  )
+  assert.deepEqual(unread.sort(), ofNode)
   const byPath = (list: readonly Found[]) => list.toSorted((a, b) => (a.path < b.path ? -1 : 1))
-  assert.deepEqual(byPath(found), byPath(JSON.parse(readFileSync(join(golden, "expected.json"), "utf8"))))
-
-  const wrong = { ...files, crypto: { ...files.crypto, sha256: [{ input: "", hash: "00" }] } }
-  const refused = page.evaluate(
-    (all) => (globalThis as unknown as { agreement: (files: Files) => Promise<Found[]> }).agreement(all),
-    wrong,
-  )
-  await assert.rejects(refused, /vector SHA-256/)
+  for (const folder of goldenFolders) {
+    const found = await page.evaluate((golden) => (globalThis as unknown as InPage).findIn(golden), goldenIn(folder))
+    assert.deepEqual(byPath(found), byPath(JSON.parse(readFileSync(join(folder, "expected.json"), "utf8"))))
+  }
+  const wrong = { sha256: [{ input: "", hash: "00" }] }
+  const crypto = JSON.parse(readFileSync(join(vectors, "crypto.json"), "utf8"))
+  await assert.rejects(agreesWith(page, "crypto", { ...crypto, ...wrong }), /vector SHA-256/)
 })

@@ -1,14 +1,26 @@
 /**
- * Makes the golden volume of a format version, once: a small tree with each kind of entry over five servers, coded
- * 3 of 5, as share files and register values, with what must come out when it is read. It refuses to overwrite one.
+ * Makes the golden volume of the present formats, once: a small tree with each kind of entry over five servers, coded
+ * 3 of 5, with what must come out when it is read. Three servers are share files and register values, two are the objects of
+ * buckets. It refuses to overwrite one. Those of earlier formats were made by earlier versions of this script.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { createMemoryBackend } from "@holdfast/backends"
+import { createMemoryPlace } from "@holdfast/backends"
+import { createObjectBackend, encodeMarker, markerKey, newMarker } from "@holdfast/backends/s3/objects"
 import { concat, type Env, fromHex, hashSmall, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { type Backend, encodeCap, registerIdOf, shareName, toReadCap, toVerifyCap } from "@holdfast/protocol"
-import { createMemorySeen, createStore, type RegisterKeys, type Store } from "@holdfast/store"
+import {
+  type AccountAccess,
+  accountKeysOf,
+  accountRoles,
+  type Backend,
+  encodeCap,
+  registerIdOf,
+  shareName,
+  toReadCap,
+  toVerifyCap,
+} from "@holdfast/protocol"
+import { createMemorySeen, createStore, type Device, type RegisterKeys, type Store } from "@holdfast/store"
 import {
   type Attributes,
   createFileWriter,
@@ -27,11 +39,15 @@ import {
   type Tree,
   walk,
 } from "@holdfast/tree"
+import { MemoryBucket } from "../packages/backends/test/memory-bucket.ts"
 
-const folder = join(dirname(import.meta.dirname), "interop", "golden", "v1")
+const folder = join(dirname(import.meta.dirname), "interop", "golden", "v2")
 const timeMs = Date.UTC(2026, 0, 2, 3, 4, 5)
 const env: Env = { crypto, clock: { nowMs: () => timeMs, sleep: async () => undefined } }
 const seedOf = (name: string) => hashSmall("golden", utf8(name))
+const volumeId = "0123456789abcdef0123456789abcdef"
+/** More versions than any value names of those before it. */
+const manyVersions = 24
 
 /** What a reader must find at a path. */
 interface Expected {
@@ -91,6 +107,7 @@ async function fill(tree: Tree, junctions: readonly Entry[]): Promise<void> {
     [["empty"], new Uint8Array(), attributes(0o600)],
     [["inline.txt"], utf8("Hello, Holdfast.\n"), attributes(0o640, 1)],
     [["packed.bin"], bytesOf("packed", 5000), attributes(0o644, 2)],
+    [["blocks.bin"], bytesOf("blocks", 400_000), attributes(0o644, 13)],
     [["run.sh"], utf8("#!/bin/sh\necho run\n"), attributes(0o755, 3)],
     [["sparse"], concat(new Uint8Array(8 * 1024 * 1024), bytesOf("tail", 100)), attributes(0o644, 4)],
     [["deep", "er", "still", "Ünïcödé 漢字 🜁"], bytesOf("deep", 700), attributes(0o444, 5)],
@@ -109,7 +126,7 @@ async function fill(tree: Tree, junctions: readonly Entry[]): Promise<void> {
     for (const junction of junctions) session.set([junction.name], junction)
   })
   await tree.commit(async (session) => {
-    for (let i = 0; i < 1200; i++) {
+    for (let i = 0; i < 600; i++) {
       const bytes = utf8(`${i}\n`)
       session.set(["many", `entry-${i}`], fileEntry(`entry-${i}`, { form: "inline", size: bytes.length, bytes }))
     }
@@ -149,10 +166,41 @@ async function exportTo(backend: Backend, publicKeys: readonly Uint8Array[]): Pr
     if (value) writeFileSync(join(place, `${toHex(ids[i]!)}.register`), value)
 }
 
+/** Three servers in memory and two buckets, as one account uses them. */
+function places(access: AccountAccess): { backends: Backend[]; buckets: ReadonlyMap<string, MemoryBucket> } {
+  const buckets = new Map([3, 4].map((i) => [`server-${i}`, new MemoryBucket()]))
+  const marker = encodeMarker(newMarker(volumeId))
+  for (const bucket of buckets.values()) bucket.objects.set(markerKey, { bytes: marker, modifiedMs: bucket.nowMs })
+  const inMemory = [0, 1, 2].map((i) =>
+    createMemoryPlace(`server-${i}`, crypto, { nowMs: env.clock.nowMs }).backendOf(access),
+  )
+  const asBuckets = [...buckets].map(([id, bucket]) =>
+    createObjectBackend(bucket.connect(), { id, crypto, access, conditionalWrites: true }),
+  )
+  return { backends: [...inMemory, ...asBuckets], buckets }
+}
+
+function exportBucket(id: string, { objects }: MemoryBucket): void {
+  for (const [key, { bytes }] of objects) {
+    const path = join(folder, id, ...key.split("/"))
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, bytes)
+  }
+}
+
 async function makeGolden(): Promise<void> {
-  const backends = Array.from({ length: 5 }, (_, i) => createMemoryBackend(`server-${i}`, crypto))
+  const { id: account } = await accountKeysOf(crypto, seedOf("account"))
+  const { backends, buckets } = places({ account, roles: accountRoles })
+  const deviceSeed = seedOf("device")
+  const device: Device = {
+    ...{ device: await crypto.publicKeyOf(deviceSeed), account, name: "laptop/golden" },
+    sign: (message) => crypto.sign(deviceSeed, message),
+  }
   const store = await createStore({
     env,
+    account,
+    device: async () => device,
+    ownerOf: async (register) => crypto.publicKeyOf(seedOf(`owner of ${register}`)),
     servers: backends.map((backend) => ({ backend, weight: 1 })),
     coding: { k: 3, happy: 5, n: 5 },
     registerMode: "crash",
@@ -174,7 +222,8 @@ async function makeGolden(): Promise<void> {
   const main = await open("tree")
   const file = await open("mutable file", "fw")
   const text = utf8("in a mutable file\n")
-  for (const bytes of [utf8("before"), text])
+  const before = Array.from({ length: manyVersions }, (_, i) => utf8(`before ${i}`))
+  for (const bytes of [...before, text])
     await file.tree.commit(async (session) =>
       session.set(
         [mutableFileName],
@@ -188,8 +237,11 @@ async function makeGolden(): Promise<void> {
     { ...attributes(0o755, 12), name: "mutable", kind: "junction", size: 0, ...sealedFile },
   ])
   await keepListInSegment(store, { ...main.read, seed: main.seed })
-  for (const backend of backends)
-    await exportTo(backend, [main.read.publicKey, other.read.publicKey, file.read.publicKey])
+  for (const backend of backends) {
+    const bucket = buckets.get(backend.id)
+    if (bucket) exportBucket(backend.id, bucket)
+    else await exportTo(backend, [main.read.publicKey, other.read.publicKey, file.read.publicKey])
+  }
   const nested = (await expectedOf(other.tree)).map((line) => ({ ...line, path: `other/${line.path}` }))
   const linked = (await expectedOf(file.tree)).map((line) => ({ ...line, path: "mutable" }))
   const own = (await expectedOf(main.tree)).filter(({ path }) => path !== "mutable")
@@ -214,5 +266,5 @@ async function keepListInSegment({ chunks, registers }: Store, keys: RegisterKey
   })
 }
 
-if (existsSync(folder)) console.log("The golden volume is frozen: left as it is.")
+if (existsSync(folder)) console.log(`Frozen, and left as they are: ${readdirSync(dirname(folder)).join(", ")}.`)
 else await makeGolden()

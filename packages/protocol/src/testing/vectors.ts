@@ -115,6 +115,13 @@ export interface ParityVector {
   /** Sets of k indices with which it is refused as inconsistent. */
   readonly refused: readonly (readonly number[])[]
 }
+export { type AccountVectors, checkAccountVectors } from "./account-vectors.ts"
+export {
+  type AccountListVectors,
+  checkAccountListVectors,
+  checkVolumeVectors,
+  type VolumeVectors,
+} from "./list-vectors.ts"
 export { type BoundVector, type BoundVectors, checkBoundVectors } from "./register-vectors.ts"
 
 /** interop/vectors/register.json and register-lineage.json. Bytes are hexadecimal. */
@@ -170,22 +177,6 @@ export interface RecoveryVectors {
   }[]
   readonly badParts: readonly BadVector[]
   readonly badContents: readonly BadVector[]
-}
-
-/** interop/vectors/account.json. Bytes are hexadecimal. */
-export interface AccountVectors {
-  readonly good: readonly {
-    readonly name: string
-    readonly kind: "grant" | "record" | "unmark" | "statement"
-    /** Of the key that signs. */
-    readonly seed: string
-    readonly publicKey: string
-    /** The account of that key. */
-    readonly account: string
-    readonly fields: Readonly<Record<string, string | number>>
-    readonly bytes: string
-  }[]
-  readonly bad: readonly (BadVector & { readonly kind: "grant" | "record" | "unmark" | "statement" })[]
 }
 
 /** Throws unless every chunk vector decodes, verifies, decrypts and encodes as it says. */
