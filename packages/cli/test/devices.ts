@@ -55,26 +55,26 @@ export async function createDevice(t: After, places: readonly TestPlace[], kind?
   const paths = pathsOf({ HOME: folder })
   await createProfile(paths, "default")
   const profile = await openProfile(paths, "default", () => Promise.reject(new Error("asked for a passphrase")))
-  const volume = volumeOver(places, kind)
-  await profile.setVolume(volume)
-  const open = async (): Promise<Session> => {
-    const account = await profile.account()
-    const store = await createStore({
-      env: nodeEnv,
-      servers: places.map((place) => ({ backend: place.backendOf(accessOf(account)), weight: 1 })),
-      account: account.id,
-      coding: volume.coding,
-      registerMode: volume.registerMode,
-      convergenceSecret: profile.convergenceSecret,
-      seen: profile.seen,
-      device: () => profile.device(),
-      ownerOf: async (register) => nodeCrypto.publicKeyOf(await profile.ownerSeed(register)),
-    })
-    const { coding, registerMode, name } = volume
-    return {
-      ...{ profile, volume: name, storage: `volume/${volume.id}`, coding, registerMode, env: nodeEnv, store },
-      ...{ backends: store.backends, voters: store.voters, close: () => store.close() },
-    }
+  await profile.setVolume(volumeOver(places, kind))
+  return { profile, folder, open: () => openOver(profile, places) }
+}
+
+/** A session of a device with its volume. */
+export async function openOver(profile: Profile, places: readonly TestPlace[]): Promise<Session> {
+  const { coding, registerMode, name, id } = profile.volumes.get("disks")!
+  const account = await profile.account()
+  const store = await createStore({
+    env: nodeEnv,
+    servers: places.map((place) => ({ backend: place.backendOf(accessOf(account)), weight: 1 })),
+    account: account.id,
+    ...{ coding, registerMode },
+    convergenceSecret: profile.convergenceSecret,
+    seen: profile.seen,
+    device: () => profile.device(),
+    ownerOf: async (register) => nodeCrypto.publicKeyOf(await profile.ownerSeed(register)),
+  })
+  return {
+    ...{ profile, volume: name, storage: `volume/${id}`, coding, registerMode, env: nodeEnv, store },
+    ...{ backends: store.backends, voters: store.voters, close: () => store.close() },
   }
-  return { profile, folder, open }
 }

@@ -9,15 +9,24 @@ import { openEngine } from "@holdfast/backends/node"
 import { createObjectBackend } from "@holdfast/backends/s3/objects"
 import { fromHex, hashSmall, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
-import { decodeRegisterValue, encodeCap, legacyAccount, registerIdOf, signStatement } from "@holdfast/protocol"
+import {
+  decodeCap,
+  decodeRegisterValue,
+  encodeCap,
+  legacyAccount,
+  registerIdOf,
+  signStatement,
+} from "@holdfast/protocol"
 import { makeAccount } from "@holdfast/protocol/testing"
+import { Tree } from "@holdfast/tree"
 import { type Found, findAll } from "../../../e2e/golden.ts"
 import { MemoryBucket } from "../../backends/test/memory-bucket.ts"
 import { version1 } from "../../backends/test/version-1.ts"
 import { collectAccount } from "../src/account/collect.ts"
 import { upgradeAccount } from "../src/account/upgrade.ts"
+import { keysOfCap } from "../src/tree-keys.ts"
 import { upgradePlaces } from "../src/volumes/upgrade.ts"
-import { createDevice, type Device, type TestPlace, volumeId, volumeOver } from "./devices.ts"
+import { createDevice, type Device, openOver, type TestPlace, volumeId, volumeOver } from "./devices.ts"
 
 const dayMs = 86_400_000
 const golden = join(import.meta.dirname, "../../../interop/golden/v1")
@@ -137,6 +146,11 @@ async function oldBuckets(): Promise<Old & { readonly buckets: readonly MemoryBu
   }
 }
 
+/** The same device over other places. */
+function deviceOn({ profile, folder }: Device, { places }: Old): Device {
+  return { profile, folder, open: () => openOver(profile, places) }
+}
+
 /** A device whose profile is from before there were accounts' lists. */
 async function oldDevice(t: TestContext, old: Old, kind?: "s3"): Promise<Device> {
   const device = await createDevice(t, old.places, kind)
@@ -150,14 +164,20 @@ async function assertWhole(device: Device): Promise<void> {
 
 async function upgradeAndCollect(device: Device, old: Old): Promise<void> {
   const planned = await upgradeAccount(await device.open(), { dryRun: true, ...quiet })
-  assert.deepEqual(planned.listed, ["golden"])
+  assert.deepEqual([planned.listed, planned.claimed], [["golden"], ["golden"]])
   assert.equal(device.profile.aliasState("golden"), undefined, "a dry run lists nothing")
   const done = await upgradeAccount(await device.open(), { dryRun: false, ...quiet })
   assert.deepEqual([done.listed, [...done.leftOut], done.problems], [["golden"], [], []])
+  assert.deepEqual(done.claimed, ["golden"])
+  await assertOwned(device)
   assert.ok([...done.marked.values()].every((count) => count > 0))
   assert.deepEqual([...planned.marked].sort(), [...done.marked].sort())
   const again = await upgradeAccount(await device.open(), { dryRun: false, ...quiet })
-  assert.deepEqual([...again.marked.values()], [0, 0, 0, 0, 0])
+  assert.deepEqual([[...again.marked.values()], again.claimed], [[0, 0, 0, 0, 0], []])
+  await collectLegacy(device, old)
+}
+
+async function collectLegacy(device: Device, old: Old): Promise<void> {
   await old.dropLegacy()
   for (let run = 0; run < 4; run++) {
     old.pass(2 * dayMs)
@@ -167,7 +187,96 @@ async function upgradeAndCollect(device: Device, old: Old): Promise<void> {
     for (const backend of session.backends) await backend.sweep?.()
   }
   await assertWhole(device)
+  await assertHealthy(device)
 }
+
+/** The tree's values are of version 4 now, and name the key of this profile as their owner's. */
+async function assertOwned({ open, profile }: Device): Promise<void> {
+  const { backends } = await open()
+  const { publicKey } = await keysOfCap(crypto, decodeCap(writeCap))
+  const id = registerIdOf(publicKey)
+  const owner = toHex(await crypto.publicKeyOf(await profile.ownerSeed(toHex(id))))
+  const values = await Promise.all(backends.map(async (backend) => (await backend.readRegisters([id]))[0]!))
+  const owners = await Promise.all(values.map(async (value) => (await decodeRegisterValue(crypto, value)).bound?.owner))
+  assert.ok(owners.filter((one) => one && toHex(one) === owner).length >= 3)
+}
+
+/** Every chunk that the account holds has all of its shares. */
+async function assertHealthy({ open }: Device): Promise<void> {
+  const { store, backends } = await open()
+  const ids = new Map((await backends[0]!.listMarks({ limit: 4096 })).map(({ id }) => [toHex(id), id]))
+  assert.ok(ids.size > 10)
+  for (const id of ids.values()) {
+    const { goodShares, distinctServers, corrupt } = await store.checkChunk(id, { verify: true })
+    assert.deepEqual([goodShares, distinctServers, corrupt], [5, 5, []])
+  }
+}
+
+/** The places, which all die for good once so many requests changed something there. */
+function dying(old: Old, changes: number): { readonly old: Old; died(): boolean } {
+  let left = changes
+  const step = () => {
+    if (left-- <= 0) throw new Error("killed")
+  }
+  const places = old.places.map(({ id, backendOf }) => ({
+    id,
+    backendOf: (access: Parameters<TestPlace["backendOf"]>[0]) => {
+      const backend = backendOf(access)
+      const markShares: typeof backend.markShares = async (...args) => (step(), backend.markShares(...args))
+      const proposeRegisters: typeof backend.proposeRegisters = async (...args) => (
+        step(), backend.proposeRegisters(...args)
+      )
+      return { ...backend, markShares, proposeRegisters }
+    },
+  }))
+  return { old: { ...old, places }, died: () => left < 0 }
+}
+
+test("an upgrade that is killed at any of its steps is gone on with, claims the trees once, and loses nothing", async (t) => {
+  const old = await oldDirectories(t)
+  let deaths = 0
+  let device = await oldDevice(t, old)
+  for (let changes = 0; ; changes += 2) {
+    const mortal = dying(old, changes)
+    device = await deviceOn(device, mortal.old)
+    await upgradeAccount(await device.open(), { dryRun: false, ...quiet }).catch(() => undefined)
+    if (!mortal.died()) break
+    deaths++
+    await assertWhole(await deviceOn(device, old))
+  }
+  assert.ok(deaths >= 5, `${deaths}`)
+  device = await deviceOn(device, old)
+  const again = await upgradeAccount(await device.open(), { dryRun: false, ...quiet })
+  assert.deepEqual([again.claimed, [...again.marked.values()]], [[], [0, 0, 0, 0, 0]])
+  await assertOwned(device)
+  await collectLegacy(device, old)
+})
+
+test("without claims a tree gets no owner, and whoever claims it first stays its owner", async (t) => {
+  const old = await oldDirectories(t)
+  const [first, second] = [await oldDevice(t, old), await oldDevice(t, old)]
+  const run = async (device: Device, claims: boolean) =>
+    (await upgradeAccount(await device.open(), { dryRun: false, claims, ...quiet })).claimed
+  assert.deepEqual(await run(first, false), [])
+  assert.deepEqual(await run(second, true), ["golden"])
+  assert.deepEqual(await run(first, true), [])
+  await assertOwned(second)
+  await assert.rejects(assertOwned(first))
+})
+
+test("after an upgrade a device that was away for more than 20 versions is shown that nothing was left out", async (t) => {
+  const old = await oldDirectories(t)
+  const [laptop, phone] = [await oldDevice(t, old), await oldDevice(t, old)]
+  await upgradeAccount(await laptop.open(), { dryRun: false, ...quiet })
+  await assertWhole(phone)
+  const keys = await keysOfCap(crypto, decodeCap(writeCap))
+  const { chunks, registers } = (await laptop.open()).store
+  const tree = new Tree({ chunks, registers, env: nodeEnv, keys })
+  for (let i = 0; i < 25; i++) await tree.snapshots.create(`later-${i}`)
+  await assertWhole(phone)
+  const { sequence } = (await (await phone.open()).store.registers.read(keys))!
+  assert.ok(sequence > 25)
+})
 
 test("directories of version 1 open, are upgraded, and gc afterwards removes nothing that is needed", async (t) => {
   const old = await oldDirectories(t)

@@ -25,7 +25,7 @@ export interface NextValue {
   /** All of one sequence; the spine is chosen among them. None before the first value. */
   readonly base: readonly FollowedValue[]
   readonly parts: RegisterParts
-  /** The owner's key, of a first value. */
+  /** The owner's key, for a value that follows none which names another. */
   readonly owner?: Uint8Array | undefined
   /** What begins another epoch with this value. */
   readonly statement?: { readonly epoch: number; readonly bytes: Uint8Array }
@@ -59,7 +59,7 @@ export async function makeNextValue(
     follows,
     base: history.base,
     peaks: history.peaks,
-    owner: (spine ? bound?.owner : owner) ?? new Uint8Array(),
+    owner: ownerAmong(base) ?? owner ?? new Uint8Array(),
     statement: statement?.bytes ?? bound?.statement ?? new Uint8Array(),
     readCheck: readCheckOf(verifyKeyOf(keys.readKey)),
   }
@@ -74,6 +74,11 @@ export async function makeNextValue(
     past,
   })
   return signBoundValue(env.crypto, keys.seed, sealed)
+}
+
+/** The owner stays: of values that raced, one may have named it and another not. */
+function ownerAmong(base: readonly FollowedValue[]): Uint8Array | undefined {
+  return base.map(({ value }) => value.bound?.owner).find((owner) => owner && owner.length > 0)
 }
 
 /** The first of those that have a history, else the first: whichever is the spine, all that anybody knows is proven (decision 0011). */

@@ -130,7 +130,7 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   ): Promise<boolean> {
     const register = toHex(registerIdOf(keys.publicKey))
     const followed = await Promise.all(base.map(async (held) => ({ ...held, parts: await open(keys, held) })))
-    const owner = base.length === 0 ? await deps.ownerOf?.(register) : undefined
+    const owner = base.length === 0 || options.claim ? await deps.ownerOf?.(register) : undefined
     const levels: ChunkId[] = [] // where the history of the value lies, as far as that is written anew
     const putChunk: typeof deps.chunks.putChunk = async (...args) => {
       const put = await deps.chunks.putChunk(...args)
@@ -221,6 +221,10 @@ function sequenceOf([first]: readonly HeldValue[]): number {
   return first?.value.sequence ?? 0
 }
 
+function isOwned({ value }: HeldValue): boolean {
+  return value.bound !== undefined && value.bound.owner.length > 0
+}
+
 function toContent(values: readonly HeldValue[], [first, ...siblings]: readonly OpenedParts[]): RegisterContent {
   const contentOf = ({ content, care, author, past, history }: OpenedParts) => ({
     ...{ content, care, past },
@@ -229,7 +233,7 @@ function toContent(values: readonly HeldValue[], [first, ...siblings]: readonly 
   })
   const { epoch, sequence } = values[0]!.value
   return {
-    ...{ epoch, sequence, ...contentOf(first!) },
+    ...{ epoch, sequence, isOwned: values.some(isOwned), ...contentOf(first!) },
     ...(siblings.length > 0 && { siblings: siblings.map(contentOf) }),
   }
 }

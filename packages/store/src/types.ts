@@ -56,6 +56,8 @@ export interface ChunkStore {
 export interface RegisterContent extends RegisterVersion {
   readonly epoch?: number
   readonly sequence: number
+  /** It names an owner, who may begin another epoch. */
+  readonly isOwned?: boolean
   /** Others with the same sequence: writers raced, and the next write must merge them all. */
   readonly siblings?: readonly RegisterVersion[]
 }
@@ -105,6 +107,8 @@ export interface WriteOptions extends StoreOptions {
   readonly chunks?: readonly ChunkId[]
   /** Accounts that the value and these chunks are held for, besides the store's own. */
   readonly accounts?: readonly AccountId[]
+  /** Names this profile as the owner from this value on, if nobody is named yet: of a tree from before there were owners. */
+  readonly claim?: boolean
 }
 
 /** Registers kept by quorum. */

@@ -1,11 +1,13 @@
 /**
- * From before there were accounts: the account's list gets the profile's aliases, and everything that its roots need is marked for
- * it. Nothing is taken away, and what is marked already is not marked again: it may be interrupted anywhere and run again.
+ * From before there were accounts: the account's list gets the profile's aliases, everything that its roots need is marked for it, and
+ * trees that it can write get an owner and a history that proves itself. Nothing is taken away, and what is done already is not done
+ * again: it may be interrupted anywhere and run again.
  */
 import { registerIdOf } from "@holdfast/protocol"
 import type { Session } from "../session.ts"
 import { gridName } from "../volumes/choose.ts"
 import { appendOnly, listKeysOn } from "./account.ts"
+import { claimTree } from "./claim.ts"
 import { ownKits, withKits } from "./kits.ts"
 import { readAccountList } from "./list.ts"
 import { gather, type Needed } from "./needed.ts"
@@ -15,6 +17,8 @@ import { syncAccount } from "./sync.ts"
 export interface UpgradeAccountOptions {
   /** Only tells what would be done. */
   readonly dryRun: boolean
+  /** Leaves trees without an owner as they are: they are somebody else's. */
+  readonly claims?: boolean
   readonly warn: (text: string) => void
 }
 
@@ -22,6 +26,8 @@ export interface UpgradeAccountOptions {
 export interface AccountUpgrade extends Pick<Needed, "problems" | "lost"> {
   /** Aliases that were not in the account's list yet. */
   readonly listed: readonly string[]
+  /** Aliases of trees that had no owner: it is this account's devices now. */
+  readonly claimed: readonly string[]
   /** Chunks that the account's roots need. */
   readonly liveChunks: number
   /** How many of them each place held without a mark of the account. */
@@ -32,7 +38,7 @@ export interface AccountUpgrade extends Pick<Needed, "problems" | "lost"> {
 
 /** Lists and marks on the session's volume. Throws ERR_REFUSED on an append-only device, and when a root's list cannot be read. */
 export async function upgradeAccount(session: Session, options: UpgradeAccountOptions): Promise<AccountUpgrade> {
-  const { dryRun, warn } = options
+  const { dryRun, claims = true, warn } = options
   const { store, profile, volume } = session
   const account = await profile.account()
   if (!account.keys) throw appendOnly("mark what the account needs")
@@ -50,9 +56,20 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
     registers: [listRegister, ...kits.map(({ register }) => register)],
   })
   const { live, registers, problems, lost } = needed
+  const claimed = claims ? await claimAll(session, roots, dryRun) : []
   const marked = await collection.adopt({ live, registers, list: listRegister, dryRun })
   const { leftOut } = collection
-  return { problems, lost, listed: unlisted.map(([name]) => name), liveChunks: live.size, marked, leftOut }
+  return { problems, lost, listed: unlisted.map(([name]) => name), claimed, liveChunks: live.size, marked, leftOut }
+}
+
+async function claimAll(
+  session: Session,
+  roots: readonly { readonly label: string; readonly cap: string }[],
+  dryRun: boolean,
+): Promise<string[]> {
+  const claimed: string[] = []
+  for (const { label, cap } of roots) if (await claimTree(session, cap, { dryRun })) claimed.push(label.slice(0, -1))
+  return claimed
 }
 
 async function synced(session: Session, warn: (text: string) => void) {

@@ -13,11 +13,12 @@ export function register(program: Command, context: Context): void {
     .command("upgrade")
     .description("bring what an earlier version stored into this profile's account; may be repeated")
     .option("--dry-run", "only tell what would be done")
+    .option("--no-claim", "leave trees without an owner as they are, because somebody else made them")
     .addHelpText(
       "after",
       examples(["holdfast upgrade --dry-run"], ["holdfast upgrade"], ["holdfast upgrade --volume clouds"]),
     )
-    .action(({ dryRun = false }: { dryRun?: boolean }) => upgrade(context, dryRun))
+    .action(({ dryRun = false, claim }: { dryRun?: boolean; claim: boolean }) => upgrade(context, dryRun, claim))
 }
 
 interface VolumeUpgrade {
@@ -27,7 +28,7 @@ interface VolumeUpgrade {
   readonly account?: AccountUpgrade
 }
 
-async function upgrade(context: Context, dryRun: boolean): Promise<void> {
+async function upgrade(context: Context, dryRun: boolean, claims: boolean): Promise<void> {
   const profile = await context.openProfile()
   const { id, keys } = await profile.account()
   const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
@@ -37,7 +38,7 @@ async function upgrade(context: Context, dryRun: boolean): Promise<void> {
     const places = description ? await upgradePlaces(description, { dryRun }) : []
     const isReady = dryRun || places.every(({ state }) => state === "done")
     const account =
-      isReady && keys ? await upgradeAccount(await context.openSession(name), { dryRun, warn }) : undefined
+      isReady && keys ? await upgradeAccount(await context.openSession(name), { dryRun, claims, warn }) : undefined
     volumes.push({ name, places, ...(account && { account }) })
   }
   const lines = volumes.flatMap((volume) => linesOf(volume, dryRun))
@@ -52,10 +53,14 @@ async function upgrade(context: Context, dryRun: boolean): Promise<void> {
 function linesOf({ name, places, account }: VolumeUpgrade, dryRun: boolean): string[] {
   const lines = places.flatMap((place) => placeLines(place, dryRun))
   if (account) {
-    const { listed, liveChunks, marked, leftOut, problems, lost } = account
+    const { listed, claimed, liveChunks, marked, leftOut, problems, lost } = account
     const count = [...marked.values()].reduce((sum, one) => sum + one, 0)
     if (listed.length > 0)
       lines.push(`  ${dryRun ? "would be" : "now"} in the account: ${listed.map((alias) => `${alias}:`).join(" ")}`)
+    if (claimed.length > 0)
+      lines.push(
+        `  had no owner, ${dryRun ? "would be" : "is"} this account's now: ${claimed.map((alias) => `${alias}:`).join(" ")}`,
+      )
     lines.push(
       `  ${plural(liveChunks, "chunk")} needed; ${count} ${dryRun ? "would be marked" : "marked"} at ${plural(marked.size, "place")}`,
     )
