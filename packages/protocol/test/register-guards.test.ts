@@ -27,12 +27,12 @@ const good: UnsignedValue = {
   ...{ owner, statement: new Uint8Array(), readCheck: bytes(7), care: bytes(8, 100), sealed: bytes(9, 100) },
 }
 type Change = Partial<UnsignedValue>
-const signed = (change: Change, by = seed) => signBoundValue(crypto, by, { ...good, ...change })
+const signed = (change: Change, by: Uint8Array = seed) => signBoundValue(crypto, by, { ...good, ...change })
 const decoded = async (change: Change, by?: Uint8Array) => decodeRegisterValue(crypto, await signed(change, by))
 
 type Begun = Parameters<typeof signEpochStatement>[2]
 const begun: Begun = { publicKey, epoch: 1, sequence: 5, hash, writer: publicKey, readCheck: bytes(7) }
-const statementOf = (change: Partial<Begun> = {}, by = ownerSeed) =>
+const statementOf = (change: Partial<Begun> = {}, by: Uint8Array = ownerSeed) =>
   signEpochStatement(crypto, by, { ...begun, ...change })
 /** The statement with other CBOR fields, signed over the first seven of them. */
 async function statementWith(edit: (fields: unknown[]) => unknown[]): Promise<Uint8Array> {
