@@ -280,11 +280,7 @@ test("servers restored from an old copy are refused; --accept-rollback reads the
   assert.equal(accepted.stdout, "old\n")
   assert.match(accepted.stderr, /^holdfast: warning: .*version 2 .*version 3 .*only be read/)
   assert.equal((await grid.run(["cat", "home:old", "--accept-rollback"])).stdout, "old")
-  for (const words of [
-    ["put", "-", "home:x"],
-    ["rm", "home:old"],
-    ["gc"],
-  ])
+  for (const words of [["put", "-", "home:x"], ["rm", "home:old"], ["gc"]])
     await grid.run([...words, "--accept-rollback"], { code: 5, input: "x" })
   await grid.run(["ls", "home:"], { code: 5 })
 })

@@ -9,7 +9,7 @@ import { rowBytes, smallShareBytes } from "../rules.ts"
 import type { Disk, DiskDatabase } from "./disk.ts"
 import { markTable } from "./marks.ts"
 import { registerTable } from "./registers.ts"
-import { checkSchema, prepareSchema } from "./schema.ts"
+import { bounded, checkSchema, prepareSchema } from "./schema.ts"
 
 /** A share's row. */
 export interface ShareRow {
@@ -116,11 +116,6 @@ function shareTable({ one, all, change, insert }: Statements, addUsage: (...valu
       addUsage(-share.size, -1, -share.size - rowBytes, tenant)
     },
   }
-}
-
-/** A column of bytes; one with more than we ever put there counts as empty, and is not read. */
-export function bounded(column: string, mostBytes: number): string {
-  return `CASE WHEN typeof(${column}) = 'blob' AND length(${column}) <= ${mostBytes} THEN ${column} ELSE x'' END AS ${column}`
 }
 
 function statementsOf(database: DiskDatabase): Statements {

@@ -8,7 +8,7 @@ import { open, rename, rmdir, statfs, unlink } from "node:fs/promises"
 import { basename, dirname, relative, resolve, sep } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { HoldfastError } from "@holdfast/core"
-import { checkFile, createFlags, Folder, readFlags } from "@holdfast/core/node"
+import { checkFile, createFlags, Folder, makePrivateFolder, readFlags } from "@holdfast/core/node"
 import type { Disk, DiskDatabase } from "./disk.ts"
 
 /** Folders that are held open though nobody uses them. */
@@ -83,7 +83,7 @@ class OpenFolders {
 
   /** Makes a folder and those above it, without following links below the root; gives the first that was made. */
   make(path: string): string | undefined {
-    let first = fs.mkdirSync(this.#root, { recursive: true, mode: 0o700 })
+    let first = makePrivateFolder(this.#root)
     let folder = Folder.open(this.#root)
     try {
       for (const name of this.#names(path)) {

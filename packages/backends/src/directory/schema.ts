@@ -159,3 +159,8 @@ function ourSchemas(): readonly Schema[] {
   })
   return known
 }
+
+/** A column of bytes; one with more than we ever put there counts as empty, and is not read. */
+export function bounded(column: string, mostBytes: number): string {
+  return `CASE WHEN typeof(${column}) = 'blob' AND length(${column}) <= ${mostBytes} THEN ${column} ELSE x'' END AS ${column}`
+}

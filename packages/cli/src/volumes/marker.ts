@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, Folder } from "@holdfast/core/node"
+import { createFlags, Folder, makePrivateFolder } from "@holdfast/core/node"
 import type { VolumeBackend } from "@holdfast/protocol"
 
 /** Name of the mark in a directory; in a bucket it is described in docs/formats/bucket.md. */
@@ -38,7 +38,7 @@ function claimDirectory(path: string, volumeId: string): void {
     refuseOther(path, held, volumeId)
     return
   }
-  fs.mkdirSync(path, { recursive: true, mode: 0o700 })
+  makePrivateFolder(path)
   const folder = Folder.open(path)
   try {
     if (folder.entries().some(({ name }) => name !== "lost+found"))

@@ -103,3 +103,4 @@ export const systemClock: Clock = {
 export const nodeEnv: Env = { crypto: nodeCrypto, clock: systemClock }
 
 export { checkFile, createFlags, Folder, readFlags } from "./folder.ts"
+export { keepOwner, makePrivateFolder } from "./private-files.ts"
