@@ -132,3 +132,6 @@ export function takeable(
   const youngMs = Math.max(leastGraceMs, place.graceMs, graceMs)
   return (stamp) => stamp <= until && place.stamp - stamp >= youngMs
 }
+
+/** Shares smaller than this live in the index, larger ones in files. */
+export const smallShareBytes = 64 * 1024

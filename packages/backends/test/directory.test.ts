@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -23,6 +23,7 @@ import {
   newBatch,
   randomChunk,
 } from "@holdfast/protocol/testing"
+import { version1 } from "../src/directory/schema.ts"
 import { leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
 import {
   type Engine,
@@ -31,7 +32,6 @@ import {
   openDirectoryBackend,
   openEngine,
 } from "../src/node/index.ts"
-import { version1 } from "./version-1.ts"
 
 backendContract("directory", async () => {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
@@ -233,8 +233,7 @@ it("starts although a file that no row names cannot be read, and sets that aside
   await engine.close()
   await rm(join(dir, "index.sqlite"))
   const [bad, good] = await filesUnder(join(dir, "shares"))
-  await rm(bad!)
-  await mkdir(bad!) // reading it fails as a bad sector does
+  await truncate(bad!, 1 << 30) // reading it fails as a bad sector does
   const recovered = await opened(t, dir)
   assert.deepEqual(recovered.recovery, { adopted: 1, removed: 0 })
   assert.deepEqual(await filesUnder(join(dir, "shares")), [good])

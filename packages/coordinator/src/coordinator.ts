@@ -3,11 +3,12 @@
  * and to administer, not to read or write. It holds no key to anybody's data.
  */
 import { randomBytes, X509Certificate } from "node:crypto"
-import { chmodSync, existsSync, mkdirSync } from "node:fs"
+import { chmodSync, existsSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { encodeBase32, HoldfastError } from "@holdfast/core"
+import { makePrivateFolder } from "@holdfast/core/node"
 import {
   type Authority,
   checkIdentity,
@@ -84,7 +85,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       "ERR_INVALID_ARGUMENT",
       `The coding ${k}/${happy}/${n} must obey 1 <= k <= happy <= n <= 255.`,
     )
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  makePrivateFolder(dir)
   chmodSync(dir, 0o700)
   const database = new Database(dir)
   try {

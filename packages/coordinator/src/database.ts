@@ -3,10 +3,11 @@
  * processes may open it: the coordinator and the commands that administer it on the same machine.
  */
 import { timingSafeEqual } from "node:crypto"
-import { chmodSync, existsSync, mkdirSync } from "node:fs"
+import { chmodSync, existsSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { HoldfastError } from "@holdfast/core"
+import { makePrivateFolder } from "@holdfast/core/node"
 import type { Role } from "@holdfast/network"
 
 /** A member as stored. */
@@ -89,7 +90,7 @@ export class Database {
         `There is no coordinator in ${dir}. Start it once with "holdfast coordinator run", or name its directory.`,
         { dir },
       )
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makePrivateFolder(dir)
     this.#db = new DatabaseSync(path)
     this.#db.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
     this.#db.exec(schema)

@@ -4,9 +4,10 @@
  */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
-import { mkdir, rm } from "node:fs/promises"
+import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { encodeBase32, HoldfastError, hashSmall, toHex } from "@holdfast/core"
+import { makePrivateFolder } from "@holdfast/core/node"
 import { fingerprintOf, parseJson, parseOr, publicKeyText, signRoot, writeSecretFile } from "@holdfast/network"
 import { type GridDescription, type RootStatement, signedTextSchema } from "@holdfast/protocol"
 import type { Database } from "./database.ts"
@@ -24,7 +25,7 @@ export interface GridKey {
 
 /** Makes the first key (0600) when there is none. */
 export async function ensureGridKey(dir: string, database: Database): Promise<void> {
-  await mkdir(gridDir(dir), { recursive: true, mode: 0o700 })
+  makePrivateFolder(gridDir(dir))
   const path = keyPath(dir, 1)
   if (epochOf(database) === 1 && !existsSync(path)) await writeSecretFile(path, newKey().pem)
   if (database.get("gridId") === undefined && existsSync(path))

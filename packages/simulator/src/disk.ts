@@ -80,7 +80,13 @@ export class SimulatedDisk {
           if (file.isUnreadable) throw failure("EIO", path)
           return file.bytes.slice(offset, offset + length)
         }),
-      readdir: (path) => run(() => [...this.#folder(path).names.keys()].sort()),
+      readdir: (path, kind) =>
+        run(() => {
+          const names = [...this.#folder(path).names].filter(
+            ([, node]) => (node.kind === "file") === (kind === "files"),
+          )
+          return names.map(([name]) => name).sort()
+        }),
       rename: (from, to) => run(() => this.#rename(from, to)),
       unlink: (path) => run(() => this.#remove(path, "file")),
       rmdir: (path) => run(() => this.#remove(path, "folder")),
@@ -97,6 +103,7 @@ export class SimulatedDisk {
           if (!process.isDead) work()
         })
       },
+      close: () => undefined,
     }
   }
 

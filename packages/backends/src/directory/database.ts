@@ -5,11 +5,11 @@
 import type { SQLInputValue } from "node:sqlite"
 import { HoldfastError } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
-import { rowBytes } from "../rules.ts"
+import { rowBytes, smallShareBytes } from "../rules.ts"
 import type { Disk, DiskDatabase } from "./disk.ts"
 import { markTable } from "./marks.ts"
 import { registerTable } from "./registers.ts"
-import { prepareSchema } from "./schema.ts"
+import { bounded, checkSchema, prepareSchema } from "./schema.ts"
 
 /** A share's row. */
 export interface ShareRow {
@@ -86,7 +86,7 @@ function shareTable({ one, all, change, insert }: Statements, addUsage: (...valu
   const deleteShare = change("DELETE FROM shares WHERE row = ?")
   const deleteSmall = change("DELETE FROM small WHERE row = ?")
   const updateShare = change("UPDATE shares SET size = ?, file = ? WHERE row = ?")
-  const smallBytes = one<{ bytes: Uint8Array }>("SELECT bytes FROM small WHERE row = ?")
+  const smallBytes = one<{ bytes: Uint8Array }>(`SELECT ${bounded("bytes", smallShareBytes)} FROM small WHERE row = ?`)
   return {
     share: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx = ?`),
     sharesOf: all<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx`),
@@ -142,6 +142,8 @@ function statementsOf(database: DiskDatabase): Statements {
 function openDatabase(disk: Disk, path: string): DiskDatabase {
   try {
     const database = disk.openDatabase(path)
+    database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0")
+    checkSchema(database, path)
     database.exec("PRAGMA page_size = 8192; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL")
     database.exec("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536")
     database.exec("BEGIN IMMEDIATE; COMMIT") // takes the lock: a second process fails here

@@ -2,9 +2,7 @@
  * What the storage engine asks of the machine below it: files, one database, space, names that nobody used before, and when
  * gathered work is done. A parameter, so that the simulator can put a disk in its place that crashes, fills and rots.
  */
-import { randomBytes } from "node:crypto"
-import { mkdir, open, readdir, readFile, rename, rmdir, statfs, unlink } from "node:fs/promises"
-import { DatabaseSync, type SQLInputValue } from "node:sqlite"
+import type { SQLInputValue } from "node:sqlite"
 
 /** A file being written. */
 export interface DiskFile {
@@ -28,16 +26,18 @@ export interface DiskDatabase {
   close(): void
 }
 
-/** A disk. Errors carry the codes of node:fs and of node:sqlite. */
+/** A disk. Errors carry the codes of node:fs and of node:sqlite. No link is followed; what is no file is not read. */
 export interface Disk {
   /** Makes a folder and those above it; gives the first that was made. */
   mkdir(path: string): Promise<string | undefined>
   /** Makes a file, which must not be there. */
   create(path: string): Promise<DiskFile>
-  readFile(path: string): Promise<Uint8Array>
+  /** The bytes of a file. Throws EFBIG for one of more than `mostBytes`. */
+  readFile(path: string, mostBytes: number): Promise<Uint8Array>
   /** Some bytes of a file, fewer where it ends. */
   readPart(path: string, offset: number, length: number): Promise<Uint8Array>
-  readdir(path: string): Promise<string[]>
+  /** Names in a folder: of files, or of folders. */
+  readdir(path: string, kind: "files" | "folders"): Promise<string[]>
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
   rmdir(path: string): Promise<void>
@@ -49,42 +49,5 @@ export interface Disk {
   randomName(): string
   /** Runs `work` when what is ready to run has run. */
   schedule(work: () => void): void
-}
-
-/** The disk of this machine. */
-export const nodeDisk: Disk = {
-  mkdir: (path) => mkdir(path, { recursive: true, mode: 0o700 }),
-  create: (path) => open(path, "wx", 0o600),
-  readFile: (path) => readFile(path),
-  async readPart(path, offset, length) {
-    const file = await open(path, "r")
-    try {
-      const bytes = new Uint8Array(length)
-      let done = 0
-      for (let read = 1; read > 0 && done < length; done += read)
-        read = (await file.read(bytes, done, length - done, offset + done)).bytesRead
-      return bytes.subarray(0, done)
-    } finally {
-      await file.close()
-    }
-  },
-  readdir: (path) => readdir(path),
-  rename,
-  unlink,
-  rmdir: (path) => rmdir(path),
-  async syncDirectory(path) {
-    const directory = await open(path, "r")
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
-    }
-  },
-  async space(path) {
-    const { bavail, blocks, bsize } = await statfs(path)
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
-  },
-  openDatabase: (path) => new DatabaseSync(path),
-  randomName: () => randomBytes(4).toString("hex"),
-  schedule: (work) => void setImmediate(work),
+  close(): void
 }

@@ -3,13 +3,14 @@
  * acknowledged. Small shares and registers are in an SQLite database, large shares in files. One process at a time.
  */
 import { join } from "node:path"
-import { type Clock, type CryptoProvider, HoldfastError, utf8 } from "@holdfast/core"
+import { type Clock, type CryptoProvider, HoldfastError } from "@holdfast/core"
 import { leastGraceMs, usualGraceMs } from "../rules.ts"
 import { finishDrops, leastDropGraceMs, usualDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
 import { openIndex } from "./database.ts"
-import { type Disk, nodeDisk } from "./disk.ts"
-import { makeDurableDirectory, ShareFiles } from "./files.ts"
+import type { Disk } from "./disk.ts"
+import { isTenantName, makeDurableDirectory, ShareFiles } from "./files.ts"
+import { createNodeDisk } from "./node-disk.ts"
 import type { EngineParts } from "./parts.ts"
 import { type RecoveryReport, recover } from "./recover.ts"
 import { type ScrubOptions, type ScrubReport, scrub } from "./scrub.ts"
@@ -72,7 +73,8 @@ export interface Engine {
 
 /** Opens a storage directory. Throws ERR_IO when it is in use or broken. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { dir, crypto, clock, reservedBytes, disk = nodeDisk } = options
+  const { dir, crypto, clock, reservedBytes } = options
+  const disk = options.disk ?? createNodeDisk(dir)
   await makeDurableDirectory(disk, dir)
   const index = openIndex(disk, join(dir, "index.sqlite"))
   const running = new Set<Promise<unknown>>()
@@ -140,12 +142,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       parts.committer.close()
       index.setMeta("clean", 1)
       index.close()
+      disk.close()
     },
   }
 }
 
 function checkTenantName(name: string): void {
-  const sizeBytes = utf8(name).length
-  if (sizeBytes < 1 || sizeBytes > 64)
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", "A tenant's name has 1 to 64 bytes.", { sizeBytes })
+  if (!isTenantName(name)) throw new HoldfastError("ERR_INVALID_ARGUMENT", "A tenant's name has 1 to 64 bytes.")
 }

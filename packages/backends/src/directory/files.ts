@@ -2,10 +2,11 @@
  * Large shares in files. A file gets a name that was never used before, is written and synchronised, and counts only
  * once a row of the index names it; so no file is ever seen half-written, and removing one never hits another.
  * Path: shares/<tenant>/<8 random hex digits>/<id>.<index>.<8 random hex digits>. A tenant's new files go to one folder
- * until that is full, so that files written together share the synchronisation of their folder.
+ * until that is full, so that files written together share the synchronisation of their folder. Somebody else may have written
+ * the directory and its index: what has no name of ours is never touched, and no name leads out of here.
  */
 import { basename, dirname, join } from "node:path"
-import { fromHex, Semaphore, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError, limits, Semaphore, toHex, utf8 } from "@holdfast/core"
 import { type ChunkId, shareName } from "@holdfast/protocol"
 import type { Disk } from "./disk.ts"
 
@@ -52,8 +53,8 @@ export class ShareFiles {
   }
 
   /** The bytes of a file; undefined when there is no such file. */
-  read(tenant: string, name: string): Promise<Uint8Array | undefined> {
-    return ifThere(this.#disk.readFile(this.#path(tenant, name)))
+  async read(tenant: string, name: string): Promise<Uint8Array | undefined> {
+    return ifThere(this.#disk.readFile(this.#path(tenant, name), limits.shareBytes))
   }
 
   /** Some bytes of a file; undefined when there is no such file. */
@@ -61,8 +62,9 @@ export class ShareFiles {
     return ifThere(this.#disk.readPart(this.#path(tenant, name), offset, length))
   }
 
-  /** Removes files, durably; those that are gone already are no error. */
-  async remove(tenant: string, names: readonly string[]): Promise<void> {
+  /** Removes files, durably; those that are gone already, or are not named as ours are, are no error. */
+  async remove(tenant: string, given: readonly string[]): Promise<void> {
+    const names = given.filter((name) => parseFileName(name))
     if (names.length === 0) return
     await Promise.all(names.map((name) => this.#writes.run(() => unlinkIfThere(this.#disk, this.#path(tenant, name)))))
     await this.syncDirectories(tenant, names)
@@ -73,26 +75,29 @@ export class ShareFiles {
     const target = join(this.#quarantine, folderOf(tenant), basename(name))
     await this.#makeDirectory(dirname(target))
     if (bytes) await writeNew(this.#disk, `${target}.${this.#disk.randomName()}`, bytes)
-    else await this.#disk.rename(this.#path(tenant, name), target).catch(ignoreMissing)
+    else if (parseFileName(name)) await this.#disk.rename(this.#path(tenant, name), target).catch(ignoreMissing)
   }
 
   /** Tenants that have files. */
   async tenants(): Promise<string[]> {
-    return (await this.#names(this.#root)).map(decodeURIComponent)
+    return (await this.#names(this.#root, "folders")).flatMap((folder) => tenantOf(folder) ?? [])
   }
 
-  /** The file names of a tenant, folder by folder; removes empty folders. Only before files are written. */
+  /** The names of a tenant's files, folder by folder, without what is none of ours; removes empty folders. Only before files are written. */
   async *list(tenant: string): AsyncGenerator<string[]> {
     const folder = join(this.#root, folderOf(tenant))
-    for (const part of await this.#names(folder)) {
-      const files = await this.#names(join(folder, part))
-      if (files.length === 0) await this.#disk.rmdir(join(folder, part)).catch(() => undefined)
-      yield files.map((name) => `${part}/${name}`)
+    for (const part of await this.#names(folder, "folders")) {
+      if (!partPattern.test(part)) continue
+      const files = await this.#names(join(folder, part), "files")
+      if (files.length === 0) await this.#disk.rmdir(join(folder, part)).catch(() => undefined) // holds something else
+      yield files.map((name) => `${part}/${name}`).filter((name) => parseFileName(name))
     }
   }
 
+  /** Throws ERR_CORRUPT for a name that the index should not hold. */
   #path(tenant: string, name: string): string {
-    return join(this.#root, folderOf(tenant), name)
+    if (parseFileName(name)) return join(this.#root, folderOf(tenant), name)
+    throw new HoldfastError("ERR_CORRUPT", "The storage index names a file that is none of ours.", { tenant })
   }
 
   #folderFor(tenant: string): string {
@@ -126,9 +131,9 @@ export class ShareFiles {
     return made
   }
 
-  async #names(path: string): Promise<string[]> {
+  async #names(path: string, kind: "files" | "folders"): Promise<string[]> {
     try {
-      return await this.#disk.readdir(path)
+      return await this.#disk.readdir(path, kind)
     } catch (error) {
       if (isMissing(error)) return []
       throw error
@@ -166,8 +171,11 @@ class FolderSync {
   }
 }
 
-/** The chunk id and index in a file's name; undefined when it is none of ours. */
-export function parseFileName(name: string): FileName | undefined {
+const partPattern = /^[0-9a-f]{8}$/
+
+/** The chunk id and index in a file's name; undefined when it is none of ours, whatever it is. */
+export function parseFileName(name: unknown): FileName | undefined {
+  if (typeof name !== "string") return undefined
   const match = /^[0-9a-f]{8}\/([0-9a-f]{64})\.(\d{1,3})\.[0-9a-f]{8}$/.exec(name)
   return match ? { id: fromHex(match[1]!), index: Number(match[2]) } : undefined
 }
@@ -178,6 +186,22 @@ function folderOf(tenant: string): string {
     const character = String.fromCharCode(byte)
     return /[a-z0-9_-]/.test(character) ? character : `%${toHex(new Uint8Array([byte]))}`
   }).join("")
+}
+
+/** True for what a tenant may be called: 1 to 64 bytes. */
+export function isTenantName(name: string): boolean {
+  const sizeBytes = utf8(name).length
+  return sizeBytes >= 1 && sizeBytes <= 64
+}
+
+/** Whose folder it is; undefined when it is none of ours. */
+function tenantOf(folder: string): string | undefined {
+  try {
+    const tenant = decodeURIComponent(folder)
+    return folderOf(tenant) === folder && isTenantName(tenant) ? tenant : undefined
+  } catch {
+    return undefined // not escaped as ours are
+  }
 }
 
 async function writeNew(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {

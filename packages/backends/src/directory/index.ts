@@ -2,10 +2,10 @@
 import { type AccountAccess, type Backend, legacyAccount } from "@holdfast/protocol"
 import { type EngineOptions, openEngine } from "./engine.ts"
 
+export { smallShareBytes } from "../rules.ts"
 export { leastDropGraceMs, usualDropGraceMs } from "./administration.ts"
 export type { Disk, DiskDatabase, DiskFile, DiskStatement } from "./disk.ts"
 export { type Engine, type EngineOptions, type NamespaceOptions, openEngine, type TenantUsage } from "./engine.ts"
-export { smallShareBytes } from "./parts.ts"
 export type { RecoveryReport } from "./recover.ts"
 export type { Rot, ScrubOptions, ScrubReport } from "./scrub.ts"
 export type { Namespace, TenantBackend } from "./tenant.ts"

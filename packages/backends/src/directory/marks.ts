@@ -1,6 +1,6 @@
 /** Rows that say whose shares are: accounts, the batches of their commands, marks, and who pays. Rules: docs/protocols/marks.md. */
 import type { SQLInputValue } from "node:sqlite"
-import type { AccountId, BatchToken, MarkInfo } from "@holdfast/protocol"
+import { type AccountId, type BatchToken, type MarkInfo, recordBytes } from "@holdfast/protocol"
 import { markBytes, rowBytes } from "../rules.ts"
 import type { ShareRow, Statements } from "./database.ts"
 
@@ -43,9 +43,8 @@ const cutBytes = 6
 /** Statements over marks. Those that change them are called inside a transaction. */
 export function markTable(statements: Statements, addUsage: (...values: SQLInputValue[]) => number) {
   const { one, all, change } = statements
-  const readAccount = one<AccountRow>(
-    "SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ? AND id = ?",
-  )
+  const fields = `account, id, bytes, shares, CASE WHEN length(record) <= ${recordBytes} THEN record END AS record, epoch, seen`
+  const readAccount = one<AccountRow>(`SELECT ${fields} FROM accounts WHERE tenant = ? AND id = ?`)
   const insertAccount = change("INSERT INTO accounts (tenant, id) VALUES (?, ?)")
   const readBatch = one<BatchRow>("SELECT * FROM batches WHERE payer = ? AND token = ?")
   const insertBatch = change("INSERT INTO batches (payer, token, stamp) VALUES (?, ?, 0)")
@@ -67,9 +66,7 @@ export function markTable(statements: Statements, addUsage: (...values: SQLInput
   return {
     /** An account's row; undefined before it held anything. */
     account: readAccount,
-    accountsAfter: all<AccountRow>(
-      "SELECT account, id, bytes, shares, record, epoch, seen FROM accounts WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
-    ),
+    accountsAfter: all<AccountRow>(`SELECT ${fields} FROM accounts WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`),
     /** Some of the shares that an account has marked. */
     sharesOf: all<ShareRow>(
       `SELECT row, chunk, idx, size, file FROM shares

@@ -48,9 +48,6 @@ export interface Caller {
   readonly accounts: readonly Uint8Array[]
 }
 
-/** Shares smaller than this live in the index, larger ones in files. */
-export const smallShareBytes = 64 * 1024
-
 /** True for a batch whose rows may be joined with younger ones. */
 export function isOverAt(stamp: number, graceMs: number): (batch: Pick<BatchRow, "stamp">) => boolean {
   return (batch) => stamp - batch.stamp >= graceMs

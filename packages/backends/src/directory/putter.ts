@@ -4,10 +4,10 @@
  */
 import { HoldfastError, isHoldfastError, mapPool } from "@holdfast/core"
 import { type PutOutcome, type Share, verifyShare } from "@holdfast/protocol"
-import { markBytes, rowBytes } from "../rules.ts"
+import { markBytes, rowBytes, smallShareBytes } from "../rules.ts"
 import { isDiskFull, type ShareRow } from "./database.ts"
 import { markShare } from "./marking.ts"
-import { type Caller, type EngineParts, overQuota, smallShareBytes, type Tenant } from "./parts.ts"
+import { type Caller, type EngineParts, overQuota, type Tenant } from "./parts.ts"
 
 type Refusal = Extract<PutOutcome, { ok: false }>
 

@@ -1,7 +1,8 @@
 /**
  * After a start that no orderly close went before: looks through the files for those that no row names. One whose share
  * verifies, is not held and was not about to be removed is taken in again (so even a lost index loses no large share), for the account
- * that nobody is: whose it was is not known. Anything else is removed.
+ * that nobody is: whose it was is not known. Others with a name of ours are what a crash left, and are removed; what has
+ * another name was never ours.
  */
 import { HoldfastError, toHex } from "@holdfast/core"
 import { legacyAccount, verifyShare } from "@holdfast/protocol"
@@ -30,10 +31,10 @@ export async function recover(parts: EngineParts): Promise<RecoveryReport> {
     for await (const batch of files.list(name)) {
       const stray: string[] = []
       for (const file of batch) {
-        const parsed = parseFileName(file)
-        const row = parsed && index.share(tenant.tenant, parsed.id, parsed.index)
+        const parsed = parseFileName(file)!
+        const row = index.share(tenant.tenant, parsed.id, parsed.index)
         if (row?.file === file) continue
-        const found = parsed && !row ? await adopt(parts, tenant, file, parsed) : "useless"
+        const found = row ? "useless" : await adopt(parts, tenant, file, parsed)
         if (found === "adopted") adopted++
         else if (found === "useless") stray.push(file)
         else await files.quarantine(name, file) // a part of the disk is bad: the rest must serve all the same

@@ -1,8 +1,10 @@
 /** Rows of registers: the newest value of each, who holds it, and values kept behind it. Rules: docs/protocols/marks.md. */
 import type { SQLInputValue } from "node:sqlite"
+import { limits } from "@holdfast/core"
 import type { RegisterId } from "@holdfast/protocol"
 import { markBytes, rowBytes } from "../rules.ts"
 import type { Statements } from "./database.ts"
+import { bounded } from "./schema.ts"
 
 /** A register's row. */
 export interface RegisterRow {
@@ -34,7 +36,8 @@ export type RegisterTable = ReturnType<typeof registerTable>
 /** Statements over registers. Those that change them are called inside a transaction. */
 export function registerTable(statements: Statements, addUsage: (...values: SQLInputValue[]) => number) {
   const { one, all, change } = statements
-  const fields = "register, sequence, value, received"
+  const value = bounded("value", limits.registerValueBytes)
+  const fields = `register, sequence, ${value}, received`
   const charge = change("UPDATE accounts SET bytes = bytes + ? WHERE account = ?")
   const write = change(
     "INSERT OR REPLACE INTO registers (tenant, register, sequence, value, received) VALUES (?, ?, ?, ?, ?)",
@@ -107,8 +110,10 @@ export function registerTable(statements: Statements, addUsage: (...values: SQLI
 }
 
 function keptTable({ all, change }: Statements, charge: (tenant: number, bytes: number, payer: number) => void) {
-  const fields = "sequence, value, received, stamp, payer"
-  const keep = change(`INSERT OR IGNORE INTO kept (account, register, ${fields}) VALUES (?, ?, ?, ?, ?, ?, ?)`)
+  const fields = `sequence, ${bounded("value", limits.registerValueBytes)}, received, stamp, payer`
+  const keep = change(
+    "INSERT OR IGNORE INTO kept (account, register, sequence, value, received, stamp, payer) VALUES (?, ?, ?, ?, ?, ?, ?)",
+  )
   const forget = change("DELETE FROM kept WHERE account = ? AND register = ? AND sequence = ?")
   const below = all<KeptRow>(
     `SELECT ${fields} FROM kept WHERE account = ? AND register = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?`,

@@ -2,12 +2,31 @@
  * The tables of a storage directory and how older ones become these. A share exists when its row does; a large share's row names
  * its file. Whose it is stands in `marks`: rules in docs/protocols/marks.md. `cost` is what bytes and rows take of the disk.
  */
+import { DatabaseSync } from "node:sqlite"
 import { HoldfastError, toHex } from "@holdfast/core"
 import { legacyAccount } from "@holdfast/protocol"
 import { markBytes, rowBytes } from "../rules.ts"
 import type { DiskDatabase } from "./disk.ts"
 
 const schemaVersion = 2
+
+/** The tables from before there were accounts. */
+export const version1 = `
+  CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE tenants (
+    tenant INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL DEFAULT 0, shares INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE shares (
+    row INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, chunk BLOB NOT NULL, idx INTEGER NOT NULL,
+    size INTEGER NOT NULL, touched INTEGER NOT NULL, file TEXT, UNIQUE (tenant, chunk, idx)
+  ) STRICT;
+  CREATE TABLE small (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  CREATE TABLE registers (
+    tenant INTEGER NOT NULL, register BLOB NOT NULL, sequence INTEGER NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (tenant, register)
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = 1;
+`
 
 const tables = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -75,13 +94,73 @@ const toVersion2 = `
   UPDATE accounts SET (bytes, shares) = (SELECT cost, shares FROM tenants t WHERE t.tenant = accounts.tenant);
 `
 
-/** Makes the tables, or brings older ones up to date in one transaction. Throws ERR_UNSUPPORTED_VERSION for newer ones. */
+/**
+ * Makes the tables, or brings older ones up to date in one transaction. Nothing is written before it is sure that the database is
+ * ours: somebody else may have written the directory. Throws ERR_UNSUPPORTED_VERSION for newer ones, ERR_CORRUPT for others.
+ */
 export function prepareSchema(database: DiskDatabase, path: string): void {
-  const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number }
+  const version = versionOf(database)
   if (version > schemaVersion)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `The storage index ${path} needs a newer Holdfast.`, { path })
   if (version === schemaVersion) return
   const change = version === 0 ? tables + ownership : toVersion2
   database.exec("BEGIN IMMEDIATE")
   database.exec(`${change}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
+}
+
+/**
+ * Throws ERR_CORRUPT unless the database holds our tables and nothing else: no trigger, view, generated column or index that
+ * would compute something on our behalf. Only reads.
+ */
+export function checkSchema(database: DiskDatabase, path: string): void {
+  const version = versionOf(database)
+  const found = objectsIn(database)
+  if (version > schemaVersion || (version === 0 && found.length === 0)) return
+  const isOurs = (ours: readonly string[]) => ours.length === found.length && ours.every((one, i) => one === found[i])
+  if (!ourSchemas().some((ours) => ours.version === version && isOurs(ours.objects)))
+    throw new HoldfastError(
+      "ERR_CORRUPT",
+      `${path} is no storage index of Holdfast's, or somebody changed its tables: it is not used. Restore it from a backup, or empty the directory and let \`check --deep --repair\` fill it again.`,
+      { path },
+    )
+}
+
+function versionOf(database: DiskDatabase): number {
+  return (database.prepare("PRAGMA user_version").get() as { user_version: number }).user_version
+}
+
+/** What a database defines, in words that are compared. */
+function objectsIn(database: DiskDatabase): string[] {
+  const rows = database.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema LIMIT 100").all()
+  return (rows as Record<string, unknown>[])
+    .map(({ type, name, tbl_name, sql }) => [type, name, tbl_name, String(sql).replaceAll(/\s+/g, " ")].join("|"))
+    .sort()
+}
+
+interface Schema {
+  readonly version: number
+  readonly objects: readonly string[]
+}
+
+let known: readonly Schema[] | undefined
+
+/** Those of new directories and of ones that began with an older version. */
+function ourSchemas(): readonly Schema[] {
+  known ??= [
+    { version: 1, sql: version1 },
+    { version: 2, sql: version1 + toVersion2 },
+    { version: 2, sql: tables + ownership },
+  ].map(({ version, sql }) => {
+    const database = new DatabaseSync(":memory:")
+    database.exec(sql)
+    const objects = objectsIn(database)
+    database.close()
+    return { version, objects }
+  })
+  return known
+}
+
+/** A column of bytes; one with more than we ever put there counts as empty, and is not read. */
+export function bounded(column: string, mostBytes: number): string {
+  return `CASE WHEN typeof(${column}) = 'blob' AND length(${column}) <= ${mostBytes} THEN ${column} ELSE x'' END AS ${column}`
 }

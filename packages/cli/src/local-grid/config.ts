@@ -1,9 +1,10 @@
 /** What a local grid consists of: ports, coding and folders, decided once when it is made. */
 import { existsSync } from "node:fs"
-import { mkdir, readFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
+import { makePrivateFolder } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import { z } from "zod"
 
@@ -83,7 +84,7 @@ export async function makeConfig(
     statusPort: await preferredPort(7070),
     nodes: ports.slice(1).map((port, i) => ({ name: `n${i + 1}`, port })),
   }
-  await mkdir(join(dir, "log"), { recursive: true, mode: 0o700 })
+  makePrivateFolder(join(dir, "log"))
   await writeSecretFile(gridFiles(dir).config, `${JSON.stringify(config, null, 1)}\n`)
   return config
 }

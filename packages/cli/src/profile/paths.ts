@@ -1,6 +1,6 @@
 /** Where things lie, after the XDG base directory specification. */
-import { homedir } from "node:os"
-import { join, resolve } from "node:path"
+import { userInfo } from "node:os"
+import { isAbsolute, join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 
 /** Folders of Holdfast for this user. */
@@ -15,9 +15,12 @@ export interface Paths {
 
 /** The folders, from the environment. */
 export function pathsOf(env: NodeJS.ProcessEnv): Paths {
-  const home = env["HOME"] ?? homedir()
-  const folder = (variable: string, fallback: string) =>
-    join(resolve(env[variable] || join(home, fallback)), "holdfast")
+  const given = (variable: string) => {
+    const path = env[variable]
+    return path !== undefined && isAbsolute(path) ? path : undefined // the specification has others ignored
+  }
+  const home = given("HOME") ?? userInfo().homedir
+  const folder = (variable: string, fallback: string) => join(given(variable) ?? join(home, fallback), "holdfast")
   return {
     config: folder("XDG_CONFIG_HOME", ".config"),
     data: folder("XDG_DATA_HOME", ".local/share"),

@@ -4,10 +4,10 @@
  * and are removed by the next command that opens the profile.
  */
 import { existsSync } from "node:fs"
-import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises"
+import { open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { equal, fromUtf8, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
-import { nodeCrypto } from "@holdfast/core/node"
+import { keepOwner, makePrivateFolder, nodeCrypto } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import { z } from "zod"
 import { isRunning, markOf } from "../local-grid/process.ts"
@@ -163,7 +163,7 @@ export async function removeLeftovers(dir: string): Promise<void> {
 
 /** Runs `work` while no other command changes this profile. Throws ERR_CONFLICT when one takes too long. */
 export async function changing<T>(dir: string, work: () => Promise<T>): Promise<T> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
+  makePrivateFolder(dir)
   return holding(secretFiles(dir).changing, work)
 }
 
@@ -195,6 +195,7 @@ async function isOld(path: string): Promise<boolean> {
 async function claim(path: string): Promise<boolean> {
   try {
     const file = await open(path, "wx", 0o600)
+    keepOwner(file.fd, dirname(path))
     const mark = await markOf(process.pid)
     await file.writeFile(`${process.pid} ${mark?.started ?? ""}`)
     await file.close()

@@ -3,10 +3,10 @@
  * is done. Commands that run at once merge what they saw. Nothing here is secret. Specification: docs/formats/profile.md.
  */
 import { existsSync } from "node:fs"
-import { mkdir, readdir, readFile, rm } from "node:fs/promises"
+import { readdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { fromHex, HoldfastError, isHoldfastError, limits, toHex } from "@holdfast/core"
-import { nodeCrypto } from "@holdfast/core/node"
+import { makePrivateFolder, nodeCrypto } from "@holdfast/core/node"
 import { codeOf, ioError, writeSecretFile } from "@holdfast/network"
 import { mergeSeen, type Seen, type SeenStore } from "@holdfast/store"
 import { z } from "zod"
@@ -193,7 +193,7 @@ async function readWhole<T>(path: string, schema: z.ZodType<T>): Promise<T | und
 /** What cannot be remembered is told, and where: rollback protection stands on it. */
 async function guarded<T>(dir: string, work: () => Promise<T>): Promise<T> {
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    makePrivateFolder(dir)
     return await work()
   } catch (error) {
     const cause = isHoldfastError(error)

@@ -1,8 +1,8 @@
 /** Keys of buckets in a recovery kit, and back as files of the restored profile. */
 import { createHash } from "node:crypto"
-import { mkdir } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { isHoldfastError } from "@holdfast/core"
+import { makePrivateFolder } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import type { BucketKeys, RecoverySecrets, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
 
@@ -56,7 +56,7 @@ export function placeBucketKeys(
 /** Writes the files, readable by their owner only. */
 export async function writeBucketKeys(files: ReadonlyMap<string, BucketKeys>): Promise<void> {
   for (const [path, { accessKeyId, secretAccessKey }] of files) {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    makePrivateFolder(dirname(path))
     const lines = [`[default]`, `aws_access_key_id = ${accessKeyId}`, `aws_secret_access_key = ${secretAccessKey}`, ""]
     await writeSecretFile(path, lines.join("\n"))
   }

@@ -4,17 +4,22 @@
  */
 import * as fs from "node:fs"
 import { concat, type ErrorCode, HoldfastError, isHoldfastError, mapOrdered, Semaphore } from "@holdfast/core"
+import type { Folder } from "@holdfast/core/node"
 import { RepeatGuard } from "@holdfast/tree"
 import { type Problem, sameTime } from "./local.ts"
 import { printable } from "./path-spec.ts"
 import {
-  childPath,
   finishDirectory,
+  openDirectory,
+  openTarget,
+  pathOf,
   placeDirectory,
   placeFile,
   placeSmallFile,
   placeSymlink,
   plainModeBits,
+  type Target,
+  targetIn,
 } from "./place.ts"
 import { type DownloadPort, noTotals, type RemoteItem, type TransferTotals } from "./ports.ts"
 
@@ -35,6 +40,7 @@ const largeAtOnce = 2
 const smallBytes = 256 * 1024
 /** What concerns one file only; anything else ends the download. */
 const ofOneFile: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "ERR_ALREADY_EXISTS",
   "ERR_BAD_FORMAT",
   "ERR_CORRUPT",
   "ERR_INCONSISTENT",
@@ -47,8 +53,20 @@ const ofOneFile: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ])
 
 type Step<Content> =
-  | { readonly end: false; readonly local: string; readonly item: RemoteItem<Content> }
-  | { readonly end: true; readonly local: string; readonly item: RemoteItem<Content> }
+  | { readonly end: false; readonly target: Target; readonly item: RemoteItem<Content> }
+  /** All of a directory is there; its folder is done with. */
+  | { readonly end: true; readonly folder: Folder; readonly item: RemoteItem<Content> }
+
+/** A download under way. */
+interface Download<Content> {
+  readonly port: DownloadPort<Content>
+  readonly options: DownloadOptions
+  readonly totals: TransferTotals
+  readonly large: Semaphore
+  readonly guard: RepeatGuard
+  /** Folders that are held open: those of directories whose end has not come. */
+  readonly open: Set<Folder>
+}
 
 /** Brings `item` to the local path `local`. */
 export async function download<Content>(
@@ -57,79 +75,99 @@ export async function download<Content>(
   local: string,
   options: DownloadOptions,
 ): Promise<TransferTotals> {
-  const totals = noTotals()
-  const large = new Semaphore(largeAtOnce)
+  const job: Download<Content> = {
+    ...{ port, options, totals: noTotals(), large: new Semaphore(largeAtOnce) },
+    ...{ guard: new RepeatGuard(), open: new Set() },
+  }
   const work = async (step: Step<Content>) => {
     if (step.end) return step
     options.signal?.throwIfAborted()
-    await orReport(step.local, options, () => place(port, step.item, step.local, totals, large, options))
+    await orReport(pathOf(step.target), options, () => place(job, step.item, step.target))
     return undefined
   }
-  // Steps end in order, so everything inside a directory is there when its end comes.
-  for await (const ended of mapOrdered(steps(port, item, local, totals, options), filesAtOnce, work))
-    if (ended && !ended.item.bare)
-      await orReport(ended.local, options, async () => finishDirectory(ended.local, ended.item))
-  return totals
+  try {
+    // Steps end in order, so everything inside a directory is there when its end comes.
+    for await (const ended of mapOrdered(rootSteps(job, item, local), filesAtOnce, work)) {
+      if (!ended) continue
+      const { folder } = ended
+      if (!ended.item.bare) await orReport(folder.path, options, async () => finishDirectory(folder, ended.item))
+      job.open.delete(folder)
+      folder.close()
+    }
+  } finally {
+    for (const folder of job.open) folder.close()
+  }
+  return job.totals
 }
 
-async function* steps<Content>(
-  port: DownloadPort<Content>,
+async function* rootSteps<Content>(
+  job: Download<Content>,
   item: RemoteItem<Content>,
   local: string,
-  totals: TransferTotals,
-  options: DownloadOptions,
-  /** Absent for what the download begins with. */
-  above?: RepeatGuard,
 ): AsyncGenerator<Step<Content>, void, void> {
-  const isRoot = above === undefined
-  const guard = above ?? new RepeatGuard()
+  const { options, open } = job
   if (item.kind === "file" || item.kind === "symlink") {
-    yield { end: false, local, item }
+    const { kind } = item
+    const target = await orReport(local, options, async () => openTarget(local, kind))
+    if (!target) return
+    open.add(target.folder)
+    yield { end: false, target, item }
     return
   }
-  const made = await orReport(local, options, async () => {
-    placeDirectory(local, { isRoot })
-    return true
-  })
-  if (!made) return
+  const folder = await orReport(local, options, async () => openDirectory(local))
+  if (folder) yield* directorySteps(job, item, folder)
+}
+
+/** What is in a directory, then its end. */
+async function* directorySteps<Content>(
+  job: Download<Content>,
+  item: RemoteItem<Content>,
+  folder: Folder,
+): AsyncGenerator<Step<Content>, void, void> {
+  const { port, options, totals, guard, open } = job
+  open.add(folder)
   totals.directories++
   const identity = port.identity?.(item)
   const tell = identity === undefined ? undefined : guard.enter(identity)
   const listing = port.list(item)[Symbol.asyncIterator]()
   for (;;) {
-    const next = await orReport(local, options, () => listing.next())
+    const next = await orReport(folder.path, options, () => listing.next())
     if (!next || next.done) break
     const [name, child] = next.value
     tell?.(1)
-    const place = await orReport(`${local}/${name}`, options, async () => childPath(local, name))
-    if (place !== undefined) yield* steps(port, child, place, totals, options, guard)
+    const shown = `${folder.path}/${name}`
+    const target = await orReport(shown, options, async () => targetIn(folder, name))
+    if (!target) continue
+    if (child.kind === "file" || child.kind === "symlink") {
+      yield { end: false, target, item: child }
+      continue
+    }
+    const made = await orReport(shown, options, async () => placeDirectory(target))
+    if (made) yield* directorySteps(job, child, made)
   }
-  yield { end: true, local, item }
+  yield { end: true, folder, item }
 }
 
 async function place<Content>(
-  port: DownloadPort<Content>,
+  { port, totals, large, options }: Download<Content>,
   item: RemoteItem<Content>,
-  local: string,
-  totals: TransferTotals,
-  large: Semaphore,
-  options: DownloadOptions,
+  target: Target,
 ): Promise<void> {
-  if (!options.overwrite && isThere(item, local)) {
+  if (!options.overwrite && isThere(item, target)) {
     totals.unchanged++
     options.onBytes?.(item.sizeBytes)
     return
   }
   if (item.kind === "symlink") {
-    placeSymlink(local, item.target ?? "", item)
+    placeSymlink(target, item.target ?? "", item)
     totals.symlinks++
     return
   }
   if (item.sizeBytes <= smallBytes) {
     const content = await readSmall(port.read(item))
-    placeSmallFile(local, content, item)
+    placeSmallFile(target, content, item)
     options.onBytes?.(content.length)
-  } else await large.run(() => placeFile(local, port.read(item, { transient: true }), item, options.onBytes))
+  } else await large.run(() => placeFile(target, port.read(item, { transient: true }), item, options.onBytes))
   totals.files++
   totals.bytes += item.sizeBytes
 }
@@ -140,7 +178,8 @@ async function readSmall(source: AsyncIterable<Uint8Array>): Promise<Uint8Array>
   return pieces.length === 1 ? pieces[0]! : concat(...pieces)
 }
 
-function isThere(item: RemoteItem<unknown>, local: string): boolean {
+function isThere(item: RemoteItem<unknown>, { folder, name }: Target): boolean {
+  const local = folder.at(name)
   const stat = fs.lstatSync(local, { bigint: true, throwIfNoEntry: false })
   if (!stat || !sameTime(stat.mtimeNs, item.mtimeNs)) return false
   if (item.kind === "symlink") return stat.isSymbolicLink() && fs.readlinkSync(local) === item.target

@@ -3,8 +3,9 @@
  * `fence/active-N`. Each is written once and never replaced, so a place is sealed for one description only.
  */
 import { randomBytes } from "node:crypto"
-import { link, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises"
-import { join } from "node:path"
+import type { Dirent } from "node:fs"
+import * as fs from "node:fs"
+import { createFlags, Folder } from "@holdfast/core/node"
 import { maxMoveBytes, type VolumeBackend } from "@holdfast/protocol"
 
 /** Statements at one place. */
@@ -40,47 +41,81 @@ export function memoryFence(): PlaceFence {
   }
 }
 
-/** A fence in a directory. Links are not followed, and what is no fence is not read. */
+/** A fence in a directory, which somebody else may write: links are not followed, and what is no fence is not read. */
 export function directoryFence(path: string): PlaceFence {
-  const dir = join(path, folder)
   return {
     async read() {
-      const entries = await readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === "ENOENT") return []
-        throw error
+      return within(path, { make: false }, (folder) => {
+        const isFence = (entry: Dirent) => entry.isFile() && fenceName.test(entry.name)
+        const names = folder.entries().filter(isFence).slice(0, mostNames)
+        return new Map(names.map(({ name }) => [name, readBounded(folder, name)]))
       })
-      const names = entries.filter((entry) => entry.isFile() && fenceName.test(entry.name)).slice(0, mostNames)
-      const read = names.map(async ({ name }) => [name, await readBounded(join(dir, name))] as const)
-      return new Map(await Promise.all(read))
     },
     async keep(name, bytes) {
-      await mkdir(dir, { recursive: true, mode: 0o700 })
-      const temporary = join(dir, `${randomBytes(8).toString("hex")}.tmp`)
-      const file = await open(temporary, "wx", 0o600)
-      try {
-        await file.writeFile(bytes)
-        await file.sync()
-        await file.close()
-        // A link, unlike a rename, never takes the place of what is there.
-        await link(temporary, join(dir, name)).catch((error: NodeJS.ErrnoException) => {
-          if (error.code !== "EEXIST") throw error
-        })
-      } finally {
-        await rm(temporary, { force: true })
-      }
-      const handle = await open(dir, "r")
-      await handle.sync().finally(() => handle.close())
+      within(path, { make: true }, (folder) => {
+        const temporary = `${randomBytes(8).toString("hex")}.tmp`
+        const file = fs.openSync(folder.at(temporary), createFlags, 0o600)
+        try {
+          try {
+            fs.writeFileSync(file, bytes)
+            fs.fsyncSync(file)
+          } finally {
+            fs.closeSync(file)
+          }
+          linkUnlessThere(folder.at(temporary), folder.at(name))
+        } finally {
+          fs.rmSync(folder.at(temporary), { force: true })
+        }
+        folder.sync()
+        return new Map()
+      })
     },
   }
 }
 
-async function readBounded(path: string): Promise<Uint8Array> {
-  const { size } = await stat(path)
-  return size > maxMoveBytes ? new Uint8Array() : new Uint8Array(await readFile(path))
+/** Works in the folder of fences; gives nothing when it is not there and not to be made. */
+function within(
+  path: string,
+  { make }: { readonly make: boolean },
+  work: (folder: Folder) => Map<string, Uint8Array>,
+): Map<string, Uint8Array> {
+  if (!make && !fs.existsSync(path)) return new Map()
+  const place = Folder.open(path)
+  try {
+    if (make) place.makeFolder(folder)
+    else if (!place.stat(folder)) return new Map()
+    const fences = place.folder(folder)
+    try {
+      return work(fences)
+    } finally {
+      fences.close()
+    }
+  } finally {
+    place.close()
+  }
+}
+
+/** A link, unlike a rename, never takes the place of what is there. */
+function linkUnlessThere(from: string, to: string): void {
+  try {
+    fs.linkSync(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+  }
+}
+
+/** What is too long for a statement counts as none. */
+function readBounded(folder: Folder, name: string): Uint8Array {
+  try {
+    return folder.readFile(name, maxMoveBytes) ?? new Uint8Array()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EFBIG") return new Uint8Array()
+    throw error
+  }
 }
 
 function bucketFence(place: Extract<VolumeBackend, { kind: "s3" }>): PlaceFence {
-  const within = async <T>(work: (bucket: import("@holdfast/backends/s3").Bucket) => Promise<T>) => {
+  const withBucket = async <T>(work: (bucket: import("@holdfast/backends/s3").Bucket) => Promise<T>) => {
     const { openBucket } = await import("@holdfast/backends/s3")
     const bucket = openBucket(place)
     try {
@@ -91,7 +126,7 @@ function bucketFence(place: Extract<VolumeBackend, { kind: "s3" }>): PlaceFence 
   }
   return {
     read: () =>
-      within(async (bucket) => {
+      withBucket(async (bucket) => {
         const { infos: listed } = await bucket.list(`${folder}/`, { limit: mostNames })
         const names = listed.map(({ key }) => key.slice(folder.length + 1)).filter((name) => fenceName.test(name))
         const read = names.map(
@@ -101,7 +136,7 @@ function bucketFence(place: Extract<VolumeBackend, { kind: "s3" }>): PlaceFence 
         return new Map(await Promise.all(read))
       }),
     keep: (name, bytes) =>
-      within(async (bucket) => {
+      withBucket(async (bucket) => {
         await bucket.put(`${folder}/${name}`, bytes, { ifAbsent: place.conditionalWrites })
       }),
   }

@@ -2,28 +2,58 @@
  * The mark that says whose a bucket or a directory is: the id of its volume. Two volumes in one place would take each
  * other's shares for garbage.
  */
-import { existsSync } from "node:fs"
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
-import { join } from "node:path"
+import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
+import { createFlags, Folder, makePrivateFolder } from "@holdfast/core/node"
 import type { VolumeBackend } from "@holdfast/protocol"
 
 /** Name of the mark in a directory; in a bucket it is described in docs/formats/bucket.md. */
 export const markerFile = "holdfast-volume"
+const mostMarkerBytes = 1024
 
 /** Marks a place as the volume's; a place that has the same mark stays as it is. Throws ERR_ALREADY_EXISTS. */
 export async function claimPlace(place: VolumeBackend, volumeId: string): Promise<void> {
-  if (place.kind === "directory") await claimDirectory(place.path, volumeId)
+  if (place.kind === "directory") claimDirectory(place.path, volumeId)
   else if (place.kind === "s3") await claimBucket(place, volumeId)
 }
 
-async function claimDirectory(path: string, volumeId: string): Promise<void> {
-  const marker = join(path, markerFile)
-  if (existsSync(marker)) return refuseOther(path, await readFile(marker, "utf8"), volumeId)
-  await mkdir(path, { recursive: true, mode: 0o700 })
-  if ((await readdir(path)).some((name) => name !== "lost+found"))
-    throw new HoldfastError("ERR_ALREADY_EXISTS", `${path} is not empty. Name a new or an empty directory.`, { path })
-  await writeFile(marker, `${volumeId}\n`, { mode: 0o600, flag: "wx" })
+/** What a mark in a directory says; undefined when there is none. Throws ERR_CORRUPT for what is no mark. */
+export function readMarkerIn(path: string): string | undefined {
+  if (!fs.existsSync(path)) return undefined
+  const folder = Folder.open(path)
+  try {
+    const bytes = folder.readFile(markerFile, mostMarkerBytes)
+    return bytes && Buffer.from(bytes).toString("latin1")
+  } catch (cause) {
+    const message = `${path}/${markerFile} is no mark of a volume: a link, no file, or too long. Is this the right directory?`
+    throw new HoldfastError("ERR_CORRUPT", message, { path }, { cause })
+  } finally {
+    folder.close()
+  }
+}
+
+function claimDirectory(path: string, volumeId: string): void {
+  const held = readMarkerIn(path)
+  if (held !== undefined) {
+    refuseOther(path, held, volumeId)
+    return
+  }
+  makePrivateFolder(path)
+  const folder = Folder.open(path)
+  try {
+    if (folder.entries().some(({ name }) => name !== "lost+found"))
+      throw new HoldfastError("ERR_ALREADY_EXISTS", `${path} is not empty. Name a new or an empty directory.`, { path })
+    const file = fs.openSync(folder.at(markerFile), createFlags, 0o600)
+    try {
+      fs.writeSync(file, `${volumeId}\n`)
+      fs.fsyncSync(file)
+    } finally {
+      fs.closeSync(file)
+    }
+    folder.sync()
+  } finally {
+    folder.close()
+  }
 }
 
 async function claimBucket(place: Extract<VolumeBackend, { kind: "s3" }>, volumeId: string): Promise<void> {

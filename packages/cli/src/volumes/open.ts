@@ -1,13 +1,11 @@
 /** From a volume's description to its backends. One that cannot be opened fails when it is asked, not before. */
-import { existsSync } from "node:fs"
-import { join } from "node:path"
 import { type BufferPool, HoldfastError } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import type { AccountAccess, Backend, VolumeBackend } from "@holdfast/protocol"
 import { accessOf } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import type { GridOptions } from "./grid.ts"
-import { markerFile } from "./marker.ts"
+import { readMarkerIn } from "./marker.ts"
 
 type Bucket = Extract<VolumeBackend, { kind: "s3" }>
 type Directory = Extract<VolumeBackend, { kind: "directory" }>
@@ -68,7 +66,7 @@ async function nodeConnector(profile: Profile, options: GridOptions) {
 
 function directoryBackend({ id, path }: Directory, access: AccountAccess | undefined): Backend {
   return lazyBackend(id, async () => {
-    if (!existsSync(join(path, markerFile)))
+    if (readMarkerIn(path) === undefined)
       throw unreachable(id, `${path} is not there, or is not this volume's. Is its disk mounted?`)
     const { openDirectoryBackend } = await import("@holdfast/backends/node")
     const until = clock.nowMs() + waitMs

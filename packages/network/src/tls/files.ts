@@ -1,8 +1,9 @@
 /** Secret files: whole or absent, readable by their owner only, on the disk before we go on. */
 import { randomBytes } from "node:crypto"
-import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises"
+import { open, readdir, rename, rm, rmdir } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { HoldfastError } from "@holdfast/core"
+import { keepOwner, makePrivateFolder } from "@holdfast/core/node"
 
 /** Replaces one file atomically and durably, mode 0600. */
 export async function writeSecretFile(path: string, content: string | Uint8Array): Promise<void> {
@@ -26,8 +27,8 @@ export async function createSecretDirectory(directory: string, files: Readonly<R
   await refuseUnlessFree(target)
   const temporary = `${target}.${randomBytes(6).toString("hex")}.tmp`
   try {
-    await mkdir(dirname(target), { recursive: true, mode: 0o700 })
-    await mkdir(temporary, { mode: 0o700 })
+    makePrivateFolder(dirname(target))
+    makePrivateFolder(temporary)
     for (const [name, content] of Object.entries(files)) await writeSynced(join(temporary, name), content)
     await syncDirectory(temporary)
     await rename(temporary, target)
@@ -78,6 +79,7 @@ export function ioError(what: string, cause: unknown): HoldfastError {
 async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, "wx", 0o600)
   try {
+    keepOwner(file.fd, dirname(path))
     await file.writeFile(content)
     await file.sync()
   } finally {

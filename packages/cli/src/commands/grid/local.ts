@@ -1,9 +1,10 @@
 /** `holdfast up`, `down` and `status`: a whole grid on this machine, and a client for it. */
 import { spawn } from "node:child_process"
-import { mkdir, open } from "node:fs/promises"
+import { open } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { createInvite } from "@holdfast/coordinator"
 import { HoldfastError } from "@holdfast/core"
+import { makePrivateFolder } from "@holdfast/core/node"
 import { confirmServers, fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
@@ -161,7 +162,7 @@ function defaultCoding(count: number): string {
 }
 
 async function startSupervisor(context: Context, dir: string): Promise<void> {
-  await mkdir(join(dir, "log"), { recursive: true, mode: 0o700 })
+  makePrivateFolder(join(dir, "log"))
   const log = await open(gridFiles(dir).log("supervisor"), "a", 0o600)
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, "supervise", "--dir", dir], {
     detached: true,
