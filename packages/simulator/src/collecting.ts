@@ -30,13 +30,14 @@ export async function collect(client: SimulatedClient, options: CollectingOption
     registers: new IdSet(env.crypto),
     trims: new Map(),
   }
-  needed.registers.add(registerIdOf(account.listKeys.publicKey))
+  const list = registerIdOf(account.listKeys.publicKey)
+  needed.registers.add(list)
   for (const name of names) {
     const tree = options.trees.find((one) => one.name === name)
     if (tree) await gatherTree({ client, collection, needed, options }, tree)
   }
   const { graceMs } = options
-  const places = await collection.run({ ...needed, collector: account.collector, graceMs })
+  const places = await collection.run({ ...needed, list, collector: account.collector, graceMs })
   let condemned = 0
   for (const backend of store.backends) {
     const outcome = await backend.sweep?.().catch((error: unknown) => {
@@ -47,7 +48,7 @@ export async function collect(client: SimulatedClient, options: CollectingOption
   const sum = (of: "shares" | "marks" | "young") => [...places.values()].reduce((total, done) => total + done[of], 0)
   return (
     `${sum("marks")} marks removed with ${sum("shares")} shares, ${sum("young")} young, ${condemned} condemned, ` +
-    `${needed.live.size} chunks live, without ${[...collection.leftOut.keys()].join(" ") || "nobody"}`
+    `${needed.live.size} chunks live, without ${[...collection.leftOut].map(([place, why]) => `${place} (${why})`).join(" ") || "nobody"}`
   )
 }
 
