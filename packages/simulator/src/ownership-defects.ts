@@ -11,11 +11,11 @@ export const ownershipDefects: readonly Defect[] = [
   {
     name: "O4: a tree is listed after what is stored for it",
     edits: [
-      edit("  await addToList(client.store.registers, client.account, [tree.name])\n  const made", "  const made"),
+      edit("  await addToList(client.store.registers, client.listKeys, [tree.name])\n  const made", "  const made"),
       edit(
         "  if (sleep) await sleepThrough(context, sleep)\n  return `",
         "  if (sleep) await sleepThrough(context, sleep)\n" +
-          "  await addToList(client.store.registers, client.account, [tree.name])\n  return `",
+          "  await addToList(client.store.registers, client.listKeys, [tree.name])\n  return `",
       ),
     ],
   },
@@ -70,7 +70,7 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O12: what a commit copies is not marked",
     `${store}/register-commit.ts`,
-    "    await marks.mark(chunks, batch)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }\n",
+    "    await marks.mark(chunks, batch, doubted)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }\n",
     "    const commitment = { batch, patterns: batch.patterns([]), happy: marks.happy }\n",
   ),
   one(
@@ -114,6 +114,36 @@ export const ownershipDefects: readonly Defect[] = [
     `${store}/register-guard.ts`,
     `        if (relation === "fork") return { ...rollback, evidence }\n        if (relation === "unproven") unproven`,
     `        if (relation === undefined) unproven`,
+  ),
+  one(
+    "O7: a place that does not vouch gets the shares again and again",
+    `${store}/register-commit.ts`,
+    "    for (const backend of proposal.silent) doubted.add(backend)\n    for (const backend of proposal.gone) if (refused.has(backend)) doubted.add(backend)\n",
+    "",
+  ),
+  one(
+    "O13: a value is shown before what it needs is marked at the other buckets",
+    `${store}/register-quorum.ts`,
+    "  const unwritten = await writeMarks(value, commitment)\n",
+    "  const unwritten: Backend[] = []\n",
+  ),
+  one(
+    "a version by who may only append leaves nothing behind it",
+    `${directory}/proposing.ts`,
+    '  return !isOwn || !roles.includes("collect")\n',
+    "  return !isOwn && roles.length > 0\n",
+  ),
+  one(
+    "lists of devices that may only append are not taken over",
+    "packages/simulator/src/collecting.ts",
+    "  const appended = await absorb(client, collection)\n",
+    "  const appended = (await absorb(client, collection)).slice(0, 0)\n",
+  ),
+  one(
+    "a bucket's fence does not stop who has an old description",
+    `${bucket}/vouch.ts`,
+    "    if (epoch > this.#place.epoch)\n",
+    "    if (epoch > this.#place.epoch && epoch < 0)\n",
   ),
   one(
     "B7: what was seen is written after success is reported",
