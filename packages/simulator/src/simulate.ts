@@ -6,7 +6,7 @@ import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { checkForkIsSeen, checkOnePlaintext, type OldValue } from "./adversary.ts"
 import { dropHistory } from "./appending.ts"
-import { checkHealth, checkSpace, checkStep, checkTruth } from "./claims.ts"
+import { checkHealth, checkSpace, checkStep, checkTruth, neverCodes } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
 import { collect } from "./collecting.ts"
 import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
@@ -56,16 +56,6 @@ const hourMs = 60 * minuteMs
 const longestMs = 2 * hourMs
 /** More calls than any operation of these small trees needs. */
 const mostCalls = 20_000
-
-/** What no fault may lead to. */
-const neverCodes = new Set([
-  "ERR_ROLLBACK",
-  "ERR_FORK",
-  "ERR_CORRUPT",
-  "ERR_INCONSISTENT",
-  "ERR_BAD_FORMAT",
-  "ERR_UNSUPPORTED_VERSION",
-])
 
 /** A seed that nobody used before. */
 export function freshSeed(): string {
