@@ -190,10 +190,12 @@ for (const [coding, lossRate] of [
   })
 
 /** What a race is about: its outcome is told, and what must hold then is checked. */
-type Race = (
-  world: Awaited<ReturnType<typeof twoAccounts>>,
-  schedule: Schedule,
-) => Promise<{ readonly outcome: string; readonly mustHave?: readonly (readonly [Device, ChunkRef])[] }>
+type Race = (world: Awaited<ReturnType<typeof twoAccounts>>, schedule: Schedule) => Promise<Outcome>
+
+interface Outcome {
+  readonly outcome: string
+  readonly mustHave?: readonly (readonly [Device, ChunkRef])[]
+}
 
 /** Begins in the middle of the other's messages. */
 async function later<T>({ random }: Schedule, mostTurns: number, work: () => Promise<T>): Promise<T> {
@@ -264,9 +266,9 @@ for (const [name, race] of Object.entries(races))
       // Of three places two hold the chunk, and each is needed: one that lets go too much is one too many.
       schedule.lossRates = { putShares: 0.3 }
       const world = await twoAccounts(schedule, { k: 2, happy: 2, n: 3 })
-      const { outcome, mustHave = [] } = await race(world, schedule).catch((error: unknown) => {
+      const { outcome, mustHave = [] } = await race(world, schedule).catch((error: unknown): Outcome => {
         if (error instanceof assert.AssertionError) throw error
-        return { outcome: "refused" } as const
+        return { outcome: "refused" }
       })
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
       schedule.lossRates = {}
