@@ -73,7 +73,7 @@ function hunt(copy: string, { name, edits }: Defect, seconds: number): Outcome {
   }
   const startMs = performance.now()
   const script = join(copy, "packages/simulator/src/hunt.ts")
-  const { stdout, stderr } = spawnSync("node", [script, values.runs, values.steps, String(seconds)], {
+  const { stdout, stderr } = spawnSync("node", [script, values.runs, values.steps, String(seconds), name], {
     encoding: "utf8",
     timeout: 2000 * seconds,
     killSignal: "SIGKILL",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { it } from "node:test"
 import { toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { blockBytes, decodeShareHead, legacyAccount } from "@holdfast/protocol"
+import { blockBytes, decodeShareHead, legacyAccount, registerIdOf } from "@holdfast/protocol"
 import { makeAccount, makeChunk, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { s3Error } from "../src/s3/failure.ts"
 import { shareKey } from "../src/s3/keys.ts"
@@ -45,6 +45,27 @@ it("a writer spends one request on a chunk, and on a commit one put and two list
   const [outcome] = await backend.proposeRegisters([await makeRegisterValue(crypto, seed, 2, "root")], next)
   assert.deepEqual(outcome, { accepted: true, vouches: true })
   assert.deepEqual(asked().sort(), ["list fence", "list marks", "list registers", "put marks", "put registers"])
+})
+
+it("marks that are written down before the value cost nothing more", async () => {
+  const { backend, asked } = await opened()
+  const seed = crypto.random(32)
+  const [first, second] = await Promise.all([1, 2].map((n) => makeRegisterValue(crypto, seed, n, "root")))
+  const batch = newBatch(crypto)
+  const { id, shares } = await randomChunk(crypto, 300)
+  await backend.putShares([shares[0]!], batch)
+  await backend.proposeRegisters([first!], batch)
+  const next = newBatch(crypto)
+  await backend.putShares([shares[1]!], next)
+  asked()
+  const written = backend.writeMarks!([registerIdOf(await crypto.publicKeyOf(seed))], next)
+  const [outcome] = await backend.proposeRegisters([second!], next) // at the same time
+  await written
+  assert.deepEqual(outcome, { accepted: true, vouches: true })
+  assert.deepEqual(asked().sort(), ["list fence", "list marks", "list registers", "put marks", "put registers"])
+  await backend.writeMarks!([], newBatch(crypto))
+  assert.deepEqual(asked(), [], "nothing was marked in that batch")
+  assert.deepEqual((await backend.hasShares([id]))[0], [0, 1])
 })
 
 it("a commit for further accounts costs a put and a list for each", async () => {

@@ -195,5 +195,11 @@ export interface Backend {
    * whoever may delete; a collection ends with it.
    */
   sweep?(options?: CallOptions): Promise<SweepOutcome>
+  /**
+   * Only of places that write marks down in bulk, such as buckets: when this resolves, all that the batch has marked is written
+   * down, with these registers. A commit asks for it before any place is given its value, so that no reader sees one whose
+   * chunks nobody holds.
+   */
+  writeMarks?(registers: readonly RegisterId[], options: MarkOptions): Promise<void>
   close(): Promise<void>
 }

@@ -7,6 +7,7 @@ import {
   type AccountAccess,
   type AccountId,
   type AccountKeys,
+  type AccountRole,
   accountKeysOf,
   accountRoles,
   listSeedOn,
@@ -26,7 +27,12 @@ export interface SimulatedAccount {
   readonly listKeys: RegisterKeys
   /** The owner's secret for convergent keys. */
   readonly secret: Uint8Array
+  /** The registers in which devices that may only append name their trees, for whoever collects to take over. */
+  readonly deviceLists: RegisterKeys[]
 }
+
+/** What devices may do that can neither remove anything nor drop history. */
+export const appendRoles: readonly AccountRole[] = ["read", "append", "repair"]
 
 /** What a device shows to nodes. */
 export interface DeviceGrant {
@@ -49,29 +55,37 @@ export async function createAccount(crypto: CryptoProvider, name: string): Promi
       readKey: crypto.random(32),
     },
     secret: crypto.random(32),
+    deviceLists: [],
   }
 }
 
+/** Keys of a list of a device's own. */
+export async function addDeviceList(crypto: CryptoProvider, account: SimulatedAccount): Promise<RegisterKeys> {
+  const seed = crypto.random(32)
+  const keys = { seed, publicKey: await crypto.publicKeyOf(seed), readKey: crypto.random(32) }
+  account.deviceLists.push(keys)
+  return keys
+}
+
 /** The grant of an account to one of its devices. */
-export async function grantTo(crypto: CryptoProvider, account: SimulatedAccount, device: string): Promise<DeviceGrant> {
+export async function grantTo(
+  crypto: CryptoProvider,
+  account: SimulatedAccount,
+  { device, roles }: { readonly device: string; readonly roles: readonly AccountRole[] },
+): Promise<DeviceGrant> {
   const deviceKey = await crypto.sha256(utf8(device))
   const grant = await signGrant(crypto, account.keys.collectSeed, {
-    ...{ epoch: 1, deviceKey, roles: accountRoles, name: device },
+    ...{ epoch: 1, deviceKey, roles, name: device },
   })
   return { grant, keyId: Buffer.from(deviceKey).toString("base64url") }
 }
 
 const mostAttempts = 20
 
-/** The names of the account's trees, by quorum. */
-export async function readList(registers: RegisterStore, { listKeys }: SimulatedAccount): Promise<readonly string[]> {
-  return (await read(registers, listKeys)).names
-}
-
-/** Names a tree in the account's list; written even when it is there, so that every place has just said what it holds. */
+/** Names trees in a list; written even when it is there, so that every place has just said what it holds. */
 export async function addToList(
   registers: RegisterStore,
-  { listKeys }: SimulatedAccount,
+  listKeys: RegisterKeys,
   added: readonly string[],
 ): Promise<readonly string[]> {
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
@@ -86,8 +100,13 @@ export async function addToList(
 async function read(registers: RegisterStore, keys: RegisterKeys) {
   const value = await registers.read(keys)
   const contents = value ? [value.content, ...(value.siblings ?? []).map(({ content }) => content)] : []
-  const names = contents.flatMap((content) => fromUtf8(content).split(" ").filter(Boolean))
+  const names = contents.flatMap(namesIn)
   return { sequence: value?.sequence ?? 0, names: [...new Set(names)].sort() }
+}
+
+/** The trees that a value of a list names. */
+export function namesIn(content: Uint8Array): string[] {
+  return fromUtf8(content).split(" ").filter(Boolean)
 }
 
 /** The account of a world with this id; undefined when it is none of them. */

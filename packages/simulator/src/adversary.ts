@@ -45,6 +45,7 @@ export async function checkOnePlaintext(world: World, client: SimulatedClient, r
     await client.env.clock.sleep(minuteMs) // who was silent is asked again
   }
   world.network.mend()
+  await client.env.clock.sleep(3 * minuteMs) // places that were cut off last are left alone for a while
   if (accepted.size > 1) world.fail("one chunk has one plaintext", `${client.id} was shown ${accepted.size}`)
 }
 

@@ -68,7 +68,7 @@ export class SimulatedBucket implements Storage {
     return this.isRunning
   }
 
-  connect({ caller, access }: Visitor): Backend {
+  connect({ caller, access, epoch = 1 }: Visitor): Backend {
     const { crypto, graceMs } = this.#parts
     const call = async <T>(name: string, serve: (requests: BucketRequests) => Promise<T>): Promise<T> => {
       for (let attempt = 1; ; attempt++)
@@ -100,7 +100,13 @@ export class SimulatedBucket implements Storage {
       remove: (key) => call("remove", (requests) => requests.remove(key)),
       close: () => undefined,
     }
-    return createObjectBackend(bucket, { id: this.id, crypto, access, graceMs, conditionalWrites: true })
+    return createObjectBackend(bucket, { id: this.id, crypto, access, graceMs, epoch, conditionalWrites: true })
+  }
+
+  /** The volume has another description from now on. */
+  seal(epoch: number): void {
+    const key = `fence/epoch-${String(epoch).padStart(6, "0")}`
+    this.#objects.set(key, { bytes: new Uint8Array(1), modifiedMs: this.#clock.nowMs() })
   }
 
   start(): void {

@@ -10,6 +10,16 @@ import type { World } from "./world.ts"
 /** Messages under way at once, above which something does not end. */
 const mostEvents = 20_000
 
+/** What no fault may lead to. */
+export const neverCodes: ReadonlySet<string> = new Set([
+  "ERR_ROLLBACK",
+  "ERR_FORK",
+  "ERR_CORRUPT",
+  "ERR_INCONSISTENT",
+  "ERR_BAD_FORMAT",
+  "ERR_UNSUPPORTED_VERSION",
+])
+
 /** Quorums that are tried at a time. */
 const readers = 4
 

@@ -1,9 +1,9 @@
 /** A client of the simulated world: the real store and tree over simulated links, with a clock of its own that is wrong. */
 import type { CryptoProvider, Env } from "@holdfast/core"
-import type { Backend } from "@holdfast/protocol"
-import { createStore, type Device, type Store } from "@holdfast/store"
+import { type AccountRole, accountRoles, type Backend } from "@holdfast/protocol"
+import { type Collector, createStore, type Device, type RegisterKeys, type Store } from "@holdfast/store"
 import { createTreeIo, Tree, type TreeIo } from "@holdfast/tree"
-import { type DeviceGrant, grantTo, type SimulatedAccount } from "./accounts.ts"
+import { addDeviceList, type DeviceGrant, grantTo, type SimulatedAccount } from "./accounts.ts"
 import { WrongClock } from "./clocks.ts"
 import type { DurableSeen } from "./history.ts"
 import type { Span } from "./model.ts"
@@ -23,9 +23,19 @@ export interface ClientParts {
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly mode: "crash" | "byzantine"
   readonly account: SimulatedAccount
+  /** What the account allows it; all when absent. */
+  readonly roles?: readonly AccountRole[]
+  /** The epoch of the volume that it knows; the first when absent. */
+  readonly epoch?: number
   readonly random: Random
   readonly skewMs: number
   readonly drift: number
+}
+
+/** What it shows to places, and writes its versions with. */
+interface Papers {
+  readonly grant: DeviceGrant
+  readonly device: Device
 }
 
 /** One client. After a crash it begins anew with what it had on its disk: the sequence numbers it has seen. */
@@ -37,6 +47,10 @@ export class SimulatedClient {
   readonly #seen: DurableSeen
   readonly #grant: DeviceGrant
   readonly #device: Device
+  /** Where it names its trees: its account's list, or one of its own when it may only append. */
+  readonly listKeys: RegisterKeys
+  /** Who signs what it orders: nobody that places know when it may only append. */
+  readonly collector: Collector
   #caller: Caller & { isAlive: boolean }
   #env!: Env
   #store!: Store
@@ -50,8 +64,13 @@ export class SimulatedClient {
   /** Called once when what it does is cut off. */
   onCrash: () => void = () => undefined
 
-  private constructor(parts: ClientParts, grant: DeviceGrant, device: Device) {
+  private constructor(
+    parts: ClientParts,
+    { grant, device, listKeys, collector }: Pick<SimulatedClient, "listKeys" | "collector"> & Papers,
+  ) {
     this.id = parts.id
+    this.listKeys = listKeys
+    this.collector = collector
     this.#parts = parts
     this.#grant = grant
     this.#device = device
@@ -62,20 +81,26 @@ export class SimulatedClient {
 
   /** A client that has just started. */
   static async create(parts: ClientParts): Promise<SimulatedClient> {
-    const { crypto, account, id } = parts
+    const { crypto, account, id, roles = accountRoles } = parts
     const seed = crypto.random(32)
+    const mayCollect = roles.includes("collect")
     const device = {
       ...{ device: await crypto.publicKeyOf(seed), account: account.id, name: id },
       sign: (message: Uint8Array) => crypto.sign(seed, message),
     }
-    const client = new SimulatedClient(parts, await grantTo(crypto, account, id), device)
+    const client = new SimulatedClient(parts, {
+      grant: await grantTo(crypto, account, { device: id, roles }),
+      device,
+      listKeys: mayCollect ? account.listKeys : await addDeviceList(crypto, account),
+      collector: mayCollect ? account.collector : { publicKey: device.device, sign: device.sign },
+    })
     await client.restart()
     return client
   }
 
   /** Drops everything that was under way and starts anew. To be called between two events. */
   async restart(): Promise<void> {
-    const { id, crypto, servers, coding, mode, account } = this.#parts
+    const { id, crypto, servers, coding, mode, account, roles = accountRoles, epoch } = this.#parts
     this.#caller.isAlive = false
     const caller = { id, isAlive: true, calls: 0, most: 0 }
     this.#caller = caller
@@ -83,7 +108,7 @@ export class SimulatedClient {
     this.task = undefined
     this.span = undefined
     this.#env = { crypto, clock: this.clock.of(() => caller.isAlive) }
-    const visitor = { caller, access: account.access, device: this.#grant }
+    const visitor = { caller, access: { account: account.id, roles }, device: this.#grant, ...(epoch && { epoch }) }
     this.#store = await createStore({
       env: this.#env,
       servers: servers.map((server) => ({ backend: server.connect(visitor), weight: 1 })),

@@ -6,7 +6,7 @@ import { equal, isHoldfastError } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import { type Collection, IdSet, type Trim } from "@holdfast/store"
 import { type CareList, careIds, decodeCare, emptyCare, type Tree, withLevels } from "@holdfast/tree"
-import { addToList } from "./accounts.ts"
+import { addToList, namesIn } from "./accounts.ts"
 import type { SimulatedClient } from "./client.ts"
 import type { SimulatedTree } from "./trees.ts"
 
@@ -23,20 +23,23 @@ export interface CollectingOptions {
 export async function collect(client: SimulatedClient, options: CollectingOptions): Promise<string> {
   const { store, account, env } = client
   const collection = await store.beginCollection()
-  const names = await addToList(store.registers, account, [])
+  const appended = await absorb(client, collection)
+  const names = await addToList(store.registers, client.listKeys, appended)
   const needed: Needed = {
     live: new IdSet(env.crypto),
     liveAt: new Map(),
     registers: new IdSet(env.crypto),
     trims: new Map(),
   }
-  needed.registers.add(registerIdOf(account.listKeys.publicKey))
+  const list = registerIdOf(account.listKeys.publicKey)
+  needed.registers.add(list)
+  for (const { publicKey } of account.deviceLists) needed.registers.add(registerIdOf(publicKey))
   for (const name of names) {
     const tree = options.trees.find((one) => one.name === name)
     if (tree) await gatherTree({ client, collection, needed, options }, tree)
   }
   const { graceMs } = options
-  const places = await collection.run({ ...needed, collector: account.collector, graceMs })
+  const places = await collection.run({ ...needed, list, collector: client.collector, graceMs })
   let condemned = 0
   for (const backend of store.backends) {
     const outcome = await backend.sweep?.().catch((error: unknown) => {
@@ -47,8 +50,17 @@ export async function collect(client: SimulatedClient, options: CollectingOption
   const sum = (of: "shares" | "marks" | "young") => [...places.values()].reduce((total, done) => total + done[of], 0)
   return (
     `${sum("marks")} marks removed with ${sum("shares")} shares, ${sum("young")} young, ${condemned} condemned, ` +
-    `${needed.live.size} chunks live, without ${[...collection.leftOut.keys()].join(" ") || "nobody"}`
+    `${needed.live.size} chunks live, without ${[...collection.leftOut].map(([place, why]) => `${place} (${why})`).join(" ") || "nobody"}`
   )
+}
+
+/** The trees that devices which may only append have ever listed, as far as places keep what they wrote. */
+async function absorb({ account }: SimulatedClient, collection: Collection): Promise<string[]> {
+  const names: string[] = []
+  for (const keys of account.deviceLists)
+    for (const values of (await collection.ownValues(keys)).values())
+      for (const { content } of values) if (content) names.push(...namesIn(content))
+  return names
 }
 
 interface Needed {

@@ -4,6 +4,7 @@
  */
 
 import { ownershipDefects } from "./ownership-defects.ts"
+import type { Shape } from "./world.ts"
 
 /** One change of a source: a text that occurs exactly once, and what comes in its place. */
 export interface Edit {
@@ -16,6 +17,8 @@ export interface Edit {
 /** A defect. */
 export interface Defect {
   readonly name: string
+  /** Worlds where it can be seen at all; any when absent. Seeds of others are passed over. */
+  readonly where?: (shape: Shape) => boolean
   readonly edits: readonly Edit[]
 }
 

@@ -144,7 +144,7 @@ const operations: Record<OperationKind, (tree: Tree, context: OperationContext) 
       total += moved
       for (const { id: place } of surplus) freed.set(place, [...(freed.get(place) ?? []), id])
     }
-    return `${total} shares moved, ${await collection.release(client.account.collector, freed)} freed`
+    return `${total} shares moved, ${await collection.release(client.collector, freed)} freed`
   },
 }
 
@@ -261,7 +261,7 @@ async function plant(_: Tree, context: OperationContext): Promise<string> {
   const planted = await context.newTree()
   if (!planted) return "there are enough trees"
   const { tree, keep } = planted
-  await addToList(client.store.registers, client.account, [tree.name])
+  await addToList(client.store.registers, client.listKeys, [tree.name])
   const made = await createTree(client.treeOptions(tree))
   keep()
   const own = {

@@ -1,21 +1,29 @@
 /** Deliberate defects, one for each rule of ownership, of one plaintext and of history (docs/protocols/marks.md, docs/formats). */
 import type { Defect } from "./defects.ts"
+import type { Shape } from "./world.ts"
 
 const store = "packages/store/src"
 const directory = "packages/backends/src/directory"
 const bucket = "packages/backends/src/s3"
 const rules = "packages/backends/src/rules.ts"
 
+const isOf = (kind: "node" | "bucket") => (shape: Shape) => shape.places.every((place) => place === kind)
+/** One machine sleeps before its commit while another of its account, at most a few, collects. */
+const sleepsOn = (kind: "node" | "bucket") => (shape: Shape) =>
+  isOf(kind)(shape) && shape.faults.includes("sleep") && shape.clients >= 2 * shape.accounts && shape.versions === 1
+const liesWithRoom = ({ mode, faults, faulty, coding, places, versions }: Shape) =>
+  mode === "byzantine" && faults.includes("lies") && faulty.length > 0 && coding.n < places.length && versions === 1
+
 /** Weaker rules, each with the name of the rule. */
 export const ownershipDefects: readonly Defect[] = [
   {
     name: "O4: a tree is listed after what is stored for it",
     edits: [
-      edit("  await addToList(client.store.registers, client.account, [tree.name])\n  const made", "  const made"),
+      edit("  await addToList(client.store.registers, client.listKeys, [tree.name])\n  const made", "  const made"),
       edit(
         "  if (sleep) await sleepThrough(context, sleep)\n  return `",
         "  if (sleep) await sleepThrough(context, sleep)\n" +
-          "  await addToList(client.store.registers, client.account, [tree.name])\n  return `",
+          "  await addToList(client.store.registers, client.listKeys, [tree.name])\n  return `",
       ),
     ],
   },
@@ -30,12 +38,14 @@ export const ownershipDefects: readonly Defect[] = [
     `${directory}/proposing.ts`,
     "  if (batch?.broken)\n",
     "  if (batch?.broken && stamp < 0)\n",
+    sleepsOn("node"),
   ),
   one(
     "O7: who vouches is not counted",
     `${store}/register-quorum.ts`,
     "    accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)\n",
     "    accepted >= needed && patterns.every((pattern) => distinct(pattern) >= happy)\n",
+    sleepsOn("node"),
   ),
   one(
     "O8: a place's own answer does not count",
@@ -48,6 +58,7 @@ export const ownershipDefects: readonly Defect[] = [
     rules,
     "  return (stamp) => stamp <= until && place.stamp - stamp >= youngMs",
     "  return (stamp) => until >= 0 && place.stamp - stamp >= youngMs",
+    sleepsOn("node"),
   ),
   one(
     "O9: a client may bring the grace under the least",
@@ -70,7 +81,7 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O12: what a commit copies is not marked",
     `${store}/register-commit.ts`,
-    "    await marks.mark(chunks, batch)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }\n",
+    "    await marks.mark(chunks, batch, doubted)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }\n",
     "    const commitment = { batch, patterns: batch.patterns([]), happy: marks.happy }\n",
   ),
   one(
@@ -78,6 +89,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${bucket}/vouch.ts`,
     "      if (stale.length === 0 && put === 0) return stays\n",
     "      if (put >= 0) return stays\n",
+    sleepsOn("bucket"),
   ),
   one(
     "O13: marks in a bucket are not written before the value",
@@ -90,6 +102,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${bucket}/shares.ts`,
     "generation: fence.generationAbove(id, index) }",
     "generation: 0 * fence.generationAbove(id, index) }",
+    sleepsOn("bucket"),
   ),
   one(
     "O15: what the word of a collection does not name goes too, however young",
@@ -102,6 +115,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${bucket}/sweep.ts`,
     "    const marked = await this.#markedAmong(list)\n",
     "    const marked = new Set<number>()\n",
+    sleepsOn("bucket"),
   ),
   one(
     "D5: slices made from parity are not held against the descriptor",
@@ -116,6 +130,40 @@ export const ownershipDefects: readonly Defect[] = [
     `        if (relation === undefined) unproven`,
   ),
   one(
+    "O7: a place that does not vouch gets the shares again and again",
+    `${store}/register-commit.ts`,
+    "    for (const backend of proposal.silent) doubted.add(backend)\n    for (const backend of proposal.gone) if (refused.has(backend)) doubted.add(backend)\n",
+    "",
+    liesWithRoom,
+  ),
+  one(
+    "O13: a value is shown before what it needs is marked at the other buckets",
+    `${store}/register-quorum.ts`,
+    "  const unwritten = await writeMarks(value, commitment)\n",
+    "  const unwritten: Backend[] = []\n",
+    (shape) => isOf("bucket")(shape) && shape.faults.includes("full") && shape.coding.n < shape.places.length,
+  ),
+  one(
+    "a version by who may only append leaves nothing behind it",
+    `${directory}/proposing.ts`,
+    '  return !isOwn || !roles.includes("collect")\n',
+    "  return !isOwn && roles.length > 0\n",
+  ),
+  one(
+    "lists of devices that may only append are not taken over",
+    "packages/simulator/src/collecting.ts",
+    "  const appended = await absorb(client, collection)\n",
+    "  const appended = (await absorb(client, collection)).slice(0, 0)\n",
+    (shape) => sleepsOn("node")(shape) && shape.clients >= shape.accounts + 2,
+  ),
+  one(
+    "a bucket's fence does not stop who has an old description",
+    `${bucket}/vouch.ts`,
+    "    if (epoch > this.#place.epoch)\n",
+    "    if (epoch > this.#place.epoch && epoch < 0)\n",
+    isOf("bucket"),
+  ),
+  one(
     "B7: what was seen is written after success is reported",
     `${store}/register-store.ts`,
     "    await guard.note(register, value, value)\n",
@@ -123,8 +171,8 @@ export const ownershipDefects: readonly Defect[] = [
   ),
 ]
 
-function one(name: string, file: string, find: string, replace: string): Defect {
-  return { name, edits: [{ file, find, replace }] }
+function one(name: string, file: string, find: string, replace: string, where?: Defect["where"]): Defect {
+  return { name, edits: [{ file, find, replace }], ...(where && { where }) }
 }
 
 /** Of what the simulator's clients do. */

@@ -5,9 +5,12 @@
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { checkForkIsSeen, checkOnePlaintext, type OldValue } from "./adversary.ts"
-import { checkHealth, checkSpace, checkStep, checkTruth } from "./claims.ts"
+import { dropHistory } from "./appending.ts"
+import { checkHealth, checkSpace, checkStep, checkTruth, neverCodes } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
+import { collect } from "./collecting.ts"
 import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
+import { checkMove } from "./moving.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
@@ -53,16 +56,6 @@ const hourMs = 60 * minuteMs
 const longestMs = 2 * hourMs
 /** More calls than any operation of these small trees needs. */
 const mostCalls = 20_000
-
-/** What no fault may lead to. */
-const neverCodes = new Set([
-  "ERR_ROLLBACK",
-  "ERR_FORK",
-  "ERR_CORRUPT",
-  "ERR_INCONSISTENT",
-  "ERR_BAD_FORMAT",
-  "ERR_UNSUPPORTED_VERSION",
-])
 
 /** A seed that nobody used before. */
 export function freshSeed(): string {
@@ -163,7 +156,20 @@ class Run {
     client.allow(mostCalls)
     await this.#wait("one plaintext", checkOnePlaintext(world, client, random.fork("faces")))
     const old = this.#old.length > 0 ? random.pick(this.#old) : undefined
-    if (old) await this.#wait("a fork", checkForkIsSeen(world, world.trees[0]!, { old, client }))
+    if (old && random.chance(0.5)) {
+      await this.#wait("a fork", checkForkIsSeen(world, world.trees[0]!, { old, client }))
+      return
+    }
+    const tree = world.trees[1]!
+    const look = await this.#wait("a thief who appends", dropHistory(world, tree))
+    const owner = await world.newClient("owner", tree.owners[0]!)
+    for (let round = 1; look && round <= 2; round++) {
+      await this.#pass(2 * world.shape.graceMs + hourMs)
+      owner.allow(mostCalls)
+      await this.#wait("owner collects", collect(owner, { trees: world.trees, graceMs: 0, keepsHistory: true }))
+      if (!world.failure) look()
+    }
+    await this.#wait("the volume moves on", checkMove(world, random.fork("move")))
   }
 
   /** A writer keeps a value for later. */

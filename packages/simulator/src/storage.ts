@@ -30,6 +30,8 @@ export interface Visitor {
   readonly caller: Caller
   readonly access: AccountAccess
   readonly device: DeviceGrant
+  /** The epoch of the volume that it knows. */
+  readonly epoch?: number
 }
 
 /** What a place holds of one chunk. */

@@ -5,11 +5,12 @@
 import { createHash } from "node:crypto"
 import type { CryptoProvider, Env } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import { accountRoles } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import { createTree, plainAttributes } from "@holdfast/tree"
-import { addToList, createAccount, type SimulatedAccount } from "./accounts.ts"
+import { addToList, appendRoles, createAccount, type SimulatedAccount } from "./accounts.ts"
 import { SimulatedBucket } from "./bucket.ts"
-import { SimulatedClient } from "./client.ts"
+import { type ClientParts, SimulatedClient } from "./client.ts"
 import { type FaultContext, type FaultKind, faultKinds } from "./faults.ts"
 import { Liar } from "./lies.ts"
 import { type Caller, SimulatedNetwork } from "./network.ts"
@@ -98,7 +99,7 @@ export interface World extends FaultContext {
   /** Another tree of an account, which is none of `trees` until it is kept; undefined when there are enough. */
   newTree(owner: SimulatedAccount): Promise<{ readonly tree: SimulatedTree; readonly keep: () => void } | undefined>
   /** Another client of an account that knows nothing yet. */
-  newClient(id: string, account: SimulatedAccount): Promise<SimulatedClient>
+  newClient(id: string, account: SimulatedAccount, more?: Partial<ClientParts>): Promise<SimulatedClient>
   readonly failure: Failure | undefined
   fail(claim: string, details: string): void
   /** True when a server has crashed since this was last asked. */
@@ -163,13 +164,17 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
   })
   const accounts: SimulatedAccount[] = []
   for (let i = 0; i < shape.accounts; i++) accounts.push(await createAccount(crypto, `a${i}`))
-  const newClient = (id: string, account: SimulatedAccount) =>
+  const newClient = (id: string, account: SimulatedAccount, more: Partial<ClientParts> = {}) =>
     SimulatedClient.create({
       ...{ id, time, crypto, servers, account, random: random.fork(id) },
-      ...{ coding: shape.coding, mode: shape.mode, ...skew(id, 3) },
+      ...{ coding: shape.coding, mode: shape.mode, ...skew(id, 3), ...more },
     })
   const clients: SimulatedClient[] = []
-  for (let i = 0; i < shape.clients; i++) clients.push(await newClient(`c${i}`, accounts[i % accounts.length]!))
+  for (let i = 0; i < shape.clients; i++) {
+    const isFirst = i < accounts.length
+    const roles = !isFirst && random.fork(`roles ${i}`).chance(0.3) ? appendRoles : accountRoles
+    clients.push(await newClient(`c${i}`, accounts[i % accounts.length]!, { roles }))
+  }
   const faulty = new Set(shape.faulty)
   const seers = { env, crypto, time, fail, servers, faulty, coding: shape.coding, mode: shape.mode }
   const trees = [await newTree(seers, { name: "shared", owners: accounts })]
@@ -236,7 +241,7 @@ async function makeTrees({ trees, clients, shape }: World): Promise<void> {
     for (const [i, owner] of tree.owners.entries()) {
       const client = clients.find(({ account }) => account === owner)!
       client.allow(1000)
-      await addToList(client.store.registers, owner, [tree.name])
+      await addToList(client.store.registers, client.listKeys, [tree.name])
       if (i === 0) await createTree(client.treeOptions(tree))
       else await client.tree(tree).holdFor(owner.id)
     }

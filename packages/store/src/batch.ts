@@ -47,9 +47,15 @@ export class Batch {
     }
   }
 
-  /** How many distinct places hold a share of their own of a chunk, marked under this batch. */
-  spread(id: ChunkId): number {
-    return distinct(this.#marked.get(toHex(id)) ?? [])
+  /** How many distinct places of those that count hold a share of their own of a chunk, marked under this batch. */
+  spread(id: ChunkId, counts?: (backend: Backend) => boolean): number {
+    return distinct(this.#marked.get(toHex(id)) ?? [], counts)
+  }
+
+  /** True when `backend` has marked this share under this batch. */
+  has(id: ChunkId, backend: Backend, index: number): boolean {
+    const places = this.#marked.get(toHex(id)) ?? []
+    return places.some((place) => place.backend === backend && place.indices.includes(index))
   }
 
   /** How the chunks `ids` lie now; what is marked later is not in it. */

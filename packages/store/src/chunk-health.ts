@@ -14,6 +14,11 @@ export interface HealthDeps {
   readonly erasure: Erasure
   /** What is placed is marked in it. */
   readonly batch: Batch
+  /**
+   * Of a repair for a commit: only what is marked in the batch counts, wherever a good share lies, and nothing of these places,
+   * which get shares last.
+   */
+  readonly doubted?: ReadonlySet<Backend>
 }
 
 /** What a check does beyond asking. */
@@ -110,16 +115,17 @@ export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: read
   return { moved, surplus: [...new Set(extra.map(({ backend }) => backend))].filter((one) => !best.includes(one)) }
 }
 
-/** Puts a share on a server, marked; false when it does not take it. */
+/** Puts a share on a server, marked; false when it does not take it, or with `gives` when it does not give it then. */
 async function place(
-  { batch }: HealthDeps,
+  deps: HealthDeps,
   id: ChunkId,
   target: Backend,
-  { bytes, index }: { readonly bytes: Uint8Array; readonly index: number },
+  { bytes, index, gives = false }: { readonly bytes: Uint8Array; readonly index: number; readonly gives?: boolean },
 ): Promise<boolean> {
+  const { batch } = deps
   const { token, accounts } = batch
   const [outcome] = await target.putShares([bytes], { batch: token, accounts }).catch(() => [])
-  if (!outcome?.ok) return false
+  if (!outcome?.ok || (gives && !(await goodShare(deps, id, target, index)))) return false
   batch.note(id, target, [index])
   return true
 }
@@ -197,19 +203,33 @@ async function placeMissing(
   const { id, descriptor } = shares.values().next().value!
   const { k, n } = descriptor
   if (shares.size < k) return 0
-  const own = spreadOf(holdings.map(({ indices }) => indices))
+  const { batch, doubted } = deps
+  const counts = (backend: Backend, index: number) =>
+    doubted === undefined || (!doubted.has(backend) && batch.has(id, backend, index))
+  const own = spreadOf(holdings.map(({ backend, indices }) => indices.filter((index) => counts(backend, index))))
   const wanted = Array.from({ length: n }, (_, index) => index).filter((index) => !own.includes(index))
   const rebuilt = wanted.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
-  // Empty servers come first; then those whose share another has too.
+  // Empty servers come first; then those whose share another has too; who did not keep its word comes last.
   const without = holdings.filter((_, server) => own[server] === undefined)
   const isEmpty = (backend: Backend) => without.some((held) => held.backend === backend && held.indices.length === 0)
   const open = ranked.filter((backend) => without.some((held) => held.backend === backend))
-  const places = [...open.filter(isEmpty), ...open.filter((backend) => !isEmpty(backend))]
+  const [late, good] = [
+    open.filter((backend) => doubted?.has(backend)),
+    open.filter((backend) => !doubted?.has(backend)),
+  ]
+  const places = [...good.filter(isEmpty), ...good.filter((backend) => !isEmpty(backend)), ...late]
+  // What is there and does not count yet is put where it is.
+  const uncounted = holdings.flatMap(({ backend, indices }) =>
+    good.includes(backend) ? indices.map((index) => ({ backend, index })) : [],
+  )
+  const replaced = [...corrupt.filter(({ backend }) => !late.includes(backend)), ...uncounted]
+  // Who gave nothing good before is believed when it gives what it took: a liar would take every share of a chunk for ever.
+  const isSuspect = (target: Backend) => corrupt.some(({ backend }) => backend === target)
   let placed = 0
   for (const bytes of rebuilt) {
     const index = decodeShare(bytes).index
-    for (let target = takePlace(places, corrupt, index); target; target = takePlace(places, corrupt, index)) {
-      if (!(await place(deps, id, target, { bytes, index }))) continue
+    for (let target = takePlace(places, replaced, index); target; target = takePlace(places, replaced, index)) {
+      if (!(await place(deps, id, target, { bytes, index, gives: isSuspect(target) }))) continue
       const held = holdings.find((holding) => holding.backend === target)!
       held.indices.push(index)
       placed++
@@ -219,9 +239,9 @@ async function placeMissing(
   return placed
 }
 
-/** The next server for a share: first one whose own copy of it is damaged, and is replaced so. */
-function takePlace(places: Backend[], corrupt: readonly DamagedShare[], index: number): Backend | undefined {
-  const own = places.findIndex((backend) => corrupt.some((bad) => bad.backend === backend && bad.index === index))
+/** The next server for a share: first one whose own copy of it is replaced so. */
+function takePlace(places: Backend[], replaced: readonly DamagedShare[], index: number): Backend | undefined {
+  const own = places.findIndex((backend) => replaced.some((bad) => bad.backend === backend && bad.index === index))
   return places.splice(Math.max(0, own), 1)[0]
 }
 

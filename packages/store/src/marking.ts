@@ -14,8 +14,8 @@ export interface MarkingDeps {
   readonly clock: Clock
   readonly coding: { readonly happy: number; readonly n: number }
   rankedServers(id: ChunkId): readonly Server[]
-  /** Reads and verifies every share, and puts those that are missing under the batch. */
-  repair(id: ChunkId, batch: Batch): Promise<ChunkHealth>
+  /** Reads and verifies every share, and puts those that the batch has not marked under it, on `doubted` places last. */
+  repair(id: ChunkId, batch: Batch, doubted: ReadonlySet<Backend>): Promise<ChunkHealth>
 }
 
 const pageSize = 4096
@@ -23,10 +23,18 @@ const repairsAtOnce = 16
 /** When all lie on `happy` places, the others have so long to mark too. */
 const graceMs = 2000
 
-/** Resolves once each of `ids` lies on `happy` places that marked it in `batch`. Throws ERR_NOT_ENOUGH_SHARES, ERR_INCONSISTENT. */
-export async function markChunks(deps: MarkingDeps, ids: readonly ChunkId[], batch: Batch): Promise<void> {
+/**
+ * Resolves once each of `ids` lies on `happy` places that marked it in `batch`; on others than those `doubted`, who did not
+ * keep their word before, as far as others take it. Throws ERR_NOT_ENOUGH_SHARES, ERR_INCONSISTENT.
+ */
+export async function markChunks(
+  deps: MarkingDeps,
+  ids: readonly ChunkId[],
+  batch: Batch,
+  doubted: ReadonlySet<Backend> = new Set(),
+): Promise<void> {
   const { happy, n } = deps.coding
-  const open = () => ids.filter((id) => batch.spread(id) < happy)
+  const open = () => ids.filter((id) => batch.spread(id, (backend) => !doubted.has(backend)) < happy)
   const unmarked = open()
   if (unmarked.length === 0) return
   const near = (id: ChunkId) => deps.rankedServers(id).slice(0, n)
@@ -35,7 +43,7 @@ export async function markChunks(deps: MarkingDeps, ids: readonly ChunkId[], bat
   const spread = open()
   if (spread.length > 0) await ask(deps, spread, far, batch)
   await mapPool(open(), repairsAtOnce, async (id) => {
-    const { k, goodShares, inconsistent } = await deps.repair(id, batch)
+    const { k, goodShares, inconsistent } = await deps.repair(id, batch, doubted)
     if (inconsistent) throw inconsistentError(id)
     if (k > 0 && goodShares >= k && batch.spread(id) >= happy) return
     throw k > 0 && goodShares >= k ? tooFew(id, batch.spread(id), happy) : gone(id)

@@ -25,6 +25,7 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
     proposeRegisters: (...args) => call(() => backend.proposeRegisters(...args)),
     usage: (...args) => call(() => backend.usage(...args)),
     ...(backend.sweep && { sweep: (...args) => call(() => backend.sweep!(...args)) }),
+    ...(backend.writeMarks && { writeMarks: (...args) => call(() => backend.writeMarks!(...args)) }),
     close: () => backend.close(),
   }
 }

@@ -1,6 +1,6 @@
 /** Acknowledging a value: a quorum takes it, and enough places vouch for each chunk that it refers to (docs/protocols/marks.md). */
 import { type Env, HoldfastError } from "@holdfast/core"
-import type { AccountId, ChunkId } from "@holdfast/protocol"
+import type { AccountId, Backend, ChunkId } from "@holdfast/protocol"
 import { Batch } from "./batch.ts"
 import { type HeldValue, propose, type QuorumDeps } from "./register-quorum.ts"
 import type { WriteOptions } from "./types.ts"
@@ -11,13 +11,13 @@ export interface CommitMarks {
   readonly happy: number
   /** A batch for a commit to a tree that is held for `accounts` too. */
   batch(accounts: readonly AccountId[]): Batch
-  /** Marks those of `ids` that `batch` has not marked, on `happy` places. Throws ERR_NOT_ENOUGH_SHARES. */
-  mark(ids: readonly ChunkId[], batch: Batch): Promise<void>
+  /** Marks those of `ids` that `batch` has not marked, on `happy` places, `doubted` ones last. Throws ERR_NOT_ENOUGH_SHARES. */
+  mark(ids: readonly ChunkId[], batch: Batch, doubted: ReadonlySet<Backend>): Promise<void>
   /** A batch is done, or marks of it are gone. */
   leave(batch: Batch): void
 }
 
-/** A commit marks anew so many times what was taken away under its hands, then gives up. */
+/** A commit marks anew so many times what was taken away under its hands, and once for each place that it doubts; then it gives up. */
 const maxRounds = 5
 
 /** Commits values; the result is false for who loses a race. Throws ERR_NO_QUORUM, ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS. */
@@ -38,20 +38,27 @@ async function commit(
   value: HeldValue,
   { chunks = [], accounts = [] }: WriteOptions,
 ): Promise<boolean> {
-  for (let round = 1; round <= maxRounds; round++) {
+  const doubted = new Set<Backend>()
+  const refused = new Set<Backend>()
+  for (let round = 1; round <= maxRounds + doubted.size; round++) {
     const batch = marks.batch(accounts)
-    await marks.mark(chunks, batch)
+    await marks.mark(chunks, batch, doubted)
     const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }
     const proposal = await propose(deps, value, commitment)
     if (proposal === "lost") return false
     marks.leave(batch)
     if (proposal === "taken") return true
+    // Marks may go once, to a collection beside this. Who marks again and again what it then does not vouch for, or marks and
+    // does not know of it, must not keep the chunks from places that would.
+    for (const backend of proposal.silent) doubted.add(backend)
+    for (const backend of proposal.gone) if (refused.has(backend)) doubted.add(backend)
+    for (const backend of proposal.gone) refused.add(backend)
   }
   throw new HoldfastError(
     "ERR_NOT_ENOUGH_SERVERS",
     "The change was not acknowledged: too few servers keep what it stored, although it was stored again several times. " +
       "What was there before stays readable. Look at the servers with `holdfast status`, then repeat.",
-    { happy: marks.happy, rounds: maxRounds },
+    { happy: marks.happy, doubted: [...doubted].map(({ id }) => id) },
   )
 }
 

@@ -226,8 +226,16 @@ export interface Commitment {
   readonly happy: number
 }
 
-/** What became of a proposal: `unheld` when too few places vouch for what it refers to, which is to be marked anew. */
-export type Proposal = "taken" | "lost" | "unheld"
+/** What became of a proposal; places that did not vouch when too few do for what it refers to, which is to be marked anew. */
+export type Proposal = "taken" | "lost" | Unheld
+
+/** Places that did not vouch. */
+interface Unheld {
+  /** Those that say that marks are gone. */
+  readonly gone: readonly Backend[]
+  /** Those that have marked something, and do not know of it now or give no good answer. */
+  readonly silent: readonly Backend[]
+}
 
 /**
  * Proposes a value to all servers. Taken when a quorum accepted it and enough places vouch for each chunk of its commit;
@@ -236,16 +244,22 @@ export type Proposal = "taken" | "lost" | "unheld"
 export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Commitment): Promise<Proposal> {
   const { env, backends, keepers = [], mode } = deps
   const { batch, patterns, happy } = commitment
+  const unwritten = await writeMarks(value, commitment)
+  if (unwritten.length > 0) return { gone: [], silent: unwritten }
   const needed = quorumOf(backends.length, mode)
   const problems: string[] = []
   const changes = new Changes()
-  const vouching = new Set<Backend>()
-  let [accepted, lost, gone, pending, vouches] = [0, 0, 0, backends.length, keepers.length]
+  const [vouching, gone] = [new Set<Backend>(), new Set<Backend>()]
+  let [accepted, lost, refused, pending, vouches] = [0, 0, 0, backends.length, keepers.length]
+  const note = (backend: Backend, answer: Offered) => {
+    if (answer === "vouched") vouching.add(backend)
+    if (answer === "gone") gone.add(backend)
+  }
   const count = (backend: Backend, answer: Offered) => {
-    if (answer === "gone") gone++
+    if (answer === "gone") refused++
     else if (typeof answer === "object") lost++
     else accepted++
-    if (answer === "vouched") vouching.add(backend)
+    note(backend, answer)
   }
   for (const backend of backends)
     void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
@@ -260,7 +274,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
   for (const backend of keepers)
     void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
       .then(
-        (answer) => void (answer === "vouched" && vouching.add(backend)),
+        (answer) => note(backend, answer),
         (error) => void problems.push(`${backend.id}: ${messageOf(error)}`),
       )
       .finally(() => {
@@ -269,15 +283,43 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
       })
   const isTaken = () =>
     accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)
-  const isLost = () => lost > 0 && accepted + gone + pending < needed
+  const isLost = () => lost > 0 && accepted + refused + pending < needed
   await changes.until(() => pending + vouches === 0 || isTaken() || isLost())
   if (isTaken()) {
     await changes.until(() => pending === 0, { clock: env.clock, graceMs })
     return "taken"
   }
   if (accepted < needed && lost > 0) return "lost"
-  if (accepted + gone >= needed) return "unheld"
+  if (accepted + refused >= needed) {
+    const marked = new Set(patterns.flat().map(({ backend }) => backend))
+    return { gone: [...gone], silent: [...marked].filter((backend) => !vouching.has(backend) && !gone.has(backend)) }
+  }
   throw noQuorum(accepted, needed, problems)
+}
+
+/**
+ * Has places write down what the batch marked, where they put that off: who is shown the value is then shown one whose chunks
+ * are held, even if its writer comes no further. Gives those that did not, when too few did.
+ */
+async function writeMarks({ value }: HeldValue, { batch, patterns, happy }: Commitment): Promise<readonly Backend[]> {
+  const open = new Set(patterns.flat().flatMap(({ backend }) => (backend.writeMarks ? backend : [])))
+  if (open.size === 0) return []
+  const changes = new Changes()
+  let pending = open.size
+  const registers = [registerIdOf(value.publicKey)]
+  for (const backend of [...open])
+    void backend.writeMarks!(registers, { batch: batch.token, accounts: batch.accounts })
+      .then(
+        () => void open.delete(backend),
+        () => undefined, // it will not vouch
+      )
+      .finally(() => {
+        pending--
+        changes.notify()
+      })
+  const isHeld = () => patterns.every((pattern) => distinct(pattern, (backend) => !open.has(backend)) >= happy)
+  await changes.until(() => pending === 0 || isHeld())
+  return isHeld() ? [] : [...open] // who is slower writes them down with the value
 }
 
 /** A server's answer to a proposal: taken, with or without its word for the batch; marks gone; or the value held instead. */

@@ -108,7 +108,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     clock: deps.env.clock,
     coding: deps.coding,
     rankedServers,
-    repair: (id: ChunkId, batch: Batch) => checkChunk(health(batch), id, ranked(id), { repair: true }),
+    repair: (id: ChunkId, batch: Batch, doubted: ReadonlySet<Backend>) =>
+      checkChunk({ ...health(batch), doubted }, id, ranked(id), { repair: true }),
   }
   let rolledBack: Rollback | undefined
   const { device, onUnproven, ownerOf } = deps
@@ -159,7 +160,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       marks: {
         happy,
         batch: presentBatch,
-        mark: (ids, batch) => markChunks(marking, ids, batch),
+        mark: (ids, batch, doubted) => markChunks(marking, ids, batch, doubted),
         leave: (batch) => batches.leave(batch),
       },
       ...(onRollback && {

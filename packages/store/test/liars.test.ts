@@ -17,17 +17,20 @@ const sizes: readonly Size[] = [
   { n: 5, f: 1, k: 3 },
   { n: 7, f: 2, k: 3 },
 ]
+/** With fewer shares than servers: one that is no use for a chunk must not keep it from those that would be. */
+const sparse: readonly Size[] = [{ n: 4, f: 1, k: 2, shares: 3 }]
 interface Size {
   readonly n: number
   readonly f: number
   readonly k: number
   readonly happy?: number
+  readonly shares?: number
   readonly mode?: "crash" | "byzantine"
 }
 
 /** A grid in which some servers lie; clients are told apart by number. */
 function lyingGrid(
-  { n, f, k, happy = n - f, mode = "byzantine" }: Size,
+  { n, f, k, happy = n - f, shares = n, mode = "byzantine" }: Size,
   liars: ReadonlyMap<number, Lie>,
   honest = memoryBackends(n),
 ) {
@@ -49,7 +52,7 @@ function lyingGrid(
           backend: behindSwitch(face.forClient(number), () => down.has(i)),
           weight: 1,
         })),
-        coding: { k, happy, n },
+        coding: { k, happy, n: shares },
         registerMode: mode,
         convergenceSecret: new Uint8Array(32).fill(7),
         seen: seen[number]!,
@@ -135,7 +138,7 @@ async function storeAmong(size: Size, liars: ReadonlyMap<number, Lie>) {
 
 for (const lie of lies)
   test(`with every set of f servers whose lie is "${lie}", of 4, 5 and 7, writes succeed and reads give the newest`, async () => {
-    for (const size of sizes)
+    for (const size of [...sizes, ...sparse])
       for (const chosen of subsets(size.n, size.f))
         await storeAmong(size, new Map(chosen.map((position) => [position, lie])))
   })

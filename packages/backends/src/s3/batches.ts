@@ -41,6 +41,10 @@ export class Batch {
   /** Shares are in it that others put, perhaps long ago. */
   hasFound = false
   hasShares = false
+  /** Those that are in it, for which accounts. */
+  readonly #registers = new Set<string>()
+  /** The mark objects that are being put. */
+  writing: Promise<unknown> = Promise.resolve()
 
   /** Marks a share that was seen under its key at `seenMs`. */
   addShare(accounts: readonly AccountId[], share: ShareKey, seenMs: number): void {
@@ -50,8 +54,11 @@ export class Batch {
     if (group.shares.size + group.registers.size >= mostListed) this.#close(group)
   }
 
-  /** Marks a register. */
+  /** Marks a register, once. */
   addRegister(accounts: readonly AccountId[], id: RegisterId): void {
+    const name = [id, ...accounts].map(toHex).join()
+    if (this.#registers.has(name)) return
+    this.#registers.add(name)
     const group = this.#group(accounts)
     group.registers.set(toHex(id), id.slice())
     if (group.shares.size + group.registers.size >= mostListed) this.#close(group)

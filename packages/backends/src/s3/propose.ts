@@ -1,9 +1,9 @@
 /**
- * A commit: marks, then the value, then a look whether both stay (rules O13 and O14). One request more than the value and its list
- * took before, and two lists beside that one.
+ * A commit: marks, at every place before the value is at any, then the value, then a look whether both stay (rules O13 and O14).
+ * One request more than the value and its list took before, and two lists beside that one.
  */
 import { toHex } from "@holdfast/core"
-import type { MarkOptions, ProposeOutcome } from "@holdfast/protocol"
+import type { MarkOptions, ProposeOutcome, RegisterId } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, type Judgement } from "../rules.ts"
 import { Batch, type Batches } from "./batches.ts"
 import type { Place } from "./place.ts"
@@ -55,6 +55,15 @@ export function proposeCalls(place: Place, { batches, registers, voucher }: Prop
   }
 
   return {
+    /** Of batches that marked no share here nothing is written before their value. */
+    async writeMarks(ids: readonly RegisterId[], options: MarkOptions): Promise<void> {
+      const accounts = accountsToMark(place.access, options)
+      checkBatch(options.batch)
+      const batch = batches.find(options.batch)
+      if (!batch?.hasShares) return
+      for (const id of ids) batch.addRegister(accounts, id)
+      await voucher.write(batch, options.signal)
+    },
     async proposeRegisters(
       values: readonly Uint8Array[],
       options: Partial<MarkOptions> = {},

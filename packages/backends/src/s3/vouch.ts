@@ -34,8 +34,14 @@ export class Voucher {
     this.#marks = marks
   }
 
-  /** Puts the mark objects of `batch` that are not there yet. */
-  async write(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
+  /** Puts the mark objects of `batch` that are not there yet. Calls follow each other, so that none is put twice. */
+  write(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
+    const work = batch.writing.catch(() => undefined).then(() => this.#write(batch, signal))
+    batch.writing = work
+    return work
+  }
+
+  async #write(batch: Batch, signal: AbortSignal | undefined): Promise<void> {
     batch.closeSegments()
     const missing = batch.segments.flatMap((segment) =>
       segment.accounts.filter((account) => !segment.names.has(toHex(account))).map((account) => ({ segment, account })),

@@ -167,6 +167,10 @@ export const shareLies = {
     keptValues: async () => [],
     readRegisters: async (ids) => ids.map(() => undefined),
   }),
+  /** Has what it was told to store, and says that it marks nothing of it. */
+  "marks nothing": () => ({
+    markShares: async (ids) => ids.map(() => ({ ok: true, held: [] })),
+  }),
   /** Says again and again that what was stored is gone. */
   "loses marks": () => ({
     proposeRegisters: async (values) =>
