@@ -1,7 +1,7 @@
-/** Makes the frozen vectors of account lists and account keys, once: it refuses to overwrite them. */
+/** Makes the frozen vectors of account lists (versions 1 and 3) and account keys, once: it does not overwrite what there is. */
 import { existsSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { type CborValue, encodeCbor, hashSmall, toHex, utf8 } from "@holdfast/core"
+import { type CborValue, compare, encodeCbor, hashSmall, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountList,
@@ -12,10 +12,11 @@ import {
   encodeCap,
   listSeedOn,
   registerIdOf,
+  removedKeyOf,
   type StorageId,
 } from "@holdfast/protocol"
 
-const path = join(dirname(import.meta.dirname), "interop", "vectors", "account-list.json")
+const folder = join(dirname(import.meta.dirname), "interop", "vectors")
 const bytes = (name: string) => hashSmall("vectors", utf8(name))
 const cap = (name: string) => encodeCap({ kind: "dw", seed: bytes(name) })
 
@@ -23,6 +24,7 @@ const lists: readonly AccountList[] = [
   emptyAccountList,
   { ...emptyAccountList, roots: new Map([["home", { cap: cap("home") }]]) },
   {
+    ...emptyAccountList,
     roots: new Map([
       ["home", { cap: cap("home"), keepMs: 0 }],
       ["photos", { cap: cap("photos"), keepMs: 2_592_000_000 }],
@@ -76,10 +78,66 @@ const keys = await Promise.all(
     }
   }),
 )
-const good = lists.map((list) => ({
-  roots: [...list.roots].map(([name, root]) => [name, root.cap, root.keepMs ?? null]),
-  ...{ linked: list.linked, kits: list.kits.map(({ name, register }) => [name, toHex(register)]), epoch: list.epoch },
-  ...{ grants: list.grants.map(toHex), keepMs: list.keepMs ?? null, encoded: toHex(encodeAccountList(list)) },
+const third: readonly AccountList[] = [
+  { ...lists[2]!, removed: [bytes("b"), bytes("a")] },
+  {
+    ...{ ...emptyAccountList, epoch: 3, removed: [await removedKeyOf(crypto, cap("home"))] },
+    revoked: [
+      { deviceKey: bytes("camera"), epoch: 3, name: "camera" },
+      { deviceKey: bytes("phone"), epoch: 2, name: "phone" },
+    ],
+  },
+]
+const sorted = (...names: string[]) => names.map(bytes).sort(compare)
+const badThird = [
+  one([3, [], [], [], 0, [], null]),
+  one([3, [], [], [], 0, [], null, [], []]),
+  one([3, [], [], [], 0, [], null, sorted("a", "b").reverse(), []]),
+  one([3, [], [], [], 0, [], null, [bytes("a"), bytes("a")], []]),
+  one([3, [], [], [], 0, [], null, [bytes("a").subarray(1)], []]),
+  one([3, [], [], [], 1, [], null, [], [[bytes("a"), 0, "camera"]]]),
+  one([
+    3,
+    [],
+    [],
+    [],
+    1,
+    [],
+    null,
+    [],
+    sorted("a", "b")
+      .reverse()
+      .map((key) => [key, 1, "camera"]),
+  ]),
+  one([4, [], [], [], 0, [], null, [bytes("a")], []], "ERR_UNSUPPORTED_VERSION"),
+]
+const goodOf = (some: readonly AccountList[]) =>
+  some.map((list) => ({
+    roots: [...list.roots].map(([name, root]) => [name, root.cap, root.keepMs ?? null]),
+    ...{ linked: list.linked, kits: list.kits.map(({ name, register }) => [name, toHex(register)]), epoch: list.epoch },
+    ...{ grants: list.grants.map(toHex), keepMs: list.keepMs ?? null, encoded: toHex(encodeAccountList(list)) },
+  }))
+const goodThird = goodOf(third).map((vector, i) => ({
+  ...vector,
+  removed: third[i]!.removed.toSorted(compare).map(toHex),
+  revoked: third[i]!.revoked.toSorted((a, b) => compare(a.deviceKey, b.deviceKey)).map(({ deviceKey, epoch, name }) => [
+    toHex(deviceKey),
+    epoch,
+    name,
+  ]),
 }))
-if (existsSync(path)) throw new Error(`${path} is frozen`)
-writeFileSync(path, `${JSON.stringify({ good, bad, keys }, null, 1)}\n`)
+const removedKeys = await Promise.all(
+  [cap("home"), encodeCap({ kind: "dw", seed: bytes("photos") })].map(async (text) => ({
+    cap: text,
+    key: toHex(await removedKeyOf(crypto, text)),
+  })),
+)
+const files = {
+  "account-list.json": { good: goodOf(lists), bad, keys },
+  "account-list-3.json": { good: goodThird, bad: badThird, removedKeys },
+}
+for (const [name, vectors] of Object.entries(files)) {
+  const path = join(folder, name)
+  if (existsSync(path)) process.stdout.write(`${path} is frozen\n`)
+  else writeFileSync(path, `${JSON.stringify(vectors, null, 1)}\n`)
+}

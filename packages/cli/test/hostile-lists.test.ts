@@ -8,14 +8,17 @@ import {
   deviceListSecret,
   emptyAccountList,
   encodeAccountList,
+  encodeCap,
   registerIdOf,
   signGrant,
+  toReadCap,
 } from "@holdfast/protocol"
-import { emptyCare, encodeCare } from "@holdfast/tree"
+import { decodeEntryCap, emptyCare, encodeCare, encodeEntryCap } from "@holdfast/tree"
 import { appendOnlyRoles, listKeysOn } from "../src/account/account.ts"
 import { changeAccountList } from "../src/account/list.ts"
+import { exitCodes } from "../src/exit-codes.ts"
 import { keysOfCap } from "../src/tree-keys.ts"
-import { createHarness, type Harness } from "./files-harness.ts"
+import { addTree, createHarness, type Harness } from "./files-harness.ts"
 
 const day = 86_400_000
 
@@ -130,6 +133,89 @@ test("an append-only device can neither shorten how long versions are kept nor s
   await owner.run("gc")
   assert.match(owner.warnings.join(), /append-only device "camera" cannot be read/)
 })
+
+test("what a full device removed stays removed, whatever an append-only device and its older values list", async (t) => {
+  const owner = await createHarness(t)
+  const device = await addDevice(owner)
+  await owner.run("alias", "create", "camera")
+  const cap = owner.aliases.get("camera")!
+  await owner.run("alias", "remove", "camera", "--yes")
+  await device({ ...emptyAccountList, roots: new Map([["photos", { cap }]]) })
+  owner.warnings.length = 0
+  await owner.run("gc")
+  assert.deepEqual([...owner.aliases.keys()], ["home"], "it was removed before the device listed it")
+  assert.match(owner.warnings.join(), /"camera" lists photos: still, which was removed/)
+  const other = await addTree(owner.session())
+  await device({ ...emptyAccountList, roots: new Map([["other", { cap: other }]]) })
+  await owner.run("gc")
+  await owner.run("alias", "list")
+  assert.ok(owner.aliases.has("other"), "what a device lists is taken over")
+  await owner.run("alias", "remove", "other", "--yes")
+  await device({ ...emptyAccountList, roots: new Map([["again", { cap: await readCapOf(other) }]]) })
+  await owner.run("gc")
+  await owner.run("alias", "list")
+  assert.deepEqual([...owner.aliases.keys()], ["home"])
+  // Whoever removed it may change his mind.
+  fs.writeFileSync(`${owner.folder}/cap`, other)
+  await owner.run("alias", "add", "mine", "--cap-file", `${owner.folder}/cap`)
+  await owner.run("gc")
+  await owner.run("alias", "list")
+  assert.deepEqual([...owner.aliases.keys()].sort(), ["home", "mine"])
+})
+
+test("an immutable listing whose chunks are lost, or that means nothing, is named and stops no collection", async (t) => {
+  const owner = await createHarness(t)
+  const device = await addDevice(owner)
+  await putSome(owner, "file")
+  await owner.run("mkdir", "home:/a")
+  await owner.run("cp", "home:/file", "home:/a/file")
+  const kept = (await owner.run("cap", "home:/a", "--read")).trim()
+  const missing = lostDirectoryCap(kept)
+  const nonsense = encodeCap({ kind: "ci", entry: Uint8Array.of(0x83, 1, 2, 3) })
+  await device({
+    ...emptyAccountList,
+    roots: new Map([
+      ["missing", { cap: missing }],
+      ["nonsense", { cap: nonsense }],
+    ]),
+  })
+  await putSome(owner, "gone")
+  await owner.run("rm", "home:/gone")
+  await owner.run("keep", "none")
+  owner.pass(40 * day)
+  const { unreadable, problems, shares } = await owner.json<{
+    unreadable: { place: string }[]
+    problems: { label: string }[]
+    shares: number
+  }>("gc")
+  assert.equal(process.exitCode, exitCodes.damaged)
+  process.exitCode = 0
+  assert.deepEqual(
+    unreadable.map(({ place }) => place),
+    ["missing:/"],
+  )
+  assert.deepEqual(
+    problems.map(({ label }) => label),
+    ["nonsense:"],
+  )
+  assert.ok(shares > 0)
+})
+
+/** A capability like `text`, of a directory whose chunk nobody ever stored. */
+function lostDirectoryCap(text: string): string {
+  const cap = decodeCap(text)
+  assert.ok(cap.kind === "ci")
+  const entry = decodeEntryCap(cap)
+  assert.ok(entry.kind === "directory" && entry.reference)
+  const chunk = { ...entry.reference.chunk, id: crypto.random(32) }
+  return encodeCap(encodeEntryCap({ ...entry, reference: { ...entry.reference, chunk } }))
+}
+
+async function readCapOf(text: string): Promise<string> {
+  const cap = decodeCap(text)
+  assert.ok(cap.kind === "dw")
+  return encodeCap({ ...(await toReadCap(crypto, cap)) })
+}
 
 /** What the first collection writes itself ends the versions before it for the second. */
 async function collectTwice(harness: Harness): Promise<void> {

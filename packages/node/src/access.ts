@@ -49,7 +49,9 @@ export class GrantReader {
       throw refused("it is for another device's key: after a new key this device needs a new grant")
     const account = accountOf(grant)
     if (!grantHolds(grant, await namespace.recordOf(account), encoded))
-      throw refused(`account ${toHex(account).slice(0, 16)} has taken it back`)
+      throw refused(
+        `account ${toHex(account).slice(0, 16)} has taken it back. To let this device in again, on a full device of the account: holdfast account grant`,
+      )
     return { account, roles: both(grant.roles, rolesOf(peer)) }
   }
 

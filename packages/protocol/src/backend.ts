@@ -201,5 +201,10 @@ export interface Backend {
    * chunks nobody holds.
    */
   writeMarks?(registers: readonly RegisterId[], options: MarkOptions): Promise<void>
+  /**
+   * Only of places that tell devices apart: takes the signed record of the caller's account, which says what devices it has. The one
+   * of the highest epoch holds; a device that it leaves out is refused from then on.
+   */
+  publishRecord?(record: Uint8Array, options?: CallOptions): Promise<void>
   close(): Promise<void>
 }

@@ -36,6 +36,9 @@ export {
   emptyAccountList,
   encodeAccountList,
   joinAccountLists,
+  type RevokedDevice,
+  removedKeyOf,
+  withoutRevoked,
 } from "./account-list.ts"
 export {
   type AccountInfo,

@@ -2,8 +2,17 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
+import { fromHex, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { emptyAccountList, encodeCap, joinAccountLists } from "@holdfast/protocol"
+import {
+  decodeAccountList,
+  emptyAccountList,
+  encodeAccountList,
+  encodeCap,
+  joinAccountLists,
+  removedKeyOf,
+  signGrant,
+} from "@holdfast/protocol"
 import { type AccountListVectors, checkAccountListVectors } from "@holdfast/protocol/vectors"
 
 const path = join(import.meta.dirname, "../../../interop/vectors/account-list.json")
@@ -15,7 +24,45 @@ test("account lists and account keys agree with the frozen vectors", async () =>
   await checkAccountListVectors(nodeCrypto, vectors)
 })
 
-test("lists written at the same time are joined without losing a root, also of one name", () => {
+test("account lists that remember what was removed and revoked agree with the frozen vectors", async () => {
+  const { good, bad, removedKeys } = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../../../interop/vectors/account-list-3.json"), "utf8"),
+  )
+  assert.ok(good.length >= 2 && bad.length >= 8 && removedKeys.length >= 2)
+  for (const { encoded, removed, revoked } of good) {
+    const list = decodeAccountList(fromHex(encoded))
+    assert.deepEqual(list.removed.map(toHex), removed)
+    assert.deepEqual(
+      list.revoked.map(({ deviceKey, epoch, name }) => [toHex(deviceKey), epoch, name]),
+      revoked,
+    )
+    assert.equal(toHex(encodeAccountList(list)), encoded)
+  }
+  for (const { encoded, error } of bad)
+    assert.throws(() => decodeAccountList(fromHex(encoded)), { code: error }, encoded)
+  for (const { cap, key } of removedKeys) assert.equal(toHex(await removedKeyOf(nodeCrypto, cap)), key)
+})
+
+test("a grant that one list took back is gone from the joined one, and a record of its epoch is above both", async () => {
+  const seed = new Uint8Array(32).fill(5)
+  const grant = (byte: number, epoch: number) =>
+    signGrant(nodeCrypto, seed, { epoch, deviceKey: new Uint8Array(32).fill(byte), roles: ["append"], name: "device" })
+  const [camera, phone, again] = [await grant(1, 1), await grant(2, 3), await grant(1, 4)]
+  const revoked = [{ deviceKey: new Uint8Array(32).fill(1), epoch: 3, name: "device" }]
+  const took = { ...emptyAccountList, epoch: 3, revoked }
+  const gave = { ...emptyAccountList, epoch: 3, grants: [camera, phone] }
+  for (const lists of [
+    [took, gave],
+    [gave, took],
+  ]) {
+    const { epoch, grants } = await joinAccountLists(nodeCrypto, lists)
+    assert.deepEqual([epoch, grants.map(toHex)], [4, [toHex(phone)]])
+  }
+  const later = await joinAccountLists(nodeCrypto, [took, { ...emptyAccountList, epoch: 4, grants: [again] }])
+  assert.deepEqual([later.epoch, later.grants.map(toHex)], [4, [toHex(again)]])
+})
+
+test("lists written at the same time are joined without losing a root, also of one name", async () => {
   const [a, b, c] = [1, 2, 3].map((byte) => encodeCap({ kind: "dw", seed: new Uint8Array(32).fill(byte) }))
   const one = { ...emptyAccountList, roots: new Map([["home", { cap: a! }]]) }
   const two = {
@@ -26,12 +73,12 @@ test("lists written at the same time are joined without losing a root, also of o
     ]),
     epoch: 1,
   }
-  const joined = joinAccountLists([one, two])
+  const joined = await joinAccountLists(nodeCrypto, [one, two])
   assert.deepEqual([...joined.roots].map(([name, { cap }]) => [name, cap]).sort(), [
     ["home", a],
     ["home-2", b],
     ["x", c],
   ])
   assert.equal(joined.epoch, 1)
-  assert.deepEqual(joinAccountLists([one]), one)
+  assert.deepEqual(await joinAccountLists(nodeCrypto, [one]), one)
 })

@@ -24,6 +24,7 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
     keptValues: (...args) => call(() => backend.keptValues(...args)),
     proposeRegisters: (...args) => call(() => backend.proposeRegisters(...args)),
     usage: (...args) => call(() => backend.usage(...args)),
+    ...(backend.publishRecord && { publishRecord: (...args) => call(() => backend.publishRecord!(...args)) }),
     ...(backend.sweep && { sweep: (...args) => call(() => backend.sweep!(...args)) }),
     ...(backend.writeMarks && { writeMarks: (...args) => call(() => backend.writeMarks!(...args)) }),
     close: () => backend.close(),

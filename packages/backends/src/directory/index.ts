@@ -1,5 +1,6 @@
 /** Storage in a local directory: the engine of the storage node, and the same as a backend of its own. */
-import { type AccountAccess, type Backend, legacyAccount } from "@holdfast/protocol"
+import { HoldfastError, toHex } from "@holdfast/core"
+import { type AccountAccess, type Backend, decodeGrant, grantHolds, legacyAccount } from "@holdfast/protocol"
 import { type EngineOptions, openEngine } from "./engine.ts"
 
 export { smallShareBytes } from "../rules.ts"
@@ -18,6 +19,8 @@ export interface DirectoryOptions extends EngineOptions {
   readonly quotaBytes?: number
   /** Whose it is. Without one, shares are held as older clients hold them: nobody can take them away. */
   readonly access?: AccountAccess
+  /** What lets a device in that has not the account's seed; refused once the account has taken it back. */
+  readonly grant?: Uint8Array
 }
 
 const noAccount: AccountAccess = { account: legacyAccount, roles: ["read", "append"] }
@@ -25,7 +28,17 @@ const noAccount: AccountAccess = { account: legacyAccount, roles: ["read", "appe
 /** Opens a directory as a backend for one user. */
 export async function openDirectoryBackend(options: DirectoryOptions): Promise<Backend> {
   const engine = await openEngine(options)
-  const { id, quotaBytes, access = noAccount } = options
+  const { id, quotaBytes, access = noAccount, grant } = options
   const tenant = await engine.tenant("local", { placeId: id, ...(quotaBytes !== undefined && { quotaBytes }) })
+  const record = grant && (await tenant.recordOf(access.account))
+  if (grant && !grantHolds(await decodeGrant(options.crypto, grant), record, grant)) {
+    await engine.close()
+    throw new HoldfastError("ERR_REFUSED", `${id} lets this device in no more. ${grantTakenBack(access.account)}`)
+  }
   return { ...tenant.backendOf(access), close: () => engine.close() }
+}
+
+/** What a device is told whose grant holds no more, and what to do. */
+function grantTakenBack(account: Uint8Array): string {
+  return `Account ${toHex(account).slice(0, 16)} has taken its grant back. To let it in again, on a full device: holdfast account grant`
 }

@@ -202,7 +202,7 @@ function registerCalls(call: Call): Pick<Backend, "readRegisters" | "keptValues"
   }
 }
 
-function administrationCalls(call: Call): Omit<NodeBackend, keyof Backend> {
+function administrationCalls(call: Call): Omit<NodeBackend, Exclude<keyof Backend, "publishRecord">> {
   return {
     async publishRecord(record, callOptions) {
       await call("account/record", [record], callOptions)

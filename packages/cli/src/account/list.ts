@@ -3,6 +3,7 @@
  * joined: nothing that either listed is lost.
  */
 import { HoldfastError } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountList,
   decodeAccountList,
@@ -67,5 +68,5 @@ async function read({ store }: ListSession, keys: RegisterKeys) {
   if (!value) return { sequence: 0, list: emptyAccountList, raced: false }
   const { content, siblings = [], sequence } = value
   const lists = [content, ...siblings.map((sibling) => sibling.content)].map(decodeAccountList)
-  return { sequence, list: joinAccountLists(lists), raced: siblings.length > 0 }
+  return { sequence, list: await joinAccountLists(crypto, lists), raced: siblings.length > 0 }
 }

@@ -173,7 +173,7 @@ class Gathering implements Needed {
     } catch (error) {
       if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
       // A tree that is gone, of somebody else perhaps, must not keep this account from collecting.
-      if (error.code === "ERR_NOT_FOUND") this.#problem(root.label, error)
+      if (error.code === "ERR_NOT_FOUND" || isNonsense(cap, error)) this.#problem(root.label, error)
       else this.unknown.push({ label: root.label, error })
     }
   }
@@ -345,6 +345,11 @@ interface Link {
 
 type Newest = Awaited<ReturnType<Session["store"]["registers"]["readCare"]>>
 type OnUnreadable = (error: HoldfastError) => void
+
+/** True for an immutable capability that stands for nothing, and never did: any device may list one. */
+function isNonsense(cap: Cap, { code }: HoldfastError): boolean {
+  return cap.kind === "ci" && code === "ERR_BAD_CAPABILITY"
+}
 
 /** Removing nothing is all that is left when it cannot be known what a tree needs. */
 function cannotKnow(first: HoldfastError, { unknown, lost }: Pick<Gathering, "unknown" | "lost">): HoldfastError {

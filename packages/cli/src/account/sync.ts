@@ -2,9 +2,9 @@
  * The account's list and the profile's cache of it: aliases that the profile has and the list not yet are listed, those that
  * another device listed appear here, those that another device removed go. Aliases of this profile alone stay as they are.
  */
-import { isHoldfastError } from "@holdfast/core"
+import { equal, isHoldfastError } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
-import { type AccountList, type AccountRoot, decodeCap } from "@holdfast/protocol"
+import { type AccountList, type AccountRoot, decodeCap, removedKeyOf } from "@holdfast/protocol"
 import { Tree } from "@holdfast/tree"
 import type { AliasState, Profile } from "../profile/profile.ts"
 import type { Session } from "../session.ts"
@@ -91,13 +91,18 @@ export async function holdFor(store: Session["store"], text: string, { id }: Pic
   })
 }
 
-/** Takes a root out of the list, if it still stands for `cap`. */
+/**
+ * Takes a root out of the list, if it still stands for `cap`. While devices that may only append have lists of their own, it is
+ * remembered that it was removed: they, and older values of their lists, may name it still.
+ */
 export async function removeRoot(session: SyncSession, name: string, cap: string): Promise<void> {
-  await changeAccountList(session, (list) =>
-    list.roots.get(name)?.cap === cap
-      ? { ...list, roots: new Map([...list.roots].filter(([other]) => other !== name)) }
-      : list,
-  )
+  const key = await removedKeyOf(nodeEnv.crypto, cap)
+  await changeAccountList(session, (list) => {
+    if (list.roots.get(name)?.cap !== cap) return list
+    const isRemembered = list.grants.length === 0 || list.removed.some((other) => equal(other, key))
+    const removed = isRemembered ? list.removed : [...list.removed, key]
+    return { ...list, roots: new Map([...list.roots].filter(([other]) => other !== name)), removed }
+  })
 }
 
 /** The profile's aliases in a volume, with their capabilities. */

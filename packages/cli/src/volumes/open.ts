@@ -32,12 +32,13 @@ export async function openBackends(
   { epoch = 1, ...options }: OpenPlacesOptions = {},
 ): Promise<(buffers: BufferPool) => Backend[]> {
   const kinds = new Set(places.map(({ kind }) => kind))
-  const access = profile && accessOf(await profile.account())
+  const account = await profile?.account()
+  const access = account && accessOf(account)
   const toBucket = kinds.has("s3") ? await bucketConnector(access, epoch) : undefined
   const toNode = profile && kinds.has("node") ? await nodeConnector(profile, options) : undefined
   const connect: Connect = (place, buffers) => {
     if (place.kind === "s3") return toBucket!(place, buffers)
-    return place.kind === "node" ? toNode!(place, buffers) : directoryBackend(place, access)
+    return place.kind === "node" ? toNode!(place, buffers) : directoryBackend(place, access, account?.grant)
   }
   return (buffers) => places.map((place) => connect(place, buffers))
 }
@@ -64,7 +65,7 @@ async function nodeConnector(profile: Profile, options: GridOptions) {
   }
 }
 
-function directoryBackend({ id, path }: Directory, access: AccountAccess | undefined): Backend {
+function directoryBackend({ id, path }: Directory, access: AccountAccess | undefined, grant?: Uint8Array): Backend {
   return lazyBackend(id, async () => {
     if (readMarkerIn(path) === undefined)
       throw unreachable(id, `${path} is not there, or is not this volume's. Is its disk mounted?`)
@@ -72,7 +73,14 @@ function directoryBackend({ id, path }: Directory, access: AccountAccess | undef
     const until = clock.nowMs() + waitMs
     for (;;)
       try {
-        return await openDirectoryBackend({ id, dir: path, crypto, clock, ...(access && { access }) })
+        return await openDirectoryBackend({
+          id,
+          dir: path,
+          crypto,
+          clock,
+          ...(access && { access }),
+          ...(grant && { grant }),
+        })
       } catch (error) {
         if (!isBusy(error) || clock.nowMs() > until) throw error
         await clock.sleep(retryMs)
@@ -110,6 +118,7 @@ function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backen
     readRegisters: async (...args) => (await backend()).readRegisters(...args),
     keptValues: async (...args) => (await backend()).keptValues(...args),
     proposeRegisters: async (...args) => (await backend()).proposeRegisters(...args),
+    publishRecord: async (...args) => (await backend()).publishRecord?.(...args),
     usage: async (...args) => (await backend()).usage(...args),
     close: async () => (await opened?.catch(() => undefined))?.close(),
   }

@@ -1,15 +1,16 @@
 /** `holdfast account`: what a person's devices share. `holdfast keep`: how long old versions stay. */
 import { HoldfastError, toHex } from "@holdfast/core"
-import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { decodeGrant } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { appendOnly, deviceKeyOf } from "../../account/account.ts"
+import { deviceNameOf, grantedDevices, revokeDevice, revokedDevices } from "../../account/devices.ts"
 import { exportAccount, exportDevice, useAccountFile } from "../../account/files.ts"
 import { changeAccountList } from "../../account/list.ts"
 import { syncAccount } from "../../account/sync.ts"
 import type { Context } from "../../context.ts"
+import { exitCodes } from "../../exit-codes.ts"
 import type { Profile } from "../../profile/profile.ts"
 import { unknownAlias } from "../../profile/profile.ts"
+import { printable } from "../../transfer/path-spec.ts"
 import { gridName, hasGrid, volumeNames } from "../../volumes/choose.ts"
 import { examples, plural } from "../files/frame.ts"
 import { parseDuration } from "../files/gc.ts"
@@ -27,6 +28,7 @@ export function register(program: Command, context: Context): void {
       ["holdfast account export --out laptop.account", "all of it, for another device of yours"],
       ["holdfast account use laptop.account"],
       ["holdfast account grant DEVICE --append-only --out camera.account", "for a device that can take nothing away"],
+      ["holdfast account revoke DEVICE", "it is lost, or another's now: it stores nothing more"],
     ),
   )
   account
@@ -60,6 +62,18 @@ export function register(program: Command, context: Context): void {
     .requiredOption("--out <file>", "the file to carry to the device; must not exist")
     .option("--name <name>", "what to call it", "append-only device")
     .action((device: string, flags: GrantFlags) => grant(context, device, flags))
+  account
+    .command("revoke")
+    .description("take the grant of a device back: it stores nothing more; what it stored stays")
+    .argument("<device>", "its name, or 8 letters or more of what `holdfast account show` calls it")
+    .addHelpText(
+      "after",
+      examples(
+        ["holdfast account revoke camera"],
+        ["holdfast account revoke camera", "again: tells places that were away"],
+      ),
+    )
+    .action((device: string) => revoke(context, device))
   program
     .command("keep")
     .description("say how long old versions are kept, or show it")
@@ -90,24 +104,32 @@ async function show(context: Context): Promise<void> {
     for (const note of notes) context.stderr.write(`holdfast: ${note}\n`)
     const usage = await Promise.all(session.backends.map((backend) => backend.usage().catch(() => undefined)))
     const usedBytes = usage.reduce((sum, one) => sum + (one?.usedBytes ?? 0), 0)
-    const devices = await Promise.all(list.grants.map(async (bytes) => (await decodeGrant(crypto, bytes)).name))
+    const devices = (await grantedDevices([list])).map(({ name, deviceKey }) => ({
+      name,
+      device: deviceNameOf(deviceKey),
+    }))
+    const revoked = (await revokedDevices([list])).map(({ name, deviceKey }) => ({
+      name,
+      device: deviceNameOf(deviceKey),
+    }))
     const aliases = [...list.roots].map(([alias, { keepMs }]) => ({ alias, keepMs: keepMs ?? list.keepMs ?? null }))
-    volumes.push({ name, aliases, devices, usedBytes })
+    volumes.push({ name, aliases, devices, revoked, usedBytes })
   }
   const device = await deviceOf(profile)
   const lines = [`Account ${toHex(account.id)}; this profile is ${deviceKinds[kind]}.`]
   if (device !== undefined) lines.push(`Device ${device}`)
-  for (const { name, aliases, devices, usedBytes } of volumes) {
+  for (const { name, aliases, devices, revoked, usedBytes } of volumes) {
     lines.push(`${name}: ${plural(aliases.length, "tree")}, ${humanSize(usedBytes)} held`)
     for (const { alias, keepMs } of aliases) lines.push(`  ${`${alias}:`.padEnd(20)} old versions: ${keepText(keepMs)}`)
-    for (const one of devices) lines.push(`  append-only: ${one}`)
+    for (const one of devices) lines.push(`  append-only: ${printable(one.name)}  ${one.device}`)
+    for (const one of revoked) lines.push(`  revoked: ${printable(one.name)}  ${one.device}`)
   }
   context.output({ id: toHex(account.id), kind, device: device ?? null, volumes }, lines.join("\n"))
 }
 
 /** How grants name this device; undefined for one that is in no grid. */
 async function deviceOf(profile: Profile): Promise<string | undefined> {
-  return hasGrid(profile) ? Buffer.from(deviceKeyOf(await profile.identity())).toString("base64url") : undefined
+  return hasGrid(profile) ? deviceNameOf(deviceKeyOf(await profile.identity())) : undefined
 }
 
 async function grant(context: Context, device: string, { out, name }: GrantFlags): Promise<void> {
@@ -125,11 +147,41 @@ async function grant(context: Context, device: string, { out, name }: GrantFlags
   const bytes = await exportDevice(profile, account, { file: out, deviceKey, name, epoch })
   // Listed before the device stores anything: what it lists is kept from then on.
   for (const session of sessions)
-    await changeAccountList(session, (list) => ({ ...list, epoch, grants: [...list.grants, bytes] }))
+    await changeAccountList(session, (list) => ({
+      ...list,
+      epoch: Math.max(list.epoch, epoch),
+      grants: [...list.grants, bytes],
+    }))
   context.output(
     { file: out, name, epoch },
     `${out} lets that device add to your account. There: holdfast account use ${out}\nWhat it stores is kept by your next \`holdfast gc\` on a full device.`,
   )
+}
+
+async function revoke(context: Context, device: string): Promise<void> {
+  const profile = await context.openProfile()
+  const account = await profile.account()
+  const volumes = new Map(volumeNames(profile).map((name) => [name, () => context.openSession(name)] as const))
+  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  const done = await revokeDevice(account, volumes, { device, warn })
+  const { name, told, unable, errors, unchanged } = done
+  const isWhole = errors.size + unchanged.size === 0
+  const lines = [
+    `${printable(name)} is no device of this account any more. What it stored until now is kept. ${plural(told.length, "place")} took that down.`,
+    ...(unable.length > 0
+      ? [
+          `${unable.join(", ")} cannot tell devices apart: take away the keys that the device has there, at the provider.`,
+        ]
+      : []),
+    ...[...errors].map(([id, why]) => `${id} does not know it yet: ${why}`),
+    ...[...unchanged].map(([volume, why]) => `${volume}: its list still names the device: ${why}`),
+    ...(isWhole ? [] : ["Your next `holdfast gc` tells them, or the same command again."]),
+    "It may still read what it has capabilities for. To put it out of the grid: holdfast coordinator revoke",
+  ]
+  const { device: id } = done
+  const json = { device: id, name, told, unable, errors: Object.fromEntries(errors) }
+  context.output({ ...json, unchanged: Object.fromEntries(unchanged) }, lines.join("\n"))
+  if (!isWhole) process.exitCode = exitCodes.unavailable
 }
 
 async function keep(context: Context, given: string | undefined, time: string | undefined): Promise<void> {
