@@ -18,8 +18,8 @@ test("a revoked device stores nothing more, on nodes and in directories, and wha
   t.after(() => grid.close())
   const { run, json, folder } = grid
   const camera = ["--profile", "camera"]
-  const disks = [1, 2, 3].map((i) => `${folder}/disk${i}`)
-  await run(["volume", "create", "disks", "--coding", "2/2/3", ...disks])
+  const disks = [1, 2, 3].map((i) => `dir:${folder}/disk${i}`)
+  await run(["volume", "create", "disks", "--coding", "2/2/3", "--backend", ...disks])
   await run(["account", "show"])
   const invite = (await run(["invite", "--dir", `${folder}/data/holdfast/grid/coordinator`])).stdout
   await run([...camera, "join"], { input: invite })

@@ -131,7 +131,7 @@ class Place {
     const { quotaBytes = Number.POSITIVE_INFINITY } = this.options
     const usedBytes = this.ledger.of(payer).bytes
     if (usedBytes + moreBytes <= quotaBytes) return undefined
-    return `Server ${this.id} allows ${quotaBytes} bytes, of which ${usedBytes} are used.`
+    return `The quota of ${quotaBytes} bytes is used up: ${usedBytes} bytes are charged to this account.`
   }
 }
 

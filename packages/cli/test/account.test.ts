@@ -2,7 +2,10 @@
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
+import { createMemoryPlace } from "@holdfast/backends"
 import { isHoldfastError } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { exitCodes } from "../src/exit-codes.ts"
 import { createHarness, type Harness } from "./files-harness.ts"
 
 const day = 86_400_000
@@ -239,3 +242,40 @@ test("a damaged part of a tree is named, costs nothing else, and linked trees st
   assert.equal(shares, 0)
   await assertHolds(harness, "home:/linked/file", bytes)
 })
+
+test("what a quota does not let an account hold is an error that names place and quota, until there is room", async (t) => {
+  let aheadMs = 0
+  const nowMs = () => Date.now() + aheadMs
+  const places = ["n1", "n2", "n3", "n4", "n5"].map((id) =>
+    createMemoryPlace(id, nodeCrypto, { nowMs, quotaBytes: 300_000 }),
+  )
+  const owner = await createHarness(t, (access) => places.map((place) => place.backendOf(access)))
+  const holder = await owner.other()
+  const bytes = await putRandom(owner, 600_000)
+  await putRandom(holder, 500_000)
+  fs.writeFileSync(`${holder.folder}/their.cap`, await owner.run("cap", "home:", "--read"))
+  await holder.run("alias", "add", "theirs", "--cap-file", `${holder.folder}/their.cap`)
+  assert.match(holder.warnings.join(), /n\d: The quota of 300000 bytes is used up.*Remove what you do not need/)
+  await holder.run("keep", "none")
+  const collect = () =>
+    holder.json<Collected & { notHeld: { server: string; message: string; isQuota: boolean }[] }>("gc")
+  const { notHeld } = await collect()
+  assert.deepEqual(notHeld.map(({ server }) => server).sort(), ["n1", "n2", "n3", "n4", "n5"])
+  assert.ok(notHeld.every(({ isQuota, message }) => isQuota && /quota of 300000 bytes/.test(message)))
+  assert.equal(process.exitCode, exitCodes.refused)
+  process.exitCode = 0
+  await holder.run("rm", "home:/file")
+  aheadMs += 2 * day
+  assert.deepEqual((await collect()).notHeld, [], "what the same collection frees makes room")
+  await owner.run("alias", "remove", "home", "--yes")
+  aheadMs += 2 * day
+  await owner.run("gc")
+  await assertHolds(holder, "theirs:/file", bytes)
+})
+
+async function putRandom({ folder, run }: Harness, length: number): Promise<Buffer> {
+  const bytes = Buffer.from(nodeCrypto.random(length))
+  fs.writeFileSync(`${folder}/file`, bytes)
+  await run("put", `${folder}/file`, "home:/file")
+  return bytes
+}

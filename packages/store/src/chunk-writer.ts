@@ -1,5 +1,6 @@
 /** Putting a chunk: mark what is stored of it already, send only what is missing, count distinct servers. */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
+import { answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
@@ -10,6 +11,8 @@ export interface Refusal {
   readonly why: string
   /** True when the tenant's quota is the reason. */
   readonly isQuota: boolean
+  /** Of the error, where the whole request failed. */
+  readonly code?: string
 }
 
 /** How a chunk is written. */
@@ -64,7 +67,11 @@ export async function writeChunk(
   const place = async (index: number): Promise<void> => {
     const share = chunk.shares[index]!
     for (let server = free.shift(); server; server = free.shift()) {
-      const outcome = await server.put(share, batch).catch(asRefusal)
+      const outcome = await server.put(share, batch).catch((error: unknown) => answerOf(server.backend.id, error))
+      if (!("ok" in outcome)) {
+        refusals.push({ ...outcome, isQuota: false })
+        continue
+      }
       if (outcome.ok) {
         if (!outcome.existed) sentBytes += share.length
         held.set(index, server.backend.id)
@@ -83,7 +90,7 @@ export async function writeChunk(
     .catch(() => undefined)
   await Promise.race([settled, late])
   stop.abort()
-  if (!isHappy()) throw notEnoughServers(chunk, distinct(), happy, held, refusals)
+  if (!isHappy()) throw notEnoughServers(chunk, { reached: distinct(), happy, servers: ranked.length }, held, refusals)
   return { sentBytes, settled }
 }
 
@@ -105,7 +112,8 @@ async function holdingsOf(
   if (isNew && inquiry.silent.size === 0) return inquiry.answers
   inquiry.ask(ranked.slice(few))
   await inquiry.wait(happy)
-  for (const server of inquiry.silent) inquiry.fail(server, `it did not answer within ${graceMs} ms`)
+  for (const server of inquiry.silent)
+    inquiry.fail(server, { why: `it did not answer within ${graceMs} ms`, isQuota: false })
   refusals.push(...inquiry.refusals)
   return inquiry.answers
 }
@@ -149,10 +157,10 @@ class Inquiry {
     stop.abort()
   }
 
-  fail(server: Server, why: string, isQuota = false): void {
+  fail(server: Server, refusal: Omit<Refusal, "server">): void {
     this.silent.delete(server)
     this.answers.set(server, "failed")
-    this.refusals.push({ server: server.backend.id, why, isQuota })
+    this.refusals.push({ server: server.backend.id, ...refusal })
   }
 
   async #ask(server: Server): Promise<void> {
@@ -161,12 +169,12 @@ class Inquiry {
       const held = outcome.ok ? outcome.held.filter((index) => index < this.#chunk.shares.length) : []
       this.#batch.note(this.#chunk.id, server.backend, held)
       if (!this.silent.has(server)) return
-      if (!outcome.ok) return this.fail(server, outcome.message, outcome.code === "quota")
+      if (!outcome.ok) return this.fail(server, { why: outcome.message, isQuota: outcome.code === "quota" })
       this.silent.delete(server)
       this.answers.set(server, held)
       this.#count()
     } catch (error) {
-      if (this.silent.has(server)) this.fail(server, messageOf(error))
+      if (this.silent.has(server)) this.fail(server, { ...answerOf(server.backend.id, error), isQuota: false })
     }
   }
 
@@ -176,22 +184,16 @@ class Inquiry {
   }
 }
 
-function asRefusal(error: unknown): { ok: false; code: "io"; message: string } {
-  return { ok: false, code: "io", message: messageOf(error) }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
 function notEnoughServers(
   chunk: SealedChunk,
-  reached: number,
-  happy: number,
+  { reached, happy, servers }: { readonly reached: number; readonly happy: number; readonly servers: number },
   held: ReadonlyMap<number, string>,
   refused: readonly Refusal[],
 ): HoldfastError {
-  const reasons = refused.map(({ server, why }) => `${server}: ${why}`).join("; ")
+  const details = { chunk: toHex(chunk.id), happy, reached, accepted: [...held.values()], refused }
+  const refusal = refusedByServers(refused, { servers, needed: happy, details })
+  if (refusal) return refusal
+  const reasons = tellAnswers(refused)
   const isQuota = reached + refused.filter((refusal) => refusal.isQuota).length >= happy
   const advice = isQuota
     ? "Remove what you do not need and run `holdfast gc`, or ask the provider for more"
@@ -200,6 +202,6 @@ function notEnoughServers(
     isQuota ? "ERR_QUOTA_EXCEEDED" : "ERR_NOT_ENOUGH_SERVERS",
     `Only ${reached} of the ${happy} servers needed took the data${reasons ? ` (${reasons})` : ""}. ` +
       `What was stored before stays readable. ${advice}, then repeat: what was sent is not sent again.`,
-    { chunk: toHex(chunk.id), happy, reached, accepted: [...held.values()], refused },
+    details,
   )
 }

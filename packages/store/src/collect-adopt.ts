@@ -1,6 +1,7 @@
 /** Marking what the account needs and others put there: a copy by reference of an old client, a tree that was linked in. */
 import { HoldfastError, limits, toHex } from "@holdfast/core"
 import type { Backend, BatchToken, ChunkId, RegisterId } from "@holdfast/protocol"
+import { answerOf } from "./answers.ts"
 import type { Tally } from "./collect-list.ts"
 import type { IdSet } from "./id-set.ts"
 
@@ -10,6 +11,15 @@ export interface Adoption {
   readonly batch: BatchToken
   /** What is marked on so many places is not looked for elsewhere. */
   readonly n: number
+  /** Hears why a place did not mark what the account needs. */
+  onRefused(backend: Backend, refusal: Refusal): void
+}
+
+/** Why a place does not hold for the account what it needs. */
+export interface Refusal {
+  readonly message: string
+  /** True when the account's quota there is the reason. */
+  readonly isQuota: boolean
 }
 
 const pageSize = 4096
@@ -17,14 +27,19 @@ const pageSize = 4096
 /** Marks needed chunks on the places that hold shares of them unmarked; gives how many, by place. */
 export async function adopt(
   places: readonly (readonly [Backend, Tally])[],
-  { live, batch, n }: Adoption,
+  { live, batch, n, onRefused }: Adoption,
 ): Promise<Map<Backend, number>> {
   const adopted = new Map<Backend, number>()
   const open = new Map<Backend, ChunkId[]>(places.map(([backend]) => [backend, []]))
   const flush = async (backend: Backend, ids: ChunkId[]) => {
     const page = ids.splice(0)
     // A place that fails keeps what it keeps; the next collection adopts there.
-    const outcomes = await backend.markShares(page, { batch }).catch(() => [])
+    const outcomes = await backend.markShares(page, { batch }).catch((error: unknown) => {
+      onRefused(backend, refusalOf(error))
+      return []
+    })
+    for (const outcome of outcomes)
+      if (!outcome.ok) onRefused(backend, { message: outcome.message, isQuota: outcome.code === "quota" })
     const marked = outcomes.filter((outcome) => outcome.ok && outcome.held.length > 0).length
     adopted.set(backend, (adopted.get(backend) ?? 0) + marked)
   }
@@ -53,7 +68,9 @@ export async function adoptRegisters(
     tally,
     registers,
     batch,
-  }: { readonly tally: Pick<Tally, "ownRegisters">; readonly registers: IdSet; readonly batch: BatchToken },
+    onRefused,
+  }: { readonly tally: Pick<Tally, "ownRegisters">; readonly registers: IdSet } & Pick<Adoption, "batch"> &
+    Partial<Pick<Adoption, "onRefused">>,
 ): Promise<number> {
   const missing = [...registers.entries()]
     .map(([, id]) => id.slice())
@@ -62,10 +79,17 @@ export async function adoptRegisters(
   for (const id of missing) {
     const [value] = await backend.readRegisters([id])
     if (!value) continue
-    await backend.proposeRegisters([value], { batch })
-    adopted++
+    const [outcome] = await backend.proposeRegisters([value], { batch })
+    if (outcome?.accepted) adopted++
+    else if (outcome && !outcome.current && !outcome.marksGone)
+      onRefused?.(backend, { message: outcome.message, isQuota: false })
   }
   return adopted
+}
+
+function refusalOf(error: unknown): Refusal {
+  const { why, code } = answerOf("", error)
+  return { message: why, isQuota: code === "ERR_QUOTA_EXCEEDED" }
 }
 
 /**

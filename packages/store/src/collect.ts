@@ -5,7 +5,8 @@
  */
 import { assert, compare, concat, type Env, equal, HoldfastError } from "@holdfast/core"
 import { type Backend, type ChunkId, rankOf, registerIdOf } from "@holdfast/protocol"
-import { adopt, adoptRegisters, missingAt, settle } from "./collect-adopt.ts"
+import { type Answer, answerOf, refusedByServers } from "./answers.ts"
+import { adopt, adoptRegisters, missingAt, type Refusal, settle } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
 import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
 import type { IdSet } from "./id-set.ts"
@@ -83,6 +84,8 @@ export interface CollectDeps {
 export interface Collection {
   /** Why places take no part, by their ids. */
   readonly leftOut: ReadonlyMap<string, string>
+  /** Why places do not hold for the account all that it needs, by their ids: another account's marks alone keep it there. */
+  readonly refused: ReadonlyMap<string, Refusal>
   /**
    * Every value that each place holds of a register, newest first; empty when it has none. A place that does not say, or
    * says what is no such value, takes no further part.
@@ -111,11 +114,13 @@ export interface BeginOptions {
   readonly takes?: boolean
 }
 
-/** Asks every place for its token. */
+/** Asks every place for its token. Throws ERR_REFUSED when all refuse: this profile may take nothing away. */
 export async function beginCollection(deps: CollectDeps, { takes = true }: BeginOptions = {}): Promise<Collection> {
   const { env, backends, coding } = deps
   const tokens = new Map<Backend, Uint8Array>(takes ? [] : backends.map((backend) => [backend, noToken]))
   const leftOut = new Map<string, string>()
+  const refused = new Map<string, Refusal>()
+  const onRefused = ({ id }: Backend, refusal: Refusal) => void refused.set(id, refusal)
   const part = () => [...tokens.keys()].filter(({ id }) => !leftOut.has(id))
   /** Does `work` at each place that takes part; one that fails is left out. */
   const each = async <T>(
@@ -133,18 +138,27 @@ export async function beginCollection(deps: CollectDeps, { takes = true }: Begin
     )
     return results
   }
-  if (takes)
-    for (const [backend, token] of await each((backend) => backend.collectToken(), backends)) tokens.set(backend, token)
+  if (takes) {
+    const answers: Answer[] = []
+    const ask = (backend: Backend) =>
+      backend.collectToken().catch((error: unknown) => {
+        answers.push(answerOf(backend.id, error))
+        throw error
+      })
+    for (const [backend, token] of await each(ask, backends)) tokens.set(backend, token)
+    const refused = refusedByServers(answers, { servers: backends.length, needed: 1 })
+    if (refused) throw refused
+  }
   /** Marks what is missing and makes that certain; a place where it is not is left out, and tried again by the next collection. */
   const adoptAll = async ({ live, registers, list }: AdoptOptions, tallies: ReadonlyMap<Backend, Tally>) => {
     const total = new Map<Backend, number>()
     let open = [...tallies]
     for (let round = 0; open.length > 0; round++) {
       const batch = env.crypto.random(16)
-      const adopted = await adopt(open, { live, batch, n: coding.n })
+      const adopted = await adopt(open, { live, batch, n: coding.n, onRefused })
       const settled = await each(
         async (backend) => {
-          const added = await adoptRegisters(backend, { tally: tallies.get(backend)!, registers, batch })
+          const added = await adoptRegisters(backend, { tally: tallies.get(backend)!, registers, batch, onRefused })
           const chunks = adopted.get(backend) ?? 0
           const isCertain = chunks + added === 0 || (await settle(backend, list, batch))
           if (isCertain) total.set(backend, chunks)
@@ -161,6 +175,7 @@ export async function beginCollection(deps: CollectDeps, { takes = true }: Begin
   }
   return {
     leftOut,
+    refused,
     leaveOut: (place, why) => void leftOut.set(place, why),
     async ownValues(keys) {
       const values = await each((backend) => ownValues(env, backend, keys))
@@ -201,6 +216,12 @@ export async function beginCollection(deps: CollectDeps, { takes = true }: Begin
         }
         return dryRun ? Promise.resolve(planned(tally)) : unmarkGarbage(backend, tally, order)
       })
+      // What went has made room, perhaps.
+      const full = [...tallies].filter(([{ id }]) => refused.get(id)?.isQuota)
+      for (const [{ id }] of full) refused.delete(id)
+      if (full.length > 0)
+        for (const [backend, count] of await adoptAll(options, new Map(full)))
+          adopted.set(backend, (adopted.get(backend) ?? 0) + count)
       return new Map(
         [...removed].map(([backend, done]) => [backend.id, { ...done, adopted: adopted.get(backend) ?? 0 }]),
       )

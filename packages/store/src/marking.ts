@@ -4,6 +4,7 @@
  */
 import { type Clock, HoldfastError, mapPool, toHex } from "@holdfast/core"
 import { type Backend, inconsistentError } from "@holdfast/protocol"
+import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import { shortId } from "./chunk-health.ts"
 import type { Server } from "./server.ts"
@@ -39,14 +40,16 @@ export async function markChunks(
   if (unmarked.length === 0) return
   const near = (id: ChunkId) => deps.rankedServers(id).slice(0, n)
   const far = (id: ChunkId) => deps.rankedServers(id).slice(n)
-  await ask(deps, unmarked, near, batch)
+  const refusals = await ask(deps, unmarked, near, batch)
   const spread = open()
-  if (spread.length > 0) await ask(deps, spread, far, batch)
+  if (spread.length > 0)
+    for (const [server, answer] of await ask(deps, spread, far, batch)) refusals.set(server, answer)
   await mapPool(open(), repairsAtOnce, async (id) => {
     const { k, goodShares, inconsistent } = await deps.repair(id, batch, doubted)
     if (inconsistent) throw inconsistentError(id)
     if (k > 0 && goodShares >= k && batch.spread(id) >= happy) return
-    throw k > 0 && goodShares >= k ? tooFew(id, batch.spread(id), happy) : gone(id)
+    const refused = { answers: [...refusals.values()], servers: deps.rankedServers(id).length }
+    throw k > 0 && goodShares >= k ? tooFew(id, batch.spread(id), happy, refused) : gone(id)
   })
 }
 
@@ -56,7 +59,8 @@ async function ask(
   ids: readonly ChunkId[],
   serversOf: (id: ChunkId) => readonly Server[],
   batch: Batch,
-): Promise<void> {
+): Promise<Map<Server, Refused>> {
+  const refusals = new Map<Server, Refused>()
   const asked = new Map<Server, ChunkId[]>()
   for (const id of ids)
     for (const server of serversOf(id)) {
@@ -65,28 +69,40 @@ async function ask(
       else asked.set(server, [id])
     }
   const { promise: enough, resolve } = Promise.withResolvers<void>()
-  const work = [...asked].map(async ([{ backend }, list]) => {
-    await markAt(backend, list, batch)
+  const work = [...asked].map(async ([server, list]) => {
+    const refused = await markAt(server.backend, list, batch)
+    if (refused) refusals.set(server, refused)
     if (ids.every((id) => batch.spread(id) >= coding.happy)) resolve()
   })
   const stop = new AbortController()
   const late = enough.then(() => clock.sleep(graceMs, stop.signal)).catch(() => undefined)
   await Promise.race([Promise.all(work), late])
   stop.abort()
+  return refusals
 }
 
-/** A place that fails has marked nothing that counts. */
-async function markAt(backend: Backend, ids: readonly ChunkId[], batch: Batch): Promise<void> {
+/** Why a place did not mark. */
+interface Refused extends Answer {
+  readonly isQuota: boolean
+}
+
+/** A place that fails has marked nothing that counts; gives why it did. */
+async function markAt(backend: Backend, ids: readonly ChunkId[], batch: Batch): Promise<Refused | undefined> {
   const { token, accounts } = batch
+  let refused: Refused | undefined
   for (let start = 0; start < ids.length; start += pageSize) {
     const page = ids.slice(start, start + pageSize)
-    const outcomes = await backend.markShares(page, { batch: token, accounts }).catch(() => undefined)
-    if (!outcomes) return
+    const outcomes = await backend
+      .markShares(page, { batch: token, accounts })
+      .catch((error: unknown) => answerOf(backend.id, error))
+    if (!Array.isArray(outcomes)) return { ...outcomes, isQuota: outcomes.code === "ERR_QUOTA_EXCEEDED" }
     for (const [i, id] of page.entries()) {
       const outcome = outcomes[i]
       if (outcome?.ok) batch.note(id, backend, outcome.held)
+      else if (outcome) refused ??= { server: backend.id, why: outcome.message, isQuota: outcome.code === "quota" }
     }
   }
+  return refused
 }
 
 function gone(id: ChunkId): HoldfastError {
@@ -98,11 +114,23 @@ function gone(id: ChunkId): HoldfastError {
   )
 }
 
-function tooFew(id: ChunkId, reached: number, happy: number): HoldfastError {
+function tooFew(
+  id: ChunkId,
+  reached: number,
+  happy: number,
+  { answers, servers }: { readonly answers: readonly Refused[]; readonly servers: number },
+): HoldfastError {
+  const details = { chunk: toHex(id), happy, reached, refused: answers }
+  const refused = refusedByServers(answers, { servers, needed: happy, details })
+  if (refused) return refused
+  const isQuota = reached + answers.filter((answer) => answer.isQuota).length >= happy
+  const advice = isQuota
+    ? "Remove what you do not need and run `holdfast gc`, or ask the provider for more"
+    : "Bring servers back, free space, or add servers"
   return new HoldfastError(
-    "ERR_NOT_ENOUGH_SERVERS",
+    isQuota ? "ERR_QUOTA_EXCEEDED" : "ERR_NOT_ENOUGH_SERVERS",
     `Only ${reached} of the ${happy} servers needed hold chunk ${shortId(id)}, which this change refers to, and the others do not ` +
-      "take it. Nothing was acknowledged. Bring servers back, free space, or add servers, then repeat.",
-    { chunk: toHex(id), happy, reached },
+      `take it${answers.length > 0 ? ` (${tellAnswers(answers)})` : ""}. Nothing was acknowledged. ${advice}, then repeat.`,
+    details,
   )
 }

@@ -15,6 +15,7 @@ import {
   registerIdOf,
   whyRefused,
 } from "@holdfast/protocol"
+import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import { type Batch, distinct, type Pattern } from "./batch.ts"
 
 /** The servers and how many of them may fail. */
@@ -68,7 +69,7 @@ export class Survey {
   readonly #publicKey: Uint8Array
   readonly #needed: number
   readonly #votes = new Map<Backend, HeldValue | undefined>()
-  readonly #problems = new Map<Backend, string>()
+  readonly #problems = new Map<Backend, Answer>()
   readonly #changes = new Changes()
   readonly #offered = new Map<Backend, RegisterOrder>() // what was last offered to a server
   readonly #asking = new Set<Backend>()
@@ -87,7 +88,7 @@ export class Survey {
     for (const backend of deps.backends) void survey.#ask(backend)
     await survey.#changes.until(() => survey.#believed().length >= survey.#needed || survey.#asking.size === 0)
     if (survey.#believed().length >= survey.#needed) return survey
-    throw noQuorum(survey.#believed().length, survey.#needed, survey.#reasons())
+    throw noQuorum(survey.#believed().length, survey.#needed, survey.#answers())
   }
 
   /** The highest order that any server gave which is believed; before all others when none has a value. */
@@ -137,7 +138,7 @@ export class Survey {
     )
     const now = this.newest()
     if (isSame(this.top, order) && this.#count(order) < this.#needed)
-      throw noQuorum(this.#count(order), this.#needed, this.#reasons(), unsettled)
+      throw noQuorum(this.#count(order), this.#needed, this.#answers(), unsettled)
     return now.length === before.length && now.every(({ hash }) => before.some((held) => held.hash === hash))
   }
 
@@ -163,7 +164,10 @@ export class Survey {
       const isRefused = before && high.every(([, held]) => whyRefused(before.value, held!.value) !== undefined)
       if (!isRefused || high.length > this.#deps.backends.length - this.#needed) return votes
       for (const [backend, held] of high)
-        this.#problems.set(backend, `it holds what nobody else would take: ${whyRefused(before.value, held!.value)}`)
+        this.#problems.set(backend, {
+          server: backend.id,
+          why: `it holds what nobody else would take: ${whyRefused(before.value, held!.value)}`,
+        })
       votes = votes.filter((vote) => !high.includes(vote))
     }
   }
@@ -174,7 +178,7 @@ export class Survey {
       const [bytes] = await backend.readRegisters([registerIdOf(this.#publicKey)])
       await this.#vote(backend, bytes)
     } catch (error) {
-      this.#problems.set(backend, messageOf(error))
+      this.#problems.set(backend, answerOf(backend.id, error))
     }
     this.#asking.delete(backend)
     const [first] = this.newest()
@@ -205,15 +209,15 @@ export class Survey {
     this.#offering++
     void offer(this.#deps.env.crypto, backend, newest)
       .then((answer) => this.#vote(backend, typeof answer === "object" ? answer.bytes : newest.bytes))
-      .catch((error) => void this.#problems.set(backend, messageOf(error)))
+      .catch((error) => void this.#problems.set(backend, answerOf(backend.id, error)))
       .finally(() => {
         this.#offering--
         this.#changes.notify()
       })
   }
 
-  #reasons(): string[] {
-    return [...this.#problems].map(([{ id }, why]) => `${id}: ${why}`)
+  #answers(): Answers {
+    return { answers: [...this.#problems.values()], servers: this.#deps.backends.length }
   }
 }
 
@@ -247,7 +251,8 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
   const unwritten = await writeMarks(value, commitment)
   if (unwritten.length > 0) return { gone: [], silent: unwritten }
   const needed = quorumOf(backends.length, mode)
-  const problems: string[] = []
+  const problems: Answer[] = []
+  const keeperProblems: Answer[] = []
   const changes = new Changes()
   const [vouching, gone] = [new Set<Backend>(), new Set<Backend>()]
   let [accepted, lost, refused, pending, vouches] = [0, 0, 0, backends.length, keepers.length]
@@ -265,7 +270,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
       .then(
         (answer) => count(backend, answer),
-        (error) => void problems.push(`${backend.id}: ${messageOf(error)}`),
+        (error) => void problems.push(answerOf(backend.id, error)),
       )
       .finally(() => {
         pending--
@@ -275,7 +280,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
       .then(
         (answer) => note(backend, answer),
-        (error) => void problems.push(`${backend.id}: ${messageOf(error)}`),
+        (error) => void keeperProblems.push(answerOf(backend.id, error)),
       )
       .finally(() => {
         vouches--
@@ -294,7 +299,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     const marked = new Set(patterns.flat().map(({ backend }) => backend))
     return { gone: [...gone], silent: [...marked].filter((backend) => !vouching.has(backend) && !gone.has(backend)) }
   }
-  throw noQuorum(accepted, needed, problems)
+  throw noQuorum(accepted, needed, { answers: problems, others: keeperProblems, servers: backends.length })
 }
 
 /**
@@ -377,15 +382,29 @@ class Changes {
 const unsettled =
   "The newest version was begun by a writer that did not end, and too few servers take it now to make it certain."
 
-function noQuorum(reached: number, needed: number, failures: readonly string[], what?: string): HoldfastError {
-  return new HoldfastError(
-    "ERR_NO_QUORUM",
-    `${what ? `${what} ` : ""}Only ${reached} of the ${needed} servers needed answered (${failures.join("; ")}). ` +
-      "Bring servers back, then try again.",
-    { reached, needed, failures },
-  )
+/** What stood in the way of a quorum. */
+interface Answers {
+  readonly answers: readonly Answer[]
+  /** Of servers that have no vote. */
+  readonly others?: readonly Answer[]
+  /** How many have one. */
+  readonly servers: number
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+function noQuorum(
+  reached: number,
+  needed: number,
+  { answers, others = [], servers }: Answers,
+  what?: string,
+): HoldfastError {
+  const all = [...answers, ...others]
+  const details = { reached, needed, failures: all.map(({ server, why }) => `${server}: ${why}`) }
+  const refused = refusedByServers(answers, { servers, needed, details })
+  if (refused) return refused
+  return new HoldfastError(
+    "ERR_NO_QUORUM",
+    `${what ? `${what} ` : ""}Only ${reached} of the ${needed} servers needed answered (${tellAnswers(all)}). ` +
+      "Bring servers back, then try again.",
+    details,
+  )
 }

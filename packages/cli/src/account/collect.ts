@@ -25,6 +25,8 @@ export interface CollectAccountOptions {
 export interface CollectReport extends Pick<Needed, "problems" | "lost"> {
   readonly places: ReadonlyMap<string, Collected>
   readonly leftOut: ReadonlyMap<string, string>
+  /** Why places do not hold all that the account needs. */
+  readonly refused: Collection["refused"]
   readonly liveChunks: number
 }
 
@@ -68,6 +70,7 @@ export async function collectAccount(session: Session, options: CollectAccountOp
   return {
     places,
     leftOut: collection.leftOut,
+    refused: collection.refused,
     problems: needed.problems,
     lost: needed.lost,
     liveChunks: needed.live.size,

@@ -12,6 +12,7 @@ import { gather } from "./needed.ts"
 /** Only what all places together have; each place's own values are for collections, which take something away. */
 const nothingBegun: Collection = {
   leftOut: new Map(),
+  refused: new Map(),
   ownValues: async () => new Map(),
   leaveOut: () => undefined,
   adopt: async () => new Map(),

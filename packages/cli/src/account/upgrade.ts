@@ -4,6 +4,7 @@
  * again: it may be interrupted anywhere and run again.
  */
 import { registerIdOf } from "@holdfast/protocol"
+import type { Collection } from "@holdfast/store"
 import type { Session } from "../session.ts"
 import { gridName } from "../volumes/choose.ts"
 import { appendOnly, listKeysOn } from "./account.ts"
@@ -34,6 +35,8 @@ export interface AccountUpgrade extends Pick<Needed, "problems" | "lost"> {
   readonly marked: ReadonlyMap<string, number>
   /** Why places took no part. */
   readonly leftOut: ReadonlyMap<string, string>
+  /** Why places do not hold all that the account needs. */
+  readonly refused: Collection["refused"]
 }
 
 /** Lists and marks on the session's volume. Throws ERR_REFUSED on an append-only device, and when a root's list cannot be read. */
@@ -58,8 +61,8 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
   const { live, registers, problems, lost } = needed
   const claimed = claims ? await claimAll(session, roots, dryRun) : []
   const marked = await collection.adopt({ live, registers, list: listRegister, dryRun })
-  const { leftOut } = collection
-  return { problems, lost, listed: unlisted.map(([name]) => name), claimed, liveChunks: live.size, marked, leftOut }
+  const { leftOut, refused } = collection
+  return { problems, lost, listed: unlisted.map(([name]) => name), claimed, liveChunks: live.size, marked, ...{ leftOut, refused } }
 }
 
 async function claimAll(

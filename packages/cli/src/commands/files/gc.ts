@@ -1,6 +1,7 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
 import { HoldfastError } from "@holdfast/core"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
+import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
 import { exitCodes } from "../../exit-codes.ts"
@@ -97,14 +98,28 @@ function show(context: Context, { reports, swept }: Done, dryRun: boolean): void
     lines.push(
       `${plural(condemned, "object")} of buckets will go with a \`gc\` a day from now, unless somebody needs them again.`,
     )
+  const notHeld = reports.flatMap(({ refused }) => [...refused])
   for (const { label, why } of problems)
     lines.push(`${printable(label)} was not looked through, so all that it lists stays: ${why}`)
-  for (const [server, message] of Object.entries(errors)) lines.push(`${server} was left out: ${message}`)
+  const leftOut = Object.entries(errors).map(([server, why]) => ({ server, why }))
+  if (leftOut.length > 0) lines.push(`Left out: ${tellAnswers(leftOut)}.`)
   for (const { place, message } of lost) lines.push(`cannot be read: ${place}: ${message}`)
   if (lost.length > 0) lines.push("All that the trees' own lists name was kept for what cannot be read.")
+  for (const [server, refusal] of notHeld) lines.push(notHeldLine(server, refusal))
   const unreadable = lost.map(({ place, message }) => ({ place, message }))
-  context.output({ ...total, dryRun, errors, problems, unreadable }, lines.join("\n"))
+  const json = { ...total, dryRun, errors, problems, unreadable }
+  context.output({ ...json, notHeld: notHeld.map(([server, refusal]) => ({ server, ...refusal })) }, lines.join("\n"))
+  if (notHeld.length > 0)
+    process.exitCode = notHeld.some(([, { isQuota }]) => isQuota) ? exitCodes.refused : exitCodes.unavailable
   if (lost.length > 0) process.exitCode = exitCodes.damaged
+}
+
+/** Also for `upgrade`: what another account stored and this one needs, and a place does not let it hold. */
+export function notHeldLine(server: string, { message, isQuota }: { message: string; isQuota: boolean }): string {
+  const advice = isQuota
+    ? "Remove what you do not need, or ask the provider for more; then collect again."
+    : "The next `holdfast gc` tries again."
+  return `${server} does not hold for this account all that it needs, so it goes when others let go of it: ${message} ${advice}`
 }
 
 /** A tree for messages: never a capability. */

@@ -6,6 +6,7 @@ import type { Context } from "../../context.ts"
 import { gridName, volumeNames } from "../../volumes/choose.ts"
 import { type PlaceUpgrade, upgradePlaces } from "../../volumes/upgrade.ts"
 import { examples, plural } from "../files/frame.ts"
+import { notHeldLine } from "../files/gc.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
@@ -44,16 +45,18 @@ async function upgrade(context: Context, dryRun: boolean, claims: boolean): Prom
   const lines = volumes.flatMap((volume) => linesOf(volume, dryRun))
   if (!keys)
     lines.push("This device may only add to its account. Run `holdfast upgrade` on a device that has all of it too.")
-  if (volumes.every(({ account }) => account && account.leftOut.size === 0) && !dryRun)
-    lines.push(...legacyLines(volumes.some(({ name }) => name === gridName)))
-  const isDone = !dryRun && volumes.every(({ account }) => account && account.leftOut.size === 0)
-  context.output({ account: toHex(id), dryRun, done: isDone, volumes: volumes.map(jsonOf) }, lines.join("\n"))
+  const isWhole = volumes.every(({ account }) => account && account.leftOut.size + account.refused.size === 0)
+  if (isWhole && !dryRun) lines.push(...legacyLines(volumes.some(({ name }) => name === gridName)))
+  context.output(
+    { account: toHex(id), dryRun, done: isWhole && !dryRun, volumes: volumes.map(jsonOf) },
+    lines.join("\n"),
+  )
 }
 
 function linesOf({ name, places, account }: VolumeUpgrade, dryRun: boolean): string[] {
   const lines = places.flatMap((place) => placeLines(place, dryRun))
   if (account) {
-    const { listed, claimed, liveChunks, marked, leftOut, problems, lost } = account
+    const { listed, claimed, liveChunks, marked, leftOut, refused, problems, lost } = account
     const count = [...marked.values()].reduce((sum, one) => sum + one, 0)
     if (listed.length > 0)
       lines.push(`  ${dryRun ? "would be" : "now"} in the account: ${listed.map((alias) => `${alias}:`).join(" ")}`)
@@ -66,6 +69,7 @@ function linesOf({ name, places, account }: VolumeUpgrade, dryRun: boolean): str
     )
     for (const { label, why } of problems) lines.push(`  ${label} cannot be read in part: ${why}`)
     for (const { place, message } of lost) lines.push(`  cannot be read: ${place}: ${message}`)
+    for (const [server, refusal] of refused) lines.push(`  ${notHeldLine(server, refusal)}`)
     for (const [server, why] of leftOut) lines.push(`  ${server} was left out, so run this again: ${why}`)
   }
   return [`${name}:`, ...lines]
@@ -94,6 +98,7 @@ function legacyLines(isGrid: boolean): string[] {
 
 function jsonOf({ name, places, account }: VolumeUpgrade) {
   if (!account) return { name, places }
-  const { marked, leftOut, ...rest } = account
-  return { name, places, ...rest, marked: Object.fromEntries(marked), errors: Object.fromEntries(leftOut) }
+  const { marked, leftOut, refused, ...rest } = account
+  const notHeld = [...refused].map(([server, refusal]) => ({ server, ...refusal }))
+  return { name, places, ...rest, notHeld, marked: Object.fromEntries(marked), errors: Object.fromEntries(leftOut) }
 }

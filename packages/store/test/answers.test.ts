@@ -1,0 +1,70 @@
+/** What servers answer is told once for all that say the same, and what they all refuse is a refusal. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createMemoryPlace } from "@holdfast/backends"
+import { HoldfastError } from "@holdfast/core"
+import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
+import { type AccountRole, toReadCap } from "@holdfast/protocol"
+import { createMemorySeen, createStore } from "@holdfast/store"
+import { refusedByServers, tellAnswers } from "../src/answers.ts"
+
+test("one answer of several servers is told once, whatever each calls itself", () => {
+  assert.equal(
+    tellAnswers([
+      { server: "n1", why: "n1: it is full" },
+      { server: "n2", why: "Server n2 allows 5 bytes" },
+      { server: "n3", why: "it is full" },
+      { server: "n4", why: "Server n4 allows 5 bytes" },
+      { server: "n5", why: "Server n5 allows 6 bytes" },
+      { server: "n3", why: "it is full" },
+    ]),
+    "n1, n3: it is full; n2, n4: Server it allows 5 bytes; n5: Server n5 allows 6 bytes",
+  )
+})
+
+test("servers that are away make no refusal of a quorum that they might give", () => {
+  const refused = (server: string) => ({ server, why: "no", code: "ERR_REFUSED" })
+  const away = { server: "n5", why: "away", code: "ERR_SERVER_UNREACHABLE" }
+  assert.equal(refusedByServers([refused("n1"), refused("n2"), away], { servers: 5, needed: 3 }), undefined)
+  const three = [refused("n1"), refused("n2"), refused("n3"), away]
+  assert.equal(refusedByServers(three, { servers: 5, needed: 3 })?.code, "ERR_REFUSED")
+})
+
+test("a profile that may only read is told so once, for chunks and for roots, with what to do", async (t) => {
+  const places = ["n1", "n2", "n3", "n4", "n5"].map((id) => createMemoryPlace(id, crypto))
+  const account = crypto.random(32)
+  const storeWith = async (roles: AccountRole[]) => {
+    const store = await createStore({
+      env: nodeEnv,
+      servers: places.map((place) => ({ backend: place.backendOf({ account, roles }), weight: 1 })),
+      account,
+      coding: { k: 3, happy: 4, n: 5 },
+      registerMode: "crash",
+      convergenceSecret: crypto.random(32),
+      seen: createMemorySeen(),
+    })
+    t.after(() => store.close())
+    return store
+  }
+  const store = await storeWith(["read"])
+  const isToldOnce = (error: unknown) => {
+    assert.ok(error instanceof HoldfastError)
+    assert.equal(error.code, "ERR_REFUSED")
+    assert.match(error.message, /n1, n2, n3, n4, n5: .*may only read here.*alias add NAME --local.*invitation/)
+    assert.equal(error.message.match(/needs the role/g)!.length, 1)
+    return true
+  }
+  const seed = crypto.random(32)
+  const keys = { ...(await toReadCap(crypto, { kind: "dw", seed })), seed }
+  await assert.rejects(
+    store.registers.write(keys, 0, { content: new Uint8Array(1), care: new Uint8Array(1) }),
+    isToldOnce,
+  )
+  await assert.rejects(store.chunks.putChunk(crypto.random(5000)), isToldOnce)
+  const writer = await storeWith(["read", "append"])
+  await writer.chunks.putChunk(crypto.random(5000))
+  await assert.rejects(writer.beginCollection(), {
+    code: "ERR_REFUSED",
+    message: /n1, n2, n3, n4, n5: .*may only add here, and take nothing away/,
+  })
+})
