@@ -3,8 +3,10 @@ import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
 import { createMemoryPlace } from "@holdfast/backends"
-import { isHoldfastError } from "@holdfast/core"
+import { equal, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import { registerIdOf } from "@holdfast/protocol"
+import { listKeysOn } from "../src/account/account.ts"
 import { exitCodes } from "../src/exit-codes.ts"
 import { createHarness, type Harness } from "./files-harness.ts"
 
@@ -279,3 +281,36 @@ async function putRandom({ folder, run }: Harness, length: number): Promise<Buff
   await run("put", `${folder}/file`, "home:/file")
   return bytes
 }
+
+test("check --repair brings the account's own list back on places that lost it", async (t) => {
+  const harness = await createHarness(t)
+  const bytes = await putSome(harness, "file", 1)
+  await harness.run("alias", "create", "second")
+  interface Checked {
+    readonly ok: boolean
+    readonly registers: { problem?: string }[]
+    readonly account: { server: string; what: string; problem?: string }[]
+  }
+  const problemsOf = ({ account }: Checked) =>
+    account.filter(({ problem }) => problem !== undefined).map(({ server, what }) => `${server} ${what}`)
+  // One after another all places come back empty.
+  for (const position of [0, 1, 2, 3, 4]) {
+    harness.replaceServer(position)
+    await harness.reopen()
+    // Another reader has brought the list there perhaps, never all that belongs to it.
+    const found = await harness.json<Checked>("check", "--deep", "home:")
+    assert.equal(found.ok, false)
+    assert.deepEqual(problemsOf(await harness.json<Checked>("check", "--deep", "--repair", "home:")), [])
+    const { profile, storage } = harness.session()
+    const list = registerIdOf((await listKeysOn(await profile.account(), storage)).publicKey)
+    const held = await harness.backends[position]!.readRegisters([list])
+    assert.ok(held[0], "the list is there again")
+    assert.deepEqual(
+      await harness.backends[position]!.listRegisters({ limit: 9 }).then((own) => own.some((id) => equal(id, list))),
+      true,
+    )
+    process.exitCode = 0
+  }
+  await assertHolds(harness, "home:/file", bytes)
+  assert.match(await harness.run("alias", "list"), /second:/)
+})

@@ -79,7 +79,7 @@ test("a register check names servers that are behind, empty or hold something el
   await servers[0]!.proposeRegisters([await value(2)])
   await servers[1]!.proposeRegisters([await value(1)])
   assert.equal(registerIdOf(publicKey).length, 32)
-  const copies = await checkRegister(servers, nodeCrypto, publicKey)
+  const copies = await checkRegister(servers, nodeCrypto, registerIdOf(publicKey))
   assert.deepEqual(
     copies.map(({ sequence, problem }) => [sequence, problem]),
     [

@@ -1,10 +1,11 @@
 /** `check`, `rebalance`: looking after what is stored. */
 import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import type { Cap, ChunkId, ImmutableVerifyCap, VerifyCap } from "@holdfast/protocol"
+import { type Cap, type ChunkId, type ImmutableVerifyCap, registerIdOf, type VerifyCap } from "@holdfast/protocol"
 import type { Rebalanced } from "@holdfast/store"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
 import { collectorOf } from "../../account/account.ts"
+import { ownRegisters } from "../../account/own-registers.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { audit } from "./audit.ts"
@@ -88,12 +89,32 @@ async function check(context: Context, text: string, flags: CheckFlags): Promise
     const options = { deep: flags.deep ?? false, ...onLost }
     const { chunks, registers, place } = await standsOn(session, open, await capAt(capOf, text), text, options)
     if (flags.sample !== undefined) return audit(context, session, idsOnly(chunks), flags.sample)
-    await checkAll(context, session, chunks, report, flags)
+    const own = await accountsOwn(context, session, text)
+    await checkAll(context, session, joined(chunks, own.chunks), report, flags)
     const copies: RegisterCopy[] = []
+    const { crypto } = session.env
     for (const publicKey of registers)
-      copies.push(...(await checkRegister(session.voters, session.env.crypto, publicKey, flags)))
+      copies.push(...(await checkRegister(session.voters, crypto, registerIdOf(publicKey), flags)))
+    for (const { register, what } of own.registers)
+      copies.push(...(await checkRegister(session.voters, crypto, register, { ...flags, what })))
     conclude(context, flags, report, copies, place)
   })
+}
+
+/** What the account needs besides its trees: looked after with each tree that it keeps. */
+async function accountsOwn(context: Context, session: Session, text: string) {
+  const { base, path } = parseRemote(text)
+  const isRoot = base.kind === "alias" && path.length === 0 && session.profile.aliasState(base.alias) === "listed"
+  const warn = (line: string) => void context.stderr.write(`holdfast: ${line}\n`)
+  return isRoot ? ownRegisters(session, warn) : { registers: [], chunks: [] }
+}
+
+async function* joined(
+  chunks: AsyncIterable<StoredChunk>,
+  more: readonly ChunkId[],
+): AsyncGenerator<StoredChunk, void, void> {
+  yield* chunks
+  for (const id of more) yield { id }
 }
 
 /** What a place stands on. */
@@ -195,10 +216,13 @@ function conclude(
     lines.push(
       'What is below it was checked by the tree\'s own list. To go back: "holdfast snapshot list", "holdfast history restore".',
     )
-  for (const { register, server, problem } of copies)
-    if (problem) lines.push(`${server}: ${problem} (register ${register})`)
+  for (const { register, server, problem, what } of copies)
+    if (problem) lines.push(`${server}: ${problem} (${what ?? "the root"}, register ${register})`)
+  const roots = copies.filter(({ what }) => what === undefined)
+  const others = copies.filter(({ what }) => what !== undefined)
   const good = copies.filter(({ problem }) => problem === undefined).length
-  if (copies.length > 0) lines.push(`${good} of ${plural(copies.length, "copy", "copies")} of the root are good.`)
+  if (roots.length > 0) lines.push(`${goodOf(roots)} of the root are good.`)
+  if (others.length > 0) lines.push(`${goodOf(others)} of the account's own list, and of what belongs to it, are good.`)
   if (report.damaged + copies.length - good > 0 && !flags.repair)
     lines.push(`"holdfast check --repair" with the same words puts it right.`)
   const bad =
@@ -210,12 +234,18 @@ function conclude(
       ...report,
       leastServers: finite(report.leastServers),
       leastSpare: finite(report.leastSpare),
-      registers: copies,
+      registers: roots,
+      account: others,
       ok: !bad,
     },
     lines.join("\n"),
   )
   if (bad) process.exitCode = exitCodes.damaged
+}
+
+function goodOf(copies: readonly RegisterCopy[]): string {
+  const good = copies.filter(({ problem }) => problem === undefined).length
+  return `${good} of ${plural(copies.length, "copy", "copies")}`
 }
 
 function placeOf({ places }: HealthReport, id: string): string {

@@ -1,6 +1,6 @@
 /** What the health of many chunks and of a register comes to. */
 import { type CryptoProvider, mapPool, toHex } from "@holdfast/core"
-import { type Backend, type ChunkId, decodeRegisterValue, registerIdOf } from "@holdfast/protocol"
+import { type Backend, type ChunkId, decodeRegisterValue, type RegisterId, registerIdOf } from "@holdfast/protocol"
 import type { ChunkHealth } from "@holdfast/store"
 import type { LostPlace, StoredChunk } from "./volume.ts"
 
@@ -130,31 +130,39 @@ export interface RegisterCopy {
   /** First digits of the register's id. */
   readonly register: string
   readonly server: string
+  /** What it is, where it is no tree's root. */
+  readonly what?: string
   /** Absent when the server has none or an invalid one, or gave no answer. */
   readonly sequence?: number
   readonly problem?: string
 }
 
+/** How a register is checked. */
+export interface RegisterCheck {
+  readonly repair?: boolean
+  readonly what?: string
+}
+
 /**
- * Asks each server for its value of the register that `publicKey` signs, and verifies it; `repair` gives the newest to
- * those without it. Needs no secret.
+ * Asks each server for its value of the register `id`, and verifies it; `repair` gives the newest to those without it. Needs no
+ * secret.
  */
 export async function checkRegister(
   backends: readonly Backend[],
   crypto: CryptoProvider,
-  publicKey: Uint8Array,
-  { repair = false } = {},
+  id: RegisterId,
+  { repair = false, what }: RegisterCheck = {},
 ): Promise<RegisterCopy[]> {
-  const id = registerIdOf(publicKey)
   const register = toHex(id).slice(0, 16)
   const found = await Promise.all(
     backends.map(async (backend): Promise<RegisterCopy & { bytes?: Uint8Array }> => {
-      const where = { register, server: backend.id }
+      const where = { register, server: backend.id, ...(what !== undefined && { what }) }
       try {
         const [bytes] = await backend.readRegisters([id])
         if (!bytes) return { ...where, problem: "has no value" }
         const value = await decodeRegisterValue(crypto, bytes)
-        if (toHex(value.publicKey) !== toHex(publicKey)) return { ...where, problem: "gave another register's value" }
+        if (toHex(registerIdOf(value.publicKey)) !== toHex(id))
+          return { ...where, problem: "gave another register's value" }
         return { ...where, sequence: value.sequence, bytes }
       } catch (error) {
         return { ...where, problem: error instanceof Error ? error.message : "gave no answer" }
@@ -167,7 +175,7 @@ export async function checkRegister(
     found.map(async ({ bytes: own, ...copy }, position): Promise<RegisterCopy> => {
       if (own && copy.sequence === newest) return copy
       if (repair && bytes && (await isTaken(backends[position]!, bytes)))
-        return { register, server: copy.server, sequence: newest }
+        return { register, server: copy.server, sequence: newest, ...(what !== undefined && { what }) }
       return copy.sequence === undefined ? copy : { ...copy, problem: `is behind: newest is ${newest}` }
     }),
   )
