@@ -63,6 +63,9 @@ export function checkListLimit(limit: number): void {
     })
 }
 
+/** How long after it heard of a drop a place acts on it unless its operator says otherwise. */
+export const usualDropGraceMs = 30 * 86_400_000
+
 /** Throws ERR_REFUSED unless the caller has one of `roles`. */
 export function checkRole({ roles }: AccountAccess, ...needed: readonly AccountRole[]): void {
   if (needed.some((role) => roles.includes(role))) return

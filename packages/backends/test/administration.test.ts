@@ -7,6 +7,7 @@ import { toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountAccess,
+  type Backend,
   legacyAccount,
   signAccountsRequest,
   signGrant,
@@ -14,7 +15,8 @@ import {
   signStatement,
 } from "@holdfast/protocol"
 import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
-import { openEngine } from "../src/node/index.ts"
+import { openDirectoryAccounts, openDirectoryBackend, openEngine } from "../src/node/index.ts"
+import type { PlaceAccounts } from "../src/s3/accounts.ts"
 
 const dayMs = 86_400_000
 
@@ -140,4 +142,65 @@ it("lists accounts with what they are charged, their devices and the day they we
   assert.ok(legacy!.droppedAtMs! > clock.nowMs())
   const rest = { ...request, after: legacyAccount }
   assert.equal((await backend.listAccounts(await signAccountsRequest(crypto, administrator.seed, rest))).length, 1)
+})
+
+it("lets whoever may open a directory list, drop and keep its accounts, and acts on a drop when a client collects", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
+  t.after(() => rm(dir, { recursive: true, force: true }))
+  let aheadMs = 0
+  const moving = { ...clock, nowMs: () => clock.nowMs() + aheadMs }
+  const options = { id: "disk", dir, crypto, clock: moving, reservedBytes: 0 }
+  const within = async <T>(access: AccountAccess, work: (place: Backend) => Promise<T>) => {
+    const place = await openDirectoryBackend({ ...options, access })
+    return work(place).finally(() => place.close())
+  }
+  const administer = async <T>(work: (accounts: PlaceAccounts) => Promise<T>) => {
+    const accounts = await openDirectoryAccounts(options)
+    return work(accounts).finally(() => accounts.close())
+  }
+  const [leaver, other] = [await makeAccount(crypto), await makeAccount(crypto)]
+  const [own, shared] = [await randomChunk(crypto, 100_000), await randomChunk(crypto, 300)]
+  await within(leaver, (place) => place.putShares([own.shares[0]!, shared.shares[0]!], newBatch(crypto)))
+  await within(other, (place) => place.markShares([shared.id], newBatch(crypto)))
+  const listed = await administer((accounts) => accounts.list())
+  assert.deepEqual(
+    new Set(listed.map(({ account }) => toHex(account))),
+    new Set([leaver, other].map(({ account }) => toHex(account))),
+  )
+  await administer((accounts) => accounts.drop(leaver.account))
+  await assert.rejects(
+    within(leaver, (place) => place.markShares([own.id], newBatch(crypto))),
+    { code: "ERR_REFUSED", message: /dropped/ },
+  )
+  await administer((accounts) => accounts.keep(leaver.account))
+  await within(leaver, (place) => place.markShares([own.id], newBatch(crypto)))
+  await administer((accounts) => accounts.drop(leaver.account))
+  const held = () => within(other, (place) => place.hasShares([own.id, shared.id]))
+  aheadMs += 29 * dayMs
+  await within(other, (place) => place.collectToken())
+  assert.deepEqual(await held(), [[0], [0]])
+  aheadMs += 2 * dayMs
+  await within(other, (place) => place.collectToken())
+  assert.deepEqual(await held(), [[], [0]])
+})
+
+it("opens a directory for no device whose grant its account took back", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
+  t.after(() => rm(dir, { recursive: true, force: true }))
+  const account = await makeAccount(crypto)
+  const options = { id: "disk", dir, crypto, clock, reservedBytes: 0, access: account }
+  const grantOf = (epoch: number) =>
+    signGrant(crypto, account.seed, { epoch, deviceKey: new Uint8Array(32).fill(9), roles: ["append"], name: "camera" })
+  const open = async (grant?: Uint8Array) => {
+    const place = await openDirectoryBackend({ ...options, ...(grant && { grant }) })
+    await place.usage().finally(() => place.close())
+  }
+  const grant = await grantOf(1)
+  await open(grant)
+  const owner = await openDirectoryBackend(options)
+  await owner.publishRecord!(await signRecord(crypto, account.seed, { epoch: 2, grants: [] }))
+  await owner.close()
+  await assert.rejects(open(grant), { code: "ERR_REFUSED", message: /taken its grant back.*holdfast account grant/ })
+  await open(await grantOf(3))
+  await open()
 })

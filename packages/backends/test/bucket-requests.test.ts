@@ -5,6 +5,7 @@ import { toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { blockBytes, decodeShareHead, legacyAccount, registerIdOf } from "@holdfast/protocol"
 import { makeAccount, makeChunk, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { openBucketAccounts } from "../src/s3/accounts.ts"
 import { s3Error } from "../src/s3/failure.ts"
 import { shareKey } from "../src/s3/keys.ts"
 import { encodeMarker, markerKey, newMarker, parseMarker } from "../src/s3/marker.ts"
@@ -282,4 +283,53 @@ it("reads markers of both versions, and refuses others", () => {
   assert.throws(() => parseMarker(utf8("holdfast-volume 3\n"), "b"), { code: "ERR_UNSUPPORTED_VERSION" })
   for (const text of ["", "x", `${volumeId}0`, `holdfast-volume 2\nvolume ${volumeId}\n`])
     assert.throws(() => parseMarker(utf8(text), "b"), { code: "ERR_BAD_FORMAT" }, text)
+})
+
+it("drops an account of a bucket after thirty days by its own clock and not before, and leaves what others hold", async () => {
+  const { bucket, account, backend, open } = await opened()
+  const other = await makeAccount(crypto)
+  const theirs = createObjectBackend(bucket.connect(), {
+    ...{ id: "bucket", crypto, access: other, conditionalWrites: true },
+  })
+  const [own, shared] = [await randomChunk(crypto, 100_000), await randomChunk(crypto, 300)]
+  const seeds = [crypto.random(32), crypto.random(32)] as const
+  const commit = async (place: typeof backend, seed: Uint8Array, sequence: number, shares: Uint8Array[]) => {
+    const batch = newBatch(crypto)
+    if (shares.length > 0) await place.putShares(shares, batch)
+    return place.proposeRegisters([await makeRegisterValue(crypto, seed, sequence, "root")], batch)
+  }
+  await commit(backend, seeds[0], 1, [own.shares[0]!, shared.shares[0]!])
+  await commit(theirs, seeds[1], 1, [shared.shares[0]!])
+  const accounts = openBucketAccounts(bucket.connect(), { id: "bucket", crypto })
+  const listed = await accounts.list()
+  const of = (all: typeof listed, { account: id }: typeof account) =>
+    all.find((one) => toHex(one.account) === toHex(id))!
+  assert.deepEqual([of(listed, account).shares, of(listed, other).shares], [2, 1])
+  assert.ok(of(listed, account).bytes > 100_000 && of(listed, other).bytes < 10_000)
+  await accounts.drop(account.account)
+  bucket.nowMs += dayMs
+  await accounts.drop(account.account) // counts from the first time
+  assert.equal(of(await accounts.list(), account).droppedAtMs, bucket.nowMs + 29 * dayMs)
+  const [refused] = await commit(open(), seeds[0], 2, [(await randomChunk(crypto, 300)).shares[0]!])
+  assert.ok(!refused!.accepted && /was dropped by the administrator/.test(refused!.message), JSON.stringify(refused))
+  assert.ok((await commit(theirs, seeds[1], 2, [])).every(({ accepted }) => accepted))
+  await accounts.keep(account.account)
+  assert.ok((await commit(open(), seeds[0], 3, []))[0]!.accepted)
+  await accounts.drop(account.account)
+  const sweepTwice = async () => {
+    for (const _ of [1, 2]) {
+      await theirs.sweep()
+      bucket.nowMs += 2 * dayMs
+    }
+    await theirs.sweep()
+  }
+  bucket.nowMs += 20 * dayMs
+  await sweepTwice()
+  assert.deepEqual(await theirs.hasShares([own.id, shared.id]), [[0], [0]], "readable until the end")
+  bucket.nowMs += 7 * dayMs
+  await sweepTwice()
+  assert.deepEqual(await theirs.hasShares([own.id, shared.id]), [[], [0]])
+  await assert.rejects(accounts.keep(account.account), { code: "ERR_NOT_FOUND", message: /time .* is over/ })
+  const gone = of(await accounts.list(), account)
+  assert.deepEqual([gone.shares, gone.bytes], [0, 0])
 })

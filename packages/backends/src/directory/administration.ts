@@ -18,8 +18,6 @@ import type { AccountRecords } from "./records.ts"
 
 /** No place drops an account sooner, whatever its operator says. */
 export const leastDropGraceMs = 7 * 86_400_000
-/** How long after it heard of a drop a place acts on it unless its operator says otherwise. */
-export const usualDropGraceMs = 30 * 86_400_000
 
 /** Marks that one transaction takes away. */
 const marksAtOnce = 512

@@ -4,8 +4,8 @@
  */
 import { join } from "node:path"
 import { type Clock, type CryptoProvider, HoldfastError } from "@holdfast/core"
-import { leastGraceMs, usualGraceMs } from "../rules.ts"
-import { finishDrops, leastDropGraceMs, usualDropGraceMs } from "./administration.ts"
+import { leastGraceMs, usualDropGraceMs, usualGraceMs } from "../rules.ts"
+import { finishDrops, leastDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
 import { openIndex } from "./database.ts"
 import type { Disk } from "./disk.ts"

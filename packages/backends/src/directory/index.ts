@@ -3,8 +3,9 @@ import { HoldfastError, toHex } from "@holdfast/core"
 import { type AccountAccess, type Backend, decodeGrant, grantHolds, legacyAccount } from "@holdfast/protocol"
 import { type EngineOptions, openEngine } from "./engine.ts"
 
-export { smallShareBytes } from "../rules.ts"
-export { leastDropGraceMs, usualDropGraceMs } from "./administration.ts"
+export { smallShareBytes, usualDropGraceMs } from "../rules.ts"
+export { openDirectoryAccounts } from "./accounts.ts"
+export { leastDropGraceMs } from "./administration.ts"
 export type { Disk, DiskDatabase, DiskFile, DiskStatement } from "./disk.ts"
 export { type Engine, type EngineOptions, type NamespaceOptions, openEngine, type TenantUsage } from "./engine.ts"
 export type { RecoveryReport } from "./recover.ts"
@@ -35,7 +36,15 @@ export async function openDirectoryBackend(options: DirectoryOptions): Promise<B
     await engine.close()
     throw new HoldfastError("ERR_REFUSED", `${id} lets this device in no more. ${grantTakenBack(access.account)}`)
   }
-  return { ...tenant.backendOf(access), close: () => engine.close() }
+  const backend = tenant.backendOf(access)
+  return {
+    ...backend,
+    async collectToken(...args) {
+      await engine.finishDrops() // no process but those of clients ever looks after a directory
+      return backend.collectToken(...args)
+    },
+    close: () => engine.close(),
+  }
 }
 
 /** What a device is told whose grant holds no more, and what to do. */

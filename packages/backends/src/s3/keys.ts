@@ -84,11 +84,25 @@ export function retireKey(account: AccountId, token: Uint8Array): string {
   return `${accountPrefix(account)}!retire-${toHex(token)}`
 }
 
+/** The key that says that an account is dropped. */
+export function dropKey(account: AccountId): string {
+  return `${accountPrefix(account)}!dropped`
+}
+
+/** What a key under `marks/` stands for: a mark object, the word that some go, or that the account is dropped. */
+export type MarkKey = { readonly account: AccountId } & (
+  | { readonly name: string }
+  | { readonly retires: string }
+  | { readonly drops: true }
+)
+
 /** A key under `marks/`; undefined when it is none of ours. */
-export function parseMarkKey(key: string): { account: AccountId; name: string } | { retires: string } | undefined {
-  const match = /^marks\/([0-9a-f]{64})\/(?:([0-9]{14}-[0-9a-f]{16})|!retire-([0-9a-f]{32}))$/.exec(key)
+export function parseMarkKey(key: string): MarkKey | undefined {
+  const match = /^marks\/([0-9a-f]{64})\/(?:([0-9]{14}-[0-9a-f]{16})|!retire-([0-9a-f]{32})|!dropped)$/.exec(key)
   if (!match) return undefined
-  return match[2] === undefined ? { retires: match[3]! } : { account: fromHex(match[1]!), name: match[2] }
+  const account = fromHex(match[1]!)
+  if (match[2] !== undefined) return { account, name: match[2] }
+  return match[3] === undefined ? { account, drops: true } : { account, retires: match[3] }
 }
 
 /** The key of a list of what is about to be deleted. */

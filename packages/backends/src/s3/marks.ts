@@ -23,6 +23,8 @@ export interface AccountView {
   readonly objects: readonly MarkObject[]
   /** Objects that say what is about to go. */
   readonly retires: readonly { readonly token: string; readonly key: string; readonly modifiedMs: number }[]
+  /** When the account was dropped; undefined unless it is. */
+  readonly droppedMs?: number
 }
 
 /** More than this many objects nobody has who ever collects. */
@@ -49,14 +51,16 @@ export class MarkObjects {
     const { infos, atMs } = await this.#place.bucket.list(accountPrefix(account), { limit: mostObjects, signal })
     const objects: MarkObject[] = []
     const retires: AccountView["retires"][number][] = []
+    let droppedMs: number | undefined
     for (const info of infos) {
       const parsed = parseMarkKey(info.key)
       if (parsed === undefined) continue
-      if ("retires" in parsed) retires.push({ token: parsed.retires, key: info.key, modifiedMs: info.modifiedMs })
+      if ("drops" in parsed) droppedMs = info.modifiedMs
+      else if ("retires" in parsed) retires.push({ token: parsed.retires, key: info.key, modifiedMs: info.modifiedMs })
       else objects.push({ ...info, name: parsed.name })
     }
     this.#sawNumber(account, Math.max(0, ...objects.slice(-1).map(({ name }) => numberOf(name)!)))
-    return { atMs, objects, retires }
+    return { atMs, objects, retires, ...(droppedMs !== undefined && { droppedMs }) }
   }
 
   /** Puts a mark object behind all that were seen of the account; its name. */

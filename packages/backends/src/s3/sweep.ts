@@ -6,6 +6,7 @@
 import { HoldfastError, mapPool } from "@holdfast/core"
 import type { CallOptions, SweepOutcome } from "@holdfast/protocol"
 import { checkRole } from "../rules.ts"
+import { finishDrops } from "./accounts.ts"
 import { KeyCursor, walk } from "./cursor.ts"
 import type { Fence, Sentence } from "./fence.ts"
 import { countBelow, hasRecord, idBytes, pack, recordAt, records } from "./ids.ts"
@@ -71,6 +72,7 @@ export class Sweeper {
       done.shares += shares
       done.bytes += bytes
     }
+    await finishDrops(this.#place, atMs, signal)
     const condemned = await this.#condemn(isOver)
     for (const { name, condemnedMs, sweptMs } of sentences)
       if (sweptMs !== undefined && isOver(sweptMs)) {

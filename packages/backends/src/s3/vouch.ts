@@ -5,6 +5,7 @@
  */
 import { mapPool, toHex } from "@holdfast/core"
 import type { AccountId } from "@holdfast/protocol"
+import { droppedWhy } from "./accounts.ts"
 import type { Batch, Segment } from "./batches.ts"
 import type { Fence, FenceView } from "./fence.ts"
 import { recordAt } from "./ids.ts"
@@ -66,7 +67,7 @@ export class Voucher {
         this.#fence.look(signal),
         ...[...accounts.values()].map((account) => this.#marks.list(account, signal)),
       ])
-      const verdict = this.#judgeFence(batch, fence)
+      const verdict = this.#judgeFence(batch, fence) ?? this.#judgeDrop([...accounts.keys()], views)
       if (verdict) return verdict
       const stale = batch.segments.filter(({ seenMs }) => this.#isStale(seenMs, fence.atMs))
       const missing = await this.#lookAgain(stale, signal)
@@ -85,6 +86,13 @@ export class Voucher {
       if (condemned) return { kind: "gone", why: `chunk ${condemned} is about to be deleted here` }
     }
     return undefined
+  }
+
+  /** Who writes for an account of his own that was dropped is told, and not acknowledged. */
+  #judgeDrop(accounts: readonly string[], views: readonly AccountView[]): Verdict | undefined {
+    const { account } = this.#place.access
+    const droppedMs = views[accounts.indexOf(toHex(account))]?.droppedMs
+    return droppedMs === undefined ? undefined : { kind: "moved", why: droppedWhy(account, droppedMs) }
   }
 
   /** A list of condemned stays for a grace after its objects are gone; half of that is left for what takes time. */
