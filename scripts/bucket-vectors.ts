@@ -5,6 +5,7 @@ import { pack } from "../packages/backends/src/s3/ids.ts"
 import {
   accountPrefix,
   condemnedKey,
+  dropKey,
   markName,
   parseShareKey,
   retireKey,
@@ -23,6 +24,12 @@ import {
 import { encodeMarker, newMarker } from "../packages/backends/src/s3/marker.ts"
 
 const idOf = (name: string) => hashSmall("vectors", utf8(name))
+
+/** The word that an account is dropped. */
+export async function droppedVectors() {
+  const account = idOf("dropped")
+  return { account: toHex(account), key: dropKey(account), bytes: toHex(await encodeRetired(crypto, [])) }
+}
 
 /** All of them. */
 export async function bucketVectors() {

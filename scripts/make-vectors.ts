@@ -38,7 +38,7 @@ import {
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
 import { openChunk, sealChunk } from "@holdfast/store"
 import { accountVectors } from "./account-vectors.ts"
-import { bucketVectors } from "./bucket-vectors.ts"
+import { bucketVectors, droppedVectors } from "./bucket-vectors.ts"
 import { chunk2Vectors } from "./chunk-vectors.ts"
 import { gridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
@@ -247,6 +247,7 @@ const makers = {
   "recovery-kit-2": recoveryVectors,
   "grid-description-3": gridVectors,
   "bucket-2": bucketVectors,
+  "bucket-dropped": droppedVectors,
   "volume-2": volumeVectors,
 }
 for (const [name, make] of Object.entries(makers)) {

@@ -1,5 +1,6 @@
 /** What a bucket is asked, and what becomes of it where it does less than a perfect one. */
 import assert from "node:assert/strict"
+import { readFile } from "node:fs/promises"
 import { it } from "node:test"
 import { toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
@@ -7,7 +8,7 @@ import { blockBytes, decodeShareHead, legacyAccount, registerIdOf } from "@holdf
 import { makeAccount, makeChunk, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { openBucketAccounts } from "../src/s3/accounts.ts"
 import { s3Error } from "../src/s3/failure.ts"
-import { shareKey } from "../src/s3/keys.ts"
+import { dropKey, shareKey } from "../src/s3/keys.ts"
 import { encodeMarker, markerKey, newMarker, parseMarker } from "../src/s3/marker.ts"
 import { createObjectBackend, type ObjectOptions } from "../src/s3/objects.ts"
 import { probeOpenBucket } from "../src/s3/probe.ts"
@@ -307,6 +308,14 @@ it("drops an account of a bucket after thirty days by its own clock and not befo
   assert.deepEqual([of(listed, account).shares, of(listed, other).shares], [2, 1])
   assert.ok(of(listed, account).bytes > 100_000 && of(listed, other).bytes < 10_000)
   await accounts.drop(account.account)
+  const vector = JSON.parse(
+    await readFile(new URL("../../../interop/vectors/bucket-dropped.json", import.meta.url), "utf8"),
+  )
+  assert.equal(
+    vector.key.replace(vector.account, toHex(account.account)),
+    bucket.keys("marks/").find((key) => key.includes("!d")),
+  )
+  assert.equal(toHex(bucket.objects.get(dropKey(account.account))!.bytes), vector.bytes)
   bucket.nowMs += dayMs
   await accounts.drop(account.account) // counts from the first time
   assert.equal(of(await accounts.list(), account).droppedAtMs, bucket.nowMs + 29 * dayMs)

@@ -33,13 +33,18 @@ export async function listAccounts(
   administrator: Administrator,
 ): Promise<Asked<AccountInfo[]> & { all: AccountTotal[] }> {
   const asked = await atEach(administrator, (node) => accountsAt(administrator, node))
+  return { ...asked, all: totalsOf([...asked.answers.values()].flat()) }
+}
+
+/** What accounts hold at all places that answered, the one that holds most first. */
+export function totalsOf(infos: readonly AccountInfo[]): AccountTotal[] {
   const totals = new Map<string, AccountTotal>()
-  for (const { account, ...info } of [...asked.answers.values()].flat()) {
+  for (const { account, ...info } of infos) {
     const id = toHex(account)
     const before = totals.get(id)
     totals.set(id, before ? joined(before, info) : { id, ...info })
   }
-  return { ...asked, all: [...totals.values()].sort((a, b) => b.bytes - a.bytes) }
+  return [...totals.values()].sort((a, b) => b.bytes - a.bytes)
 }
 
 /** Hands a signed statement to every node; those that do not take it hear of it from the coordinator. */

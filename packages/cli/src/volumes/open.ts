@@ -67,25 +67,27 @@ async function nodeConnector(profile: Profile, options: GridOptions) {
 
 function directoryBackend({ id, path }: Directory, access: AccountAccess | undefined, grant?: Uint8Array): Backend {
   return lazyBackend(id, async () => {
-    if (readMarkerIn(path) === undefined)
-      throw unreachable(id, `${path} is not there, or is not this volume's. Is its disk mounted?`)
     const { openDirectoryBackend } = await import("@holdfast/backends/node")
-    const until = clock.nowMs() + waitMs
-    for (;;)
-      try {
-        return await openDirectoryBackend({
-          id,
-          dir: path,
-          crypto,
-          clock,
-          ...(access && { access }),
-          ...(grant && { grant }),
-        })
-      } catch (error) {
-        if (!isBusy(error) || clock.nowMs() > until) throw error
-        await clock.sleep(retryMs)
-      }
+    const whose = { ...(access && { access }), ...(grant && { grant }) }
+    return openWhenFree({ id, path }, () => openDirectoryBackend({ id, dir: path, crypto, clock, ...whose }))
   })
+}
+
+/** Opens what lies in a directory, which one process has open at a time. Throws ERR_SERVER_UNREACHABLE when it is not there. */
+export async function openWhenFree<T>(
+  { id, path }: Pick<Directory, "id" | "path">,
+  open: () => Promise<T>,
+): Promise<T> {
+  if (readMarkerIn(path) === undefined)
+    throw unreachable(id, `${path} is not there, or is not this volume's. Is its disk mounted?`)
+  const until = clock.nowMs() + waitMs
+  for (;;)
+    try {
+      return await open()
+    } catch (error) {
+      if (!isBusy(error) || clock.nowMs() > until) throw error
+      await clock.sleep(retryMs)
+    }
 }
 
 /** SQLite's word for a database that another process has open. */

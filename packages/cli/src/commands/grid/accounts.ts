@@ -1,19 +1,20 @@
 /** `holdfast coordinator accounts`: what a tenant's accounts hold on the nodes, and letting go of one that nobody needs. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { legacyAccount, signStatement } from "@holdfast/protocol"
+import { signStatement } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { gridFiles } from "../../local-grid/config.ts"
 import { pathsOf } from "../../profile/paths.ts"
-import type { AccountTotal, Administrator } from "../../volumes/administer.ts"
+import type { Administrator } from "../../volumes/administer.ts"
 import { examples, plural } from "../files/frame.ts"
-import { humanSize } from "../files/listing.ts"
+import { confirmLast, idOf, jsonOf, lineOf, nameOf } from "./account-lines.ts"
 
 interface AccountsFlags {
   readonly dir?: string
+  readonly yes?: boolean
   readonly tenant?: string
 }
 
@@ -38,6 +39,7 @@ export function registerAccounts(coordinator: Command, context: Context): void {
     .argument("<account>", "its id, or the first digits of it; legacy for what was stored before there were accounts")
     .option(...dirFlag)
     .option(...tenantFlag)
+    .option("--yes", "do not ask, though nothing is left then")
     .addHelpText(
       "after",
       examples(["holdfast coordinator accounts drop 3fa97c20", "its devices are told with every command"]),
@@ -92,28 +94,6 @@ function list(context: Context, flags: AccountsFlags): Promise<void> {
   })
 }
 
-function lineOf(account: AccountTotal): string {
-  const { id, bytes, shares, seenDay, devices, droppedAtMs } = account
-  const seen = seenDay > 0 ? `last here ${dayOf(seenDay * 86_400_000)}` : "never here"
-  return [
-    ` ${nameOf(id).padEnd(18)}`,
-    `${humanSize(bytes)} in ${plural(shares, "share")}`,
-    ...(id === toHex(legacyAccount) ? [] : [seen]),
-    ...(devices.length > 0 ? [devices.join(", ")] : []),
-    ...(droppedAtMs === undefined ? [] : [`DROPPED: goes on ${dayOf(droppedAtMs)}`]),
-  ].join("  ")
-}
-
-function jsonOf({ id, seenDay, droppedAtMs, ...rest }: AccountTotal) {
-  return {
-    id,
-    name: nameOf(id),
-    ...rest,
-    seen: seenDay > 0 ? dayOf(seenDay * 86_400_000) : null,
-    droppedAtMs: droppedAtMs ?? null,
-  }
-}
-
 interface Wanted {
   readonly account: string
   readonly drops: boolean
@@ -122,8 +102,15 @@ interface Wanted {
 
 function state(context: Context, { account: text, drops, flags }: Wanted): Promise<void> {
   return withAdministration(context, flags, async (administrator) => {
-    const { tellNodes } = await import("../../volumes/administer.ts")
-    const id = await idOf(administrator, text)
+    const { listAccounts, tellNodes } = await import("../../volumes/administer.ts")
+    const list = async () => (await listAccounts(administrator)).all
+    const id = await idOf(text, list)
+    if (drops)
+      await confirmLast(context, id, {
+        all: await list(),
+        yes: flags.yes ?? false,
+        where: `of tenant ${administrator.tenant}`,
+      })
     const serial = administrator.nextSerial(Date.now())
     const statement = { tenant: administrator.tenant, account: fromHex(id), serial, drops }
     const signed = await signStatement(crypto, administrator.seed, statement)
@@ -142,32 +129,4 @@ function state(context: Context, { account: text, drops, flags }: Wanted): Promi
       lines.join("\n"),
     )
   })
-}
-
-/** The account that was meant, by its whole id or by first digits that only one has. */
-async function idOf(administrator: Administrator, text: string): Promise<string> {
-  if (text === "legacy") return toHex(legacyAccount)
-  if (/^[0-9a-f]{64}$/.test(text)) return text
-  if (!/^[0-9a-f]{8,63}$/.test(text))
-    throw new HoldfastError(
-      "ERR_INVALID_ARGUMENT",
-      `"${text}" is no account: give 8 digits or more of its id, as \`coordinator accounts list\` shows it.`,
-    )
-  const { listAccounts } = await import("../../volumes/administer.ts")
-  const found = (await listAccounts(administrator)).all.filter(({ id }) => id.startsWith(text))
-  if (found.length === 1) return found[0]!.id
-  throw new HoldfastError(
-    found.length === 0 ? "ERR_NOT_FOUND" : "ERR_INVALID_ARGUMENT",
-    found.length === 0
-      ? `No node that answered holds anything for an account ${text}….`
-      : `${found.length} accounts begin with ${text}: give more digits.`,
-  )
-}
-
-function nameOf(id: string): string {
-  return id === toHex(legacyAccount) ? "legacy" : id.slice(0, 16)
-}
-
-function dayOf(ms: number): string {
-  return new Date(Math.min(ms, 8.64e15)).toISOString().slice(0, 10)
 }

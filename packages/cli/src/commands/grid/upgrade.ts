@@ -46,7 +46,7 @@ async function upgrade(context: Context, dryRun: boolean, claims: boolean): Prom
   if (!keys)
     lines.push("This device may only add to its account. Run `holdfast upgrade` on a device that has all of it too.")
   const isWhole = volumes.every(({ account }) => account && account.leftOut.size + account.refused.size === 0)
-  if (isWhole && !dryRun) lines.push(...legacyLines(volumes.some(({ name }) => name === gridName)))
+  if (isWhole && !dryRun) lines.push(...legacyLines(volumes.map(({ name }) => name)))
   context.output(
     { account: toHex(id), dryRun, done: isWhole && !dryRun, volumes: volumes.map(jsonOf) },
     lines.join("\n"),
@@ -88,11 +88,15 @@ function placeLines({ id, state, waitMs, chunks, registers, why }: PlaceUpgrade,
   ]
 }
 
-function legacyLines(isGrid: boolean): string[] {
-  const held = "What earlier versions stored is held for the account `legacy` besides, which nobody can take away"
-  if (!isGrid) return [`${held}: nothing of others goes.`]
+function legacyLines(names: readonly string[]): string[] {
+  const own = names.filter((name) => name !== gridName)
+  const commands = [
+    ...(names.includes(gridName) ? ["holdfast coordinator accounts drop legacy --dir FOLDER"] : []),
+    ...own.map((name) => `holdfast volume accounts drop ${name} legacy`),
+  ]
   return [
-    `${held}. When every member has run this, the administrator frees the rest, 30 days later: holdfast coordinator accounts drop legacy --dir FOLDER`,
+    "What earlier versions stored is held for the account `legacy` besides, which nobody can take away. When everybody has run this, " +
+      `whoever administers the places frees the rest, 30 days later: ${commands.join("; ")}`,
   ]
 }
 

@@ -16,6 +16,7 @@ import { describePlace, parsePlaces } from "../../volumes/places.ts"
 import { survivalOf, survivalText } from "../../volumes/survives.ts"
 import { testVolume } from "../../volumes/test.ts"
 import { readJsonInput } from "../files/frame.ts"
+import { registerVolumeAccounts } from "./volume-accounts.ts"
 
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {
@@ -39,6 +40,7 @@ Examples:
   holdfast volume add-backend clouds dir:/mnt/d
   holdfast volume add-backend clouds dir:/mnt/d dir:/mnt/e --coding 2/3/4 --mode byzantine
   holdfast volume remove-backend clouds a@s3.example.org
+  holdfast volume accounts list clouds
   holdfast volume follow clouds          another profile moved it: go there
   holdfast volume export clouds > clouds.json
   holdfast volume import --file clouds.json
@@ -87,6 +89,7 @@ Examples:
     .argument("<name>")
     .option("--accept", "also when its coding or mode gets weaker")
     .action((name: string, flags: { accept?: boolean }) => follow(context, name, flags))
+  registerVolumeAccounts(volume, context)
   volume
     .command("export")
     .description("print a volume's description, without any key, for another profile to import")

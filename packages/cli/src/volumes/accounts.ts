@@ -1,0 +1,46 @@
+/** The accounts of a volume's own places, buckets and directories, for whoever administers these: who may delete there. */
+import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
+import type { AccountInfo, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
+import type { Asked } from "./administer.ts"
+
+type Accounts = import("@holdfast/backends/s3").PlaceAccounts
+type OwnPlace = Exclude<VolumeBackend, { kind: "node" }>
+
+/** What each place of the volume that is no node answered. Places fail by themselves. */
+export async function atPlaces<T>(
+  { backends }: VolumeDescription,
+  work: (accounts: Accounts) => Promise<T>,
+): Promise<Asked<T>> {
+  const answers = new Map<string, T>()
+  const errors = new Map<string, string>()
+  await Promise.all(
+    backends.map(async (place) => {
+      if (place.kind === "node") return
+      try {
+        const accounts = await openAccounts(place)
+        answers.set(place.id, await work(accounts).finally(() => accounts.close()))
+      } catch (error) {
+        errors.set(place.id, error instanceof Error ? error.message : String(error))
+      }
+    }),
+  )
+  return { answers, errors }
+}
+
+/** The accounts at all places of the volume. */
+export function listPlaces(volume: VolumeDescription): Promise<Asked<AccountInfo[]>> {
+  return atPlaces(volume, (accounts) => accounts.list())
+}
+
+async function openAccounts(place: OwnPlace): Promise<Accounts> {
+  const { id } = place
+  if (place.kind === "s3") {
+    const { openBucket, openBucketAccounts } = await import("@holdfast/backends/s3")
+    return openBucketAccounts(openBucket(place), { id, crypto })
+  }
+  const [{ openDirectoryAccounts }, { openWhenFree }] = await Promise.all([
+    import("@holdfast/backends/node"),
+    import("./open.ts"),
+  ])
+  return openWhenFree(place, () => openDirectoryAccounts({ id, dir: place.path, crypto, clock }))
+}
