@@ -34,6 +34,10 @@ test("a coordinator that goes to 1/1/1 stores nothing that way: the user is told
   const stopped = await members.run(["put", "-", "home:/during"], { input: "during\n", code: 6 })
   assert.match(stopped.stderr, /coding becomes 1\/1\/1 instead of 3\/4\/5/)
   const [, serial] = /holdfast grid accept (\d+)/.exec(stopped.stderr)!
+  // While that waits nothing goes on silently, however lately the coordinator was asked, or whether it can be.
+  fs.writeFileSync(`${identity()}/asked.json`, JSON.stringify({ askedMs: Date.now() }))
+  for (const args of [["put", "-", "home:/during"], ["status"], ["gc"]])
+    assert.match((await members.run(args, { input: "during\n", code: 6 })).stderr, /coding becomes 1\/1\/1/)
   const shown = await members.run(["grid", "show"])
   assert.match(
     shown.stdout,
@@ -41,6 +45,7 @@ test("a coordinator that goes to 1/1/1 stores nothing that way: the user is told
   )
   await members.run(["grid", "refuse", String(Number(serial) + 1)], { code: 1 })
   await members.run(["grid", "refuse", serial!])
+  fs.rmSync(`${identity()}/asked.json`, { force: true })
   const put = await members.run(["put", "-", "home:/during"], { input: "during\n" })
   assert.match(put.stderr, /warning: .*which is not used: the coding/)
   assert.deepEqual((await loadGrid(identity())).coding, { k: 3, happy: 4, n: 5 })

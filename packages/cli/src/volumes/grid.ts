@@ -12,6 +12,7 @@ import {
   type GridOffer,
   type Identity,
   loadGrid,
+  loadOffer,
   loadPins,
   type Pins,
   parseAddress,
@@ -126,12 +127,23 @@ async function currentGrid(profile: Profile, identity: Identity, options: GridOp
   const ageMs = Date.now() - ((await askedMs(dir)) ?? Number.NEGATIVE_INFINITY)
   if (!options.fresh && ageMs >= 0 && ageMs < refreshAfterMs) {
     const [grid, pins] = await Promise.all([loadGrid(dir), loadPins(dir)])
-    return { grid, pins, fresh: false, warnings: [] }
+    return withWaiting(dir, { grid, pins, fresh: false, warnings: [] }, options)
   }
   const fetched = await fetchGrid(dir, { identity })
   for (const warning of fetched.warnings) options.onWarning?.(warning)
+  if (!fetched.offer && !fetched.fresh) return withWaiting(dir, fetched, options) // the coordinator is away
   if (!fetched.offer || fetched.offer.violations.length > 0) return fetched
   return askUser(dir, fetched, fetched.offer, options)
+}
+
+/** What another command was offered waits for the user's word whether the coordinator is asked anew or not. */
+async function withWaiting(dir: string, fetched: FetchedGrid, options: GridOptions): Promise<FetchedGrid> {
+  const offer = await loadOffer(dir).catch((error: unknown) => {
+    if (isHoldfastError(error)) return undefined // none, or none that could ever be taken
+    throw error
+  })
+  const waits = offer && offer.violations.length === 0 && offer.changes.length > 0 && !offer.refused
+  return waits ? askUser(dir, fetched, offer, options) : fetched
 }
 
 async function askUser(

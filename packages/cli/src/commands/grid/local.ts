@@ -16,12 +16,14 @@ import {
   makeConfig,
   parseCoding,
 } from "../../local-grid/config.ts"
+import { ownerOfPort } from "../../local-grid/port-owner.ts"
 import { isListening, isRunning, stopProcess } from "../../local-grid/process.ts"
 import { loadState, stopLeftovers } from "../../local-grid/state.ts"
 import { createAliasTree } from "../../new-tree.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { createProfile } from "../../profile/profile.ts"
 import { isLocked } from "../../profile/secrets.ts"
+import { printable } from "../../transfer/path-spec.ts"
 import { showStatus } from "./status.ts"
 
 const readyTimeoutMs = 60_000
@@ -64,7 +66,11 @@ async function up(context: Context, flags: UpFlags): Promise<void> {
   const dir = gridDir(context, flags)
   const config = await configOf(dir, flags)
   await refuseOtherGrid(context, dir, config)
-  if (!(await isRunning((await loadState(dir))?.supervisor))) await startSupervisor(context, dir)
+  if (!(await isRunning((await loadState(dir))?.supervisor))) {
+    await stopLeftovers(dir) // of a supervisor that was killed: they hold the ports
+    await refuseTakenPorts(dir, config)
+    await startSupervisor(context, dir)
+  }
   const locked = isLocked(profileDir(pathsOf(context.env), context.profile))
   const made = locked ? false : await prepareClient(context, dir, config)
   if (locked) await waitForPorts(config)
@@ -159,6 +165,24 @@ async function newConfig(dir: string, flags: UpFlags): Promise<LocalGridConfig> 
 /** Survives one lost node where that is possible. */
 function defaultCoding(count: number): string {
   return count === 1 ? "1/1/1" : `${count - 1}/${count}/${count}`
+}
+
+/** Says at once what a part that cannot listen would only write into its log, again and again. */
+async function refuseTakenPorts(dir: string, config: LocalGridConfig): Promise<void> {
+  const parts = [{ name: "coordinator", port: config.coordinatorPort }, ...config.nodes]
+  const taken: string[] = []
+  for (const { name, port } of parts) {
+    if (!(await isListening(port))) continue
+    const owner = await ownerOfPort(port)
+    const who = owner ? `process ${owner.pid} (${printable(owner.name)})` : "another user's process"
+    taken.push(`port ${port} of ${name} is taken by ${who}`)
+  }
+  if (taken.length === 0) return
+  throw new HoldfastError(
+    "ERR_ALREADY_EXISTS",
+    `The local grid cannot start: ${taken.join("; ")}. Stop that, or make another grid with other ports: --dir FOLDER --profile NAME. The settings are in ${dir}.`,
+    { taken },
+  )
 }
 
 async function startSupervisor(context: Context, dir: string): Promise<void> {
