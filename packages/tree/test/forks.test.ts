@@ -24,11 +24,12 @@ class Servers {
   }
 
   /** What a new client without memory stands on. */
-  async client() {
+  async client({ happy = 3 } = {}) {
     const store = await createStore({
       env,
       servers: this.#backends.map((backend) => ({ backend, weight: 1 })),
-      coding: { k: 3, happy: 3, n: 5 },
+      // As many as a quorum: with more, what only a quorum took is not acknowledged, and two such values never both are.
+      coding: { k: 3, happy, n: 5 },
       registerMode: "crash",
       convergenceSecret: new Uint8Array(32).fill(7),
       seen: createMemorySeen(),
@@ -158,4 +159,17 @@ test("of writers that race while servers come and go nothing acknowledged is los
     for (const name of acknowledged) assert.ok(found.has(name), `seed ${seed}: ${name} is lost`)
     assert.ok(await holdsAllIds(last))
   }
+})
+
+test("where happy is above a quorum, what only a quorum took is not acknowledged, and is merged by who comes later", async () => {
+  const servers = await Servers.start()
+  const first = await servers.client()
+  await createTree(first)
+  const strict = await openTree(await servers.client({ happy: 4 }))
+  servers.fails = (i, isWrite) => isWrite && i >= 3
+  await assert.rejects(add(strict, "unacknowledged"), { code: "ERR_NOT_ENOUGH_SERVERS" })
+  servers.fails = () => false
+  const later = await openTree(await servers.client({ happy: 4 }))
+  await add(later, "later")
+  assert.deepEqual(await names(later), ["later", "unacknowledged"])
 })

@@ -1,5 +1,5 @@
 /** `holdfast doctor`: what is wrong with this installation, and how to mend it. */
-import { statfs } from "node:fs/promises"
+import { mkdir, rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
 import type { Command } from "commander"
@@ -10,9 +10,11 @@ import { examineLocalGrid } from "../../local-grid/examine.ts"
 import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { exposed, hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
+import { openSeen } from "../../profile/seen.ts"
 import { sizeText } from "../../progress.ts"
 import { hasGrid, volumeNames } from "../../volumes/choose.ts"
 import { openedGrid } from "../../volumes/grid.ts"
+import { plural } from "../files/frame.ts"
 
 const lowSpaceBytes = 1024 ** 3
 /** Clocks of two machines may differ so much before it is worth a word. */
@@ -61,11 +63,29 @@ async function examineProfile(context: Context): Promise<Finding[]> {
   const open = await exposed([dir, files.plain, files.locked, files.privateKey])
   if (open.length > 0)
     return [bad("permissions", `others may read ${open.join(", ")}`, `Close that with: chmod go= ${open.join(" ")}`)]
-  const closed = good("permissions", "secrets are readable by you only")
+  const closed = [good("permissions", "secrets are readable by you only"), await examineSeen(context)]
   if (isLocked(dir) && context.passphraseFile === undefined)
-    return [closed, good("profile", "locked; --passphrase-file lets doctor look at certificate and servers too")]
+    return [...closed, good("profile", "locked; --passphrase-file lets doctor look at certificate and servers too")]
   const membership = hasGrid({ identityDir }) ? await examineMembership(context, identityDir) : []
-  return [closed, ...membership, ...(await examineVolumes(context)), ...(await examineRecovery(context))]
+  return [...closed, ...membership, ...(await examineVolumes(context)), ...(await examineRecovery(context))]
+}
+
+/** Whether what was seen of trees can be read and written: else commands that change something fail, or cannot notice a rollback. */
+function examineSeen(context: Context): Promise<Finding> {
+  const folder = join(pathsOf(context.env).state, "seen")
+  const { exportSeen } = openSeen(folder, context.profile)
+  return attempt(
+    "seen",
+    async () => {
+      const { registers } = await exportSeen()
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      const probe = join(folder, `.doctor-${process.pid}`)
+      await writeFile(probe, "", { flag: "wx", mode: 0o600 })
+      await rm(probe)
+      return `what was seen of ${plural(Object.keys(registers).length, "register")} is readable, and more can be written`
+    },
+    `Make ${folder} a folder that you may write (chmod u+rwx, space on its disk), and remove a file that is named as damaged; then: holdfast seen import`,
+  )
 }
 
 /** Whether the keys would outlive this machine, and nobody else finds them. Having no kit is a choice, an old one a surprise. */

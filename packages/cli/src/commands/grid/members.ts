@@ -214,7 +214,7 @@ async function revoke(context: Context, member: string, dir: string): Promise<vo
   const rest = role === "node" ? " Now put back what it held: holdfast check --deep --repair ALIAS:" : ""
   context.output(
     { id, name, role, revokedMs },
-    `${name} (${id}) is revoked. The coordinator refuses it from now on, nodes within a minute.${rest}`,
+    `${name} (${id}) is revoked. The coordinator refuses it from now on, nodes within some ten seconds, over open connections too.${rest}`,
   )
 }
 
