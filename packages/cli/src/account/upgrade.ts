@@ -62,7 +62,15 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
   const claimed = claims ? await claimAll(session, roots, dryRun) : []
   const marked = await collection.adopt({ live, registers, list: listRegister, dryRun })
   const { leftOut, refused } = collection
-  return { problems, lost, listed: unlisted.map(([name]) => name), claimed, liveChunks: live.size, marked, ...{ leftOut, refused } }
+  return {
+    problems,
+    lost,
+    listed: unlisted.map(([name]) => name),
+    claimed,
+    liveChunks: live.size,
+    marked,
+    ...{ leftOut, refused },
+  }
 }
 
 async function claimAll(
