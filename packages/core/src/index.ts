@@ -2,7 +2,7 @@
 export { BufferPool, type BufferPoolOptions, discard } from "./buffer-pool.ts"
 export * from "./bytes.ts"
 export { decodeBase32, encodeBase32 } from "./codec/base32.ts"
-export { type CborValue, decodeCbor, encodeCbor, FieldReader } from "./codec/cbor.ts"
+export { type CborBounds, type CborValue, decodeCbor, encodeCbor, FieldReader } from "./codec/cbor.ts"
 export type { CryptoProvider } from "./crypto/provider.ts"
 export { deriveKey, domainPrefix, hashSmall, macSmall } from "./crypto/small.ts"
 export type { Clock, Env } from "./env.ts"

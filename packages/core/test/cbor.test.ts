@@ -66,3 +66,31 @@ test("text in CBOR agrees with the frozen vectors", () => {
   }
   for (const { name, bytes, error } of bad) assert.throws(() => decodeCbor(fromHex(bytes), name), { code: error })
 })
+
+test("what is small and would become large is refused before memory is taken", () => {
+  const head = (first: number, count: number) => {
+    const bytes = Buffer.alloc(5)
+    bytes.writeUInt8(first)
+    bytes.writeUInt32BE(count, 1)
+    return bytes
+  }
+  const many = 16 * 1024 * 1024
+  const bombs = {
+    "a list of nothings": Buffer.concat([head(0x9a, many), Buffer.alloc(many, 0x80)]),
+    "a list that only announces": head(0x9a, 0xffffffff),
+    "a map that only announces": head(0xba, 0xffffffff),
+    "lists in lists": Buffer.concat([Buffer.alloc(many, 0x81), Buffer.from([0x80])]),
+    "lists of lists of lists": Buffer.concat(Array.from({ length: 100_000 }, () => Buffer.from([0x82, 0x80]))),
+    "numbers in a list": Buffer.concat([head(0x9a, many), Buffer.alloc(many, 0x01)]),
+  }
+  const before = process.memoryUsage().rss
+  for (const [what, bytes] of Object.entries(bombs))
+    assert.throws(() => decodeCbor(bytes, what), { code: "ERR_LIMIT" }, what)
+  assert.ok(process.memoryUsage().rss - before < 64 * 1024 * 1024)
+})
+
+test("as many items as are allowed decode, one more does not", () => {
+  const bytes = encodeCbor([1, [2, 3], { a: 4 }])
+  assert.deepEqual(decodeCbor(bytes, "list", { maxItems: 8 }), [1, [2, 3], { a: 4 }])
+  assert.throws(() => decodeCbor(bytes, "list", { maxItems: 7 }), { code: "ERR_LIMIT" })
+})

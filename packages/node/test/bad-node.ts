@@ -111,9 +111,24 @@ export const badAnswers: Readonly<Record<string, { readonly answer: BadAnswer; r
     answer: (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"),
     codes: /BAD_FORMAT/,
   },
+  "answers with a list of nothings for each byte": {
+    answer: (socket) => {
+      const many = Buffer.alloc(16 * 1024 * 1024, 0x80)
+      many.writeUInt8(0x9a)
+      many.writeUInt32BE(many.length - 5, 1)
+      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+      const piece = 256 * 1024
+      for (let at = 0; at < many.length; at += piece)
+        socket.write(
+          Buffer.concat([Buffer.from(`${piece.toString(16)}\r\n`), many.subarray(at, at + piece), Buffer.from("\r\n")]),
+        )
+      socket.write("0\r\n\r\n")
+    },
+    codes: /LIMIT|BAD_FORMAT/,
+  },
   "answers a byte at a time": {
     answer: (socket) => {
-      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
       dribble(socket, Buffer.alloc(1))
     },
     codes: /UNREACHABLE/,

@@ -204,6 +204,7 @@ export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export {
+  maxMessage,
   decodeFailure,
   decodeFrames,
   decodeHeld,

@@ -232,9 +232,12 @@ export function decodeFailure(bytes: Uint8Array): { code: string; message: strin
 /** Most characters of a message for people. */
 export const maxMessage = 1024
 
+/** No item of a list of this protocol has more in it, itself counted. */
+const mostInItem = 8
+
 /** The list that `bytes` encode, of at most `maxItems`. */
 export function listOf(bytes: Uint8Array, what: string, maxItems: number): readonly CborValue[] {
-  const value = decodeCbor(bytes, what)
+  const value = decodeCbor(bytes, what, { maxItems: 1 + mostInItem * maxItems })
   if (!Array.isArray(value)) throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: expected a list.`)
   if (value.length > maxItems) throw tooMany(value.length, maxItems)
   return value

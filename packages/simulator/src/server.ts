@@ -86,11 +86,13 @@ export class SimulatedServer implements Storage {
       id: this.id,
       address: this.id,
       grant: device.grant,
-      request: ({ method, path, headers, body }) => {
+      request: async ({ body, signal: _, ...call }) => {
         const bytes = concat(...body)
-        const serve = () => this.#serve({ method, path, headers, body: [bytes.slice()] }, peer)
+        const serve = () => this.#serve({ ...call, body: [bytes.slice()] }, peer)
         const tell = ({ status }: NodeAnswer) => String(status)
-        return network.call({ caller, server: this.id, name: path.slice(4), serve, tell })
+        const answer = await network.call({ caller, server: this.id, name: call.path.slice(4), serve, tell })
+        if (answer.body.length <= call.maxBytes) return answer
+        throw new HoldfastError("ERR_LIMIT", `The answer of ${this.id} to ${call.path} is larger than can be right.`)
       },
     })
   }

@@ -37,43 +37,13 @@ import {
   type KeptValue,
   type ListOptions,
   type MarkInfo,
+  maxMessage,
   type RegisterId,
   registersPerRequest,
   type ShareQuery,
 } from "@holdfast/protocol"
 import { checkListLimit } from "../rules.ts"
-
-/** One request to the node. */
-export interface NodeCall {
-  readonly method: "GET" | "POST"
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: readonly Uint8Array[]
-  readonly signal?: AbortSignal
-}
-
-/** The node's answer. */
-export interface NodeAnswer {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>
-  readonly body: Uint8Array
-}
-
-/** How to reach a node. */
-export interface NodeBackendOptions {
-  /** The node's member id. */
-  readonly id: string
-  /** host:port, for messages. */
-  readonly address: string
-  /** The account's grant to this device. Without one the node lets itself be read only. */
-  readonly grant?: Uint8Array
-  /** Sends one request; throws ERR_SERVER_UNREACHABLE or ERR_REFUSED. Every request may be sent twice. */
-  readonly request: (call: NodeCall) => Promise<NodeAnswer>
-  /** Hears when what the account holds here is taken away, with each answer while its administrator has dropped it. */
-  readonly onDropped?: ((atMs: number) => void) | undefined
-  /** Gives back what `request` holds. */
-  readonly close?: () => void | Promise<void>
-}
+import { type NodeBackendOptions, type NodeCall, send } from "./send.ts"
 
 /** A storage node as one account sees it. */
 export interface NodeBackend extends Backend {
@@ -93,6 +63,16 @@ export interface NodeBackend extends Backend {
 const parallelRequests = 4
 const putBatchBytes = 8 * 1024 * 1024
 const getBatchItems = 256
+/** Largest answer of the protocol, with its heads. */
+const mostAnswerBytes = limits.requestBytes + 64 * 1024
+/** Largest failure, and more than enough for answers of a few fields. */
+const failureBytes = 8 * 1024
+/** Largest word on one share, register value or mark: a message for people. */
+const outcomeBytes = 4 * maxMessage + 128
+/** Largest line of a listing. */
+const lineBytes = 64
+/** Largest frame's head. */
+const frameBytes = 16
 
 /** The backend that `request` reaches. */
 export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
@@ -100,15 +80,17 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const headers = options.grant ? { "holdfast-grant": Buffer.from(options.grant).toString("base64url") } : {}
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
-  const ask = (method: NodeCall["method"], path: string, body: readonly Uint8Array[], { signal }: CallOptions = {}) =>
-    send(options, { method, path: `/v2/${path}`, headers, body, signal: until(signal) })
-  const call: Call = (path, body, callOptions) => ask("POST", path, body, callOptions)
+  const call: Call = (path, body, { answerBytes, signal, method = "POST" }) => {
+    const maxBytes = Math.min(mostAnswerBytes, failureBytes + answerBytes)
+    return send(options, { method, path: `/v2/${path}`, headers, body, maxBytes, signal: until(signal) })
+  }
   return {
     id: options.id,
     ...shareCalls(call),
     ...markCalls(call),
     ...registerCalls(call),
-    usage: async (callOptions) => decodeUsage(await ask("GET", "usage", [], callOptions)),
+    usage: async (callOptions) =>
+      decodeUsage(await call("usage", [], { ...callOptions, answerBytes: 0, method: "GET" })),
     ...administrationCalls(call),
     async close() {
       closing.abort()
@@ -117,32 +99,60 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   }
 }
 
-type Call = (path: string, body: readonly Uint8Array[], callOptions: CallOptions | undefined) => Promise<Uint8Array>
+/** Sends a request; `answerBytes` is the largest answer that can be right, beside `failureBytes`. */
+type Call = (
+  path: string,
+  body: readonly Uint8Array[],
+  options: CallOptions & { readonly answerBytes: number; readonly method?: NodeCall["method"] },
+) => Promise<Uint8Array>
 
 function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "getShares" | "getBlocks" | "hasShares"> {
   return {
     putShares: (shares, markOptions) =>
       inBatches(splitBySize(shares), async (batch) =>
-        decodePutOutcomes(await call("shares/put", encodeMarked(markOptions, batch), markOptions), batch.length),
+        decodePutOutcomes(
+          await call("shares/put", encodeMarked(markOptions, batch), {
+            ...markOptions,
+            answerBytes: batch.length * outcomeBytes,
+          }),
+          batch.length,
+        ),
       ),
     markShares: (ids, markOptions) =>
       inBatches(split(ids, limits.requestItems), async (batch) =>
         decodeMarkOutcomes(
-          await call("shares/mark", [encodeMarkRequest(batch, markOptions)], markOptions),
+          await call("shares/mark", [encodeMarkRequest(batch, markOptions)], {
+            ...markOptions,
+            answerBytes: batch.length * outcomeBytes,
+          }),
           batch.length,
         ),
       ),
     getShares: (queries, callOptions) =>
       inBatches(split(queries, getBatchItems), (batch) =>
-        getAll(batch, async (rest) => call("shares/get", [encodeQueries(rest)], callOptions)),
+        getAll(batch, async (rest) =>
+          call("shares/get", [encodeQueries(rest)], {
+            ...callOptions,
+            answerBytes: rest.length * (limits.shareBytes + frameBytes),
+          }),
+        ),
       ),
     getBlocks: (queries, callOptions) =>
       inBatches(splitByBlocks(queries), async (batch) =>
-        decodeBlockAnswers(await call("shares/blocks", [encodeBlockQueries(batch)], callOptions), batch),
+        decodeBlockAnswers(
+          await call("shares/blocks", [encodeBlockQueries(batch)], { ...callOptions, answerBytes: mostAnswerBytes }),
+          batch,
+        ),
       ),
     hasShares: (ids, callOptions) =>
       inBatches(split(ids, limits.requestItems), async (batch) =>
-        decodeHeld(await call("shares/has", [encodeIds(batch)], callOptions), batch.length),
+        decodeHeld(
+          await call("shares/has", [encodeIds(batch)], {
+            ...callOptions,
+            answerBytes: batch.length * (limits.maxShares + 3),
+          }),
+          batch.length,
+        ),
       ),
   }
 }
@@ -151,12 +161,18 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
   return {
     async listMarks(listOptions) {
       checkListLimit(listOptions.limit)
-      const answer = await call("marks/list", [encodeListRequest(listOptions)], listOptions)
+      const answer = await call("marks/list", [encodeListRequest(listOptions)], {
+        ...listOptions,
+        answerBytes: listOptions.limit * lineBytes,
+      })
       return checkOrder(decodeMarkInfos(answer, listOptions.limit), listOptions)
     },
     async listRegisters(listOptions) {
       checkListLimit(listOptions.limit)
-      const answer = await call("registers/list", [encodeRegistersRequest(listOptions)], listOptions)
+      const answer = await call("registers/list", [encodeRegistersRequest(listOptions)], {
+        ...listOptions,
+        answerBytes: listOptions.limit * lineBytes,
+      })
       const page = decodeIdList(bytesIn(answer), listOptions.limit)
       let last = listOptions.after
       for (const id of page) {
@@ -166,7 +182,7 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
       return page
     },
     async collectToken(callOptions) {
-      const token = bytesIn(await call("marks/token", [], callOptions))
+      const token = bytesIn(await call("marks/token", [], { ...callOptions, answerBytes: 0 }))
       if (token.length === 0 || token.length > collectTokenBytes) throw malformed("its token has a wrong length")
       return token
     },
@@ -174,7 +190,7 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
       for (const list of [order.chunks, order.registers, order.trims])
         if (list.length > limits.requestItems)
           throw new HoldfastError("ERR_INVALID_ARGUMENT", `An order names at most ${limits.requestItems} of each kind.`)
-      return decodeUnmarkOutcome(await call("marks/unmark", [encodeUnmark(order)], callOptions))
+      return decodeUnmarkOutcome(await call("marks/unmark", [encodeUnmark(order)], { ...callOptions, answerBytes: 0 }))
     },
   }
 }
@@ -183,19 +199,28 @@ function registerCalls(call: Call): Pick<Backend, "readRegisters" | "keptValues"
   return {
     readRegisters: (ids, callOptions) =>
       inBatches(split(ids, registersPerRequest), async (batch) => {
-        const answer = await call("registers/read", [encodeIds(batch)], callOptions)
+        const answer = await call("registers/read", [encodeIds(batch)], {
+          ...callOptions,
+          answerBytes: batch.length * (limits.registerValueBytes + frameBytes),
+        })
         const values = decodeFrames(answer, { maxItems: batch.length, maxItemBytes: limits.registerValueBytes })
         if (values.length !== batch.length) throw malformed("it left out registers")
         return values
       }),
     async keptValues(id: RegisterId, keptOptions: KeptOptions = {}) {
-      const answer = await call("registers/kept", [encodeKeptRequest(id, keptOptions.below)], keptOptions)
+      const answer = await call("registers/kept", [encodeKeptRequest(id, keptOptions.below)], {
+        ...keptOptions,
+        answerBytes: mostAnswerBytes,
+      })
       return checkKept(decodeKept(answer), keptOptions)
     },
     proposeRegisters: (values, markOptions = {}) =>
       inBatches(split(values, registersPerRequest), async (batch) =>
         decodeProposeOutcomes(
-          await call("registers/propose", encodeMarked(markOptions, batch), markOptions),
+          await call("registers/propose", encodeMarked(markOptions, batch), {
+            ...markOptions,
+            answerBytes: batch.length * (limits.registerValueBytes + outcomeBytes),
+          }),
           batch.length,
         ),
       ),
@@ -205,19 +230,20 @@ function registerCalls(call: Call): Pick<Backend, "readRegisters" | "keptValues"
 function administrationCalls(call: Call): Omit<NodeBackend, Exclude<keyof Backend, "publishRecord">> {
   return {
     async publishRecord(record, callOptions) {
-      await call("account/record", [record], callOptions)
+      await call("account/record", [record], { ...callOptions, answerBytes: 0 })
     },
     async droppedAtMs(callOptions) {
-      const value = decodeCbor(await call("account/status", [], callOptions), "answer")
+      const value = decodeCbor(await call("account/status", [], { ...callOptions, answerBytes: 0 }), "answer")
       if (value === null) return undefined
       if (typeof value === "number" && value >= 0) return value
       throw malformed("expected a time")
     },
     async publishStatement(statement, callOptions) {
-      await call("accounts/statement", [statement], callOptions)
+      await call("accounts/statement", [statement], { ...callOptions, answerBytes: 0 })
     },
-    requestToken: async (callOptions) => bytesIn(await call("accounts/token", [], callOptions)),
-    listAccounts: async (request, callOptions) => decodeAccounts(await call("accounts/list", [request], callOptions)),
+    requestToken: async (callOptions) => bytesIn(await call("accounts/token", [], { ...callOptions, answerBytes: 0 })),
+    listAccounts: async (request, callOptions) =>
+      decodeAccounts(await call("accounts/list", [request], { ...callOptions, answerBytes: mostAnswerBytes })),
   }
 }
 
@@ -232,55 +258,6 @@ async function getAll(queries: readonly ShareQuery[], ask: (queries: readonly Sh
     results.push(...answered)
   }
   return results
-}
-
-async function send(options: NodeBackendOptions, call: NodeCall): Promise<Uint8Array> {
-  const where = `${options.id} (${options.address})`
-  let answer: NodeAnswer
-  try {
-    answer = await requestTwice(options, call)
-  } catch (error) {
-    if (!isHoldfastError(error)) throw error
-    const details = { ...error.details, server: options.id }
-    throw new HoldfastError(error.code, `Server ${where}: ${error.message}`, details, { cause: error })
-  }
-  const dropped = Number(answer.headers?.["holdfast-dropped"])
-  if (Number.isSafeInteger(dropped) && dropped > 0) options.onDropped?.(dropped)
-  if (answer.status === 200) return answer.body
-  if (answer.status === 404)
-    throw new HoldfastError(
-      "ERR_UNSUPPORTED_VERSION",
-      `Server ${where} runs an older Holdfast, which knows no accounts. Upgrade it first.`,
-      { server: options.id },
-    )
-  throw failureOf(options.id, where, answer)
-}
-
-/** Sends a request again when the connection was reset under it: every request of this protocol may be repeated. */
-async function requestTwice(options: NodeBackendOptions, call: NodeCall): Promise<NodeAnswer> {
-  try {
-    return await options.request(call)
-  } catch (error) {
-    const code = isHoldfastError(error, "ERR_SERVER_UNREACHABLE") ? error.details.code : undefined
-    if ((code !== "ECONNRESET" && code !== "EPIPE") || call.signal?.aborted) throw error
-    return options.request(call)
-  }
-}
-
-function failureOf(server: string, where: string, { status, body }: NodeAnswer): HoldfastError {
-  const codes: Record<number, ErrorCode> = {
-    401: "ERR_REFUSED",
-    403: "ERR_REFUSED",
-    413: "ERR_LIMIT",
-    507: "ERR_SERVER_FULL",
-  }
-  let said = `it answered with status ${status}`
-  try {
-    said = decodeFailure(body).message.replace(/[^\x20-\x7e]/g, "?") // may go to a terminal
-  } catch (error) {
-    if (!isHoldfastError(error)) throw error
-  }
-  return new HoldfastError(codes[status] ?? "ERR_REMOTE", `Server ${where} failed: ${said}`, { server, status })
 }
 
 /** Throws unless a page goes on after where it was asked to and grows, so that a listing always ends. */

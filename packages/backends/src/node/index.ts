@@ -1,9 +1,4 @@
 /** Backends that need Node: a local directory and the client of a storage node. */
 export * from "../directory/index.ts"
-export {
-  createNodeBackend,
-  type NodeAnswer,
-  type NodeBackend,
-  type NodeBackendOptions,
-  type NodeCall,
-} from "./client.ts"
+export { createNodeBackend, type NodeBackend } from "./client.ts"
+export type { NodeAnswer, NodeBackendOptions, NodeCall } from "./send.ts"

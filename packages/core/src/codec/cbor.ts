@@ -20,6 +20,8 @@ export type CborValue =
 
 /** Deepest nesting of arrays and maps; our formats need a third of it. */
 const maxDepth = 32
+/** Most items (arrays and maps, and all in them) unless the caller knows better: each costs up to a hundred times its byte. */
+const usualItems = 65_536
 
 /** The one encoding of `value`. Throws TypeError for what our formats do not have: fractions, broken text, deep nesting. */
 export function encodeCbor(value: CborValue): Uint8Array {
@@ -28,9 +30,18 @@ export function encodeCbor(value: CborValue): Uint8Array {
   return new Uint8Array(buffer, byteOffset, length)
 }
 
-/** The value that `bytes` encode; `what` names them in the error. Throws ERR_BAD_FORMAT unless they are its one encoding. */
-export function decodeCbor(bytes: Uint8Array, what: string): CborValue {
-  const value = decodeAny(bytes, what)
+/** What a value may cost. */
+export interface CborBounds {
+  /** Most items: arrays, maps, their keys, and all that is in them. Default 65,536. */
+  readonly maxItems?: number
+}
+
+/**
+ * The value that `bytes` encode; `what` names them in the error. Throws ERR_BAD_FORMAT unless they are its one encoding, and
+ * ERR_LIMIT, before memory is taken for them, for more items or levels than are allowed.
+ */
+export function decodeCbor(bytes: Uint8Array, what: string, { maxItems = usualItems }: CborBounds = {}): CborValue {
+  const value = decodeAny(bytes, what, maxItems)
   let again: Uint8Array | undefined
   try {
     again = encodeCbor(value)
@@ -55,13 +66,31 @@ const textType = 3
 /** Bytes of a head by its low five bits from 24 on. */
 const headBytes = [2, 3, 5, 9]
 
+const arrayType = 4
+const mapType = 5
+
 /**
- * The tokens of `bytes`. cborg's own text decoder takes U+FEFF at the start of a text for a byte order mark and drops it, so
- * that such a name would not come back as it was written.
+ * The tokens of `bytes`, as many and as deep as is allowed. cborg's own text decoder takes U+FEFF at the start of a text for a byte
+ * order mark and drops it, so that such a name would not come back as it was written.
  */
-function wholeText(bytes: Uint8Array): DecodeTokenizer {
+function boundedTokens(bytes: Uint8Array, what: string, maxItems: number): DecodeTokenizer {
   const data = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) // a plain one: slices of a Buffer are slow here
   const tokens = new Tokenizer(data, decodeOptions)
+  /** How many items each open array or map still takes. */
+  const open: number[] = []
+  let items = 0
+  const count = (type: number, length: number): void => {
+    const isNested = type === arrayType || type === mapType
+    if (++items > maxItems) throw tooMuch(what, `more than ${maxItems} items`)
+    if (open.length > 0) open[open.length - 1]!--
+    if (isNested) {
+      const inside = type === mapType ? 2 * length : length
+      if (items + inside > maxItems) throw tooMuch(what, `more than ${maxItems} items`)
+      open.push(inside)
+      if (open.length > maxDepth + 1) throw tooMuch(what, `more than ${maxDepth} levels`)
+    }
+    while (open.at(-1) === 0) open.pop()
+  }
   return {
     pos: () => tokens.pos(),
     done: () => tokens.done(),
@@ -69,7 +98,9 @@ function wholeText(bytes: Uint8Array): DecodeTokenizer {
       const at = tokens.pos()
       const token = tokens.next()
       const first = data[at]!
-      if (first >> 5 !== textType) return token
+      const type = first >> 5
+      count(type, Number(token.value))
+      if (type !== textType) return token
       const start = at + (headBytes[(first & 31) - 24] ?? 1)
       if (data[start] === 0xef && data[start + 1] === 0xbb && data[start + 2] === 0xbf)
         token.value = fromUtf8(data.subarray(start, tokens.pos()))
@@ -78,10 +109,15 @@ function wholeText(bytes: Uint8Array): DecodeTokenizer {
   }
 }
 
-function decodeAny(bytes: Uint8Array, what: string): CborValue {
+function tooMuch(what: string, why: string): HoldfastError {
+  return new HoldfastError("ERR_LIMIT", `${what} is refused: it has ${why}.`, { what })
+}
+
+function decodeAny(bytes: Uint8Array, what: string, maxItems: number): CborValue {
   try {
-    return decode(bytes, { ...decodeOptions, tokenizer: wholeText(bytes) }) as CborValue
+    return decode(bytes, { ...decodeOptions, tokenizer: boundedTokens(bytes, what, maxItems) }) as CborValue
   } catch (cause) {
+    if (cause instanceof HoldfastError) throw cause
     throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not valid CBOR.`, { what }, { cause })
   }
 }
