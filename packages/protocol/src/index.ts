@@ -204,7 +204,6 @@ export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export {
-  maxMessage,
   decodeFailure,
   decodeFrames,
   decodeHeld,
@@ -229,6 +228,7 @@ export {
   encodeQueries,
   encodeUsage,
   type FrameLimits,
+  maxMessage,
   registersPerRequest,
 } from "./wire.ts"
 export {

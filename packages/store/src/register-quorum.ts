@@ -2,7 +2,7 @@
  * Asking and telling the servers of a grid about one register, so that up to f of them may fail or lie.
  * Specification: docs/formats/register.md; why it is so: docs/decisions/0006-linearizable-reads-and-forks.md.
  */
-import { type Clock, type CryptoProvider, type Env, equal, HoldfastError, toHex } from "@holdfast/core"
+import { type CryptoProvider, type Env, equal, HoldfastError, toHex } from "@holdfast/core"
 import {
   type Backend,
   compareOrder,
@@ -17,6 +17,7 @@ import {
 } from "@holdfast/protocol"
 import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import { type Batch, distinct, type Pattern } from "./batch.ts"
+import { Changes } from "./changes.ts"
 
 /** The servers and how many of them may fail. */
 export interface QuorumDeps {
@@ -352,31 +353,6 @@ async function offer(
 async function currentOf(crypto: CryptoProvider, outcome: ProposeOutcome | undefined): Promise<HeldValue | undefined> {
   if (!outcome || outcome.accepted || !outcome.current) return undefined
   return decodeHeld(crypto, outcome.current).catch(() => undefined)
-}
-
-/** Wakes who waits for answers. */
-class Changes {
-  #next = Promise.withResolvers<void>()
-
-  notify(): void {
-    this.#next.resolve()
-    this.#next = Promise.withResolvers()
-  }
-
-  /** Resolves when `condition` holds, or after a grace. */
-  async until(condition: () => boolean, grace?: { readonly clock: Clock; readonly graceMs: number }): Promise<void> {
-    if (condition()) return
-    const stop = new AbortController()
-    let isLate = false
-    const late = grace?.clock.sleep(grace.graceMs, stop.signal).then(
-      () => {
-        isLate = true
-      },
-      () => undefined,
-    )
-    while (!condition() && !isLate) await Promise.race(late ? [this.#next.promise, late] : [this.#next.promise])
-    stop.abort()
-  }
 }
 
 const unsettled =
