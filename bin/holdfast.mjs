@@ -5,7 +5,7 @@ import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 const built = new URL("../dist/holdfast.mjs", import.meta.url)
-const ownNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url))
+const ownNode = fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url))
 
 if (!existsSync(built)) {
   process.stderr.write("holdfast: not built yet. Run `npm start` (or `npm run setup`) in the checkout first.\n")
