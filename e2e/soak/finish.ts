@@ -1,0 +1,103 @@
+/**
+ * The end of a run: everybody reads everything; then Ann removes all she has and collects, and nothing of Ben is missing; then Ben
+ * does, and places are as good as empty.
+ */
+import type { Random } from "../random.ts"
+import { jumpClocks } from "./chaos.ts"
+import { collect } from "./collect.ts"
+import type { Device } from "./device.ts"
+import { forget } from "./exchange.ts"
+import type { History } from "./history.ts"
+import { dropSnapshot } from "./operations.ts"
+import type { People } from "./people.ts"
+import { checkTrees, verifyFolders, verifyWorker } from "./verify.ts"
+import type { Worker } from "./worker.ts"
+import type { World } from "./world.ts"
+
+/** What a run has at its end. */
+export interface Ending {
+  readonly world: World
+  readonly people: People
+  readonly workers: readonly Worker[]
+  readonly history: History
+  readonly random: Random
+}
+
+const aliases = { ann: ["home", "clouds", "team", "cteam"], ben: ["home", "store", "team"] }
+
+/** Reads all that anybody expects, on all devices. */
+export async function verifyAll({ people: { annA, annB, benB }, workers, history }: Ending): Promise<void> {
+  history.say("everybody reads everything")
+  for (const worker of workers) {
+    const isAnn = worker.device.person === "ann"
+    for (const device of isAnn ? [annA, annB] : [benB]) await verifyWorker(worker, device)
+    await verifyFolders(worker, isAnn ? benB : annA)
+  }
+}
+
+/** Mends what nodes missed while they were away, then reads each share of all trees. */
+export async function checkAll({ people: { annA, benB }, history }: Ending): Promise<void> {
+  history.say("all trees are checked")
+  for (const repair of [true, false]) {
+    await checkTrees(annA, aliases.ann, { repair })
+    await checkTrees(benB, aliases.ben, { repair })
+  }
+}
+
+/** Removes everything of one after the other, and looks what is left. */
+export async function removeAll(ending: Ending): Promise<void> {
+  const { people, workers, history } = ending
+  const before = await heldBytes(ending)
+  const benWorkers = workers.filter(({ device }) => device.person === "ben")
+  const annWorkers = workers.filter(({ device }) => device.person === "ann")
+  history.say(`held: ${before.nodes} bytes on nodes, ${before.buckets} in buckets; Ann removes all she has`)
+  for (const worker of annWorkers) await removeWorker(worker)
+  await collectOften(ending, people.annA)
+  for (const worker of benWorkers) await verifyWorker(worker, people.benB)
+  await checkTrees(people.benB, ["home", "store"])
+  const between = await heldBytes(ending)
+  history.say(`held: ${between.nodes} bytes on nodes, ${between.buckets} in buckets; Ben removes all he has`)
+  for (const worker of benWorkers) await removeWorker(worker)
+  await collectOften(ending, people.benB)
+  await collectOften(ending, people.annA)
+  const after = await heldBytes(ending)
+  history.say(`held: ${after.nodes} bytes on nodes, ${after.buckets} in buckets`)
+  for (const where of ["nodes", "buckets"] as const) {
+    history.add(`bytes held on ${where} with everything`, before[where])
+    history.add(`bytes held on ${where} without Ann's`, between[where])
+    history.add(`bytes held on ${where} in the end`, after[where])
+    if (after[where] > before[where] / 10 + emptyBytes)
+      history.fail(`${where} hold ${after[where]} of ${before[where]} bytes though everything was removed and collected`)
+  }
+}
+
+/** Roots, lists and kits of everybody stay. */
+const emptyBytes = 1_000_000
+
+async function removeWorker(worker: Worker): Promise<void> {
+  for (const snapshot of worker.snapshots.splice(0)) await dropSnapshot(worker, snapshot)
+  for (const folder of worker.folders)
+    await worker.change(folder, { kind: "rm all", args: ["rm", "-rf", worker.at(folder)], after: new Map() })
+  const gone = [...worker.given.splice(0), ...worker.kept.splice(0).map(({ alias }) => alias)]
+  for (const alias of [...gone, ...worker.notes.splice(0).map((note) => note.alias)]) await forget(worker, alias)
+}
+
+/** Places forget in several runs: marks in one, objects of buckets in two more, each a day apart. */
+async function collectOften({ world, history, random }: Ending, device: Device): Promise<void> {
+  await device.must(["keep", "none"])
+  for (const alias of aliases[device.person as keyof typeof aliases]) await device.must(["keep", `${alias}:`, "none"])
+  for (let i = 0; i < 4; i++) {
+    await jumpClocks(world, random)
+    while ((await collect(device, history)) === undefined);
+  }
+}
+
+/** What all places hold, as they say. */
+async function heldBytes({ world, people: { annA } }: Ending): Promise<{ nodes: number; buckets: number }> {
+  const listed = JSON.parse(await world.operate(["coordinator", "accounts", "list"])) as { accounts: { bytes: number }[] }
+  const shown = (await annA.must(["account", "show"])) as { volumes: { name: string; usedBytes: number }[] }
+  return {
+    nodes: listed.accounts.reduce((sum, { bytes }) => sum + bytes, 0),
+    buckets: shown.volumes.find(({ name }) => name === "clouds")!.usedBytes,
+  }
+}
