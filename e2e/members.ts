@@ -79,7 +79,10 @@ export async function startMembers(options: MembersOptions = {}): Promise<Member
   const revive = async (member: string, more: readonly string[] = [], port?: number) => {
     const known = processes.get(member)!
     const log = fs.openSync(`${folder}/log`, "a")
-    const child = spawn(process.execPath, [command, ...known.args, ...more], { env: { ...env, ...known.env }, stdio: ["ignore", log, log] })
+    const child = spawn(process.execPath, [command, ...known.args, ...more], {
+      env: { ...env, ...known.env },
+      stdio: ["ignore", log, log],
+    })
     fs.closeSync(log)
     known.child = child
     await until(`${member} to listen`, () => {

@@ -1,4 +1,5 @@
 /** What befalls the servers and devices of a run: clocks that jump a day, nodes that die, cables that are drawn, devices shut out. */
+import { rmSync } from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
 import { pick, type Random } from "../random.ts"
 import type { Device } from "./device.ts"
@@ -68,16 +69,16 @@ export async function revokeAndInvite(world: World, history: History, device: De
   const ours = members.find(({ name, revokedMs }) => name === device.name && revokedMs === null)
   device.isRevoked = true
   await world.operate(["coordinator", "revoke", ours!.id])
-  const home = device.person === "ann" ? "home:" : "home:"
   for (const end = performance.now() + 120_000; ; ) {
-    const outcome = await device.call(["ls", home], { kind: "ls while revoked" })
+    const outcome = await device.call(["ls", "home:"], { kind: "ls while revoked" })
     if (outcome.error === "ERR_REFUSED") break
     if (performance.now() > end) return history.fail(`${device.name} is revoked, and still let in after two minutes`)
     await delay(1000)
   }
+  rmSync(`${device.client.folder}/config/holdfast/profiles/default/identity`, { recursive: true })
   await joinGrid(world, device)
   for (const end = performance.now() + 120_000; ; ) {
-    const outcome = await device.call(["ls", home], { kind: "ls when invited again" })
+    const outcome = await device.call(["ls", "home:"], { kind: "ls when invited again" })
     if (outcome.isDone) break
     if (performance.now() > end) return history.fail(`${device.name} joined again, and is not let in after two minutes`)
     await delay(1000)

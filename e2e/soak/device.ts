@@ -1,5 +1,6 @@
 /** A person's device in a run: the command on one of the machines, each call of it written down. */
 import * as fs from "node:fs"
+import { setTimeout as delay } from "node:timers/promises"
 import { type Client, createClient } from "../client.ts"
 import { finish } from "../grid.ts"
 import type { History, Outcome } from "./history.ts"
@@ -81,8 +82,12 @@ export class Device {
       const outcome = await this.call(args, options)
       if (outcome.isDone) return outcome.value
       const isTransient = outcome.error !== undefined && transient.includes(outcome.error)
-      if ((!isTransient && !this.isRevoked) || performance.now() > end)
-        throw new Error(`${this.name}: ${args.join(" ")} ended with ${outcome.code}: ${outcome.stderr}`)
+      const isShutOut = outcome.error === "ERR_REFUSED" && this.isRevoked
+      if ((!isTransient && !isShutOut) || performance.now() > end)
+        throw new Error(
+          `${this.name}: ${args.join(" ")} ended with ${outcome.code} (${outcome.error}): ${outcome.stderr}`,
+        )
+      await delay(200)
     }
   }
 

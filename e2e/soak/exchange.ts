@@ -30,7 +30,10 @@ export class Exchange {
 
   /** Takes part once: offers, takes, gives or keeps. */
   async trade(worker: Worker): Promise<void> {
-    await pick(worker.random, [this.#offer, this.#take, this.#take, this.#give, this.#keep, this.#keep]).call(this, worker)
+    await pick(worker.random, [this.#offer, this.#take, this.#take, this.#give, this.#keep, this.#keep]).call(
+      this,
+      worker,
+    )
   }
 
   async #offer(worker: Worker): Promise<void> {
@@ -60,7 +63,10 @@ export class Exchange {
     if (index < 0) return
     const [offer] = this.#offers.splice(index, 1) as [Offer]
     const { folder, name } = offer
-    const target = pick(worker.random, worker.folders.filter(({ tree }) => tree.volume === folder.tree.volume))
+    const target = pick(
+      worker.random,
+      worker.folders.filter(({ tree }) => tree.volume === folder.tree.volume),
+    )
     const to = worker.nextName("t")
     const args = ["cp", worker.at(folder, name), worker.at(target, to)]
     const after = withItem(target.items, to, folder.items.get(name)!)
@@ -92,7 +98,10 @@ export class Exchange {
       await worker.device.must(args, { kind: "alias add", input: cap })
       worker.kept.push({ alias, files })
     } else {
-      const target = pick(worker.random, worker.folders.filter(({ tree }) => tree.volume === volume))
+      const target = pick(
+        worker.random,
+        worker.folders.filter(({ tree }) => tree.volume === volume),
+      )
       const file = `${worker.device.client.folder}/${alias}.cap`
       fs.writeFileSync(file, cap, { mode: 0o600 })
       const after = withItem(target.items, alias, { kind: "link", files })

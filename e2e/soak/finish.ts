@@ -67,7 +67,9 @@ export async function removeAll(ending: Ending): Promise<void> {
     history.add(`bytes held on ${where} without Ann's`, between[where])
     history.add(`bytes held on ${where} in the end`, after[where])
     if (after[where] > before[where] / 10 + emptyBytes)
-      history.fail(`${where} hold ${after[where]} of ${before[where]} bytes though everything was removed and collected`)
+      history.fail(
+        `${where} hold ${after[where]} of ${before[where]} bytes though everything was removed and collected`,
+      )
   }
 }
 
@@ -94,7 +96,9 @@ async function collectOften({ world, history, random }: Ending, device: Device):
 
 /** What all places hold, as they say. */
 async function heldBytes({ world, people: { annA } }: Ending): Promise<{ nodes: number; buckets: number }> {
-  const listed = JSON.parse(await world.operate(["coordinator", "accounts", "list"])) as { accounts: { bytes: number }[] }
+  const listed = JSON.parse(await world.operate(["coordinator", "accounts", "list"])) as {
+    accounts: { bytes: number }[]
+  }
   const shown = (await annA.must(["account", "show"])) as { volumes: { name: string; usedBytes: number }[] }
   return {
     nodes: listed.accounts.reduce((sum, { bytes }) => sum + bytes, 0),

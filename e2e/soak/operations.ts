@@ -2,7 +2,16 @@
 import { createCipheriv } from "node:crypto"
 import * as fs from "node:fs"
 import { pick, type Random } from "../random.ts"
-import { type Content, contentOf, differenceOf, type Folder, filesOf, type Item, withItem, withoutItem } from "./folder.ts"
+import {
+  type Content,
+  contentOf,
+  differenceOf,
+  type Folder,
+  filesOf,
+  type Item,
+  withItem,
+  withoutItem,
+} from "./folder.ts"
 import type { Worker } from "./worker.ts"
 
 /** So many names a folder has at most. */

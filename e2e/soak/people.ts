@@ -73,5 +73,6 @@ async function share(
   how: string[],
 ): Promise<void> {
   const { cap } = (await from.must(["cap", `${names[from.person]}:`, ...grants])) as { cap: string }
-  for (const device of to) await device.must(["alias", "add", names[device.person]!, "--volume", volume, ...how], { input: cap })
+  for (const device of to)
+    await device.must(["alias", "add", names[device.person]!, "--volume", volume, ...how], { input: cap })
 }

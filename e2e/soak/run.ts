@@ -39,7 +39,7 @@ export async function soak({ minutes, seed, file, say }: SoakOptions): Promise<H
       const random = randomFrom(seed * 31 + i)
       return new Worker(name, device, all[device.person as "ann" | "ben"], { history, random })
     })
-    for (const worker of workers) await worker.begin()
+    await Promise.all(workers.map((worker) => worker.begin()))
     history.say("everybody is in")
     const ending = { world, people, workers, history, random: randomFrom(seed) }
     const end = performance.now() + minutes * 60_000
@@ -89,7 +89,7 @@ async function playAll(parts: Parts, { end, seed }: { end: number; seed: number 
         })
       }),
     ),
-    ...[annA, annB, benB].map((device) => lane(8_000, () => collect(device, history))),
+    ...[annA, annB, benB].map((device) => lane(15_000, () => collect(device, history))),
     lane(Math.min(12_000, spanMs / 6), (random) => jumpClocks(world, random)),
     lane(Math.min(15_000, spanMs / 5), (random) => strike(world, history, random)),
     lane(Math.min(70_000, spanMs / 3), (random) => revokeAndInvite(world, history, random(2) === 0 ? annB : benB)),

@@ -21,7 +21,12 @@ export async function verifyFolders(worker: Worker, device: Device): Promise<voi
     await verifyPlace(worker, device, `${tree.names[device.person]}:${path}`, filesOf(items))
 }
 
-async function verifyPlace(worker: Worker, device: Device, place: string, expected: Parameters<typeof differenceOf>[0]) {
+async function verifyPlace(
+  worker: Worker,
+  device: Device,
+  place: string,
+  expected: Parameters<typeof differenceOf>[0],
+) {
   const found = await worker.fetch(device, place)
   const isEmpty = expected.size === 0 && [...found.values()].every(({ sizeBytes }) => sizeBytes === 0)
   const difference = isEmpty ? undefined : differenceOf(expected, found)
@@ -33,6 +38,8 @@ async function verifyPlace(worker: Worker, device: Device, place: string, expect
 export async function checkTrees(device: Device, aliases: readonly string[], { repair = false } = {}): Promise<void> {
   for (const alias of aliases) {
     const more = repair ? ["--repair"] : []
-    await device.must(["check", "--deep", "--verify", ...more, `${alias}:`], { kind: repair ? "check --repair" : "check" })
+    await device.must(["check", "--deep", "--verify", ...more, `${alias}:`], {
+      kind: repair ? "check --repair" : "check",
+    })
   }
 }

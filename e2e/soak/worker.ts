@@ -103,7 +103,9 @@ export class Worker {
       const expected = isGradual ? between(folder.items, after, found) : filesOf(folder.items)
       const difference = differenceOf(expected, found)
       if (difference !== undefined) {
-        this.history.fail(`${this.name}: after ${args.join(" ")}, unacknowledged, ${this.at(folder)} is neither as before (${difference}) nor as after (${differenceOf(filesOf(after), found)})`)
+        this.history.fail(
+          `${this.name}: after ${args.join(" ")}, unacknowledged, ${this.at(folder)} is neither as before (${difference}) nor as after (${differenceOf(filesOf(after), found)})`,
+        )
         return
       }
     }
@@ -117,7 +119,10 @@ export class Worker {
       const outcome = await device.call(["get", "--overwrite", place, out], { kind: "get", allowed: ["ERR_NOT_FOUND"] })
       if (!outcome.isDone && outcome.error !== "ERR_NOT_FOUND") continue
       const found = outcome.isDone ? readFolder(out) : new Map<string, Content>()
-      this.history.add("bytes read back", [...found.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
+      this.history.add(
+        "bytes read back",
+        [...found.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      )
       fs.rmSync(out, { recursive: true, force: true })
       return found
     }

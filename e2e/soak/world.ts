@@ -44,13 +44,17 @@ export async function startWorld(): Promise<World> {
   try {
     const network = await startNetwork(["a", "b"])
     closers.push(network.close)
-    const nodeClocks = new Map(["n1", "n2", "n3", "n4", "n5"].map((name) => [name, makeClock(`${folder}/${name}.clock`)]))
+    const nodeClocks = new Map(
+      ["n1", "n2", "n3", "n4", "n5"].map((name) => [name, makeClock(`${folder}/${name}.clock`)]),
+    )
     const bucketClock = makeClock(`${folder}/buckets.clock`)
     const nodeEnv = (name: string) => nodeClocks.get(name)!.env
-    const members = await startMembers({ host: network.host, hasClient: false, nodeEnv })
+    const { host } = network
+    const starting = startCeph({ host, gatewayEnv: bucketClock.env })
+    closers.push(() => starting.then((ceph) => ceph.stop()).catch(() => undefined))
+    const members = await startMembers({ host, hasClient: false, nodeEnv })
     closers.push(() => members.close())
-    const ceph = await startCeph({ host: network.host, gatewayEnv: bucketClock.env })
-    closers.push(ceph.stop)
+    const ceph = await starting
     const places = await Promise.all(clouds.map((cloud) => makePlace(ceph, folder, cloud)))
     const dir = `${members.folder}/coordinator`
     const operate = async (args: readonly string[], input = "") =>
