@@ -21,7 +21,13 @@ if (why !== undefined) {
 }
 const file = values.history ?? join(mkdtempSync(join(tmpdir(), "holdfast-soak-history-")), "history.jsonl")
 console.log(`soak: ${minutes} minutes, --seed ${seed}, history in ${file}`)
-const history = await soak({ minutes, seed, file, say: (line) => console.log(line) })
+const history = await soak({
+  ...{ minutes, seed, file, say: (line) => console.log(line) },
+  onStarted(world) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const)
+      process.once(signal, () => void world.close().finally(() => process.exit(1)))
+  },
+})
 for (const [kind, { done, failed, killed }] of [...history.counts].sort())
   console.log(`${kind.padEnd(28)} ${done} done, ${failed} failed, ${killed} killed`)
 for (const [figure, amount] of [...history.figures].sort()) console.log(`${figure.padEnd(48)} ${amount}`)

@@ -22,6 +22,8 @@ const transient = [
   ...["ERR_NOT_ENOUGH_SERVERS", "ERR_NOT_ENOUGH_SHARES", "ERR_NO_QUORUM", "ERR_SERVER_UNREACHABLE"],
   ...["ERR_CONFLICT", "ERR_REMOTE"],
 ]
+/** Of a device that is revoked: it is refused, and has no identity between the old one and the new. */
+const shutOut = ["ERR_REFUSED", "ERR_NOT_FOUND"]
 /** No command of a run has reason to take so long. */
 const hungAfterMs = 180_000
 
@@ -61,17 +63,21 @@ export class Device {
     const { code, stdout, stderr } = await finish(child, input)
     timers.forEach(clearTimeout)
     const value = parsed(stdout)
-    const error = (value as { error?: { code?: string } } | undefined)?.error?.code
-    const outcome = { isDone: code === 0, code, value, stderr, ...(error !== undefined && { error }) }
+    const { code: error, message } = (value as { error?: { code?: string; message?: string } } | undefined)?.error ?? {}
+    const isShutOut = (wasRevoked || this.isRevoked) && error !== undefined && shutOut.includes(error)
+    const outcome: Outcome = {
+      ...{ isDone: code === 0, isShutOut, code, value, stderr },
+      ...(error !== undefined && message !== undefined && { error, message }),
+    }
     this.#history.command(this.name, kind, args, outcome, Math.round(performance.now() - started))
     if (isHung) this.#history.fail(`${this.name}: ${args.join(" ")} did not end within ${hungAfterMs / 1000} s`)
     const isExplained =
       code === 0 ||
       (code === null && killAfterMs !== undefined) ||
       (error !== undefined && [...transient, ...allowed].includes(error)) ||
-      (error === "ERR_REFUSED" && (wasRevoked || this.isRevoked))
+      isShutOut
     if (!isExplained && !isHung)
-      this.#history.fail(`${this.name}: ${args.join(" ")} ended with ${code}: ${stderr}${stdout.slice(0, 600)}`)
+      this.#history.fail(`${this.name}: ${args.join(" ")} ended with ${code}: ${error ?? ""} ${message ?? stderr}`)
     return outcome
   }
 
@@ -82,8 +88,7 @@ export class Device {
       const outcome = await this.call(args, options)
       if (outcome.isDone) return outcome.value
       const isTransient = outcome.error !== undefined && transient.includes(outcome.error)
-      const isShutOut = outcome.error === "ERR_REFUSED" && this.isRevoked
-      if ((!isTransient && !isShutOut) || performance.now() > end)
+      if ((!isTransient && !outcome.isShutOut) || performance.now() > end)
         throw new Error(
           `${this.name}: ${args.join(" ")} ended with ${outcome.code} (${outcome.error}): ${outcome.stderr}`,
         )

@@ -80,6 +80,7 @@ export class Exchange {
     const volume = pick(worker.random, ["grid", "clouds"] as const)
     const made = await device.call(["alias", "create", alias, "--volume", volume], { kind: "alias create" })
     if (!made.isDone) return
+    worker.made.add(alias)
     const { local, files } = makeFolder(worker)
     await device.must(["put", local, `${alias}:`], { kind: "put gift" })
     fs.rmSync(local, { recursive: true })
@@ -117,6 +118,8 @@ export async function forget(worker: Worker, alias: string): Promise<void> {
   for (;;) {
     const options = { kind: "alias remove", allowed: ["ERR_UNKNOWN_ALIAS"] }
     const { isDone, error } = await worker.device.call(["alias", "remove", alias, "--yes"], options)
-    if (isDone || error === "ERR_UNKNOWN_ALIAS") return
+    if (!isDone && error !== "ERR_UNKNOWN_ALIAS") continue
+    worker.made.delete(alias)
+    return
   }
 }

@@ -10,7 +10,7 @@ import { forget } from "./exchange.ts"
 import type { History } from "./history.ts"
 import { dropSnapshot } from "./operations.ts"
 import type { People } from "./people.ts"
-import { checkTrees, verifyFolders, verifyWorker } from "./verify.ts"
+import { checkTrees, verifyFolders, verifyWorkers } from "./verify.ts"
 import type { Worker } from "./worker.ts"
 import type { World } from "./world.ts"
 
@@ -28,36 +28,39 @@ const aliases = { ann: ["home", "clouds", "team", "cteam"], ben: ["home", "store
 /** Reads all that anybody expects, on all devices. */
 export async function verifyAll({ people: { annA, annB, benB }, workers, history }: Ending): Promise<void> {
   history.say("everybody reads everything")
-  for (const worker of workers) {
-    const isAnn = worker.device.person === "ann"
-    for (const device of isAnn ? [annA, annB] : [benB]) await verifyWorker(worker, device)
-    await verifyFolders(worker, isAnn ? benB : annA)
-  }
+  const { ann, ben } = byPerson(workers)
+  await Promise.all([
+    verifyWorkers(ann, annA).then(() => verifyFolders(ben, annA)),
+    verifyWorkers(ann, annB),
+    verifyWorkers(ben, benB).then(() => verifyFolders(ann, benB)),
+  ])
+}
+
+function byPerson(workers: readonly Worker[]): { ann: Worker[]; ben: Worker[] } {
+  const of = (person: string) => workers.filter(({ device }) => device.person === person)
+  return { ann: of("ann"), ben: of("ben") }
 }
 
 /** Mends what nodes missed while they were away, then reads each share of all trees. */
 export async function checkAll({ people: { annA, benB }, history }: Ending): Promise<void> {
   history.say("all trees are checked")
-  for (const repair of [true, false]) {
-    await checkTrees(annA, aliases.ann, { repair })
-    await checkTrees(benB, aliases.ben, { repair })
-  }
+  for (const repair of [true, false])
+    await Promise.all([checkTrees(annA, aliases.ann, { repair }), checkTrees(benB, aliases.ben, { repair })])
 }
 
 /** Removes everything of one after the other, and looks what is left. */
 export async function removeAll(ending: Ending): Promise<void> {
   const { people, workers, history } = ending
   const before = await heldBytes(ending)
-  const benWorkers = workers.filter(({ device }) => device.person === "ben")
-  const annWorkers = workers.filter(({ device }) => device.person === "ann")
+  const { ann, ben } = byPerson(workers)
   history.say(`held: ${before.nodes} bytes on nodes, ${before.buckets} in buckets; Ann removes all she has`)
-  for (const worker of annWorkers) await removeWorker(worker)
+  await Promise.all(ann.map(removeWorker))
   await collectOften(ending, people.annA)
-  for (const worker of benWorkers) await verifyWorker(worker, people.benB)
+  await verifyWorkers(ben, people.benB)
   await checkTrees(people.benB, ["home", "store"])
   const between = await heldBytes(ending)
   history.say(`held: ${between.nodes} bytes on nodes, ${between.buckets} in buckets; Ben removes all he has`)
-  for (const worker of benWorkers) await removeWorker(worker)
+  await Promise.all(ben.map(removeWorker))
   await collectOften(ending, people.benB)
   await collectOften(ending, people.annA)
   const after = await heldBytes(ending)
@@ -80,7 +83,7 @@ async function removeWorker(worker: Worker): Promise<void> {
   for (const snapshot of worker.snapshots.splice(0)) await dropSnapshot(worker, snapshot)
   for (const folder of worker.folders)
     await worker.change(folder, { kind: "rm all", args: ["rm", "-rf", worker.at(folder)], after: new Map() })
-  const gone = [...worker.given.splice(0), ...worker.kept.splice(0).map(({ alias }) => alias)]
+  const gone = [...worker.made, ...worker.kept.splice(0).map(({ alias }) => alias)]
   for (const alias of [...gone, ...worker.notes.splice(0).map((note) => note.alias)]) await forget(worker, alias)
 }
 

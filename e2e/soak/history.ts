@@ -4,10 +4,13 @@ import { appendFileSync } from "node:fs"
 /** How a command ended. */
 export interface Outcome {
   readonly isDone: boolean
+  /** It failed, and the device was revoked meanwhile. */
+  readonly isShutOut: boolean
   /** Exit code; null when it was killed. */
   readonly code: number | null
   /** The error's code, such as ERR_NO_QUORUM. */
   readonly error?: string
+  readonly message?: string
   /** What it printed, as JSON. */
   readonly value: unknown
   readonly stderr: string
@@ -46,8 +49,8 @@ export class History {
     else if (outcome.code === null) count.killed++
     else count.failed++
     if (outcome.error) this.errors.set(outcome.error, (this.errors.get(outcome.error) ?? 0) + 1)
-    const { code, error, stderr } = outcome
-    this.#write({ who, args: args.join(" "), code, error, stderr: stderr.slice(0, 2000) || undefined, tookMs })
+    const { code, error, message, stderr } = outcome
+    this.#write({ who, args: args.join(" "), code, error, message, stderr: stderr.slice(0, 2000) || undefined, tookMs })
   }
 
   /** Writes down anything else. */

@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import { Device } from "./device.ts"
 import type { History } from "./history.ts"
 import { joinGrid, type People } from "./people.ts"
-import { verifyWorker } from "./verify.ts"
+import { verifyWorkers, whileNobodyWorks } from "./verify.ts"
 import type { Worker } from "./worker.ts"
 import type { World } from "./world.ts"
 
@@ -34,7 +34,7 @@ export class Recovery {
       })
       await joinGrid(this.#world, device)
       await device.must(["account", "show"])
-      for (const worker of workers) await worker.turn.take(() => verifyWorker(worker, device))
+      await whileNobodyWorks(workers, () => verifyWorkers(workers, device))
       this.#history.add("profiles restored and read", 1)
     } finally {
       device.close()

@@ -3,7 +3,7 @@
  * Whatever was acknowledged is remembered here and read back; nothing of anybody may be missing.
  */
 import { setTimeout as delay } from "node:timers/promises"
-import { randomFrom } from "../random.ts"
+import { pick, randomFrom } from "../random.ts"
 import { jumpClocks, revokeAndInvite, strike } from "./chaos.ts"
 import { collect } from "./collect.ts"
 import { Exchange } from "./exchange.ts"
@@ -12,9 +12,9 @@ import { History } from "./history.ts"
 import { workInFolder } from "./operations.ts"
 import { type People, startPeople } from "./people.ts"
 import { Recovery } from "./recover.ts"
-import { verifyWorker } from "./verify.ts"
+import { verifyWorkers } from "./verify.ts"
 import { Worker } from "./worker.ts"
-import { startWorld } from "./world.ts"
+import { startWorld, type World } from "./world.ts"
 
 /** How a run is made. */
 export interface SoakOptions {
@@ -23,12 +23,15 @@ export interface SoakOptions {
   /** Where the history is written, a JSON value a line. */
   readonly file: string
   readonly say: (line: string) => void
+  /** Told of the servers, for who may have to end them before the end. */
+  readonly onStarted?: (world: World) => void
 }
 
 /** Makes a run; its failures are in the history. */
-export async function soak({ minutes, seed, file, say }: SoakOptions): Promise<History> {
+export async function soak({ minutes, seed, file, say, onStarted }: SoakOptions): Promise<History> {
   const history = new History(file, say)
   const world = await startWorld()
+  onStarted?.(world)
   let people: People | undefined
   history.say(`servers are up; seed ${seed}`)
   try {
@@ -85,7 +88,7 @@ async function playAll(parts: Parts, { end, seed }: { end: number; seed: number 
         await worker.turn.take(async () => {
           if (roll < 70) await workInFolder(worker)
           else if (roll < 95) await exchange.trade(worker)
-          else for (const device of ownAndOther(worker)) await verifyWorker(worker, device)
+          else await verifyWorkers([worker], pick(random, ownAndOther(worker)))
         })
       }),
     ),

@@ -3,6 +3,7 @@
  * What was acknowledged is what it expects; of a command that was killed or failed, the state before or the one after.
  */
 import * as fs from "node:fs"
+import { setTimeout as delay } from "node:timers/promises"
 import type { Random } from "../random.ts"
 import type { Device } from "./device.ts"
 import {
@@ -55,7 +56,9 @@ export class Worker {
   readonly snapshots: Snapshot[] = []
   readonly kept: Kept[] = []
   readonly notes: Note[] = []
-  /** Trees of its own to be forgotten: another keeps them by now. */
+  /** Trees that it made as gifts and has not forgotten. */
+  readonly made = new Set<string>()
+  /** Those of them to be forgotten: another keeps them by now. */
   readonly given: string[] = []
   #named = 0
 
@@ -117,7 +120,10 @@ export class Worker {
     const out = device.nextFolder()
     for (let tries = 0; tries < mostTries; tries++) {
       const outcome = await device.call(["get", "--overwrite", place, out], { kind: "get", allowed: ["ERR_NOT_FOUND"] })
-      if (!outcome.isDone && outcome.error !== "ERR_NOT_FOUND") continue
+      if (outcome.isShutOut || (!outcome.isDone && outcome.error !== "ERR_NOT_FOUND")) {
+        await delay(500)
+        continue
+      }
       const found = outcome.isDone ? readFolder(out) : new Map<string, Content>()
       this.history.add(
         "bytes read back",
