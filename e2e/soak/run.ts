@@ -13,7 +13,7 @@ import { workInFolder } from "./operations.ts"
 import { type People, startPeople } from "./people.ts"
 import { Recovery } from "./recover.ts"
 import { verifyWorkers } from "./verify.ts"
-import { Worker } from "./worker.ts"
+import { makeFolders, Worker } from "./worker.ts"
 import { startWorld, type World } from "./world.ts"
 
 /** How a run is made. */
@@ -42,6 +42,7 @@ export async function soak({ minutes, seed, file, say, onStarted }: SoakOptions)
       const random = randomFrom(seed * 31 + i)
       return new Worker(name, device, all[device.person as "ann" | "ben"], { history, random })
     })
+    await makeFolders(workers)
     await Promise.all(workers.map((worker) => worker.begin()))
     history.say("everybody is in")
     const ending = { world, people, workers, history, random: randomFrom(seed) }

@@ -80,9 +80,8 @@ export class Worker {
     return `${folder.tree.names[this.device.person]}:${folder.path}${name === "" ? "" : `/${name}`}`
   }
 
-  /** Makes its folders and its mutable file. */
+  /** Makes its mutable file. */
   async begin(): Promise<void> {
-    for (const folder of this.folders) await this.device.must(["mkdir", "-p", this.at(folder)])
     const alias = `note-${this.name}`
     await this.device.must(["alias", "create", alias, "--file"])
     this.notes.push({ alias, content: contentOf(new Uint8Array()) })
@@ -139,4 +138,16 @@ export class Worker {
 /** What is there before and must be there still, with those files of `after` that are there already. */
 function between(before: Items, after: Items, found: ReadonlyMap<string, Content>): Map<string, Content> {
   return new Map([...filesOf(before), ...[...filesOf(after)].filter(([path]) => found.has(path))])
+}
+
+/** Makes the folders of all workers, a command for each tree. */
+export async function makeFolders(workers: readonly Worker[]): Promise<void> {
+  const makers = new Map<SharedTree, { device: Device; places: string[] }>()
+  for (const { device, folders } of workers)
+    for (const { tree, path } of folders) {
+      const maker = makers.get(tree) ?? { device, places: [] }
+      makers.set(tree, maker)
+      maker.places.push(`${tree.names[maker.device.person]}:${path}`)
+    }
+  await Promise.all([...makers.values()].map(({ device, places }) => device.must(["mkdir", "-p", ...places])))
 }
