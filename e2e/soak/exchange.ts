@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import { pick } from "../random.ts"
 import { type Content, type Folder, type SharedTree, withItem, withoutItem } from "./folder.ts"
 import { makeFolder } from "./operations.ts"
-import type { Worker } from "./worker.ts"
+import { mostTries, type Worker } from "./worker.ts"
 
 interface Offer {
   readonly from: Worker
@@ -115,11 +115,12 @@ export class Exchange {
 
 /** Forgets an alias on all devices of the account; it may be forgotten already when an answer was lost. */
 export async function forget(worker: Worker, alias: string): Promise<void> {
-  for (;;) {
-    const options = { kind: "alias remove", allowed: ["ERR_UNKNOWN_ALIAS"] }
+  const options = { kind: "alias remove", allowed: ["ERR_UNKNOWN_ALIAS"] }
+  for (let tries = 0; tries < mostTries; tries++) {
     const { isDone, error } = await worker.device.call(["alias", "remove", alias, "--yes"], options)
     if (!isDone && error !== "ERR_UNKNOWN_ALIAS") continue
     worker.made.delete(alias)
     return
   }
+  throw new Error(`${worker.device.name}: ${alias} could not be removed in ${mostTries} tries`)
 }

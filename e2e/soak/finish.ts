@@ -55,14 +55,13 @@ export async function removeAll(ending: Ending): Promise<void> {
   const { ann, ben } = byPerson(workers)
   history.say(`held: ${before.nodes} bytes on nodes, ${before.buckets} in buckets; Ann removes all she has`)
   await Promise.all(ann.map(removeWorker))
-  await collectOften(ending, people.annA)
+  await collectOften(ending, [people.annA])
   await verifyWorkers(ben, people.benB)
   await checkTrees(people.benB, ["home", "store"])
   const between = await heldBytes(ending)
   history.say(`held: ${between.nodes} bytes on nodes, ${between.buckets} in buckets; Ben removes all he has`)
   await Promise.all(ben.map(removeWorker))
-  await collectOften(ending, people.benB)
-  await collectOften(ending, people.annA)
+  await collectOften(ending, [people.annA, people.benB])
   const after = await heldBytes(ending)
   history.say(`held: ${after.nodes} bytes on nodes, ${after.buckets} in buckets`)
   for (const where of ["nodes", "buckets"] as const) {
@@ -87,14 +86,22 @@ async function removeWorker(worker: Worker): Promise<void> {
   for (const alias of [...gone, ...worker.notes.splice(0).map((note) => note.alias)]) await forget(worker, alias)
 }
 
-/** Places forget in several runs: marks in one, objects of buckets in two more, each a day apart. */
-async function collectOften({ world, history, random }: Ending, device: Device): Promise<void> {
-  await device.must(["keep", "none"])
-  for (const alias of aliases[device.person as keyof typeof aliases]) await device.must(["keep", `${alias}:`, "none"])
-  for (let i = 0; i < 4; i++) {
-    await jumpClocks(world, random)
-    while ((await collect(device, history)) === undefined);
+/** Places forget in several runs, each a day apart: marks in one, objects of buckets are condemned in it and deleted in the next. */
+async function collectOften({ world, history, random }: Ending, devices: readonly Device[]): Promise<void> {
+  for (const device of devices) {
+    await device.must(["keep", "none"])
+    const own = aliases[device.person as keyof typeof aliases]
+    await Promise.all(own.map((alias) => device.must(["keep", `${alias}:`, "none"])))
   }
+  for (let i = 0; i < 3; i++) {
+    await jumpClocks(world, random)
+    await Promise.all(devices.map((device) => collectSurely(device, history)))
+  }
+}
+
+async function collectSurely(device: Device, history: History): Promise<void> {
+  for (let tries = 0; tries < 10; tries++) if (await collect(device, history)) return
+  throw new Error(`${device.name}: gc failed ten times`)
 }
 
 /** What all places hold, as they say. */

@@ -12,7 +12,7 @@ import {
   withItem,
   withoutItem,
 } from "./folder.ts"
-import type { Worker } from "./worker.ts"
+import { mostTries, type Worker } from "./worker.ts"
 
 /** So many names a folder has at most. */
 const mostItems = 10
@@ -153,9 +153,10 @@ async function writeNote(worker: Worker): Promise<void> {
   const note = pick(worker.random, worker.notes)
   const bytes = makeBytes(worker.random)
   const content = contentOf(bytes)
-  for (;;) {
+  for (let tries = 0; ; tries++) {
     const outcome = await worker.device.call(["put", "-", `${note.alias}:`], { kind: "put mutable file", input: bytes })
     if (outcome.isDone) break
+    if (tries === mostTries) throw new Error(`${worker.name}: ${note.alias}: could not be written in ${tries} tries`)
     const found = (await worker.fetch(worker.device, `${note.alias}:`)).get("")
     if (found && [note.content.sha256, content.sha256].includes(found.sha256)) continue
     return worker.history.fail(`${worker.name}: ${note.alias}: is neither as before nor as written`)

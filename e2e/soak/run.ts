@@ -93,7 +93,8 @@ async function playAll(parts: Parts, { end, seed }: { end: number; seed: number 
         })
       }),
     ),
-    ...[annA, annB, benB].map((device) => lane(15_000, () => collect(device, history))),
+    lane(15_000, (random) => collect(pick(random, [annA, annB]), history)),
+    lane(15_000, () => collect(benB, history)),
     lane(Math.min(12_000, spanMs / 6), (random) => jumpClocks(world, random)),
     lane(Math.min(15_000, spanMs / 5), (random) => strike(world, history, random)),
     lane(Math.min(70_000, spanMs / 3), (random) => revokeAndInvite(world, history, random(2) === 0 ? annB : benB)),

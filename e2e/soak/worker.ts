@@ -43,7 +43,7 @@ export interface Note {
 }
 
 /** How many tries a change gets while faults are under way. */
-const mostTries = 40
+export const mostTries = 40
 
 /** A worker. */
 export class Worker {
