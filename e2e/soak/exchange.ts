@@ -81,8 +81,9 @@ export class Exchange {
     const made = await device.call(["alias", "create", alias, "--volume", volume], { kind: "alias create" })
     if (!made.isDone) return
     worker.made.add(alias)
-    const { local, files } = makeFolder(worker)
-    await device.must(["put", local, `${alias}:`], { kind: "put gift" })
+    const { local, files: inside } = makeFolder(worker)
+    await device.must(["put", local, `${alias}:/in`], { kind: "put gift" })
+    const files = new Map([...inside].map(([path, content]) => [`in/${path}`, content]))
     fs.rmSync(local, { recursive: true })
     const { cap } = (await device.must(["cap", `${alias}:`, "--read"])) as { cap: string }
     this.#gifts.push({ from: worker, alias, volume, cap, files })

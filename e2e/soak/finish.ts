@@ -63,7 +63,9 @@ export async function removeAll(ending: Ending): Promise<void> {
   await Promise.all(ben.map(removeWorker))
   await collectOften(ending, [people.annA, people.benB])
   const after = await heldBytes(ending)
-  history.say(`held: ${after.nodes} bytes on nodes, ${after.buckets} in buckets`)
+  const shares = (await ending.world.listObjects()).filter((key) => key.startsWith("shares/")).length
+  history.add("objects with shares in buckets in the end", shares)
+  history.say(`held: ${after.nodes} bytes on nodes, ${after.buckets} in buckets, there in ${shares} objects`)
   for (const where of ["nodes", "buckets"] as const) {
     history.add(`bytes held on ${where} with everything`, before[where])
     history.add(`bytes held on ${where} without Ann's`, between[where])

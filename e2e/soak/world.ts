@@ -2,7 +2,7 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as paths from "node:path"
-import { credentialLines, makeBucket } from "../bucket.ts"
+import { credentialLines, type Keys, listBucket, makeBucket } from "../bucket.ts"
 import { type Ceph, missingCephPrograms, startCeph } from "../ceph.ts"
 import { type Members, startMembers } from "../members.ts"
 import { type FakeClock, makeClock, missingForClocks } from "./clock.ts"
@@ -17,6 +17,8 @@ export interface World {
   readonly members: Members
   /** The places of the volume. */
   readonly places: readonly string[]
+  /** Keys of objects in the buckets, at most 1,000 of each, as another program lists them. */
+  listObjects(): Promise<string[]>
   readonly nodeClocks: ReadonlyMap<string, FakeClock>
   readonly bucketClock: FakeClock
   /** Runs the coordinator's own commands, on its machine. */
@@ -59,15 +61,21 @@ export async function startWorld(): Promise<World> {
     const dir = `${members.folder}/coordinator`
     const operate = async (args: readonly string[], input = "") =>
       (await members.run([...args, "--dir", dir, "--json"], { input })).stdout
-    return { folder, network, members, places, nodeClocks, bucketClock, operate, close }
+    const listObjects = async () =>
+      (await Promise.all(clouds.map((cloud) => listBucket(ceph.endpoint, keysOf(cloud), `soak-${cloud}`)))).flat()
+    return { folder, network, members, places, listObjects, nodeClocks, bucketClock, operate, close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
+function keysOf(cloud: string): Keys {
+  return { accessKey: `SOAK${cloud}`, secretKey: `secret-to-soak-${cloud}` }
+}
+
 async function makePlace(ceph: Ceph, folder: string, cloud: string): Promise<string> {
-  const keys = { accessKey: `SOAK${cloud}`, secretKey: `secret-to-soak-${cloud}` }
+  const keys = keysOf(cloud)
   await ceph.addUser(`soak-${cloud}`, keys)
   await makeBucket(ceph.endpoint, keys, `soak-${cloud}`)
   fs.writeFileSync(`${folder}/${cloud}.keys`, credentialLines(keys), { mode: 0o600 })
