@@ -2,7 +2,8 @@
 import type { Device } from "./device.ts"
 import type { History } from "./history.ts"
 
-interface Collected {
+/** What `gc` says it did. */
+export interface Collected {
   readonly shares: number
   readonly bytes: number
   readonly condemned: number
@@ -17,6 +18,7 @@ export async function collect(device: Device, history: History): Promise<Collect
   const outcome = await device.call(["gc"])
   if (!outcome.isDone) return undefined
   const report = outcome.value as Collected
+  history.note(`${device.name} gc: ${JSON.stringify(report)}`)
   history.add("gc: shares removed", report.shares)
   history.add("gc: bytes removed", report.bytes)
   history.add("gc: marks removed of what others hold too", report.shared)
