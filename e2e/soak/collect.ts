@@ -3,7 +3,7 @@ import type { Device } from "./device.ts"
 import type { History } from "./history.ts"
 
 /** What `gc` says it did. */
-export interface Collected {
+interface Collected {
   readonly shares: number
   readonly bytes: number
   readonly condemned: number

@@ -4,7 +4,7 @@
  */
 import type { Random } from "../random.ts"
 import { jumpClocks } from "./chaos.ts"
-import { type Collected, collect } from "./collect.ts"
+import { collect } from "./collect.ts"
 import type { Device } from "./device.ts"
 import { forget } from "./exchange.ts"
 import type { History } from "./history.ts"
@@ -88,28 +88,24 @@ async function removeWorker(worker: Worker): Promise<void> {
   for (const alias of [...gone, ...worker.notes.splice(0).map((note) => note.alias)]) await forget(worker, alias)
 }
 
-/** After so many runs all must be gone. */
-const mostRounds = 6
+/** After so many runs, each a day apart, all must be gone: buckets forget old versions first, then condemn, then delete. */
+const rounds = 5
 
-/** Places forget in several runs, each a day apart: marks in one, objects of buckets are condemned in it and deleted in the next. */
+/** Collects on devices until only what is needed can be left. */
 async function collectOften({ world, history, random }: Ending, devices: readonly Device[]): Promise<void> {
   for (const device of devices) {
     await device.must(["keep", "none"])
     const own = aliases[device.person as keyof typeof aliases]
     await Promise.all(own.map((alias) => device.must(["keep", `${alias}:`, "none"])))
   }
-  for (let round = 0; round < mostRounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     await jumpClocks(world, random)
-    const freed = await Promise.all(devices.map((device) => collectSurely(device, history)))
-    if (round > 0 && freed.every(({ shares, condemned, shared }) => shares + condemned + shared === 0)) return
+    await Promise.all(devices.map((device) => collectSurely(device, history)))
   }
 }
 
-async function collectSurely(device: Device, history: History): Promise<Collected> {
-  for (let tries = 0; tries < 10; tries++) {
-    const collected = await collect(device, history)
-    if (collected) return collected
-  }
+async function collectSurely(device: Device, history: History): Promise<void> {
+  for (let tries = 0; tries < 10; tries++) if (await collect(device, history)) return
   throw new Error(`${device.name}: gc failed ten times`)
 }
 
