@@ -28,15 +28,25 @@ export function missingCephPrograms(): string[] {
   return missingPrograms(programs)
 }
 
-/** Starts a cluster that holds at most `sizeGib`. */
-export async function startCeph({ sizeGib = 4 } = {}): Promise<Ceph> {
+/** How a cluster is started. */
+export interface CephOptions {
+  /** It holds at most so much. */
+  readonly sizeGib?: number
+  /** Address at which the S3 gateway listens. */
+  readonly host?: string
+  /** Environment of the gateway alone, such as one with another time of day. */
+  readonly gatewayEnv?: Readonly<Record<string, string>>
+}
+
+/** Starts a cluster. */
+export async function startCeph({ sizeGib = 4, host = "127.0.0.1", gatewayEnv }: CephOptions = {}): Promise<Ceph> {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-ceph-"))
   const [monitor2, monitor1, gateway] = (await freePorts(3)) as [number, number, number]
   const conf = join(dir, "ceph.conf")
   const env = { ...process.env, CEPH_CONF: conf, LC_ALL: "C.UTF-8" }
   const daemons = new Daemons(dir, env)
   const call = async (program: string, ...args: string[]) => (await run(program, args, { env })).stdout
-  const start = (name: string, program: string, ...args: string[]) => daemons.start(name, program, "-f", ...args)
+  const start = (name: string, program: string, ...args: string[]) => daemons.start(name, program, ["-f", ...args])
   const stop = async () => {
     await daemons.stop()
     await rm(dir, { recursive: true, force: true })
@@ -44,7 +54,7 @@ export async function startCeph({ sizeGib = 4 } = {}): Promise<Ceph> {
   try {
     for (const folder of ["mon", "osd", "rgw", "run"]) await mkdir(join(dir, folder))
     const fsid = randomUUID()
-    await writeFile(conf, configuration(dir, fsid, { monitor2, monitor1, gateway, sizeGib }))
+    await writeFile(conf, configuration(dir, fsid, { monitor2, monitor1, gateway, sizeGib, host }))
     await makeMonitor(dir, fsid, { monitor2, monitor1 }, call)
     await start("mon", "ceph-mon", "-i", "a")
     await until("ceph-mon", () => call("ceph", "mon", "stat"))
@@ -55,8 +65,8 @@ export async function startCeph({ sizeGib = 4 } = {}): Promise<Ceph> {
     })
     const keyring = await call("ceph", "auth", "get-or-create", "client.rgw", "mon", "allow rw", "osd", "allow rwx")
     await writeFile(join(dir, "rgw/keyring"), keyring)
-    await start("rgw", "radosgw", "-n", "client.rgw")
-    const endpoint = `http://127.0.0.1:${gateway}`
+    await daemons.start("rgw", "radosgw", ["-f", "-n", "client.rgw"], gatewayEnv)
+    const endpoint = `http://${host}:${gateway}`
     await until("radosgw", () => fetch(endpoint))
     return {
       endpoint,
@@ -109,9 +119,10 @@ interface Settings {
   readonly monitor1: number
   readonly gateway: number
   readonly sizeGib: number
+  readonly host: string
 }
 
-function configuration(dir: string, fsid: string, { monitor2, monitor1, gateway, sizeGib }: Settings): string {
+function configuration(dir: string, fsid: string, { monitor2, monitor1, gateway, sizeGib, host }: Settings): string {
   return `[global]
 fsid = ${fsid}
 mon host = [v2:127.0.0.1:${monitor2},v1:127.0.0.1:${monitor1}]
@@ -161,10 +172,10 @@ osd class update on start = true
 osd max object name len = 460
 osd max object namespace len = 64
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:${gateway} tcp_nodelay=1
+rgw frontends = beast endpoint=${host}:${gateway} tcp_nodelay=1
 rgw thread pool size = 64
 keyring = ${dir}/rgw/keyring
-rgw dns name = 127.0.0.1
+rgw dns name = ${host}
 rgw enable usage log = false
 `
 }

@@ -20,18 +20,27 @@ export interface Client {
   close(): void
 }
 
+/** On which machine a user sits. */
+export interface ClientOptions {
+  /** What each command line begins with, such as what enters a network namespace. */
+  readonly via?: readonly string[]
+  /** Environment of all commands, such as one with another time of day. */
+  readonly moreEnv?: Readonly<Record<string, string>>
+}
+
 /** Makes an empty home. */
-export function createClient(): Client {
+export function createClient({ via = [], moreEnv = {} }: ClientOptions = {}): Client {
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-client-"))
   const xdg = Object.fromEntries(
     ["CONFIG", "DATA", "STATE", "CACHE"].map((name) => [`XDG_${name}_HOME`, `${folder}/${name.toLowerCase()}`]),
   )
-  const env = { ...process.env, HOME: folder, ...xdg }
+  const env = { ...process.env, HOME: folder, ...xdg, ...moreEnv }
+  const [program = process.execPath, ...before] = [...via, process.execPath, command]
   const client: Client = {
     folder,
     env,
     start: (args, more = {}) =>
-      spawn(process.execPath, [command, ...args], {
+      spawn(program, [...before, ...args], {
         cwd: folder,
         env: { ...env, ...more },
         stdio: ["pipe", "pipe", "pipe"],

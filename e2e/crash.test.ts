@@ -7,6 +7,7 @@ import { openEngine } from "@holdfast/backends/node"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
 import { finish } from "./grid.ts"
 import { type Members, startMembers } from "./members.ts"
+import { randomFrom } from "./random.ts"
 
 const rounds = 100
 const lanes = 2
@@ -20,17 +21,6 @@ before(async () => {
 after(async () => {
   await members?.close()
 })
-
-/** Numbers below `limit` from a seed (mulberry32), so that a failing run can be repeated. */
-function randomFrom(seed: number): (limit: number) => number {
-  let state = seed
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
-  }
-}
 
 test(`${rounds} puts with a node, the client or the coordinator killed meanwhile lose nothing acknowledged`, async (t) => {
   const seed = Number(process.env.HOLDFAST_TEST_SEED ?? Date.now() % 1_000_000)

@@ -136,10 +136,10 @@ export async function until(what: string, condition: () => boolean | Promise<boo
 }
 
 /** True when something listens on a port of this machine. */
-export async function isListening(port: number): Promise<boolean> {
+export async function isListening(port: number, host = "127.0.0.1"): Promise<boolean> {
   const { connect } = await import("node:net")
   return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => {
+    const socket = connect(port, host, () => {
       socket.destroy()
       resolve(true)
     })

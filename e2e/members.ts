@@ -42,11 +42,24 @@ export interface Members {
 interface Process {
   readonly args: readonly string[]
   readonly port: number
+  readonly env?: Readonly<Record<string, string>>
   child?: ChildProcess
 }
 
+/** How members are started. */
+export interface MembersOptions {
+  /** Address at which they listen. */
+  readonly host?: string
+  readonly coding?: string
+  /** Environment of a node's daemon, such as one with another time of day. */
+  readonly nodeEnv?: (node: string) => Readonly<Record<string, string>>
+  /** Whether there is a client with the alias `home:`, of the tenant alice. */
+  readonly hasClient?: boolean
+}
+
 /** Starts the members. Close them in the end. */
-export async function startMembers(): Promise<Members> {
+export async function startMembers(options: MembersOptions = {}): Promise<Members> {
+  const { host = "127.0.0.1", coding = "3/4/5", nodeEnv = () => ({}), hasClient = true } = options
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-members-"))
   const env = {
     ...process.env,
@@ -66,12 +79,15 @@ export async function startMembers(): Promise<Members> {
   const revive = async (member: string, more: readonly string[] = [], port?: number) => {
     const known = processes.get(member)!
     const log = fs.openSync(`${folder}/log`, "a")
-    const child = spawn(process.execPath, [command, ...known.args, ...more], { env, stdio: ["ignore", log, log] })
+    const child = spawn(process.execPath, [command, ...known.args, ...more], {
+      env: { ...env, ...known.env },
+      stdio: ["ignore", log, log],
+    })
     fs.closeSync(log)
     known.child = child
     await until(`${member} to listen`, () => {
       if (child.exitCode !== null) throw new Error(`${member} ended: ${fs.readFileSync(`${folder}/log`, "utf8")}`)
-      return isListening(port ?? known.port)
+      return isListening(port ?? known.port, host)
     })
   }
   const invite = async (name: string, ...more: readonly string[]) => {
@@ -82,27 +98,24 @@ export async function startMembers(): Promise<Members> {
 
   const nodes = ["n1", "n2", "n3", "n4", "n5"]
   const ports = await freePorts(nodes.length + 1)
-  const listen = (port: number) => ["--listen", `127.0.0.1:${port}`]
+  const listen = (port: number) => ["--listen", `${host}:${port}`]
   const coordinatorArgs = ["coordinator", "run", "--dir", `${folder}/coordinator`, ...listen(ports[0]!)]
-  processes.set("coordinator", { args: [...coordinatorArgs, "--coding", "3/4/5"], port: ports[0]! })
+  processes.set("coordinator", { args: [...coordinatorArgs, "--coding", coding], port: ports[0]! })
   await revive("coordinator")
   for (const [i, name] of nodes.entries()) {
     const identity = `${folder}/${name}/identity`
     const file = await invite(name, "--role", "node", "--name", name)
-    await run(["join", "--invite-file", file, "--identity", identity, "--name", name, "--server-name", "127.0.0.1"])
+    await run(["join", "--invite-file", file, "--identity", identity, "--name", name, "--server-name", host])
     const port = ports[i + 1]!
     const args = ["node", "run", "--identity", identity, "--dir", `${folder}/${name}/data`, ...listen(port)]
-    processes.set(name, { args, port })
+    processes.set(name, { args, port, env: nodeEnv(name) })
     await revive(name)
   }
-  await run([
-    "join",
-    "--invite-file",
-    await invite("client", "--role", "client", "--tenant", "alice"),
-    "--name",
-    "laptop",
-  ])
-  await run(["alias", "create", "home"])
+  if (hasClient) {
+    const file = await invite("client", "--role", "client", "--tenant", "alice")
+    await run(["join", "--invite-file", file, "--name", "laptop"])
+    await run(["alias", "create", "home"])
+  }
   return {
     folder,
     nodes,

@@ -29,9 +29,14 @@ export class Daemons {
     this.#env = env
   }
 
-  async start(name: string, program: string, ...args: string[]): Promise<void> {
+  async start(
+    name: string,
+    program: string,
+    args: readonly string[],
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const log = await open(join(this.#dir, `${name}.log`), "a")
-    this.#running.push(spawn(program, args, { env: this.#env, stdio: ["ignore", log.fd, log.fd] }))
+    this.#running.push(spawn(program, args, { env: { ...this.#env, ...more }, stdio: ["ignore", log.fd, log.fd] }))
     await log.close()
   }
 

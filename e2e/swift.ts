@@ -54,7 +54,7 @@ export async function startSwift(): Promise<Swift> {
       "[swift-hash]\nswift_hash_path_prefix = a\nswift_hash_path_suffix = b\n[storage-policy:0]\nname = default\ndefault = yes\n",
     )
     const start = (name: string, app: string) =>
-      daemons.start(name, python, "-c", launcher, conf, `${app}-server`, join(dir, `${name}.conf`))
+      daemons.start(name, python, ["-c", launcher, conf, `${app}-server`, join(dir, `${name}.conf`)])
     const [proxyPort, ...partPorts] = (await freePorts(4)) as [number, ...number[]]
     const prepare = async (part: string, port: number) => {
       const ring = join(dir, `${part}.builder`)
