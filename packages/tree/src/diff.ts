@@ -3,6 +3,7 @@ import type { ChildNode, DirectoryNode } from "./directory-node.ts"
 import { type Entry, sameAttributes, sameEntry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
+import { type NodePlace, placeBelow, samePlace } from "./node-place.ts"
 import { type DirectoryRef, sameReference } from "./reference.ts"
 import { walk } from "./walk.ts"
 
@@ -69,7 +70,7 @@ export async function* diffEntries(
       left.skip()
       right.skip()
     } else if (left.level !== right.level) await (left.level > right.level ? left : right).enter()
-    else if (sameReference((x as ChildNode).reference, (y as ChildNode).reference)) {
+    else if (left.isAtSameNode(right)) {
       left.skip()
       right.skip()
     } else {
@@ -99,14 +100,14 @@ function isEntry(item: Entry | ChildNode): item is Entry {
 /** The items of a directory from left to right, entered only where asked. */
 class Sequence {
   readonly #io: TreeIo
-  readonly #stack: { readonly node: DirectoryNode; index: number }[] = []
+  readonly #stack: { readonly node: DirectoryNode; readonly place: NodePlace | undefined; index: number }[] = []
 
   constructor(io: TreeIo) {
     this.#io = io
   }
 
   async open(directory: DirectoryRef): Promise<void> {
-    if (directory) this.#stack.push({ node: await this.#io.readNode(directory), index: 0 })
+    if (directory) this.#stack.push({ node: await this.#io.readNode(directory), place: undefined, index: 0 })
   }
 
   /** The next item: an entry or a node not entered. */
@@ -129,9 +130,20 @@ class Sequence {
 
   /** Replaces `head` by the items below it. */
   async enter(): Promise<void> {
-    const child = this.head as ChildNode
-    const level = this.level - 1
+    const { reference } = this.head as ChildNode
+    const place = this.#headPlace
     this.skip()
-    this.#stack.push({ node: await this.#io.readNode(child.reference, child, level), index: 0 })
+    this.#stack.push({ node: await this.#io.readNode(reference, place), place, index: 0 })
+  }
+
+  /** True when both heads are one node at one place. At another place the same node may be wrong, so it is read. */
+  isAtSameNode(other: Sequence): boolean {
+    const [mine, theirs] = [this.head as ChildNode, other.head as ChildNode]
+    return sameReference(mine.reference, theirs.reference) && samePlace(this.#headPlace, other.#headPlace)
+  }
+
+  get #headPlace(): NodePlace {
+    const { node, index, place } = this.#stack.at(-1)!
+    return placeBelow(node, index, place)
   }
 }

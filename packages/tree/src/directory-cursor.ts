@@ -3,6 +3,7 @@ import { assert } from "@holdfast/core"
 import type { ChildNode, DirectoryNode } from "./directory-node.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
+import { type NodePlace, placeBelow } from "./node-place.ts"
 import type { Reference } from "./reference.ts"
 
 /** Position at a node of `level`. Begins nowhere: seek first. */
@@ -10,7 +11,7 @@ export class DirectoryCursor {
   readonly #io: TreeIo
   readonly #root: Reference
   readonly #level: number
-  #path: { readonly items: readonly ChildNode[]; index: number }[] = []
+  #path: { readonly node: DirectoryNode; readonly place: NodePlace | undefined; index: number }[] = []
   #node: DirectoryNode | undefined
 
   constructor(io: TreeIo, root: Reference, level: number) {
@@ -28,17 +29,16 @@ export class DirectoryCursor {
   /** Goes to the node where `name` is or would be; to the first one without a name. */
   async seek(name?: string): Promise<void> {
     this.#path = []
-    await this.#descend(await this.#io.readNode(this.#root), name)
+    await this.#descend(await this.#io.readNode(this.#root), undefined, name)
   }
 
   /** Goes to the next node; false when this is the last. */
   async next(): Promise<boolean> {
     while (this.#path.length > 0) {
       const top = this.#path.at(-1)!
-      if (++top.index < top.items.length) {
-        const child = top.items[top.index]!
-        const level = this.#node!.level + this.#depthBelow()
-        await this.#descend(await this.#io.readNode(child.reference, child, level), undefined)
+      if (++top.index < top.node.items.length) {
+        const { node, place } = await this.#child(top)
+        await this.#descend(node, place, undefined)
         return true
       }
       this.#path.pop()
@@ -49,30 +49,26 @@ export class DirectoryCursor {
   /** First name of the next node; undefined when this is the last. */
   nextName(): string | undefined {
     for (let depth = this.#path.length - 1; depth >= 0; depth--) {
-      const { items, index } = this.#path[depth]!
-      if (index + 1 < items.length) return items[index + 1]!.name
+      const { node, index } = this.#path[depth]!
+      if (index + 1 < node.items.length) return node.items[index + 1]!.name
     }
     return undefined
   }
 
-  #rootLevel = 0
-
-  /** Levels between the node here and the children of the last node on the path. */
-  #depthBelow(): number {
-    return this.#rootLevel - this.#path.length - this.#level
-  }
-
-  async #descend(from: DirectoryNode, name: string | undefined): Promise<void> {
-    if (this.#path.length === 0) this.#rootLevel = from.level
-    let node = from
+  async #descend(from: DirectoryNode, at: NodePlace | undefined, name: string | undefined): Promise<void> {
+    let [node, place] = [from, at]
     while (node.level > this.#level) {
-      const items = node.items as readonly ChildNode[]
-      const index = name === undefined ? 0 : childIndex(items, name)
-      this.#path.push({ items, index })
-      const child = items[index]!
-      node = await this.#io.readNode(child.reference, child, node.level - 1)
+      const step = { node, place, index: name === undefined ? 0 : childIndex(node.items, name) }
+      this.#path.push(step)
+      ;({ node, place } = await this.#child(step))
     }
     this.#node = node
+  }
+
+  async #child(step: { readonly node: DirectoryNode; readonly place: NodePlace | undefined; readonly index: number }) {
+    const place = placeBelow(step.node, step.index, step.place)
+    const { reference } = step.node.items[step.index] as ChildNode
+    return { node: await this.#io.readNode(reference, place), place }
   }
 }
 

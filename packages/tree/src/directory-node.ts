@@ -49,6 +49,8 @@ export function decodeDirectoryNode(bytes: Uint8Array, holder: Reference): Direc
     level === 0
       ? items.map((item) => decodeEntryFields(item, holder))
       : items.map((item) => decodeChild(new FieldReader(item, "directory node"), holder))
+  if (level > 0 && !Number.isSafeInteger((decoded as ChildNode[]).reduce((sum, { count }) => sum + count, 0)))
+    throw badNode("it has more entries than can be")
   for (let i = 1; i < decoded.length; i++)
     if (compareNames(decoded[i - 1]!.name, decoded[i]!.name) >= 0) throw badNode("its names are not in order")
   return { level, items: decoded } as DirectoryNode

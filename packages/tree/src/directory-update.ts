@@ -17,6 +17,7 @@ import {
 import { checkEntry, type Entry, sameEntry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
+import { entriesBelow, type NodePlace, placeBelow } from "./node-place.ts"
 import type { NodePack } from "./pack.ts"
 import type { DirectoryRef, OpenPack, Reference } from "./reference.ts"
 
@@ -71,10 +72,12 @@ async function build(writer: NodeWriter, level: number, items: readonly NodeItem
 /** Goes down from a root of one item to the highest node that a fresh directory would have as its root. */
 async function withoutIdleRoots(io: TreeIo, writer: NodeWriter, root: Reference, level: number): Promise<Reference> {
   let reference = root
+  let place: NodePlace | undefined
   for (let at = level; at > 0; at--) {
-    const items = writer.itemsOf(reference) ?? (await io.readNode(reference)).items
-    if (items.length > 1) break
-    reference = (items[0] as ChildNode).reference
+    const node = { level: at, items: writer.itemsOf(reference) ?? (await io.readNode(reference, place)).items }
+    if (node.items.length > 1) break
+    reference = (node.items[0] as ChildNode).reference
+    place = placeBelow(node as DirectoryNode, 0, place)
   }
   return reference
 }
@@ -209,8 +212,7 @@ class NodeWriter {
       const encode = (holder: OpenPack) => encodeDirectoryNode(level, items, holder)
       const reference = await this.#pack.write(encode, decodeDirectoryNode, node)
       if (level > 0) this.#written.set(reference, items)
-      const count = level === 0 ? items.length : items.reduce((sum, item) => sum + (item as ChildNode).count, 0)
-      nodes.push({ name: items[0]!.name, reference, count })
+      nodes.push({ name: items[0]!.name, reference, count: entriesBelow(node) })
     }
     return nodes
   }

@@ -1,10 +1,11 @@
 /** Reading a directory: one name, a page of entries, the number of entries. */
 
 import { childIndex } from "./directory-cursor.ts"
-import type { ChildNode } from "./directory-node.ts"
+import type { ChildNode, DirectoryNode } from "./directory-node.ts"
 import type { Entry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
+import { entriesBelow, type NodePlace, placeBelow } from "./node-place.ts"
 import type { DirectoryRef } from "./reference.ts"
 
 /** Where a listing begins. */
@@ -17,10 +18,12 @@ export interface ListOptions {
 export async function lookupEntry(io: TreeIo, directory: DirectoryRef, name: string): Promise<Entry | undefined> {
   if (!directory) return undefined
   let node = await io.readNode(directory)
+  let place: NodePlace | undefined
   while (node.level > 0) {
     const items = node.items as readonly ChildNode[]
-    const child = items[childIndex(items, name)]!
-    node = await io.readNode(child.reference, child, node.level - 1)
+    const index = childIndex(items, name)
+    place = placeBelow(node, index, place)
+    node = await io.readNode(items[index]!.reference, place)
   }
   const items = node.items as readonly Entry[]
   const found = items[childIndex(items, name)]!
@@ -43,20 +46,19 @@ export async function* listPages(
   { after }: ListOptions = {},
 ): AsyncGenerator<readonly Entry[], void, void> {
   if (!directory) return
-  yield* pagesBelow(io, await io.readNode(directory), after)
+  yield* pagesBelow(io, await io.readNode(directory), undefined, after)
 }
 
 /** How many entries the directory has. */
 export async function countEntries(io: TreeIo, directory: DirectoryRef): Promise<number> {
   if (!directory) return 0
-  const node = await io.readNode(directory)
-  if (node.level === 0) return node.items.length
-  return (node.items as readonly ChildNode[]).reduce((sum, child) => sum + child.count, 0)
+  return entriesBelow(await io.readNode(directory))
 }
 
 async function* pagesBelow(
   io: TreeIo,
-  node: Awaited<ReturnType<TreeIo["readNode"]>>,
+  node: DirectoryNode,
+  place: NodePlace | undefined,
   after: string | undefined,
 ): AsyncGenerator<readonly Entry[], void, void> {
   if (node.level === 0) {
@@ -68,7 +70,7 @@ async function* pagesBelow(
   const items = node.items as readonly ChildNode[]
   const first = after === undefined ? 0 : childIndex(items, after)
   for (let i = first; i < items.length; i++) {
-    const child = items[i]!
-    yield* pagesBelow(io, await io.readNode(child.reference, child, node.level - 1), i === first ? after : undefined)
+    const below = placeBelow(node, i, place)
+    yield* pagesBelow(io, await io.readNode(items[i]!.reference, below), below, i === first ? after : undefined)
   }
 }

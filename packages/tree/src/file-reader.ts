@@ -66,9 +66,7 @@ async function* slicesOf(
   range: { readonly start: number; readonly end: number },
   level?: number,
 ): AsyncGenerator<Slice, void, void> {
-  const node = await io.readManifest(reference, level)
-  if (node.items.reduce((sum, item) => sum + item.length, 0) !== length)
-    throw new HoldfastError("ERR_BAD_FORMAT", "A file manifest does not add up to the file's size.")
+  const node = await io.readManifest(reference, { length, ...(level !== undefined && { level }) })
   let position = 0
   for (const item of node.items) {
     const start = Math.max(range.start - position, 0)

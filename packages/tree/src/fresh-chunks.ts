@@ -4,9 +4,11 @@
  */
 import { toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
+import type { ChildNode } from "./directory-node.ts"
 import { type Entry, type FileContent, sameContent } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
+import { type ManifestPlace, type NodePlace, placeBelow } from "./node-place.ts"
 import { type DirectoryRef, type Reference, referenceKey, sameReference } from "./reference.ts"
 
 /** A directory before and after. */
@@ -28,19 +30,23 @@ export async function freshChunks(
 }
 
 /** Nodes of one level of a directory or manifest. */
-interface Level {
+interface Level<Place> {
   level: number
-  nodes: readonly Reference[]
+  nodes: readonly Located<Place>[]
 }
 
-/** Reads a node, which must be of `level` when that is given. */
-type ReadItems = (
-  reference: Reference,
-  level?: number,
-) => Promise<{
-  readonly level: number
-  readonly items: readonly { readonly reference?: Reference | null }[]
-}>
+/** A node, or what a leaf refers to, and where it must stand; a directory's root has no place. */
+interface Located<Place> {
+  readonly reference: Reference
+  readonly place: Place
+}
+
+/** Reads a node, and tells what is below it. */
+type ReadNode<Place> = (
+  node: Located<Place>,
+) => Promise<{ readonly level: number; readonly below: readonly Located<Place>[] }>
+
+type DirectoryPlace = NodePlace | undefined
 
 class FreshWalk {
   readonly ids = new Map<string, ChunkId>()
@@ -61,10 +67,17 @@ class FreshWalk {
     const pair = `${before && referenceKey(before)} ${referenceKey(after)}`
     if (this.#seen.has(pair)) return
     this.#seen.add(pair)
-    const read: ReadItems = (reference, level) =>
-      this.#io.readNode(reference, undefined, level) as ReturnType<ReadItems>
-    const [old, fresh] = await this.#leaves(read, before, after)
-    await this.#entries(new EntryRun(this.#io, old.nodes), fresh.nodes)
+    const read: ReadNode<DirectoryPlace> = async ({ reference, place }) => {
+      const node = await this.#io.readNode(reference, place)
+      const children = node.level === 0 ? [] : (node.items as readonly ChildNode[])
+      return {
+        level: node.level,
+        below: children.map((child, i) => ({ reference: child.reference, place: placeBelow(node, i, place) })),
+      }
+    }
+    const old = before && { reference: before, place: undefined }
+    const [oldLeaves, freshLeaves] = await this.#leaves(read, old, { reference: after, place: undefined })
+    await this.#entries(new EntryRun(this.#io, oldLeaves.nodes), freshLeaves.nodes)
   }
 
   /** Adds what was put off: directories that were found nowhere before. */
@@ -77,7 +90,11 @@ class FreshWalk {
   }
 
   /** The leaves that only one side has; ids of the nodes passed are added. */
-  async #leaves(read: ReadItems, before: DirectoryRef, after: Reference): Promise<[old: Level, fresh: Level]> {
+  async #leaves<Place>(
+    read: ReadNode<Place>,
+    before: Located<Place> | null,
+    after: Located<Place>,
+  ): Promise<[old: Level<Place>, fresh: Level<Place>]> {
     let old = await topLevel(read, before)
     let fresh = await topLevel(read, after)
     for (;;) {
@@ -86,7 +103,7 @@ class FreshWalk {
         continue
       }
       if (old.level === fresh.level) [old, fresh] = difference(old, fresh)
-      for (const { chunk } of fresh.nodes) this.#add(chunk.id)
+      for (const { reference } of fresh.nodes) this.#add(reference.chunk.id)
       if (fresh.level === 0) return [old, fresh]
       if (old.level === fresh.level) old = await below(read, old)
       fresh = await below(read, fresh)
@@ -94,10 +111,10 @@ class FreshWalk {
   }
 
   /** Goes through the entries of both sides in the order of their names. Most need no waiting, so few are awaited. */
-  async #entries(old: EntryRun, leaves: readonly Reference[]): Promise<void> {
+  async #entries(old: EntryRun, leaves: readonly Located<DirectoryPlace>[]): Promise<void> {
     await old.fill()
-    for (const leaf of leaves) {
-      for (const entry of (await this.#io.readNode(leaf, undefined, 0)).items as readonly Entry[]) {
+    for (const { reference, place } of leaves) {
+      for (const entry of (await this.#io.readNode(reference, place)).items as readonly Entry[]) {
         while (old.head && compareNames(old.head.name, entry.name) < 0) {
           this.#removed(old.head)
           if (old.skip()) await old.fill()
@@ -122,18 +139,25 @@ class FreshWalk {
     if (after.kind === "directory" && after.reference) this.#added.push(after.reference)
     if (after.kind !== "file" || after.content.form === "inline") return undefined
     if (after.content.form === "manifest")
-      return this.#manifest(before?.kind === "file" ? before.content : undefined, after.content.reference)
+      return this.#manifest(before?.kind === "file" ? before.content : undefined, after.content)
     this.#add(after.content.reference.chunk.id)
     return undefined
   }
 
-  async #manifest(before: FileContent | undefined, after: Reference): Promise<void> {
-    const old = before?.form === "manifest" ? before.reference : null
-    const read: ReadItems = (reference, level) => this.#io.readManifest(reference, level)
-    const [oldLeaves, freshLeaves] = await this.#leaves(read, old, after)
-    const held = new Set((await below(read, oldLeaves)).nodes.map(referenceKey))
-    for (const piece of (await below(read, freshLeaves)).nodes)
-      if (!held.has(referenceKey(piece))) this.#add(piece.chunk.id)
+  async #manifest(before: FileContent | undefined, after: FileContent & { readonly form: "manifest" }): Promise<void> {
+    const read: ReadNode<ManifestPlace> = async ({ reference, place }) => {
+      const { level, items } = await this.#io.readManifest(reference, place)
+      const below = items.flatMap((item) =>
+        item.reference ? [{ reference: item.reference, place: { length: item.length, level: level - 1 } }] : [],
+      )
+      return { level, below }
+    }
+    const rootOf = ({ reference, size }: typeof after) => ({ reference, place: { length: size } })
+    const old = before?.form === "manifest" ? rootOf(before) : null
+    const [oldLeaves, freshLeaves] = await this.#leaves(read, old, rootOf(after))
+    const held = new Set((await below(read, oldLeaves)).nodes.map(({ reference }) => referenceKey(reference)))
+    for (const { reference } of (await below(read, freshLeaves)).nodes)
+      if (!held.has(referenceKey(reference))) this.#add(reference.chunk.id)
   }
 
   #removed(entry: Entry): void {
@@ -150,12 +174,12 @@ class FreshWalk {
 /** The entries of some leaves, one after another. */
 class EntryRun {
   readonly #io: TreeIo
-  readonly #leaves: readonly Reference[]
+  readonly #leaves: readonly Located<DirectoryPlace>[]
   #next = 0
   #items: readonly Entry[] = []
   #at = 0
 
-  constructor(io: TreeIo, leaves: readonly Reference[]) {
+  constructor(io: TreeIo, leaves: readonly Located<DirectoryPlace>[]) {
     this.#io = io
     this.#leaves = leaves
   }
@@ -172,29 +196,29 @@ class EntryRun {
 
   async fill(): Promise<void> {
     const leaf = this.#leaves[this.#next++]
-    this.#items = leaf ? ((await this.#io.readNode(leaf, undefined, 0)).items as readonly Entry[]) : []
+    this.#items = leaf ? ((await this.#io.readNode(leaf.reference, leaf.place)).items as readonly Entry[]) : []
     this.#at = 0
   }
 }
 
-async function topLevel(read: ReadItems, root: DirectoryRef): Promise<Level> {
+async function topLevel<Place>(read: ReadNode<Place>, root: Located<Place> | null): Promise<Level<Place>> {
   return root ? { level: (await read(root)).level, nodes: [root] } : { level: -1, nodes: [] }
 }
 
 /** What the nodes of a level refer to. */
-async function below(read: ReadItems, { level, nodes }: Level): Promise<Level> {
-  const children: Reference[] = []
-  for (const node of nodes)
-    for (const { reference } of (await read(node, level)).items) if (reference) children.push(reference)
+async function below<Place>(read: ReadNode<Place>, { level, nodes }: Level<Place>): Promise<Level<Place>> {
+  const children: Located<Place>[] = []
+  for (const node of nodes) children.push(...(await read(node)).below)
   return { level: level - 1, nodes: children }
 }
 
 /** Both without the nodes that they share. */
-function difference(a: Level, b: Level): [Level, Level] {
-  const keysOf = ({ nodes }: Level) => new Set(nodes.map(referenceKey))
+function difference<Place>(a: Level<Place>, b: Level<Place>): [Level<Place>, Level<Place>] {
+  const keyOf = ({ reference }: Located<Place>) => referenceKey(reference)
+  const keysOf = ({ nodes }: Level<Place>) => new Set(nodes.map(keyOf))
   const [inA, inB] = [keysOf(a), keysOf(b)]
   return [
-    { ...a, nodes: a.nodes.filter((node) => !inB.has(referenceKey(node))) },
-    { ...b, nodes: b.nodes.filter((node) => !inA.has(referenceKey(node))) },
+    { ...a, nodes: a.nodes.filter((node) => !inB.has(keyOf(node))) },
+    { ...b, nodes: b.nodes.filter((node) => !inA.has(keyOf(node))) },
   ]
 }

@@ -1,8 +1,9 @@
 /** What all work on trees shares: the chunks, the platform, and small caches of nodes and packs read lately. */
 import { type Env, HoldfastError, toHex } from "@holdfast/core"
 import type { ChunkRef, ChunkStore } from "@holdfast/store"
-import { type ChildNode, type DirectoryNode, decodeDirectoryNode } from "./directory-node.ts"
+import { type DirectoryNode, decodeDirectoryNode } from "./directory-node.ts"
 import { decodeManifestNode, type ManifestNode } from "./manifest.ts"
+import { checkManifestPlace, checkPlace, type ManifestPlace, type NodePlace } from "./node-place.ts"
 import { NodePack } from "./pack.ts"
 import type { Reference } from "./reference.ts"
 
@@ -62,24 +63,22 @@ export class TreeIo {
     return this.chunks.readRange(chunk, { offset: offset + start, length: end - start, likelyBytes: offset + length })
   }
 
-  /** A node of a directory; `parent` is the item that refers to it and `level` where it must be. */
-  async readNode(reference: Reference, parent?: ChildNode, level?: number): Promise<DirectoryNode> {
+  /** A node of a directory: its root, or one that must stand at `place`. Throws ERR_BAD_FORMAT when it does not. */
+  async readNode(reference: Reference, place?: NodePlace): Promise<DirectoryNode> {
     const key = nodeKey(reference)
     let node = this.#nodes.get(key)
     if (!node) {
       node = decodeDirectoryNode(await this.readSlice(reference), reference)
       this.#nodes.set(key, node, reference.length)
     }
-    if ((level !== undefined && node.level !== level) || (parent && node.items[0]!.name !== parent.name))
-      throw new HoldfastError("ERR_BAD_FORMAT", "A directory node is not what its parent says.")
+    if (place) checkPlace(node, place)
     return node
   }
 
-  /** A node of a file's manifest, at `level` when that is known. */
-  async readManifest(reference: Reference, level?: number): Promise<ManifestNode> {
+  /** A node of a file's manifest, which must stand at `place`. Throws ERR_BAD_FORMAT when it does not. */
+  async readManifest(reference: Reference, place: ManifestPlace): Promise<ManifestNode> {
     const node = decodeManifestNode(await this.readSlice(reference), reference)
-    if (level !== undefined && node.level !== level)
-      throw new HoldfastError("ERR_BAD_FORMAT", "A node of a file manifest is not what its parent says.")
+    checkManifestPlace(node, place)
     return node
   }
 

@@ -40,6 +40,7 @@ export function decodeManifestNode(bytes: Uint8Array, holder: Reference): Manife
   const items = fields.array(maxManifestItems).map((item) => decodeItem(item, level, holder))
   fields.end()
   if (items.length === 0) throw badManifest("it is empty")
+  if (!Number.isSafeInteger(items.reduce((sum, { length }) => sum + length, 0))) throw badManifest("it is too long")
   return { level, items }
 }
 

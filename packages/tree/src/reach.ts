@@ -8,6 +8,7 @@ import { isDamage, type LostNode, type Whereabouts } from "./damage.ts"
 import type { ChildNode } from "./directory-node.ts"
 import type { Entry, JunctionEntry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
+import { type ManifestPlace, type NodePlace, placeBelow, placeKey } from "./node-place.ts"
 import { type DirectoryRef, type Reference, referenceKey } from "./reference.ts"
 import type { RootContent } from "./root.ts"
 import type { Path } from "./session.ts"
@@ -74,20 +75,21 @@ class Reach {
     this.#seen = seen
   }
 
-  async *directory(reference: Reference, where: Whereabouts, level?: number): AsyncGenerator<Reached, void, void> {
-    if (!this.#seen.nodes.add(referenceKey(reference))) return
+  async *directory(reference: Reference, where: Whereabouts, place?: NodePlace): AsyncGenerator<Reached, void, void> {
+    // What was seen elsewhere may be wrong here.
+    if (!this.#seen.nodes.add(`${referenceKey(reference)} ${place ? placeKey(place) : ""}`)) return
     yield* this.#chunk(reference, where) // before it is read, so that a lost one is told
     const node = await this.#readable("directory", reference, where, () => {
       const most = limits.pathDepth + (where.version === "snapshots" ? 1 : 0) // the snapshot's name
       if (where.path.length > most) throw tooDeep()
-      return this.#io.readNode(reference, undefined, level)
+      return this.#io.readNode(reference, place)
     })
     if ("kind" in node) {
       yield node
       return
     }
-    for (const item of node.items)
-      if (!("kind" in item)) yield* this.directory((item as ChildNode).reference, where, node.level - 1)
+    for (const [i, item] of node.items.entries())
+      if (!("kind" in item)) yield* this.directory((item as ChildNode).reference, where, placeBelow(node, i, place))
       else if (this.#deep) yield* this.entry(item, within(where, item.name))
   }
 
@@ -97,13 +99,17 @@ class Reach {
     else if (entry.kind === "file" && entry.content.form === "single")
       yield* this.#chunk(entry.content.reference, where)
     else if (entry.kind === "file" && entry.content.form === "manifest")
-      yield* this.#manifest(entry.content.reference, where)
+      yield* this.#manifest(entry.content.reference, where, { length: entry.content.size })
   }
 
-  async *#manifest(reference: Reference, where: Whereabouts, level?: number): AsyncGenerator<Reached, void, void> {
-    if (!this.#seen.nodes.add(referenceKey(reference))) return
+  async *#manifest(
+    reference: Reference,
+    where: Whereabouts,
+    place: ManifestPlace,
+  ): AsyncGenerator<Reached, void, void> {
+    if (!this.#seen.nodes.add(`${referenceKey(reference)} ${place.length}:${place.level ?? ""}`)) return
     yield* this.#chunk(reference, where)
-    const node = await this.#readable("file", reference, where, () => this.#io.readManifest(reference, level))
+    const node = await this.#readable("file", reference, where, () => this.#io.readManifest(reference, place))
     if ("kind" in node) {
       yield node
       return
@@ -111,7 +117,7 @@ class Reach {
     for (const item of node.items)
       if (!item.reference) continue
       else if (node.level === 0) yield* this.#chunk(item.reference, where)
-      else yield* this.#manifest(item.reference, where, node.level - 1)
+      else yield* this.#manifest(item.reference, where, { length: item.length, level: node.level - 1 })
   }
 
   /** What `read` gives; for a node that cannot be read, that. */

@@ -289,8 +289,10 @@ test("a node that could not be read again is not written", async () => {
 test("a node that is not what its parent says is refused", async () => {
   const { io } = memoryIo()
   const leaf = (await directoryOf(io, [file("a")]))!
-  await assert.rejects(io.readNode(leaf, { name: "b", reference: leaf, count: 1 }), { code: "ERR_BAD_FORMAT" })
-  await assert.rejects(io.readNode(leaf, { name: "a", reference: leaf, count: 1 }, 1), { code: "ERR_BAD_FORMAT" })
+  const place = { level: 0, name: "a", count: 1, before: "b" }
+  assert.equal((await io.readNode(leaf, place)).level, 0)
+  for (const wrong of [{ name: "b" }, { level: 1 }, { count: 2 }, { before: "a" }])
+    await assert.rejects(io.readNode(leaf, { ...place, ...wrong }), { code: "ERR_BAD_FORMAT" })
   await assert.rejects(io.readNode({ ...leaf, length: 5000 }), { code: "ERR_CORRUPT" })
 })
 
