@@ -45,6 +45,7 @@ import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 import { boundVectors } from "./register-vectors.ts"
+import { treeVectors } from "./tree-vectors.ts"
 
 import { volumeVectors } from "./volume-vectors.ts"
 
@@ -245,6 +246,7 @@ const makers = {
   "register-4": () => boundVectors(bytesOf),
   capability: capabilityVectors,
   "recovery-kit-2": recoveryVectors,
+  tree: treeVectors,
   "grid-description-3": gridVectors,
   "bucket-2": bucketVectors,
   "bucket-dropped": droppedVectors,
