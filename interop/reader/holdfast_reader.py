@@ -7,11 +7,13 @@ Any file that begins with "HFS" and 1 or 2 is taken for a share, any that decode
 storage node's folder is looked into for both. The capability comes from a file or standard input, never from the command line.
 
   holdfast_reader.py ls      --data DIR [--data DIR ...] [--cap-file FILE]
-  holdfast_reader.py restore --data DIR [--data DIR ...] [--cap-file FILE] DEST
+  holdfast_reader.py restore --data DIR [--data DIR ...] [--cap-file FILE] [--xattrs] DEST
   holdfast_reader.py chunks  --data DIR [--data DIR ...] [--cap-file FILE]
   holdfast_reader.py kit     --data DIR [--data DIR ...] [--words-file FILE] [--name NAME]
   holdfast_reader.py vectors FILE...
 
+What is restored is for the caller alone until it is whole, and is never a program of another user: no set-user-id bits, no devices,
+and no extended attributes but user.*, and these only with --xattrs.
 `kit` opens a recovery kit: each DIR is what one place holds, the words come from a file or standard input; it prints the secrets.
 """
 import argparse
@@ -785,9 +787,9 @@ class Volume:
         return good, descriptor
 
     def chunk(self, chunk_id, key):
-        """Plaintext of a chunk, with its padding; the last few are kept."""
-        if chunk_id in self.cache:
-            return self.cache[chunk_id]
+        """Plaintext of a chunk, with its padding; the last few are kept, for those who know the key."""
+        if (chunk_id, key) in self.cache:
+            return self.cache[chunk_id, key]
         good, descriptor = self.good_shares(chunk_id, 0)
         if descriptor is None or len(good) < descriptor.k:
             raise HoldfastError("ERR_NOT_ENOUGH_SHARES", f"chunk {chunk_id.hex()}: only {len(good)} good shares found")
@@ -797,7 +799,7 @@ class Volume:
             raise HoldfastError(error.code, f"chunk {chunk_id.hex()}: {error}") from None
         while len(self.cache) >= 8:
             self.cache.pop(next(iter(self.cache)))
-        self.cache[chunk_id] = plaintext
+        self.cache[chunk_id, key] = plaintext
         return plaintext
 
     def load(self, place):
@@ -851,109 +853,309 @@ def check_name(name):
     return name
 
 
-def load_node(volume, reference, what):
+def load_node(volume, reference, what, most_level, most_items=NODE_BYTES):
     """The two fields after the version, level and items, of a directory or manifest node."""
     if reference[2] > NODE_BYTES:
         raise HoldfastError("ERR_LIMIT", f"a {what} is too long")
     value = checked_version(Cbor.decode(volume.slice(reference), what), what)
     _, level, items = fields(value, 3, what)
-    integer(level, 0, 24, what)
-    if not isinstance(items, list) or not items:
-        raise bad(f"a {what} is empty")
+    integer(level, 0, most_level, what)
+    if not isinstance(items, list) or not 1 <= len(items) <= most_items:
+        raise bad(f"a {what} has a wrong number of items")
     return level, items
 
 
-def entries(volume, reference, expected=None):
-    """All entries of a directory, in order, each with where its node lies, for self references."""
+# What an item says of the node below it; all names below that come before `before`, unless it is None.
+Place = namedtuple("Place", "level name count before")
+
+
+def entries(volume, reference, place=None):
+    """All entries of a directory, in order, none twice, each checked."""
     if reference is None:
         return
-    level, items = load_node(volume, reference, "directory node")
-    if expected not in (None, level):
-        raise bad("a directory node is at the wrong level")
-    before = b""
+    what = "directory node"
+    level, items = load_node(volume, reference, what, 24)
     for item in items:
-        fields(item, 10 if level == 0 else 3, "directory node")
-        name = check_name(item[0]).encode()
-        if name <= before:
-            raise bad("a directory's names are not in order")
-        before = name
+        fields(item, 10 if level == 0 else 3, what)
+    names = [check_name(item[0]).encode() for item in items]
+    if any(a >= b for a, b in zip(names, names[1:])):
+        raise bad("a directory's names are not in order")
+    count = len(items) if level == 0 else sum(integer(item[2], 1, SAFE_INTEGER, what) for item in items)
+    if count > SAFE_INTEGER:
+        raise bad("a directory has more entries than can be")
+    if place and (level, names[0], count) != place[:3]:
+        raise bad("a directory node is not what its parent says")
+    before = place.before if place else None
+    if before is not None and names[-1] >= before:
+        raise bad("the names of a directory node go beyond those of the next one")
+    for item, name, following in zip(items, names, names[1:] + [before]):
         if level == 0:
-            yield item, reference
+            yield decode_entry(item, reference)
         else:
-            yield from entries(volume, decode_reference(item[1], reference), level - 1)
+            below = Place(level - 1, name, item[2], following)
+            yield from entries(volume, decode_reference(item[1], reference), below)
 
 
-def pieces(volume, reference, expected=None):
-    """(length, reference or None for a hole) of each piece of a file."""
-    level, items = load_node(volume, reference, "file manifest")
+# `content` of a file is bytes or (1 or 2, reference), of a directory a reference or None, of others as it is encoded.
+Entry = namedtuple("Entry", "name kind mode uid gid mtime ctime size xattrs content")
+MOST_ID = 2**32 - 1
+MOST_CAP = 2048
+
+
+def decode_entry(value, holder):
+    what = "entry"
+    name, kind, mode, uid, gid, mtime, ctime, size, xattrs, content = fields(value, 10, what)
+    check_name(name)
+    integer(kind, 0, 3, what)
+    integer(mode, 0, 0o7777, what)
+    for number in (uid, gid):
+        integer(number, 0, MOST_ID, what)
+    for time in (mtime, ctime):
+        integer(time, -(2**63), 2**63 - 1, what)
+    integer(size, 0, SAFE_INTEGER, what)
+    check_xattrs(xattrs)
+    if kind == 0:
+        content = decode_file_content(content, size, holder)
+    elif kind == 2:
+        check_target(content, size)
+    elif size:
+        raise bad("an entry that is no file has a size")
+    elif kind == 1:
+        content = None if content is None else decode_reference(content, holder)
+    else:
+        check_junction(content)
+    return Entry(name, kind, mode, uid, gid, mtime, ctime, size, xattrs or {}, content)
+
+
+def check_xattrs(xattrs):
+    if xattrs is None:
+        return
+    if not isinstance(xattrs, dict) or not xattrs or not all(isinstance(value, bytes) for value in xattrs.values()):
+        raise bad("extended attributes are not a map of bytes")
+    if any(not name or "\0" in name for name in xattrs):
+        raise bad("an extended attribute has a name that cannot be one")
+    if sum(len(name.encode()) + len(value) for name, value in xattrs.items()) > 65536:
+        raise bad("an entry has too many extended attributes")
+
+
+def decode_file_content(content, size, holder):
+    if isinstance(content, bytes):
+        if len(content) > 4096 or len(content) != size:
+            raise bad("inline content has a wrong length")
+        return content
+    form, target = fields(content, 2, "file content")
+    integer(form, 1, 2, "file content")
+    reference = decode_reference(target, holder)
+    if form == 1 and reference[2] != size:
+        raise bad("a file's size is not that of its content")
+    return form, reference
+
+
+def check_target(target, size):
+    if not isinstance(target, str) or "\0" in target or not 1 <= len(target.encode()) <= 4096:
+        raise bad("a symlink has a target that cannot be one")
+    if len(target.encode()) != size:
+        raise bad("a symlink's size is not that of its target")
+
+
+def check_junction(content):
+    cap, sealed = fields(content, 2, "junction")
+    if not 1 <= len(octets(cap, None, "junction")) <= MOST_CAP:
+        raise bad("the capability of a junction has a wrong length")
+    if sealed is not None and len(octets(sealed, None, "junction")) > MOST_CAP + 48:
+        raise bad("the sealed capability of a junction is too long")
+
+
+def pieces(volume, reference, size, expected=None):
+    """(length, reference or None for a hole) of each piece of a file, which add up to `size`."""
+    what = "file manifest"
+    level, items = load_node(volume, reference, what, 6, 2000)
     if expected not in (None, level):
         raise bad("a manifest node is at the wrong level")
+    decoded = []
     for item in items:
-        length, target = fields(item, 2, "file manifest")
-        integer(length, 1, SAFE_INTEGER, "file manifest")
+        length, target = fields(item, 2, what)
+        integer(length, 1, SAFE_INTEGER, what)
         target = None if target is None else decode_reference(target, reference)
-        if level > 0:
-            yield from pieces(volume, target, level - 1)
-        elif target is not None and target[2] != length:
+        if target is None and level > 0:
+            raise bad("an item of a file manifest refers to nothing")
+        if level == 0 and target is not None and target[2] != length:
             raise bad("a piece of a file has two lengths")
+        decoded.append((length, target))
+    if sum(length for length, _ in decoded) != size:
+        raise bad("a file manifest does not add up")
+    for length, target in decoded:
+        if level > 0:
+            yield from pieces(volume, target, length, level - 1)
         else:
             yield length, target
 
 
-def write_file(volume, path, size, content, holder):
-    with open(path, "xb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            form, target = fields(content, 2, "file content")
-            reference = decode_reference(target, holder)
-            parts = [(size, reference)] if integer(form, 1, 2, "file content") == 1 else pieces(volume, reference)
-            for length, part in parts:
-                if part is None:
-                    file.seek(length, os.SEEK_CUR)
-                else:
-                    file.write(volume.slice(part))
-            file.truncate()
-        if file.tell() != size:
-            raise bad(f"a file has {file.tell()} bytes instead of {size}")
-
-
-def restore_directory(volume, reference, target, depth=0):
-    if depth > MAX_DEPTH:
-        raise bad("a tree is too deep")
-    for entry, holder in entries(volume, reference):
-        restore_entry(volume, entry, holder, os.path.join(target, entry[0]), depth)
-
-
-def restore_entry(volume, entry, holder, path, depth=0):
-    if entry[1] == 3 and linked_kind(entry) in ("fw", "fr"):
-        entry, holder = mutable_file(volume, linked_cap(entry))
-    _, kind, mode, _uid, _gid, mtime, _ctime, size, xattrs, content = entry
-    integer(kind, 0, 3, "entry")
-    integer(mode, 0, 0o7777, "entry")
-    if kind == 2:
-        os.symlink(content, path)
-    elif kind == 0:
-        write_file(volume, path, integer(size, 0, SAFE_INTEGER, "entry"), content, holder)
+def parts_of(volume, entry):
+    """(length, bytes or None for a hole) of each part of a file."""
+    if isinstance(entry.content, bytes):
+        yield entry.size, entry.content
+    elif entry.content[0] == 1:
+        yield entry.size, volume.slice(entry.content[1])
     else:
-        os.mkdir(path)
-        if kind == 1:
-            inner = None if content is None else decode_reference(content, holder)
-        else:
-            inner = root_of(volume, linked_cap(entry))
-        restore_directory(volume, inner, path, depth + 1)
-    for name, value in (xattrs or {}).items():
+        for length, reference in pieces(volume, entry.content[1], entry.size):
+            yield length, None if reference is None else volume.slice(reference)
+
+
+# --- Walking (a tree may be another person's, and hostile) ---
+
+# Nothing of a name may drive a terminal or hide.
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+MOST_REPEATED = 20_000
+MOST_COPIES = 100
+# Set-user-id and its kin are never restored.
+PLAIN_MODE = 0o777
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+def shown(text):
+    """Text from outside as it may be printed."""
+    escape = lambda code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return UNSHOWN.sub(lambda match: escape(ord(match[0])), text)
+
+
+class Walk:
+    """
+    What was met on the way: no tree lies in itself, and a walk that tells nearly nothing new ends. Copies share directories, and
+    sixty that each hold the next one twice have more paths than can be told.
+    """
+
+    def __init__(self, volume):
+        self.volume, self.seen, self.trees = volume, set(), []
+        self.distinct = self.repeated = 0
+
+    def inside(self, entry, depth):
+        """The entries of a directory, or of the tree that a junction links in, the capability of which is `cap`."""
+        if depth > MAX_DEPTH:
+            raise HoldfastError("ERR_LIMIT", "a directory is nested too deep: this tree is damaged")
+        if entry.kind == 1:
+            yield from self.entries(entry.content)
+            return
+        yield from self.tree(linked_cap(entry))
+
+    def tree(self, cap_text):
+        kind, payload = decode_cap(cap_text)
+        public_key = read_keys(kind, payload)[0]
+        if public_key in self.trees:
+            raise HoldfastError("ERR_LIMIT", "a tree is linked into itself")
+        self.trees.append(public_key)
+        yield from self.entries(root_of(self.volume, cap_text))
+        self.trees.pop()
+
+    def entries(self, reference):
+        if reference is None:
+            return
+        is_known = reference in self.seen
+        self.seen.add(reference)
+        for entry in entries(self.volume, reference):
+            if is_known:
+                self.repeated += 1
+            else:
+                self.distinct += 1
+            if self.repeated > max(MOST_REPEATED, MOST_COPIES * self.distinct):
+                raise HoldfastError("ERR_LIMIT", "the same directories are linked in again and again without end")
+            yield self.denoted(entry)
+
+    def denoted(self, entry):
+        """A junction to a mutable file stands for that file, under its own name."""
+        if entry.kind == 3 and linked_kind(entry) in ("fw", "fr"):
+            return mutable_file(self.volume, linked_cap(entry))._replace(name=entry.name)
+        return entry
+
+
+class Restore:
+    """Writes what a walk meets into a fresh folder, and never anything elsewhere: each folder is held open meanwhile."""
+
+    def __init__(self, walk, has_xattrs):
+        self.walk, self.has_xattrs = walk, has_xattrs
+
+    def into(self, found, folder, path, depth=0):
+        for entry in found:
+            self.place(entry, folder, f"{path}/{entry.name}", depth)
+
+    def place(self, entry, folder, path, depth=0):
         try:
-            os.setxattr(path, name, value, follow_symlinks=False)
+            if entry.kind == 2:
+                os.symlink(entry.content, entry.name, dir_fd=folder)
+                os.utime(entry.name, ns=(entry.mtime, entry.mtime), dir_fd=folder, follow_symlinks=False)
+            elif entry.kind == 0:
+                self.file(entry, folder, path)
+            else:
+                self.directory(entry, folder, path, depth)
+        except FileExistsError:
+            raise HoldfastError("ERR_ALREADY_EXISTS", f"{path}: something of this name is there") from None
         except OSError as error:
-            print(f"{path}: extended attribute {name} is left out: {error.strerror}", file=sys.stderr)
-    if kind != 2:
-        os.chmod(path, mode)
-    os.utime(path, ns=(mtime, mtime), follow_symlinks=False)
+            raise HoldfastError("ERR_IO", f"{path}: {error.strerror}") from None
+
+    def directory(self, entry, folder, path, depth):
+        os.mkdir(entry.name, 0o700, dir_fd=folder)
+        inner = os.open(entry.name, FOLDER_FLAGS, dir_fd=folder)
+        try:
+            self.into(self.walk.inside(entry, depth + 1), inner, path, depth + 1)
+            self.finish(entry, inner, path)
+        finally:
+            os.close(inner)
+
+    def file(self, entry, folder, path):
+        file = os.open(entry.name, FILE_FLAGS, 0o600, dir_fd=folder)
+        with open(file, "wb") as stream:
+            for length, part in parts_of(self.walk.volume, entry):
+                if part is None:
+                    stream.seek(length, os.SEEK_CUR)
+                else:
+                    stream.write(part)
+            stream.truncate()
+            if stream.tell() != entry.size:
+                raise bad(f"a file has {stream.tell()} bytes instead of {entry.size}")
+            stream.flush()
+            self.finish(entry, file, path)
+
+    def finish(self, entry, opened, path):
+        for name, value in entry.xattrs.items() if self.has_xattrs else ():
+            # Others are the system's: a capability of a program, an access list, a label.
+            if name.startswith("user."):
+                self.xattr(opened, name, value, path)
+        os.fchmod(opened, entry.mode & PLAIN_MODE)
+        os.utime(opened, ns=(entry.mtime, entry.mtime))
+
+    def xattr(self, opened, name, value, path):
+        try:
+            os.setxattr(opened, name, value)
+        except OSError as error:
+            print(shown(f"{path}: extended attribute {name} is left out: {error.strerror}"), file=sys.stderr)
+
+
+def restore(volume, cap_text, dest, has_xattrs):
+    """Restores a tree into the folder `dest`, or a mutable file as the file `dest`, which must not exist."""
+    walk = Walk(volume)
+    job = Restore(walk, has_xattrs)
+    if decode_cap(cap_text)[0] in ("fw", "fr"):
+        parent, name = os.path.split(os.path.abspath(dest))
+        folder = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)  # the user's own path: its links are followed
+        try:
+            job.place(mutable_file(volume, cap_text)._replace(name=name), folder, dest)
+        finally:
+            os.close(folder)
+        return
+    os.makedirs(dest, 0o700)
+    folder = os.open(dest, FOLDER_FLAGS)
+    try:
+        job.into(walk.tree(cap_text), folder, dest)
+    finally:
+        os.close(folder)
 
 
 def linked_cap(entry):
-    return octets(fields(entry[9], 2, "junction")[0], None, "junction").decode()
+    try:
+        return entry.content[0].decode()
+    except UnicodeDecodeError:
+        raise HoldfastError("ERR_BAD_CAPABILITY", "the capability of a junction is not text") from None
 
 
 def linked_kind(entry):
@@ -961,10 +1163,10 @@ def linked_kind(entry):
 
 
 def mutable_file(volume, cap_text):
-    """The entry that a capability for a mutable file denotes, and the chunk that self references in it mean."""
-    for entry, holder in entries(volume, root_of(volume, cap_text)):
-        if entry[0] == "content" and entry[1] == 0:
-            return entry, holder
+    """The entry that a capability for a mutable file denotes."""
+    for entry in entries(volume, root_of(volume, cap_text)):
+        if entry.name == "content" and entry.kind == 0:
+            return entry
     raise bad("a mutable file has no content")
 
 
@@ -979,17 +1181,15 @@ def root_of(volume, cap_text):
 
 
 def print_entry(entry, path):
-    print(f"{'-dlj'[integer(entry[1], 0, 3, 'entry')]}{entry[2]:04o} {entry[7]:>12} {path}")
+    print(f"{'-dlj'[entry.kind]}{entry.mode:04o} {entry.size:>12} {shown(path)}")
 
 
-def list_directory(volume, reference, prefix="", depth=0):
-    if depth > MAX_DEPTH:
-        raise bad("a tree is too deep")
-    for entry, holder in entries(volume, reference):
-        path = f"{prefix}{entry[0]}"
+def list_directory(walk, found, prefix="", depth=0):
+    for entry in found:
+        path = f"{prefix}{entry.name}"
         print_entry(entry, path)
-        if entry[1] == 1 and entry[9] is not None:
-            list_directory(volume, decode_reference(entry[9], holder), path + "/", depth + 1)
+        if entry.kind == 1:
+            list_directory(walk, walk.inside(entry, depth + 1), path + "/", depth + 1)
 
 
 def decode_care(value, what):
@@ -1018,6 +1218,9 @@ def cared_for(volume, cap_text):
         reference = decode_reference(segment, None)
         yield reference[0][0]
         parts.append(volume.slice(reference))
+        ids = hashes_in(parts[-1], what)
+        if any(a >= b for a, b in zip(ids, ids[1:])):
+            raise bad("the ids of a care list's segment are not in order")
     for part in parts:
         if len(part) % 32:
             raise bad("a care list does not hold whole ids")
@@ -1905,11 +2108,38 @@ def check_bucket_lists(vectors):
         refuses(decode_bucket_marks, bytes.fromhex(vector["bytes"]), vector["error"], vector["why"])
 
 
+class Nodes:
+    """The chunks of a vector, each under its key."""
+
+    def __init__(self, chunks):
+        self.chunks = {(bytes.fromhex(one["id"]), bytes.fromhex(one["key"])): bytes.fromhex(one["plaintext"]) for one in chunks}
+
+    def slice(self, reference):
+        chunk, offset, length = reference
+        return self.chunks[chunk][offset : offset + length]
+
+
+def check_trees(name, vectors):
+    def read(vector):
+        root = decode_reference(Cbor.decode(bytes.fromhex(vector["root"]), "reference"), None)
+        nodes = Nodes(vector["chunks"])
+        if vector["kind"] == "directory":
+            return [entry.name for entry in entries(nodes, root)]
+        return sum(length for length, _ in pieces(nodes, root, vector["size"]))
+
+    for vector in vectors["good"]:
+        same(read(vector), vector["names"] if vector["kind"] == "directory" else vector["size"], vector["name"])
+    for vector in vectors["bad"]:
+        refuses(read, vector, vector["error"], vector["name"])
+    print(f"{name}: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
+
+
 CHECKS = {
     "account": check_accounts,
     "account-list": check_account_lists,
     "bucket": check_bucket,
     "bucket-2": check_bucket,
+    "tree": check_trees,
     "volume": check_volumes,
     "volume-2": check_volumes,
 }
@@ -2026,6 +2256,7 @@ def main():
         command.add_argument("--data", action="append", required=True, help="folder with shares and registers")
         command.add_argument("--cap-file", help="file with the capability; standard input if absent")
         if name == "restore":
+            command.add_argument("--xattrs", action="store_true", help="restore extended attributes whose names begin with user.")
             command.add_argument("dest", help="folder to restore into; made, must not exist")
     kit = commands.add_parser("kit")
     kit.add_argument("--data", action="append", required=True, help="folder with what one place holds")
@@ -2046,23 +2277,20 @@ def main():
     if options.command == "chunks":
         list_chunks(volume, cap)
         return
-    if decode_cap(cap)[0] in ("fw", "fr"):
-        entry, holder = mutable_file(volume, cap)
-        if options.command == "ls":
-            print_entry(entry, entry[0])
-        else:
-            restore_entry(volume, entry, holder, options.dest)
-        return
-    root = root_of(volume, cap)
-    if options.command == "ls":
-        list_directory(volume, root)
+    if options.command == "restore":
+        restore(volume, cap, options.dest, options.xattrs)
+    elif decode_cap(cap)[0] in ("fw", "fr"):
+        print_entry(mutable_file(volume, cap), "content")
     else:
-        os.makedirs(options.dest)
-        restore_directory(volume, root, options.dest)
+        walk = Walk(volume)
+        list_directory(walk, walk.tree(cap))
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # names may not fit the terminal's encoding
     try:
         main()
     except HoldfastError as error:
-        sys.exit(f"{error.code}: {error}")
+        sys.exit(shown(f"{error.code}: {error}"))
+    except OSError as error:
+        sys.exit(shown(f"ERR_IO: {error}"))
