@@ -1,10 +1,13 @@
 /** What differs between two directories. Parts they share are skipped unread. */
+import { limits } from "@holdfast/core"
 import type { ChildNode, DirectoryNode } from "./directory-node.ts"
 import { type Entry, sameAttributes, sameEntry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
 import { type NodePlace, placeBelow, samePlace } from "./node-place.ts"
-import { type DirectoryRef, sameReference } from "./reference.ts"
+import { tooDeep } from "./reach.ts"
+import { type DirectoryRef, referenceKey, sameReference } from "./reference.ts"
+import { RepeatGuard } from "./repeat-guard.ts"
 import { walk } from "./walk.ts"
 
 /** One difference. A directory is "changed" only for what it is itself, not for what is in it. */
@@ -22,22 +25,29 @@ export interface EntryDifference {
   readonly after?: Entry
 }
 
-/** All differences from tree `a` to tree `b`, in the order of their paths. */
+/**
+ * All differences from tree `a` to tree `b`, in the order of their paths. Throws ERR_LIMIT when the same directories come again
+ * and again.
+ */
 export async function* diff(
   io: TreeIo,
   a: DirectoryRef,
   b: DirectoryRef,
   prefix: readonly string[] = [],
+  guard = new RepeatGuard(),
 ): AsyncGenerator<Difference, void, void> {
+  if (prefix.length > limits.pathDepth) throw tooDeep()
+  const tell = guard.enter([a, b].map((one) => one && referenceKey(one)).join(" "))
   for await (const { name, before, after } of diffEntries(io, a, b)) {
+    tell(1)
     const path = [...prefix, name]
     if (before?.kind === "directory" && after?.kind === "directory") {
       if (!sameAttributes(before, after)) yield { path, kind: "changed", before, after }
-      yield* diff(io, before.reference, after.reference, path)
+      yield* diff(io, before.reference, after.reference, path, guard)
     } else if (before && after && before.kind === after.kind) yield { path, kind: "changed", before, after }
     else {
-      if (before) yield* whole(io, path, before, "removed")
-      if (after) yield* whole(io, path, after, "added")
+      if (before) yield* whole(io, path, before, "removed", guard)
+      if (after) yield* whole(io, path, after, "added", guard)
     }
   }
 }
@@ -85,12 +95,13 @@ async function* whole(
   path: readonly string[],
   entry: Entry,
   kind: "added" | "removed",
+  guard: RepeatGuard,
 ): AsyncGenerator<Difference, void, void> {
   const describe = (at: readonly string[], item: Entry): Difference =>
     kind === "added" ? { path: at, kind, after: item } : { path: at, kind, before: item }
   yield describe(path, entry)
   if (entry.kind !== "directory") return
-  for await (const below of walk(io, entry.reference)) yield describe([...path, ...below.path], below.entry)
+  for await (const below of walk(io, entry.reference, path, guard)) yield describe(below.path, below.entry)
 }
 
 function isEntry(item: Entry | ChildNode): item is Entry {

@@ -50,6 +50,7 @@ export {
   referenceKey,
   sameReference,
 } from "./reference.ts"
+export { RepeatGuard } from "./repeat-guard.ts"
 export { decodeRoot, encodeRoot, type PastRoot, type RootContent, type TreeState } from "./root.ts"
 export { CommitSession, type MkdirOptions, type Path } from "./session.ts"
 export { Snapshots } from "./snapshot.ts"
@@ -63,4 +64,4 @@ export {
   type TreeOptions,
   type TreeVersion,
 } from "./tree.ts"
-export { chunksOf, RepeatGuard, type WalkItem, walk } from "./walk.ts"
+export { chunksOf, type WalkItem, walk } from "./walk.ts"

@@ -10,12 +10,13 @@ import { type Attributes, type Entry, encodeEntry, sameAttributes, sameContent, 
 import type { TreeIo } from "./io.ts"
 import { nameBytes } from "./name.ts"
 import type { NodePack } from "./pack.ts"
-import { type DirectoryRef, sameReference, settle } from "./reference.ts"
+import { tooDeep } from "./reach.ts"
+import { type DirectoryRef, referenceKey, sameReference, settle } from "./reference.ts"
 
 /** What a merge made. */
 export interface MergeResult {
   readonly root: DirectoryRef
-  /** Paths of the copies kept beside what conflicts. */
+  /** Paths of the copies kept beside what conflicts; of a directory that is at several paths, below the first of them. */
   readonly conflicts: readonly (readonly string[])[]
 }
 
@@ -38,6 +39,8 @@ class Merger {
   readonly pack: NodePack
   readonly conflicts: (readonly string[])[] = []
   readonly #io: TreeIo
+  /** What was merged: copies share directories, and the same three are merged once however many paths lead to them. */
+  readonly #merged = new Map<string, Promise<DirectoryRef>>()
 
   constructor(io: TreeIo, pack: NodePack) {
     this.#io = io
@@ -52,6 +55,21 @@ class Merger {
   ): Promise<DirectoryRef> {
     if (sameReference(base, mine) || sameReference(mine, theirs)) return theirs
     if (sameReference(base, theirs)) return mine
+    if (path.length > limits.pathDepth) throw tooDeep()
+    const key = [base, mine, theirs].map((one) => one && referenceKey(one)).join(" ")
+    const known = this.#merged.get(key)
+    if (known) return known
+    const merging = this.#changed(base, mine, theirs, path)
+    this.#merged.set(key, merging)
+    return merging
+  }
+
+  async #changed(
+    base: DirectoryRef,
+    mine: DirectoryRef,
+    theirs: DirectoryRef,
+    path: readonly string[],
+  ): Promise<DirectoryRef> {
     const theirChanges = new Map<string, EntryDifference>()
     for await (const change of diffEntries(this.#io, base, theirs)) theirChanges.set(change.name, change)
     const changes = new Map<string, Entry | null>()

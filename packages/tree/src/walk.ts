@@ -1,11 +1,12 @@
 /** Everything below a directory: its entries with their paths, and the chunks that hold it all. */
-import { HoldfastError, limits } from "@holdfast/core"
+import { limits } from "@holdfast/core"
 import type { ChunkRef } from "@holdfast/store"
 import { listPages } from "./directory.ts"
 import type { Entry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { reach, tooDeep } from "./reach.ts"
 import { type DirectoryRef, referenceKey } from "./reference.ts"
+import { RepeatGuard } from "./repeat-guard.ts"
 
 /** An entry and where it is. */
 export interface WalkItem {
@@ -23,16 +24,44 @@ export async function* walk(
   prefix: readonly string[] = [],
   guard = new RepeatGuard(),
 ): AsyncGenerator<WalkItem, void, void> {
-  if (!directory) return
-  const tell = guard.enter(referenceKey(directory))
-  for await (const page of listPages(io, directory)) {
-    tell(page.length)
-    for (const entry of page) {
-      const path = [...prefix, entry.name]
-      if (path.length > limits.pathDepth) throw tooDeep()
-      yield { path, entry }
-      if (entry.kind === "directory") yield* walk(io, entry.reference, path, guard)
+  // A stack, not a generator in a generator: an entry far down would pass through all of those above it.
+  const open = [new OpenDirectory(io, directory, prefix, guard)]
+  for (let top = open.at(-1); top; top = open.at(-1)) {
+    const entry = await top.next()
+    if (!entry) {
+      open.pop()
+      continue
     }
+    const path = [...top.path, entry.name]
+    if (path.length > limits.pathDepth) throw tooDeep()
+    yield { path, entry }
+    if (entry.kind === "directory") open.push(new OpenDirectory(io, entry.reference, path, guard))
+  }
+}
+
+/** The entries of one directory, one after another. */
+class OpenDirectory {
+  readonly path: readonly string[]
+  readonly #pages: AsyncIterator<readonly Entry[]>
+  readonly #tell: (entries: number) => void
+  #page: readonly Entry[] = []
+  #at = 0
+
+  constructor(io: TreeIo, directory: DirectoryRef, path: readonly string[], guard: RepeatGuard) {
+    this.path = path
+    this.#pages = listPages(io, directory)
+    this.#tell = directory ? guard.enter(referenceKey(directory)) : () => undefined
+  }
+
+  async next(): Promise<Entry | undefined> {
+    if (this.#at >= this.#page.length) {
+      const page = await this.#pages.next()
+      if (page.done) return undefined
+      this.#tell(page.value.length)
+      this.#page = page.value
+      this.#at = 0
+    }
+    return this.#page[this.#at++]
   }
 }
 
@@ -51,39 +80,3 @@ export async function* chunksOf(
     if (met.kind === "lost") throw met.lost.error
     else if (met.kind === "chunk") yield met.chunk
 }
-
-/**
- * Keeps walks that tell every path from never ending: copies share directories, and sixty directories that each hold the next
- * one twice have more paths than can be told.
- */
-export class RepeatGuard {
-  readonly #seen = new Set<string>()
-  #distinct = 0
-  #repeated = 0
-
-  /**
-   * Begins a directory, known by its name here; gives what is to be called with the number of its entries as they are told, and
-   * throws ERR_LIMIT when nearly all that is told was told before.
-   */
-  enter(directory: string): (entries: number) => void {
-    const isKnown = this.#seen.has(directory)
-    this.#seen.add(directory)
-    return (entries) => {
-      if (isKnown) this.#repeated += entries
-      else this.#distinct += entries
-      if (this.#repeated > Math.max(mostRepeated, mostCopies * this.#distinct)) throw this.#endless()
-    }
-  }
-
-  #endless(): HoldfastError {
-    return new HoldfastError(
-      "ERR_LIMIT",
-      `The same ${this.#distinct} entries are linked in so many places of this tree that ${this.#repeated} were told again, and there is no end to it. Name a place further down.`,
-      { distinct: this.#distinct, repeated: this.#repeated },
-    )
-  }
-}
-
-/** Repeated entries that are always told, and how often each may come on average beyond that. */
-const mostRepeated = 20_000
-const mostCopies = 100

@@ -5,6 +5,7 @@ import { test } from "node:test"
 import { decodeCbor, fromHex } from "@holdfast/core"
 import { freshChunks } from "../src/fresh-chunks.ts"
 import {
+  type ChildNode,
   countEntries,
   diff,
   type Entry,
@@ -116,7 +117,7 @@ test("the same node is refused at another place, though it was read at its own",
   const overlapping = all.find(({ name }) => name === "leaves that overlap in a name")!
   const { io, reference } = overlapping
   const node = await io.readNode(reference)
-  const [first] = node.items as { reference: Reference }[]
+  const [first] = node.items as readonly ChildNode[]
   assert.equal((await collect(listDirectory(io, first!.reference))).length, 2)
   await assert.rejects(collect(listDirectory(io, reference)), { code: "ERR_BAD_FORMAT" })
 })

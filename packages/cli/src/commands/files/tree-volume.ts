@@ -260,7 +260,8 @@ export class TreeVolume implements OpenedTree {
     return strength === "verify" ? entryVerifyCap(this.io, named) : entryReadCap(named)
   }
 
-  async *chunksOf(item: Item, options: ChunksOptions): AsyncGenerator<StoredChunk, void, void> {
+  async *chunksOf(item: Item, given: ChunksOptions): AsyncGenerator<StoredChunk, void, void> {
+    const options = { entered: new Map<string, number>(), ...given }
     const { entry, owner, path = [] } = contentOf<TreeVolume>(item)
     if (entry.kind === "junction") {
       const inner = await owner.enter(entry, [entry.name])
@@ -277,16 +278,27 @@ export class TreeVolume implements OpenedTree {
     if (isWhole && deep) for await (const id of owner.tree!.caredFor(() => undefined)) yield { id }
   }
 
-  async *#stored(met: AsyncIterable<Reached>, options: ChunksOptions): AsyncGenerator<StoredChunk, void, void> {
+  async *#stored(
+    met: AsyncIterable<Reached>,
+    options: ChunksOptions & { readonly entered: Map<string, number> },
+  ): AsyncGenerator<StoredChunk, void, void> {
     for await (const one of met)
       if (one.kind === "chunk") yield { id: one.chunk.id, place: () => placeIn(this.label, one.where) }
       else if (one.kind === "lost") {
         if (!options.onLost) throw damageAt(one.lost.error, this.label, one.lost.path)
         options.onLost(lostPlace(this.label, one.lost))
-      } else
+      } else if (this.#isFirst(one.junction, options.entered))
         yield* this.#below(one.junction, one.where.path, options, (inner) =>
           inner.chunksOf(inner.item(inner.root, []), options),
         )
+  }
+
+  /** False for a tree that was entered at least as near the top, from where as much of it is reached. */
+  #isFirst({ readCap }: JunctionEntry, entered: Map<string, number>): boolean {
+    const [key, depth] = [toHex(readCap), this.#parts.above.length]
+    if (depth >= (entered.get(key) ?? Number.POSITIVE_INFINITY)) return false
+    entered.set(key, depth)
+    return true
   }
 
   identity(item: Item): string {

@@ -40,6 +40,8 @@ export interface ChunksOptions {
   readonly onRegister?: (publicKey: Uint8Array) => void
   /** Hears of what cannot be read, and the rest goes on; without it, that is thrown. */
   readonly onLost?: (lost: LostPlace) => void
+  /** Trees linked in that were entered, and how deep: they may be linked in one another in more ways than can be told. */
+  readonly entered?: Map<string, number>
 }
 
 /** A chunk that something stands on. */

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { freshChunks } from "../src/fresh-chunks.ts"
+import {
+  chunksOf,
+  type DirectoryRef,
+  diff,
+  merge,
+  plainAttributes,
+  RepeatGuard,
+  type TreeIo,
+  walk,
+} from "../src/index.ts"
+import { collect, directoryOf, file, memoryIo } from "./grid.ts"
+
+const depth = 60
+
+/** Directories that hold each other twice: a few KB with 2^60 paths. What is at their end is named `last`. */
+async function doubled(io: TreeIo, last: string): Promise<DirectoryRef> {
+  let directory = await directoryOf(io, [file(last)])
+  for (let level = 0; level < depth; level++) {
+    const below = { ...plainAttributes(0o755, 0), kind: "directory", size: 0, reference: directory } as const
+    directory = await directoryOf(
+      io,
+      ["x", "y"].map((name) => ({ ...below, name })),
+    )
+  }
+  return directory
+}
+
+test("a walk or a diff that tells every path of directories doubled sixty deep ends with an error, soon", async () => {
+  const { io, chunks } = memoryIo()
+  const [one, two] = [await doubled(io, "a"), await doubled(io, "b")]
+  const before = chunks.gets
+  for (const told of [walk(io, one), diff(io, null, one), diff(io, one, null), diff(io, one, two)]) {
+    let items = 0
+    const count = async () => {
+      for await (const _ of told) items++
+    }
+    await assert.rejects(count(), { code: "ERR_LIMIT" })
+    assert.ok(items < 10_000, `${items} were told`)
+  }
+  assert.ok(chunks.gets - before <= 2 * (depth + 1), "each directory is fetched once")
+})
+
+test("what needs each directory of those once takes each once", async () => {
+  const { io } = memoryIo()
+  const [one, two] = [await doubled(io, "a"), await doubled(io, "b")]
+  assert.equal((await collect(chunksOf(io, one))).length, depth + 1)
+  assert.equal((await freshChunks(io, [{ before: null, after: one }])).length, depth + 1)
+  assert.equal((await freshChunks(io, [{ before: one, after: two }])).length, depth + 1)
+})
+
+test("directories doubled sixty deep are merged, each once", async () => {
+  const { io, chunks } = memoryIo()
+  const [base, mine, theirs] = [await doubled(io, "a"), await doubled(io, "b"), await doubled(io, "c")]
+  const before = chunks.stored.size
+  const { root, conflicts } = await merge(io, base, mine, theirs)
+  assert.ok(chunks.stored.size - before <= depth + 1)
+  assert.deepEqual(conflicts, [])
+  let directory = root
+  for (let level = 0; level < depth; level++) {
+    const { items } = await io.readNode(directory!)
+    assert.deepEqual(
+      items.map(({ name }) => name),
+      ["x", "y"],
+    )
+    const last = items[level % 2]!
+    assert.ok("kind" in last && last.kind === "directory")
+    directory = last.reference
+  }
+  assert.deepEqual(
+    (await io.readNode(directory!)).items.map(({ name }) => name),
+    ["b", "c"],
+  )
+})
+
+test("a directory copied a thousand times is no endless one", () => {
+  const guard = new RepeatGuard()
+  const top = guard.enter("top")
+  for (let copy = 0; copy < 3000; copy++) {
+    top(1)
+    guard.enter("copied")(15)
+  }
+  const nightly = new RepeatGuard()
+  for (let copy = 0; copy < 90; copy++) nightly.enter("large")(5000)
+})
