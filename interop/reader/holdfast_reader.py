@@ -52,6 +52,7 @@ SEALED_BYTES = 64 * 1024 + 48
 CARE_BYTES = 16 * 1024 + 48  # of versions 1 and 3
 BOUND_CARE_BYTES = 24 * 1024 + 64
 NODE_BYTES = 1024 * 1024
+CACHE_BYTES = 8 * CHUNK_BYTES
 MAX_DEPTH = 256
 SAFE_INTEGER = 2**53 - 1
 ZERO_NONCE = bytes(12)
@@ -728,7 +729,7 @@ class Volume:
 
     def __init__(self, folders):
         self.shares, self.registers, self.temporary, self.cache = {}, {}, [], {}
-        self.databases = {}
+        self.databases, self.cached_bytes = {}, 0
         for folder in folders:
             for path in sorted(p for p in Path(folder).rglob("*") if p.is_file() and not p.is_symlink()):
                 self.look_at(path)
@@ -797,8 +798,9 @@ class Volume:
             plaintext = open_chunk(good, descriptor, key)
         except HoldfastError as error:
             raise HoldfastError(error.code, f"chunk {chunk_id.hex()}: {error}") from None
-        while len(self.cache) >= 8:
-            self.cache.pop(next(iter(self.cache)))
+        self.cached_bytes += len(plaintext)
+        while self.cached_bytes > CACHE_BYTES:
+            self.cached_bytes -= len(self.cache.pop(next(iter(self.cache))))
         self.cache[chunk_id, key] = plaintext
         return plaintext
 
@@ -1006,8 +1008,9 @@ def parts_of(volume, entry):
 
 # Nothing of a name may drive a terminal or hide.
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-MOST_REPEATED = 20_000
-MOST_COPIES = 100
+MOST_REPEATED, MOST_COPIES = 20_000, 100
+# One directory that comes so often is no copy any more, unless most of what is told beside it is new.
+MOST_VISITS, MOST_COPIES_THEN = 1000, 20
 # Set-user-id and its kin are never restored.
 PLAIN_MODE = 0o777
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -1027,11 +1030,11 @@ class Walk:
     """
 
     def __init__(self, volume):
-        self.volume, self.seen, self.trees = volume, set(), []
+        self.volume, self.visits, self.trees = volume, {}, []
         self.distinct = self.repeated = 0
 
     def inside(self, entry, depth):
-        """The entries of a directory, or of the tree that a junction links in, the capability of which is `cap`."""
+        """The entries of a directory, or of the tree that a junction links in."""
         if depth > MAX_DEPTH:
             raise HoldfastError("ERR_LIMIT", "a directory is nested too deep: this tree is damaged")
         if entry.kind == 1:
@@ -1051,14 +1054,14 @@ class Walk:
     def entries(self, reference):
         if reference is None:
             return
-        is_known = reference in self.seen
-        self.seen.add(reference)
+        visits = self.visits[reference] = self.visits.get(reference, 0) + 1
         for entry in entries(self.volume, reference):
-            if is_known:
+            if visits > 1:
                 self.repeated += 1
             else:
                 self.distinct += 1
-            if self.repeated > max(MOST_REPEATED, MOST_COPIES * self.distinct):
+            is_endless = visits > MOST_VISITS and self.repeated > MOST_COPIES_THEN * self.distinct
+            if is_endless or self.repeated > max(MOST_REPEATED, MOST_COPIES * self.distinct):
                 raise HoldfastError("ERR_LIMIT", "the same directories are linked in again and again without end")
             yield self.denoted(entry)
 
