@@ -79,6 +79,7 @@ test("the second reader agrees with all frozen vectors", (t) => {
     "grid-description",
     "grid-description-2",
     "grid-description-3",
+    "signature",
     "tree",
     "volume",
     "volume-2",

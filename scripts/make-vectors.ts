@@ -45,6 +45,7 @@ import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
 import { boundVectors } from "./register-vectors.ts"
+import { signatureVectors } from "./signature-vectors.ts"
 import { treeVectors } from "./tree-vectors.ts"
 
 import { volumeVectors } from "./volume-vectors.ts"
@@ -246,6 +247,7 @@ const makers = {
   "register-4": () => boundVectors(bytesOf),
   capability: capabilityVectors,
   "recovery-kit-2": recoveryVectors,
+  signature: signatureVectors,
   tree: treeVectors,
   "grid-description-3": gridVectors,
   "bucket-2": bucketVectors,

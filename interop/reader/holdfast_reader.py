@@ -441,7 +441,24 @@ Register = namedtuple("Register", "version public_key epoch sequence sealed care
 Bound = namedtuple("Bound", "follows base peaks owner statement read_check head")
 
 
+ORDER = 2**252 + 27742317777372353535851937790883648493
+PRIME = 2**255 - 19
+EIGHTH = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+SMALL_ORDERS = {0, 1, PRIME - 1, EIGHTH, PRIME - EIGHTH}
+
+
+def is_strict_point(encoded):
+    """True for the one encoding of a point of large order, if it is one; the highest bit is the sign of x."""
+    y = int.from_bytes(encoded, "little") & ~(1 << 255)
+    return y < PRIME and y not in SMALL_ORDERS
+
+
 def verified(public_key, signature, message):
+    """Whether a signature is accepted (docs/formats/README.md, Signatures); the library has the equation without the cofactor."""
+    if len(public_key) != 32 or len(signature) != 64 or int.from_bytes(signature[32:], "little") >= ORDER:
+        return False
+    if not is_strict_point(public_key) or not is_strict_point(signature[:32]):
+        return False
     try:
         ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
         return True
@@ -2137,11 +2154,19 @@ def check_trees(name, vectors):
     print(f"{name}: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
 
 
+def check_signatures(name, vectors):
+    for vector in vectors["signatures"]:
+        key, message, signature = (bytes.fromhex(vector[part]) for part in ("publicKey", "message", "signature"))
+        same(verified(key, signature, message), vector["accepted"], vector["name"])
+    print(f"{name}: {len(vectors['signatures'])} vectors agree")
+
+
 CHECKS = {
     "account": check_accounts,
     "account-list": check_account_lists,
     "bucket": check_bucket,
     "bucket-2": check_bucket,
+    "signature": check_signatures,
     "tree": check_trees,
     "volume": check_volumes,
     "volume-2": check_volumes,

@@ -3,7 +3,7 @@
  * The signatures are Ed25519 over a domain string and the payload's exact bytes, by keys pinned when joining.
  */
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto"
-import { concat, domainPrefix, HoldfastError, hashSmall, utf8 } from "@holdfast/core"
+import { concat, domainPrefix, HoldfastError, hashSmall, isStrictSignature, utf8 } from "@holdfast/core"
 import {
   type GridDescription,
   gridDescriptionSchema,
@@ -107,7 +107,10 @@ function signText(payload: string, domain: string, key: KeyObject): SignedText {
 }
 
 function isSigned({ payload, signature }: SignedText, domain: string, publicKey: string): boolean {
-  return verify(null, signedBytes(payload, domain), publicKeyOf(publicKey), Buffer.from(signature, "base64"))
+  const [key, bytes] = [publicKeyOf(publicKey), Buffer.from(signature, "base64")]
+  return (
+    isStrictSignature(Buffer.from(publicKey, "base64"), bytes) && verify(null, signedBytes(payload, domain), key, bytes)
+  )
 }
 
 function signedBytes(payload: string, domain: string): Uint8Array {

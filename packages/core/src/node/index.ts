@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises"
 import { discard } from "../buffer-pool.ts"
 import type { CryptoProvider } from "../crypto/provider.ts"
 import { rangeCounter } from "../crypto/range.ts"
+import { isStrictSignature } from "../crypto/signature.ts"
 import type { Clock, Env } from "../env.ts"
 
 const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex") // RFC 8410: Ed25519 private key
@@ -87,6 +88,7 @@ export const nodeCrypto: CryptoProvider = {
     return crypto.sign(null, message, privateKeyOf(seed))
   },
   async verify(publicKey, message, signature) {
+    if (!isStrictSignature(publicKey, signature)) return false
     const key = crypto.createPublicKey({ key: Buffer.concat([spkiPrefix, publicKey]), format: "der", type: "spki" })
     return crypto.verify(null, message, key, signature)
   },

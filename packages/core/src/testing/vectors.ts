@@ -46,6 +46,20 @@ export interface CryptoVectors {
   readonly cbor: { readonly good: readonly string[]; readonly bad: readonly string[] }
 }
 
+/** interop/vectors/signature.json. */
+export interface SignatureVectors {
+  readonly signatures: readonly SignatureVector[]
+}
+
+/** An Ed25519 signature at an edge of what is accepted. */
+export interface SignatureVector {
+  readonly name: string
+  readonly message: string
+  readonly publicKey: string
+  readonly signature: string
+  readonly accepted: boolean
+}
+
 /** interop/vectors/erasure.json. */
 export interface ErasureVectors {
   readonly good: readonly {
@@ -77,6 +91,14 @@ export async function checkCryptoVectors(crypto: CryptoProvider, vectors: Crypto
   }
   for (const bytes of vectors.cbor.good) same(toHex(encodeCbor(decodeCbor(fromHex(bytes), "vector"))), bytes, "CBOR")
   for (const bytes of vectors.cbor.bad) checkRefused(bytes)
+}
+
+/** Throws unless exactly the signatures are accepted that each vector says. */
+export async function checkSignatureVectors(crypto: CryptoProvider, { signatures }: SignatureVectors): Promise<void> {
+  for (const { name, accepted, ...vector } of signatures) {
+    const [publicKey, message, signature] = [vector.publicKey, vector.message, vector.signature].map(fromHex)
+    same(await crypto.verify(publicKey!, message!, signature!), accepted, `Ed25519, ${name}`)
+  }
 }
 
 /** Throws unless data becomes the payloads that each vector has, and comes back from any k of several choices. */
