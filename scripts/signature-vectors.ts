@@ -162,6 +162,14 @@ function edges(): SignatureVector[] {
     made("A of mixed order, k a multiple of 8", true, messageWhere(true, { a, r, torsionA: 1 })),
     made("A of mixed order, k no multiple of 8", false, messageWhere(false, { a, r, torsionA: 1 })),
     made("R of mixed order", false, { a, r, message: "mixed", torsionR: 3 }),
+    ...identities.map((point) => {
+      const first = Point.BASE.multiply(r).toBytes()
+      const signature = toHex(concat(first, bytesOf(r)))
+      return changed(`A is nothing, as ${point}, which would accept this for every message`, {
+        publicKey: point,
+        signature,
+      })
+    }),
     ...small.map((point) => changed(`A is the point of small order ${point}`, { publicKey: point })),
     ...small.map((point) => changed(`R is the point of small order ${point}`, { signature: `${point}${second}` })),
     ...small.map((point) =>
@@ -180,6 +188,14 @@ const notCanonicalSmall = [
   `eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff`,
   `0100000000000000000000000000000000000000000000000000000000000080`,
   notCanonicalA,
+]
+
+/** The neutral element, as it should be and otherwise. */
+const identities = [
+  `01${"00".repeat(31)}`,
+  `01${"00".repeat(30)}80`,
+  `ee${"ff".repeat(30)}7f`,
+  `ee${"ff".repeat(30)}ff`,
 ]
 
 const turned = (point: string) => toHex(new Uint8Array([fromHex(point.slice(62, 64))[0]! ^ 0x80]))

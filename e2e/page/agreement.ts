@@ -1,7 +1,7 @@
 /** Runs in a page: the frozen vectors and the golden volumes, with what a browser offers. */
 import { BufferPool, decodeCbor, encodeCbor, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
-import { checkCryptoVectors, checkErasureVectors } from "@holdfast/core/vectors"
+import { checkCryptoVectors, checkErasureVectors, checkSignatureVectors } from "@holdfast/core/vectors"
 import { webCrypto, webEnv } from "@holdfast/core/web"
 import { decodeInvite } from "@holdfast/protocol"
 import {
@@ -19,6 +19,7 @@ import {
   type ParityVectors,
 } from "@holdfast/protocol/vectors"
 import { openChunk } from "@holdfast/store"
+import { createTreeIo, listDirectory, type Reference, readFile, type TreeIo } from "@holdfast/tree"
 import { type Found, readGolden } from "../golden.ts"
 
 /** What the page is asked to read, as the test hands it in; shares and registers in base64. */
@@ -46,6 +47,8 @@ const checks: Readonly<Record<string, Check>> = {
   register: (vectors) => checkRegisterVectors(webCrypto, vectors),
   "register-4": (vectors) => checkBoundVectors(webCrypto, vectors),
   "register-lineage": (vectors) => checkRegisterVectors(webCrypto, vectors),
+  signature: (vectors) => checkSignatureVectors(webCrypto, vectors),
+  tree: checkTrees,
   volume: (vectors) => checkVolumeVectors(webCrypto, vectors),
   "volume-2": (vectors) => checkVolumeVectors(webCrypto, vectors),
 }
@@ -77,6 +80,41 @@ function checkInvitations({ good, bad }: { good: { text: string; address: string
   for (const { text, address } of good)
     if (decodeInvite(text).address !== address) throw new Error("vector of an invitation")
   for (const { text } of bad) refused(text, undefined, () => decodeInvite(text))
+}
+
+interface TreeVector {
+  readonly name: string
+  readonly kind: "directory" | "file"
+  readonly root: string
+  readonly size?: number
+  readonly names: readonly string[]
+  readonly chunks: readonly { readonly id: string; readonly plaintext: string }[]
+  readonly error?: string
+}
+
+async function checkTrees({ good, bad }: { good: TreeVector[]; bad: TreeVector[] }): Promise<void> {
+  for (const vector of [...good, ...bad]) {
+    const found = await lookAt(vector).catch((error: unknown) => {
+      if (error instanceof HoldfastError) return error.code
+      throw error
+    })
+    const expected = vector.error ?? (vector.kind === "file" ? `${vector.size}` : vector.names.join(" "))
+    if (found !== expected) throw new Error(`vector ${vector.name}: ${found}`)
+  }
+}
+
+/** The names in a directory, or the length of a file. */
+async function lookAt({ kind, root, size = 0, chunks }: TreeVector): Promise<string> {
+  const held = new Map(chunks.map(({ id, plaintext }) => [id, fromHex(plaintext)]))
+  const store = { getChunk: async ({ id }: { id: Uint8Array }) => held.get(toHex(id)) }
+  const io: TreeIo = createTreeIo({ chunks: store as never, env: webEnv })
+  const [id, key, offset, length] = decodeCbor(fromHex(root), "reference") as [Uint8Array, Uint8Array, number, number]
+  const reference: Reference = { chunk: { id, key }, offset, length }
+  const names: string[] = []
+  let bytes = 0
+  if (kind === "directory") for await (const { name } of listDirectory(io, reference)) names.push(name)
+  else for await (const piece of readFile(io, { form: "manifest", size, reference })) bytes += piece.length
+  return kind === "directory" ? names.join(" ") : `${bytes}`
 }
 
 function refused(what: string, code: string | undefined, attempt: () => unknown): void {

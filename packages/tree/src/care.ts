@@ -176,7 +176,11 @@ async function readSegment(chunks: ChunkStore, { chunk, offset, length }: Refere
   const bytes = await chunks.getChunk(chunk)
   if (offset + length > bytes.length)
     throw new HoldfastError("ERR_CORRUPT", `Chunk ${toHex(chunk.id)} is shorter than the care list says.`)
-  return bytes.subarray(offset, offset + length)
+  const ids = bytes.subarray(offset, offset + length)
+  for (let at = idBytes; at < length; at += idBytes)
+    if (compare(ids.subarray(at - idBytes, at), ids.subarray(at, at + idBytes)) >= 0)
+      throw new HoldfastError("ERR_BAD_FORMAT", "A care list is damaged: the ids of a segment are not in order.")
+  return ids
 }
 
 async function writeSegments(chunks: ChunkStore, ids: ReadonlySet<string>): Promise<Reference[]> {

@@ -209,6 +209,23 @@ test("accounts of a care list stay through commits and trims; writers that raced
   encodeCare(full)
 })
 
+test("a segment whose ids are not in order is told as one that cannot be read", async () => {
+  const chunks = new MemoryChunks()
+  const [low, high] = sortedIds(2) as [Uint8Array, Uint8Array]
+  for (const [ids, isGood] of [
+    [[low, high], true],
+    [[high, low], false],
+    [[low, low], false],
+  ] as const) {
+    const chunk = await chunks.putChunk(new Uint8Array(Buffer.concat(ids)))
+    const list = { ...emptyCare, segments: [{ chunk, offset: 0, length: 64 }] }
+    const problems: string[] = []
+    const found = await collect(careIds(chunks, list, ({ code }) => void problems.push(code)))
+    assert.equal(found.length, isGood ? 3 : 1)
+    assert.deepEqual(problems, isGood ? [] : ["ERR_BAD_FORMAT"])
+  }
+})
+
 test("a damaged care list is refused, and survives being written and read otherwise", () => {
   const chunk = { id: idOf(1), key: idOf(2) }
   const accounts = [idOf(3), idOf(4)].sort(compare)
