@@ -142,7 +142,7 @@ function checkRefused(bytes: string): void {
   try {
     decodeCbor(fromHex(bytes), "vector")
   } catch (error) {
-    if (isHoldfastError(error, "ERR_BAD_FORMAT")) return
+    if (isHoldfastError(error, "ERR_BAD_FORMAT") || isHoldfastError(error, "ERR_LIMIT")) return
     throw error
   }
   assert(false, `CBOR ${bytes} was taken for good`)

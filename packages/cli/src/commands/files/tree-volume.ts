@@ -25,7 +25,7 @@ import {
 import { formatPath, printable } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
-import { CircularLink } from "./circular-link.ts"
+import { CircularLink, enterOnce } from "./circular-link.ts"
 import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
 import { damageAt, lostPlace, placeIn } from "./lost.ts"
 import { contentOf, type EntryContent, identityOf, type OpenedTree } from "./opened-tree.ts"
@@ -287,18 +287,10 @@ export class TreeVolume implements OpenedTree {
       else if (one.kind === "lost") {
         if (!options.onLost) throw damageAt(one.lost.error, this.label, one.lost.path)
         options.onLost(lostPlace(this.label, one.lost))
-      } else if (this.#isFirst(one.junction, options.entered))
+      } else if (enterOnce(options.entered, one.junction, this.#parts.above.length))
         yield* this.#below(one.junction, one.where.path, options, (inner) =>
           inner.chunksOf(inner.item(inner.root, []), options),
         )
-  }
-
-  /** False for a tree that was entered at least as near the top, from where as much of it is reached. */
-  #isFirst({ readCap }: JunctionEntry, entered: Map<string, number>): boolean {
-    const [key, depth] = [toHex(readCap), this.#parts.above.length]
-    if (depth >= (entered.get(key) ?? Number.POSITIVE_INFINITY)) return false
-    entered.set(key, depth)
-    return true
   }
 
   identity(item: Item): string {
