@@ -76,3 +76,9 @@ test("Node and pages agree on any signature, with points of any order, and take 
   )
   assert.ok(accepted >= 5 && refused >= 30, `${accepted} were accepted and ${refused} refused`)
 })
+
+test("what is looked at stays as it is, be it a Buffer or not", () => {
+  const bytes = { key: Buffer.alloc(32, 0xff), signature: Buffer.alloc(64, 0xff) }
+  isStrictSignature(bytes.key, bytes.signature)
+  assert.deepEqual(bytes, { key: Buffer.alloc(32, 0xff), signature: Buffer.alloc(64, 0xff) })
+})

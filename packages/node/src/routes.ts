@@ -157,7 +157,7 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: recordBytes,
     answerBytes: 0,
     handle: async (backend, body) => {
-      await backend.publishRecord(body.slice()) // the body's memory is used again
+      await backend.publishRecord(Uint8Array.from(body)) // the body's memory is used again
       return []
     },
   },

@@ -26,7 +26,7 @@ export function isStrictSignature(publicKey: Uint8Array, signature: Uint8Array):
 
 /** True for the one encoding of a y of a point of large order, be there one or not. */
 function isStrictPoint(encoded: Uint8Array): boolean {
-  const y = encoded.slice()
+  const y = Uint8Array.from(encoded) // not slice, which of a Buffer is no copy
   y[31]! &= 0x7f // the sign of x; where x is 0 the order is small
   return isBelow(y, prime) && !smallOrders.some((small) => equal(y, small))
 }
