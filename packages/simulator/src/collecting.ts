@@ -3,7 +3,7 @@
  * missing, orders, and the sweep of buckets.
  */
 import { equal, isHoldfastError } from "@holdfast/core"
-import { registerIdOf } from "@holdfast/protocol"
+import { rankOf, registerIdOf } from "@holdfast/protocol"
 import { type Collection, IdSet, type Trim } from "@holdfast/store"
 import { type CareList, careIds, decodeCare, emptyCare, type Tree, withLevels } from "@holdfast/tree"
 import { addToList, namesIn } from "./accounts.ts"
@@ -93,10 +93,11 @@ async function gatherTree({ client, collection, needed, options }: Gathering, si
     const set = needed.liveAt.get(place) ?? new IdSet(client.env.crypto)
     needed.liveAt.set(place, set)
     for (const { care, levels, sequence } of values) {
+      if (!care) continue // the simulator's writers leave nothing that does not open
       const isListed = newest?.care.some((one) => equal(one, care)) ?? false
       await add(withLevels(isListed ? emptyCare : decodeCare(care), levels), set).catch((error: unknown) => {
         if (!isHoldfastError(error)) throw error
-        if (sequence >= (newest?.sequence ?? 0)) collection.leaveOut(place, error.message)
+        if (sequence >= (newest ? rankOf({ epoch: 0, ...newest }) : 0)) collection.leaveOut(place, error.message)
       })
     }
     const [first] = values

@@ -3,8 +3,8 @@
  * with any clock: a token of each place, then what is needed, then the marks that are missing, then the orders. Nothing is
  * taken away at a place that gave no token or did not itself say what it holds. Specification: docs/protocols/marks.md.
  */
-import { assert, compare, concat, type Env, equal, HoldfastError } from "@holdfast/core"
-import { type Backend, type ChunkId, rankOf, registerIdOf } from "@holdfast/protocol"
+import { assert, compare, concat, type Env, equal, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { type Backend, type ChunkId, type RegisterValue, rankOf, registerIdOf } from "@holdfast/protocol"
 import { type Answer, answerOf, refusedByServers } from "./answers.ts"
 import { adopt, adoptRegisters, missingAt, type Refusal, settle } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
@@ -12,14 +12,15 @@ import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
 import type { IdSet } from "./id-set.ts"
 import type { Levels } from "./register-levels.ts"
 import { decodeHeld } from "./register-quorum.ts"
-import { openCare, openParts } from "./register-seal.ts"
+import { type OpenedCare, type OpenedParts, openCare, openParts } from "./register-seal.ts"
 import type { CareKeys, RegisterId, RegisterKeys } from "./types.ts"
 
 /** A value that a place itself holds of a register, its care opened. */
 export interface OwnValue {
   /** Where it stands among the values of its register (`rankOf`). */
   readonly sequence: number
-  readonly care: Uint8Array
+  /** Absent when the keys do not open it: behind a newer value nobody can ever read what it might need. */
+  readonly care?: Uint8Array
   /** When the keys open it. */
   readonly content?: Uint8Array
   /** Where its history lies: chunks that must be kept with it. */
@@ -235,6 +236,8 @@ function planned({ shares, bytes, garbageRegisters }: Tally): Omit<Collected, "a
 
 async function ownValues(env: Env, backend: Backend, keys: CareKeys | RegisterKeys): Promise<OwnValue[]> {
   const id = registerIdOf(keys.publicKey)
+  const open = (value: RegisterValue): Promise<OpenedCare & Partial<OpenedParts>> =>
+    "readKey" in keys ? openParts(env, keys, value) : openCare(env, keys, value)
   const all: OwnValue[] = []
   for (let page = await backend.keptValues(id); page.length > 0; ) {
     for (const { bytes, receivedMs } of page) {
@@ -242,8 +245,11 @@ async function ownValues(env: Env, backend: Backend, keys: CareKeys | RegisterKe
       const sequence = rankOf(value)
       if (!equal(value.publicKey, keys.publicKey) || sequence >= (all.at(-1)?.sequence ?? Number.POSITIVE_INFINITY))
         throw new HoldfastError("ERR_CORRUPT", `${backend.id} gave something else than the values of a register.`)
-      const parts = "readKey" in keys ? await openParts(env, keys, value) : await openCare(env, keys, value)
-      const { history, ...rest } = parts
+      // A writer may leave behind a good value what no key opens: that must not keep others from collecting, and trimming it.
+      const opened = await open(value).catch((error: unknown) => {
+        if (!isHoldfastError(error)) throw error
+      })
+      const { history, ...rest } = opened ?? {}
       all.push({ sequence, receivedMs, ...rest, ...(history && { levels: history.levels }) })
     }
     page = await backend.keptValues(id, { below: all.at(-1)!.sequence })

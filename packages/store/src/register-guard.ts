@@ -142,12 +142,14 @@ export class SeenGuard {
       // What the owner left out when it began the epoch is left out by its word.
       if (from.sequence >= statementOf(to)!.sequence) return "follows"
     }
+    // An epoch in between, whose statement is not shown, may have left it out by the owner's word as well.
+    const otherwise = to.epoch > from.epoch + 1 ? "unproven" : "fork"
     const names = namesAncestor(to, from.sequence, hash)
-    if (names !== undefined) return names ? "follows" : "fork"
+    if (names !== undefined) return names ? "follows" : otherwise
     const history = await openHistory(held)
     const proof = history && (await findLevel(this.#deps.chunks, history, from.sequence))
     if (!proof) return "unproven"
-    return proof.level.some((one) => equal(one, hash)) ? "follows" : "fork"
+    return proof.level.some((one) => equal(one, hash)) ? "follows" : otherwise
   }
 }
 

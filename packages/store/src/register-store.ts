@@ -157,6 +157,7 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       if (values.length === 0) return undefined
       const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
       return {
+        epoch: values[0]!.value.epoch,
         sequence: sequenceOf(values),
         care: parts.map(({ care }) => care),
         levels: parts.map(({ history }) => history?.levels),

@@ -81,6 +81,7 @@ export interface RegisterVersion extends RegisterParts {
 
 /** What a verify capability opens of a register. */
 export interface RegisterCare {
+  readonly epoch?: number
   readonly sequence: number
   /** Several when writers raced to the same sequence. */
   readonly care: readonly Uint8Array[]

@@ -91,7 +91,7 @@ async function collect({ owner, store }: Device): Promise<ReadonlyMap<string, Co
   const own = await collection.ownValues({ ...owner.keys, verifyKey: verifyKeyOf(owner.keys.readKey) })
   for (const [place, values] of own) {
     const set = new IdSet(nodeCrypto)
-    for (const { care } of values) for (const id of idsIn(care)) set.add(id)
+    for (const { care } of values) if (care) for (const id of idsIn(care)) set.add(id)
     liveAt.set(place, set)
   }
   return collection.run({ collector: collectorOf(owner.account), live, liveAt, registers, graceMs: 0 })

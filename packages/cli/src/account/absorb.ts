@@ -63,8 +63,7 @@ export async function absorb(session: Session, { collection, devices, dryRun, wa
     for (const { content } of [...values.values()].flat()) {
       const list = content && readableList(content)
       if (list) found.push({ name, list, isNewest: newest.has(content) })
-      else if (content)
-        warn(`the list of the append-only device "${name}" cannot be read in part: that part is left out`)
+      else warn(`the list of the append-only device "${name}" cannot be read in part: that part is left out`)
     }
   }
   const offered = await Promise.all(

@@ -11,6 +11,7 @@ import {
   decodeCap,
   encodeCap,
   type RegisterId,
+  rankOf,
   registerIdOf,
   toVerifyCap,
 } from "@holdfast/protocol"
@@ -278,16 +279,15 @@ class Gathering implements Needed {
 
   async #ownValues(keepMs: number | undefined, keys: CareKeys, newest: Newest): Promise<void> {
     const own = await this.#options.collection.ownValues(keys)
+    const rank = newest ? rankOf({ epoch: 0, ...newest }) : 0
     for (const [place, values] of own) {
       for (const value of values) {
-        const isListed = newest?.care.some((care) => equal(care, value.care)) ?? false
-        const added = await this.#careAt(place, value, isListed).catch((error: unknown) => {
+        const isListed = newest?.care.some((care) => value.care && equal(care, value.care)) ?? false
+        await this.#careAt(place, value, isListed).catch((error: unknown) => {
+          if (!isHoldfastError(error)) throw error
           // What is behind the quorum's value is wanted for its history alone, and may be gone elsewhere.
-          if (isHoldfastError(error) && value.sequence >= (newest?.sequence ?? 0))
-            this.#options.collection.leaveOut(place, error.message)
-          else if (!isHoldfastError(error)) throw error
+          if (value.sequence >= rank) this.#options.collection.leaveOut(place, error.message)
         })
-        void added
       }
       const below = trimBelow(values, this.#options.clocks.get(place), keepMs ?? usualKeepMs)
       const register = registerIdOf(keys.publicKey)
@@ -299,6 +299,7 @@ class Gathering implements Needed {
 
   /** A list that is the newest one's too is taken for its history alone, which may be another. */
   async #careAt(place: string, { care, levels }: OwnValue, isListed: boolean): Promise<void> {
+    if (!care) throw new HoldfastError("ERR_CORRUPT", `${place} holds a value of a tree that its key does not open.`)
     const set = this.liveAt.get(place) ?? new IdSet(crypto)
     this.liveAt.set(place, set)
     await this.#care(withLevels(isListed ? emptyCare : decodeCare(care), levels), set, { place })
