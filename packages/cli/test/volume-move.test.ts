@@ -8,8 +8,23 @@ import { createMemoryBackend } from "@holdfast/backends"
 import { openDirectoryBackend } from "@holdfast/backends/node"
 import { fromUtf8, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv, systemClock } from "@holdfast/core/node"
-import { parseVolume, signVolumeMove, toReadCap, type VolumeDescription } from "@holdfast/protocol"
-import { createMemorySeen, createStore, type RegisterKeys, type RegisterStore } from "@holdfast/store"
+import {
+  decodeRegisterValue,
+  parseVolume,
+  registerIdOf,
+  signVolumeMove,
+  toReadCap,
+  type VolumeDescription,
+} from "@holdfast/protocol"
+import {
+  createMemorySeen,
+  createRegisterStore,
+  createStore,
+  type RegisterKeys,
+  type RegisterStore,
+} from "@holdfast/store"
+import { createMemoryChunks } from "@holdfast/store/testing"
+import { checkRegister } from "../src/commands/files/health.ts"
 import { directoryFence, fenceNameOf, memoryFence, type PlaceFence } from "../src/volumes/fence.ts"
 import { checkEpoch, fenced, tellingMoves } from "../src/volumes/fenced.ts"
 import { begunMove, type MovingPlace, moveVolume, nextEpoch } from "../src/volumes/move.ts"
@@ -247,4 +262,52 @@ test("a value that reaches the old places after the mover has read them is not a
   gate.resolve()
   assert.equal(await late, undefined)
   assert.deepEqual(await linesOf(await clientOf(next, places), keys), ["one"])
+})
+
+test("what an owner began anew goes before higher numbers that it left out, which a place still has: in a move, and in a check", async () => {
+  const places: Places = new Map(
+    names.map((id) => [id, { backend: createMemoryBackend(id, crypto), fence: memoryFence() }] as const),
+  )
+  const volume = await volumeOf(["a", "b", "c"])
+  const next = nextEpoch(volume, { backends: (await volumeOf(["b", "c", "d"])).backends })
+  const keys = await newKeys()
+  const ownerSeed = crypto.random(32)
+  const seen = createMemorySeen()
+  const away = async () => {
+    throw new Error("away")
+  }
+  const registersOf = (isAway: boolean, memory = createMemorySeen()) =>
+    createRegisterStore({
+      env: nodeEnv,
+      backends: at(places, volume).map(({ backend }) =>
+        isAway && backend.id === "c" ? { ...backend, readRegisters: away, proposeRegisters: away } : backend,
+      ),
+      ...{ mode: "crash", seen: memory, chunks: createMemoryChunks(crypto) },
+      ownerOf: () => crypto.publicKeyOf(ownerSeed),
+    })
+  assert.ok(await append(registersOf(false, seen), keys, "good"))
+  for (const line of ["bad", "worse", "worst"]) assert.ok(await append(registersOf(false), keys, line))
+  assert.deepEqual(await registersOf(true, seen).beginEpoch(keys, ownerSeed), { epoch: 1, sequence: 2 })
+  const held = async (id: string) => {
+    const [bytes] = await places.get(id)!.backend.readRegisters([registerIdOf(keys.publicKey)])
+    const { epoch, sequence } = await decodeRegisterValue(crypto, bytes!)
+    return [epoch, sequence]
+  }
+  assert.deepEqual(await Promise.all(["a", "b", "c"].map(held)), [
+    [1, 2],
+    [1, 2],
+    [0, 4],
+  ])
+  const backends = at(places, volume).map(({ backend }) => backend)
+  const copies = await checkRegister(backends, crypto, registerIdOf(keys.publicKey))
+  assert.deepEqual(
+    copies.map(({ problem }) => problem),
+    [undefined, undefined, "is behind: newest is 2 of epoch 1, which its owner began"],
+  )
+  await run(places, volume, next, keys)
+  assert.deepEqual(await Promise.all(["b", "c", "d"].map(held)), [
+    [1, 2],
+    [1, 2],
+    [1, 2],
+  ])
 })

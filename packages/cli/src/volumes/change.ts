@@ -10,6 +10,7 @@ import {
   decodeCap,
   decodeRegisterValue,
   parseVolume,
+  rankOf,
   registerIdOf,
   type StorageId,
   toVerifyCap,
@@ -254,7 +255,7 @@ async function newestValue(
   publicKey: Uint8Array,
 ) {
   const id = registerIdOf(publicKey)
-  let newest: { sequence: number; bytes: Uint8Array } | undefined
+  let newest: { rank: number; bytes: Uint8Array } | undefined
   let answered = 0
   await Promise.all(
     backends.map(async (backend) => {
@@ -263,8 +264,8 @@ async function newestValue(
       answered++
       const bytes = answer[0]
       const value = bytes && (await decodeRegisterValue(nodeCrypto, bytes).catch(() => undefined))
-      if (value && equal(value.publicKey, publicKey) && value.sequence > (newest?.sequence ?? 0))
-        newest = { sequence: value.sequence, bytes }
+      if (value && equal(value.publicKey, publicKey) && rankOf(value) > (newest?.rank ?? 0))
+        newest = { rank: rankOf(value), bytes }
     }),
   )
   const needed = quorumOf(backends.length, registerMode)

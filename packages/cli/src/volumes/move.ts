@@ -6,6 +6,7 @@ import { type CryptoProvider, equal, HoldfastError } from "@holdfast/core"
 import {
   type Backend,
   decodeRegisterValue,
+  rankOf,
   registerIdOf,
   signVolumeMove,
   type VolumeDescription,
@@ -87,7 +88,8 @@ export async function keepAt(places: readonly MovingPlace[], name: string, bytes
 }
 
 interface Held {
-  readonly sequence: number
+  /** `rankOf` the value: a higher epoch goes before any number of an epoch that is over. */
+  readonly rank: number
   readonly bytes: Uint8Array
 }
 
@@ -101,7 +103,7 @@ async function copyRegister(
   needQuorum(answers.length, from.length, volume, "answered")
   const values = newestValues(answers, volume, from.length)
   if (values.length === 0) return
-  const { sequence } = values[0]!
+  const { rank } = values[0]!
   const counts = values.map(() => 0)
   let taken = 0
   // One after the other: each place gets the value that the fewest have.
@@ -109,11 +111,11 @@ async function copyRegister(
     const rarest = values[counts.indexOf(Math.min(...counts))]!
     await place.backend.proposeRegisters([rarest.bytes]).catch(() => undefined)
     const held = await read(place)
-    if (!held || held === "none" || held.sequence < sequence) continue
+    if (!held || held === "none" || held.rank < rank) continue
     taken++
     const at = values.findIndex(({ bytes }) => equal(bytes, held.bytes))
     if (at >= 0) counts[at] = counts[at]! + 1
-    else if (held.sequence > sequence) for (const i of counts.keys()) counts[i] = counts[i]! + 1 // a newer value follows them all
+    else if (held.rank > rank) for (const i of counts.keys()) counts[i] = counts[i]! + 1 // a newer value follows them all
   }
   needQuorum(taken, to.length, next, "took the root of a tree")
   const f = to.length - quorumOf(to.length, next.registerMode)
@@ -125,12 +127,12 @@ async function copyRegister(
     )
 }
 
-/** Values of the highest sequence that may have been acknowledged; the most held when none was. */
+/** Values of the highest rank that may have been acknowledged; the most held when none was. */
 function newestValues(answers: readonly (Held | "none")[], volume: VolumeDescription, places: number): Held[] {
   const held = answers.filter((answer) => answer !== "none")
-  const highest = Math.max(0, ...held.map(({ sequence }) => sequence))
+  const highest = Math.max(0, ...held.map(({ rank }) => rank))
   const groups: { value: Held; count: number }[] = []
-  for (const value of held.filter(({ sequence }) => sequence === highest)) {
+  for (const value of held.filter(({ rank }) => rank === highest)) {
     const group = groups.find((known) => equal(known.value.bytes, value.bytes))
     if (group) group.count++
     else groups.push({ value, count: 1 })
@@ -151,7 +153,7 @@ async function readHeld(
     const [bytes] = await backend.readRegisters([registerIdOf(publicKey)])
     if (!bytes) return "none"
     const value = await decodeRegisterValue(crypto, bytes)
-    return equal(value.publicKey, publicKey) ? { sequence: value.sequence, bytes } : undefined
+    return equal(value.publicKey, publicKey) ? { rank: rankOf(value), bytes } : undefined
   } catch {
     return undefined
   }

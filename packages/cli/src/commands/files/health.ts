@@ -1,6 +1,14 @@
 /** What the health of many chunks and of a register comes to. */
 import { type CryptoProvider, mapPool, toHex } from "@holdfast/core"
-import { type Backend, type ChunkId, decodeRegisterValue, type RegisterId, registerIdOf } from "@holdfast/protocol"
+import {
+  type Backend,
+  type ChunkId,
+  compareOrder,
+  decodeRegisterValue,
+  type RegisterId,
+  type RegisterOrder,
+  registerIdOf,
+} from "@holdfast/protocol"
 import type { ChunkHealth } from "@holdfast/store"
 import type { LostPlace, StoredChunk } from "./volume.ts"
 
@@ -137,6 +145,11 @@ export interface RegisterCopy {
   readonly problem?: string
 }
 
+interface HeldCopy {
+  readonly bytes: Uint8Array
+  readonly value: RegisterOrder
+}
+
 /** How a register is checked. */
 export interface RegisterCheck {
   readonly repair?: boolean
@@ -155,7 +168,7 @@ export async function checkRegister(
 ): Promise<RegisterCopy[]> {
   const register = toHex(id).slice(0, 16)
   const found = await Promise.all(
-    backends.map(async (backend): Promise<RegisterCopy & { bytes?: Uint8Array }> => {
+    backends.map(async (backend): Promise<RegisterCopy & { held?: HeldCopy }> => {
       const where = { register, server: backend.id, ...(what !== undefined && { what }) }
       try {
         const [bytes] = await backend.readRegisters([id])
@@ -163,20 +176,24 @@ export async function checkRegister(
         const value = await decodeRegisterValue(crypto, bytes)
         if (toHex(registerIdOf(value.publicKey)) !== toHex(id))
           return { ...where, problem: "gave another register's value" }
-        return { ...where, sequence: value.sequence, bytes }
+        return { ...where, sequence: value.sequence, held: { bytes, value } }
       } catch (error) {
         return { ...where, problem: error instanceof Error ? error.message : "gave no answer" }
       }
     }),
   )
-  const newest = found.reduce((high, { sequence = 0 }) => Math.max(high, sequence), 0)
-  const bytes = found.find(({ sequence }) => sequence === newest)?.bytes
+  const newest = found.reduce<HeldCopy | undefined>(
+    (high, { held }) => (held && (!high || compareOrder(held.value, high.value) > 0) ? held : high),
+    undefined,
+  )
   return Promise.all(
-    found.map(async ({ bytes: own, ...copy }, position): Promise<RegisterCopy> => {
-      if (own && copy.sequence === newest) return copy
-      if (repair && bytes && (await isTaken(backends[position]!, bytes)))
-        return { register, server: copy.server, sequence: newest, ...(what !== undefined && { what }) }
-      return copy.sequence === undefined ? copy : { ...copy, problem: `is behind: newest is ${newest}` }
+    found.map(async ({ held: own, ...copy }, position): Promise<RegisterCopy> => {
+      if (!newest || (own && compareOrder(own.value, newest.value) === 0)) return copy
+      const { epoch, sequence } = newest.value
+      if (repair && (await isTaken(backends[position]!, newest.bytes)))
+        return { register, server: copy.server, sequence, ...(what !== undefined && { what }) }
+      const where = own && own.value.epoch !== epoch ? ` of epoch ${epoch}, which its owner began` : ""
+      return own ? { ...copy, problem: `is behind: newest is ${sequence}${where}` } : copy
     }),
   )
 }
