@@ -135,8 +135,8 @@ export function decodeAccountList(bytes: Uint8Array): AccountList {
 
 /**
  * Everything that any of `lists` has, which writers wrote at the same time: a root too many costs space, one too few data. Two
- * roots of one name are both kept. A grant that one of them took back is gone all the same, and where they differ about devices
- * the epoch is above both, so that places take a record of all that hold.
+ * roots of one name are both kept. A grant that one of them took back is gone all the same, and where the grants are not those of
+ * the list with the highest epoch, the epoch is above it: a place that has a record of that epoch takes no other of it.
  */
 export async function joinAccountLists(
   crypto: CryptoProvider,
@@ -147,18 +147,18 @@ export async function joinAccountLists(
     const roots = new Map(list.roots)
     for (const [name, root] of other.roots) roots.set(nameFor(roots, name, root.cap), root)
     const revoked = joinRevoked([...list.revoked, ...other.revoked])
-    const differs = list.epoch === other.epoch && devicesOf(list) !== devicesOf(other)
+    const all = unique([...list.grants, ...other.grants], (grant) => grant)
+    const grants = await withoutRevoked(crypto, all, revoked)
+    const epoch = Math.max(list.epoch, other.epoch)
+    const isOther = (one: AccountList) => one.epoch === epoch && grantsOf(one) !== grantsOf({ grants })
+    const differs = (list.epoch === other.epoch && devicesOf(list) !== devicesOf(other)) || [list, other].some(isOther)
     list = {
       ...(list.keepMs === undefined ? other : list),
       roots,
       linked: [...new Set([...list.linked, ...other.linked])],
       kits: unique([...list.kits, ...other.kits], ({ register }) => register),
-      epoch: Math.max(list.epoch, other.epoch) + (differs ? 1 : 0),
-      grants: await withoutRevoked(
-        crypto,
-        unique([...list.grants, ...other.grants], (grant) => grant),
-        revoked,
-      ),
+      epoch: epoch + (differs ? 1 : 0),
+      grants,
       removed: unique([...list.removed, ...other.removed], (key) => key),
       revoked,
     }
@@ -195,8 +195,12 @@ function joinRevoked(revoked: readonly RevokedDevice[]): RevokedDevice[] {
   return [...newest.values()].sort((a, b) => compare(a.deviceKey, b.deviceKey))
 }
 
+function grantsOf({ grants }: Pick<AccountList, "grants">): string {
+  return grants.map(toHex).sort().join()
+}
+
 function devicesOf({ grants, revoked }: AccountList): string {
-  return [...grants.map(toHex).sort(), ...revoked.map(({ deviceKey, epoch }) => `${toHex(deviceKey)}-${epoch}`)].join()
+  return [grantsOf({ grants }), ...revoked.map(({ deviceKey, epoch }) => `${toHex(deviceKey)}-${epoch}`)].join()
 }
 
 /** `name`, or one like it that is free, when it stands for another capability. */

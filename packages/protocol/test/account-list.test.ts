@@ -82,3 +82,25 @@ test("lists written at the same time are joined without losing a root, also of o
   assert.equal(joined.epoch, 1)
   assert.deepEqual(await joinAccountLists(nodeCrypto, [one]), one)
 })
+
+test("a grant that was taken back while another device let somebody in at a higher epoch is left out of a record that places take", async () => {
+  const seed = nodeCrypto.random(32)
+  const grantOf = (device: number, epoch: number) =>
+    signGrant(nodeCrypto, seed, {
+      ...{ epoch, deviceKey: new Uint8Array(32).fill(device), roles: ["read", "append"], name: `device ${device}` },
+    })
+  const [stolen, camera] = await Promise.all([grantOf(1, 4), grantOf(2, 9)])
+  // The account has a second volume, whose list was at epoch 8 already.
+  const let9 = { ...emptyAccountList, epoch: 9, grants: [stolen, camera] }
+  const revoked = [{ deviceKey: new Uint8Array(32).fill(1), epoch: 5, name: "device 1" }]
+  const took5 = { ...emptyAccountList, epoch: 5, revoked }
+  for (const lists of [
+    [let9, took5],
+    [took5, let9],
+  ]) {
+    const joined = await joinAccountLists(nodeCrypto, lists)
+    assert.deepEqual(joined.grants, [camera])
+    assert.ok(joined.epoch > 9, "places that have a record of epoch 9, with the stolen device, take no other of it")
+    assert.equal((await joinAccountLists(nodeCrypto, [joined, ...lists])).epoch, joined.epoch)
+  }
+})
