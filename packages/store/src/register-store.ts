@@ -167,7 +167,9 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       const register = toHex(registerIdOf(keys.publicKey))
       const base = await baseOf(keys, register, after)
       refuseRolledBack(rolledBack.get(register))
-      if (!base) return (requireSeed(keys), false)
+      const { afterEpoch = base?.[0]?.value.epoch } = options
+      // What was made of a value that an owner left out since must not follow another one of that number.
+      if (!base || base[0]?.value.epoch !== afterEpoch) return (requireSeed(keys), false)
       return writeNext(requireSeed(keys), base, { parts }, options)
     },
     async beginEpoch(keys, ownerSeed, options = {}) {

@@ -110,6 +110,8 @@ export interface WriteOptions extends StoreOptions {
   readonly accounts?: readonly AccountId[]
   /** Names this profile as the owner from this value on, if nobody is named yet: of a tree from before there were owners. */
   readonly claim?: boolean
+  /** The epoch of the value that is followed: one number may be used again in another epoch. Any when absent. */
+  readonly afterEpoch?: number | undefined
 }
 
 /** Registers kept by quorum. */

@@ -116,3 +116,20 @@ test("who was away while the owner began two epochs is told that nothing proves 
   assert.deepEqual([read?.epoch, read?.sequence], [2, 21])
   assert.equal((await world.device(away).read(keys))?.epoch, 2)
 })
+
+test("what was made of a value that an owner left out since does not follow another of that number", async () => {
+  const world = new World()
+  const keys = await newKeys()
+  const [mine, process] = [createMemorySeen(), world.device()]
+  assert.ok(await world.device(mine).write(keys, 0, parts("good")))
+  await process.read(keys)
+  const other = world.device()
+  await other.read(keys)
+  assert.ok(await other.write(keys, 1, parts("bad")))
+  const stale = await process.read(keys)
+  assert.deepEqual([stale?.epoch, stale?.sequence], [0, 2])
+  assert.deepEqual(await world.device(mine).beginEpoch(keys, ownerSeed), { epoch: 1, sequence: 2 })
+  await process.read(keys) // another command of the same process
+  assert.equal(await process.write(keys, 2, parts("bad, and mine"), { afterEpoch: stale!.epoch! }), false)
+  assert.ok(await process.write(keys, 2, parts("good, and mine"), { afterEpoch: 1 }))
+})

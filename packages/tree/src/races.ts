@@ -10,8 +10,12 @@ import { type DirectoryRef, sameReference } from "./reference.ts"
 import { maxHistory, type PastRoot, type RootContent, type TreeState } from "./root.ts"
 import type { Path } from "./session.ts"
 
+/** What the next value of a tree's register follows. */
+export type Followed = Pick<Current, "epoch" | "sequence">
+
 /** The newest values of a tree's register. */
 export interface Current {
+  readonly epoch: number | undefined
   readonly sequence: number
   readonly content: RootContent
   /** Root contents of writers that raced to the same sequence. */

@@ -32,6 +32,7 @@ import { createTreeIo, type TreeIo } from "./io.ts"
 import type { NodePack } from "./pack.ts"
 import {
   type Current,
+  type Followed,
   mergedHistory,
   mergedSnapshots,
   mergeSiblings,
@@ -207,7 +208,7 @@ export class Tree {
       const next = nextRoot(current.content, current.sequence, mine, clock.nowMs())
       const { care, fresh } = await this.#careFor(current, mine)
       for (const id of fresh) owed.set(toHex(id), id)
-      if (await this.#write(current.sequence, next, care, [...owed.values()]))
+      if (await this.#write(current, next, care, [...owed.values()]))
         return {
           ...{ root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt },
           ...(conflicts.length > 0 && { writers: writersOf(current) }),
@@ -246,7 +247,7 @@ export class Tree {
       // The chunks of a kept root are listed, and needed all the time, so that nothing has to be looked at.
       const { care, fresh } = await this.#careFor(current, { root, snapshots }, [root])
       for (const id of [...fresh, ...(await uncertainChunks(this.io, current, root))]) owed.set(toHex(id), id)
-      if (await this.#write(sequence, next, care, [...owed.values()]))
+      if (await this.#write(current, next, care, [...owed.values()]))
         return { ...result, sequence: sequence + 1, changed: true }
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
     }
@@ -285,11 +286,11 @@ export class Tree {
    */
   async holdFor(account: AccountId): Promise<void> {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const { sequence, content, siblings, care } = await this.#read()
+      const { epoch, sequence, content, siblings, care } = await this.#read()
       const accounts = joinAccounts([...care, { accounts: [account] }])
       if (accounts.length === care[0]!.accounts.length) return
       if (siblings.length > 0) await this.commitState(async (state) => state)
-      else if (await this.#write(sequence, content, { ...care[0]!, accounts }, [])) return
+      else if (await this.#write({ epoch, sequence }, content, { ...care[0]!, accounts }, [])) return
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
     }
     throw busy()
@@ -302,7 +303,7 @@ export class Tree {
    */
   async trimCare(keeps: KeepsPast = () => true): Promise<void> {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const { sequence, content, siblings, care } = await this.#read()
+      const { epoch, sequence, content, siblings, care } = await this.#read()
       if (siblings.length > 0) {
         await this.commitState(async (state) => state)
         continue
@@ -316,7 +317,7 @@ export class Tree {
         else if (met.kind === "chunk") needed.add(toHex(met.chunk.id))
       if (history.length === content.history.length && (await isExact(this.io.chunks, care[0]!, needed))) return
       const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
-      if (await this.#write(sequence, kept, exact, segmentsOf(exact))) return
+      if (await this.#write({ epoch, sequence }, kept, exact, segmentsOf(exact))) return
       await this.io.env.clock.sleep(this.#backoffMs(attempt))
     }
     throw busy()
@@ -329,9 +330,9 @@ export class Tree {
         "ERR_NOT_FOUND",
         "No server knows this directory. Check that the capability is meant for this grid.",
       )
-    const { sequence, content, siblings = [] } = value
+    const { epoch, sequence, content, siblings = [] } = value
     return {
-      sequence,
+      ...{ epoch, sequence },
       content: decodeRoot(content),
       siblings: siblings.map((sibling) => decodeRoot(sibling.content)),
       authors: [value, ...siblings].flatMap(({ author, past = [] }) => [
@@ -342,9 +343,9 @@ export class Tree {
     }
   }
 
-  #write(after: number, content: RootContent, care: CareList, chunks: readonly ChunkId[]): Promise<boolean> {
-    const parts = { content: encodeRoot(content), care: encodeCare(care) }
-    return this.#options.registers.write(this.#options.keys, after, parts, { chunks, accounts: care.accounts })
+  #write({ epoch, sequence }: Followed, content: RootContent, care: CareList, chunks: readonly ChunkId[]) {
+    const [{ registers, keys }, parts] = [this.#options, { content: encodeRoot(content), care: encodeCare(care) }]
+    return registers.write(keys, sequence, parts, { chunks, accounts: care.accounts, afterEpoch: epoch })
   }
 
   /**

@@ -24,11 +24,12 @@ export async function claimTree(
     const value = await registers.read(keys)
     if (!value || value.isOwned) return false
     if (dryRun) return true
-    const { sequence, siblings, content, care } = value
+    const { epoch = 0, sequence, siblings, content, care } = value
     if (siblings) await new Tree({ chunks, registers, env: nodeEnv, keys }).commitState(async (state) => state)
     else {
       const { accounts } = decodeCare(care)
-      if (await registers.write(keys, sequence, { content, care }, { accounts, claim: true })) return true
+      if (await registers.write(keys, sequence, { content, care }, { accounts, claim: true, afterEpoch: epoch }))
+        return true
     }
   }
   throw new HoldfastError(
