@@ -119,6 +119,8 @@ function copyOf(source: DatabaseSync): DatabaseSync {
       copy.prepare(`INSERT INTO ${name} VALUES (${values.map(() => "?").join()})`).run(...values)
     }
   }
+  const indexes = source.prepare("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").all()
+  for (const { sql } of indexes as { sql: string }[]) copy.exec(sql)
   const { user_version: version } = source.prepare("PRAGMA user_version").get() as { user_version: number }
   copy.exec(`PRAGMA user_version = ${version}`)
   return copy
