@@ -10,8 +10,17 @@ import type { Golden } from "./page/agreement.ts"
 
 const executablePath = "/usr/bin/chromium"
 const vectors = join(import.meta.dirname, "..", "interop/vectors")
-/** Formats whose code is Node's: buckets, profiles on disk, and what coordinators sign. */
-const ofNode = ["bucket", "bucket-2", "grid-description", "grid-description-2", "grid-description-3", "profile"]
+/** Formats whose code is Node's: buckets, profiles on disk, and what coordinators sign; and the account list that remembers removals. */
+const ofNode = [
+  "account-list-3",
+  "bucket",
+  "bucket-2",
+  "bucket-dropped",
+  "grid-description",
+  "grid-description-2",
+  "grid-description-3",
+  "profile",
+]
 
 /** The page's script; fails where anything of Node would be bundled. */
 async function bundle(): Promise<string> {
