@@ -71,7 +71,7 @@ const version = 3
 const maxItems = 1024
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
-/** Encodes a list. Throws ERR_LIMIT when it does not fit into a register. */
+/** Encodes a list. Throws ERR_LIMIT when it does not fit into a register, ERR_INVALID_ARGUMENT for what could not be read again. */
 export function encodeAccountList(list: AccountList): Uint8Array {
   const { roots, linked, kits, epoch, grants, keepMs, removed, revoked } = list
   const byName = [...roots].sort(([a], [b]) => (a < b ? -1 : 1))
@@ -98,11 +98,26 @@ export function encodeAccountList(list: AccountList): Uint8Array {
             .map((one): CborValue => [one.deviceKey, one.epoch, one.name]),
         ]),
   ])
-  if (bytes.length <= limits.registerContentBytes) return bytes
+  if (bytes.length <= limits.registerContentBytes) return readable(bytes)
   throw new HoldfastError(
     "ERR_LIMIT",
     `An account's list of ${bytes.length} bytes is over the limit of ${limits.registerContentBytes}. Keep several trees as folders of one.`,
   )
+}
+
+/** A list that nobody could read any more would take every tree of the account with it. */
+function readable(bytes: Uint8Array): Uint8Array {
+  try {
+    decodeAccountList(bytes)
+    return bytes
+  } catch (cause) {
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      "This cannot be in the account's list: names have 1 to 64 letters, digits, dots, dashes and underscores, and begin with a letter or digit.",
+      {},
+      { cause },
+    )
+  }
 }
 
 /** Decodes a list and checks each capability. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_BAD_CAPABILITY. */

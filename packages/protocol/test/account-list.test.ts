@@ -104,3 +104,13 @@ test("a grant that was taken back while another device let somebody in at a high
     assert.equal((await joinAccountLists(nodeCrypto, [joined, ...lists])).epoch, joined.epoch)
   }
 })
+
+test("a list that could not be read again is not written", () => {
+  const cap = encodeCap({ kind: "dw", seed: new Uint8Array(32).fill(1) })
+  for (const name of ["a".repeat(65), "", "x\0y", "-a", "a b"])
+    assert.throws(
+      () => encodeAccountList({ ...emptyAccountList, roots: new Map([[name, { cap }]]) }),
+      { code: "ERR_INVALID_ARGUMENT" },
+      JSON.stringify(name),
+    )
+})
