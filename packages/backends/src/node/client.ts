@@ -80,7 +80,7 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const headers = options.grant ? { "holdfast-grant": Buffer.from(options.grant).toString("base64url") } : {}
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
-  const call: Call = (path, body, { answerBytes, signal, method = "POST" }) => {
+  const call: Call = (path, body, { signal, method = "POST" } = {}, answerBytes = 0) => {
     const maxBytes = Math.min(mostAnswerBytes, failureBytes + answerBytes)
     return send(options, { method, path: `/v2/${path}`, headers, body, maxBytes, signal: until(signal) })
   }
@@ -89,8 +89,7 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
     ...shareCalls(call),
     ...markCalls(call),
     ...registerCalls(call),
-    usage: async (callOptions) =>
-      decodeUsage(await call("usage", [], { ...callOptions, answerBytes: 0, method: "GET" })),
+    usage: async (callOptions) => decodeUsage(await call("usage", [], { ...callOptions, method: "GET" })),
     ...administrationCalls(call),
     async close() {
       closing.abort()
@@ -99,11 +98,12 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   }
 }
 
-/** Sends a request; `answerBytes` is the largest answer that can be right, beside `failureBytes`. */
+/** Sends a request; `answerBytes` is the largest answer that can be right, beside `failureBytes`: none for a few fields. */
 type Call = (
   path: string,
   body: readonly Uint8Array[],
-  options: CallOptions & { readonly answerBytes: number; readonly method?: NodeCall["method"] },
+  options?: CallOptions & { readonly method?: NodeCall["method"] },
+  answerBytes?: number,
 ) => Promise<Uint8Array>
 
 function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "getShares" | "getBlocks" | "hasShares"> {
@@ -111,46 +111,34 @@ function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "get
     putShares: (shares, markOptions) =>
       inBatches(splitBySize(shares), async (batch) =>
         decodePutOutcomes(
-          await call("shares/put", encodeMarked(markOptions, batch), {
-            ...markOptions,
-            answerBytes: batch.length * outcomeBytes,
-          }),
+          await call("shares/put", encodeMarked(markOptions, batch), markOptions, batch.length * outcomeBytes),
           batch.length,
         ),
       ),
     markShares: (ids, markOptions) =>
       inBatches(split(ids, limits.requestItems), async (batch) =>
         decodeMarkOutcomes(
-          await call("shares/mark", [encodeMarkRequest(batch, markOptions)], {
-            ...markOptions,
-            answerBytes: batch.length * outcomeBytes,
-          }),
+          await call("shares/mark", [encodeMarkRequest(batch, markOptions)], markOptions, batch.length * outcomeBytes),
           batch.length,
         ),
       ),
     getShares: (queries, callOptions) =>
       inBatches(split(queries, getBatchItems), (batch) =>
         getAll(batch, async (rest) =>
-          call("shares/get", [encodeQueries(rest)], {
-            ...callOptions,
-            answerBytes: rest.length * (limits.shareBytes + frameBytes),
-          }),
+          call("shares/get", [encodeQueries(rest)], callOptions, rest.length * (limits.shareBytes + frameBytes)),
         ),
       ),
     getBlocks: (queries, callOptions) =>
       inBatches(splitByBlocks(queries), async (batch) =>
         decodeBlockAnswers(
-          await call("shares/blocks", [encodeBlockQueries(batch)], { ...callOptions, answerBytes: mostAnswerBytes }),
+          await call("shares/blocks", [encodeBlockQueries(batch)], callOptions, mostAnswerBytes),
           batch,
         ),
       ),
     hasShares: (ids, callOptions) =>
       inBatches(split(ids, limits.requestItems), async (batch) =>
         decodeHeld(
-          await call("shares/has", [encodeIds(batch)], {
-            ...callOptions,
-            answerBytes: batch.length * (limits.maxShares + 3),
-          }),
+          await call("shares/has", [encodeIds(batch)], callOptions, batch.length * (limits.maxShares + 3)),
           batch.length,
         ),
       ),
@@ -161,18 +149,22 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
   return {
     async listMarks(listOptions) {
       checkListLimit(listOptions.limit)
-      const answer = await call("marks/list", [encodeListRequest(listOptions)], {
-        ...listOptions,
-        answerBytes: listOptions.limit * lineBytes,
-      })
+      const answer = await call(
+        "marks/list",
+        [encodeListRequest(listOptions)],
+        listOptions,
+        listOptions.limit * lineBytes,
+      )
       return checkOrder(decodeMarkInfos(answer, listOptions.limit), listOptions)
     },
     async listRegisters(listOptions) {
       checkListLimit(listOptions.limit)
-      const answer = await call("registers/list", [encodeRegistersRequest(listOptions)], {
-        ...listOptions,
-        answerBytes: listOptions.limit * lineBytes,
-      })
+      const answer = await call(
+        "registers/list",
+        [encodeRegistersRequest(listOptions)],
+        listOptions,
+        listOptions.limit * lineBytes,
+      )
       const page = decodeIdList(bytesIn(answer), listOptions.limit)
       let last = listOptions.after
       for (const id of page) {
@@ -182,7 +174,7 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
       return page
     },
     async collectToken(callOptions) {
-      const token = bytesIn(await call("marks/token", [], { ...callOptions, answerBytes: 0 }))
+      const token = bytesIn(await call("marks/token", [], callOptions))
       if (token.length === 0 || token.length > collectTokenBytes) throw malformed("its token has a wrong length")
       return token
     },
@@ -190,7 +182,7 @@ function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "c
       for (const list of [order.chunks, order.registers, order.trims])
         if (list.length > limits.requestItems)
           throw new HoldfastError("ERR_INVALID_ARGUMENT", `An order names at most ${limits.requestItems} of each kind.`)
-      return decodeUnmarkOutcome(await call("marks/unmark", [encodeUnmark(order)], { ...callOptions, answerBytes: 0 }))
+      return decodeUnmarkOutcome(await call("marks/unmark", [encodeUnmark(order)], callOptions))
     },
   }
 }
@@ -199,28 +191,34 @@ function registerCalls(call: Call): Pick<Backend, "readRegisters" | "keptValues"
   return {
     readRegisters: (ids, callOptions) =>
       inBatches(split(ids, registersPerRequest), async (batch) => {
-        const answer = await call("registers/read", [encodeIds(batch)], {
-          ...callOptions,
-          answerBytes: batch.length * (limits.registerValueBytes + frameBytes),
-        })
+        const answer = await call(
+          "registers/read",
+          [encodeIds(batch)],
+          callOptions,
+          batch.length * (limits.registerValueBytes + frameBytes),
+        )
         const values = decodeFrames(answer, { maxItems: batch.length, maxItemBytes: limits.registerValueBytes })
         if (values.length !== batch.length) throw malformed("it left out registers")
         return values
       }),
     async keptValues(id: RegisterId, keptOptions: KeptOptions = {}) {
-      const answer = await call("registers/kept", [encodeKeptRequest(id, keptOptions.below)], {
-        ...keptOptions,
-        answerBytes: mostAnswerBytes,
-      })
+      const answer = await call(
+        "registers/kept",
+        [encodeKeptRequest(id, keptOptions.below)],
+        keptOptions,
+        mostAnswerBytes,
+      )
       return checkKept(decodeKept(answer), keptOptions)
     },
     proposeRegisters: (values, markOptions = {}) =>
       inBatches(split(values, registersPerRequest), async (batch) =>
         decodeProposeOutcomes(
-          await call("registers/propose", encodeMarked(markOptions, batch), {
-            ...markOptions,
-            answerBytes: batch.length * (limits.registerValueBytes + outcomeBytes),
-          }),
+          await call(
+            "registers/propose",
+            encodeMarked(markOptions, batch),
+            markOptions,
+            batch.length * (limits.registerValueBytes + outcomeBytes),
+          ),
           batch.length,
         ),
       ),
@@ -230,20 +228,20 @@ function registerCalls(call: Call): Pick<Backend, "readRegisters" | "keptValues"
 function administrationCalls(call: Call): Omit<NodeBackend, Exclude<keyof Backend, "publishRecord">> {
   return {
     async publishRecord(record, callOptions) {
-      await call("account/record", [record], { ...callOptions, answerBytes: 0 })
+      await call("account/record", [record], callOptions)
     },
     async droppedAtMs(callOptions) {
-      const value = decodeCbor(await call("account/status", [], { ...callOptions, answerBytes: 0 }), "answer")
+      const value = decodeCbor(await call("account/status", [], callOptions), "answer")
       if (value === null) return undefined
       if (typeof value === "number" && value >= 0) return value
       throw malformed("expected a time")
     },
     async publishStatement(statement, callOptions) {
-      await call("accounts/statement", [statement], { ...callOptions, answerBytes: 0 })
+      await call("accounts/statement", [statement], callOptions)
     },
-    requestToken: async (callOptions) => bytesIn(await call("accounts/token", [], { ...callOptions, answerBytes: 0 })),
+    requestToken: async (callOptions) => bytesIn(await call("accounts/token", [], callOptions)),
     listAccounts: async (request, callOptions) =>
-      decodeAccounts(await call("accounts/list", [request], { ...callOptions, answerBytes: mostAnswerBytes })),
+      decodeAccounts(await call("accounts/list", [request], callOptions, mostAnswerBytes)),
   }
 }
 

@@ -60,8 +60,9 @@ export function openBucketAccounts(
       return all
     },
     async drop(account, { signal } = {}) {
-      await placeOf(account).requireMarks({ signal, taking: true })
-      const { droppedMs } = await new MarkObjects(placeOf(account)).list(account, signal)
+      const place = placeOf(account)
+      await place.requireMarks({ signal, taking: true })
+      const { droppedMs } = await new MarkObjects(place).list(account, signal)
       // Said again it goes on counting from the first time.
       if (droppedMs === undefined) await bucket.put(dropKey(account), await encodeRetired(crypto, []), { signal })
     },

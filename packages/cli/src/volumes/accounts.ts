@@ -1,7 +1,7 @@
 /** The accounts of a volume's own places, buckets and directories, for whoever administers these: who may delete there. */
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import type { AccountInfo, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
-import type { Asked } from "./administer.ts"
+import { type Asked, askEach } from "./administer.ts"
 
 type Accounts = import("@holdfast/backends/s3").PlaceAccounts
 type OwnPlace = Exclude<VolumeBackend, { kind: "node" }>
@@ -11,20 +11,14 @@ export async function atPlaces<T>(
   { backends }: VolumeDescription,
   work: (accounts: Accounts) => Promise<T>,
 ): Promise<Asked<T>> {
-  const answers = new Map<string, T>()
-  const errors = new Map<string, string>()
-  await Promise.all(
-    backends.map(async (place) => {
-      if (place.kind === "node") return
-      try {
-        const accounts = await openAccounts(place)
-        answers.set(place.id, await work(accounts).finally(() => accounts.close()))
-      } catch (error) {
-        errors.set(place.id, error instanceof Error ? error.message : String(error))
-      }
-    }),
+  return askEach(
+    backends.filter((place) => place.kind !== "node"),
+    ({ id }) => id,
+    async (place) => {
+      const accounts = await openAccounts(place)
+      return work(accounts).finally(() => accounts.close())
+    },
   )
-  return { answers, errors }
 }
 
 /** The accounts at all places of the volume. */

@@ -85,26 +85,39 @@ function joined(a: AccountTotal, b: Omit<AccountInfo, "account">): AccountTotal 
   }
 }
 
-async function atEach<T>(
+function atEach<T>(
   { identity, servers, revoked }: Administrator,
   work: (node: NodeBackend) => Promise<T>,
 ): Promise<Asked<T>> {
-  const answers = new Map<string, T>()
-  const errors = new Map<string, string>()
   const revokedKeys = new RevokedKeys(revoked)
-  await Promise.all(
-    servers.map(async ({ id, name, address, key }) => {
+  return askEach(
+    servers,
+    ({ name }) => name,
+    ({ id, address, key }) => {
       const expected = { expectedId: id, expectedRole: "node" as const, ...(key && { expectedKey: key }) }
       const agent = createAgent(identity, { ...expected, revoked: revokedKeys })
       const request = (call: Parameters<Parameters<typeof createNodeBackend>[0]["request"]>[0]) =>
         requestBytes(agent, { ...parseAddress(address), ...call })
       const node = createNodeBackend({ id, address, request, close: () => agent.destroy() })
+      return work(node).finally(() => node.close())
+    },
+  )
+}
+
+/** Asks all places at once; each fails by itself. */
+export async function askEach<Place, T>(
+  places: readonly Place[],
+  nameOf: (place: Place) => string,
+  ask: (place: Place) => Promise<T>,
+): Promise<Asked<T>> {
+  const answers = new Map<string, T>()
+  const errors = new Map<string, string>()
+  await Promise.all(
+    places.map(async (place) => {
       try {
-        answers.set(name, await work(node))
+        answers.set(nameOf(place), await ask(place))
       } catch (error) {
-        errors.set(name, error instanceof Error ? error.message : String(error))
-      } finally {
-        await node.close()
+        errors.set(nameOf(place), error instanceof Error ? error.message : String(error))
       }
     }),
   )

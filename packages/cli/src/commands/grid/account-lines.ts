@@ -3,6 +3,7 @@ import { HoldfastError, toHex } from "@holdfast/core"
 import { legacyAccount } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import type { AccountTotal } from "../../volumes/administer.ts"
+import { confirm } from "../confirm.ts"
 import { plural } from "../files/frame.ts"
 import { humanSize } from "../files/listing.ts"
 
@@ -59,7 +60,7 @@ export function nameOf(id: string): string {
  * the command, where nobody can be asked, and ERR_ABORTED.
  */
 export async function confirmLast(
-  { stdin, stderr, json }: Context,
+  context: Context,
   id: string,
   { all, yes, where }: { readonly all: readonly AccountTotal[]; readonly yes: boolean; readonly where: string },
 ): Promise<void> {
@@ -67,11 +68,10 @@ export async function confirmLast(
   const holder = all.find((one) => one.id === id && holds(one))
   if (yes || !holder || all.some((one) => one.id !== id && holds(one))) return
   const warning = `${nameOf(id)} is the last account that holds anything ${where}: ${humanSize(holder.bytes)}. When its time is over nothing is left there.`
-  if (!stdin.isTTY || json) throw new HoldfastError("ERR_INVALID_ARGUMENT", `${warning} To drop it all the same: --yes`)
-  const { createInterface } = await import("node:readline/promises")
-  const prompt = createInterface({ input: stdin, output: stderr })
-  const answer = await prompt.question(`${warning}\nDrop it? [y/N] `).finally(() => prompt.close())
-  if (!/^y(es)?$/i.test(answer.trim())) throw new HoldfastError("ERR_ABORTED", `${nameOf(id)} stays.`)
+  await confirm(context, {
+    ...{ warning, question: "Drop it?", refusal: `${nameOf(id)} stays.` },
+    insteadOfAsking: "To drop it all the same: --yes",
+  })
 }
 
 function dayOf(ms: number): string {

@@ -8,6 +8,7 @@ import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
 import { unknownAlias } from "../../profile/profile.ts"
 import { gridName, volumeFor, volumeNames } from "../../volumes/choose.ts"
+import { confirm } from "../confirm.ts"
 import { readSecret } from "../files/frame.ts"
 
 /** Adds the command. */
@@ -118,7 +119,7 @@ async function remove(context: Context, name: string, yes: boolean): Promise<voi
   const isOwn = profile.aliasState(name) !== "local"
   const isFull = (await profile.account()).keys !== undefined
   if (isOwn) {
-    await confirm(context, name, yes)
+    await confirmRemoval(context, name, yes)
     const session = await context.openSession(profile.volumeOf(name) ?? gridName)
     await syncAccount(session)
     await removeRoot(session, name, cap)
@@ -133,15 +134,13 @@ async function remove(context: Context, name: string, yes: boolean): Promise<voi
 }
 
 /** Throws ERR_INVALID_ARGUMENT unless the user said yes. */
-async function confirm({ stdin, stderr, json }: Context, name: string, yes: boolean): Promise<void> {
+async function confirmRemoval(context: Context, name: string, yes: boolean): Promise<void> {
   if (yes) return
   const warning = `Without ${name}: this account does not keep its tree any more, and the next \`holdfast gc\` frees it. A capability that is written down elsewhere then opens nothing.`
-  if (!stdin.isTTY || json)
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `${warning} To do so: holdfast alias remove ${name} --yes`)
-  const { createInterface } = await import("node:readline/promises")
-  const prompt = createInterface({ input: stdin, output: stderr })
-  const answer = await prompt.question(`${warning}\nForget it? [y/N] `).finally(() => prompt.close())
-  if (!/^y(es)?$/i.test(answer.trim())) throw new HoldfastError("ERR_ABORTED", `${name}: stays.`)
+  await confirm(context, {
+    ...{ warning, question: "Forget it?", refusal: `${name}: stays.` },
+    insteadOfAsking: `To do so: holdfast alias remove ${name} --yes`,
+  })
 }
 
 const grants = {

@@ -1,6 +1,7 @@
 /** `holdfast doctor`: what is wrong with this installation, and how to mend it. */
-import { mkdir, rm, statfs, writeFile } from "node:fs/promises"
+import { rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { makePrivateFolder } from "@holdfast/core/node"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
@@ -78,7 +79,7 @@ function examineSeen(context: Context): Promise<Finding> {
     "seen",
     async () => {
       const { registers } = await exportSeen()
-      await mkdir(folder, { recursive: true, mode: 0o700 })
+      makePrivateFolder(folder)
       const probe = join(folder, `.doctor-${process.pid}`)
       await writeFile(probe, "", { flag: "wx", mode: 0o600 })
       await rm(probe)

@@ -1,0 +1,24 @@
+/** The question before something that cannot be undone at once. */
+import { HoldfastError } from "@holdfast/core"
+import type { Context } from "../context.ts"
+
+/** What is asked, and what is said when nobody can be or the answer is no. */
+export interface Confirmation {
+  readonly warning: string
+  readonly question: string
+  /** What to type so that nothing is asked. */
+  readonly insteadOfAsking: string
+  readonly refusal: string
+}
+
+/** Throws ERR_INVALID_ARGUMENT where nobody can be asked, and ERR_ABORTED unless the user says yes. */
+export async function confirm(
+  { stdin, stderr, json }: Context,
+  { warning, question, insteadOfAsking, refusal }: Confirmation,
+): Promise<void> {
+  if (!stdin.isTTY || json) throw new HoldfastError("ERR_INVALID_ARGUMENT", `${warning} ${insteadOfAsking}`)
+  const { createInterface } = await import("node:readline/promises")
+  const prompt = createInterface({ input: stdin, output: stderr })
+  const answer = await prompt.question(`${warning}\n${question} [y/N] `).finally(() => prompt.close())
+  if (!/^y(es)?$/i.test(answer.trim())) throw new HoldfastError("ERR_ABORTED", refusal)
+}
