@@ -64,7 +64,7 @@ export class ShareFiles {
 
   /** Removes files, durably; those that are gone already, or are not named as ours are, are no error. */
   async remove(tenant: string, given: readonly string[]): Promise<void> {
-    const names = given.filter((name) => parseFileName(name))
+    const names = given.filter(isFileName)
     if (names.length === 0) return
     await Promise.all(names.map((name) => this.#writes.run(() => unlinkIfThere(this.#disk, this.#path(tenant, name)))))
     await this.syncDirectories(tenant, names)
@@ -75,7 +75,7 @@ export class ShareFiles {
     const target = join(this.#quarantine, folderOf(tenant), basename(name))
     await this.#makeDirectory(dirname(target))
     if (bytes) await writeNew(this.#disk, `${target}.${this.#disk.randomName()}`, bytes)
-    else if (parseFileName(name)) await this.#disk.rename(this.#path(tenant, name), target).catch(ignoreMissing)
+    else if (isFileName(name)) await this.#disk.rename(this.#path(tenant, name), target).catch(ignoreMissing)
   }
 
   /** Tenants that have files. */
@@ -90,13 +90,13 @@ export class ShareFiles {
       if (!partPattern.test(part)) continue
       const files = await this.#names(join(folder, part), "files")
       if (files.length === 0) await this.#disk.rmdir(join(folder, part)).catch(() => undefined) // holds something else
-      yield files.map((name) => `${part}/${name}`).filter((name) => parseFileName(name))
+      yield files.map((name) => `${part}/${name}`).filter(isFileName)
     }
   }
 
   /** Throws ERR_CORRUPT for a name that the index should not hold. */
   #path(tenant: string, name: string): string {
-    if (parseFileName(name)) return join(this.#root, folderOf(tenant), name)
+    if (isFileName(name)) return join(this.#root, folderOf(tenant), name)
     throw new HoldfastError("ERR_CORRUPT", "The storage index names a file that is none of ours.", { tenant })
   }
 
@@ -172,12 +172,17 @@ class FolderSync {
 }
 
 const partPattern = /^[0-9a-f]{8}$/
+const filePattern = /^[0-9a-f]{8}\/([0-9a-f]{64})\.(\d{1,3})\.[0-9a-f]{8}$/
 
-/** The chunk id and index in a file's name; undefined when it is none of ours, whatever it is. */
-export function parseFileName(name: unknown): FileName | undefined {
-  if (typeof name !== "string") return undefined
-  const match = /^[0-9a-f]{8}\/([0-9a-f]{64})\.(\d{1,3})\.[0-9a-f]{8}$/.exec(name)
-  return match ? { id: fromHex(match[1]!), index: Number(match[2]) } : undefined
+/** True for a name as we give it; it leads nowhere else. */
+function isFileName(name: unknown): name is string {
+  return typeof name === "string" && filePattern.test(name)
+}
+
+/** The chunk id and index in a file's name, one that `list` gave. */
+export function parseFileName(name: string): FileName {
+  const [, id, index] = filePattern.exec(name)!
+  return { id: fromHex(id!), index: Number(index) }
 }
 
 /** A tenant's folder: its name with all but lower-case letters, digits, - and _ escaped as in a URL. */

@@ -8,7 +8,7 @@ import { open, rename, rmdir, statfs, unlink } from "node:fs/promises"
 import { basename, dirname, relative, resolve, sep } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { HoldfastError } from "@holdfast/core"
-import { checkFile, createFlags, Folder, makePrivateFolder, readFlags } from "@holdfast/core/node"
+import { checkFile, createFlags, Folder, hasProc, makePrivateFolder, readFlags } from "@holdfast/core/node"
 import type { Disk, DiskDatabase } from "./disk.ts"
 
 /** Folders that are held open though nobody uses them. */
@@ -84,19 +84,10 @@ class OpenFolders {
   /** Makes a folder and those above it, without following links below the root; gives the first that was made. */
   make(path: string): string | undefined {
     let first = makePrivateFolder(this.#root)
-    let folder = Folder.open(this.#root)
-    try {
-      for (const name of this.#names(path)) {
-        if (folder.makeFolder(name)) first ??= `${folder.path}/${name}`
-        const next = folder.folder(name)
-        folder.close()
-        folder = next
-      }
-    } catch (error) {
-      throw isNoFolder(error) ? noFolder(path) : error
-    } finally {
-      folder.close()
-    }
+    const made = this.#open(path, (above, name) => {
+      if (above.makeFolder(name)) first ??= `${above.path}/${name}`
+    })
+    made.close()
     return first
   }
 
@@ -142,10 +133,12 @@ class OpenFolders {
     }
   }
 
-  #open(path: string): Folder {
+  /** Goes down from the root to a folder; `before` is called before each step. */
+  #open(path: string, before: (above: Folder, name: string) => void = () => undefined): Folder {
     let folder = Folder.open(this.#root)
     for (const name of this.#names(path))
       try {
+        before(folder, name)
         const next = folder.folder(name)
         folder.close()
         folder = next
@@ -222,7 +215,7 @@ function plainFile(path: string): fs.Stats | undefined {
 /** True when this process has that very file open, or cannot tell. */
 function isOpen({ dev, ino }: fs.Stats): boolean {
   const listed = "/proc/self/fd"
-  if (process.platform !== "linux" || !fs.existsSync(listed)) return true
+  if (!hasProc) return true
   return fs.readdirSync(listed).some((number) => {
     const stat = fs.statSync(`${listed}/${number}`, { throwIfNoEntry: false })
     return stat?.dev === dev && stat.ino === ino

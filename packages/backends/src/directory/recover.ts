@@ -31,7 +31,7 @@ export async function recover(parts: EngineParts): Promise<RecoveryReport> {
     for await (const batch of files.list(name)) {
       const stray: string[] = []
       for (const file of batch) {
-        const parsed = parseFileName(file)!
+        const parsed = parseFileName(file)
         const row = index.share(tenant.tenant, parsed.id, parsed.index)
         if (row?.file === file) continue
         const found = row ? "useless" : await adopt(parts, tenant, file, parsed)

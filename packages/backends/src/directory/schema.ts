@@ -117,7 +117,7 @@ export function checkSchema(database: DiskDatabase, path: string): void {
   const found = objectsIn(database)
   if (version > schemaVersion || (version === 0 && found.length === 0)) return
   const isOurs = (ours: readonly string[]) => ours.length === found.length && ours.every((one, i) => one === found[i])
-  if (!ourSchemas().some((ours) => ours.version === version && isOurs(ours.objects)))
+  if (!ourSchemas.some((ours) => ours.version === version && isOurs(objectsOf(ours.sql))))
     throw new HoldfastError(
       "ERR_CORRUPT",
       `${path} is no storage index of Holdfast's, or somebody changed its tables: it is not used. Restore it from a backup, or empty the directory and let \`check --deep --repair\` fill it again.`,
@@ -137,27 +137,24 @@ function objectsIn(database: DiskDatabase): string[] {
     .sort()
 }
 
-interface Schema {
-  readonly version: number
-  readonly objects: readonly string[]
-}
+/** Those of new directories, the usual ones, and of ones that began with an older version. */
+const ourSchemas = [
+  { version: 2, sql: tables + ownership },
+  { version: 2, sql: version1 + toVersion2 },
+  { version: 1, sql: version1 },
+]
+const known = new Map<string, readonly string[]>()
 
-let known: readonly Schema[] | undefined
-
-/** Those of new directories and of ones that began with an older version. */
-function ourSchemas(): readonly Schema[] {
-  known ??= [
-    { version: 1, sql: version1 },
-    { version: 2, sql: version1 + toVersion2 },
-    { version: 2, sql: tables + ownership },
-  ].map(({ version, sql }) => {
-    const database = new DatabaseSync(":memory:")
-    database.exec(sql)
-    const objects = objectsIn(database)
-    database.close()
-    return { version, objects }
-  })
-  return known
+/** What a database defines that was made by `sql`. */
+function objectsOf(sql: string): readonly string[] {
+  const before = known.get(sql)
+  if (before) return before
+  const database = new DatabaseSync(":memory:")
+  database.exec(sql)
+  const objects = objectsIn(database)
+  database.close()
+  known.set(sql, objects)
+  return objects
 }
 
 /** A column of bytes; one with more than we ever put there counts as empty, and is not read. */

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto"
 import type { Dirent } from "node:fs"
 import * as fs from "node:fs"
-import { createFlags, Folder } from "@holdfast/core/node"
+import { Folder } from "@holdfast/core/node"
 import { maxMoveBytes, type VolumeBackend } from "@holdfast/protocol"
 
 /** Statements at one place. */
@@ -45,45 +45,35 @@ export function memoryFence(): PlaceFence {
 export function directoryFence(path: string): PlaceFence {
   return {
     async read() {
-      return within(path, { make: false }, (folder) => {
+      const read = within(path, { make: false }, (fences) => {
         const isFence = (entry: Dirent) => entry.isFile() && fenceName.test(entry.name)
-        const names = folder.entries().filter(isFence).slice(0, mostNames)
-        return new Map(names.map(({ name }) => [name, readBounded(folder, name)]))
+        const names = fences.entries().filter(isFence).slice(0, mostNames)
+        return new Map(names.map(({ name }) => [name, readBounded(fences, name)]))
       })
+      return read ?? new Map()
     },
     async keep(name, bytes) {
-      within(path, { make: true }, (folder) => {
+      within(path, { make: true }, (fences) => {
         const temporary = `${randomBytes(8).toString("hex")}.tmp`
-        const file = fs.openSync(folder.at(temporary), createFlags, 0o600)
         try {
-          try {
-            fs.writeFileSync(file, bytes)
-            fs.fsyncSync(file)
-          } finally {
-            fs.closeSync(file)
-          }
-          linkUnlessThere(folder.at(temporary), folder.at(name))
+          fences.writeNew(temporary, bytes)
+          linkUnlessThere(fences.at(temporary), fences.at(name))
         } finally {
-          fs.rmSync(folder.at(temporary), { force: true })
+          fs.rmSync(fences.at(temporary), { force: true })
         }
-        folder.sync()
-        return new Map()
+        fences.sync()
       })
     },
   }
 }
 
-/** Works in the folder of fences; gives nothing when it is not there and not to be made. */
-function within(
-  path: string,
-  { make }: { readonly make: boolean },
-  work: (folder: Folder) => Map<string, Uint8Array>,
-): Map<string, Uint8Array> {
-  if (!make && !fs.existsSync(path)) return new Map()
+/** Works in the folder of fences; undefined when it is not there and not to be made. */
+function within<T>(path: string, { make }: { readonly make: boolean }, work: (fences: Folder) => T): T | undefined {
+  if (!make && !fs.existsSync(path)) return undefined
   const place = Folder.open(path)
   try {
     if (make) place.makeFolder(folder)
-    else if (!place.stat(folder)) return new Map()
+    else if (!place.stat(folder)) return undefined
     const fences = place.folder(folder)
     try {
       return work(fences)

@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, Folder, makePrivateFolder } from "@holdfast/core/node"
+import { Folder, makePrivateFolder } from "@holdfast/core/node"
 import type { VolumeBackend } from "@holdfast/protocol"
 
 /** Name of the mark in a directory; in a bucket it is described in docs/formats/bucket.md. */
@@ -43,13 +43,7 @@ function claimDirectory(path: string, volumeId: string): void {
   try {
     if (folder.entries().some(({ name }) => name !== "lost+found"))
       throw new HoldfastError("ERR_ALREADY_EXISTS", `${path} is not empty. Name a new or an empty directory.`, { path })
-    const file = fs.openSync(folder.at(markerFile), createFlags, 0o600)
-    try {
-      fs.writeSync(file, `${volumeId}\n`)
-      fs.fsyncSync(file)
-    } finally {
-      fs.closeSync(file)
-    }
+    folder.writeNew(markerFile, `${volumeId}\n`)
     folder.sync()
   } finally {
     folder.close()

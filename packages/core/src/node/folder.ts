@@ -13,7 +13,8 @@ export const readFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
 /** Makes a file for writing, which must not be there. */
 export const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
 
-const hasProc = process.platform === "linux" && fs.existsSync("/proc/self/fd")
+/** True where open files can be reached, and told, by their numbers in /proc/self/fd. */
+export const hasProc = process.platform === "linux" && fs.existsSync("/proc/self/fd")
 
 /** A folder held open. Methods throw what node:fs throws; names are single names. */
 export class Folder {
@@ -87,6 +88,17 @@ export class Folder {
       for (let read = 1; read > 0 && done < bytes.length; done += read)
         read = fs.readSync(file, bytes, done, bytes.length - done, null)
       return bytes.subarray(0, done)
+    } finally {
+      fs.closeSync(file)
+    }
+  }
+
+  /** Makes a file with these bytes, which must not be there, mode 0600; its name is durable after `sync`. */
+  writeNew(name: string, bytes: Uint8Array | string): void {
+    const file = fs.openSync(this.at(name), createFlags, 0o600)
+    try {
+      fs.writeFileSync(file, bytes)
+      fs.fsyncSync(file)
     } finally {
       fs.closeSync(file)
     }

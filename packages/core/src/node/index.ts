@@ -104,5 +104,5 @@ export const systemClock: Clock = {
 /** The real platform. */
 export const nodeEnv: Env = { crypto: nodeCrypto, clock: systemClock }
 
-export { checkFile, createFlags, Folder, readFlags } from "./folder.ts"
+export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
 export { keepOwner, makePrivateFolder } from "./private-files.ts"
