@@ -204,6 +204,14 @@ function backendOf(place: Place, access: AccountAccess): Backend {
       const register = place.registers.get(toHex(id))
       return register ? valuesOf(register, access.account, below) : []
     },
+    async confirmMarks(_registers, options) {
+      accountsToMark(access, options)
+      checkBatch(options.batch)
+      const batch = place.batches.get(`${own} ${toHex(options.batch)}`)
+      if (!batch || batch.broken) return batch ? "gone" : "unknown"
+      batch.stamp = place.nextStamp()
+      return "held"
+    },
     async proposeRegisters(values, options = {}) {
       accountsToMark(access, options)
       if (options.batch) checkBatch(options.batch)

@@ -60,12 +60,12 @@ it("marks that are written down before the value cost nothing more", async () =>
   const next = newBatch(crypto)
   await backend.putShares([shares[1]!], next)
   asked()
-  const written = backend.writeMarks!([registerIdOf(await crypto.publicKeyOf(seed))], next)
+  const written = backend.confirmMarks([registerIdOf(await crypto.publicKeyOf(seed))], next)
   const [outcome] = await backend.proposeRegisters([second!], next) // at the same time
-  await written
+  assert.equal(await written, "held")
   assert.deepEqual(outcome, { accepted: true, vouches: true })
   assert.deepEqual(asked().sort(), ["list fence", "list marks", "list registers", "put marks", "put registers"])
-  await backend.writeMarks!([], newBatch(crypto))
+  assert.equal(await backend.confirmMarks([], newBatch(crypto)), "unknown")
   assert.deepEqual(asked(), [], "nothing was marked in that batch")
   assert.deepEqual((await backend.hasShares([id]))[0], [0, 1])
 })

@@ -5,6 +5,7 @@
 import type { TenantBackend } from "@holdfast/backends/node"
 import { concat, encodeCbor, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
+  batchTokenBytes,
   decodeBlockQueries,
   decodeIds,
   decodeKeptRequest,
@@ -15,6 +16,7 @@ import {
   decodeRegistersRequest,
   decodeUnmark,
   encodeAccounts,
+  encodeBatchState,
   encodeBlockAnswers,
   encodeFailure,
   encodeFrames,
@@ -124,6 +126,14 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: 3 * idListBytes,
     answerBytes: 0,
     handle: async (backend, body) => [encodeUnmarkOutcome(await backend.unmark(decodeUnmark(body)))],
+  },
+  "marks/confirm": {
+    method: "POST",
+    maxBytes: batchTokenBytes,
+    answerBytes: 0,
+    handle: async (backend, body) => [
+      encodeBatchState(await backend.confirmMarks([], { batch: Uint8Array.from(body) })), // the body's memory is used again
+    ],
   },
   "registers/list": {
     method: "POST",

@@ -134,6 +134,9 @@ export type ProposeOutcome =
       readonly message: string
     }
 
+/** What a place says of a batch: all that it marked is here; something of it was taken away; or it marked nothing here. */
+export type BatchState = "held" | "gone" | "unknown"
+
 /** How full a backend is, as far as the caller may know. */
 export interface Usage {
   readonly usedBytes: number
@@ -196,11 +199,11 @@ export interface Backend {
    */
   sweep?(options?: CallOptions): Promise<SweepOutcome>
   /**
-   * Only of places that write marks down in bulk, such as buckets: when this resolves, all that the batch has marked is written
-   * down, with these registers. A commit asks for it before any place is given its value, so that no reader sees one whose
-   * chunks nobody holds.
+   * Says whether all that the batch marked here is here, and writes it down, with these registers, where that was put off. What
+   * is `held` stays for the grace from now on. A commit asks for it before any place is given its value, so that no reader sees
+   * one whose chunks nobody holds.
    */
-  writeMarks?(registers: readonly RegisterId[], options: MarkOptions): Promise<void>
+  confirmMarks(registers: readonly RegisterId[], options: MarkOptions): Promise<BatchState>
   /**
    * Only of places that tell devices apart: takes the signed record of the caller's account, which says what devices it has. The one
    * of the highest epoch holds; a device that it leaves out is refused from then on.

@@ -55,6 +55,7 @@ export {
 } from "./account-statement.ts"
 export type {
   Backend,
+  BatchState,
   BatchToken,
   BlockAnswer,
   BlockQuery,
@@ -234,6 +235,7 @@ export {
 export {
   batchTokenBytes,
   collectTokenBytes,
+  decodeBatchState,
   decodeKept,
   decodeKeptRequest,
   decodeMarked,
@@ -242,6 +244,7 @@ export {
   decodeRegistersRequest,
   decodeUnmark,
   decodeUnmarkOutcome,
+  encodeBatchState,
   encodeKept,
   encodeKeptRequest,
   encodeMarked,

@@ -5,6 +5,7 @@
 import { concat, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
 import type { AccountId, SignedUnmark } from "./account.ts"
 import type {
+  BatchState,
   BatchToken,
   KeptValue,
   ListRegistersOptions,
@@ -86,6 +87,20 @@ export function decodeMarkOutcomes(bytes: Uint8Array, count: number): MarkOutcom
     fields.end()
     return { ok: false, code, message }
   })
+}
+
+/** What a place says of a batch: true, false when something is gone, null when it marked nothing here. */
+export function encodeBatchState(state: BatchState): Uint8Array {
+  return encodeCbor(state === "unknown" ? null : state === "held")
+}
+
+/** Inverse of encodeBatchState. */
+export function decodeBatchState(bytes: Uint8Array): BatchState {
+  const state = decodeCbor(bytes, "batch state")
+  if (state === null) return "unknown"
+  if (typeof state !== "boolean")
+    throw new HoldfastError("ERR_BAD_FORMAT", "batch state is damaged: expected a flag or null.")
+  return state ? "held" : "gone"
 }
 
 /** Where a listing of registers starts: [limit, null or id]. */

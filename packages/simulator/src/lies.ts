@@ -64,6 +64,10 @@ export class Liar {
         const answers = await honest.readRegisters(ids)
         return answers.map((bytes, i) => (this.#lies() ? this.#wrongValue(toHex(ids[i]!), bytes) : bytes))
       },
+      confirmMarks: async (registers, options) => {
+        const state = await honest.confirmMarks(registers, options)
+        return this.#lies() ? this.#random.pick(["held", "gone", "unknown"] as const) : state
+      },
       proposeRegisters: async (values, options) => {
         for (const value of values) await this.#rememberValue(value)
         if (!this.#lies()) return honest.proposeRegisters(values, options)

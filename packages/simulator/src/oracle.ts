@@ -181,6 +181,7 @@ export function directBackend(server: Storage): Backend {
     listRegisters: refuse,
     collectToken: refuse,
     unmark: refuse,
+    confirmMarks: refuse,
     proposeRegisters: refuse,
     usage: refuse,
     close: async () => undefined,

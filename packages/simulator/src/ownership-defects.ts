@@ -36,8 +36,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O6: a broken batch is taken",
     `${directory}/proposing.ts`,
-    "  if (batch?.broken)\n",
-    "  if (batch?.broken && stamp < 0)\n",
+    "  return broken === 1\n",
+    "  return broken === undefined\n",
     sleepsOn("node"),
   ),
   one(
@@ -139,8 +139,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O13: a value is shown before what it needs is marked at the other buckets",
     `${store}/register-quorum.ts`,
-    "  const unwritten = await writeMarks(value, commitment)\n",
-    "  const unwritten: Backend[] = []\n",
+    "  const unheld = await confirm(value, commitment)\n",
+    "  const unheld: Unheld | undefined = undefined\n",
     (shape) => isOf("bucket")(shape) && shape.faults.includes("full") && shape.coding.n < shape.places.length,
   ),
   one(

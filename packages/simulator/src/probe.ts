@@ -86,6 +86,7 @@ function withScratch(backend: Backend, scratch: Map<string, Uint8Array[]>): Back
       const held = await backend.hasShares(ids)
       return ids.map((id, i) => ({ ok: true, held: [...held[i]!, ...heldOf(id).map((share) => share[4]!)] }))
     },
+    confirmMarks: async () => "held",
     proposeRegisters: async (values) => values.map(() => ({ accepted: true, vouches: true })),
   }
 }
@@ -105,7 +106,14 @@ function silent(id: string): Backend {
       listMarks: fail,
       unmark: fail,
     },
-    ...{ listRegisters: fail, collectToken: fail, readRegisters: fail, keptValues: fail, proposeRegisters: fail },
+    ...{
+      listRegisters: fail,
+      collectToken: fail,
+      readRegisters: fail,
+      keptValues: fail,
+      confirmMarks: fail,
+      proposeRegisters: fail,
+    },
     ...{ usage: fail, close: async () => undefined },
   }
 }

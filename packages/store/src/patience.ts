@@ -22,11 +22,11 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
     unmark: (...args) => call(() => backend.unmark(...args)),
     readRegisters: (...args) => call(() => backend.readRegisters(...args)),
     keptValues: (...args) => call(() => backend.keptValues(...args)),
+    confirmMarks: (...args) => call(() => backend.confirmMarks(...args)),
     proposeRegisters: (...args) => call(() => backend.proposeRegisters(...args)),
     usage: (...args) => call(() => backend.usage(...args)),
     ...(backend.publishRecord && { publishRecord: (...args) => call(() => backend.publishRecord!(...args)) }),
     ...(backend.sweep && { sweep: (...args) => call(() => backend.sweep!(...args)) }),
-    ...(backend.writeMarks && { writeMarks: (...args) => call(() => backend.writeMarks!(...args)) }),
     close: () => backend.close(),
   }
 }

@@ -249,8 +249,8 @@ interface Unheld {
 export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Commitment): Promise<Proposal> {
   const { env, backends, keepers = [], mode } = deps
   const { batch, patterns, happy } = commitment
-  const unwritten = await writeMarks(value, commitment)
-  if (unwritten.length > 0) return { gone: [], silent: unwritten }
+  const unheld = await confirm(value, commitment)
+  if (unheld) return unheld
   const needed = quorumOf(backends.length, mode)
   const problems: Answer[] = []
   const keeperProblems: Answer[] = []
@@ -304,28 +304,33 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
 }
 
 /**
- * Has places write down what the batch marked, where they put that off: who is shown the value is then shown one whose chunks
- * are held, even if its writer comes no further. Gives those that did not, when too few did.
+ * Asks the places that marked something whether it is all there, and gives those that do not say so when too few do. A place
+ * which marked nothing takes any value, so it is shown none before: who is shown the value is then shown one whose chunks are
+ * held, even if its writer comes no further.
  */
-async function writeMarks({ value }: HeldValue, { batch, patterns, happy }: Commitment): Promise<readonly Backend[]> {
-  const open = new Set(patterns.flat().flatMap(({ backend }) => (backend.writeMarks ? backend : [])))
-  if (open.size === 0) return []
+async function confirm({ value }: HeldValue, { batch, patterns, happy }: Commitment): Promise<Unheld | undefined> {
+  const open = new Set(patterns.flat().map(({ backend }) => backend))
+  const gone = new Set<Backend>()
+  const isHeld = () =>
+    patterns.every((pattern) => distinct(pattern, (backend) => !open.has(backend) && !gone.has(backend)) >= happy)
   const changes = new Changes()
   let pending = open.size
-  const registers = [registerIdOf(value.publicKey)]
   for (const backend of [...open])
-    void backend.writeMarks!(registers, { batch: batch.token, accounts: batch.accounts })
+    void backend
+      .confirmMarks([registerIdOf(value.publicKey)], { batch: batch.token, accounts: batch.accounts })
       .then(
-        () => void open.delete(backend),
-        () => undefined, // it will not vouch
+        (state) => {
+          if (state === "gone") gone.add(backend)
+          if (state !== "unknown") open.delete(backend)
+        },
+        () => undefined, // it would not vouch
       )
       .finally(() => {
         pending--
         changes.notify()
       })
-  const isHeld = () => patterns.every((pattern) => distinct(pattern, (backend) => !open.has(backend)) >= happy)
   await changes.until(() => pending === 0 || isHeld())
-  return isHeld() ? [] : [...open] // who is slower writes them down with the value
+  return isHeld() ? undefined : { gone: [...gone], silent: [...open] } // who is slower is asked again with the value
 }
 
 /** A server's answer to a proposal: taken, with or without its word for the batch; marks gone; or the value held instead. */

@@ -74,6 +74,7 @@ function switched(id: string, live: () => Backend, server: Pick<SwitchedServer, 
     unmark: async (...args) => live().unmark(...args),
     readRegisters: async (...args) => live().readRegisters(...args),
     keptValues: async (...args) => live().keptValues(...args),
+    confirmMarks: async (...args) => live().confirmMarks(...args),
     proposeRegisters: async (...args) => live().proposeRegisters(...args),
     usage: async (...args) => live().usage(...args),
     close: async () => undefined,
@@ -116,10 +117,17 @@ export function testGrid(count = 5, coding = { k: 3, happy: 4, n: 5 }): Grid {
   }
 }
 
-/** Commits `chunks` under a new register; true when that was acknowledged. */
-export async function commit(store: Store, chunks: readonly Uint8Array[], accounts: readonly Uint8Array[] = []) {
+/** Content of a register that says nothing. */
+export const emptyParts = { content: new Uint8Array(), care: new Uint8Array() }
+
+/** Keys of a new register. */
+export async function newKeys() {
   const seed = nodeCrypto.random(32)
   const { publicKey, readKey } = await toReadCap(nodeCrypto, { kind: "dw", seed })
-  const parts = { content: new Uint8Array(), care: new Uint8Array() }
-  return store.registers.write({ seed, publicKey, readKey }, 0, parts, { chunks, accounts })
+  return { seed, publicKey, readKey }
+}
+
+/** Commits `chunks` under a new register; true when that was acknowledged. */
+export async function commit(store: Store, chunks: readonly Uint8Array[], accounts: readonly Uint8Array[] = []) {
+  return store.registers.write(await newKeys(), 0, emptyParts, { chunks, accounts })
 }

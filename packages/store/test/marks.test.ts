@@ -5,7 +5,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import type { ChunkId } from "@holdfast/protocol"
 import { makeAccount, type TestAccount } from "@holdfast/protocol/testing"
 import { type Collected, IdSet, type Store } from "@holdfast/store"
-import { collectorOf, commit, type Grid, owner, testGrid } from "./fixture.ts"
+import { collectorOf, commit, emptyParts, type Grid, newKeys, owner, testGrid } from "./fixture.ts"
 
 const hour = 3_600_000
 
@@ -69,6 +69,18 @@ test("a commit whose chunk was collected everywhere is refused, never acknowledg
   await assert.rejects(commit(store, [ref.id]), { code: "ERR_NOT_ENOUGH_SHARES" })
   const again = await store.chunks.putChunk(sample(5))
   assert.equal(await commit(store, [again.id]), true)
+})
+
+test("a value whose chunks were collected while its writer slept is shown to no place, not even to one that held none", async () => {
+  const grid = testGrid(6)
+  const store = await grid.client()
+  const ref = await store.chunks.putChunk(sample(11))
+  grid.pass(25 * hour)
+  assert.equal(sharesOf(await collect(await grid.client(), [])), 5)
+  const keys = await newKeys()
+  const written = store.registers.write(keys, 0, emptyParts, { chunks: [ref.id] })
+  await assert.rejects(written, { code: "ERR_NOT_ENOUGH_SHARES" })
+  assert.equal(await (await grid.client()).registers.read(keys), undefined)
 })
 
 test("a commit is not acknowledged by places that took the value but hold none of its chunks", async () => {

@@ -2,6 +2,7 @@
 import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
   type AccountAccess,
+  type BatchState,
   decodeRegisterValue,
   legacyAccount,
   type ProposeOutcome,
@@ -48,6 +49,22 @@ export async function proposeRegisters(
     })
 }
 
+/** Rule O6 before a value is at any place: whether what the command marked here is here, for the grace from now on. */
+export async function confirmMarks(parts: EngineParts, tenant: Tenant, caller: Caller): Promise<BatchState> {
+  return parts.committer.run(() => {
+    const stamp = parts.stamps.next()
+    const batch = batchOf(parts, tenant, caller)
+    if (!batch) return "unknown"
+    if (isBroken(batch)) return "gone"
+    parts.index.marks.setStamp(stamp, batch.batch)
+    return "held"
+  })
+}
+
+function isBroken({ broken }: BatchRow): boolean {
+  return broken === 1
+}
+
 /** What the command marked here; undefined when that is nothing. */
 function batchOf({ index }: EngineParts, { tenant }: Tenant, { access, batch }: Proposer): BatchRow | undefined {
   const payer = batch && index.marks.account(tenant, access.account)
@@ -65,7 +82,7 @@ interface Proposal extends Checked {
 function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): ProposeOutcome {
   const { index, space } = parts
   const { id, sequence, bytes, batch, stamp } = proposal
-  if (batch?.broken)
+  if (batch && isBroken(batch))
     return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
   const held = index.registers.get(tenant.tenant, id)
   const outcome = judgeProposal(held && { sequence: held.sequence, bytes: held.value }, { sequence, bytes })

@@ -16,7 +16,7 @@ import { readBlocks } from "./blocks.ts"
 import type { ShareRow } from "./database.ts"
 import { markChunks, unmark } from "./marking.ts"
 import type { EngineParts, Tenant } from "./parts.ts"
-import { proposeRegisters } from "./proposing.ts"
+import { confirmMarks, proposeRegisters } from "./proposing.ts"
 import { SharePutter } from "./putter.ts"
 import { AccountRecords } from "./records.ts"
 
@@ -133,6 +133,11 @@ function callerBackend(
         receivedMs: row.received,
         bytes: row.value,
       }))
+    },
+    async confirmMarks(_registers, options) {
+      const accounts = holders(options)
+      checkBatch(options.batch)
+      return track(() => confirmMarks(parts, tenant, { ...options, access, accounts }))
     },
     async proposeRegisters(values, options = {}) {
       const accounts = holders(options)

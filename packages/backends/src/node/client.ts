@@ -12,6 +12,7 @@ import {
   type CallOptions,
   collectTokenBytes,
   decodeAccounts,
+  decodeBatchState,
   decodeBlockAnswers,
   decodeFailure,
   decodeFrames,
@@ -145,8 +146,12 @@ function shareCalls(call: Call): Pick<Backend, "putShares" | "markShares" | "get
   }
 }
 
-function markCalls(call: Call): Pick<Backend, "listMarks" | "listRegisters" | "collectToken" | "unmark"> {
+function markCalls(
+  call: Call,
+): Pick<Backend, "listMarks" | "listRegisters" | "collectToken" | "unmark" | "confirmMarks"> {
   return {
+    confirmMarks: async (_registers, markOptions) =>
+      decodeBatchState(await call("marks/confirm", [markOptions.batch], markOptions)),
     async listMarks(listOptions) {
       checkListLimit(listOptions.limit)
       const answer = await call(

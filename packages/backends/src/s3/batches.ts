@@ -41,6 +41,8 @@ export class Batch {
   /** Shares are in it that others put, perhaps long ago. */
   hasFound = false
   hasShares = false
+  /** So many segments were held against the lists of condemned after they were written. */
+  judged = 0
   /** Those that are in it, for which accounts. */
   readonly #registers = new Set<string>()
   /** The mark objects that are being put. */

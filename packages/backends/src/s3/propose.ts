@@ -3,7 +3,7 @@
  * One request more than the value and its list took before, and two lists beside that one.
  */
 import { toHex } from "@holdfast/core"
-import type { MarkOptions, ProposeOutcome, RegisterId } from "@holdfast/protocol"
+import type { BatchState, MarkOptions, ProposeOutcome, RegisterId } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, type Judgement } from "../rules.ts"
 import { Batch, type Batches } from "./batches.ts"
 import type { Place } from "./place.ts"
@@ -56,13 +56,15 @@ export function proposeCalls(place: Place, { batches, registers, voucher }: Prop
 
   return {
     /** Of batches that marked no share here nothing is written before their value. */
-    async writeMarks(ids: readonly RegisterId[], options: MarkOptions): Promise<void> {
+    async confirmMarks(ids: readonly RegisterId[], options: MarkOptions): Promise<BatchState> {
       const accounts = accountsToMark(place.access, options)
       checkBatch(options.batch)
       const batch = batches.find(options.batch)
-      if (!batch?.hasShares) return
+      if (!batch?.hasShares) return "unknown"
       for (const id of ids) batch.addRegister(accounts, id)
-      await voucher.write(batch, options.signal)
+      const verdict = await begin(batch, options)
+      if (verdict.kind === "gone") batch.broken = verdict.why
+      return verdict.kind === "gone" ? "gone" : "held" // where the volume moved to is said with the value
     },
     async proposeRegisters(
       values: readonly Uint8Array[],

@@ -50,11 +50,19 @@ export class Voucher {
     await mapPool(missing, parallel, ({ segment, account }) => this.#put(segment, account, signal))
   }
 
-  /** After the marks, before the value: is something condemned that this command found? What it put itself is too young. */
+  /**
+   * After the marks, before the value: is something condemned that this command found, or gone that it saw long ago? What it put
+   * itself lately is too young. What was looked at once is marked since, and stays.
+   */
   async before(batch: Batch, signal: AbortSignal | undefined): Promise<Verdict> {
-    if (!batch.hasFound) return stays
-    const view = await this.#fence.look(signal)
-    return this.#judgeFence(batch, view) ?? stays
+    const { segments, hasFound, judged } = batch
+    const isStale = segments.some(({ seenMs }) => this.#isStale(seenMs, this.#place.newestMs)) // of the marks' answer
+    if (judged === segments.length || !(hasFound || isStale)) return stays
+    const fence = await this.#fence.look(signal)
+    const stale = segments.filter(({ seenMs }) => this.#isStale(seenMs, fence.atMs))
+    const verdict = this.#judgeFence(batch, fence) ?? (await this.#lookAgain(stale, signal))
+    if (!verdict) batch.judged = segments.length
+    return verdict ?? stays
   }
 
   /** After the value: is all that the batch marked still marked, and nothing of it condemned? Puts marks again that go. */

@@ -119,6 +119,7 @@ function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backen
     unmark: async (...args) => (await backend()).unmark(...args),
     readRegisters: async (...args) => (await backend()).readRegisters(...args),
     keptValues: async (...args) => (await backend()).keptValues(...args),
+    confirmMarks: async (...args) => (await backend()).confirmMarks(...args),
     proposeRegisters: async (...args) => (await backend()).proposeRegisters(...args),
     publishRecord: async (...args) => (await backend()).publishRecord?.(...args),
     usage: async (...args) => (await backend()).usage(...args),

@@ -29,7 +29,7 @@ export function goneVoter(id: string): Backend {
     id,
     ...{ putShares: gone, markShares: gone, getShares: gone, getBlocks: gone, hasShares: gone },
     ...{ listMarks: gone, listRegisters: gone, collectToken: gone, unmark: gone },
-    ...{ readRegisters: gone, keptValues: gone, proposeRegisters: gone, publishRecord: gone },
+    ...{ readRegisters: gone, keptValues: gone, confirmMarks: gone, proposeRegisters: gone, publishRecord: gone },
     usage: gone,
     close: () => Promise.resolve(),
   }

@@ -244,6 +244,24 @@ function batchContract(opened: Opened): void {
     assert.deepEqual(await proposeOne(backend, value, fresh), { accepted: true, vouches: true })
   })
 
+  it("confirms what a command marked, and spares it for the grace from then on", async (t) => {
+    const two = await openedForTwo(opened, t)
+    if (!two) return
+    const { backend, account, advance } = two
+    const { id, shares } = await randomChunk(crypto, 300)
+    const options = newBatch(crypto)
+    assert.equal(await backend.confirmMarks([], options), "unknown")
+    await backend.putShares([shares[0]!], options)
+    advance(longMs)
+    assert.equal(await backend.confirmMarks([], options), "held")
+    await unmarkAll(backend, account, [id])
+    assert.deepEqual(await backend.hasShares([id]), [[0]])
+    advance(longMs)
+    await unmarkAll(backend, account, [id])
+    assert.equal(await backend.confirmMarks([], options), "gone")
+    await assert.rejects(backend.confirmMarks([], { batch: new Uint8Array(15) }))
+  })
+
   it("vouches also for what a command marked on behalf of others", async (t) => {
     const two = await openedForTwo(opened, t)
     if (!two) return

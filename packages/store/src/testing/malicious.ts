@@ -57,6 +57,7 @@ export function createMaliciousService(honest: readonly Backend[], crypto: Crypt
       unmark: async (...args) => now().unmark(...args),
       readRegisters: async (...args) => now().readRegisters(...args),
       keptValues: async (...args) => now().keptValues(...args),
+      confirmMarks: async (...args) => now().confirmMarks(...args),
       async proposeRegisters(values, options) {
         for (const value of values) await keepValue(value)
         return now().proposeRegisters(values, options)
