@@ -4,15 +4,17 @@ import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
-import { parseVolume, type VolumeDescription } from "@holdfast/protocol"
+import { nodeCrypto } from "@holdfast/core/node"
+import { decodeCap, parseVolume, type VolumeDescription } from "@holdfast/protocol"
 import { listKeysOn } from "../src/account/account.ts"
-import { exportAccount, useAccountFile } from "../src/account/files.ts"
+import { exportAccount, exportDevice, useAccountFile } from "../src/account/files.ts"
 import { changeAccountList, readAccountList } from "../src/account/list.ts"
 import { syncAccount } from "../src/account/sync.ts"
 import { createAliasTree } from "../src/new-tree.ts"
 import { pathsOf } from "../src/profile/paths.ts"
 import { createProfile, openProfile, type Profile } from "../src/profile/profile.ts"
 import { openVolumeSession, type Session } from "../src/session.ts"
+import { keysOfCap } from "../src/tree-keys.ts"
 import { changeVolume, withPlaces } from "../src/volumes/change.ts"
 import { claimPlace } from "../src/volumes/marker.ts"
 
@@ -87,6 +89,44 @@ test("a volume that moves to other places takes the account's list along", async
   await changeVolume(laptop, next)
   const list = await within(laptop, "one", readAccountList)
   assert.deepEqual([[...list.roots.keys()], list.keepMs], [["home"], 3_600_000])
+})
+
+test("what other devices of the account listed moves too: their trees, and the lists of those that may only append", async (t) => {
+  const { laptop, volumeOn, folder } = await setUp(t)
+  await laptop.setVolume(await volumeOn("one", "a0", ["old"]))
+  await within(laptop, "one", syncAccount)
+  await exportAccount(laptop, join(folder, "laptop.account"))
+  const phone = await profileIn(join(folder, "phone"))
+  await useAccountFile(phone, join(folder, "laptop.account"))
+  await phone.setVolume(laptop.volumes.get("one")!)
+  await within(phone, "one", (session) => createAliasTree(session, "photos"))
+  const server = await profileIn(join(folder, "server"))
+  await server.setVolume(laptop.volumes.get("one")!)
+  const file = join(folder, "server.account")
+  const device = { file, deviceKey: nodeCrypto.random(32), name: "server", epoch: 1 }
+  const grant = await exportDevice(phone, await phone.account(), device)
+  await within(phone, "one", (session) =>
+    changeAccountList(session, (list) => ({ ...list, epoch: 1, grants: [...list.grants, grant] })),
+  )
+  await useAccountFile(server, file)
+  await within(server, "one", (session) => createAliasTree(session, "backups"))
+  assert.deepEqual([...laptop.aliases.keys()], [], "the laptop has heard of neither")
+
+  const next = withPlaces(laptop.volumes.get("one")!, [{ kind: "directory", id: "new", path: join(folder, "new") }])
+  await claimPlace(next.backends[0]!, next.id)
+  await changeVolume(laptop, next)
+  assert.deepEqual(await rootsIn(laptop, "one"), ["photos"])
+  await server.setVolume(laptop.volumes.get("one")!)
+  assert.deepEqual(await rootsIn(server, "one"), ["backups"])
+  for (const [profile, alias] of [
+    [laptop, "photos"],
+    [server, "backups"],
+  ] as const)
+    await within(profile, "one", async (session) => {
+      await syncAccount(session)
+      const keys = await keysOfCap(nodeCrypto, decodeCap(profile.aliases.get(alias)!))
+      assert.equal((await session.store.registers.read(keys))?.sequence, 1)
+    })
 })
 
 test("what another profile listed as removed is told from a list that is not there", async (t) => {

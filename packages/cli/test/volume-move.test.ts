@@ -134,7 +134,7 @@ async function run(
   keys: RegisterKeys,
 ): Promise<VolumeDescription> {
   const target = (await begunMove(crypto, volume, at(places, volume))) ?? next
-  const publicKeys = [keys.publicKey]
+  const publicKeys = async () => [keys.publicKey]
   await moveVolume({ crypto, volume, next: target, from: at(places, volume), to: at(places, target), publicKeys }, seed)
   return target
 }

@@ -26,12 +26,12 @@ export interface DeviceRegister {
   readonly register: RegisterId
 }
 
-/** Where devices that may only append list their roots. */
+/** Where devices that may only append, those with `grants`, list their roots. */
 export async function deviceRegisters(
   account: Pick<Account, "listSecret">,
-  session: Session,
+  session: Pick<Session, "storage">,
+  grants: readonly Uint8Array[],
 ): Promise<DeviceRegister[]> {
-  const { grants } = await readAccountList(session)
   return Promise.all(
     grants.map(async (grant) => {
       const { deviceKey, name } = await decodeGrant(crypto, grant)
@@ -126,8 +126,8 @@ interface Found {
   readonly isNewest: boolean
 }
 
-/** Undefined for what is no list: whoever has the keys of a device may write anything there. */
-function readableList(content: Uint8Array): AccountList | undefined {
+/** The list in a value of a device's register; undefined when it is none: whoever has the device's keys may write anything there. */
+export function readableList(content: Uint8Array): AccountList | undefined {
   try {
     return decodeAccountList(content)
   } catch (error) {

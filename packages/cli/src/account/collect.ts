@@ -36,9 +36,9 @@ export async function collectAccount(session: Session, options: CollectAccountOp
   const account = await profile.account()
   const collector = collectorOf(account)
   const collection = await store.beginCollection()
-  const { notes } = await syncAccount(session)
+  const { notes, list: before } = await syncAccount(session)
   for (const note of notes) options.warn(note)
-  const devices = await deviceRegisters(account, session)
+  const devices = await deviceRegisters(account, session, before.grants)
   const list = await absorb(session, { collection, devices, dryRun: options.dryRun, warn: options.warn })
   const listKeys = await listKeysOn(account, session.storage)
   const roots = [...list.roots].map(

@@ -26,8 +26,8 @@ export async function ownRegisters(
   const keys = await listKeysOn(account, storage)
   const own = { register: registerIdOf(keys.publicKey), what: "the account's list" }
   try {
-    const { kits } = await readAccountList(session)
-    const devices = account.keys ? await deviceRegisters(account, session) : []
+    const { kits, grants } = await readAccountList(session)
+    const devices = account.keys ? await deviceRegisters(account, session, grants) : []
     const chunks: ChunkId[] = []
     const held = await store.registers.readCare({ publicKey: keys.publicKey, verifyKey: verifyKeyOf(keys.readKey) })
     for (const [i, care] of (held?.care ?? []).entries())

@@ -8,8 +8,9 @@ import { type GridDescription, votersOf } from "@holdfast/protocol"
 import { grantFor } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import { openGridSession } from "../session.ts"
-import { giveValues, knownRegisters, newestValues } from "./change.ts"
+import { giveValues, newestValues } from "./change.ts"
 import { openedGrid } from "./grid.ts"
+import { knownRegisters } from "./known-registers.ts"
 
 /** Takes the offer with this serial. Without a profile, of a node, nothing is copied. Throws ERR_NOT_FOUND, ERR_NO_QUORUM. */
 export async function acceptGrid(
@@ -26,10 +27,9 @@ export async function acceptGrid(
 }
 
 async function copyRoots(profile: Profile, pins: Pins, next: GridDescription): Promise<number> {
-  const publicKeys = await knownRegisters(profile, undefined)
   const before = await loadGrid(profile.identityDir)
-  const values = await within(profile, withNewAddresses(before, next), pins, ({ voters, registerMode }) =>
-    newestValues(voters, { registerMode }, publicKeys),
+  const values = await within(profile, withNewAddresses(before, next), pins, async (session) =>
+    newestValues(session.voters, session, await knownRegisters(session)),
   )
   const after = {
     ...pins,

@@ -3,26 +3,22 @@
  * register that the profile knows is first copied to the new set, and only then does the volume change.
  */
 import { BufferPool, equal, HoldfastError, toHex } from "@holdfast/core"
-import { nodeCrypto } from "@holdfast/core/node"
-import { loadPins } from "@holdfast/network"
+import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import {
   type Backend,
-  decodeCap,
   decodeRegisterValue,
   parseVolume,
   rankOf,
   registerIdOf,
-  type StorageId,
-  toVerifyCap,
   type VolumeBackend,
   type VolumeDescription,
 } from "@holdfast/protocol"
-import { quorumOf } from "@holdfast/store"
-import { listKeysOn } from "../account/account.ts"
+import { createStore, quorumOf } from "@holdfast/store"
 import type { Profile } from "../profile/profile.ts"
 import { openVolumeSession, type Session } from "../session.ts"
 import { fenceNameOf, fenceOf } from "./fence.ts"
 import { checkEpoch } from "./fenced.ts"
+import { knownRegisters } from "./known-registers.ts"
 import { begunMove, copyRegisters, type MovingPlace, moveVolume, nextEpoch } from "./move.ts"
 import { openBackends } from "./open.ts"
 
@@ -37,24 +33,18 @@ export function withPlaces(
 
 type Coding = VolumeDescription["coding"]
 
-/**
- * Public keys of the registers that the profile has in a volume, undefined being the grid: those behind its aliases, and the
- * account's list, without which the next collection would not know what the account keeps there.
- */
-export async function knownRegisters(profile: Profile, volume: string | undefined): Promise<Uint8Array[]> {
-  const keys = [(await listKeysOn(await profile.account(), await storageOf(profile, volume))).publicKey]
-  for (const [alias, text] of profile.aliases) {
-    if (profile.volumeOf(alias) !== volume) continue
-    const cap = decodeCap(text)
-    if (cap.kind === "lit" || cap.kind === "ci" || cap.kind === "cv") continue
-    keys.push(cap.kind === "dv" || cap.kind === "fv" ? cap.publicKey : (await toVerifyCap(nodeCrypto, cap)).publicKey)
-  }
-  return keys
-}
-
-async function storageOf({ identityDir, volumes }: Profile, volume: string | undefined): Promise<StorageId> {
-  if (volume !== undefined) return `volume/${volumes.get(volume)!.id}`
-  return `grid/${(await loadPins(identityDir)).gridId}`
+/** The profile's registers at places of a volume, past their fences. */
+async function registersAt(profile: Profile, volume: VolumeDescription, places: readonly MovingPlace[]) {
+  const { registers } = await createStore({
+    env: nodeEnv,
+    servers: places.map(({ backend }) => ({ backend, weight: 1 })),
+    account: (await profile.account()).id,
+    coding: volume.coding,
+    registerMode: volume.registerMode,
+    convergenceSecret: profile.convergenceSecret,
+    seen: profile.seen,
+  }) // not closed: the places are the caller's
+  return knownRegisters({ profile, volume: volume.name, storage: `volume/${volume.id}`, store: { registers } })
 }
 
 /**
@@ -68,7 +58,6 @@ export async function changeVolume(profile: Profile, next: VolumeDescription): P
   const isFenced = [...before.backends, ...next.backends].every(({ kind }) => kind !== "node")
   if (!isFenced) return changeUnfenced(profile, next)
   const { volume, seed } = await withKey(profile, before)
-  const publicKeys = await knownRegisters(profile, next.name)
   const places = await openPlaces(profile, [...volume.backends, ...next.backends])
   try {
     const of = ({ backends }: VolumeDescription) => backends.map(({ id }) => places.get(id)!)
@@ -81,7 +70,9 @@ export async function changeVolume(profile: Profile, next: VolumeDescription): P
     if (begun)
       for (const place of begun.backends)
         if (!places.has(place.id)) places.set(place.id, await openPlace(profile, place))
-    await moveVolume({ crypto: nodeCrypto, volume, next: target, from: of(volume), to: of(target), publicKeys }, seed)
+    const [from, to] = [of(volume), of(target)]
+    const publicKeys = () => registersAt(profile, volume, from)
+    await moveVolume({ crypto: nodeCrypto, volume, next: target, from, to, publicKeys }, seed)
     await profile.setVolume({ ...target, name: next.name })
     return target
   } finally {
@@ -115,10 +106,10 @@ export async function followVolume(
     for (const place of next.backends) if (!places.has(place.id)) places.set(place.id, await openPlace(profile, place))
     const to = next.backends.map(({ id }) => places.get(id)!)
     await needActive(next, to)
-    const publicKeys = await knownRegisters(profile, volume.name)
     const name = fenceNameOf("sealed", next.epoch!)
     const seals = await Promise.all(from.map(({ fence }) => fence.read().catch(() => new Map<string, Uint8Array>())))
     const sealed = from.filter((_, i) => seals[i]!.has(name))
+    const publicKeys = () => registersAt(profile, volume, from)
     await copyRegisters({ crypto: nodeCrypto, volume, next, from, to, publicKeys }, sealed)
     await profile.setVolume(next)
     return next
@@ -200,10 +191,9 @@ async function openPlace(profile: Profile, place: VolumeBackend): Promise<Moving
 
 /** As before epochs, for volumes with nodes: other profiles are not told. */
 async function changeUnfenced(profile: Profile, next: VolumeDescription): Promise<VolumeDescription> {
-  const publicKeys = await knownRegisters(profile, next.name)
   // One after the other: a directory is open to one session at a time.
-  const values = await within(profile, profile.volumes.get(next.name)!, (before) =>
-    newestValues(before.voters, before, publicKeys),
+  const values = await within(profile, profile.volumes.get(next.name)!, async (before) =>
+    newestValues(before.voters, before, await knownRegisters(before)),
   )
   await within(profile, next, (after) => giveValues(after, values))
   await profile.setVolume(next)

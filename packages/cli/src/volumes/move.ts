@@ -29,8 +29,8 @@ export interface Move {
   readonly next: VolumeDescription
   readonly from: readonly MovingPlace[]
   readonly to: readonly MovingPlace[]
-  /** Public keys of the registers to copy. */
-  readonly publicKeys: readonly Uint8Array[]
+  /** Public keys of the registers to copy; asked for when nothing is acknowledged at the old places any more. */
+  readonly publicKeys: () => Promise<readonly Uint8Array[]>
 }
 
 /** The description that follows `volume`, with other places or another shape. */
@@ -68,7 +68,7 @@ export async function moveVolume(move: Move, seed: Uint8Array): Promise<void> {
 
 /** Gives the registers of places that are sealed to a quorum of the new ones. */
 export async function copyRegisters(move: Move, sealed: readonly MovingPlace[]): Promise<void> {
-  for (const publicKey of move.publicKeys) await copyRegister(move, sealed, publicKey)
+  for (const publicKey of await move.publicKeys()) await copyRegister(move, sealed, publicKey)
 }
 
 /** The places that have a statement under a name: exactly this one. */
