@@ -4,25 +4,28 @@ import { join } from "node:path"
 import ts from "typescript"
 import { listFiles, parseSource, type Violation, walk } from "./source.ts"
 
-/** Pages whose tables name tests in their last column, by how their head begins. */
-const tables = { "docs/threat-model.md": "Attack", "docs/rules.md": "Rule" }
+/** Tables that name tests in their last column, by page and how their heads begin. */
+const tables = [
+  ["docs/threat-model.md", "Attack"],
+  ["docs/threat-model.md", "Who"],
+  ["docs/rules.md", "Rule"],
+] as const
 const citation = /^\[[^\]]+\]\(\.\.\/([^)]+)\): (.+)$/
 
 /** Rows of the tables without a test, and tests named there that are not in the sources. */
 export function checkThreats(root: string): Violation[] {
-  return Object.entries(tables).flatMap(([page, head]) =>
-    existsSync(join(root, page)) ? checkPage(root, page, head) : [],
-  )
+  return tables.flatMap(([page, head]) => (existsSync(join(root, page)) ? checkPage(root, page, head) : []))
 }
 
 function checkPage(root: string, page: string, head: string): Violation[] {
   const lines = readFileSync(join(root, page), "utf8").split("\n")
-  const rows = lines.flatMap((line, i) =>
-    line.startsWith("|") ? [{ cells: cellsOf(line), where: `${page}:${i + 1}` }] : [],
-  )
-  const start = rows.findIndex(({ cells }) => cells[0] === head)
+  const start = lines.findIndex((line) => line.startsWith("|") && cellsOf(line)[0] === head)
   if (start < 0) return [{ where: page, rule: "threats", message: `has no table that begins with "${head}"` }]
-  return rows.slice(start + 2).flatMap(({ cells, where }) => {
+  const end = lines.findIndex((line, i) => i > start && !line.startsWith("|"))
+  const rows = lines
+    .slice(start, end < 0 ? undefined : end)
+    .map((line, i) => ({ cells: cellsOf(line), where: `${page}:${start + i + 1}` }))
+  return rows.slice(2).flatMap(({ cells, where }) => {
     const report = (message: string): Violation => ({ where, rule: "threats", message })
     return (cells.at(-1) ?? "").split("<br>").flatMap((text) => {
       const [, file = "", title = ""] = citation.exec(text.trim()) ?? []
