@@ -87,7 +87,7 @@ function mutantsOf(area: Area, file: string): Mutant[] {
     mutants.push({ area, file, line, start, end, replace, text: source.slice(start, end).replaceAll(/\s+/g, " ") })
   }
   const parts = (node: ts.Expression): void => {
-    if (ts.isParenthesizedExpression(node)) return parts(node.expression)
+    if (ts.isParenthesizedExpression(node)) parts(node.expression)
     if (!ts.isBinaryExpression(node)) return
     const kind = node.operatorToken.kind
     if (kind !== ts.SyntaxKind.AmpersandAmpersandToken && kind !== ts.SyntaxKind.BarBarToken) return
