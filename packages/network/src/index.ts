@@ -77,6 +77,7 @@ export {
   loadIdentity,
   saveIdentity,
 } from "./tls/identity.ts"
+export { prefixesOf } from "./tls/prefix.ts"
 export { type RefusalReason, refusalMessage, refusalOf } from "./tls/refusal.ts"
 export { keyIdOf, keyIdOfKey, RevokedKeys } from "./tls/revoked.ts"
 export { type AccessRole, accessRoles, parseRoles, rolesOf } from "./tls/roles.ts"

@@ -133,7 +133,8 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     revoked,
     onRefused: (code) => {
       metrics.refused()
-      log.warn("connection-refused", { code })
+      // Whoever pushes strangers out must not fill the log too.
+      log[code === "too-many-unproven" ? "debug" : "warn"]("connection-refused", { code })
     },
   })
   const scrubNow = async (bytesPerSecond?: number) => {
