@@ -10,7 +10,7 @@ const member = { role: "client", tenant: "acme" } as const
 const addresses = Array.from({ length: 8 }, (_, i) => `127.0.0.${i + 2}`)
 
 for (const [kind, each] of [
-  ["silent", 40],
+  ["silent", 130],
   ["half-request", 12],
 ] as const satisfies readonly (readonly [SiegeKind, number])[])
   test(`a member is answered 20 times of 20, and another joins, while strangers besiege the coordinator: ${kind}`, async (t) => {

@@ -25,8 +25,8 @@ async function target(t: TestContext, options: TlsServerOptions) {
     /** A connection that shows a certificate, or none. */
     dial: (identity: Pick<Identity, "caPem"> & Partial<Identity>, localAddress = host): TLSSocket => {
       const { keyPem: key, certPem: cert, caPem: ca } = identity
-      const socket = connect({ host, port, localAddress, ca, key, cert, checkServerIdentity: () => undefined })
-      return tracked(socket)
+      const socket = tracked(connectTcp({ host, port, localAddress }))
+      return tracked(connect({ socket, ca, key, cert, checkServerIdentity: () => undefined }))
     },
     /** A connection that never begins TLS. */
     idle: async (localAddress: string): Promise<Socket> => {

@@ -22,8 +22,9 @@ export async function besiege(
   })
   const dial = (localAddress: string) =>
     new Promise<void>((resolve) => {
-      const place = { host: "127.0.0.1", port, localAddress }
-      const socket: Socket = kind === "silent" ? connect(place) : connectTls({ ...place, rejectUnauthorized: false })
+      const bare = connect({ host: "127.0.0.1", port, localAddress })
+      bare.on("error", () => undefined)
+      const socket: Socket = kind === "silent" ? bare : connectTls({ socket: bare, rejectUnauthorized: false })
       open.add(socket)
       socket.on("error", () => undefined)
       socket.resume()
@@ -40,7 +41,7 @@ export async function besiege(
         const timer = setTimeout(() => {
           timers.delete(timer)
           void dial(localAddress)
-        }, 1_000)
+        }, 4_000)
         timers.add(timer)
       })
     })

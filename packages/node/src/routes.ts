@@ -40,9 +40,16 @@ export interface Route {
   readonly method: "GET" | "POST"
   /** Largest body. */
   readonly maxBytes: number
-  /** Memory that its answer may take. */
+  /** Most memory that its answer may take. */
   readonly answerBytes: number
+  /** Most of it for each item that is asked for; an item takes 32 bytes of a request at least. */
+  readonly answerItemBytes?: number
   readonly handle: (backend: TenantBackend, body: Uint8Array) => Promise<readonly Uint8Array[]>
+}
+
+/** Most memory that the answer to a body of `bodyBytes` may take. */
+export function answerBytesOf({ answerBytes: most, answerItemBytes }: Route, bodyBytes: number): number {
+  return answerItemBytes === undefined ? most : Math.min(most, Math.ceil(bodyBytes / 32) * answerItemBytes)
 }
 
 /** Most bytes of a list of ids. */
@@ -59,6 +66,7 @@ export const readRoutes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
+    answerItemBytes: limits.shareBytes,
     handle: async (backend, body) => encodeFrames(await backend.getSharesWithin(decodeQueries(body), answerBytes)),
   },
   "shares/has": {
@@ -71,6 +79,7 @@ export const readRoutes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
+    answerItemBytes: limits.registerValueBytes,
     handle: async (backend, body) => encodeFrames(await backend.readRegisters(decodeIds(body, registersPerRequest))),
   },
   usage: {
@@ -107,6 +116,7 @@ export const routes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
+    answerItemBytes: limits.shareBytes,
     handle: async (backend, body) => encodeBlockAnswers(await backend.getBlocks(decodeBlockQueries(body))),
   },
   "marks/list": {
@@ -156,6 +166,7 @@ export const routes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: framedBytes,
     answerBytes,
+    answerItemBytes: limits.registerValueBytes,
     handle: async (backend, body) => {
       const bounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
       const { header, items } = decodeMarked(body, bounds)
@@ -224,9 +235,14 @@ export interface FailureAnswer {
   readonly body: Uint8Array
 }
 
+/** What says that the server has too much to do names its status itself. */
+function busyStatus(status: unknown): number {
+  return status === 408 || status === 503 ? status : 500
+}
+
 /** What a client may know of an error; the log has the rest. */
 export function failureAnswer(error: unknown): FailureAnswer {
-  const status = isHoldfastError(error) ? (statuses[error.code] ?? 500) : 500
+  const status = isHoldfastError(error) ? (statuses[error.code] ?? busyStatus(error.details.status)) : 500
   const code = isHoldfastError(error) ? error.code : "ERR_REMOTE"
   const message = isHoldfastError(error) && status !== 500 ? error.message : "The server failed; its log says why."
   return { status, code, body: encodeFailure(code, message) }

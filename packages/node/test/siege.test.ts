@@ -18,7 +18,7 @@ after(() => grid.remove())
 const addresses = Array.from({ length: 8 }, (_, i) => `127.0.0.${i + 2}`)
 
 for (const [kind, each] of [
-  ["silent", 40],
+  ["silent", 130],
   ["half-request", 12],
 ] as const)
   test(`a member stores and reads 20 times of 20 while strangers besiege the node: ${kind}`, async (t) => {

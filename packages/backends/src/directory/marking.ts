@@ -9,7 +9,8 @@ import {
 } from "@holdfast/protocol"
 import { markBytes, rowBytes, takeable } from "../rules.ts"
 import type { ShareRow } from "./database.ts"
-import { type Caller, type EngineParts, isOverAt, overQuota, type Tenant } from "./parts.ts"
+import type { MarkRow } from "./marks.ts"
+import { type Caller, type EngineParts, isOverAt, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 
 /** A caller at a moment of the place. */
 export interface StampedCaller extends Caller {
@@ -27,21 +28,38 @@ const chunksAtOnce = 512
 /** Marks one share. Inside a transaction. */
 export function markShare(parts: EngineParts, tenant: Tenant, share: ShareRow, caller: StampedCaller): MarkedShare {
   const { marks } = parts.index
-  const payer = marks.accountFor(tenant.tenant, caller.access.account)
   const before = marks.marksOf(share.row)
+  // A share that is new has been judged with its bytes.
+  const message = before.length > 0 ? whyNotMarked(parts, tenant, share, { ...caller, before }) : undefined
+  if (message !== undefined) return { ok: false, code: "quota", message }
+  const payer = marks.accountFor(tenant.tenant, caller.access.account)
   const accounts = caller.accounts.map((id) => marks.accountFor(tenant.tenant, id).account)
   const batch = marks.batchFor(payer.account, caller.batch)
-  const rows = accounts.filter((account) => !before.some((row) => row.account === account && row.batch === batch.batch))
-  const pays = before.some((row) => row.payer === payer.account)
-  const storedBytes = rows.length * markBytes
-  const moreBytes = storedBytes + (pays ? 0 : share.size + rowBytes)
-  // A share that is new has been judged with its bytes.
-  const message =
-    before.length > 0 ? overQuota(parts, tenant, { account: payer.id, moreBytes, storedBytes }) : undefined
-  if (message !== undefined) return { ok: false, code: "quota", message }
   if (batch.stamp !== caller.stamp) marks.setStamp(caller.stamp, batch.batch)
   marks.addMarks(tenant.tenant, share, accounts, batch, isOverAt(caller.stamp, parts.graceMs))
   return { ok: true, existed: before.some((row) => row.account === payer.account) }
+}
+
+/** Before any row is made: who is refused must not leave one. */
+function whyNotMarked(
+  parts: EngineParts,
+  tenant: Tenant,
+  share: ShareRow,
+  { access, batch: token, accounts, before }: StampedCaller & { readonly before: readonly MarkRow[] },
+): string | undefined {
+  const { marks } = parts.index
+  const payer = marks.account(tenant.tenant, access.account)?.account
+  const batch = payer === undefined ? undefined : marks.batch(payer, token)?.batch
+  const rows = accounts.filter((id) => {
+    const account = marks.account(tenant.tenant, id)?.account
+    return !before.some((row) => row.account === account && row.batch === batch)
+  })
+  if (rows.length === 0) return undefined
+  const moreBytes = rows.length * markBytes + (before.some((row) => row.payer === payer) ? 0 : share.size + rowBytes)
+  const storedBytes = rows.length * markBytes + newAccountBytes(parts, tenant, [access.account, ...accounts])
+  const message = overQuota(parts, tenant, { account: access.account, moreBytes, storedBytes })
+  if (message !== undefined || takeSpace(parts, tenant, storedBytes)) return message
+  return "The server has no space left for marks."
 }
 
 /** Marks every share held of each chunk. */
@@ -60,6 +78,7 @@ export async function markChunks(
     return { ok: true, held: shares.map(({ idx }) => idx) }
   }
   const outcomes: MarkOutcome[] = []
+  await parts.space.measure()
   for (const some of inParts(ids, chunksAtOnce)) {
     const marked = await parts.committer.run(() => {
       const stamp = parts.stamps.next()

@@ -76,6 +76,7 @@ export function markTable(statements: Statements, addUsage: (...values: SQLInput
       const row = readAccount(tenant, id)
       if (row) return row
       insertAccount(tenant, id)
+      addUsage(0, 0, rowBytes, tenant) // for good: what an account held is forgotten, but not that it was here
       return readAccount(tenant, id)!
     },
     setRecord: change("UPDATE accounts SET record = ?, epoch = ? WHERE account = ?"),

@@ -1,6 +1,7 @@
 /** What the parts of an open storage directory share. */
 import type { Clock, CryptoProvider } from "@holdfast/core"
 import type { AccountAccess } from "@holdfast/protocol"
+import { rowBytes } from "../rules.ts"
 import type { Committer } from "./committer.ts"
 import type { ShareIndex } from "./database.ts"
 import type { ShareFiles } from "./files.ts"
@@ -51,6 +52,16 @@ export interface Caller {
 /** True for a batch whose rows may be joined with younger ones. */
 export function isOverAt(stamp: number, graceMs: number): (batch: Pick<BatchRow, "stamp">) => boolean {
   return (batch) => stamp - batch.stamp >= graceMs
+}
+
+/** True when the disk has `bytes` left for the tenant, which are promised then. */
+export function takeSpace({ index, space }: EngineParts, { name }: Tenant, bytes: number): boolean {
+  return space.take(bytes, { cost: index.tenantNamed(name)!.cost, tenants: index.tenantCount() })
+}
+
+/** What the rows of those accounts take that are not known here yet. */
+export function newAccountBytes({ index }: EngineParts, { tenant }: Tenant, accounts: readonly Uint8Array[]): number {
+  return accounts.filter((id) => !index.marks.account(tenant, id)).length * rowBytes
 }
 
 /** Why `moreBytes` are too many for an account or its tenant; undefined when they are not. Inside the transaction. */

@@ -1,5 +1,5 @@
 /** Taking register values: rules O6 and O7 of docs/protocols/marks.md, in one transaction. */
-import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import {
   type AccountAccess,
   type BatchState,
@@ -12,7 +12,7 @@ import {
 import { judgeProposal, markBytes, rowBytes } from "../rules.ts"
 import { isDiskFull } from "./database.ts"
 import type { BatchRow } from "./marks.ts"
-import { type Caller, type EngineParts, overQuota, type Tenant } from "./parts.ts"
+import { type Caller, type EngineParts, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 import type { RegisterRow } from "./registers.ts"
 
 type Proposer = Omit<Caller, "batch"> & Partial<Pick<Caller, "batch">>
@@ -80,7 +80,7 @@ interface Proposal extends Checked {
 }
 
 function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): ProposeOutcome {
-  const { index, space } = parts
+  const { index } = parts
   const { id, sequence, bytes, batch, stamp } = proposal
   if (batch && isBroken(batch))
     return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
@@ -90,13 +90,21 @@ function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): Propos
   const isNewer = held?.sequence !== sequence
   // The value, and what is kept behind it, which is no longer than a value.
   const moreBytes = isNewer ? bytes.length + rowBytes + proposal.accounts.length * markBytes : 0
-  const message = isNewer ? overQuota(parts, tenant, { account: proposal.access.account, moreBytes }) : undefined
+  const { account } = proposal.access
+  const storedBytes = moreBytes + (isNewer ? newAccountBytes(parts, tenant, [account, ...proposal.accounts]) : 0)
+  const message = isNewer ? overQuota(parts, tenant, { account, moreBytes, storedBytes }) : undefined
   if (message !== undefined) return { accepted: false, message }
-  if (isNewer && !held && !space.take(limits.registerValueBytes))
+  if (isNewer && (!held || keepsOlder(parts, tenant, proposal)) && !takeSpace(parts, tenant, storedBytes))
     return { accepted: false, message: "The server has no space left for registers." }
   take(parts, tenant, proposal, held)
   if (batch) index.marks.setUsed(stamp, batch.batch)
   return { accepted: true, vouches: batch !== undefined }
+}
+
+/** True when the value held stays beside the new one; whoever replaces its own takes no more of the disk. */
+function keepsOlder({ index }: EngineParts, { tenant }: Tenant, { access, id }: Proposal): boolean {
+  const own = index.marks.account(tenant, access.account)?.account
+  return index.registers.marksOf(tenant, id).some(({ account }) => mustKeep(access, account === own))
 }
 
 function take(

@@ -7,7 +7,7 @@ import { type PutOutcome, type Share, verifyShare } from "@holdfast/protocol"
 import { markBytes, rowBytes, smallShareBytes } from "../rules.ts"
 import { isDiskFull, type ShareRow } from "./database.ts"
 import { markShare } from "./marking.ts"
-import { type Caller, type EngineParts, overQuota, type Tenant } from "./parts.ts"
+import { type Caller, type EngineParts, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 
 type Refusal = Extract<PutOutcome, { ok: false }>
 
@@ -87,7 +87,7 @@ export class SharePutter {
   }
 
   async #stage(bytes: Uint8Array, caller: Caller): Promise<Staged | Refusal> {
-    const { index, space, files } = this.#parts
+    const { index, files } = this.#parts
     const share = await verifyShare(this.#parts.crypto, bytes).catch(formRefusal)
     if ("ok" in share) return share
     const held = index.share(this.#tenant.tenant, share.id, share.index)
@@ -95,7 +95,8 @@ export class SharePutter {
     const replaces = held && { replaces: held }
     const tooMuch = held ? undefined : this.#overQuota(bytes, caller, this.#pendingBytes)
     if (tooMuch) return tooMuch
-    if (!space.take(bytes.length)) return refuse("full", "The server has no space left for shares.")
+    if (!takeSpace(this.#parts, this.#tenant, bytes.length + rowBytes))
+      return refuse("full", "The server has no space left for shares.")
     if (bytes.length < smallShareBytes) return { share, bytes, place: bytes, ...replaces }
     this.#pendingBytes += bytes.length
     try {
@@ -114,7 +115,8 @@ export class SharePutter {
 
   #overQuota(bytes: Uint8Array, { access, accounts }: Caller, pendingBytes: number): Refusal | undefined {
     const moreBytes = bytes.length + rowBytes + accounts.length * markBytes + pendingBytes
-    const message = overQuota(this.#parts, this.#tenant, { account: access.account, moreBytes })
+    const storedBytes = moreBytes + newAccountBytes(this.#parts, this.#tenant, [access.account, ...accounts])
+    const message = overQuota(this.#parts, this.#tenant, { account: access.account, moreBytes, storedBytes })
     return message === undefined ? undefined : refuse("quota", message)
   }
 

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict"
+import { monitorEventLoopDelay } from "node:perf_hooks"
+import { after, before, type TestContext, test } from "node:test"
+import { connect as connectTls } from "node:tls"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { type Identity, parseAddress } from "@holdfast/network"
+import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"
+
+const mib = 1024 * 1024
+const memoryBytes = 64 * mib
+/** What a slow body sends at once: more than the first size of a body, so that it asks for the next. */
+const eagerBytes = 300 * 1024
+
+let grid: TestGrid
+let alice: Identity
+
+before(async () => {
+  grid = await newGrid()
+  alice = await grid.member("alice-laptop", "client", "alice")
+})
+after(() => grid.remove())
+
+/** Bodies of 16 MiB that come drop by drop, until the test ends; who is ended comes again. */
+function pester(t: TestContext, address: string, who: Identity): { readonly ended: () => number } {
+  const { keyPem: key, certPem: cert, caPem: ca } = who
+  let ended = 0
+  let isOver = false
+  const begin = () => {
+    const socket = connectTls({ ...parseAddress(address), key, cert, ca, checkServerIdentity: () => undefined })
+    socket.on("error", () => undefined)
+    socket.write(`POST /v1/shares/put HTTP/1.1\r\nHost: n1\r\nContent-Length: ${16 * mib}\r\n\r\n`)
+    socket.write(new Uint8Array(eagerBytes))
+    const drops = setInterval(() => socket.write("x"), 100)
+    socket.once("data", () => {
+      ended++
+      socket.destroy()
+    })
+    socket.once("close", () => {
+      clearInterval(drops)
+      if (!isOver) setTimeout(() => !isOver && begin(), 300)
+    })
+    t.after(() => {
+      isOver = true
+      socket.destroy()
+    })
+  }
+  begin()
+  return { ended: () => ended }
+}
+
+for (const [tenants, each] of [
+  [4, 12],
+  [40, 2],
+] as const)
+  test(`an honest client works while ${tenants} tenants hold all memory that they can get, which stays bounded`, async (t) => {
+    const node = await grid.start({ dir: `${grid.dir}/greedy-${tenants}`, limits: { memoryBytes, closeGraceMs: 100 } })
+    t.after(() => node.close())
+    const before = process.memoryUsage.rss()
+    const delay = monitorEventLoopDelay({ resolution: 20 })
+    delay.enable()
+    const slow = []
+    for (let i = 0; i < tenants; i++) {
+      const greedy = await grid.member(`greedy-${tenants}-${i}`, "client", `greedy-${tenants}-${i}`)
+      for (let j = 0; j < each; j++) slow.push(pester(t, node.address, greedy))
+    }
+    const metrics = async () => (await fetch(`http://${node.monitorAddress}/metrics`)).text()
+    assert.match(await metrics(), /holdfast/, "the node lives")
+    const account = await makeAccount(crypto)
+    const backend = connect(node.address, alice, { grant: await grantFor(alice, account) })
+    t.after(() => backend.close())
+    let mostBytes = 0
+    for (let i = 0; i < 20; i++) {
+      const { id, shares } = await randomChunk(crypto, 200_000)
+      for (const outcome of await backend.putShares(shares, newBatch(crypto))) assert.equal(outcome.ok, true)
+      assert.equal((await backend.getShares([{ id, index: 1 }]))[0]?.length, shares[1]!.length)
+      const value = await makeRegisterValue(crypto, crypto.random(32), 1, "x".repeat(1000))
+      assert.equal((await backend.proposeRegisters([value], {}))[0]?.accepted, true)
+      mostBytes = Math.max(mostBytes, process.memoryUsage.rss() - before)
+    }
+    delay.disable()
+    const ended = slow.reduce((sum, one) => sum + one.ended(), 0)
+    t.diagnostic(
+      `${ended} slow requests ended; ${Math.round(mostBytes / mib)} MiB more; event loop late by ${Math.round(delay.percentile(99) / 1e6)} ms (p99)`,
+    )
+    assert.ok(mostBytes < 5 * memoryBytes, `${mostBytes} bytes more, of ${tenants * each * 16 * mib} announced`)
+  })
