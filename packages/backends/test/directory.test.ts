@@ -121,7 +121,7 @@ it("answers quota when a tenant's allowance is used up, also for shares put in p
   const engine = await opened(t, await temporary(t))
   const chunks = await Promise.all(Array.from({ length: 6 }, () => randomChunk(crypto, 100_000)))
   const sizeBytes = chunks[0]!.shares[0]!.length
-  const tenant = await tenantOf(engine, "alice", { quotaBytes: 2 * (sizeBytes + rowBytes + markBytes) + 10 })
+  const tenant = await tenantOf(engine, "alice", { quotaBytes: 2 * (sizeBytes + rowBytes + markBytes) + rowBytes + 10 })
   const outcomes = (
     await Promise.all(chunks.map((chunk) => tenant.putShares([chunk.shares[0]!], newBatch(crypto))))
   ).flat()
@@ -321,7 +321,11 @@ it("lets no tenant fill the disk for those that have less than their part", asyn
     return { freeBytes: Math.max(0, totalBytes - usedBytes), totalBytes }
   }
   let offsetMs = 0
-  const moving = { ...clock, nowMs: () => clock.nowMs() + (offsetMs += 1_000) } // so that the disk is measured each time
+  const nowMs = () => {
+    offsetMs += 1_000 // so that the disk is measured each time
+    return clock.nowMs() + offsetMs
+  }
+  const moving = { ...clock, nowMs }
   const engine = await opened(t, dir, { disk: { ...disk, space }, clock: moving })
   const [greedy, modest] = [await tenantOf(engine, "greedy"), await tenantOf(engine, "modest")]
   const put = async (tenant: typeof greedy) => {

@@ -39,6 +39,8 @@ const longWindowMs = 10_000
 const checkEveryMs = 100
 /** Looking for one to end takes time that grows with the number of requests: not for each of them. */
 const searchEveryMs = 20
+/** Who waited so long, and asks for no more than its share, comes before all others: small requests do not keep out large ones. */
+const patientMs = 1_000
 /** Tenants that are looked at for one who may claim memory. */
 const claimants = 16
 
@@ -223,9 +225,11 @@ export class FairMemory {
   #serve(): void {
     while (this.#waiting.size > 0) {
       const waiting = [...this.#waiting].sort(byNeed)
-      const next = waiting.find((holding) => this.#fits(holding)) ?? this.#finishing(waiting)
+      const first = this.#longestWaiting()
+      const may = waiting.filter((holding) => !first || holding === first || this.#isTiny(holding))
+      const next = may.find((holding) => this.#fits(holding)) ?? this.#finishing(waiting, first)
       if (next) this.#grant(next)
-      else if (!this.#endOneFor(waiting)) break
+      else if (!this.#endOneFor(first ? [first, ...waiting] : waiting)) break
     }
     if (this.#waiting.size > 0) this.#checkLater()
   }
@@ -252,10 +256,34 @@ export class FairMemory {
     return bytes <= this.#unitBytes ? forTiny : Math.max(forTiny, totalBytes * reservedPart)
   }
 
-  #finishing(waiting: readonly Holding[]): Holding | undefined {
+  #isTiny({ tenant, bytes, waiter }: Holding): boolean {
+    return tenant.bytes + waiter!.bytes - bytes <= this.#unitBytes * tinyPart
+  }
+
+  #finishing(waiting: readonly Holding[], first: Holding | undefined): Holding | undefined {
     if (this.#finisher) return undefined
-    this.#finisher = waiting.find(({ bytes }) => bytes > 0 && this.#unitBytes - bytes <= this.#freeBytes)
+    const candidates = first ? [first, ...waiting] : waiting
+    this.#finisher = candidates.find(
+      (holding) => (holding === first || holding.bytes > 0) && this.#unitBytes - holding.bytes <= this.#freeBytes,
+    )
     return this.#finisher
+  }
+
+  #share(): number {
+    return (this.#options.totalBytes - this.#keptFrom(Number.POSITIVE_INFINITY)) / this.#tenants.size
+  }
+
+  /** Of those who are patient and within their share, who waits longest. */
+  #longestWaiting(): Holding | undefined {
+    const untilMs = this.nowMs() - patientMs
+    const share = this.#share()
+    let first: Holding | undefined
+    for (const holding of this.#waiting) {
+      const { sinceMs } = holding.waiter!
+      if (sinceMs > untilMs || !mayClaim(holding, holding.tenant, share)) continue
+      if (!first || sinceMs < first.waiter!.sinceMs) first = holding
+    }
+    return first
   }
 
   /** Ends a slow request for one who may claim its memory; false when there is none. */
@@ -286,7 +314,7 @@ export class FairMemory {
   /** The slowest of the tenant that holds most, if the claimant has less; else the same among the members of its own tenant. */
   #slowOverShare(claimant: Holding): Holding | undefined {
     const { tenant, member } = claimant
-    const share = (this.#options.totalBytes - this.#keptFrom(Number.POSITIVE_INFINITY)) / this.#tenants.size
+    const share = this.#share()
     const slow = [...this.#holdings].filter((holding) => holding !== claimant && this.#isSlow(holding))
     if (mayClaim(claimant, tenant, share)) {
       const most = Math.max(share, tenant.bytes)
