@@ -71,7 +71,7 @@ export interface NodeQuotas {
 
 /** How much a node lets callers use: connections and time as a server does, and the memory of all requests. */
 export interface NodeLimits extends Omit<TlsServerOptions, "requireClientCertificate" | "revoked" | "onRefused"> {
-  /** Memory for bodies and answers at once, a quarter of it for each tenant. Default 512 MiB. */
+  /** Memory for bodies and answers at once, shared fairly among tenants. Default 512 MiB, at least 64 MiB to be of use. */
   readonly memoryBytes?: number
   /** How long requests in work may take to finish when the node stops. Default 10 s. */
   readonly closeGraceMs?: number
