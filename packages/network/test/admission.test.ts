@@ -62,13 +62,16 @@ test("the oldest stranger of the most crowded network ends for a new one, and no
   for (const socket of [few, crowd[1]!, crowd[2]!, ...more, last]) assert.equal(await isEnded(socket), false)
 })
 
-test("one address has a quarter of the strangers' places and one network half", async (t) => {
-  const { idle } = await target(t, { maxUnproven: 8 })
-  const one = [await idle("127.0.1.2"), await idle("127.0.1.2"), await idle("127.0.1.2")]
-  assert.deepEqual(await Promise.all(one.map(isEnded)), [true, false, false])
-  const near = [await idle("127.0.1.3"), await idle("127.0.1.4"), await idle("127.0.1.5")]
-  assert.deepEqual(await Promise.all(one.map(isEnded)), [true, true, false])
-  assert.deepEqual(await Promise.all(near.map(isEnded)), [false, false, false])
+test("one address may have all strangers' places, until others come, whose places it does not get back", async (t) => {
+  const { idle } = await target(t, { maxUnproven: 4 })
+  const crowd = []
+  for (let i = 0; i < 4; i++) crowd.push(await idle("127.0.1.2")) // an office that comes back after a restart
+  assert.deepEqual(await Promise.all(crowd.map(isEnded)), [false, false, false, false])
+  const near = await idle("127.0.1.3") // of the same wide network
+  const far = await idle("127.0.2.2")
+  assert.deepEqual(await Promise.all(crowd.map(isEnded)), [true, true, false, false])
+  for (let i = 0; i < 8; i++) await idle("127.0.1.2")
+  assert.deepEqual(await Promise.all([near, far].map(isEnded)), [false, false])
 })
 
 test("whoever shows no certificate in time is ended, and members stay whatever strangers come", async (t) => {
@@ -102,13 +105,26 @@ test("a tenant with fewer connections gets one of the tenant that has most, when
   const [greedy, other, modest] = [await member("g1", "greedy"), await member("g2", "greedy"), await member("m1", "m")]
   const sockets = [dial(greedy), dial(greedy), dial(greedy), dial(other)]
   for (const socket of sockets) assert.equal(await answered(socket), true)
-  assert.equal(await answered(dial(other)), false, "the greedy tenant itself gets no more")
+  assert.equal(await answered(dial(greedy)), false, "the greedy tenant itself gets no more")
   const first = dial(modest)
   assert.equal(await answered(first), true)
   assert.equal(await answered(dial(modest)), true)
   assert.equal(await answered(dial(modest)), false, "it has half by now")
   assert.deepEqual(await Promise.all(sockets.map(isEnded)), [false, true, true, false], "the newest of who has most")
   assert.equal(await answered(first), true)
+})
+
+test("a member gets a connection of its tenant's busiest member, when its tenant may have no more", async (t) => {
+  const { dial, member } = await target(t, { maxConnections: 8, maxConnectionsPerTenant: 4 })
+  const [busy, colleague] = [await member("g1", "acme"), await member("g2", "acme")]
+  const sockets = [dial(busy), dial(busy), dial(busy), dial(busy)]
+  for (const socket of sockets) assert.equal(await answered(socket), true)
+  assert.equal(await answered(dial(busy)), false)
+  const two = [dial(colleague), dial(colleague)]
+  for (const socket of two) assert.equal(await answered(socket), true)
+  assert.equal(await answered(dial(colleague)), false, "it has half by now")
+  assert.deepEqual(await Promise.all(sockets.map(isEnded)), [false, false, true, true])
+  assert.deepEqual(await Promise.all(two.map(isEnded)), [false, false])
 })
 
 test("prefixes of addresses are those that one subscriber and one site have", () => {

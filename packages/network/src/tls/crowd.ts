@@ -14,11 +14,6 @@ interface Stranger {
 /** Oldest first. */
 type Strangers = Map<Socket, Stranger>
 
-/** No network of one subscriber has more than this part of the places. */
-const narrowPart = 1 / 4
-/** No wide network has more than this part. */
-const widePart = 1 / 2
-
 /** Sockets that nobody vouches for. */
 export class Crowd {
   readonly #most: number
@@ -43,9 +38,10 @@ export class Crowd {
     inNarrow.set(socket, stranger)
     this.#all.set(socket, stranger)
     socket.once("close", () => this.delete(socket))
-    const leaves = this.#surplus(inWide, inNarrow)
-    if (leaves) this.delete(leaves.socket)
-    return leaves?.socket
+    if (this.#all.size <= this.#most) return undefined
+    const leaves = this.#oldestInCrowded()
+    this.delete(leaves.socket)
+    return leaves.socket
   }
 
   delete(socket: Socket): void {
@@ -59,14 +55,10 @@ export class Crowd {
     if (inWide.size === 0) this.#networks.delete(stranger.wide)
   }
 
-  #surplus(inWide: ReadonlyMap<string, Strangers>, inNarrow: Strangers): Stranger | undefined {
-    if (inNarrow.size > Math.max(1, this.#most * narrowPart)) return oldestOf([inNarrow])
-    if (countOf(inWide) > Math.max(1, this.#most * widePart)) return oldestInCrowded(inWide)
-    if (this.#all.size <= this.#most) return undefined
-    const crowded = [...this.#networks.values()].sort(
-      (a, b) => countOf(b) - countOf(a) || oldestOf(a.values()).order - oldestOf(b.values()).order,
-    )
-    return oldestInCrowded(crowded[0]!)
+  /** In the wide networks that have most, the oldest of the narrow ones that have most. */
+  #oldestInCrowded(): Stranger {
+    const narrow = crowdedOf([...this.#networks.values()], countOf).flatMap((inWide) => [...inWide.values()])
+    return oldestOf(crowdedOf(narrow, ({ size }) => size))
   }
 }
 
@@ -76,9 +68,10 @@ function countOf(networks: ReadonlyMap<string, Strangers>): number {
   return count
 }
 
-function oldestInCrowded(networks: ReadonlyMap<string, Strangers>): Stranger {
-  const most = Math.max(...[...networks.values()].map(({ size }) => size))
-  return oldestOf([...networks.values()].filter(({ size }) => size === most))
+/** Those of the largest size. */
+function crowdedOf<Group>(groups: readonly Group[], size: (group: Group) => number): Group[] {
+  const most = Math.max(...groups.map(size))
+  return groups.filter((group) => size(group) === most)
 }
 
 function oldestOf(groups: Iterable<Strangers>): Stranger {

@@ -1,6 +1,7 @@
 /**
  * Places for connections whose certificate was verified. They are apart from those of strangers; each key and each tenant has a
- * bound, and when all are taken a tenant that has fewer gets one of the tenant that has most.
+ * bound, and when all are taken a tenant that has fewer gets one of the tenant that has most, and a member one of the busiest of
+ * its own tenant.
  */
 import type { Socket } from "node:net"
 
@@ -26,20 +27,29 @@ export class MemberPlaces {
   take(socket: Socket, { tenant, keyId }: { readonly tenant: string; readonly keyId: string }): boolean {
     const peers = this.#tenants.get(tenant) ?? new Map<string, Set<Socket>>()
     const own = peers.get(keyId) ?? new Set<Socket>()
-    const held = countOf(peers)
-    if (own.size >= this.#bounds.mostPerPeer || held >= this.#bounds.mostPerTenant) return false
-    if (this.#size >= this.#bounds.most && !this.#makeRoom(held)) return false
+    if (own.size >= this.#bounds.mostPerPeer) return false
+    const isFull = this.#size >= this.#bounds.most || countOf(peers) >= this.#bounds.mostPerTenant
+    if (isFull && !this.#endOneFor(tenant, keyId)) return false
     this.#tenants.set(tenant, peers.set(keyId, own.add(socket)))
     this.#size++
     socket.once("close", () => this.#leave(socket, tenant, keyId))
     return true
   }
 
-  /** Ends the newest connection of the busiest member of the tenant with most, if it stays ahead of who has `held`. */
-  #makeRoom(held: number): boolean {
-    const [tenant, peers] = largest(this.#tenants, countOf)
-    if (countOf(peers) <= held + 1) return false
-    const [keyId, sockets] = largest(peers, ({ size }) => size)
+  /** Ends a connection of who has more and stays ahead even so: of the largest tenant, else of the member's own. */
+  #endOneFor(tenant: string, keyId: string): boolean {
+    const own = this.#tenants.get(tenant) ?? new Map<string, Set<Socket>>()
+    const held = countOf(own)
+    const [name, largestTenant] = largest(this.#tenants, countOf)
+    if (held < this.#bounds.mostPerTenant && countOf(largestTenant) > held + 1)
+      return this.#endNewest(name, largest(largestTenant, sizeOf))
+    if (own.size === 0) return false
+    const busiest = largest(own, sizeOf)
+    return busiest[1].size > (own.get(keyId)?.size ?? 0) + 1 && this.#endNewest(tenant, busiest)
+  }
+
+  /** Those that are older are more likely to be in use. */
+  #endNewest(tenant: string, [keyId, sockets]: readonly [string, ReadonlySet<Socket>]): true {
     const newest = [...sockets].at(-1)!
     this.#leave(newest, tenant, keyId)
     newest.destroy()
@@ -54,6 +64,10 @@ export class MemberPlaces {
     if (own.size === 0) peers.delete(keyId)
     if (peers.size === 0) this.#tenants.delete(tenant)
   }
+}
+
+function sizeOf({ size }: ReadonlySet<Socket>): number {
+  return size
 }
 
 function countOf(peers: ReadonlyMap<string, ReadonlySet<Socket>>): number {
