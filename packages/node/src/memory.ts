@@ -27,7 +27,7 @@ export interface MemoryOptions {
 
 /** Kept free of tenants that hold more than one request's memory. */
 const reservedPart = 1 / 4
-/** Kept, beside the memory for one request, for tenants that hold no more than `tinyPart` of a request's memory. */
+/** Kept, beside the memory for one request, for tenants that hold no more than an equal part of it, and than `tinyPart` of a request's. */
 const tinyReservedPart = 1 / 16
 const tinyPart = 1 / 16
 /** Whoever needs longer for the rest, at the pace of the last moments, is slow; slow ones end when others need their memory. */
@@ -174,6 +174,7 @@ export class FairMemory {
     assert(!holding.waiter, "a request waits once")
     const bytes = Math.min(wanted, this.#unitBytes)
     if (holding.isReleased || bytes <= holding.bytes) return
+    if (this.#waiting.size === 0 && this.#fits(holding, bytes)) return this.#hold(holding, bytes)
     const { queueMs = 20_000 } = this.#options
     const sinceMs = this.nowMs()
     const granted = new Promise<void>((resolve, reject) => {
@@ -224,14 +225,21 @@ export class FairMemory {
   /** Gives what is free to whoever has least, and ends who is slow and has more than others who wait. */
   #serve(): void {
     while (this.#waiting.size > 0) {
-      const waiting = [...this.#waiting].sort(byNeed)
       const first = this.#longestWaiting()
-      const may = waiting.filter((holding) => !first || holding === first || this.#isTiny(holding))
-      const next = may.find((holding) => this.#fits(holding)) ?? this.#finishing(waiting, first)
+      const next = this.#neediest(first) ?? this.#finishing(first)
       if (next) this.#grant(next)
-      else if (!this.#endOneFor(first ? [first, ...waiting] : waiting)) break
+      else if (!this.#endOneFor(first)) break
     }
     if (this.#waiting.size > 0) this.#checkLater()
+  }
+
+  /** Of those that fit, and may go before `first`, who holds least. */
+  #neediest(first: Holding | undefined): Holding | undefined {
+    let least: Holding | undefined
+    for (const holding of this.#waiting)
+      if ((!least || byNeed(holding, least) < 0) && this.#fits(holding, holding.waiter!.bytes))
+        if (!first || holding === first || this.#isTiny(holding)) least = holding
+    return least
   }
 
   #grant(holding: Holding): void {
@@ -240,32 +248,39 @@ export class FairMemory {
     resolve()
   }
 
-  #fits(holding: Holding): boolean {
-    const { bytes, tenant, waiter } = holding
-    const more = waiter!.bytes - bytes
+  #fits(holding: Holding, wanted: number): boolean {
+    const more = wanted - holding.bytes
     if (holding === this.#finisher) return more <= this.#freeBytes
-    return more <= this.#freeBytes - this.#keptFrom(tenant.bytes + more)
+    return more <= this.#freeBytes - this.#keptFrom(holding.tenant.bytes + more)
   }
 
   /** What must stay free when a tenant holds `bytes`. */
   #keptFrom(bytes: number): number {
     const { totalBytes } = this.#options
     const forFinisher = this.#unitBytes - (this.#finisher?.bytes ?? 0)
-    if (bytes <= this.#unitBytes * tinyPart) return forFinisher
+    if (bytes <= this.#tinyBytes()) return forFinisher
     const forTiny = forFinisher + totalBytes * tinyReservedPart
     return bytes <= this.#unitBytes ? forTiny : Math.max(forTiny, totalBytes * reservedPart)
   }
 
-  #isTiny({ tenant, bytes, waiter }: Holding): boolean {
-    return tenant.bytes + waiter!.bytes - bytes <= this.#unitBytes * tinyPart
+  /** So little that all tenants can hold it at once: whoever asks for no more is served at once, whatever others hold. */
+  #tinyBytes(): number {
+    const reserve = this.#options.totalBytes * tinyReservedPart
+    return Math.min(this.#unitBytes * tinyPart, reserve / Math.max(1, this.#tenants.size))
   }
 
-  #finishing(waiting: readonly Holding[], first: Holding | undefined): Holding | undefined {
+  #isTiny({ tenant, bytes, waiter }: Holding): boolean {
+    return tenant.bytes + waiter!.bytes - bytes <= this.#tinyBytes()
+  }
+
+  #finishing(first: Holding | undefined): Holding | undefined {
     if (this.#finisher) return undefined
-    const candidates = first ? [first, ...waiting] : waiting
-    this.#finisher = candidates.find(
-      (holding) => (holding === first || holding.bytes > 0) && this.#unitBytes - holding.bytes <= this.#freeBytes,
-    )
+    const couldEnd = ({ bytes }: Holding) => this.#unitBytes - bytes <= this.#freeBytes
+    if (first && couldEnd(first)) this.#finisher = first
+    else
+      for (const holding of this.#waiting)
+        if (holding.bytes > 0 && couldEnd(holding) && (!this.#finisher || byNeed(holding, this.#finisher) < 0))
+          this.#finisher = holding
     return this.#finisher
   }
 
@@ -287,9 +302,9 @@ export class FairMemory {
   }
 
   /** Ends a slow request for one who may claim its memory; false when there is none. */
-  #endOneFor(waiting: readonly Holding[]): boolean {
+  #endOneFor(first: Holding | undefined): boolean {
     if (this.nowMs() - this.#searchedMs < searchEveryMs) return false
-    const victim = [...this.#holdings].find((holding) => holding.isStalled()) ?? this.#claimedBy(waiting)
+    const victim = [...this.#holdings].find((holding) => holding.isStalled()) ?? this.#claimedFor(first)
     if (!victim) {
       this.#searchedMs = this.nowMs()
       return false
@@ -299,23 +314,26 @@ export class FairMemory {
     return true
   }
 
-  /** What the first of each tenant may claim, as far as we look. */
-  #claimedBy(waiting: readonly Holding[]): Holding | undefined {
-    const seen = new Set<Account>()
-    for (const claimant of waiting) {
-      if (seen.has(claimant.tenant)) continue
-      if (seen.add(claimant.tenant).size > claimants) return undefined
-      const victim = this.#slowOverShare(claimant)
+  /** What the neediest of each tenant may claim, as far as we look. */
+  #claimedFor(first: Holding | undefined): Holding | undefined {
+    const slow = [...this.#holdings].filter((holding) => this.#isSlow(holding))
+    const neediest = new Map<Account, Holding>()
+    for (const holding of this.#waiting) {
+      const before = neediest.get(holding.tenant)
+      if (!before || byNeed(holding, before) < 0) neediest.set(holding.tenant, holding)
+    }
+    const claiming = [...(first ? [first] : []), ...[...neediest.values()].sort(byNeed).slice(0, claimants)]
+    for (const claimant of claiming) {
+      const victim = this.#slowOverShare(claimant, slow)
       if (victim) return victim
     }
     return undefined
   }
 
   /** The slowest of the tenant that holds most, if the claimant has less; else the same among the members of its own tenant. */
-  #slowOverShare(claimant: Holding): Holding | undefined {
+  #slowOverShare(claimant: Holding, slow: readonly Holding[]): Holding | undefined {
     const { tenant, member } = claimant
     const share = this.#share()
-    const slow = [...this.#holdings].filter((holding) => holding !== claimant && this.#isSlow(holding))
     if (mayClaim(claimant, tenant, share)) {
       const most = Math.max(share, tenant.bytes)
       const over = slow.filter((other) => other.tenant !== tenant && other.tenant.bytes > most)

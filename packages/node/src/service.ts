@@ -88,7 +88,7 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       const backend = namespace.backendOf(access)
       await namespace.noteSeen(access.account)
       const body = await readBody(request, { length, bodies, holding, signal: ended.signal })
-      await holding.grow(Math.max(length, answerBytesOf(route!, length)))
+      await holding.grow(length + answerBytesOf(route!, backend, body))
       ended.signal.throwIfAborted()
       if (holding.isReleased) return bodies.give(body) // its connection closed while it waited
       // Not when the connection closes: that may be before the work is done.

@@ -51,9 +51,10 @@ function pester(t: TestContext, address: string, who: Identity, eagerBytes: numb
 for (const [tenants, each, eagerBytes] of [
   [4, 9, 2.2 * mib],
   [40, 2, 300 * 1024],
+  [40, 4, 300 * 1024],
 ] as const)
-  test(`an honest client works while ${tenants} tenants hold all memory that they can get, which stays bounded`, async (t) => {
-    const node = await grid.start({ dir: `${grid.dir}/greedy-${tenants}`, limits: { memoryBytes, closeGraceMs: 100 } })
+  test(`an honest client works while ${tenants} tenants with ${each} slow requests each hold all memory that they can get, which stays bounded`, async (t) => {
+    const node = await grid.start({ dir: `${grid.dir}/greedy-${tenants}-${each}`, limits: { memoryBytes, closeGraceMs: 100 } })
     t.after(() => node.close())
     const account = await makeAccount(crypto)
     const backend = connect(node.address, alice, { grant: await grantFor(alice, account) })
@@ -74,7 +75,7 @@ for (const [tenants, each, eagerBytes] of [
     delay.enable()
     const slow = []
     for (let i = 0; i < tenants; i++) {
-      const greedy = await grid.member(`greedy-${tenants}-${i}`, "client", `greedy-${tenants}-${i}`)
+      const greedy = await grid.member(`greedy-${tenants}-${each}-${i}`, "client", `greedy-${tenants}-${each}-${i}`)
       for (let j = 0; j < each; j++) slow.push(pester(t, node.address, greedy, eagerBytes))
     }
     let mostBytes = 0

@@ -92,6 +92,7 @@ function shareTable({ one, all, change, insert }: Statements, addUsage: (...valu
   return {
     share: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx = ?`),
     sharesOf: all<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx`),
+    firstShareOf: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx LIMIT 1`),
     sharesAfter: all<ShareRow>(
       `SELECT ${fields} FROM shares WHERE tenant = ? AND (chunk, idx) > (?, ?) ORDER BY chunk, idx LIMIT ?`,
     ),

@@ -24,6 +24,8 @@ import { AccountRecords } from "./records.ts"
 export interface TenantBackend extends Backend {
   /** Answers the first queries whose shares together stay under `maxBytes`, one at least; the rest is to be asked again. */
   getSharesWithin(queries: readonly ShareQuery[], maxBytes: number): Promise<(Uint8Array | undefined)[]>
+  /** How many bytes that takes at most, so that their memory can be had first. */
+  sharesSize(queries: readonly ShareQuery[], maxBytes: number): number
   /** Takes the record of the caller's account when its epoch is higher than that of the one held. */
   publishRecord(record: Uint8Array): Promise<void>
   /** When what the caller's account holds is taken away; undefined unless its administrator dropped it. */
@@ -82,8 +84,18 @@ function callerBackend(
     checkBatch(options.batch)
     return { access, batch: options.batch, accounts: holders(options) }
   }
+  const sharesSize = (queries: readonly ShareQuery[], maxBytes: number) => {
+    let totalBytes = 0
+    for (const query of queries) {
+      const bytes = findShare(parts, tenant, query)?.size ?? 0
+      if (totalBytes > 0 && totalBytes + bytes > maxBytes) break
+      totalBytes += bytes
+    }
+    return totalBytes
+  }
   return {
     id: tenant.placeId,
+    sharesSize,
     putShares: async (shares, options) => track(() => putter.put(shares, callerOf(options))),
     markShares: async (ids, options) => track(() => markChunks(parts, tenant, ids, callerOf(options))),
     getSharesWithin,
@@ -182,7 +194,7 @@ async function readShares(
 }
 
 function findShare({ index }: EngineParts, { tenant }: Tenant, query: ShareQuery): ShareRow | undefined {
-  return query.index === undefined ? index.sharesOf(tenant, query.id)[0] : index.share(tenant, query.id, query.index)
+  return query.index === undefined ? index.firstShareOf(tenant, query.id) : index.share(tenant, query.id, query.index)
 }
 
 /** A share that the disk no longer gives is as good as absent: the reader takes another, the scrub reports it. */
