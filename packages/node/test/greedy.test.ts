@@ -54,7 +54,10 @@ for (const [tenants, each, eagerBytes] of [
   [40, 4, 300 * 1024],
 ] as const)
   test(`an honest client works while ${tenants} tenants with ${each} slow requests each hold all memory that they can get, which stays bounded`, async (t) => {
-    const node = await grid.start({ dir: `${grid.dir}/greedy-${tenants}-${each}`, limits: { memoryBytes, closeGraceMs: 100 } })
+    const node = await grid.start({
+      dir: `${grid.dir}/greedy-${tenants}-${each}`,
+      limits: { memoryBytes, closeGraceMs: 100 },
+    })
     t.after(() => node.close())
     const account = await makeAccount(crypto)
     const backend = connect(node.address, alice, { grant: await grantFor(alice, account) })

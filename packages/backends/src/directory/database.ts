@@ -92,6 +92,9 @@ function shareTable({ one, all, change, insert }: Statements, addUsage: (...valu
   return {
     share: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx = ?`),
     sharesOf: all<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx`),
+    sharesFrom: all<ShareRow>(
+      `SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx >= ? ORDER BY idx LIMIT ?`,
+    ),
     firstShareOf: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx LIMIT 1`),
     sharesAfter: all<ShareRow>(
       `SELECT ${fields} FROM shares WHERE tenant = ? AND (chunk, idx) > (?, ?) ORDER BY chunk, idx LIMIT ?`,

@@ -1,5 +1,5 @@
 /** One tenant's namespace in a storage directory, and a caller's view of it: a Backend that sees nothing of other tenants. */
-import { mapPool } from "@holdfast/core"
+import { mapPool, toHex } from "@holdfast/core"
 import type {
   AccountAccess,
   AccountId,
@@ -7,12 +7,14 @@ import type {
   AccountRecord,
   Backend,
   BatchToken,
+  ChunkId,
   ShareQuery,
 } from "@holdfast/protocol"
 import { keptPerAnswer } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectToken } from "../rules.ts"
 import { checkNotDropped, droppedAt, listAccounts, notGone, takeStatement } from "./administration.ts"
 import { readBlocks } from "./blocks.ts"
+import { rowsAtOnce } from "./committer.ts"
 import type { ShareRow } from "./database.ts"
 import { markChunks, unmark } from "./marking.ts"
 import type { EngineParts, Tenant } from "./parts.ts"
@@ -106,7 +108,7 @@ function callerBackend(
     },
     async hasShares(ids) {
       checkRole(access, "read")
-      return ids.map((id) => index.sharesOf(tenant.tenant, id).map((share) => share.idx))
+      return track(() => heldOf(parts, tenant, ids))
     },
     async listMarks({ after, limit }) {
       checkRole(access, "collect")
@@ -174,6 +176,23 @@ function callerBackend(
     },
     close: async () => undefined,
   }
+}
+
+/** Which shares of each chunk are held. One may have 255 here, and the event loop is everybody's. */
+async function heldOf(parts: EngineParts, { tenant }: Tenant, ids: readonly ChunkId[]): Promise<number[][]> {
+  const held = new Map<string, number[]>()
+  let looked = 0
+  for (const id of ids) {
+    const name = toHex(id)
+    if (held.has(name)) continue
+    const shares = parts.index.sharesOf(tenant, id).map(({ idx }) => idx)
+    held.set(name, shares)
+    looked += 1 + shares.length
+    if (looked < rowsAtOnce) continue
+    looked = 0
+    await parts.turn()
+  }
+  return ids.map((id) => held.get(toHex(id))!)
 }
 
 async function readShares(
