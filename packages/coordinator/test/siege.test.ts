@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { join as joinPath } from "node:path"
 import { test } from "node:test"
 import { fetchMembers, join, loadIdentity, renewIdentity } from "@holdfast/network"
+import { checkHonest, measured } from "../../network/test/honest.ts"
 import { besiege, type SiegeKind } from "../../network/test/siege.ts"
 import { createInvite } from "../src/index.ts"
 import { start, temporaryDirectory } from "./fixtures.ts"
@@ -18,11 +19,13 @@ for (const [kind, each] of [
     const base = await temporaryDirectory(t)
     const alice = joinPath(base, "alice")
     await join(await createInvite({ dir, ...member }), { dir: alice, name: "alice" })
+    // Each call makes a connection of its own.
+    const work = async () => assert.equal((await fetchMembers(alice)).length, 1)
+    const quiet = await measured(10, work)
     const { opened } = await besiege(t, { port, addresses, each, kind })
     const came = opened()
     assert.ok(came >= addresses.length * each * 0.9, `${came} connections came through`)
-    // Each call makes a connection of its own.
-    for (let i = 0; i < 20; i++) assert.equal((await fetchMembers(alice)).length, 1)
+    checkHonest(t, quiet, await measured(20, work), 512 * 2 ** 20)
     const before = await loadIdentity(alice)
     assert.notEqual((await renewIdentity(alice, before, { force: true })).certPem, before.certPem)
     await join(await createInvite({ dir, ...member }), { dir: joinPath(base, "bob"), name: "bob" })

@@ -34,8 +34,12 @@ export async function readBody(request: IncomingMessage, reading: Reading): Prom
   body = bodies.take(sizeFor(1))
   holding.expect(length)
   return new Promise((resolve, reject) => {
+    let [isOver, isGrowing] = [false, false]
     const fail = (error: unknown) => {
+      if (isOver) return
+      isOver = true
       request.off("data", take)
+      if (!isGrowing) bodies.give(body) // who is ended again and again must not cost new memory each time
       reject(error)
     }
     const write = (chunk: Uint8Array) => {
@@ -47,6 +51,7 @@ export async function readBody(request: IncomingMessage, reading: Reading): Prom
       await holding.grow(bytes)
       signal.throwIfAborted()
       if (holding.isReleased) throw cutShort()
+      if (isOver) return
       const larger = bodies.take(bytes)
       larger.set(body.subarray(0, offset))
       bodies.give(body)
@@ -56,18 +61,27 @@ export async function readBody(request: IncomingMessage, reading: Reading): Prom
       holding.moved(chunk.length)
       if (offset + chunk.length <= body.length) return write(chunk)
       request.pause()
+      isGrowing = true
       growTo(sizeFor(offset + chunk.length))
         .then(() => {
+          isGrowing = false
+          if (isOver) return bodies.give(body)
           write(chunk)
           request.resume()
         })
-        .catch(fail)
+        .catch((error: unknown) => {
+          isGrowing = false
+          if (isOver) bodies.give(body)
+          else fail(error)
+        })
     }
     request.on("data", take)
     request.once("end", () => {
       holding.expect(0)
-      if (offset === length) resolve(body)
-      else fail(cutShort())
+      if (offset !== length) return fail(cutShort())
+      if (isOver) return
+      isOver = true
+      resolve(body)
     })
     request.once("error", () => fail(cutShort()))
     request.once("close", () => fail(cutShort()))

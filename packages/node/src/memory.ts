@@ -39,7 +39,7 @@ const longWindowMs = 10_000
 const checkEveryMs = 100
 /** Looking for one to end takes time that grows with the number of requests: not for each of them. */
 const searchEveryMs = 20
-/** Who waited so long, and asks for no more than its share, comes before all others: small requests do not keep out large ones. */
+/** Who waited so long, and asks for no more than its share, comes before those who have more: small requests do not keep out large ones. */
 const patientMs = 1_000
 /** Tenants that are looked at for one who may claim memory. */
 const claimants = 16
@@ -235,11 +235,18 @@ export class FairMemory {
 
   /** Of those that fit, and may go before `first`, who holds least. */
   #neediest(first: Holding | undefined): Holding | undefined {
+    const share = this.#share()
     let least: Holding | undefined
     for (const holding of this.#waiting)
       if ((!least || byNeed(holding, least) < 0) && this.#fits(holding, holding.waiter!.bytes))
-        if (!first || holding === first || this.#isTiny(holding)) least = holding
+        if (!first || holding === first || this.#goesBefore(holding, first, share)) least = holding
     return least
+  }
+
+  /** All who stay within their shares fit beside the one that waits longest, so they do not keep it waiting for ever. */
+  #goesBefore(holding: Holding, first: Holding, share: number): boolean {
+    const heldThen = ({ tenant, bytes, waiter }: Holding) => tenant.bytes + waiter!.bytes - bytes
+    return heldThen(holding) <= this.#tinyBytes() || heldThen(holding) <= Math.min(share, heldThen(first) - 1)
   }
 
   #grant(holding: Holding): void {
@@ -267,10 +274,6 @@ export class FairMemory {
   #tinyBytes(): number {
     const reserve = this.#options.totalBytes * tinyReservedPart
     return Math.min(this.#unitBytes * tinyPart, reserve / Math.max(1, this.#tenants.size))
-  }
-
-  #isTiny({ tenant, bytes, waiter }: Holding): boolean {
-    return tenant.bytes + waiter!.bytes - bytes <= this.#tinyBytes()
   }
 
   #finishing(first: Holding | undefined): Holding | undefined {

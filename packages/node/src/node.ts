@@ -19,6 +19,7 @@ import {
   loadPins,
   type MonitorPlace,
   RevokedKeys,
+  sparingLogger,
   startMonitor,
   type TlsServerOptions,
 } from "@holdfast/network"
@@ -118,10 +119,11 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   })
   const ended = new AbortController()
   const administration = createAdministration(engine, { given: administrators, optionsOf, log })
+  const outside = sparingLogger(log, { nowMs: () => clock.nowMs() })
   const service = storageService({
     engine,
     metrics,
-    log,
+    log: outside,
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
     stopping: () => ended.signal.aborted,
@@ -133,8 +135,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     revoked,
     onRefused: (code) => {
       metrics.refused()
-      // Whoever pushes strangers out must not fill the log too.
-      log[code === "too-many-unproven" ? "debug" : "warn"]("connection-refused", { code })
+      outside[code === "too-many-unproven" ? "debug" : "warn"]("connection-refused", { code })
     },
   })
   const scrubNow = async (bytesPerSecond?: number) => {
