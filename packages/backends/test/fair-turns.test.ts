@@ -146,7 +146,9 @@ it("answers what is held of a chunk with many shares, asked for over and over, w
 
 it("lets tenants take turns, whatever number of changes one of them has waiting", async () => {
   let isOpen = false
-  const exec = (sql: string) => void (isOpen = sql.startsWith("BEGIN"))
+  const exec = (sql: string) => {
+    isOpen = sql.startsWith("BEGIN")
+  }
   let nowMs = 0
   const committer = new Committer({ exec, later: setImmediate, nowMs: () => nowMs })
   const order: string[] = []
