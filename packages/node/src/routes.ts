@@ -5,8 +5,8 @@
 import type { TenantBackend } from "@holdfast/backends/node"
 import { concat, encodeCbor, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
-  batchTokenBytes,
   type BlockQuery,
+  batchTokenBytes,
   blockBytes,
   blockCount,
   decodeBlockQueries,
