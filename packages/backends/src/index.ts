@@ -1,3 +1,3 @@
 /** Backends: places for shares and registers. Those that need Node are in `@holdfast/backends/node`. */
 export { createMemoryBackend, createMemoryPlace, type MemoryOptions, type MemoryPlace, onlyAccount } from "./memory.ts"
-export { leastGraceMs, markBytes, rowBytes, usualGraceMs } from "./rules.ts"
+export { batchBytes, leastGraceMs, markBytes, rowBytes, usualGraceMs } from "./rules.ts"

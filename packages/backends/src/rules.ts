@@ -22,6 +22,8 @@ export const usualGraceMs = 24 * 3_600_000
 export const rowBytes = 160
 /** What each mark costs: its row, and its part in those of its batch and account. */
 export const markBytes = 128
+/** What each command costs that marks something, until it is forgotten. */
+export const batchBytes = 96
 
 /** A value with the sequence number it carries. */
 export interface HeldValue {

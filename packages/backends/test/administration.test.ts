@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { it, type TestContext } from "node:test"
-import { toHex } from "@holdfast/core"
+import { limits, toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountAccess,
@@ -12,6 +12,7 @@ import {
   signAccountsRequest,
   signGrant,
   signRecord,
+  signRegisterValue,
   signStatement,
 } from "@holdfast/protocol"
 import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
@@ -20,7 +21,7 @@ import type { PlaceAccounts } from "../src/s3/accounts.ts"
 
 const dayMs = 86_400_000
 
-async function opened(t: TestContext, dropGraceMs?: number) {
+async function opened(t: TestContext, { dropGraceMs, ...options }: { dropGraceMs?: number; quotaBytes?: number } = {}) {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
   let offsetMs = 0
   const moving = { ...clock, nowMs: () => clock.nowMs() + offsetMs }
@@ -31,7 +32,11 @@ async function opened(t: TestContext, dropGraceMs?: number) {
     await rm(dir, { recursive: true, force: true })
   })
   const administrator = await makeAccount(crypto)
-  const namespace = await engine.tenant("acme", { placeId: "d1", administrator: () => administrator.publicKey })
+  const namespace = await engine.tenant("acme", {
+    placeId: "d1",
+    administrator: () => administrator.publicKey,
+    ...options,
+  })
   const advance = (ms: number) => {
     offsetMs += ms
   }
@@ -63,6 +68,36 @@ it("drops an account after the grace and not before, and leaves what others hold
   assert.equal((await rest.listMarks({ limit: 9 })).length, 1)
 })
 
+it("counts 40 registers of 81 KB against who wrote them, refuses more at the quota, and drops them with the account", async (t) => {
+  const valueBytes = 81_000
+  const { engine, namespace, advance, state } = await opened(t, { quotaBytes: 40.5 * valueBytes })
+  const [mallory, other] = [await makeAccount(crypto, ["append"]), await makeAccount(crypto)]
+  const junk = namespace.backendOf(mallory)
+  // Content, history and the list of what is held, each as large as it may be.
+  const value = async () => {
+    const parts = {
+      sequence: 1,
+      lineage: [],
+      sealed: crypto.random(limits.registerContentBytes),
+      care: crypto.random(15_000),
+    }
+    return signRegisterValue(crypto, crypto.random(32), parts)
+  }
+  for (let i = 0; i < 40; i++) assert.equal((await junk.proposeRegisters([await value()]))[0]!.accepted, true, `${i}`)
+  const { usedBytes } = await junk.usage()
+  assert.ok(usedBytes > 40 * 80_000, `${usedBytes} bytes`)
+  assert.equal(engine.tenants()[0]!.usedBytes > 40 * 80_000, true)
+  assert.equal((await namespace.backendOf(other).usage()).usedBytes, 0)
+  const [more] = await junk.proposeRegisters([await value()])
+  assert.match(more!.accepted ? "" : more!.message, /quota/)
+  await junk.takeStatement(await state(mallory, 1, true))
+  advance(31 * dayMs)
+  assert.equal(await engine.finishDrops(), 40)
+  assert.equal((await junk.usage()).usedBytes, 0)
+  assert.equal(engine.tenants()[0]!.usedBytes, 0)
+  assert.equal((await namespace.backendOf(other).proposeRegisters([await value()]))[0]!.accepted, true)
+})
+
 it("undoes a drop by a higher serial, and an older statement changes nothing", async (t) => {
   const { engine, namespace, advance, state } = await opened(t)
   const account = await makeAccount(crypto)
@@ -84,7 +119,7 @@ it("undoes a drop by a higher serial, and an older statement changes nothing", a
 })
 
 it("has a least grace of a drop that no operator can go under", async (t) => {
-  const { engine, namespace, advance, state } = await opened(t, 0)
+  const { engine, namespace, advance, state } = await opened(t, { dropGraceMs: 0 })
   const account = await makeAccount(crypto)
   const backend = namespace.backendOf(account)
   await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))

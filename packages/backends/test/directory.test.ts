@@ -24,7 +24,7 @@ import {
   randomChunk,
 } from "@holdfast/protocol/testing"
 import { version1 } from "../src/directory/schema.ts"
-import { leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
+import { batchBytes, leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
 import {
   type Engine,
   type EngineOptions,
@@ -120,7 +120,9 @@ it("answers quota when a tenant's allowance is used up, also for shares put in p
   const engine = await opened(t, await temporary(t))
   const chunks = await Promise.all(Array.from({ length: 6 }, () => randomChunk(crypto, 100_000)))
   const sizeBytes = chunks[0]!.shares[0]!.length
-  const tenant = await tenantOf(engine, "alice", { quotaBytes: 2 * (sizeBytes + rowBytes + markBytes) + 10 })
+  const tenant = await tenantOf(engine, "alice", {
+    quotaBytes: 2 * (sizeBytes + rowBytes + markBytes + batchBytes) + rowBytes + 10,
+  })
   const outcomes = (
     await Promise.all(chunks.map((chunk) => tenant.putShares([chunk.shares[0]!], newBatch(crypto))))
   ).flat()

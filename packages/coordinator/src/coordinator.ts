@@ -30,6 +30,7 @@ import {
   parseAddress,
   RevokedKeys,
   saveIdentity,
+  sparingLogger,
   startMonitor,
 } from "@holdfast/network"
 import { Database } from "./database.ts"
@@ -110,7 +111,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     const revoked = new RevokedKeys(database.revokedKeys())
     const server = createTlsServer(
       identity,
-      createService({ database, authority, coordinatorId, gridKey, grid: () => grid(), nowMs, logger, metrics }),
+      createService({
+        ...{ database, authority, coordinatorId, gridKey, grid: () => grid(), nowMs, metrics },
+        logger: sparingLogger(logger, { nowMs }),
+      }),
       {
         revoked,
         requireClientCertificate: false, // a stranger may join; every other path asks who it is

@@ -19,6 +19,7 @@ import {
   parseOr,
   parseRoles,
   peerOf,
+  prefixesOf,
   type RefusalReason,
   refusalMessage,
   refusalOf,
@@ -73,7 +74,8 @@ export function createService(parts: ServiceParts): (request: IncomingMessage, r
   const requests = parts.metrics.counter("holdfast_coordinator_requests_total", "Requests by path and status.")
   const durationName = "holdfast_coordinator_request_duration_seconds"
   const durations = parts.metrics.histogram(durationName, "How long requests took.", secondBounds)
-  const joining = { limit: new FailureLimit(30, 60_000), workers: new Semaphore(4) }
+  // Members renew beside strangers who join, not behind them.
+  const joining = { limit: new FailureLimit(30, 60_000), workers: new Semaphore(4), renewing: new Semaphore(4) }
   return (request, response) => {
     const path = request.url ?? ""
     const startedMs = performance.now()
@@ -98,13 +100,13 @@ interface Answer {
 
 async function handle(
   parts: ServiceParts,
-  joining: { readonly limit: FailureLimit; readonly workers: Semaphore },
+  joining: { readonly limit: FailureLimit; readonly workers: Semaphore; readonly renewing: Semaphore },
   request: IncomingMessage,
   path: string,
 ): Promise<Answer> {
   const route = `${request.method} ${path}`
   if (route === "POST /v1/join") {
-    const from = request.socket.remoteAddress ?? ""
+    const from = prefixesOf(request.socket.remoteAddress).narrow
     if (joining.limit.isOver(from, parts.nowMs()))
       return problem(429, "ERR_REFUSED", "Too many failed attempts to join from this address. Wait a minute.")
     const body = parseOr(joinSchema, await readJson(request), "The request to join")
@@ -122,7 +124,7 @@ async function handle(
   if (route === "GET /v1/members")
     return { status: 200, body: { members: visibleTo(member, parts.database.members()) } }
   if (route === "POST /v1/announce") return announce(parts, member, await readJson(request))
-  if (route === "POST /v1/renew") return joining.workers.run(() => renew(parts, member, keyId))
+  if (route === "POST /v1/renew") return joining.renewing.run(() => renew(parts, member, keyId))
   return problem(404, "ERR_NOT_FOUND", "There is no such path here.")
 }
 

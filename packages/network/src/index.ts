@@ -47,6 +47,7 @@ export { type Change, formedVoters, type Judgement, judgeGrid, maxSerialStep, ty
 export { confirmed, firstPins, type Pins, taken } from "./pins/pins.ts"
 export { absentVoters, type Standing, standingsOf } from "./pins/standing.ts"
 export { loadMemberRecord, type MemberRecord, memberRecordSchema } from "./record.ts"
+export { sparingLogger } from "./sparing.ts"
 export {
   type AgentOptions,
   type BytesResponse,
@@ -77,6 +78,7 @@ export {
   loadIdentity,
   saveIdentity,
 } from "./tls/identity.ts"
+export { prefixesOf } from "./tls/prefix.ts"
 export { type RefusalReason, refusalMessage, refusalOf } from "./tls/refusal.ts"
 export { keyIdOf, keyIdOfKey, RevokedKeys } from "./tls/revoked.ts"
 export { type AccessRole, accessRoles, parseRoles, rolesOf } from "./tls/roles.ts"

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { createLogger, Metrics, startMonitor } from "../src/index.ts"
+import { createLogger, Metrics, sparingLogger, startMonitor } from "../src/index.ts"
 import { parsePrometheus } from "./prometheus.ts"
 
 test("secrets never reach the log, whatever field or text they are in", () => {
@@ -89,4 +89,20 @@ test("the monitor tells metrics and health, and nothing else", async (t) => {
   assert.equal((await fetch(`${at}/health`)).status, 503)
   assert.equal((await fetch(`${at}/`)).status, 404)
   assert.equal((await fetch(`${at}/metrics`, { method: "POST" })).status, 405)
+})
+
+test("nobody outside fills the disk with lines of a log, which says how many it left out", () => {
+  let nowMs = 0
+  const lines: { event: string; leftOut?: number }[] = []
+  const stream = { write: (line: string) => lines.push(JSON.parse(line)) }
+  const logger = sparingLogger(createLogger({ stream }), { nowMs: () => nowMs, most: 10 })
+  for (let i = 0; i < 1000; i++) logger.warn("request-failed", { i })
+  logger.warn("other")
+  assert.equal(lines.length, 11)
+  nowMs = 60_000
+  for (let i = 0; i < 5; i++) logger.warn("request-failed")
+  assert.deepEqual(
+    lines.slice(11).map(({ leftOut }) => leftOut),
+    [990, undefined, undefined, undefined, undefined],
+  )
 })

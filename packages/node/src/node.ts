@@ -19,6 +19,7 @@ import {
   loadPins,
   type MonitorPlace,
   RevokedKeys,
+  sparingLogger,
   startMonitor,
   type TlsServerOptions,
 } from "@holdfast/network"
@@ -71,7 +72,7 @@ export interface NodeQuotas {
 
 /** How much a node lets callers use: connections and time as a server does, and the memory of all requests. */
 export interface NodeLimits extends Omit<TlsServerOptions, "requireClientCertificate" | "revoked" | "onRefused"> {
-  /** Memory for bodies and answers at once, a quarter of it for each tenant. Default 512 MiB. */
+  /** Memory for bodies and answers at once, shared fairly among tenants. Default 512 MiB, at least 64 MiB to be of use. */
   readonly memoryBytes?: number
   /** How long requests in work may take to finish when the node stops. Default 10 s. */
   readonly closeGraceMs?: number
@@ -118,10 +119,11 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   })
   const ended = new AbortController()
   const administration = createAdministration(engine, { given: administrators, optionsOf, log })
+  const outside = sparingLogger(log, { nowMs: () => clock.nowMs() })
   const service = storageService({
     engine,
     metrics,
-    log,
+    log: outside,
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
     stopping: () => ended.signal.aborted,
@@ -133,7 +135,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     revoked,
     onRefused: (code) => {
       metrics.refused()
-      log.warn("connection-refused", { code })
+      outside[code === "too-many-unproven" ? "debug" : "warn"]("connection-refused", { code })
     },
   })
   const scrubNow = async (bytesPerSecond?: number) => {

@@ -5,7 +5,10 @@
 import type { TenantBackend } from "@holdfast/backends/node"
 import { concat, encodeCbor, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
+  type BlockQuery,
   batchTokenBytes,
+  blockBytes,
+  blockCount,
   decodeBlockQueries,
   decodeIds,
   decodeKeptRequest,
@@ -40,9 +43,16 @@ export interface Route {
   readonly method: "GET" | "POST"
   /** Largest body. */
   readonly maxBytes: number
-  /** Memory that its answer may take. */
+  /** Most memory that its answer may take. */
   readonly answerBytes: number
+  /** The same for one request: small ones need not wait for the memory of large ones. */
+  readonly answerBytesFor?: (backend: TenantBackend, body: Uint8Array) => number
   readonly handle: (backend: TenantBackend, body: Uint8Array) => Promise<readonly Uint8Array[]>
+}
+
+/** Most memory that the answer to `body` may take. Throws for what is no request of the route. */
+export function answerBytesOf({ answerBytes: most, answerBytesFor }: Route, backend: TenantBackend, body: Uint8Array) {
+  return answerBytesFor === undefined ? most : Math.min(most, answerBytesFor(backend, body))
 }
 
 /** Most bytes of a list of ids. */
@@ -51,7 +61,10 @@ export const idListBytes = 64 * limits.requestItems
 export const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 2) + 4096
 /** Most bytes of an answer with shares or values. */
 export const answerBytes = limits.requestBytes
-const small = 1024 * 1024
+/** Most bytes that say which shares of a chunk are held. */
+const heldBytes = 3 + 2 * limits.maxShares
+const allHeldBytes = heldBytes * limits.requestItems
+const proposalBounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
 
 /** Endpoints that read what is known by its id, the same in both versions. */
 export const readRoutes: Readonly<Record<string, Route>> = {
@@ -59,18 +72,21 @@ export const readRoutes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
+    answerBytesFor: (backend, body) => backend.sharesSize(decodeQueries(body), answerBytes),
     handle: async (backend, body) => encodeFrames(await backend.getSharesWithin(decodeQueries(body), answerBytes)),
   },
   "shares/has": {
     method: "POST",
     maxBytes: idListBytes,
-    answerBytes: small,
+    answerBytes: allHeldBytes,
+    answerBytesFor: (_, body) => decodeIds(body, limits.requestItems).length * heldBytes,
     handle: async (backend, body) => [encodeHeld(await backend.hasShares(decodeIds(body, limits.requestItems)))],
   },
   "registers/read": {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
+    answerBytesFor: (_, body) => decodeIds(body, registersPerRequest).length * limits.registerValueBytes,
     handle: async (backend, body) => encodeFrames(await backend.readRegisters(decodeIds(body, registersPerRequest))),
   },
   usage: {
@@ -97,7 +113,8 @@ export const routes: Readonly<Record<string, Route>> = {
   "shares/mark": {
     method: "POST",
     maxBytes: idListBytes,
-    answerBytes: small,
+    answerBytes: allHeldBytes,
+    answerBytesFor: (_, body) => decodeMarkRequest(body).ids.length * heldBytes,
     handle: async (backend, body) => {
       const { header, ids } = decodeMarkRequest(body)
       return [encodeMarkOutcomes(await backend.markShares(ids, withBatch(header)))]
@@ -107,12 +124,14 @@ export const routes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: idListBytes,
     answerBytes,
+    answerBytesFor: (_, body) => decodeBlockQueries(body).reduce((sum, query) => sum + blockAnswerBytes(query), 0),
     handle: async (backend, body) => encodeBlockAnswers(await backend.getBlocks(decodeBlockQueries(body))),
   },
   "marks/list": {
     method: "POST",
     maxBytes: 1024,
-    answerBytes: small,
+    answerBytes: 64 * limits.requestItems,
+    answerBytesFor: (_, body) => 64 * decodeListRequest(body).limit,
     handle: async (backend, body) => [encodeMarkInfos(await backend.listMarks(decodeListRequest(body)))],
   },
   "marks/token": {
@@ -138,7 +157,8 @@ export const routes: Readonly<Record<string, Route>> = {
   "registers/list": {
     method: "POST",
     maxBytes: 1024,
-    answerBytes: small,
+    answerBytes: 64 * limits.requestItems,
+    answerBytesFor: (_, body) => 64 * decodeRegistersRequest(body).limit,
     handle: async (backend, body) => [
       encodeCbor(concat(...(await backend.listRegisters(decodeRegistersRequest(body))))),
     ],
@@ -156,9 +176,9 @@ export const routes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: framedBytes,
     answerBytes,
+    answerBytesFor: (_, body) => decodeMarked(body, proposalBounds).items.length * limits.registerValueBytes,
     handle: async (backend, body) => {
-      const bounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
-      const { header, items } = decodeMarked(body, bounds)
+      const { header, items } = decodeMarked(body, proposalBounds)
       return [encodeProposeOutcomes(await backend.proposeRegisters(items, header))]
     },
   },
@@ -200,6 +220,12 @@ export const routes: Readonly<Record<string, Route>> = {
   },
 }
 
+/** The blocks, the lists of leaves, the descriptor. */
+function blockAnswerBytes({ count, leavesOf }: BlockQuery): number {
+  const leaves = 32 * blockCount(limits.shareBytes)
+  return count * blockBytes + leavesOf.length * leaves + limits.descriptorBytes
+}
+
 function withBatch({ batch, accounts }: MarkHeader): MarkOptions {
   if (batch) return { batch, accounts }
   throw new HoldfastError("ERR_BAD_FORMAT", "What is stored needs the token of a batch.")
@@ -224,9 +250,14 @@ export interface FailureAnswer {
   readonly body: Uint8Array
 }
 
+/** What says that the server has too much to do names its status itself. */
+function busyStatus(status: unknown): number {
+  return status === 408 || status === 503 ? status : 500
+}
+
 /** What a client may know of an error; the log has the rest. */
 export function failureAnswer(error: unknown): FailureAnswer {
-  const status = isHoldfastError(error) ? (statuses[error.code] ?? 500) : 500
+  const status = isHoldfastError(error) ? (statuses[error.code] ?? busyStatus(error.details.status)) : 500
   const code = isHoldfastError(error) ? error.code : "ERR_REMOTE"
   const message = isHoldfastError(error) && status !== 500 ? error.message : "The server failed; its log says why."
   return { status, code, body: encodeFailure(code, message) }

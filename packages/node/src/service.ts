@@ -6,13 +6,14 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import type { Engine, NamespaceOptions } from "@holdfast/backends/node"
-import { BufferPool, discard, HoldfastError } from "@holdfast/core"
+import { BufferPool, HoldfastError } from "@holdfast/core"
 import { keyIdOf, type Logger, peerOf, writeBody } from "@holdfast/network"
 import { GrantReader, legacyAccess, type Peer } from "./access.ts"
-import { ByteBudget } from "./budget.ts"
+import { readBody } from "./body.ts"
 import { legacyRoutes } from "./legacy-routes.ts"
+import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
-import { failureAnswer, type Route, routes } from "./routes.ts"
+import { answerBytesOf, failureAnswer, framedBytes, type Route, routes } from "./routes.ts"
 
 /** What the service works with. */
 export interface ServiceParts {
@@ -30,8 +31,8 @@ export interface ServiceParts {
 const versions: Readonly<Record<string, Readonly<Record<string, Route>>>> = { "/v1/": legacyRoutes, "/v2/": routes }
 
 const usualMemoryBytes = 512 * 1024 * 1024
-/** No tenant holds more than this part of the memory, so a slow one cannot keep the others out. */
-const tenantPart = 1 / 4
+/** What a request costs at least, whatever it carries. */
+const leastBytes = 16 * 1024
 /** Memory for bodies that is kept for the next ones. */
 const idleBytes = 32 * 1024 * 1024
 
@@ -40,9 +41,13 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
   const peers = new WeakMap<Socket, Peer>()
   const grants = new GrantReader()
   const { memoryBytes = usualMemoryBytes } = parts
-  const memory = new ByteBudget(memoryBytes)
+  const memory = new FairMemory({
+    totalBytes: memoryBytes,
+    unitBytes: framedBytes,
+    nowMs: () => performance.now(),
+    later: (ms, run) => void setTimeout(run, ms).unref(),
+  })
   const bodies = new BufferPool({ maxIdleBytes: idleBytes })
-  const memoryOf = new Map<string, ByteBudget>()
   const clientOf = (socket: Socket): Peer => {
     const peer = peers.get(socket) ?? {
       ...peerOf(socket),
@@ -58,9 +63,9 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     if (parts.stopping()) response.shouldKeepAlive = false
     const [version, path] = [request.url?.slice(0, 4) ?? "", request.url?.slice(4) ?? ""]
     const route = Object.hasOwn(versions[version] ?? {}, path) ? versions[version]![path] : undefined
-    const releases: (() => void)[] = []
+    let holding: Holding | undefined
     response.once("close", () => {
-      for (const release of releases) release()
+      holding?.release()
       const endpoint = route ? path : "unknown"
       const durationMs = parts.nowMs() - startMs
       parts.metrics.answered(endpoint, response.statusCode, durationMs)
@@ -70,26 +75,28 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       const peer = clientOf(request.socket)
       const { tenant } = peer
       const length = checkRequest(request, route)
-      const own = memoryOf.get(tenant) ?? new ByteBudget(memoryBytes * tenantPart)
-      memoryOf.set(tenant, own)
-      const bytes = Math.max(length, route!.answerBytes)
-      for (const budget of [own, memory]) {
-        const release = await budget.take(bytes)
-        if (response.destroyed) return release()
-        releases.push(release)
-      }
+      const ended = new AbortController()
+      holding = memory.open({ tenant, member: peer.memberId }, () => {
+        if (response.headersSent) response.destroy()
+        ended.abort(tooSlow())
+      })
+      if (response.destroyed) return holding.release() // nobody will hear of its close
+      await holding.grow(leastBytes)
       const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
       const grant = version === "/v1/" ? undefined : headerOf(request, "holdfast-grant")
       const access = version === "/v1/" ? legacyAccess(peer) : await grants.accessOf(peer, grant, namespace)
       const backend = namespace.backendOf(access)
       await namespace.noteSeen(access.account)
-      const body = await readBody(request, bodies.take(length))
+      const body = await readBody(request, { length, bodies, holding, signal: ended.signal })
+      await holding.grow(length + answerBytesOf(route!, backend, body))
+      ended.signal.throwIfAborted()
+      if (holding.isReleased) return bodies.give(body) // its connection closed while it waited
       // Not when the connection closes: that may be before the work is done.
       const answer = await route!.handle(backend, body).finally(() => bodies.give(body))
       if (parts.stopping()) response.shouldKeepAlive = false
       const droppedAtMs = grant === undefined ? undefined : backend.droppedAtMs()
       if (droppedAtMs !== undefined) response.setHeader("holdfast-dropped", String(droppedAtMs))
-      parts.metrics.moved(length, send(response, 200, answer))
+      parts.metrics.moved(length, send(response, 200, answer, holding))
     } catch (error) {
       fail(parts, request, response, error)
     }
@@ -116,26 +123,17 @@ function checkRequest(request: IncomingMessage, route: Route | undefined): numbe
   return length
 }
 
-/** Fills `body`, as long as announced; events, since an async iterator costs more than the bytes of a small TLS record. */
-function readBody(request: IncomingMessage, body: Uint8Array): Promise<Uint8Array> {
-  let offset = 0
-  return new Promise((resolve, reject) => {
-    const cut = () => reject(new HoldfastError("ERR_BAD_FORMAT", "The body is cut short."))
-    request.on("data", (chunk: Uint8Array) => {
-      body.set(chunk, offset) // HTTP ends the body at its announced length
-      offset += chunk.length
-      discard(chunk)
-    })
-    request.once("end", () => (offset === body.length ? resolve(body) : cut()))
-    request.once("error", cut)
-    request.once("close", cut)
-  })
+function tooSlow(): HoldfastError {
+  const message = "The request came too slowly while others waited for its memory. Send less at once."
+  return new HoldfastError("ERR_REMOTE", message, { status: 408 })
 }
 
-function send(response: ServerResponse, status: number, parts: readonly Uint8Array[]): number {
+function send(response: ServerResponse, status: number, parts: readonly Uint8Array[], holding?: Holding): number {
   const length = parts.reduce((total, part) => total + part.length, 0)
+  holding?.set(Math.max(leastBytes, length))
+  holding?.expect(length)
   response.writeHead(status, { "content-type": "application/octet-stream", "content-length": length })
-  void writeBody(response, parts)
+  void writeBody(response, parts, (bytes) => holding?.moved(bytes))
   return length
 }
 

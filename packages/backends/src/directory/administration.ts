@@ -121,7 +121,7 @@ function dropSome(parts: EngineParts, { tenant, name, id, account }: Dropped) {
   if (!statement?.drops || statement.stamp > parts.stamps.issue() - parts.dropGraceMs) return done
   for (const share of index.marks.sharesOf(account, marksAtOnce)) {
     done.marks++
-    if (index.marks.dropMarks(tenant, share, (mark) => mark.account === account).length > 0) continue
+    if (index.marks.dropMarks(tenant, share, index.marks.marksFor(share.row, account))) continue
     index.dropShare(tenant, share)
     if (share.file === null) continue
     index.willRemove(name, share.file)

@@ -1,6 +1,7 @@
 /**
  * Group commit: changes that arrive while others are being made durable go into the next transaction together, so that
- * many small writes share one synchronisation of the disk. A change that throws fails alone.
+ * many small writes share one synchronisation of the disk. A change that throws fails alone. Tenants take turns: who has many
+ * changes waiting keeps nobody else's waiting behind them.
  */
 import { HoldfastError } from "@holdfast/core"
 
@@ -10,28 +11,42 @@ interface Job {
   readonly reject: (error: unknown) => void
 }
 
-/** Most changes in a transaction, so that none keeps the event loop for long. */
+/** About the most rows that one change may touch: larger ones come in parts. */
+export const rowsAtOnce = 512
+/** After so long a transaction takes no more changes, so that none keeps the event loop for long; and after so many. */
+const turnMs = 20
 const jobsPerTransaction = 256
+
+/** What a committer works with. */
+export interface CommitterParts {
+  readonly exec: (sql: string) => void
+  /** Changes that come before it runs what it is given share a transaction. */
+  readonly later: (work: () => void) => void
+  readonly nowMs: () => number
+}
 
 /** Runs changes of one database in shared transactions. */
 export class Committer {
-  readonly #exec: (sql: string) => void
-  readonly #later: (work: () => void) => void
-  #queue: Job[] = []
+  readonly #parts: CommitterParts
+  /** Those of each tenant in the order in which they came; whose turn is first is first here. */
+  readonly #queues = new Map<string, Job[]>()
   #scheduled = false
   #closed = false
 
-  /** Changes that come before `later` runs what it is given share a transaction. */
-  constructor(exec: (sql: string) => void, later: (work: () => void) => void) {
-    this.#exec = exec
-    this.#later = later
+  constructor(parts: CommitterParts) {
+    this.#parts = parts
   }
 
-  /** Runs `work` inside a transaction; resolves with its result once that is durable. It may run twice: change only rows. */
-  run<T>(work: () => T): Promise<T> {
+  /**
+   * Runs `work` inside a transaction, in the turn of whose it is; resolves with its result once that is durable. It may run twice:
+   * change only rows.
+   */
+  run<T>(work: () => T, of = ""): Promise<T> {
     if (this.#closed) return Promise.reject(new HoldfastError("ERR_IO", "The storage directory is closed."))
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ work, resolve: resolve as (result: unknown) => void, reject })
+      const queue = this.#queues.get(of) ?? []
+      queue.push({ work, resolve: resolve as (result: unknown) => void, reject })
+      this.#queues.set(of, queue)
       this.#schedule()
     })
   }
@@ -39,24 +54,43 @@ export class Committer {
   /** Commits what waits; takes no more. */
   close(): void {
     this.#closed = true
-    while (this.#queue.length > 0) this.#commit()
+    while (this.#queues.size > 0) this.#commit()
   }
 
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#later(() => {
+    this.#parts.later(() => {
       this.#scheduled = false
       this.#commit()
-      if (this.#queue.length > 0) this.#schedule()
+      if (this.#queues.size > 0) this.#schedule()
     })
   }
 
+  /** The next of whose turn it is. */
+  #next(): Job | undefined {
+    const first = this.#queues.entries().next().value
+    if (!first) return undefined
+    const [of, queue] = first
+    const job = queue.shift()
+    this.#queues.delete(of)
+    if (queue.length > 0) this.#queues.set(of, queue)
+    return job
+  }
+
   #commit(): void {
-    const jobs = this.#queue.splice(0, jobsPerTransaction)
-    if (jobs.length === 0) return
+    const first = this.#next()
+    if (!first) return
+    const jobs = [first]
+    const startedMs = this.#parts.nowMs()
+    const more = () => {
+      const isOver = jobs.length >= jobsPerTransaction || Math.abs(this.#parts.nowMs() - startedMs) >= turnMs
+      const job = isOver ? undefined : this.#next()
+      if (job) jobs.push(job)
+      return job
+    }
     try {
-      const results = this.#transaction(jobs)
+      const results = this.#transaction(first, more)
       for (const [i, job] of jobs.entries()) job.resolve(results[i])
     } catch (error) {
       if (jobs.length === 1) jobs[0]!.reject(error)
@@ -66,21 +100,23 @@ export class Committer {
 
   #commitAlone(job: Job): void {
     try {
-      job.resolve(this.#transaction([job])[0])
+      job.resolve(this.#transaction(job)[0])
     } catch (error) {
       job.reject(error)
     }
   }
 
-  #transaction(jobs: readonly Job[]): unknown[] {
-    this.#exec("BEGIN IMMEDIATE")
+  #transaction(first: Job, more: () => Job | undefined = () => undefined): unknown[] {
+    const { exec } = this.#parts
+    exec("BEGIN IMMEDIATE")
     try {
-      const results = jobs.map((job) => job.work())
-      this.#exec("COMMIT")
+      const results: unknown[] = []
+      for (let job: Job | undefined = first; job; job = more()) results.push(job.work())
+      exec("COMMIT")
       return results
     } catch (error) {
       try {
-        this.#exec("ROLLBACK")
+        exec("ROLLBACK")
       } catch {
         // SQLite has rolled back by itself, as it does when the disk is full.
       }

@@ -51,6 +51,7 @@ export function openIndex(disk: Disk, path: string) {
   const { one, all, change } = statements
   const readMeta = one<{ value: number }>("SELECT value FROM meta WHERE name = ?")
   const addUsage = change("UPDATE tenants SET bytes = bytes + ?, shares = shares + ?, cost = cost + ? WHERE tenant = ?")
+  const countTenants = one<{ count: number }>("SELECT count(*) AS count FROM tenants")
   return {
     exec: (sql: string) => database.exec(sql),
     close: () => database.close(),
@@ -59,6 +60,7 @@ export function openIndex(disk: Disk, path: string) {
     tenants: all<TenantRow>("SELECT tenant, name, bytes, shares, cost FROM tenants ORDER BY name"),
     addTenant: change("INSERT OR IGNORE INTO tenants (name) VALUES (?)"),
     tenantNamed: one<TenantRow>("SELECT tenant, name, bytes, shares, cost FROM tenants WHERE name = ?"),
+    tenantCount: () => countTenants()!.count,
     /** Counts what takes space beside shares and registers. */
     chargeTenant: (moreBytes: number, tenant: number) => addUsage(0, 0, moreBytes, tenant),
     ...shareTable(statements, addUsage),
@@ -90,6 +92,10 @@ function shareTable({ one, all, change, insert }: Statements, addUsage: (...valu
   return {
     share: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx = ?`),
     sharesOf: all<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx`),
+    sharesFrom: all<ShareRow>(
+      `SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx >= ? ORDER BY idx LIMIT ?`,
+    ),
+    firstShareOf: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx LIMIT 1`),
     sharesAfter: all<ShareRow>(
       `SELECT ${fields} FROM shares WHERE tenant = ? AND (chunk, idx) > (?, ?) ORDER BY chunk, idx LIMIT ?`,
     ),

@@ -4,10 +4,10 @@
  */
 import { join } from "node:path"
 import { type Clock, type CryptoProvider, HoldfastError } from "@holdfast/core"
-import { leastGraceMs, usualDropGraceMs, usualGraceMs } from "../rules.ts"
+import { batchBytes, leastGraceMs, rowBytes, usualDropGraceMs, usualGraceMs } from "../rules.ts"
 import { finishDrops, leastDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
-import { openIndex } from "./database.ts"
+import { openIndex, type ShareIndex } from "./database.ts"
 import type { Disk } from "./disk.ts"
 import { isTenantName, makeDurableDirectory, ShareFiles } from "./files.ts"
 import { createNodeDisk } from "./node-disk.ts"
@@ -94,7 +94,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     crypto,
     clock,
     index,
-    committer: new Committer(index.exec, disk.schedule),
+    committer: new Committer({ exec: index.exec, later: disk.schedule, nowMs: () => clock.nowMs() }),
     files: new ShareFiles(disk, dir),
     space: new FreeSpace(disk, dir, reservedBytes, clock),
     stamps: new Stamps(clock, {
@@ -104,12 +104,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }),
     dropGraceMs: Math.max(leastDropGraceMs, options.dropGraceMs ?? usualDropGraceMs),
     graceMs: Math.max(leastGraceMs, options.graceMs ?? usualGraceMs),
+    turn: () => new Promise((resolve) => disk.schedule(resolve)),
     track,
     readFailed: () => void failures++,
   }
   const recovery = index.meta("clean") === 1 ? undefined : await recover(parts)
   await parts.committer.run(() => {
     index.setMeta("clean", 0)
+    countRows(index)
     index.marks.forgetBatches(parts.stamps.next())
   })
   const tenants = new Map<string, Promise<Namespace>>()
@@ -145,6 +147,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       disk.close()
     },
   }
+}
+
+/** Once: directories from before rows of accounts and commands were counted. */
+function countRows(index: ShareIndex): void {
+  if (index.meta("rows-counted") === 1) return
+  for (const { tenant } of index.tenants()) {
+    const { accounts, batches } = index.marks.countOf(tenant)
+    index.chargeTenant(accounts * rowBytes + batches * batchBytes, tenant)
+  }
+  index.setMeta("rows-counted", 1)
 }
 
 function checkTenantName(name: string): void {

@@ -1,6 +1,7 @@
 /** What the parts of an open storage directory share. */
-import type { Clock, CryptoProvider } from "@holdfast/core"
+import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { AccountAccess } from "@holdfast/protocol"
+import { batchBytes, rowBytes } from "../rules.ts"
 import type { Committer } from "./committer.ts"
 import type { ShareIndex } from "./database.ts"
 import type { ShareFiles } from "./files.ts"
@@ -21,6 +22,8 @@ export interface EngineParts {
   readonly graceMs: number
   /** How long after a drop was first heard of it is acted on; never under the least. */
   readonly dropGraceMs: number
+  /** Lets others have their turn. */
+  turn(): Promise<void>
   /** Runs an operation that closing must know of. */
   track<T>(operation: () => Promise<T>): Promise<T>
   /** Counts a share that could not be read from the disk. */
@@ -51,6 +54,23 @@ export interface Caller {
 /** True for a batch whose rows may be joined with younger ones. */
 export function isOverAt(stamp: number, graceMs: number): (batch: Pick<BatchRow, "stamp">) => boolean {
   return (batch) => stamp - batch.stamp >= graceMs
+}
+
+/** True when the disk has `bytes` left for the tenant, which are promised then. */
+export function takeSpace({ index, space }: EngineParts, { name }: Tenant, bytes: number): boolean {
+  return space.take(bytes, { cost: index.tenantNamed(name)!.cost, tenants: index.tenantCount() })
+}
+
+/** What the rows of those accounts take that are not known here yet. */
+export function newAccountBytes({ index }: EngineParts, { tenant }: Tenant, accounts: readonly Uint8Array[]): number {
+  return new Set(accounts.filter((id) => !index.marks.account(tenant, id)).map(toHex)).size * rowBytes
+}
+
+/** The same of a caller's accounts, with the row of its batch. */
+export function newRowBytes(parts: EngineParts, tenant: Tenant, { access, accounts, batch }: Caller): number {
+  const payer = parts.index.marks.account(tenant.tenant, access.account)?.account
+  const isKnown = payer !== undefined && parts.index.marks.batch(payer, batch) !== undefined
+  return newAccountBytes(parts, tenant, [access.account, ...accounts]) + (isKnown ? 0 : batchBytes)
 }
 
 /** Why `moreBytes` are too many for an account or its tenant; undefined when they are not. Inside the transaction. */

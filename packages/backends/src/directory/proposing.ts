@@ -1,5 +1,5 @@
 /** Taking register values: rules O6 and O7 of docs/protocols/marks.md, in one transaction. */
-import { HoldfastError, isHoldfastError, limits } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError } from "@holdfast/core"
 import {
   type AccountAccess,
   type BatchState,
@@ -12,8 +12,11 @@ import {
 import { judgeProposal, markBytes, rowBytes } from "../rules.ts"
 import { isDiskFull } from "./database.ts"
 import type { BatchRow } from "./marks.ts"
-import { type Caller, type EngineParts, overQuota, type Tenant } from "./parts.ts"
+import { type Caller, type EngineParts, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 import type { RegisterRow } from "./registers.ts"
+
+/** Accounts that hold one register from which on nobody names more: each keeps a copy of what is superseded. */
+const holdersPerRegister = 256
 
 type Proposer = Omit<Caller, "batch"> & Partial<Pick<Caller, "batch">>
 
@@ -41,7 +44,7 @@ export async function proposeRegisters(
         if (typeof check === "string") return { accepted: false as const, message: check }
         return propose(parts, tenant, { ...proposer, ...check, bytes, batch, stamp })
       })
-    })
+    }, tenant.name)
     .catch((cause: unknown) => {
       if (isDiskFull(cause))
         throw new HoldfastError("ERR_SERVER_FULL", "The server's disk is full: no register was changed.", {}, { cause })
@@ -80,7 +83,7 @@ interface Proposal extends Checked {
 }
 
 function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): ProposeOutcome {
-  const { index, space } = parts
+  const { index } = parts
   const { id, sequence, bytes, batch, stamp } = proposal
   if (batch && isBroken(batch))
     return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
@@ -88,39 +91,53 @@ function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): Propos
   const outcome = judgeProposal(held && { sequence: held.sequence, bytes: held.value }, { sequence, bytes })
   if (!outcome.accepted) return outcome
   const isNewer = held?.sequence !== sequence
-  // The value, and what is kept behind it, which is no longer than a value.
-  const moreBytes = isNewer ? bytes.length + rowBytes + proposal.accounts.length * markBytes : 0
-  const message = isNewer ? overQuota(parts, tenant, { account: proposal.access.account, moreBytes }) : undefined
+  const kept = isNewer && held ? keepersOf(parts, tenant, proposal).length * (held.value.length + rowBytes) : 0
+  const moreBytes = isNewer ? bytes.length + rowBytes + proposal.accounts.length * markBytes + kept : 0
+  const { account } = proposal.access
+  const storedBytes = moreBytes + (isNewer ? newAccountBytes(parts, tenant, [account, ...proposal.accounts]) : 0)
+  const message = isNewer ? overQuota(parts, tenant, { account, moreBytes, storedBytes }) : undefined
   if (message !== undefined) return { accepted: false, message }
-  if (isNewer && !held && !space.take(limits.registerValueBytes))
+  if (isCrowded(parts, tenant, proposal))
+    return { accepted: false, message: "So many accounts hold this register that no more is held on behalf of others." }
+  if (isNewer && (!held || kept > 0) && !takeSpace(parts, tenant, storedBytes))
     return { accepted: false, message: "The server has no space left for registers." }
   take(parts, tenant, proposal, held)
   if (batch) index.marks.setUsed(stamp, batch.batch)
   return { accepted: true, vouches: batch !== undefined }
 }
 
-function take(
-  { index, clock }: EngineParts,
-  { tenant }: Tenant,
-  proposal: Proposal,
-  held: RegisterRow | undefined,
-): void {
+/** Accounts for which the value held stays beside the new one; whoever replaces its own takes no more of the disk. */
+function keepersOf({ index }: EngineParts, { tenant }: Pick<Tenant, "tenant">, { access, id }: Proposal): number[] {
+  const own = index.marks.account(tenant, access.account)?.account
+  const legacy = index.marks.account(tenant, legacyAccount)?.account // nobody could ever trim legacy's
+  const holders = index.registers.marksOf(tenant, id).map(({ account }) => account)
+  return holders.filter((account) => account !== legacy && mustKeep(access, account === own))
+}
+
+/** True when accounts are named beside so many holders; who comes for itself is always taken. */
+function isCrowded({ index }: EngineParts, { tenant }: Tenant, { access, accounts, id }: Proposal): boolean {
+  if (accounts.every((account) => equal(account, access.account))) return false
+  const holders = new Set(index.registers.marksOf(tenant, id).map(({ account }) => account))
+  if (holders.size < holdersPerRegister) return false
+  return accounts.some((other) => {
+    const known = index.marks.account(tenant, other)?.account
+    return !equal(other, access.account) && (known === undefined || !holders.has(known))
+  })
+}
+
+function take(parts: EngineParts, { tenant }: Tenant, proposal: Proposal, held: RegisterRow | undefined): void {
+  const { index, clock } = parts
   const { id, sequence, bytes, access, stamp } = proposal
   const { registers, marks } = index
   const payer = marks.accountFor(tenant, access.account).account
   if (held?.sequence !== sequence) {
     if (held)
-      for (const { account } of registers.marksOf(tenant, id))
-        if (mustKeep(access, account === payer)) keepFor(account, held)
+      for (const account of keepersOf(parts, { tenant }, proposal))
+        registers.keep(tenant, account, held, { payer, stamp })
     registers.put(tenant, id, { sequence, value: bytes, received: clock.nowMs() }, held)
   }
   const accounts = proposal.accounts.map((other) => marks.accountFor(tenant, other).account)
   registers.mark(tenant, registers.get(tenant, id)!, accounts, { payer, stamp })
-
-  function keepFor(account: number, value: RegisterRow): void {
-    const legacy = marks.account(tenant, legacyAccount)?.account
-    if (account !== legacy) registers.keep(tenant, account, value, { payer, stamp }) // nobody could ever trim legacy's
-  }
 }
 
 /** A value may go without being kept only by the word of who may collect for the account that holds it. */

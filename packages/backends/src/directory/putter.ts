@@ -6,8 +6,8 @@ import { HoldfastError, isHoldfastError, mapPool } from "@holdfast/core"
 import { type PutOutcome, type Share, verifyShare } from "@holdfast/protocol"
 import { markBytes, rowBytes, smallShareBytes } from "../rules.ts"
 import { isDiskFull, type ShareRow } from "./database.ts"
-import { markShare } from "./marking.ts"
-import { type Caller, type EngineParts, overQuota, type Tenant } from "./parts.ts"
+import { inParts, markShare, sharesAtOnce } from "./marking.ts"
+import { type Caller, type EngineParts, newRowBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 
 type Refusal = Extract<PutOutcome, { ok: false }>
 
@@ -65,18 +65,10 @@ export class SharePutter {
   async #attempt(shares: readonly Uint8Array[], caller: Caller): Promise<(PutOutcome | undefined)[]> {
     const staged = await mapPool(shares, parallelChecks, (bytes) => this.#stage(bytes, caller))
     const ready = staged.filter((item): item is Staged => !("ok" in item))
-    const written = ready.flatMap(({ place }) => (typeof place === "string" ? [place] : []))
-    const { files, committer, stamps } = this.#parts
-    let committed: Committed[]
+    const { files } = this.#parts
+    const committed: Committed[] = []
     try {
-      await files.syncDirectories(this.#tenant.name, written)
-      committed = await committer.run(() => {
-        const stamp = stamps.next()
-        return ready.map((item) => this.#commit(item, caller, stamp))
-      })
-    } catch (error) {
-      await files.remove(this.#tenant.name, written).catch(() => undefined) // left to the next start
-      return staged.map((item) => ("ok" in item ? item : diskRefusal(error)))
+      for (const some of inParts(ready, sharesAtOnce(caller))) committed.push(...(await this.#commitAll(some, caller)))
     } finally {
       for (const { place, bytes } of ready) if (typeof place === "string") this.#pendingBytes -= bytes.length
     }
@@ -86,8 +78,25 @@ export class SharePutter {
     return staged.map((item) => ("ok" in item ? item : committed[next++]!.outcome))
   }
 
+  /** In one transaction, after which each share is there or refused. */
+  async #commitAll(ready: readonly Staged[], caller: Caller): Promise<Committed[]> {
+    const { files, committer, stamps } = this.#parts
+    const { name } = this.#tenant
+    const written = ready.flatMap(({ place }) => (typeof place === "string" ? [place] : []))
+    try {
+      await files.syncDirectories(name, written)
+      return await committer.run(() => {
+        const stamp = stamps.next()
+        return ready.map((item) => this.#commit(item, caller, stamp))
+      }, name)
+    } catch (error) {
+      await files.remove(name, written).catch(() => undefined) // left to the next start
+      return ready.map(() => ({ outcome: diskRefusal(error) }))
+    }
+  }
+
   async #stage(bytes: Uint8Array, caller: Caller): Promise<Staged | Refusal> {
-    const { index, space, files } = this.#parts
+    const { index, files } = this.#parts
     const share = await verifyShare(this.#parts.crypto, bytes).catch(formRefusal)
     if ("ok" in share) return share
     const held = index.share(this.#tenant.tenant, share.id, share.index)
@@ -95,7 +104,8 @@ export class SharePutter {
     const replaces = held && { replaces: held }
     const tooMuch = held ? undefined : this.#overQuota(bytes, caller, this.#pendingBytes)
     if (tooMuch) return tooMuch
-    if (!space.take(bytes.length)) return refuse("full", "The server has no space left for shares.")
+    if (!takeSpace(this.#parts, this.#tenant, bytes.length + rowBytes))
+      return refuse("full", "The server has no space left for shares.")
     if (bytes.length < smallShareBytes) return { share, bytes, place: bytes, ...replaces }
     this.#pendingBytes += bytes.length
     try {
@@ -112,9 +122,11 @@ export class SharePutter {
     return equalIfThere(await this.#parts.files.read(this.#tenant.name, held.file).catch(() => undefined), bytes)
   }
 
-  #overQuota(bytes: Uint8Array, { access, accounts }: Caller, pendingBytes: number): Refusal | undefined {
+  #overQuota(bytes: Uint8Array, caller: Caller, pendingBytes: number): Refusal | undefined {
+    const { access, accounts } = caller
     const moreBytes = bytes.length + rowBytes + accounts.length * markBytes + pendingBytes
-    const message = overQuota(this.#parts, this.#tenant, { account: access.account, moreBytes })
+    const storedBytes = moreBytes + newRowBytes(this.#parts, this.#tenant, caller)
+    const message = overQuota(this.#parts, this.#tenant, { account: access.account, moreBytes, storedBytes })
     return message === undefined ? undefined : refuse("quota", message)
   }
 

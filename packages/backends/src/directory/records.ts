@@ -9,7 +9,7 @@ import {
   decodeRecord,
 } from "@holdfast/protocol"
 import { rowBytes } from "../rules.ts"
-import { type EngineParts, overQuota, type Tenant } from "./parts.ts"
+import { type EngineParts, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 
 /** A record with its grants decoded. */
 export type KnownRecord = AccountRecord & { readonly devices: readonly AccountGrant[] }
@@ -56,17 +56,23 @@ export class AccountRecords {
     await this.#parts.committer.run(() => this.#parts.index.marks.setSeen(day, this.#tenant.tenant, account))
   }
 
-  /** Takes a record with a higher epoch; an older one is no error. Throws ERR_REFUSED, ERR_QUOTA_EXCEEDED. */
+  /** Takes a record with a higher epoch; an older one is no error. Throws ERR_REFUSED, ERR_QUOTA_EXCEEDED, ERR_SERVER_FULL. */
   async take({ account }: AccountAccess, encoded: Uint8Array): Promise<void> {
     const { committer, index, crypto } = this.#parts
     const record = await decodeRecord(crypto, encoded)
     if (!equal(accountOf(record), account)) throw new HoldfastError("ERR_REFUSED", "This is another account's record.")
+    await this.#parts.space.measure()
     await committer.run(() => {
-      const row = index.marks.accountFor(this.#tenant.tenant, account)
-      if (record.epoch <= row.epoch) return
-      const moreBytes = encoded.length - (row.record?.length ?? -rowBytes)
-      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes })
+      const known = index.marks.account(this.#tenant.tenant, account)
+      if (known && record.epoch <= known.epoch) return
+      const moreBytes = encoded.length - (known?.record?.length ?? -rowBytes)
+      const storedBytes = moreBytes + newAccountBytes(this.#parts, this.#tenant, [account])
+      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes, storedBytes })
       if (message !== undefined) throw new HoldfastError("ERR_QUOTA_EXCEEDED", message)
+      // Who takes a device's access back must be able to: a record in place of another needs no space.
+      if (!known?.record && !takeSpace(this.#parts, this.#tenant, storedBytes))
+        throw new HoldfastError("ERR_SERVER_FULL", "The server has no space left for another account.")
+      const row = index.marks.accountFor(this.#tenant.tenant, account)
       index.marks.setRecord(encoded, record.epoch, row.account)
       index.marks.charge(moreBytes, 0, row.account)
       index.chargeTenant(moreBytes, this.#tenant.tenant)

@@ -65,7 +65,7 @@ async function adopt(
   await files.syncDirectories(name, [file])
   await committer.run(() => {
     const { account } = index.marks.accountFor(tenant, legacyAccount)
-    const batch = index.marks.batchFor(account, new Uint8Array(16))
+    const batch = index.marks.batchFor(tenant, account, new Uint8Array(16))
     index.marks.setStamp(stamps.next(), batch.batch)
     const share = index.addShare(tenant, expected.id, expected.index, bytes.length, file)
     index.marks.addMarks(tenant, share, [account], batch, () => false)

@@ -30,6 +30,9 @@ export interface KeptRow {
   readonly payer: number
 }
 
+/** The same without the value. */
+export type KeptSize = Pick<KeptRow, "sequence" | "stamp" | "payer"> & { readonly size: number }
+
 /** The registers of a storage directory. */
 export type RegisterTable = ReturnType<typeof registerTable>
 
@@ -118,6 +121,10 @@ function keptTable({ all, change }: Statements, charge: (tenant: number, bytes: 
   const below = all<KeptRow>(
     `SELECT ${fields} FROM kept WHERE account = ? AND register = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?`,
   )
+  // All of them at once would be much more than one request may take.
+  const sizesBelow = all<KeptSize>(
+    "SELECT sequence, length(value) AS size, stamp, payer FROM kept WHERE account = ? AND register = ? AND sequence < ?",
+  )
   return {
     /** Keeps a value that is superseded, for an account that holds the register. */
     keep(tenant: number, account: number, held: RegisterRow, by: { payer: number; stamp: number }): void {
@@ -126,10 +133,10 @@ function keptTable({ all, change }: Statements, charge: (tenant: number, bytes: 
     },
     kept: below,
     /** Forgets values kept for an account. */
-    trim(tenant: number, account: number, id: RegisterId, sequence: number, goes: (kept: KeptRow) => boolean): void {
-      for (const row of below(account, id, sequence, -1).filter(goes)) {
+    trim(tenant: number, account: number, id: RegisterId, sequence: number, goes: (kept: KeptSize) => boolean): void {
+      for (const row of sizesBelow(account, id, sequence).filter(goes)) {
         forget(account, id, row.sequence)
-        charge(tenant, -row.value.length - rowBytes, row.payer)
+        charge(tenant, -row.size - rowBytes, row.payer)
       }
     },
   }

@@ -111,7 +111,7 @@ async function checkShare(
   const dropped = await committer.run(() => {
     const now = index.share(tenant.tenant, row.chunk, row.idx)
     if (now?.row !== row.row) return false // replaced or removed since
-    index.marks.dropMarks(tenant.tenant, now, () => true) // commands that count on it must know
+    index.marks.dropMarks(tenant.tenant, now, index.marks.marksOf(now.row)) // commands that count on it must know
     index.dropShare(tenant.tenant, now)
     return true
   })

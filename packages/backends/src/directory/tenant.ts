@@ -1,5 +1,5 @@
 /** One tenant's namespace in a storage directory, and a caller's view of it: a Backend that sees nothing of other tenants. */
-import { mapPool } from "@holdfast/core"
+import { mapPool, toHex } from "@holdfast/core"
 import type {
   AccountAccess,
   AccountId,
@@ -7,12 +7,14 @@ import type {
   AccountRecord,
   Backend,
   BatchToken,
+  ChunkId,
   ShareQuery,
 } from "@holdfast/protocol"
 import { keptPerAnswer } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectToken } from "../rules.ts"
 import { checkNotDropped, droppedAt, listAccounts, notGone, takeStatement } from "./administration.ts"
 import { readBlocks } from "./blocks.ts"
+import { rowsAtOnce } from "./committer.ts"
 import type { ShareRow } from "./database.ts"
 import { markChunks, unmark } from "./marking.ts"
 import type { EngineParts, Tenant } from "./parts.ts"
@@ -24,6 +26,8 @@ import { AccountRecords } from "./records.ts"
 export interface TenantBackend extends Backend {
   /** Answers the first queries whose shares together stay under `maxBytes`, one at least; the rest is to be asked again. */
   getSharesWithin(queries: readonly ShareQuery[], maxBytes: number): Promise<(Uint8Array | undefined)[]>
+  /** How many bytes that takes at most, so that their memory can be had first. */
+  sharesSize(queries: readonly ShareQuery[], maxBytes: number): number
   /** Takes the record of the caller's account when its epoch is higher than that of the one held. */
   publishRecord(record: Uint8Array): Promise<void>
   /** When what the caller's account holds is taken away; undefined unless its administrator dropped it. */
@@ -82,8 +86,18 @@ function callerBackend(
     checkBatch(options.batch)
     return { access, batch: options.batch, accounts: holders(options) }
   }
+  const sharesSize = (queries: readonly ShareQuery[], maxBytes: number) => {
+    let totalBytes = 0
+    for (const query of queries) {
+      const bytes = findShare(parts, tenant, query)?.size ?? 0
+      if (totalBytes > 0 && totalBytes + bytes > maxBytes) break
+      totalBytes += bytes
+    }
+    return totalBytes
+  }
   return {
     id: tenant.placeId,
+    sharesSize,
     putShares: async (shares, options) => track(() => putter.put(shares, callerOf(options))),
     markShares: async (ids, options) => track(() => markChunks(parts, tenant, ids, callerOf(options))),
     getSharesWithin,
@@ -94,7 +108,7 @@ function callerBackend(
     },
     async hasShares(ids) {
       checkRole(access, "read")
-      return ids.map((id) => index.sharesOf(tenant.tenant, id).map((share) => share.idx))
+      return track(() => heldOf(parts, tenant, ids))
     },
     async listMarks({ after, limit }) {
       checkRole(access, "collect")
@@ -164,6 +178,23 @@ function callerBackend(
   }
 }
 
+/** Which shares of each chunk are held. One may have 255 here, and the event loop is everybody's. */
+async function heldOf(parts: EngineParts, { tenant }: Tenant, ids: readonly ChunkId[]): Promise<number[][]> {
+  const held = new Map<string, number[]>()
+  let looked = 0
+  for (const id of ids) {
+    const name = toHex(id)
+    if (held.has(name)) continue
+    const shares = parts.index.sharesOf(tenant, id).map(({ idx }) => idx)
+    held.set(name, shares)
+    looked += 1 + shares.length
+    if (looked < rowsAtOnce) continue
+    looked = 0
+    await parts.turn()
+  }
+  return ids.map((id) => held.get(toHex(id))!)
+}
+
 async function readShares(
   parts: EngineParts,
   tenant: Tenant,
@@ -182,7 +213,7 @@ async function readShares(
 }
 
 function findShare({ index }: EngineParts, { tenant }: Tenant, query: ShareQuery): ShareRow | undefined {
-  return query.index === undefined ? index.sharesOf(tenant, query.id)[0] : index.share(tenant, query.id, query.index)
+  return query.index === undefined ? index.firstShareOf(tenant, query.id) : index.share(tenant, query.id, query.index)
 }
 
 /** A share that the disk no longer gives is as good as absent: the reader takes another, the scrub reports it. */

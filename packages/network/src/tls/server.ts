@@ -8,9 +8,9 @@ import { createServer, type Server } from "node:https"
 import type { Socket } from "node:net"
 import { type SecureContextOptions, TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
+import { admitConnections } from "./admission.ts"
 import { codeOf, ioError } from "./files.ts"
 import type { IdentityFiles } from "./identity.ts"
-import { refusalOf, refuse } from "./refusal.ts"
 import { keyIdOf, type RevokedKeys } from "./revoked.ts"
 import { type Subject, subjectOf } from "./subject.ts"
 
@@ -20,12 +20,20 @@ export interface TlsServerOptions {
   readonly requireClientCertificate?: boolean
   /** Refuses these keys; connections that are open end as soon as their key is added. */
   readonly revoked?: RevokedKeys
-  /** Default 1024. */
+  /** Most connections whose certificate was verified; strangers have places of their own. Default 1024. */
   readonly maxConnections?: number
-  /** Most connections of one address, whoever is there. Default half of all. */
-  readonly maxConnectionsPerAddress?: number
   /** Most connections of one certificate. Default 256. */
   readonly maxConnectionsPerPeer?: number
+  /** Most connections of one tenant. Default all: when they are taken, a tenant with fewer gets one of who has most. */
+  readonly maxConnectionsPerTenant?: number
+  /** Most connections that have not shown a certificate yet; then the oldest ends for a new one. Default 256. */
+  readonly maxUnproven?: number
+  /** How long a connection has to show its certificate. Default 5 s. */
+  readonly proveTimeoutMs?: number
+  /** Where no certificate is required: most connections without one; then the oldest ends for a new one. Default 64. */
+  readonly maxStrangers?: number
+  /** The longest that a connection without a certificate is kept. Default 20 s. */
+  readonly strangerTimeoutMs?: number
   /** Default 16 KiB. */
   readonly maxHeaderBytes?: number
   /** Longest time for a request's headers. Default 10 s. */
@@ -59,7 +67,7 @@ export function createTlsServer(
       ...contextOf(identity),
       requestCert: true,
       rejectUnauthorized: false, // `guard` refuses, and says why
-      handshakeTimeout: 10_000,
+      handshakeTimeout: options.proveTimeoutMs ?? 5_000,
       maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
       headersTimeout: options.headersTimeoutMs ?? 10_000,
       requestTimeout: options.requestTimeoutMs ?? 120_000,
@@ -69,12 +77,10 @@ export function createTlsServer(
     },
     plainRequests(handler, working),
   )
-  server.maxConnections = options.maxConnections ?? 1024
-  limitAddresses(server, options.maxConnectionsPerAddress ?? Math.ceil(server.maxConnections / 2))
+  admitConnections(server, options)
   endLate(server, working, options)
   server.maxHeadersCount = 64
   server.setTimeout(options.idleTimeoutMs ?? 120_000)
-  if (options.requireClientCertificate ?? true) guard(server, options)
   if (options.revoked) endRevoked(server, options.revoked)
   server.on("tlsClientError", (error, socket) => {
     options.onRefused?.(codeOf(error) || "TLS_ERROR")
@@ -105,32 +111,6 @@ export function contextOf({ keyPem, certPem, caPem }: IdentityFiles): SecureCont
   }
 }
 
-/** Lets only verified members that are not revoked reach HTTP at all, and not too many connections of each. */
-function guard(server: Server, options: TlsServerOptions): void {
-  const { revoked, maxConnectionsPerPeer = 256, onRefused } = options
-  const open = new Map<string, Set<TLSSocket>>()
-  const serveHttp = server.listeners("secureConnection")
-  server.removeAllListeners("secureConnection")
-  server.on("secureConnection", (socket: TLSSocket) => {
-    const certificate = socket.getPeerX509Certificate()
-    const keyId = certificate ? keyIdOf(certificate) : ""
-    const peers = open.get(keyId) ?? new Set()
-    const reason =
-      refusalOf(socket) ??
-      (revoked?.has(keyId) ? "revoked" : peers.size >= maxConnectionsPerPeer ? "too-many-connections" : undefined)
-    if (reason) {
-      onRefused?.(reason)
-      return refuse(socket, reason)
-    }
-    open.set(keyId, peers.add(socket))
-    socket.once("close", () => {
-      peers.delete(socket)
-      if (peers.size === 0 && open.get(keyId) === peers) open.delete(keyId)
-    })
-    for (const serve of serveHttp) serve.call(server, socket)
-  })
-}
-
 /** Ends connections whose key is revoked while they are open. */
 function endRevoked(server: Server, revoked: RevokedKeys): void {
   server.on("secureConnection", (socket: TLSSocket) => {
@@ -158,22 +138,6 @@ function plainRequests(
     })
     handler(request, response)
   }
-}
-
-/** One address, with or without certificates, cannot keep all others out. */
-function limitAddresses(server: Server, most: number): void {
-  const counts = new Map<string, number>()
-  server.on("connection", (socket: Socket) => {
-    const address = socket.remoteAddress ?? ""
-    const count = (counts.get(address) ?? 0) + 1
-    if (count > most) return void socket.destroy()
-    counts.set(address, count)
-    socket.once("close", () => {
-      const left = counts.get(address)! - 1
-      if (left > 0) counts.set(address, left)
-      else counts.delete(address)
-    })
-  })
 }
 
 /** Who takes an answer byte by byte holds its memory only so long. */

@@ -80,6 +80,7 @@ export function register(program: Command, context: Context): void {
     )
     .option("--quota <bytes>", "most bytes of each tenant, or none (default: half of the disk)")
     .option("--reserve <bytes>", "disk space to keep free")
+    .option("--memory <bytes>", "memory for requests, at least 64 MiB (default: 512 MiB)")
     .option("--log-level <level>", "error, warn, info or debug", "info")
     .addHelpText(
       "after",
@@ -140,8 +141,11 @@ interface NodeFlags {
   readonly administrator?: readonly string[]
   readonly quota?: string
   readonly reserve?: string
+  readonly memory?: string
   readonly logLevel: string
 }
+const leastMemoryBytes = 64 * 1024 * 1024
+
 interface JoinFlags {
   readonly inviteFile?: string
   readonly account?: string
@@ -185,6 +189,7 @@ async function runNode(flags: NodeFlags): Promise<void> {
     ...(flags.quota ? { quotas: { defaultBytes: quotaOf(flags.quota) } } : {}),
     ...(flags.administrator ? { administrators: administratorsOf(flags.administrator) } : {}),
     ...(flags.reserve ? { reservedBytes: wholeNumber("--reserve", flags.reserve) } : {}),
+    ...(flags.memory ? { limits: { memoryBytes: memoryOf(flags.memory) } } : {}),
     logger: createLogger({ stream: process.stderr, level: await logLevel(flags.logLevel) }),
   })
   await untilAsked()
@@ -262,6 +267,15 @@ async function logLevel(text: string): Promise<LogLevel> {
 
 function quotaOf(text: string): number {
   return text === "none" ? Number.POSITIVE_INFINITY : wholeNumber("--quota", text)
+}
+
+function memoryOf(text: string): number {
+  const bytes = wholeNumber("--memory", text)
+  if (bytes >= leastMemoryBytes) return bytes
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    `--memory is at least ${leastMemoryBytes} bytes, four of the largest requests.`,
+  )
 }
 
 function administratorsOf(words: readonly string[]): Record<string, string> {

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { it, type TestContext } from "node:test"
+import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
+import { type AccountAccess, accountRoles } from "@holdfast/protocol"
+import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { createNodeDisk } from "../src/directory/node-disk.ts"
+import { markBytes, rowBytes } from "../src/index.ts"
+import { type Engine, type EngineOptions, type NamespaceOptions, openEngine } from "../src/node/index.ts"
+
+const someone: AccountAccess = { account: new Uint8Array(32).fill(7), roles: accountRoles }
+
+async function tenantOf(engine: Engine, name: string, options?: NamespaceOptions) {
+  return (await engine.tenant(name, options)).backendOf(someone)
+}
+
+async function temporary(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
+  t.after(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+async function opened(t: TestContext, dir: string, options: Partial<EngineOptions> = {}) {
+  const engine = await openEngine({ dir, crypto, clock, reservedBytes: 0, ...options })
+  t.after(() => engine.close())
+  return engine
+}
+
+it("lets no tenant fill the disk for those that have less than their part", async (t) => {
+  const dir = await temporary(t)
+  const disk = createNodeDisk(dir)
+  const totalBytes = 1_000_000
+  // A disk of a million bytes with what the index says is stored on it: the rest is the real one.
+  const space = async () => {
+    const usedBytes = engine.tenants().reduce((sum, tenant) => sum + tenant.usedBytes, 0)
+    return { freeBytes: Math.max(0, totalBytes - usedBytes), totalBytes }
+  }
+  let offsetMs = 0
+  const nowMs = () => {
+    offsetMs += 1_000 // so that the disk is measured each time
+    return clock.nowMs() + offsetMs
+  }
+  const moving = { ...clock, nowMs }
+  const engine = await opened(t, dir, { disk: { ...disk, space }, clock: moving })
+  const [greedy, modest] = [await tenantOf(engine, "greedy"), await tenantOf(engine, "modest")]
+  const put = async (tenant: typeof greedy) => {
+    const [outcome] = await tenant.putShares([(await randomChunk(crypto, 30_000, 1)).shares[0]!], newBatch(crypto))
+    return outcome!.ok || outcome!.code
+  }
+  const fill = async (last: string | boolean) => {
+    for (let i = 0; i < 100; i++) {
+      const outcome = await put(greedy)
+      if (outcome !== true) return assert.equal(outcome, last)
+    }
+    assert.fail("the disk is not that large")
+  }
+  await fill("full")
+  const value = () => makeRegisterValue(crypto, crypto.random(32), 1, "x".repeat(60_000))
+  assert.equal((await greedy.proposeRegisters([await value()]))[0]!.accepted, false)
+  assert.equal(await put(modest), true)
+  assert.equal((await modest.proposeRegisters([await value()]))[0]!.accepted, true)
+  assert.equal(await put(greedy), "full")
+})
+
+it("counts accounts that are named, and a refused request leaves no row of any", async (t) => {
+  const dir = await temporary(t)
+  const engine = await opened(t, dir)
+  const chunk = await randomChunk(crypto, 300)
+  const limited = await tenantOf(engine, "alice", { quotaBytes: 3_000 })
+  assert.equal((await limited.putShares([chunk.shares[0]!], newBatch(crypto)))[0]!.ok, true)
+  let refused = 0
+  for (let i = 0; i < 50; i++) {
+    const accounts = Array.from({ length: 4 }, () => crypto.random(32))
+    const [outcome] = await limited.markShares([chunk.id], newBatch(crypto, accounts))
+    if (!outcome!.ok) refused++
+  }
+  assert.ok(refused >= 45)
+  await engine.close()
+  const index = new DatabaseSync(join(dir, "index.sqlite"))
+  t.after(() => index.close())
+  const { rows } = index.prepare("SELECT count(*) AS rows FROM accounts").get() as { rows: number }
+  assert.ok(rows <= 3_000 / (rowBytes + markBytes) + 1, `${rows} accounts within 3,000 bytes`)
+})

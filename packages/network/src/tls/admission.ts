@@ -1,0 +1,85 @@
+/**
+ * Who gets a place on a server. A connection is a stranger's until its certificate is verified, and strangers have places of their
+ * own, so that no number of them keeps a member out; whoever does not prove itself soon is ended.
+ */
+import type { Server } from "node:https"
+import type { Socket } from "node:net"
+import type { TLSSocket } from "node:tls"
+import { Crowd } from "./crowd.ts"
+import { MemberPlaces } from "./members.ts"
+import { type RefusalReason, refusalOf, refuse } from "./refusal.ts"
+import { keyIdOf } from "./revoked.ts"
+import type { TlsServerOptions } from "./server.ts"
+import { subjectOf } from "./subject.ts"
+
+/** Sockets that are closing and still counted by the listener; all others are counted here. */
+const slack = 64
+
+/** Lets a connection reach HTTP only once it has a place there, as a member or, where `options` allow it, as a stranger. */
+export function admitConnections(server: Server, options: TlsServerOptions): void {
+  const { maxConnections = 1024, maxUnproven = 256, maxStrangers = 64, onRefused } = options
+  const needsCertificate = options.requireClientCertificate ?? true
+  const unproven = new Crowd(maxUnproven)
+  const strangers = new Crowd(needsCertificate ? 0 : maxStrangers)
+  const members = new MemberPlaces({
+    most: maxConnections,
+    mostPerPeer: options.maxConnectionsPerPeer ?? 256,
+    mostPerTenant: options.maxConnectionsPerTenant ?? maxConnections,
+  })
+  server.maxConnections = maxConnections + maxUnproven + maxStrangers + slack
+  const closeIdle = server.closeIdleConnections.bind(server)
+  server.closeIdleConnections = () => {
+    for (const socket of unproven.sockets()) socket.destroy() // HTTP does not know of them, and closing would wait
+    closeIdle()
+  }
+  const raw = new Map<string, Socket>()
+  server.on("connection", (socket: Socket) => {
+    const name = endsOf(socket)
+    raw.set(name, socket)
+    socket.once("close", () => {
+      if (raw.get(name) === socket) raw.delete(name)
+    })
+    end(unproven.add(socket))
+  })
+
+  const serveHttp = server.listeners("secureConnection")
+  server.removeAllListeners("secureConnection")
+  server.on("secureConnection", (socket: TLSSocket) => {
+    const under = raw.get(endsOf(socket))
+    if (!under) return void socket.destroy() // it closed meanwhile
+    const reason = admit(socket, under)
+    if (reason) {
+      onRefused?.(reason)
+      return refuse(socket, reason) // still unproven: it may be ended for another
+    }
+    unproven.delete(under)
+    for (const serve of serveHttp) serve.call(server, socket)
+  })
+
+  function admit(socket: TLSSocket, under: Socket): RefusalReason | undefined {
+    const reason = refusalOf(socket)
+    const certificate = socket.getPeerX509Certificate()
+    const keyId = certificate ? keyIdOf(certificate) : ""
+    const isRevoked = options.revoked?.has(keyId) ?? false
+    if (!reason && !isRevoked) {
+      const tenant = subjectOf(socket.getPeerCertificate().subject)?.tenant ?? ""
+      return members.take(under, { tenant, keyId }) ? undefined : "too-many-connections"
+    }
+    if (needsCertificate) return reason ?? "revoked"
+    end(strangers.add(under))
+    const timer = setTimeout(() => under.destroy(), options.strangerTimeoutMs ?? 20_000)
+    under.once("close", () => clearTimeout(timer))
+    return undefined
+  }
+
+  function end(socket: Socket | undefined): void {
+    if (!socket) return
+    onRefused?.("too-many-unproven")
+    socket.destroy()
+  }
+}
+
+/** Names a connection by its two ends: TLS and the TCP beneath it are two sockets. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+}
