@@ -7,12 +7,12 @@ import { signUnmark } from "../account.ts"
 import type { Backend, MarkOptions } from "../backend.ts"
 import { registerIdOf } from "../register.ts"
 import { makeAccount, makeOrder, newBatch, type TestAccount } from "./accounts.ts"
-import type { ContractOptions, Opened, OpenedPlace } from "./backend-contract.ts"
+import type { ContractOptions, Opened } from "./backend-contract.ts"
+import { batchContract } from "./batch-contract.ts"
 import { makeRegisterValue, randomChunk } from "./shares.ts"
+import { anyValue, longMs, newRegister, openedForTwo, proposeOne, unmarkAll } from "./two-accounts.ts"
 
 const hourMs = 3_600_000
-/** Longer than the grace of a place whose operator chose none. */
-const longMs = 25 * hourMs
 
 /** Declares the tests. */
 export function ownershipContract(opened: Opened, { cannot = [] }: ContractOptions): void {
@@ -24,44 +24,6 @@ export function ownershipContract(opened: Opened, { cannot = [] }: ContractOptio
   registerOwnerContract(opened)
   if (!cannot.includes("kept")) keptContract(opened)
   if (!cannot.includes("roles")) roleContract(opened)
-}
-
-interface Two extends OpenedPlace {
-  readonly other: TestAccount
-  /** The place as the other account sees it. */
-  readonly theirs: Backend
-  /** Moves the clock. */
-  readonly advance: (ms: number) => void
-}
-
-/** A place with two accounts; undefined, and the test skipped, where nobody can move the clock that it needs. */
-async function openedForTwo(opened: Opened, t: TestContext): Promise<Two | undefined> {
-  const all = await opened(t)
-  const { advance } = all.place
-  if (!advance) {
-    t.skip("nobody moves this place's clock")
-    return undefined
-  }
-  const other = await makeAccount(crypto)
-  return { ...all, other, theirs: await all.place.backendOf(other), advance }
-}
-
-async function unmarkAll(backend: Backend, { seed }: TestAccount, chunks: readonly Uint8Array[], token?: Uint8Array) {
-  return backend.unmark(await makeOrder(crypto, backend, { seed, chunks, ...(token && { token }) }))
-}
-
-async function newRegister() {
-  const seed = crypto.random(32)
-  return { seed, id: registerIdOf(await crypto.publicKeyOf(seed)) }
-}
-
-/** A value that is not taken by anything but its own register. */
-async function anyValue() {
-  return makeRegisterValue(crypto, crypto.random(32), 1, "root")
-}
-
-async function proposeOne(backend: Backend, value: Uint8Array, options?: Partial<MarkOptions>) {
-  return (await backend.proposeRegisters([value], options))[0]!
 }
 
 function markContract(opened: Opened): void {
@@ -218,97 +180,6 @@ function refusalContract(opened: Opened): void {
     advance(longMs)
     assert.equal((await backend.unmark(order)).young, 1)
     assert.deepEqual(await backend.hasShares([chunk.id]), [[0]])
-  })
-}
-
-function batchContract(opened: Opened): void {
-  it("vouches for what a command marked, and says when some of it was collected", async (t) => {
-    const two = await openedForTwo(opened, t)
-    if (!two) return
-    const { backend, account, advance } = two
-    const [a, b] = [await randomChunk(crypto, 300), await randomChunk(crypto, 300)]
-    const options = newBatch(crypto)
-    const value = await anyValue()
-    assert.deepEqual(await proposeOne(backend, await anyValue(), options), { accepted: true, vouches: false })
-    await backend.putShares([a.shares[0]!, b.shares[0]!], options)
-    assert.deepEqual(await proposeOne(backend, await anyValue(), options), { accepted: true, vouches: true })
-    advance(longMs)
-    await unmarkAll(backend, account, [a.id])
-    const late = await proposeOne(backend, value, options)
-    assert.equal(!late.accepted && late.marksGone, true)
-    await backend.putShares([a.shares[0]!], options)
-    const still = await proposeOne(backend, value, options)
-    assert.equal(!still.accepted && still.marksGone, true, "b may be gone too: the batch is over")
-    const fresh = newBatch(crypto)
-    await backend.putShares([a.shares[0]!, b.shares[0]!], fresh)
-    assert.deepEqual(await proposeOne(backend, value, fresh), { accepted: true, vouches: true })
-  })
-
-  it("confirms what a command marked, and spares it for the grace from then on", async (t) => {
-    const two = await openedForTwo(opened, t)
-    if (!two) return
-    const { backend, account, advance } = two
-    const { id, shares } = await randomChunk(crypto, 300)
-    const options = newBatch(crypto)
-    assert.equal(await backend.confirmMarks([], options), "unknown")
-    await backend.putShares([shares[0]!], options)
-    advance(longMs)
-    assert.equal(await backend.confirmMarks([], options), "held")
-    await unmarkAll(backend, account, [id])
-    assert.deepEqual(await backend.hasShares([id]), [[0]])
-    advance(longMs)
-    await unmarkAll(backend, account, [id])
-    assert.equal(await backend.confirmMarks([], options), "gone")
-    await assert.rejects(backend.confirmMarks([], { batch: new Uint8Array(15) }))
-  })
-
-  it("vouches also for what a command marked on behalf of others", async (t) => {
-    const two = await openedForTwo(opened, t)
-    if (!two) return
-    const { backend, theirs, other, advance } = two
-    const chunk = await randomChunk(crypto, 300)
-    const options = newBatch(crypto, [other.account])
-    await backend.putShares([chunk.shares[0]!], options)
-    advance(longMs)
-    await unmarkAll(theirs, other, [chunk.id])
-    const outcome = await proposeOne(backend, await anyValue(), options)
-    assert.equal(!outcome.accepted && outcome.marksGone, true)
-  })
-
-  it("keeps what two commands of one account marked for the one that commits", async (t) => {
-    const two = await openedForTwo(opened, t)
-    if (!two) return
-    const { backend, account, advance } = two
-    const chunk = await randomChunk(crypto, 300)
-    const [u, v] = [newBatch(crypto), newBatch(crypto)]
-    await backend.putShares([chunk.shares[0]!], u)
-    await backend.markShares([chunk.id], v)
-    advance(longMs)
-    const token = await backend.collectToken()
-    assert.deepEqual(await proposeOne(backend, await anyValue(), u), { accepted: true, vouches: true })
-    await unmarkAll(backend, account, [chunk.id], token)
-    assert.deepEqual(await backend.hasShares([chunk.id]), [[0]])
-    advance(longMs)
-    assert.equal((await unmarkAll(backend, account, [chunk.id])).shares, 1)
-    for (const batch of [u, v]) {
-      const outcome = await proposeOne(backend, await anyValue(), batch)
-      assert.equal(!outcome.accepted && outcome.marksGone, true)
-    }
-  })
-
-  it("never lets a command vouch for a mark that was joined with a younger one", async (t) => {
-    const two = await openedForTwo(opened, t)
-    if (!two) return
-    const { backend, account, advance } = two
-    const chunk = await randomChunk(crypto, 300)
-    const [asleep, quick] = [newBatch(crypto), newBatch(crypto)]
-    await backend.putShares([chunk.shares[0]!], asleep)
-    advance(longMs)
-    await backend.markShares([chunk.id], quick)
-    advance(longMs)
-    await unmarkAll(backend, account, [chunk.id])
-    const outcome = await proposeOne(backend, await anyValue(), asleep)
-    assert.ok(!(outcome.accepted && outcome.vouches))
   })
 }
 
