@@ -2,15 +2,15 @@
 import { closeSync, writeSync } from "node:fs"
 import type { GridOffer } from "@holdfast/network"
 import { openTerminal } from "./profile/passphrase.ts"
-import { printable } from "./transfer/path-spec.ts"
+import type { Screen } from "./screen.ts"
 
 /** Shows what would change and asks. Undefined when there is no terminal, or the answer waits. */
 export async function askOffer(
   { grid, changes }: GridOffer,
-  screen: { write(text: string): unknown },
+  screen: Pick<Screen, "tell">,
 ): Promise<boolean | undefined> {
-  const lines = changes.map(({ text }) => `  - ${printable(text)}`)
-  screen.write(`holdfast: the grid's coordinator changed what this profile relies on:\n${lines.join("\n")}\n`)
+  const lines = changes.map(({ text }) => `  - ${text}`)
+  screen.tell(["holdfast: the grid's coordinator changed what this profile relies on:", ...lines])
   let opened: ReturnType<typeof openTerminal>
   try {
     opened = openTerminal("There is no terminal to ask on.")

@@ -1,15 +1,15 @@
 /** What a command is given: where to write, how the user wants it, and a session with the grid when it asks for one. */
 
 import type { Rollback } from "@holdfast/store"
-import { jsonValue } from "./exit-codes.ts"
 import type { Profile } from "./profile/profile.ts"
 import { firstWord } from "./program.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
+import { createScreen, type Screen } from "./screen.ts"
 import type { Session } from "./session.ts"
 import type { GridOptions } from "./volumes/grid.ts"
 
 /** The surroundings of one run of the command. */
-export interface Context {
+export interface Context extends Screen {
   readonly stdin: NodeJS.ReadStream
   readonly stdout: NodeJS.WriteStream
   readonly stderr: NodeJS.WriteStream
@@ -18,8 +18,6 @@ export interface Context {
   readonly json: boolean
   /** Standard error is a terminal: progress and colours make sense. */
   readonly isTerminal: boolean
-  /** Prints a result: `value` with --json, else `text`. */
-  output(value: unknown, text: string): void
   /** A progress bar, on a terminal and without --json. */
   progress(label: string, total?: number, unit?: ProgressUnit): Progress
   /** The name of the profile in use. */
@@ -46,6 +44,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   const { stdin, stdout, stderr, env } = process
   const json = hasFlag(args, "--json")
   const isTerminal = stderr.isTTY === true
+  const screen = createScreen({ stdout, stderr, json })
   const profile = optionValue(args, "--profile") ?? (env["HOLDFAST_PROFILE"] || "default")
   const passphraseFile = optionValue(args, "--passphrase-file") ?? (env["HOLDFAST_PASSPHRASE_FILE"] || undefined)
   let asked: Promise<string> | undefined
@@ -59,34 +58,31 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     return asked
   }
   const warnOfRollback = ({ offered, seen, evidence, unproven }: Rollback) =>
-    void stderr.write(
+    screen.warn(
       unproven
-        ? `holdfast: warning: nothing proves that this version ${offered} of a tree goes on from version ${seen} seen before; it can only be read.\n`
+        ? `warning: nothing proves that this version ${offered} of a tree goes on from version ${seen} seen before; it can only be read.`
         : evidence
-          ? `holdfast: warning: this is version ${offered} of a tree, of another history than the one seen before; it can only be read.\n`
-          : `holdfast: warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.\n`,
+          ? `warning: this is version ${offered} of a tree, of another history than the one seen before; it can only be read.`
+          : `warning: this is version ${offered} of a tree of which version ${seen} was seen before; it can only be read.`,
     )
   const warnOfUnproven = ({ offered, seen }: Rollback) =>
-    void stderr.write(
-      `holdfast: warning: going on from version ${offered} of a tree, although nothing proves that it follows version ${seen} seen before; \`holdfast seen list\` remembers that.\n`,
+    screen.warn(
+      `warning: going on from version ${offered} of a tree, although nothing proves that it follows version ${seen} seen before; \`holdfast seen list\` remembers that.`,
     )
   const onCertificateEnding = (notAfterMs: number) =>
-    void stderr.write(
-      `holdfast: warning: this profile's certificate ends on ${new Date(notAfterMs).toISOString().slice(0, 10)} and the coordinator did not renew it; \`holdfast doctor\` looks for the reason.\n`,
+    screen.warn(
+      `warning: this profile's certificate ends on ${new Date(notAfterMs).toISOString().slice(0, 10)} and the coordinator did not renew it; \`holdfast doctor\` looks for the reason.`,
     )
   const gridOptions: GridOptions = {
     onCertificateEnding,
-    onWarning: (text) => void stderr.write(`holdfast: warning: ${text}\n`),
+    onWarning: (text) => screen.warn(`warning: ${text}`),
     onOffer: async (offer) =>
-      isTerminal && !json ? (await import("./ask-offer.ts")).askOffer(offer, stderr) : undefined,
+      isTerminal && !json ? (await import("./ask-offer.ts")).askOffer(offer, screen) : undefined,
     fresh: newestCommands.has(firstWord(args) ?? ""),
   }
   return {
+    ...screen,
     ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase, volume },
-    output(value, text) {
-      if (json) stdout.write(`${JSON.stringify(value, jsonValue)}\n`)
-      else if (text !== "") stdout.write(text.endsWith("\n") ? text : `${text}\n`)
-    },
     progress: (label, total, unit) =>
       createProgress(isTerminal && !json ? stderr : undefined, label, total, Date.now, unit),
     openProfile() {

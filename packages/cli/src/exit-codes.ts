@@ -1,6 +1,14 @@
 /** What the command's exit code says, and how errors are shown. docs/errors.md lists both. */
-import { type ErrorCode, HoldfastError, isHoldfastError } from "@holdfast/core"
+import {
+  type ErrorCode,
+  type ErrorDetails,
+  HoldfastError,
+  isHoldfastError,
+  redactedValue,
+  shownJson,
+} from "@holdfast/core"
 import type { Context } from "./context.ts"
+import { createScreen } from "./screen.ts"
 
 /** Exit codes of the command. */
 export const exitCodes = {
@@ -53,16 +61,18 @@ export function exitCodeOf(error: unknown): number {
 export function reportError(context: Pick<Context, "json" | "stdout" | "stderr" | "env">, error: unknown): void {
   const known = knownError(error)
   const { code, message, details } = known ?? { code: "ERR_INTERNAL", message: messageOf(error), details: {} }
-  if (context.json) context.stdout.write(`${JSON.stringify({ error: { code, message, details } }, jsonValue)}\n`)
-  else context.stderr.write(`holdfast: ${message}\n`)
-  if (context.env["HOLDFAST_DEBUG"] === "1" && error instanceof Error) context.stderr.write(`${error.stack}\n`)
+  const screen = createScreen(context)
+  if (context.json) context.stdout.write(`${shownJson(redactedValue({ error: { code, message, details } }))}\n`)
+  else screen.warn(message)
+  if (!context.json) screen.tell(linesOf(details))
+  if (context.env["HOLDFAST_DEBUG"] === "1" && error instanceof Error) screen.tell((error.stack ?? "").split("\n"))
   else if (!known && !context.json)
     context.stderr.write("This looks like a bug. Set HOLDFAST_DEBUG=1 to see where it happened.\n")
 }
 
-/** JSON has no bigint: it becomes text. */
-export function jsonValue(_key: string, value: unknown): unknown {
-  return typeof value === "bigint" ? value.toString() : value
+/** Further lines of a message, each of which may quote what comes from elsewhere. */
+function linesOf({ lines }: ErrorDetails): readonly string[] {
+  return Array.isArray(lines) ? lines.map(String) : []
 }
 
 /** Our own errors, and what the operating system answered; the rest are bugs. */

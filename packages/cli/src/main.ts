@@ -15,6 +15,10 @@ async function main(args: readonly string[]): Promise<void> {
     reportError(context, error)
     process.exitCode = exitCodeOf(error)
   }
+  process.on("uncaughtException", (error) => {
+    report(error)
+    process.exit()
+  })
   try {
     const { runProgram } = await import("./program.ts")
     await runProgram(args, context, commands)

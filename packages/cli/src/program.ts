@@ -1,8 +1,9 @@
 /** Builds the commander program: the asked-for command in full, the others as a line of help. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, shownLines } from "@holdfast/core"
 import { Command, CommanderError } from "commander"
 import type { CommandModule, CommandSource } from "./command-table.ts"
 import type { Context } from "./context.ts"
+import { refuseSecrets } from "./refuse-secrets.ts"
 import { version } from "./version.ts"
 
 /** Parses `args` and runs the command. Usage errors are reported by commander and leave exit code 2. */
@@ -11,6 +12,7 @@ export async function runProgram(
   context: Context,
   sources: readonly CommandSource[],
 ): Promise<void> {
+  refuseSecrets(args, context.env)
   const asked = firstWord(args)
   const name = asked === "help" ? args[args.indexOf("help") + 1] : asked
   const program = await buildProgram(context, sources, (source) => source.names.includes(name ?? ""))
@@ -74,8 +76,8 @@ function globalProgram(context: Context): Command {
       "\nStart here:\n  holdfast up\n  holdfast put ~/Documents home:\n  holdfast ls -l home:Documents\n",
     )
   program.configureOutput({
-    writeOut: (text) => void context.stdout.write(text),
-    writeErr: (text) => void (context.json || context.stderr.write(text)),
+    writeOut: (text) => void context.stdout.write(shownLines(text)),
+    writeErr: (text) => void (context.json || context.stderr.write(shownLines(text))),
   })
   program.configureHelp({ showGlobalOptions: true })
   return program.exitOverride()

@@ -1,4 +1,5 @@
 /** A progress bar with rate and time left, on a terminal only. */
+import { shownLine } from "@holdfast/core"
 
 /** Counts work done. */
 export interface Progress {
@@ -35,7 +36,7 @@ export function createProgress(
     const seconds = Math.max(0.001, (drawn - started) / 1000)
     const width = (stream.columns ?? 80) - 1
     stream.write(
-      `\r${line(label, done, total, done / seconds, unit)
+      `\r${line(shownLine(label), done, total, done / seconds, unit)
         .slice(0, width)
         .padEnd(width)}`,
     )

@@ -22,6 +22,7 @@ import * as snapshot from "../src/commands/files/snapshot.ts"
 import * as accountCommands from "../src/commands/grid/account.ts"
 import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
+import { createScreen } from "../src/screen.ts"
 import type { Session } from "../src/session.ts"
 
 /** A grid of five servers in memory with the alias `home:` and a folder on disk. */
@@ -202,7 +203,7 @@ function contextOf(stdout: Writable, warnings: string[], session: Session, json:
     volume: "grid",
     passphrase: () => Promise.reject(new Error("the profile is not locked")),
     openProfile: async () => session.profile,
-    output: (value, text) => void stdout.write(json ? JSON.stringify(value) : text === "" ? "" : `${text}\n`),
+    ...createScreen({ stdout, stderr: { write: (text) => warnings.push(text) }, json }),
     progress: () => ({ add: () => undefined, close: () => undefined }),
     openSession: async () => session,
     close: async () => undefined,

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isHoldfastError } from "@holdfast/core"
+import { isHoldfastError, printable } from "@holdfast/core"
 import fc from "fast-check"
 import {
   formatPath,
   isStdio,
   looksRemote,
   parseRemote,
-  printable,
   snapshotReadings,
   whyBadName,
 } from "../src/transfer/path-spec.ts"

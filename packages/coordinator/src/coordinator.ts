@@ -38,6 +38,8 @@ import { currentGrid } from "./grid.ts"
 import { ensureGridKey, gridKeyReader } from "./grid-key.ts"
 import { createService } from "./service.ts"
 
+const gridNamePattern = /^[^\p{Cc}\p{Bidi_Control}\u2028\u2029]{1,64}$/u
+
 /** How to run a coordinator. */
 export interface CoordinatorOptions {
   /** Its state directory, made 0700 at first start. */
@@ -85,6 +87,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
       `The coding ${k}/${happy}/${n} must obey 1 <= k <= happy <= n <= 255.`,
+    )
+  if (!gridNamePattern.test(name))
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      "A grid's name has 1 to 64 characters, and none that controls a terminal or the direction of text.",
     )
   makePrivateFolder(dir)
   chmodSync(dir, 0o700)

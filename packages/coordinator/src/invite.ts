@@ -3,7 +3,15 @@ import { randomBytes } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { HoldfastError, hashSmall } from "@holdfast/core"
-import { type AccessRole, accessRoles, fingerprintOf, isName, parseAddress, parseRoles } from "@holdfast/network"
+import {
+  type AccessRole,
+  accessRoles,
+  badMemberName,
+  fingerprintOf,
+  isName,
+  parseAddress,
+  parseRoles,
+} from "@holdfast/network"
 import { encodeInvite } from "@holdfast/protocol"
 import { Database, type TenantRow } from "./database.ts"
 
@@ -39,7 +47,7 @@ export async function createInvite(options: InviteOptions): Promise<string> {
   if (roles && (role !== "client" || roles.length === 0))
     throw invalid("Only clients have roles, and each at least one.")
   if (!isName(tenant)) throw invalid("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
-  if (name.length > 64) throw invalid("A member's name has at most 64 characters.")
+  if (name !== "" && !isName(name)) throw badMemberName(name)
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > maxTtlSeconds)
     throw invalid(`An invitation lasts 1 to ${maxTtlSeconds} seconds.`)
   const database = new Database(dir, { mustExist: true })

@@ -9,6 +9,7 @@ import { type ErrorCode, encodeBase32, fromUtf8, HoldfastError, Semaphore } from
 import {
   type AccessRole,
   type Authority,
+  isName,
   isServerName,
   keyIdOf,
   keyIdOfKey,
@@ -53,7 +54,7 @@ const maxServers = 4096
 const joinSchema = z.object({
   token: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
   csr: z.string().max(8192),
-  name: z.string().max(64),
+  name: z.string().refine(isName, "1 to 64 letters, digits, dots, underscores or hyphens"),
   serverNames: z.array(z.string().max(253).refine(isServerName)).max(16).default([]),
 })
 const announceSchema = z.object({

@@ -1,4 +1,5 @@
 /** What every daemon has beside its work: a monitor on loopback, and a structured log that cannot hold a secret. */
+import { redacted, shownJson } from "@holdfast/core"
 import { formatAddress } from "./tls/agent.ts"
 import { closeServer, listen } from "./tls/server.ts"
 
@@ -20,7 +21,6 @@ export function isLogLevel(text: string): text is LogLevel {
 }
 
 const secretName = /token|key|seed|secret|passw|passphrase|authorization|cookie|^cap$|capability|invite/i
-const secretValue = /hf:[a-z]{2,3}:\S*|hf-invite:\S*|-----BEGIN [^-]*PRIVATE KEY-----[\s\S]*/g
 
 /** A logger to `stream`; events less urgent than `level` (default info) are dropped. Secret-looking fields are hidden. */
 export function createLogger({
@@ -41,7 +41,7 @@ export function createLogger({
         event: redact(event, 0),
         ...(redact(fields, 0) as object),
       }
-      stream.write(`${JSON.stringify(line)}\n`)
+      stream.write(`${shownJson(line)}\n`)
     }
   return { error: log("error"), warn: log("warn"), info: log("info"), debug: log("debug") }
 }
@@ -78,7 +78,7 @@ export async function startMonitor(
         Promise.resolve()
           .then(health)
           .then(
-            (state) => answer(state.ok ? 200 : 503, "application/json", `${JSON.stringify(redact(state, 0))}\n`),
+            (state) => answer(state.ok ? 200 : 503, "application/json", `${shownJson(redact(state, 0))}\n`),
             () => answer(503, "application/json", '{"ok":false}\n'),
           )
       else answer(404, "text/plain", "try /metrics or /health\n")
@@ -90,7 +90,7 @@ export async function startMonitor(
 }
 
 function redact(value: unknown, depth: number): unknown {
-  if (typeof value === "string") return value.slice(0, 2000).replace(secretValue, "[hidden]")
+  if (typeof value === "string") return redacted(value.slice(0, 2000))
   if (typeof value === "bigint") return value.toString()
   if (value instanceof Error) return redact("code" in value ? `${value.code}: ${value.message}` : value.message, depth)
   if (typeof value !== "object" || value === null) return value
@@ -98,6 +98,9 @@ function redact(value: unknown, depth: number): unknown {
   if (depth >= 4) return "[deep]"
   if (Array.isArray(value)) return value.slice(0, 50).map((item) => redact(item, depth + 1))
   return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [name, secretName.test(name) ? "[hidden]" : redact(item, depth + 1)]),
+    Object.entries(value).map(([name, item]) => [
+      redacted(name),
+      secretName.test(name) ? "[hidden]" : redact(item, depth + 1),
+    ]),
   )
 }

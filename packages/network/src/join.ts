@@ -18,7 +18,7 @@ import { fingerprintOf, sameCertificate } from "./tls/authority.ts"
 import { codeOf, createSecretDirectory, refuseUnlessFree } from "./tls/files.ts"
 import { checkIdentity, createKeyAndRequest, readIdentityFile, saveIdentity } from "./tls/identity.ts"
 import { type AccessRole, rolesOf } from "./tls/roles.ts"
-import { isName, type Role } from "./tls/subject.ts"
+import { badMemberName, isName, type Role } from "./tls/subject.ts"
 
 const nameSchema = z.string().refine(isName)
 
@@ -35,7 +35,7 @@ export const joinAnswerSchema = z.object({
 export interface JoinOptions {
   /** A directory that is absent or empty. */
   readonly dir: string
-  /** For people; up to 64 characters. */
+  /** For people: 1 to 64 letters, digits, dots, underscores, hyphens. */
   readonly name: string
   /** DNS names and IP addresses of a node, for its certificate. */
   readonly serverNames?: readonly string[]
@@ -62,6 +62,7 @@ export async function join(invitation: string, options: JoinOptions): Promise<Jo
       "ERR_INVITE",
       `This invitation ended on ${new Date(invite.expiryMs).toISOString()}. Ask for a new one.`,
     )
+  if (!isName(name)) throw badMemberName(name)
   await refuseUnlessFree(dir) // before the token is spent
   const caPem = await fetchAuthority(invite.address, invite.caFingerprint)
   const pending = await pendingKey(`${resolve(dir)}.joining`, invite.token)

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import type { Engine, NamespaceOptions } from "@holdfast/backends/node"
-import { BufferPool, HoldfastError } from "@holdfast/core"
+import { BufferPool, HoldfastError, ownValue } from "@holdfast/core"
 import { keyIdOf, type Logger, peerOf, writeBody } from "@holdfast/network"
 import { GrantReader, legacyAccess, type Peer } from "./access.ts"
 import { readBody } from "./body.ts"
@@ -62,7 +62,7 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     const startMs = parts.nowMs()
     if (parts.stopping()) response.shouldKeepAlive = false
     const [version, path] = [request.url?.slice(0, 4) ?? "", request.url?.slice(4) ?? ""]
-    const route = Object.hasOwn(versions[version] ?? {}, path) ? versions[version]![path] : undefined
+    const route = ownValue(ownValue(versions, version), path)
     let holding: Holding | undefined
     response.once("close", () => {
       holding?.release()

@@ -1,7 +1,7 @@
 /** Keys to a bucket: from a named file that only its owner may read, a profile of AWS's files, or AWS's variables. */
-import { stat } from "node:fs/promises"
 import { fromEnv, fromIni } from "@aws-sdk/credential-providers"
 import { HoldfastError } from "@holdfast/core"
+import { refuseExposed } from "@holdfast/core/node"
 import type { S3Location } from "./location.ts"
 
 /** What the S3 client asks for keys. */
@@ -15,7 +15,7 @@ export function credentialsFor({ bucket, credentials, profile }: S3Location): Cr
   return async () => {
     try {
       if (credentials !== undefined) {
-        await refuseExposed(credentials)
+        await refuseExposed([credentials])
         return await fromIni({ filepath: credentials, configFilepath: credentials, profile: profile ?? "default" })()
       }
       if (profile !== undefined) return await fromIni({ profile })()
@@ -36,14 +36,4 @@ export function credentialsFor({ bucket, credentials, profile }: S3Location): Cr
       )
     }
   }
-}
-
-async function refuseExposed(path: string): Promise<void> {
-  const { mode } = await stat(path)
-  if ((mode & 0o077) === 0) return
-  throw new HoldfastError(
-    "ERR_EXPOSED",
-    `Other users of this machine may read the keys in ${path}. Close that with: chmod go= ${path}`,
-    { paths: [path] },
-  )
 }

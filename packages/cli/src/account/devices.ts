@@ -2,7 +2,7 @@
  * Devices that hold a grant instead of the account's seed: which there are, telling places so, and taking a grant back. A place
  * that was away when one was taken back hears of it from the next collection. Specification: docs/formats/account.md.
  */
-import { equal, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError, printable } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountList,
@@ -13,7 +13,6 @@ import {
   withoutRevoked,
 } from "@holdfast/protocol"
 import type { Session } from "../session.ts"
-import { printable } from "../transfer/path-spec.ts"
 import { absorb, type DeviceRegister, deviceRegister } from "./absorb.ts"
 import { type Account, appendOnly } from "./account.ts"
 import { changeAccountList } from "./list.ts"

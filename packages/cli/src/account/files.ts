@@ -1,9 +1,7 @@
 /** Files that make a device one of an account: all of it, or a device that may only append. They are secrets. */
-import { existsSync } from "node:fs"
 import { fromHex, HoldfastError, toHex } from "@holdfast/core"
-import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { writeSecretFile } from "@holdfast/network"
-import { deviceListSecret, parseVolume, signGrant } from "@holdfast/protocol"
+import { createSecretFile, nodeCrypto as crypto, refuseExposed } from "@holdfast/core/node"
+import { deviceListSecret, parseVolume, signGrant, type VolumeDescription } from "@holdfast/protocol"
 import { z } from "zod"
 import type { Profile } from "../profile/profile.ts"
 import { deviceSchema, readJson } from "../profile/secrets.ts"
@@ -63,8 +61,16 @@ export async function exportDevice(
   return grant
 }
 
-/** Makes the profile a device of the account in `file`. Throws ERR_BAD_FORMAT, ERR_ALREADY_EXISTS. */
-export async function useAccountFile(profile: Profile, file: string): Promise<"full" | "append-only"> {
+/**
+ * Makes the profile a device of the account in `file`, when `confirm` lets it take over the volumes there. Throws ERR_BAD_FORMAT,
+ * ERR_ALREADY_EXISTS, ERR_EXPOSED.
+ */
+export async function useAccountFile(
+  profile: Profile,
+  file: string,
+  confirm: (volumes: readonly VolumeDescription[]) => Promise<void>,
+): Promise<"full" | "append-only"> {
+  await refuseExposed([file])
   const given = await readJson(file, z.union([wholeSchema, appendSchema]))
   const volumes = given.volumes.map(parseVolume)
   const other = volumes.find(({ name, id }) => (profile.volumes.get(name)?.id ?? id) !== id)
@@ -73,6 +79,7 @@ export async function useAccountFile(profile: Profile, file: string): Promise<"f
       "ERR_ALREADY_EXISTS",
       `This profile has another volume called ${other.name}. Use the account in a new profile: --profile NAME.`,
     )
+  await confirm(volumes.filter(({ name }) => !profile.volumes.has(name)))
   if (given.kind === "holdfast account") {
     const { accountSeed, convergenceSecret, ownerSecret, volumeKeys = {} } = given
     const isFirst = !profile.otherSecrets.has("ownerSecret") // its own trees need the one that it has
@@ -84,8 +91,11 @@ export async function useAccountFile(profile: Profile, file: string): Promise<"f
   return given.kind === "holdfast account" ? "full" : "append-only"
 }
 
-async function writeNew(file: string, value: unknown): Promise<void> {
-  if (existsSync(file))
-    throw new HoldfastError("ERR_ALREADY_EXISTS", `"${file}" exists already. Name another file, or remove it first.`)
-  await writeSecretFile(file, `${JSON.stringify(value, null, 1)}\n`)
+async function writeNew(path: string, value: unknown): Promise<void> {
+  const file = await createSecretFile(path)
+  try {
+    await file.write(`${JSON.stringify(value, null, 1)}\n`)
+  } finally {
+    await file.close()
+  }
 }

@@ -3,7 +3,7 @@
  * values than the quorum's. A part of a tree that is lost costs nothing but space, as all that the tree's list names stays;
  * what is only out of reach, and a list that cannot be read, ends all: then nobody knows what is needed.
  */
-import { equal, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError, printable, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountId,
@@ -38,7 +38,6 @@ import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
 import type { LostPlace } from "../commands/files/volume.ts"
 import type { Session } from "../session.ts"
-import { printable } from "../transfer/path-spec.ts"
 
 /** How values behind the newest are kept where the account cannot have wanted them gone, unless it says otherwise. */
 export const usualKeepMs = 14 * 86_400_000
@@ -358,8 +357,8 @@ function cannotKnow(first: HoldfastError, { unknown, lost }: Pick<Gathering, "un
   const lines = [...whys, ...lost.map(({ place, message }) => `${place}: ${message}`)].map((line) => `  ${line}`)
   return new HoldfastError(
     first.code,
-    `Nothing was removed, as it cannot be known what these trees need:\n${lines.join("\n")}`,
-    { ...first.details, unknown: whys, unreadable: lost.map(({ place }) => place) },
+    `Nothing was removed, as it cannot be known what these trees need:`,
+    { ...first.details, lines, unknown: whys, unreadable: lost.map(({ place }) => place) },
     { cause: first },
   )
 }

@@ -1,9 +1,10 @@
 /** Looks at a local grid from outside: processes, ports, permissions and certificates of its parts. */
+
 import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { join } from "node:path"
+import { exposed } from "@holdfast/core/node"
 import { loadIdentity } from "@holdfast/network"
-import { exposed } from "../profile/secrets.ts"
 import { gridFiles, type LocalGridConfig, loadConfig } from "./config.ts"
 import { attempt, bad, type Finding, good } from "./finding.ts"
 import { isListening, isRunning } from "./process.ts"

@@ -2,14 +2,14 @@
  * Where a passphrase comes from: a file that was named, or the terminal, without echo. Never an argument. Both give one
  * line as it is, blanks at its ends too, without the line end.
  */
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs"
+import { closeSync, openSync, writeSync } from "node:fs"
 import { ReadStream } from "node:tty"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, shownLine } from "@holdfast/core"
+import { readSecretFile } from "@holdfast/core/node"
 import { localError } from "../transfer/local.ts"
 
 const longest = 1024
 const shortest = 8
-const mostFileBytes = 64 * 1024
 
 const lockOptions = "--passphrase-file FILE, - for standard input, or HOLDFAST_PASSPHRASE_FILE"
 
@@ -47,15 +47,13 @@ export async function readNewPassphrase(file: string | undefined): Promise<strin
 /** What could be typed of a file: its first line, without the mark with which some editors begin a file. */
 function readFirstLine(file: string): string {
   try {
-    const bytes = readFileSync(file === "-" ? 0 : file)
-    if (bytes.length > mostFileBytes)
-      throw new HoldfastError("ERR_LIMIT", `"${file}" is too large for a passphrase.`, { file })
-    return bytes
+    return Buffer.from(readSecretFile(file))
       .toString("utf8")
       .replace(/^\uFEFF/, "")
       .split(/\r?\n/, 1)[0]!
   } catch (error) {
-    throw localError(error, file)
+    // Who types a passphrase where its file belongs does not want to read it again.
+    throw isHoldfastError(error) ? error : localError(error, "the file named for the passphrase")
   }
 }
 
@@ -65,7 +63,7 @@ async function askTerminal(question: string, options: string): Promise<string> {
     `A passphrase is needed and there is no terminal to ask on. Name a file that holds it: ${options}.`,
   )
   terminal.setRawMode(true)
-  writeSync(screen, question)
+  writeSync(screen, shownLine(question))
   try {
     return await readLine(terminal)
   } finally {

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
-import { deriveKey, fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { deriveKey, fromHex, HoldfastError, ownValue, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
 import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription, volumeKeyName } from "@holdfast/protocol"
@@ -136,8 +136,8 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     get aliases() {
       return new Map(Object.entries(opened.secrets.aliases))
     },
-    volumeOf: (alias) => opened.secrets.aliasVolumes?.[alias],
-    aliasState: (alias) => opened.secrets.aliasStates?.[alias],
+    volumeOf: (alias) => ownValue(opened.secrets.aliasVolumes, alias),
+    aliasState: (alias) => ownValue(opened.secrets.aliasStates, alias),
     async setAlias(alias, cap, { volume, state } = {}) {
       checkAlias(alias)
       decodeCap(cap)
@@ -179,7 +179,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
         delete volumes[name]
       }),
     volumeKey(id) {
-      const hex = opened.secrets.volumeKeys?.[id]
+      const hex = ownValue(opened.secrets.volumeKeys, id)
       return hex === undefined ? undefined : fromHex(hex)
     },
     setVolumeKey: (id, seed) =>

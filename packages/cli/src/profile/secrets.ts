@@ -7,7 +7,7 @@ import { existsSync } from "node:fs"
 import { open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { equal, fromUtf8, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
-import { keepOwner, makePrivateFolder, nodeCrypto } from "@holdfast/core/node"
+import { keepOwner, makePrivateFolder, nodeCrypto, refuseExposed } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import { z } from "zod"
 import { isRunning, markOf } from "../local-grid/process.ts"
@@ -227,30 +227,6 @@ async function removeDurably(paths: readonly string[]): Promise<void> {
     const handle = await open(folder, "r")
     await handle.sync().finally(() => handle.close())
   }
-}
-
-/** Throws ERR_EXPOSED when others may look into one of `paths`. */
-async function refuseExposed(paths: readonly string[]): Promise<void> {
-  const open = await exposed(paths)
-  if (open.length === 0) return
-  throw new HoldfastError(
-    "ERR_EXPOSED",
-    `Other users of this machine may read your secrets: ${open.join(", ")}. Close that with: chmod go= ${open.join(" ")}`,
-    { paths: open },
-  )
-}
-
-/** Those of `paths` that others than their owner may read or write. */
-export async function exposed(paths: readonly string[]): Promise<string[]> {
-  const modes = await Promise.all(
-    paths.map((path) =>
-      stat(path).then(
-        ({ mode }) => mode & 0o077,
-        () => 0,
-      ),
-    ),
-  )
-  return paths.filter((_, i) => modes[i] !== 0)
 }
 
 /** Reads JSON of a file of the profile. Throws ERR_BAD_FORMAT that names the file. */

@@ -1,5 +1,5 @@
 /** From an opened recovery kit to a profile on this machine. */
-import { HoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, ownValue, toHex } from "@holdfast/core"
 import {
   parseVolume,
   type RecoverySecrets,
@@ -125,9 +125,9 @@ function movedPlace(place: VolumeBackend, now: VolumeBackend | undefined): Volum
 }
 
 function refuseConflicts(profile: string, current: Secrets, restored: RecoverySecrets): void {
-  const aliases = [...restored.aliases].filter(([alias, cap]) => (current.aliases[alias] ?? cap) !== cap)
+  const aliases = [...restored.aliases].filter(([alias, cap]) => (ownValue(current.aliases, alias) ?? cap) !== cap)
   const volumes = restored.volumes.filter(({ name, id }) => {
-    const known = current.volumes?.[name] as Partial<VolumeDescription> | undefined
+    const known = ownValue(current.volumes, name) as Partial<VolumeDescription> | undefined
     return known !== undefined && known.id !== id
   })
   const names = [

@@ -3,11 +3,18 @@
  * that are the same already are left alone, so an interrupted download goes on from there.
  */
 import * as fs from "node:fs"
-import { concat, type ErrorCode, HoldfastError, isHoldfastError, mapOrdered, Semaphore } from "@holdfast/core"
+import {
+  concat,
+  type ErrorCode,
+  HoldfastError,
+  isHoldfastError,
+  mapOrdered,
+  printable,
+  Semaphore,
+} from "@holdfast/core"
 import type { Folder } from "@holdfast/core/node"
 import { RepeatGuard } from "@holdfast/tree"
 import { type Problem, sameTime } from "./local.ts"
-import { printable } from "./path-spec.ts"
 import {
   finishDirectory,
   openDirectory,
@@ -212,8 +219,8 @@ export function incomplete(
   const what = problems.length === 1 ? "One thing" : `${problems.length} things`
   return new HoldfastError(
     problems[0]!.code,
-    `${what} could not be ${verb}; ${totals.files + totals.unchanged} files were:\n${shown.join("\n")}`,
-    { ...totals, problems: problems.slice(0, 1000) },
+    `${what} could not be ${verb}; ${totals.files + totals.unchanged} files were:`,
+    { ...totals, lines: shown, problems: problems.slice(0, 1000) },
   )
 }
 

@@ -3,8 +3,8 @@
  * thousands of small files the round trip through the thread pool costs several times the system call.
  */
 import * as fs from "node:fs"
-import { type ErrorCode, HoldfastError } from "@holdfast/core"
-import { printable, whyBadName } from "./path-spec.ts"
+import { type ErrorCode, HoldfastError, printable } from "@holdfast/core"
+import { whyBadName } from "./path-spec.ts"
 
 /** One file, folder or symlink of a local tree. */
 export interface LocalItem {

@@ -2,7 +2,7 @@
  * How the command line names places: `alias:/path`, a capability with a path, a capability kept in a file, a local
  * path, or `-` for stdin and stdout. Parsing touches neither disk nor network; names are never normalised.
  */
-import { HoldfastError, limits, utf8 } from "@holdfast/core"
+import { HoldfastError, limits, printable, utf8 } from "@holdfast/core"
 import { looksLikeCap } from "@holdfast/protocol"
 
 /** The root a remote path starts at. */
@@ -95,15 +95,6 @@ export function whyBadName(name: string): string | undefined {
   if (name.length * 3 > limits.nameBytes && utf8(name).length > limits.nameBytes)
     return `it is longer than ${limits.nameBytes} bytes`
   return undefined
-}
-
-/** `text` with control characters, line ends and text-direction marks made visible, for a terminal. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are exactly what must not reach a terminal
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (letter) => {
-    const code = letter.charCodeAt(0)
-    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
-  })
 }
 
 /** A path as people write it: `/docs/a`. */

@@ -7,10 +7,10 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as paths from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import { createFlags, Folder } from "@holdfast/core/node"
 import { localError, utimesValue } from "./local.ts"
-import { checkName, printable } from "./path-spec.ts"
+import { checkName } from "./path-spec.ts"
 
 /** What a file, folder or symlink is given besides its content. */
 export interface Attributes {

@@ -3,10 +3,11 @@
  * bounded. Unchanged files (size, time, mode) are skipped. A long upload is committed now and then, so that one that was
  * interrupted goes on from there: committed files are skipped, and stored chunks are not sent again.
  */
+
 import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
+import { printable } from "@holdfast/core"
 import { inspect, type LocalItem, localError, type Problem, sameTime, walkLocal } from "./local.ts"
-import { printable } from "./path-spec.ts"
 import { type Change, noTotals, type RemoteItem, type TransferTotals, type UploadPort } from "./ports.ts"
 
 /** How an upload is done. */

@@ -80,6 +80,14 @@ export async function changeVolume(profile: Profile, next: VolumeDescription): P
   }
 }
 
+/** How a move is followed. */
+export interface FollowOptions {
+  /** Also where the volume gets weaker. */
+  readonly accept: boolean
+  /** Throws unless the user wants to go there; nothing was opened there before. */
+  confirm(next: VolumeDescription): Promise<void>
+}
+
 /**
  * Goes where a volume has moved, by what its old places keep of it: copies what this profile's trees have there first.
  * Throws ERR_NOT_FOUND when it has not moved, ERR_MOVED while it is moving, ERR_PINNED when it gets weaker without `accept`.
@@ -87,7 +95,7 @@ export async function changeVolume(profile: Profile, next: VolumeDescription): P
 export async function followVolume(
   profile: Profile,
   volume: VolumeDescription,
-  { accept }: { readonly accept: boolean },
+  { accept, confirm }: FollowOptions,
 ): Promise<VolumeDescription> {
   const places = await openPlaces(profile, volume.backends)
   const from = volume.backends.map(({ id }) => places.get(id)!)
@@ -103,6 +111,7 @@ export async function followVolume(
     const local = new Map(volume.backends.map((place) => [place.id, place])) // paths differ from machine to machine
     const next = { ...found, name: volume.name, backends: found.backends.map((place) => local.get(place.id) ?? place) }
     if (!accept) refuseWeaker(volume, next)
+    await confirm(next)
     for (const place of next.backends) if (!places.has(place.id)) places.set(place.id, await openPlace(profile, place))
     const to = next.backends.map(({ id }) => places.get(id)!)
     await needActive(next, to)

@@ -6,6 +6,7 @@ import { nodeCrypto as crypto } from "@holdfast/core/node"
 import type { VolumeBackend } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
 import { hasGrid } from "./choose.ts"
+import { originOf } from "./leads.ts"
 
 /** How places are looked at. */
 export interface PlaceOptions {
@@ -34,7 +35,7 @@ export async function parsePlaces(
 export function describePlace(place: VolumeBackend): string {
   if (place.kind === "directory") return `directory ${place.path}`
   if (place.kind === "node") return `node ${place.name} (${place.id})`
-  return `bucket ${place.id}${place.conditionalWrites ? "" : ", without conditional writes"}`
+  return `bucket ${place.id}${place.conditionalWrites ? "" : ", without conditional writes"}, at ${originOf(place)}`
 }
 
 async function parsePlace(profile: Profile | undefined, text: string, probe: boolean): Promise<VolumeBackend[]> {

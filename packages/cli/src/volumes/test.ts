@@ -39,7 +39,7 @@ export async function testVolume(context: Context, name: string): Promise<void> 
     `${ok ? "ok  " : "BAD "} ${describePlace(volume.backends[i]!)}${latencyMs === undefined ? "" : `: ${latencyMs.toFixed(1)} ms a request`}`,
     ...notes.map((note) => `       ${note}`),
   ])
-  context.output({ volume: name, places: findings, slowestMs: Math.max(0, ...slowest) }, lines.join("\n"))
+  context.output({ volume: name, places: findings, slowestMs: Math.max(0, ...slowest) }, lines)
   if (findings.some(({ ok }) => !ok)) process.exitCode = exitCodes.unavailable
 }
 

@@ -106,3 +106,4 @@ export const nodeEnv: Env = { crypto: nodeCrypto, clock: systemClock }
 
 export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
 export { keepOwner, makePrivateFolder } from "./private-files.ts"
+export { createSecretFile, exposed, type NewSecretFile, readSecretFile, refuseExposed } from "./secret-file.ts"

@@ -2,6 +2,7 @@
  * Holds a grid description that was offered against the pins: which of its steps are out of bounds, and which of its changes
  * need the user's word. Specification: docs/formats/grid-description.md, "What a member takes".
  */
+import { ownValue } from "@holdfast/core"
 import { faultsOf, type GridDescription, votersOf } from "@holdfast/protocol"
 import { canStore, type Pins } from "./pins.ts"
 
@@ -139,7 +140,7 @@ export function formedVoters(n: number, mode: GridDescription["registerMode"]): 
 
 function* serverChanges(pins: Pins, grid: GridDescription): Generator<Change> {
   for (const { id, key } of grid.servers) {
-    const pinned = pins.servers[id]
+    const pinned = ownValue(pins.servers, id)
     if (typeof pinned === "string" && key !== pinned && grid.version >= 3)
       yield { what: "server-key", text: `the server ${nameOf(grid, id)} has another certificate key` }
   }

@@ -2,6 +2,7 @@
  * How far a client trusts each server of its grid: those that the user confirmed take shares by their capacity; of others
  * only so many, and with no more than the usual weight, as the coding survives when they were invented; the rest are read.
  */
+import { ownValue } from "@holdfast/core"
 import { type GridDescription, type GridServer, votersOf } from "@holdfast/protocol"
 import { trialCount } from "./judge.ts"
 import type { Pins } from "./pins.ts"
@@ -27,7 +28,11 @@ export function standingsOf(grid: GridDescription, pins: Pins): Standing[] {
   const most = median(grid.servers.filter(isConfirmed).map(weightOf))
   let trials = trialCount(grid, voters.size)
   return grid.servers.map((server) => {
-    const common = { server, votes: voters.has(server.id), key: pins.servers[server.id] ?? server.key ?? undefined }
+    const common = {
+      server,
+      votes: voters.has(server.id),
+      key: ownValue(pins.servers, server.id) ?? server.key ?? undefined,
+    }
     if (isConfirmed(server)) return { ...common, trust: "confirmed", weight: weightOf(server) }
     if (trials-- > 0) return { ...common, trust: "trial", weight: Math.min(most, weightOf(server)) }
     return { ...common, trust: "waiting", weight: 1 }

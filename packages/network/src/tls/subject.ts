@@ -24,6 +24,14 @@ export function isName(text: unknown): text is string {
   return typeof text === "string" && namePattern.test(text)
 }
 
+/** The error for a member's name that is none. */
+export function badMemberName(name: string): HoldfastError {
+  return new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    `"${name.slice(0, 64)}" cannot name a member: use 1 to 64 letters, digits, dots, underscores or hyphens.`,
+  )
+}
+
 /** True for one of the roles. */
 export function isRole(text: unknown): text is Role {
   return text === "node" || text === "client" || text === "coordinator"

@@ -56,10 +56,7 @@ function conclude(context: Context, samples: readonly BlockSample[]): void {
   for (const { id, index, server, state } of bad)
     lines.push(`${state}: share ${index ?? "?"} of chunk ${toHex(id).slice(0, 16)}${server ? ` at ${server}` : ""}`)
   const faults = bad.map(({ id, ...rest }) => ({ chunk: toHex(id), ...rest }))
-  context.output(
-    { sampled: samples.length, good, faults, lostAtMost: bound ?? null, ok: bad.length === 0 },
-    lines.join("\n"),
-  )
+  context.output({ sampled: samples.length, good, faults, lostAtMost: bound ?? null, ok: bad.length === 0 }, lines)
   if (bad.length > 0) process.exitCode = exitCodes.damaged
 }
 

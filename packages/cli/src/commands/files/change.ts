@@ -5,7 +5,7 @@ import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { holdNow } from "../../account/hold.ts"
 import { checkName, parseRemote } from "../../transfer/path-spec.ts"
-import { type Context, examples, plural, readSecret, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
+import { type Context, examples, plural, readSecret, type VolumeFlags, withVolumes } from "./frame.ts"
 import { find, holdsEntries, nameAt, notFound, openPlace, type Place, show, target } from "./places.ts"
 import type { Edit, Volume } from "./volume.ts"
 
@@ -160,7 +160,7 @@ async function remove(context: Context, paths: readonly string[], flags: RmFlags
       })
       removed++
     }
-    context.output({ removed }, showsOnTerminal(context) ? `Removed ${plural(removed, "entry", "entries")}.` : "")
+    context.output({ removed }, context.stdout.isTTY ? `Removed ${plural(removed, "entry", "entries")}.` : "")
   })
 }
 
@@ -175,7 +175,7 @@ async function link(context: Context, cap: string, path: string, flags: VolumeFl
       await edit.link(place.path, text)
     })
     // Linked first: should this end in between, the next collection finds the link.
-    const warn = (told: string) => void context.stderr.write(`holdfast: ${told}\n`)
+    const { warn } = context
     await holdNow(await sessionOf(parseRemote(path).base), text, { label: show(place), warn })
     context.output({ linked: path }, "")
   })

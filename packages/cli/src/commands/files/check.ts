@@ -1,5 +1,5 @@
 /** `check`, `rebalance`: looking after what is stored. */
-import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, ownValue, toHex } from "@holdfast/core"
 import { type Cap, type ChunkId, type ImmutableVerifyCap, registerIdOf, type VerifyCap } from "@holdfast/protocol"
 import type { Rebalanced } from "@holdfast/store"
 import { careIds, readCare } from "@holdfast/tree"
@@ -105,7 +105,7 @@ async function check(context: Context, text: string, flags: CheckFlags): Promise
 async function accountsOwn(context: Context, session: Session, text: string) {
   const { base, path } = parseRemote(text)
   const isRoot = base.kind === "alias" && path.length === 0 && session.profile.aliasState(base.alias) === "listed"
-  const warn = (line: string) => void context.stderr.write(`holdfast: ${line}\n`)
+  const { warn } = context
   return isRoot ? ownRegisters(session, warn) : { registers: [], chunks: [] }
 }
 
@@ -238,7 +238,7 @@ function conclude(
       account: others,
       ok: !bad,
     },
-    lines.join("\n"),
+    lines,
   )
   if (bad) process.exitCode = exitCodes.damaged
 }
@@ -249,7 +249,8 @@ function goodOf(copies: readonly RegisterCopy[]): string {
 }
 
 function placeOf({ places }: HealthReport, id: string): string {
-  return places[id] === undefined ? "" : `, of ${places[id]}`
+  const place = ownValue(places, id)
+  return place === undefined ? "" : `, of ${place}`
 }
 
 async function rebalance(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
@@ -292,7 +293,7 @@ async function rebalance(context: Context, paths: readonly string[], flags: Volu
     for (const { place, message } of unreadable) lines.push(`cannot be read: ${place}: ${message}`)
     context.output(
       { moved, released, inconsistent, unreadable: unreadable.map(({ place, message }) => ({ place, message })) },
-      lines.join("\n"),
+      lines,
     )
     if (inconsistent.length + unreadable.length > 0) process.exitCode = exitCodes.damaged
   })

@@ -1,8 +1,8 @@
 /** What the file commands need of the command line's frame, and what they all do: open a session, trees, secrets. */
-import * as fs from "node:fs"
 import { readFile } from "node:fs/promises"
 import { text as readAll } from "node:stream/consumers"
-import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { fromUtf8, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { createSecretFile, type NewSecretFile, readSecretFile } from "@holdfast/core/node"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { type Profile, unknownAlias } from "../../profile/profile.ts"
@@ -24,11 +24,6 @@ export interface TransferFlags extends VolumeFlags {
   readonly overwrite?: boolean
 }
 
-/** True when results go to a terminal, which control characters in names could drive. */
-export function showsOnTerminal(context: Context): boolean {
-  return context.stdout.isTTY === true
-}
-
 /** Gives the capability that a place starts with; `cap:` stands for that of --cap-file. Each file is read once. */
 export type CapFinder = (base: RemoteBase) => Promise<Cap>
 
@@ -42,7 +37,7 @@ export async function withVolumes<T>(
   work: (open: VolumeOpener, sessionOf: SessionFinder, capOf: CapFinder) => Promise<T>,
 ): Promise<T> {
   const profile = await context.openProfile()
-  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  const { warn } = context
   const sessionOf: SessionFinder = (base) => listedSession(context, profile, base, warn)
   const capOf = once(async (base: RemoteBase) => {
     const isAlias = base.kind === "alias" && !(base.alias === "cap" && flags.capFile !== undefined)
@@ -101,18 +96,38 @@ async function findCap(profile: Profile, { capFile }: VolumeFlags, base: RemoteB
   return decodeCap(cap)
 }
 
-/** Most bytes of a file with a capability. */
-const secretBytes = 64 * 1024
-
-/** The first line of a file, or of stdin for `-`: a secret that is not on the command line. */
+/**
+ * The first line of a file, or of stdin for `-`: a secret that is not on the command line. Throws ERR_EXPOSED when others may
+ * read the file.
+ */
 export async function readSecret(file: string): Promise<string> {
   try {
-    const bytes = fs.readFileSync(file === "-" ? 0 : file)
-    if (bytes.length > secretBytes) throw new HoldfastError("ERR_LIMIT", `"${file}" is too large for a capability.`)
-    return bytes.toString("utf8").trim().split(/\r?\n/, 1)[0]!
+    return fromUtf8(readSecretFile(file)).trim().split(/\r?\n/, 1)[0]!
   } catch (error) {
     throw localError(error, file)
   }
+}
+
+/** Prints a secret that was asked for, or writes it into the new file `out` that only its owner may read. */
+export async function handOver(
+  context: Context,
+  { out, value, text }: { readonly out: string | undefined; readonly value: object; readonly text: string },
+): Promise<void> {
+  if (out === undefined) return context.outputExact(value, text)
+  const file = await newSecretFile(out)
+  try {
+    await file.write(`${text}\n`)
+  } finally {
+    await file.close()
+  }
+  context.output({ out }, `Written to ${out}, which only you may read.`)
+}
+
+/** A new file for a secret. Throws ERR_ALREADY_EXISTS, ERR_IO. */
+export async function newSecretFile(path: string): Promise<NewSecretFile> {
+  return createSecretFile(path).catch((error: unknown) => {
+    throw localError(error, path)
+  })
 }
 
 /** The JSON of a file, or of stdin for `-`. Throws ERR_BAD_FORMAT saying that it is not `expected`, ERR_IO. */

@@ -1,11 +1,11 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import { parseRemote, printable } from "../../transfer/path-spec.ts"
+import { parseRemote } from "../../transfer/path-spec.ts"
 import { volumeNames } from "../../volumes/choose.ts"
 import { sweepBuckets } from "../../volumes/sweep.ts"
 import { type Context, examples, plural, withVolumes } from "./frame.ts"
@@ -48,7 +48,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
       keep.map(async (text) => ({ label: nameOf(text), cap: encodeCap(await capOf(parseRemote(text).base)) })),
     )
     const profile = await context.openProfile()
-    const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+    const { warn } = context
     const reports: CollectReport[] = []
     const swept: SweepOutcome[] = []
     for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
@@ -108,7 +108,7 @@ function show(context: Context, { reports, swept }: Done, dryRun: boolean): void
   for (const [server, refusal] of notHeld) lines.push(notHeldLine(server, refusal))
   const unreadable = lost.map(({ place, message }) => ({ place, message }))
   const json = { ...total, dryRun, errors, problems, unreadable }
-  context.output({ ...json, notHeld: notHeld.map(([server, refusal]) => ({ server, ...refusal })) }, lines.join("\n"))
+  context.output({ ...json, notHeld: notHeld.map(([server, refusal]) => ({ server, ...refusal })) }, lines)
   if (notHeld.length > 0)
     process.exitCode = notHeld.some(([, { isQuota }]) => isQuota) ? exitCodes.refused : exitCodes.unavailable
   if (lost.length > 0) process.exitCode = exitCodes.damaged

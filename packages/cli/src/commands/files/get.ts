@@ -1,11 +1,11 @@
 /** `get`: files and directories of a tree into local folders, or to stdout; and `cat`. */
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import type { Command } from "commander"
 import { download, incomplete } from "../../transfer/download.ts"
 import type { Problem } from "../../transfer/local.ts"
-import { isStdio, looksRemote, printable } from "../../transfer/path-spec.ts"
+import { isStdio, looksRemote } from "../../transfer/path-spec.ts"
 import { addTotals, noTotals } from "../../transfer/ports.ts"
 import { type Context, examples, plural, type TransferFlags, withVolumes, writeOut } from "./frame.ts"
 import { humanSize } from "./listing.ts"

@@ -90,7 +90,7 @@ export function addHealth(
   report.leastSpare = Math.min(report.leastSpare, Math.max(0, health.goodShares - health.k))
   for (const where of health.corrupt)
     if (report.corrupt.length < most) report.corrupt.push(`${where} of ${toHex(health.id).slice(0, 16)}`)
-  for (const [server, why] of health.silent) report.silent[server] ??= why
+  for (const [server, why] of health.silent) if (!Object.hasOwn(report.silent, server)) report.silent[server] = why
   const isSpread = health.distinctServers >= Math.min(health.n, servers)
   const name = (list: string[]) => {
     if (list.length >= most) return

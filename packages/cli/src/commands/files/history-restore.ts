@@ -1,7 +1,6 @@
 /** `history restore`: going back to a past version of a tree, also when the present one cannot be read. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import type { Command } from "commander"
-import { printable } from "../../transfer/path-spec.ts"
 import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
 import { openTop } from "./places.ts"
 

@@ -1,9 +1,9 @@
 /** `history`: which versions of a tree there are and which device wrote them, and the ways back: a writer's and the owner's. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import type { TreeVersion } from "@holdfast/tree"
 import type { Command } from "commander"
-import { parseRemote, printable } from "../../transfer/path-spec.ts"
+import { parseRemote } from "../../transfer/path-spec.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
 import { registerRestore } from "./history-restore.ts"
@@ -42,7 +42,7 @@ ${examples(["holdfast history epoch home:"])}`,
 async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
   await withVolumes(context, flags, async (open) => {
     const versions = await (await openTop(open, tree)).listVersions()
-    context.output(versions.map(lineOf), versions.map(textOf).join("\n"))
+    context.output(versions.map(lineOf), versions.map(textOf))
   })
 }
 

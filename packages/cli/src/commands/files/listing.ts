@@ -1,5 +1,5 @@
 /** How entries are shown to people: names made safe, modes, sizes, times. */
-import { printable } from "../../transfer/path-spec.ts"
+import { printable } from "@holdfast/core"
 
 /** What a line of `ls -l` needs to know. */
 export interface Listed {
@@ -16,18 +16,16 @@ export interface ListingStyle {
   readonly long: boolean
   /** Sizes as 1.5K rather than in bytes. */
   readonly human: boolean
-  /** Control characters are made visible, since names may come from a hostile tree. */
-  readonly isTerminal: boolean
 }
 
 /** The lines of a listing, without line ends. */
 export function formatListing(items: readonly Listed[], style: ListingStyle): string[] {
-  if (!style.long) return items.map((item) => shownName(item, style))
+  if (!style.long) return items.map((item) => shownName(item))
   const sizes = items.map((item) => (style.human ? humanSize(item.sizeBytes) : String(item.sizeBytes)))
   const width = sizes.reduce((widest, size) => Math.max(widest, size.length), 1)
   return items.map((item, i) => {
-    const arrow = item.target === undefined ? "" : ` -> ${style.isTerminal ? printable(item.target) : item.target}`
-    return `${modeText(item)} ${sizes[i]!.padStart(width)} ${timeText(item.mtimeNs)} ${shownName(item, style)}${arrow}`
+    const arrow = item.target === undefined ? "" : ` -> ${printable(item.target)}`
+    return `${modeText(item)} ${sizes[i]!.padStart(width)} ${timeText(item.mtimeNs)} ${shownName(item)}${arrow}`
   })
 }
 
@@ -57,7 +55,7 @@ export function humanSize(bytes: number): string {
   return String(bytes)
 }
 
-function shownName(item: Listed, style: ListingStyle): string {
-  const name = style.isTerminal ? printable(item.name) : item.name
+function shownName(item: Listed): string {
+  const name = printable(item.name)
   return item.kind === "directory" || item.kind === "junction" ? `${name}/` : name
 }

@@ -1,7 +1,7 @@
 /** What cannot be read of a tree, with its place, as messages have it. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import { isDamage, type LostNode, type Whereabouts } from "@holdfast/tree"
-import { formatPath, printable } from "../../transfer/path-spec.ts"
+import { formatPath } from "../../transfer/path-spec.ts"
 import type { LostPlace } from "./volume.ts"
 
 /** A place for messages: `home:/docs`, `home:/docs@friday`, `home:/docs (version 12)`. */

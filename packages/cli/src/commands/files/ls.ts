@@ -1,9 +1,9 @@
 /** `ls`, `tree`, `stat`, `du`, `find`: looking at a tree. */
-import { isHoldfastError } from "@holdfast/core"
+import { isHoldfastError, printable } from "@holdfast/core"
 import { RepeatGuard } from "@holdfast/tree"
 import type { Command } from "commander"
-import { formatPath, printable } from "../../transfer/path-spec.ts"
-import { type Context, examples, showsOnTerminal, type VolumeFlags, withVolumes } from "./frame.ts"
+import { formatPath } from "../../transfer/path-spec.ts"
+import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
 import { globMatches } from "./glob.ts"
 import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
 import { identityOf } from "./opened-tree.ts"
@@ -74,7 +74,7 @@ interface FindFlags extends VolumeFlags {
 }
 
 async function ls(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
-  const style = { long: flags.long ?? false, human: flags.human ?? false, isTerminal: showsOnTerminal(context) }
+  const style = { long: flags.long ?? false, human: flags.human ?? false }
   await withVolumes(context, flags, async (open) => {
     const results: { path: string; entries: unknown[] }[] = []
     const texts: string[] = []
@@ -94,7 +94,7 @@ async function ls(context: Context, paths: readonly string[], flags: LsFlags): P
         for (const line of formatListing(listed, style)) texts.push(line)
       }
     }
-    context.output(results.length === 1 ? results[0]!.entries : results, texts.join("\n"))
+    context.output(results.length === 1 ? results[0]!.entries : results, texts)
   })
 }
 
@@ -121,7 +121,7 @@ async function tree(context: Context, path: string, { depth = Number.POSITIVE_IN
       return result
     }
     const value = await walk(found.item, "", 1)
-    context.output(value, lines.join("\n"))
+    context.output(value, lines)
   })
 }
 
@@ -141,31 +141,32 @@ async function stat(context: Context, paths: readonly string[], flags: VolumeFla
         chunks: chunks.size,
       })
       texts.push(
-        [
+        ...(texts.length > 0 ? [""] : []),
+        ...[
           `path    ${show(found)}`,
           `type    ${item.kind}${item.target === undefined ? "" : ` to ${printable(item.target)}`}`,
           `mode    ${modeText(item)} (${item.mode.toString(8).padStart(4, "0")})`,
           `size    ${item.sizeBytes} (${humanSize(item.sizeBytes)})`,
           `mtime   ${isoTime(item.mtimeNs)}`,
           `chunks  ${chunks.size}`,
-        ].join("\n"),
+        ],
       )
     }
-    context.output(values.length === 1 ? values[0] : values, texts.join("\n\n"))
+    context.output(values.length === 1 ? values[0] : values, texts)
   })
 }
 
 async function du(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
   await withVolumes(context, flags, async (open) => {
     const values: object[] = []
-    const texts: string[] = []
+    const texts: string[][] = []
     for (const text of paths) {
       const found = await find(open, text)
       const { bytes, files } = await sizeOf(found.volume, found.item, new Map())
       values.push({ path: formatPath(found.path), bytes, files })
-      texts.push(`${flags.human ? humanSize(bytes) : bytes}\t${show(found)}`)
+      texts.push([`${flags.human ? humanSize(bytes) : bytes}`, show(found)])
     }
-    context.output(values, texts.join("\n"))
+    context.output(values, texts)
   })
 }
 
@@ -210,14 +211,9 @@ async function search(context: Context, path: string, flags: FindFlags): Promise
       if (kind && item.kind !== kind) continue
       if (flags.larger !== undefined && !(item.kind === "file" && item.sizeBytes > flags.larger)) continue
       if (context.json) values.push({ path: formatPath(at), ...asJson({ ...item, name: at.at(-1) ?? "/" }) })
-      else
-        texts.push(
-          showsOnTerminal(context)
-            ? show({ volume: found.volume, path: at })
-            : `${found.volume.label}${formatPath(at)}`,
-        )
+      else texts.push(show({ volume: found.volume, path: at }))
     }
-    context.output(values, texts.join("\n"))
+    context.output(values, texts)
   })
 }
 

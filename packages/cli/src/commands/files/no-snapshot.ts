@@ -1,6 +1,5 @@
 /** What is said of a snapshot that is not there. */
-import { HoldfastError } from "@holdfast/core"
-import { printable } from "../../transfer/path-spec.ts"
+import { HoldfastError, printable } from "@holdfast/core"
 import type { Volume } from "./volume.ts"
 
 /** The error for a snapshot that is not there, with those that are. */

@@ -1,7 +1,7 @@
 /** From what was typed to a place in an opened tree, with clear errors for what is not there. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import { isDamage } from "@holdfast/tree"
-import { formatPath, parseRemote, printable, type RemoteBase, snapshotReadings } from "../../transfer/path-spec.ts"
+import { formatPath, parseRemote, type RemoteBase, snapshotReadings } from "../../transfer/path-spec.ts"
 import { noSnapshot } from "./no-snapshot.ts"
 import type { Item, Volume } from "./volume.ts"
 

@@ -1,11 +1,11 @@
 /** `put`: local files and folders, or stdin, into a tree. */
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import type { Command } from "commander"
 import { incomplete } from "../../transfer/download.ts"
 import { localError, type Problem, walkLocal } from "../../transfer/local.ts"
-import { checkName, isStdio, looksRemote, printable } from "../../transfer/path-spec.ts"
+import { checkName, isStdio, looksRemote } from "../../transfer/path-spec.ts"
 import { addTotals, noTotals, type TransferTotals } from "../../transfer/ports.ts"
 import { upload, uploadStream } from "../../transfer/upload.ts"
 import { type Context, examples, plural, type TransferFlags, withVolumes } from "./frame.ts"

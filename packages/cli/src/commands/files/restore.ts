@@ -2,9 +2,8 @@
  * Going back: to a snapshot, or to one of the past versions that a tree keeps. Nothing of the present state is read, so that it
  * may be lost or damaged; it stays in the history, so that going back is undone by going back.
  */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import { lookupEntry } from "@holdfast/tree"
-import { printable } from "../../transfer/path-spec.ts"
 import { noSnapshot } from "./no-snapshot.ts"
 import type { OpenedTree } from "./opened-tree.ts"
 import { rootEntry } from "./root-entry.ts"

@@ -1,8 +1,8 @@
 /** `snapshot`, `diff`, `cap`: versions of a tree, and handing it over. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import type { Command } from "commander"
-import { formatPath, printable } from "../../transfer/path-spec.ts"
-import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
+import { formatPath } from "../../transfer/path-spec.ts"
+import { type Context, examples, handOver, type VolumeFlags, withVolumes } from "./frame.ts"
 import { isoTime } from "./ls.ts"
 import { find, openTop } from "./places.ts"
 
@@ -74,14 +74,16 @@ export function register(program: Command, context: Context): void {
     .argument("<path>", "a place in a tree")
     .option("--read", "one that can only read")
     .option("--verify", "one that can only check and repair")
+    .option("--out <file>", "a new file for it, readable by you only; without it, it is printed")
     .option(...capFile)
-    .addHelpText("after", examples(["holdfast cap home: --read > friends.cap"], ["holdfast ls @file:friends.cap"]))
+    .addHelpText("after", examples(["holdfast cap home: --read --out friends.cap"], ["holdfast ls @file:friends.cap"]))
     .action(async (path: string, flags: CapFlags) => cap(context, path, flags))
 }
 
 interface CapFlags extends VolumeFlags {
   readonly read?: boolean
   readonly verify?: boolean
+  readonly out?: string
 }
 
 async function create(context: Context, tree: string, name: string, flags: VolumeFlags): Promise<void> {
@@ -101,7 +103,7 @@ async function list(context: Context, tree: string, flags: VolumeFlags): Promise
     const snapshots = await (await openTop(open, tree)).listSnapshots()
     context.output(
       snapshots.map(({ name, createdNs }) => ({ name, created: isoTime(createdNs) })),
-      snapshots.map(({ name, createdNs }) => `${isoTime(createdNs).slice(0, 19)}Z ${printable(name)}`).join("\n"),
+      snapshots.map(({ name, createdNs }) => `${isoTime(createdNs).slice(0, 19)}Z ${printable(name)}`),
     )
   })
 }
@@ -117,16 +119,16 @@ async function diff(context: Context, before: string, after: string, flags: Volu
       values.push({ kind, path: formatPath(path) })
       lines.push(`${{ added: "+", removed: "-", changed: "~" }[kind]} ${printable(formatPath(path))}`)
     }
-    context.output(values, lines.join("\n"))
+    context.output(values, lines)
   })
 }
 
-async function cap(context: Context, path: string, { read, verify, ...flags }: CapFlags): Promise<void> {
+async function cap(context: Context, path: string, { read, verify, out, ...flags }: CapFlags): Promise<void> {
   if (read && verify)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "Choose one of --read and --verify: read includes verify.")
   await withVolumes(context, flags, async (open) => {
     const found = await find(open, path)
     const text = await found.volume.capOf(found.path, verify ? "verify" : read ? "read" : "write")
-    context.output({ cap: text }, text)
+    await handOver(context, { out, value: { cap: text }, text })
   })
 }

@@ -1,5 +1,5 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
-import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, printable, toHex, utf8 } from "@holdfast/core"
 import { type Cap, encodeCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
@@ -22,7 +22,7 @@ import {
   type TreeIo,
   type TreeVersion,
 } from "@holdfast/tree"
-import { formatPath, printable } from "../../transfer/path-spec.ts"
+import { formatPath } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { CircularLink, enterOnce } from "./circular-link.ts"

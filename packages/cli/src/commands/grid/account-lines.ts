@@ -1,9 +1,9 @@
 /** What `coordinator accounts` and `volume accounts` have in common: how accounts are shown, named, and dropped with care. */
 import { HoldfastError, toHex } from "@holdfast/core"
 import { legacyAccount } from "@holdfast/protocol"
+import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import type { AccountTotal } from "../../volumes/administer.ts"
-import { confirm } from "../confirm.ts"
 import { plural } from "../files/frame.ts"
 import { humanSize } from "../files/listing.ts"
 

@@ -1,5 +1,5 @@
 /** `holdfast account`: what a person's devices share. `holdfast keep`: how long old versions stay. */
-import { HoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, printable, toHex } from "@holdfast/core"
 import type { Command } from "commander"
 import { appendOnly, deviceKeyOf } from "../../account/account.ts"
 import { deviceNameOf, grantedDevices, revokeDevice, revokedDevices } from "../../account/devices.ts"
@@ -10,8 +10,8 @@ import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import type { Profile } from "../../profile/profile.ts"
 import { unknownAlias } from "../../profile/profile.ts"
-import { printable } from "../../transfer/path-spec.ts"
 import { gridName, hasGrid, volumeNames } from "../../volumes/choose.ts"
+import { confirmLeads, placesOf } from "../../volumes/leads.ts"
 import { examples, plural } from "../files/frame.ts"
 import { parseDuration } from "../files/gc.ts"
 import { humanSize } from "../files/listing.ts"
@@ -50,8 +50,9 @@ export function register(program: Command, context: Context): void {
     .command("use")
     .description("make this profile a device of the account in a file")
     .argument("<file>")
-    .action(async (file: string) => {
-      const kind = await useAccountFile(await context.openProfile(), file)
+    .option("--yes", "use keys of buckets at hosts that are new here, without asking")
+    .action(async (file: string, { yes = false }: { yes?: boolean }) => {
+      const kind = await useAccount(context, file, yes)
       context.output({ kind }, `This profile is now ${deviceKinds[kind]}. Remove ${file}: it is a secret.`)
     })
   account
@@ -88,6 +89,14 @@ const deviceKinds = {
   "append-only": "a device of the account that can only add to it",
 } as const
 
+/** Makes the profile a device of the account in a file, once the user knows where its volumes lead. */
+export async function useAccount(context: Context, file: string, yes: boolean) {
+  const profile = await context.openProfile()
+  return useAccountFile(profile, file, (volumes) =>
+    confirmLeads(context, { volumes, known: placesOf(profile), yes, refused: "The account was not taken over." }),
+  )
+}
+
 interface GrantFlags {
   readonly out: string
   readonly name: string
@@ -101,7 +110,7 @@ async function show(context: Context): Promise<void> {
   for (const name of volumeNames(profile)) {
     const session = await context.openSession(name)
     const { list, notes } = await syncAccount(session)
-    for (const note of notes) context.stderr.write(`holdfast: ${note}\n`)
+    for (const note of notes) context.warn(note)
     const usage = await Promise.all(session.backends.map((backend) => backend.usage().catch(() => undefined)))
     const usedBytes = usage.reduce((sum, one) => sum + (one?.usedBytes ?? 0), 0)
     const devices = (await grantedDevices([list])).map(({ name, deviceKey }) => ({
@@ -124,7 +133,7 @@ async function show(context: Context): Promise<void> {
     for (const one of devices) lines.push(`  append-only: ${printable(one.name)}  ${one.device}`)
     for (const one of revoked) lines.push(`  revoked: ${printable(one.name)}  ${one.device}`)
   }
-  context.output({ id: toHex(account.id), kind, device: device ?? null, volumes }, lines.join("\n"))
+  context.output({ id: toHex(account.id), kind, device: device ?? null, volumes }, lines)
 }
 
 /** How grants name this device; undefined for one that is in no grid. */
@@ -152,17 +161,17 @@ async function grant(context: Context, device: string, { out, name }: GrantFlags
       epoch: Math.max(list.epoch, epoch),
       grants: [...list.grants, bytes],
     }))
-  context.output(
-    { file: out, name, epoch },
-    `${out} lets that device add to your account. There: holdfast account use ${out}\nWhat it stores is kept by your next \`holdfast gc\` on a full device.`,
-  )
+  context.output({ file: out, name, epoch }, [
+    `${out} lets that device add to your account. There: holdfast account use ${out}`,
+    "What it stores is kept by your next `holdfast gc` on a full device.",
+  ])
 }
 
 async function revoke(context: Context, device: string): Promise<void> {
   const profile = await context.openProfile()
   const account = await profile.account()
   const volumes = new Map(volumeNames(profile).map((name) => [name, () => context.openSession(name)] as const))
-  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  const { warn } = context
   const done = await revokeDevice(account, volumes, { device, warn })
   const { name, told, unable, errors, unchanged } = done
   const isWhole = errors.size + unchanged.size === 0
@@ -180,7 +189,7 @@ async function revoke(context: Context, device: string): Promise<void> {
   ]
   const { device: id } = done
   const json = { device: id, name, told, unable, errors: Object.fromEntries(errors) }
-  context.output({ ...json, unchanged: Object.fromEntries(unchanged) }, lines.join("\n"))
+  context.output({ ...json, unchanged: Object.fromEntries(unchanged) }, lines)
   if (!isWhole) process.exitCode = exitCodes.unavailable
 }
 
@@ -214,7 +223,7 @@ async function keep(context: Context, given: string | undefined, time: string | 
   }
   const line = (row: (typeof rows)[number]) =>
     `${(row.alias === null ? "(others)" : `${row.alias}:`).padEnd(20)} old versions: ${keepText(row.keepMs)}`
-  context.output(rows, rows.map(line).join("\n"))
+  context.output(rows, rows.map(line))
 }
 
 /** Milliseconds; null for what is usual. */

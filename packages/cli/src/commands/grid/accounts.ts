@@ -90,7 +90,7 @@ function list(context: Context, flags: AccountsFlags): Promise<void> {
       ...[...errors].map(([name, why]) => `${name} did not answer: ${why}`),
     ]
     const { tenant } = administrator
-    context.output({ tenant, accounts: all.map(jsonOf), errors: Object.fromEntries(errors) }, lines.join("\n"))
+    context.output({ tenant, accounts: all.map(jsonOf), errors: Object.fromEntries(errors) }, lines)
   })
 }
 
@@ -126,7 +126,7 @@ function state(context: Context, { account: text, drops, flags }: Wanted): Promi
     ]
     context.output(
       { account: id, drops, serial, nodes: [...answers.keys()], errors: Object.fromEntries(errors) },
-      lines.join("\n"),
+      lines,
     )
   })
 }

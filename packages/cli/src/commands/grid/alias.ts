@@ -4,11 +4,11 @@ import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { holdNow } from "../../account/hold.ts"
 import { addRoot, holdFor, removeRoot, syncAccount } from "../../account/sync.ts"
+import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
 import { unknownAlias } from "../../profile/profile.ts"
 import { gridName, volumeFor, volumeNames } from "../../volumes/choose.ts"
-import { confirm } from "../confirm.ts"
 import { readSecret } from "../files/frame.ts"
 
 /** Adds the command. */
@@ -74,7 +74,7 @@ async function add(context: Context, alias: string, { capFile, local = false, re
     await syncAccount(session)
     await addRoot(session, alias, { cap })
     await holdFor(session.store, cap, await profile.account())
-    const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+    const { warn } = context
     isHeld = await holdNow(session, cap, { label: `${alias}:`, warn })
     await profile.setAlias(alias, cap, { volume: where, state: "listed" })
   }
@@ -97,12 +97,12 @@ async function list(context: Context): Promise<void> {
   }))
   const line = (row: (typeof rows)[number]) =>
     `${`${row.name}:`.padEnd(20)} ${grants[row.kind].padEnd(18)} ${row.volume}${row.local ? ", kept by others" : ""}`
-  context.output(rows, rows.map(line).join("\n"))
+  context.output(rows, rows.map(line))
 }
 
 /** While a volume is away, what the profile knows of it is shown. */
 async function syncVolume(context: Context, name: string): Promise<void> {
-  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  const { warn } = context
   try {
     const { notes } = await syncAccount(await context.openSession(name))
     for (const note of notes) warn(note)

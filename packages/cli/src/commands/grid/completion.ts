@@ -19,7 +19,7 @@ export function register(program: Command, context: Context, sources: readonly C
       const visible = sources.filter(({ hidden }) => !hidden)
       const whole = await buildProgram(context, visible, () => true)
       const script = scriptFor(shell, wordsOf(whole))
-      context.output({ shell, script }, script)
+      context.outputExact({ shell, script }, script)
     })
 }
 

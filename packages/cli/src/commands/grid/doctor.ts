@@ -1,7 +1,7 @@
 /** `holdfast doctor`: what is wrong with this installation, and how to mend it. */
 import { rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { makePrivateFolder } from "@holdfast/core/node"
+import { exposed, makePrivateFolder } from "@holdfast/core/node"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
@@ -10,7 +10,7 @@ import { configOfGrid } from "../../local-grid/config.ts"
 import { examineLocalGrid } from "../../local-grid/examine.ts"
 import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
-import { exposed, hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
+import { hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
 import { openSeen } from "../../profile/seen.ts"
 import { sizeText } from "../../progress.ts"
 import { hasGrid, volumeNames } from "../../volumes/choose.ts"
@@ -31,11 +31,11 @@ export function register(program: Command, context: Context): void {
     .action(async (flags: { dir?: string }) => {
       const findings = await examine(context, flags.dir ?? join(pathsOf(context.env).data, "grid"))
       const isWell = findings.every(({ ok }) => ok)
-      const lines = findings.map(
-        ({ ok, check, message, mend }) =>
-          `${ok ? "ok  " : "BAD "} ${check}: ${message}${mend && !ok ? `\n       ${mend}` : ""}`,
-      )
-      context.output({ ok: isWell, findings }, lines.join("\n"))
+      const lines = findings.flatMap(({ ok, check, message, mend }) => [
+        `${ok ? "ok  " : "BAD "} ${check}: ${message}`,
+        ...(mend && !ok ? [`       ${mend}`] : []),
+      ])
+      context.output({ ok: isWell, findings }, lines)
       if (!isWell) process.exitCode = exitCodes.failed
     })
 }

@@ -1,10 +1,9 @@
 /** `holdfast grid`: what the coordinator wants to change of what this profile relies on, and the user's word on it. */
-import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, printable } from "@holdfast/core"
 import { confirmServers, fetchGrid, type GridOffer, loadOffer, loadPins, standingsOf } from "@holdfast/network"
 import { type GridDescription, votersOf } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { printable } from "../../transfer/path-spec.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
@@ -78,7 +77,7 @@ async function show(context: Context, flags: Flags): Promise<void> {
       ...(offer
         ? offerLines(offer)
         : [fresh ? "This is what the coordinator has." : "The coordinator cannot be asked now."]),
-    ].join("\n"),
+    ],
   )
 }
 

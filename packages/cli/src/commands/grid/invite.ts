@@ -2,7 +2,7 @@
 import { HoldfastError } from "@holdfast/core"
 import type { AccessRole } from "@holdfast/network"
 import type { Context } from "../../context.ts"
-import { plural } from "../files/frame.ts"
+import { handOver, plural } from "../files/frame.ts"
 import { wholeNumber } from "./whole-number.ts"
 
 /** What was typed. */
@@ -15,6 +15,7 @@ export interface InviteFlags {
   readonly appendOnly?: boolean
   readonly name?: string
   readonly ttl: string
+  readonly out?: string
 }
 
 type Tenants = ReturnType<typeof import("@holdfast/coordinator").listTenants>
@@ -41,8 +42,9 @@ export async function invite(context: Context, flags: InviteFlags): Promise<void
   })
   // The invitation alone is on standard output, so that it can be piped; what it means is for who typed.
   if (tenant !== undefined && !context.json)
-    context.stderr.write(`${meaning({ tenant, tenants, roles, isNamed: flags.tenant !== undefined }).join("\n")}\n`)
-  context.output({ invite: text, role, ...(tenant !== undefined && { tenant, roles: roles ?? "all" }) }, text)
+    context.tell(meaning({ tenant, tenants, roles, isNamed: flags.tenant !== undefined }))
+  const value = { invite: text, role, ...(tenant !== undefined && { tenant, roles: roles ?? "all" }) }
+  await handOver(context, { out: flags.out, value, text })
 }
 
 async function rolesOfFlags({ roles, reader, appendOnly }: InviteFlags): Promise<AccessRole[] | undefined> {

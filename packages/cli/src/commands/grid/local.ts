@@ -3,7 +3,7 @@ import { spawn } from "node:child_process"
 import { open } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { createInvite } from "@holdfast/coordinator"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, printable } from "@holdfast/core"
 import { makePrivateFolder } from "@holdfast/core/node"
 import { confirmServers, fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
@@ -23,7 +23,6 @@ import { createAliasTree } from "../../new-tree.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { createProfile } from "../../profile/profile.ts"
 import { isLocked } from "../../profile/secrets.ts"
-import { printable } from "../../transfer/path-spec.ts"
 import { showStatus } from "./status.ts"
 
 const readyTimeoutMs = 60_000
@@ -92,7 +91,7 @@ async function up(context: Context, flags: UpFlags): Promise<void> {
       "",
       "Now type, for example:",
       ...nextSteps(commandName(context.env)),
-    ].join("\n"),
+    ],
   )
 }
 

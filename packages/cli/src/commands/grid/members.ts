@@ -101,6 +101,7 @@ export function register(program: Command, context: Context): void {
     .option("--append-only", "the same as --roles read,append: nothing that is stored can be taken away")
     .option("--name <name>", "the member's name")
     .option("--ttl <seconds>", "how long it is valid", "3600")
+    .option("--out <file>", "a new file for it, readable by you only; without it, it is printed")
     .addHelpText("after", inviteHelp)
     .action((flags: InviteFlags) => invite(context, flags))
   program
@@ -111,6 +112,7 @@ export function register(program: Command, context: Context): void {
       "--account <file>",
       "make this a device of the account in the file, instead of one with an account of its own",
     )
+    .option("--yes", "use keys of buckets at hosts that are new here, without asking")
     .option("--identity <folder>", "a node's identity folder; without it the profile joins as a client")
     .option("--name <name>", "this member's name", "member")
     .option("--server-name <names...>", "DNS names and addresses of a node, for its certificate")
@@ -149,6 +151,7 @@ const leastMemoryBytes = 64 * 1024 * 1024
 interface JoinFlags {
   readonly inviteFile?: string
   readonly account?: string
+  readonly yes?: boolean
   readonly identity?: string
   readonly name: string
   readonly serverName?: readonly string[]
@@ -210,7 +213,7 @@ async function members(context: Context, dir: string): Promise<void> {
       revokedMs === null ? `until ${day(certificateEndMs)}` : `revoked ${day(revokedMs)}`,
     ].join("  "),
   )
-  context.output(all, lines.length > 0 ? lines.join("\n") : "Nobody has joined yet.")
+  context.output(all, lines.length > 0 ? lines : "Nobody has joined yet.")
 }
 
 async function revoke(context: Context, member: string, dir: string): Promise<void> {
@@ -239,8 +242,8 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
   if (joined.role === "client" && !flags.identity) {
     await createProfile(paths, context.profile)
     if (flags.account !== undefined) {
-      const { useAccountFile } = await import("../../account/files.ts")
-      await useAccountFile(await context.openProfile(), flags.account)
+      const { useAccount } = await import("./account.ts")
+      await useAccount(context, flags.account, flags.yes ?? false)
     }
   }
   const next =
@@ -249,7 +252,7 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
       : "Now make a tree with `holdfast alias create NAME`, or add one that was shared with you: holdfast alias add NAME --cap-file FILE"
   const { role, memberId, tenant, roles } = joined
   const may = role === "client" ? ` of the tenant ${tenant}. It may: ${roles.join(", ")}` : ""
-  context.output(joined, `Joined as ${role} ${memberId}${may}.\n${next}`)
+  context.output(joined, [`Joined as ${role} ${memberId}${may}.`, next])
 }
 
 function untilAsked(): Promise<void> {

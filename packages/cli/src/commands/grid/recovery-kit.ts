@@ -1,18 +1,17 @@
 /** `holdfast recovery kit`. */
-import { open } from "node:fs/promises"
 import { HoldfastError } from "@holdfast/core"
 import type { Context } from "../../context.ts"
 import { readNewPassphrase } from "../../profile/passphrase.ts"
 import { shortId } from "../../recovery/choose-kit.ts"
 import { type MadeKit, makeRecoveryKit } from "../../recovery/make.ts"
 import type { SecretWish } from "../../recovery/protect.ts"
-import { localError } from "../../transfer/local.ts"
-import { plural } from "../files/frame.ts"
+import { newSecretFile, plural } from "../files/frame.ts"
 
 /** What was typed. */
 export interface KitFlags {
   readonly name: string
   readonly wordsFile?: string
+  readonly out?: string
   readonly newWords?: boolean
   readonly passphrase?: boolean
   readonly kitPassphraseFile?: string
@@ -24,14 +23,14 @@ export interface KitFlags {
 
 /** Makes a kit and says what became of it. */
 export async function makeKit(context: Context, flags: KitFlags): Promise<void> {
-  const { name, replace = false, wordsFile } = flags
+  const { name, replace = false, wordsFile = flags.out } = flags
   const protection = await wishOf(flags)
   const session = await context.openSession()
   const file = wordsFile === undefined ? undefined : await newSecretFile(wordsFile)
   try {
     const withBucketKeys = flags.withBucketKeys ? true : flags.withoutBucketKeys ? false : undefined
     const made = await makeRecoveryKit(session, { name, protection, withBucketKeys, replace, nowMs: Date.now() })
-    if (file && made.words !== undefined) await file.write(made.words)
+    if (file && made.words !== undefined) await file.write(`${made.words}\n`)
     report(context, { made, name, volume: session.volume, wordsFile })
   } finally {
     await file?.close()
@@ -86,7 +85,7 @@ function report(context: Context, { made, name, volume, wordsFile }: Report): vo
       bucketKeys,
       earlier: { erased: left.erased, notErased: left.failed, isForeignOpen: left.isForeignOpen },
     },
-    lines.join("\n"),
+    lines,
   )
 }
 
@@ -120,25 +119,6 @@ function leftLines({ left }: MadeKit, name: string): string[] {
         ]
       : []),
   ]
-}
-
-/** A new file that only its owner may read; taken away again when nothing was written. */
-async function newSecretFile(path: string): Promise<{ write(text: string): Promise<void>; close(): Promise<void> }> {
-  const handle = await open(path, "wx", 0o600).catch((error: unknown) => {
-    throw localError(error, path)
-  })
-  let isWritten = false
-  return {
-    async write(text) {
-      await handle.writeFile(`${text}\n`)
-      await handle.sync()
-      isWritten = true
-    },
-    async close() {
-      await handle.close()
-      if (!isWritten) await (await import("node:fs/promises")).rm(path, { force: true })
-    },
-  }
 }
 
 function invalid(message: string): HoldfastError {

@@ -1,10 +1,11 @@
 /** `holdfast recovery restore`. */
 import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import type { RecoverySecrets } from "@holdfast/protocol"
+import type { RecoverySecrets, VolumeBackend } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import type { Context } from "../../context.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { openProfile } from "../../profile/profile.ts"
+import { hasSecrets } from "../../profile/secrets.ts"
 import { answerLine, askPlaces, type PlaceFlags, readKitSecret } from "../../recovery/ask-places.ts"
 import { placeBucketKeys, writeBucketKeys } from "../../recovery/bucket-keys.ts"
 import { type Choice, chooseKit, shortId } from "../../recovery/choose-kit.ts"
@@ -13,6 +14,7 @@ import { digestOf, type Restorable, remember } from "../../recovery/record.ts"
 import { goodParts, type PlaceAnswer } from "../../recovery/registers.ts"
 import { type Relocated, relocated, restoreProfile } from "../../recovery/restore.ts"
 import { hasGrid } from "../../volumes/choose.ts"
+import { confirmLeads, describeLead, placesOf } from "../../volumes/leads.ts"
 import { plural } from "../files/frame.ts"
 
 /** What was typed. */
@@ -22,12 +24,13 @@ export interface RestoreFlags extends PlaceFlags {
   readonly kitPassphraseFile?: string
   readonly withoutPassphrase?: boolean
   readonly overwrite?: boolean
+  readonly yes?: boolean
   readonly onlyNamed?: boolean
 }
 
 /** Makes a profile of the kit. */
 export async function restore(context: Context, flags: RestoreFlags): Promise<void> {
-  const { name, id, overwrite = false, onlyNamed = false } = flags
+  const { name, id, overwrite = false, onlyNamed = false, yes = false } = flags
   if (onlyNamed && !flags.backend)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "--only-named goes with --backend: say which places are left.")
   const secret = await secretOf(flags)
@@ -42,6 +45,7 @@ export async function restore(context: Context, flags: RestoreFlags): Promise<vo
   const paths = pathsOf(context.env)
   const dir = profileDir(paths, context.profile)
   const { secrets, files } = placeBucketKeys(moved.secrets, { dir, named: asked.places })
+  await confirmPlaces(context, { secrets, named: asked.places, withKeys: files, yes })
   await restoreProfile(secrets, { paths, profile: context.profile, ask: context.passphrase, overwrite })
   await writeBucketKeys(files)
   const profile = await openProfile(paths, context.profile, context.passphrase)
@@ -82,10 +86,35 @@ export async function restore(context: Context, flags: RestoreFlags): Promise<vo
     },
     [
       ...restoredLines(context.profile, choice, answers),
+      ...volumes.flatMap(({ name, backends }) => [
+        `The volume ${name} lies on:`,
+        ...backends.map((place) => `  ${describeLead(place)}`),
+      ]),
       ...unnamedLines(moved, { kit, onlyNamed, withKeys: files.size > 0 }),
       ...(hasGrid(profile) ? [] : gridLines(secrets)),
-    ].join("\n"),
+    ],
   )
+}
+
+interface PlacesQuestion {
+  readonly secrets: RecoverySecrets
+  readonly named: readonly VolumeBackend[]
+  /** Files with keys that the kit itself brings. */
+  readonly withKeys: ReadonlyMap<string, unknown>
+  readonly yes: boolean
+}
+
+/** Keys that are here already go to no host that only the kit names; those that the kit brings are for its own places. */
+async function confirmPlaces(context: Context, { secrets, named, withKeys, yes }: PlacesQuestion): Promise<void> {
+  const paths = pathsOf(context.env)
+  const hasOwn = hasSecrets(profileDir(paths, context.profile))
+  const own = hasOwn ? placesOf(await openProfile(paths, context.profile, context.passphrase)) : []
+  const isBrought = (place: VolumeBackend) => place.kind === "s3" && withKeys.has(place.credentials ?? "")
+  const volumes = secrets.volumes.map((volume) => ({
+    ...volume,
+    backends: volume.backends.filter((place) => !isBrought(place)),
+  }))
+  await confirmLeads(context, { volumes, known: [...named, ...own], yes, refused: "Nothing was restored." })
 }
 
 async function secretOf(flags: RestoreFlags): Promise<KitSecret | undefined> {

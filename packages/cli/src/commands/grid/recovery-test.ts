@@ -65,7 +65,7 @@ export async function testKit(context: Context, flags: TestFlags): Promise<void>
       old: old.map(({ id }) => id),
       others,
     },
-    lines.join("\n"),
+    lines,
   )
   if (!restores) process.exitCode = exitCodes.unavailable
 }

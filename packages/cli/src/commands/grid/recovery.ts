@@ -35,7 +35,8 @@ Examples:
     .command("kit")
     .description("split the profile's keys over the places of a volume; replaces its earlier kit")
     .option("--name <kit>", "name of the kit", "main")
-    .option("--words-file <file>", "write new words into this new file instead of showing them")
+    .option("--out <file>", "write new words into this new file, readable by you only, instead of showing them")
+    .option("--words-file <file>", "the same as --out")
     .option("--new-words", "make new words although the kit has some already")
     .option("--passphrase", "ask for a passphrase of your own instead of words")
     .option(passphraseFileFlag, "file that holds it; - is stdin")
@@ -63,5 +64,6 @@ Examples:
     .option("--without-passphrase", "take a kit that was made without")
     .option("--only-named", "give up the places that are not named: the volume then lies on the others alone")
     .option("--overwrite", "replace aliases and volumes of an existing profile that have the same names")
+    .option("--yes", "use keys of buckets at hosts that are new here, without asking")
     .action((flags: RestoreFlags) => restore(context, flags))
 }

@@ -1,7 +1,9 @@
 /** `holdfast coordinator root` and `coordinator voters`: what the operator decides for good, on the coordinator's machine. */
-import { HoldfastError } from "@holdfast/core"
+import { fromUtf8 } from "@holdfast/core"
+import { readSecretFile } from "@holdfast/core/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
+import { newSecretFile } from "../files/frame.ts"
 
 /** Adds the commands below `coordinator`. */
 export function registerRoot(coordinator: Command, context: Context): void {
@@ -71,38 +73,18 @@ interface SignFlags {
 
 async function exportRoot(context: Context, { dir, out }: ExportFlags): Promise<void> {
   const { exportRoot } = await import("@holdfast/coordinator")
+  // There, empty, before the key is made: a key that cannot be written would be lost.
   const file = out === undefined ? undefined : await newSecretFile(out)
   try {
     const { rootKeyPem, publicKey } = await exportRoot({ dir })
-    if (!file) return context.output({ publicKey, rootKey: rootKeyPem }, rootKeyPem)
+    if (!file) return context.outputExact({ publicKey, rootKey: rootKeyPem }, rootKeyPem)
     await file.write(rootKeyPem)
     context.output(
       { publicKey, out },
       `The root is ${publicKey}. Its key is in ${out} and nowhere else: keep it away from this machine.`,
     )
-  } catch (error) {
-    await file?.remove()
-    throw error
-  }
-}
-
-/** A file that is there, empty, before the key is made: a key that cannot be written would be lost. */
-async function newSecretFile(path: string): Promise<{ write(text: string): Promise<void>; remove(): Promise<void> }> {
-  const { open, rm } = await import("node:fs/promises")
-  const file = await open(path, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error
-    throw new HoldfastError("ERR_ALREADY_EXISTS", `${path} is there already. Name a new file.`, { path })
-  })
-  return {
-    async write(text) {
-      await file.writeFile(text)
-      await file.sync()
-      await file.close()
-    },
-    async remove() {
-      await file.close().catch(() => undefined)
-      await rm(path, { force: true })
-    },
+  } finally {
+    await file?.close()
   }
 }
 
@@ -118,11 +100,12 @@ async function signEpoch(context: Context, { dir, rootFile, epoch }: SignFlags):
 
 /** PEM of a few lines. */
 async function readKeyFile(file: string): Promise<string> {
-  const { readFile } = await import("node:fs/promises")
   const { localError } = await import("../../transfer/local.ts")
-  return readFile(file === "-" ? "/dev/stdin" : file, "utf8").catch((error: unknown) => {
+  try {
+    return fromUtf8(readSecretFile(file))
+  } catch (error) {
     throw localError(error, file)
-  })
+  }
 }
 
 async function voters(context: Context, nodes: readonly string[], dir: string): Promise<void> {
@@ -135,6 +118,6 @@ async function voters(context: Context, nodes: readonly string[], dir: string): 
   })
   context.output(
     { voters: ids },
-    lines.length > 0 ? lines.join("\n") : "None yet: the first nodes that announce themselves will be.",
+    lines.length > 0 ? lines : "None yet: the first nodes that announce themselves will be.",
   )
 }

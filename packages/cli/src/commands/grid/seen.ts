@@ -31,7 +31,7 @@ Examples:
     .description("show which versions were seen, and where you went on without proof (--accept-history)")
     .action(async () => {
       const lines = await listSeen(await context.openProfile())
-      const text = lines.length === 0 ? "Nothing was seen yet." : lines.flatMap(textOf).join("\n")
+      const text = lines.length === 0 ? "Nothing was seen yet." : lines.flatMap(textOf)
       context.output(lines, text)
     })
   seen

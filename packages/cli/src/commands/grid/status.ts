@@ -33,14 +33,11 @@ export async function showStatus(context: Context, dir: string): Promise<void> {
   const isMember = hasGrid({ identityDir })
   if (!isMember && volumes.value.length === 0 && !withoutKey) await context.openSession() // says what is missing
   const grid = isMember ? await gridPart(context, identityDir, dir, withoutKey) : undefined
-  context.output(
-    { local: null, grid: null, servers: [], ...grid?.value, locked: withoutKey, volumes: volumes.value },
-    [
-      ...(grid?.lines ?? []),
-      ...volumes.lines,
-      ...(withoutKey ? ["The profile is locked: what the servers hold is shown with --passphrase-file only."] : []),
-    ].join("\n"),
-  )
+  context.output({ local: null, grid: null, servers: [], ...grid?.value, locked: withoutKey, volumes: volumes.value }, [
+    ...(grid?.lines ?? []),
+    ...volumes.lines,
+    ...(withoutKey ? ["The profile is locked: what the servers hold is shown with --passphrase-file only."] : []),
+  ])
 }
 
 async function gridPart(

@@ -32,7 +32,7 @@ interface VolumeUpgrade {
 async function upgrade(context: Context, dryRun: boolean, claims: boolean): Promise<void> {
   const profile = await context.openProfile()
   const { id, keys } = await profile.account()
-  const warn = (text: string) => void context.stderr.write(`holdfast: ${text}\n`)
+  const { warn } = context
   const volumes: VolumeUpgrade[] = []
   for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
     const description = profile.volumes.get(name)
@@ -47,10 +47,7 @@ async function upgrade(context: Context, dryRun: boolean, claims: boolean): Prom
     lines.push("This device may only add to its account. Run `holdfast upgrade` on a device that has all of it too.")
   const isWhole = volumes.every(({ account }) => account && account.leftOut.size + account.refused.size === 0)
   if (isWhole && !dryRun) lines.push(...legacyLines(volumes.map(({ name }) => name)))
-  context.output(
-    { account: toHex(id), dryRun, done: isWhole && !dryRun, volumes: volumes.map(jsonOf) },
-    lines.join("\n"),
-  )
+  context.output({ account: toHex(id), dryRun, done: isWhole && !dryRun, volumes: volumes.map(jsonOf) }, lines)
 }
 
 function linesOf({ name, places, account }: VolumeUpgrade, dryRun: boolean): string[] {

@@ -53,7 +53,7 @@ async function find(context: Context, name: string): Promise<VolumeDescription> 
       `There is no volume "${name}" here. Known: ${[...volumes.keys()].join(", ") || "none"}. For a grid: holdfast coordinator accounts`,
     )
   if (volume.backends.some(({ kind }) => kind === "node"))
-    context.stderr.write("holdfast: nodes are asked by their own administrator: holdfast coordinator accounts\n")
+    context.warn("nodes are asked by their own administrator: holdfast coordinator accounts")
   return volume
 }
 
@@ -73,7 +73,7 @@ async function list(context: Context, name: string): Promise<void> {
     ...all.map(lineOf),
     ...[...errors].map(([place, why]) => `${place} did not answer: ${why}`),
   ]
-  context.output({ volume: name, accounts: all.map(jsonOf), errors: Object.fromEntries(errors) }, lines.join("\n"))
+  context.output({ volume: name, accounts: all.map(jsonOf), errors: Object.fromEntries(errors) }, lines)
 }
 
 interface Wanted {
@@ -103,6 +103,6 @@ async function state(context: Context, name: string, { account: text, drops, yes
     ...[...errors].map(([place, why]) => `${place} does not know of it, so say it again: ${why}`),
   ]
   const json = { account: id, drops, places: [...answers.keys()], errors: Object.fromEntries(errors) }
-  context.output(json, lines.join("\n"))
+  context.output(json, lines)
   if (errors.size > 0) process.exitCode = exitCodes.unavailable
 }

@@ -1,6 +1,6 @@
 /** `holdfast volume`: volumes of one's own over buckets, directories and storage nodes. */
 import { randomBytes } from "node:crypto"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, shownJson } from "@holdfast/core"
 import { parseVolume, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
@@ -11,6 +11,7 @@ import { createProfile, type Profile } from "../../profile/profile.ts"
 import { openVolumeSession } from "../../session.ts"
 import { changeVolume, firstKey, followVolume, withPlaces } from "../../volumes/change.ts"
 import { gridName, volumeNames } from "../../volumes/choose.ts"
+import { confirmLeads, placesOf } from "../../volumes/leads.ts"
 import { claimPlace } from "../../volumes/marker.ts"
 import { describePlace, parsePlaces } from "../../volumes/places.ts"
 import { survivalOf, survivalText } from "../../volumes/survives.ts"
@@ -88,7 +89,8 @@ Examples:
     .description("go where a volume has moved, after another profile moved it")
     .argument("<name>")
     .option("--accept", "also when its coding or mode gets weaker")
-    .action((name: string, flags: { accept?: boolean }) => follow(context, name, flags))
+    .option("--yes", "use keys of buckets at hosts that are new here, without asking")
+    .action((name: string, flags: FollowFlags) => follow(context, name, flags))
   registerVolumeAccounts(volume, context)
   volume
     .command("export")
@@ -96,18 +98,29 @@ Examples:
     .argument("<name>")
     .action(async (name: string) => {
       const description = find(await context.openProfile(), name)
-      context.output(description, JSON.stringify(description, null, 1))
+      context.outputExact(description, shownJson(description, 1))
     })
   volume
     .command("import")
     .description("take over a volume's description from a file or standard input")
     .option("--file <file>", "the file; - or nothing is standard input")
-    .action((flags: { file?: string }) => importVolume(context, flags.file ?? "-"))
+    .option("--yes", "use keys of buckets at hosts that are new here, without asking")
+    .action((flags: ImportFlags) => importVolume(context, flags))
   volume
     .command("remove")
     .description("forget a volume; what it holds stays where it is")
     .argument("<name>")
     .action((name: string) => remove(context, name))
+}
+
+interface ImportFlags {
+  readonly file?: string
+  readonly yes?: boolean
+}
+
+interface FollowFlags {
+  readonly accept?: boolean
+  readonly yes?: boolean
 }
 
 interface ShapeFlags {
@@ -153,10 +166,10 @@ async function create(context: Context, name: string, { backend, coding, mode }:
   } finally {
     await session.close()
   }
-  context.output(
-    { ...volume, survives: survivalOf(volume, backends.length) },
-    [`${name}: is a new, empty tree.`, ...describe(volume)].join("\n"),
-  )
+  context.output({ ...volume, survives: survivalOf(volume, backends.length) }, [
+    `${name}: is a new, empty tree.`,
+    ...describe(volume),
+  ])
 }
 
 async function list(context: Context): Promise<void> {
@@ -169,7 +182,7 @@ async function list(context: Context): Promise<void> {
   })
   const line = (name: string) =>
     name === gridName ? `${gridName}: the grid that this profile joined` : describe(find(profile, name))[0]!
-  context.output(rows, rows.length > 0 ? rows.map(({ name }) => line(name)).join("\n") : "There is no volume yet.")
+  context.output(rows, rows.length > 0 ? rows.map(({ name }) => line(name)) : "There is no volume yet.")
 }
 
 async function show(context: Context, name: string): Promise<void> {
@@ -190,14 +203,11 @@ async function show(context: Context, name: string): Promise<void> {
   const state = (place: (typeof places)[number]) =>
     "usedBytes" in place ? `${sizeText(place.usedBytes)} in ${place.shareCount} shares` : `DOWN: ${place.error}`
   const aliases = [...profile.aliases.keys()].filter((alias) => profile.volumeOf(alias) === name)
-  context.output(
-    { ...volume, backends: places, aliases, survives: survivalOf(volume, places.length) },
-    [
-      describe(volume)[0],
-      ...places.map((place, i) => `  ${describePlace(volume.backends[i]!)}\n    ${state(place)}`),
-      `Aliases in it: ${aliases.map((alias) => `${alias}:`).join(" ") || "none"}`,
-    ].join("\n"),
-  )
+  context.output({ ...volume, backends: places, aliases, survives: survivalOf(volume, places.length) }, [
+    describe(volume)[0]!,
+    ...places.flatMap((place, i) => [`  ${describePlace(volume.backends[i]!)}`, `    ${state(place)}`]),
+    `Aliases in it: ${aliases.map((alias) => `${alias}:`).join(" ") || "none"}`,
+  ])
 }
 
 async function addPlaces(
@@ -221,7 +231,7 @@ async function addPlaces(
   const next = usageErrors(() => withPlaces(volume, backends, shape))
   for (const place of added) await claimPlace(place, volume.id)
   const now = await changed(profile, next)
-  context.output(now, `${describe(now).join("\n")}\nMove shares there with: ${rebalanceHint(profile, name)}`)
+  context.output(now, [...describe(now), `Move shares there with: ${rebalanceHint(profile, name)}`])
 }
 
 async function removePlace(context: Context, name: string, id: string): Promise<void> {
@@ -235,10 +245,10 @@ async function removePlace(context: Context, name: string, id: string): Promise<
     )
   const next = usageErrors(() => withPlaces(volume, rest))
   const now = await changed(profile, next)
-  context.output(
-    now,
-    `${describe(now).join("\n")}\nMake what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
-  )
+  context.output(now, [
+    ...describe(now),
+    `Make what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
+  ])
 }
 
 /** Moves the volume. When another move had begun before, that one is ended, and what was asked now is still to do. */
@@ -252,13 +262,17 @@ async function changed(profile: Profile, next: VolumeDescription): Promise<Volum
   )
 }
 
-async function follow(context: Context, name: string, { accept = false }: { accept?: boolean }): Promise<void> {
+async function follow(context: Context, name: string, { accept = false, yes = false }: FollowFlags): Promise<void> {
   const profile = await context.openProfile()
-  const next = await followVolume(profile, find(profile, name), { accept })
-  context.output(next, describe(next).join("\n"))
+  const next = await followVolume(profile, find(profile, name), {
+    accept,
+    confirm: (to) =>
+      confirmLeads(context, { volumes: [to], known: placesOf(profile), yes, refused: `${name} stays where it was.` }),
+  })
+  context.output(next, describe(next))
 }
 
-async function importVolume(context: Context, file: string): Promise<void> {
+async function importVolume(context: Context, { file = "-", yes = false }: ImportFlags): Promise<void> {
   const value = await readJsonInput(context, file, "a description of a volume, as `holdfast volume export` prints it")
   await createProfile(pathsOf(context.env), context.profile)
   const profile = await context.openProfile()
@@ -266,11 +280,12 @@ async function importVolume(context: Context, file: string): Promise<void> {
   const known = profile.volumes.get(volume.name)
   if (known?.id === volume.id) refuseOlder(known, volume)
   if (known && known.id !== volume.id) refuseTaken(profile, volume.name)
+  await confirmLeads(context, { volumes: [volume], known: placesOf(profile), yes, refused: "Nothing was imported." })
   await profile.setVolume(volume)
-  context.output(
-    volume,
-    [...describe(volume), `Name a capability in it with: holdfast alias add NAME --volume ${volume.name}`].join("\n"),
-  )
+  context.output(volume, [
+    ...describe(volume),
+    `Name a capability in it with: holdfast alias add NAME --volume ${volume.name}`,
+  ])
 }
 
 /** A profile that has the volume already is held to its key, and never goes back. */

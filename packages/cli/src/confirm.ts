@@ -1,10 +1,11 @@
 /** The question before something that cannot be undone at once. */
-import { HoldfastError } from "@holdfast/core"
-import type { Context } from "../context.ts"
+import { HoldfastError, shownLine } from "@holdfast/core"
+import type { Context } from "./context.ts"
 
 /** What is asked, and what is said when nobody can be or the answer is no. */
 export interface Confirmation {
-  readonly warning: string
+  /** What is to be known before; more than one line where each may quote what comes from elsewhere. */
+  readonly warning: string | readonly string[]
   readonly question: string
   /** What to type so that nothing is asked. */
   readonly insteadOfAsking: string
@@ -13,12 +14,14 @@ export interface Confirmation {
 
 /** Throws ERR_INVALID_ARGUMENT where nobody can be asked, and ERR_ABORTED unless the user says yes. */
 export async function confirm(
-  { stdin, stderr, json }: Context,
+  { stdin, stderr, json, tell }: Pick<Context, "stdin" | "stderr" | "json" | "tell">,
   { warning, question, insteadOfAsking, refusal }: Confirmation,
 ): Promise<void> {
-  if (!stdin.isTTY || json) throw new HoldfastError("ERR_INVALID_ARGUMENT", `${warning} ${insteadOfAsking}`)
+  const lines = [warning].flat()
+  if (!stdin.isTTY || json) throw new HoldfastError("ERR_INVALID_ARGUMENT", `${lines.join(" ")} ${insteadOfAsking}`)
+  tell(lines)
   const { createInterface } = await import("node:readline/promises")
   const prompt = createInterface({ input: stdin, output: stderr })
-  const answer = await prompt.question(`${warning}\n${question} [y/N] `).finally(() => prompt.close())
+  const answer = await prompt.question(`${shownLine(question)} [y/N] `).finally(() => prompt.close())
   if (!/^y(es)?$/i.test(answer.trim())) throw new HoldfastError("ERR_ABORTED", refusal)
 }

@@ -1,0 +1,48 @@
+/**
+ * Where the command line's words come out: results on standard output, warnings and questions on standard error. All text
+ * passes here on its way to people, so that nothing from elsewhere drives their terminal or shows a secret.
+ */
+import { shownJson, shownLine } from "@holdfast/core"
+
+/** A line of text, or the cells of one, with tabs between. Line ends and tabs within are data, and made visible. */
+export type Line = string | readonly string[]
+
+/** What a command shows people. */
+export interface Screen {
+  /** Prints a result: `value` with --json, exactly; else the line or lines. */
+  output(value: unknown, text: string | readonly Line[]): void
+  /** Prints what is to be used as it is: a capability that was asked for, a script. */
+  outputExact(value: unknown, text: string): void
+  /** Says something beside the result, as `holdfast: …` on standard error. */
+  warn(text: string): void
+  /** Lines on standard error. */
+  tell(lines: readonly string[]): void
+}
+
+interface Streams {
+  readonly stdout: { write(text: string): unknown }
+  readonly stderr: { write(text: string): unknown }
+  readonly json: boolean
+}
+
+/** The screen over two streams. */
+export function createScreen({ stdout, stderr, json }: Streams): Screen {
+  const result = (value: unknown, text: string) => {
+    if (json) stdout.write(`${shownJson(value)}\n`)
+    else if (text !== "") stdout.write(text.endsWith("\n") ? text : `${text}\n`)
+  }
+  return {
+    output: (value, text) => result(value, json ? "" : linesOf(text).map(shownCells).join("\n")),
+    outputExact: result,
+    warn: (text) => void stderr.write(`holdfast: ${shownLine(text)}\n`),
+    tell: (lines) => void stderr.write(lines.map((line) => `${shownLine(line)}\n`).join("")),
+  }
+}
+
+function linesOf(text: string | readonly Line[]): readonly Line[] {
+  return typeof text === "string" ? [text] : text
+}
+
+function shownCells(line: Line): string {
+  return typeof line === "string" ? shownLine(line) : line.map(shownLine).join("\t")
+}

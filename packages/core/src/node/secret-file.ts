@@ -1,0 +1,100 @@
+/** Files that hold secrets: made so that only their owner may read them, and refused when somebody else may. */
+import * as fs from "node:fs"
+import { lstat, open, rm, stat } from "node:fs/promises"
+import { dirname } from "node:path"
+import { HoldfastError } from "../errors.ts"
+import { createFlags } from "./folder.ts"
+import { keepOwner } from "./private-files.ts"
+
+const maxSecretBytes = 64 * 1024
+
+/** Those of `paths` that others than their owner may read, write or replace; those that are not there are none. */
+export async function exposed(paths: readonly string[]): Promise<string[]> {
+  const states = await Promise.all(
+    paths.map(async (path) => {
+      try {
+        const [link, target] = await Promise.all([lstat(path), stat(path)])
+        return isForeign(link.uid) || isOpen(target)
+      } catch {
+        return false
+      }
+    }),
+  )
+  return paths.filter((_, i) => states[i])
+}
+
+/** Throws ERR_EXPOSED when others than their owner may look into one of `paths`. */
+export async function refuseExposed(paths: readonly string[]): Promise<void> {
+  const open = await exposed(paths)
+  if (open.length > 0) throw exposedError(open)
+}
+
+/**
+ * What a file with a secret holds; `-` is standard input. Throws ERR_EXPOSED when others may read it or put another in its
+ * place, ERR_LIMIT, and what the system answers.
+ */
+export function readSecretFile(path: string, maxBytes: number = maxSecretBytes): Uint8Array {
+  if (path === "-") return limited(fs.readFileSync(0), "standard input", maxBytes)
+  const file = fs.openSync(path, fs.constants.O_RDONLY)
+  try {
+    // The one that was opened, whatever stands there by now.
+    if (isForeign(fs.lstatSync(path).uid) || isOpen(fs.fstatSync(file))) throw exposedError([path])
+    return limited(fs.readFileSync(file), `"${path}"`, maxBytes)
+  } finally {
+    fs.closeSync(file)
+  }
+}
+
+/** A new file for a secret, there before the secret is made. */
+export interface NewSecretFile {
+  /** Writes it, durably, and closes the file. */
+  write(text: string): Promise<void>
+  /** Takes the file away again unless it was written. */
+  close(): Promise<void>
+}
+
+/** Makes it, mode 0600. Throws ERR_ALREADY_EXISTS, and what the system answers. */
+export async function createSecretFile(path: string): Promise<NewSecretFile> {
+  const file = await open(path, createFlags, 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error
+    throw new HoldfastError("ERR_ALREADY_EXISTS", `"${path}" is there already. Name a new file.`, { path })
+  })
+  keepOwner(file.fd, dirname(path))
+  let isWritten = false
+  return {
+    async write(text) {
+      await file.writeFile(text)
+      await file.sync()
+      isWritten = true
+    },
+    async close() {
+      await file.close()
+      if (!isWritten) await rm(path, { force: true })
+    },
+  }
+}
+
+function limited(bytes: Uint8Array, name: string, maxBytes: number): Uint8Array {
+  if (bytes.length <= maxBytes) return bytes
+  throw new HoldfastError("ERR_LIMIT", `${name} is too large for a secret.`)
+}
+
+/** Terminals have permissions of their own kind. */
+function isOpen(state: fs.Stats): boolean {
+  if (process.platform === "win32" || state.isCharacterDevice()) return false
+  return (state.mode & 0o077) !== 0 || isForeign(state.uid)
+}
+
+/** Of another user than this one and root. Root itself serves users, and reads what is theirs. */
+function isForeign(uid: number): boolean {
+  const own = process.geteuid?.()
+  return own !== undefined && own !== 0 && uid !== own && uid !== 0
+}
+
+function exposedError(paths: readonly string[]): HoldfastError {
+  return new HoldfastError(
+    "ERR_EXPOSED",
+    `Other users of this machine may read your secrets: ${paths.join(", ")}. Close that with: chmod go= ${paths.join(" ")}`,
+    { paths: [...paths] },
+  )
+}
