@@ -116,9 +116,9 @@ test("an invitation that is used, expired, damaged or not one says which", async
   await delay(1100) // an invitation lives a second at least
   assert.match(await join(expired), /ended on/)
   const text = fs.readFileSync(expired, "utf8").trim()
-  fs.writeFileSync(`${members.folder}/cut.invite`, text.slice(0, -3))
+  fs.writeFileSync(`${members.folder}/cut.invite`, text.slice(0, -3), { mode: 0o600 })
   assert.match(await join(`${members.folder}/cut.invite`), /invitation/)
-  fs.writeFileSync(`${members.folder}/no.invite`, "hello\n")
+  fs.writeFileSync(`${members.folder}/no.invite`, "hello\n", { mode: 0o600 })
   const nothing = await join(`${members.folder}/no.invite`)
   assert.match(nothing, /invitation/)
   assert.ok(!nothing.includes(text.slice(20)), "an error must not show an invitation")

@@ -32,8 +32,9 @@ command is \`npx holdfast\`.
 
 \`ALIAS:PATH\` is a place in the tree that an alias stands for: \`home:docs/a.txt\`, \`home:/docs/a.txt\` and \`home:\` (the whole tree).
 \`home:docs@friday/a.txt\` is the same place in a snapshot. \`@file:FILE//PATH\` is a place below the capability that a file holds; with
-\`--cap-file FILE\` it is \`cap:PATH\`, and \`-\` as the file is standard input. A capability may also stand where an alias does, but what is on a
-command line can be seen by other users of the machine. A local path that could be taken for one of these begins with \`./\`.
+\`--cap-file FILE\` it is \`cap:PATH\`, and \`-\` as the file is standard input. A capability as an argument is refused,
+since other users of the machine can see it; \`HOLDFAST_ALLOW_SECRETS_IN_ARGV=1\` allows it. Files with secrets must be readable by you
+only (mode 0600). Text for people is shown with control characters made visible (\`\\x1b\`); \`--json\` and \`cat\` are exact. A local path that could be taken for one of these begins with \`./\`.
 
 ## Options of all commands
 
@@ -61,7 +62,7 @@ With \`--json\` a command prints one JSON value, and an error is \`{"error":{"co
 \`holdfast lock\` encrypts capabilities, private key and convergence secret; from then on a command that needs them asks once, on the
 terminal, even while standard input is a pipe. \`up\`, \`down\`, \`status\` and \`doctor\` need no secrets and do not ask; \`status\` and \`doctor\` tell more
 with \`--passphrase-file\`. Nothing opens a profile whose passphrase is forgotten. Keep your write capabilities elsewhere too
-(\`holdfast cap home: > FILE\`): with one of them and a new profile everything is there again.
+(\`holdfast cap home: --out FILE\`): with one of them and a new profile everything is there again.
 `
 }
 

@@ -41,7 +41,7 @@ test("gc of one person never takes what another put, shared or copied", async (t
   const hers = await putSome(alice, "hers", 1)
   const his = await putSome(bob, "his", 2)
   // Bob links to Alice's folder and copies out of it.
-  fs.writeFileSync(`${bob.folder}/alice.cap`, await alice.run("cap", "home:", "--read"))
+  fs.writeFileSync(`${bob.folder}/alice.cap`, await alice.run("cap", "home:", "--read"), { mode: 0o600 })
   await bob.run("alias", "add", "alice", "--cap-file", `${bob.folder}/alice.cap`, "--local")
   await bob.run("cp", "alice:/hers", "home:/copy")
   for (const harness of [alice, bob]) {
@@ -61,7 +61,7 @@ test("gc of one person never takes what another put, shared or copied", async (t
 test("what another writes into a tree is kept for its owner, though the writer forgets it and collects", async (t) => {
   const alice = await createHarness(t)
   const bob = await alice.other()
-  fs.writeFileSync(`${bob.folder}/w.cap`, await alice.run("cap", "home:"))
+  fs.writeFileSync(`${bob.folder}/w.cap`, await alice.run("cap", "home:"), { mode: 0o600 })
   await bob.run("alias", "add", "shared", "--cap-file", `${bob.folder}/w.cap`)
   const bytes = Buffer.alloc(200_000, 7)
   fs.writeFileSync(`${bob.folder}/gift`, bytes)
@@ -101,7 +101,7 @@ test("trees with one name on two devices that join are both kept", async (t) => 
   const other = await one.other("same")
   const foreign = await one.other()
   const theirs = await putSome(foreign, "other", 6)
-  fs.writeFileSync(`${other.folder}/cap`, await foreign.run("cap", "home:"))
+  fs.writeFileSync(`${other.folder}/cap`, await foreign.run("cap", "home:"), { mode: 0o600 })
   other.aliases.set("home", fs.readFileSync(`${other.folder}/cap`, "utf8").trim()) // from before there were accounts
   await other.run("alias", "list")
   assert.match(other.warnings.join(), /now called home-2:/)
@@ -211,7 +211,7 @@ test("an alias in the account is replaced or removed only when that is said", as
   const harness = await createHarness(t)
   const { folder, run } = harness
   const bytes = await putSome(harness, "file", 1)
-  fs.writeFileSync(`${folder}/read.cap`, await run("cap", "home:", "--read"))
+  fs.writeFileSync(`${folder}/read.cap`, await run("cap", "home:", "--read"), { mode: 0o600 })
   await assert.rejects(run("alias", "add", "home", "--cap-file", `${folder}/read.cap`), withCode("ERR_ALREADY_EXISTS"))
   await assert.rejects(run("alias", "remove", "home"), /next `holdfast gc` frees it/)
   await assertHolds(harness, "home:/file", bytes)
@@ -224,7 +224,7 @@ test("a damaged part of a tree is named, costs nothing else, and linked trees st
   await run("alias", "create", "inner")
   fs.writeFileSync(`${harness.folder}/inner`, bytes)
   await run("put", `${harness.folder}/inner`, "inner:/file")
-  fs.writeFileSync(`${harness.folder}/inner.cap`, await run("cap", "inner:"))
+  fs.writeFileSync(`${harness.folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
   await run("ln", `@file:${harness.folder}/inner.cap`, "home:/linked")
   await run("gc")
   await run("alias", "remove", "inner", "--yes") // only the link keeps it now
@@ -255,7 +255,7 @@ test("what a quota does not let an account hold is an error that names place and
   const holder = await owner.other()
   const bytes = await putRandom(owner, 600_000)
   await putRandom(holder, 500_000)
-  fs.writeFileSync(`${holder.folder}/their.cap`, await owner.run("cap", "home:", "--read"))
+  fs.writeFileSync(`${holder.folder}/their.cap`, await owner.run("cap", "home:", "--read"), { mode: 0o600 })
   await holder.run("alias", "add", "theirs", "--cap-file", `${holder.folder}/their.cap`)
   assert.match(holder.warnings.join(), /n\d: The quota of 300000 bytes is used up.*Remove what you do not need/)
   await holder.run("keep", "none")

@@ -300,8 +300,8 @@ test("gc by a writer leaves a verify capability nothing to miss, gc by a reader 
   const before = await json<Checked>("check", verify)
   const write = aliases.get("home")!
   const read = (await run("cap", "home:", "--read")).trim()
-  fs.writeFileSync(`${folder}/read.cap`, read)
-  fs.writeFileSync(`${folder}/write.cap`, write)
+  fs.writeFileSync(`${folder}/read.cap`, read, { mode: 0o600 })
+  fs.writeFileSync(`${folder}/write.cap`, write, { mode: 0o600 })
   pass(2 * day)
   await run("alias", "add", "home", "--cap-file", `${folder}/read.cap`, "--replace")
   const sparing = await json<{ shares: number }>("gc")

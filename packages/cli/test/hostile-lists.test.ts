@@ -156,7 +156,7 @@ test("what a full device removed stays removed, whatever an append-only device a
   await owner.run("alias", "list")
   assert.deepEqual([...owner.aliases.keys()], ["home"])
   // Whoever removed it may change his mind.
-  fs.writeFileSync(`${owner.folder}/cap`, other)
+  fs.writeFileSync(`${owner.folder}/cap`, other, { mode: 0o600 })
   await owner.run("alias", "add", "mine", "--cap-file", `${owner.folder}/cap`)
   await owner.run("gc")
   await owner.run("alias", "list")

@@ -15,6 +15,7 @@ const kind = "(?:dw|dr|dv|fw|fr|fv|ci|cv|lit)"
 const rest = String.raw`[^\s"'<>(){}\[\],;|/]*`
 const quote = String.raw`[\s"'\\]{0,2}`
 
+// Each is bounded or begins with something fixed: what servers say must not cost much to look through.
 const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
   [new RegExp(`(hf${colon}${quote}${kind}${colon}${quote})[a-z0-9%_-]${rest}`, "gi"), `$1${hidden}`],
   // A kind that is mistyped, or the beginning left out.
@@ -25,8 +26,8 @@ const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
   [/\b(?:AKIA|ASIA)[A-Z0-9]{12,}/g, hidden],
   [/((?:secret_?access_?key|session_?token)["']?\s*[=:]\s*["']?)[A-Za-z0-9/+=]{8,}/gi, `$1${hidden}`],
   [/([?&](?:secret|password|token|signature|x-amz-[a-z-]+)=)[^&\s"']+/gi, `$1${hidden}`],
-  [/(--[a-z-]*(?:passphrase|password|secret|token)=)[^\s"']+/gi, `$1${hidden}`],
-  [/(:\/\/)[^\s/@"':]+:(?!\d+(?:\/|$))[^\s@"']+@/g, `$1${hidden}@`],
+  [/(--[a-z-]{0,32}(?:passphrase|password|secret|token)=)[^\s"']+/gi, `$1${hidden}`],
+  [/(:\/\/)[^\s/@"':]{1,128}:(?!\d+(?:\/|$))[^\s@"']{1,256}@/g, `$1${hidden}@`],
 ]
 
 /** `text` with control characters, line ends and text-direction marks made visible, for a terminal. */

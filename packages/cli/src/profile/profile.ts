@@ -282,7 +282,8 @@ export function unknownAlias(alias: string, known: readonly string[]): HoldfastE
   )
 }
 
-function checkAlias(alias: string): void {
+/** Throws ERR_INVALID_ARGUMENT for what cannot be an alias; call it before anything is written for one. */
+export function checkAlias(alias: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(alias) || alias === "hf")
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",

@@ -7,7 +7,7 @@ import { addRoot, holdFor, removeRoot, syncAccount } from "../../account/sync.ts
 import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { createAliasTree } from "../../new-tree.ts"
-import { unknownAlias } from "../../profile/profile.ts"
+import { checkAlias, unknownAlias } from "../../profile/profile.ts"
 import { gridName, volumeFor, volumeNames } from "../../volumes/choose.ts"
 import { readSecret } from "../files/frame.ts"
 
@@ -33,6 +33,7 @@ export function register(program: Command, context: Context): void {
     .option("--file", "a single file instead of a tree, to be shared by itself")
     .action(async (given: string, { file = false }: { file?: boolean }) => {
       const name = nameOf(given)
+      checkAlias(name) // the account's list takes any
       const kind = file ? "fw" : "dw"
       await createAliasTree(await context.openSession(), name, kind)
       context.output({ alias: name, kind }, `${name}: is a new, empty ${file ? "file" : "tree"}.`)
@@ -56,6 +57,7 @@ interface AddFlags {
 }
 
 async function add(context: Context, alias: string, { capFile, local = false, replace = false }: AddFlags) {
+  checkAlias(alias)
   const cap = await readSecret(capFile ?? "-")
   const { kind } = decodeCap(cap)
   const profile = await context.openProfile()

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { HoldfastError, holdsSecret, redacted, shownJson, shownLine } from "@holdfast/core"
+import { encodeCap } from "@holdfast/protocol"
+import fc from "fast-check"
+import { reportError } from "../src/exit-codes.ts"
+import { createScreen } from "../src/screen.ts"
+
+const control = /[^\P{Cc}\n\t]|[\p{Bidi_Control}\u2028\u2029]/u
+const hostile = "x\u001b]0;P\u0007\u009b2J\u007f\u202e\u2066\u2028\ny"
+const cap = encodeCap({ kind: "dw", seed: new Uint8Array(32).fill(7) })
+const payload = cap.slice("hf:dw:".length)
+
+function screenOf(json: boolean) {
+  const said = { stdout: "", stderr: "" }
+  const stream = (name: "stdout" | "stderr") => ({
+    write: (text: string) => {
+      said[name] += text
+    },
+  })
+  return { said, streams: { stdout: stream("stdout"), stderr: stream("stderr"), json } }
+}
+
+test("no text of a result, a warning or an error drives the terminal or begins a line of its own", () => {
+  const { said, streams } = screenOf(false)
+  const screen = createScreen(streams)
+  screen.output({}, [hostile, [hostile, hostile]])
+  screen.warn(hostile)
+  screen.tell([hostile])
+  const error = new HoldfastError("ERR_REMOTE", hostile, { lines: [hostile] })
+  reportError({ ...streams, env: { HOLDFAST_DEBUG: "1" } } as never, error)
+  assert.doesNotMatch(said.stdout + said.stderr, control)
+  assert.equal(said.stdout.split("\n").length, 3)
+  assert.match(said.stdout, /x\\x1b\]0;P\\x07\\x9b2J\\x7f\\u202e\\u2066\\u2028\\x0ay/)
+})
+
+test("JSON is exact and yet safe to look at", () => {
+  const { said, streams } = screenOf(true)
+  createScreen(streams).output({ name: hostile, size: 5n }, "")
+  assert.doesNotMatch(said.stdout, control)
+  assert.deepEqual(JSON.parse(said.stdout), { name: hostile, size: "5" })
+  assert.equal(JSON.parse(shownJson(hostile)), hostile)
+})
+
+test("a capability is hidden in whatever spelling it comes", () => {
+  const spellings = [
+    cap,
+    cap.toUpperCase(),
+    `"${cap}"`,
+    `--profile=${cap}`,
+    `@file:${cap}//docs`,
+    encodeURIComponent(cap),
+    encodeURIComponent(encodeURIComponent(cap)),
+    `hf:dw:"${payload}"`,
+    cap.replaceAll(":", "\\u003a"),
+    `hf:dx:${payload}`,
+    `f:dw:${payload}`,
+    `hf:lit:mfrgg`,
+    `${cap}x\u001b[0m`,
+  ]
+  for (const text of spellings) {
+    assert.ok(!redacted(text).toLowerCase().includes(payload.slice(0, 12)), `${text} is shown as ${redacted(text)}`)
+    assert.ok(holdsSecret(text), text)
+  }
+})
+
+test("invitations, private keys and keys of buckets are hidden; what only speaks of them is not", () => {
+  for (const text of [
+    "hf-invite:mfrggzdfmztwq2lk",
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----",
+    "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG",
+    "AKIAIOSFODNN7EXAMPLE",
+    "s3://key:secret@bucket",
+    "--passphrase=hunter2",
+  ])
+    assert.ok(holdsSecret(text), text)
+  for (const text of [
+    "a capability hf:…/path",
+    "it does not have the form hf:KIND:LETTERS",
+    "now stands for a capability of kind hf:dw:. It",
+    "home:/docs",
+    "http://127.0.0.1:7443/x@y",
+    "photos@s3.example.org",
+    "--passphrase-file",
+    "aws_secret_access_key = ...",
+  ])
+    assert.equal(redacted(text), text)
+})
+
+test("an error with --json holds no secret, however deep", () => {
+  const { said, streams } = screenOf(true)
+  const error = new HoldfastError("ERR_NOT_FOUND", `no ${cap}`, { path: cap, deep: [{ [cap]: cap }] })
+  reportError({ ...streams, env: {} } as never, error)
+  assert.ok(!said.stdout.includes(payload.slice(0, 12)))
+  assert.equal(JSON.parse(said.stdout).error.code, "ERR_NOT_FOUND")
+})
+
+test("cleaning twice changes nothing more, and what is safe stays", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      const once = shownLine(text)
+      assert.equal(shownLine(once), once)
+      assert.doesNotMatch(once, /[\n\t]/)
+      assert.doesNotMatch(once, control)
+    }),
+  )
+  assert.equal(shownLine("Grüße 日本 👩‍👩‍👧"), "Grüße 日本 👩‍👩‍👧")
+})
+
+test("looking through a long text of a server costs little, whatever it repeats", () => {
+  for (const piece of [
+    "://a:b",
+    "-----BEGIN PRIVATE KEY-----",
+    "hf:",
+    "hf%2525",
+    "dw:",
+    "--",
+    "--passphrase",
+    "?x-amz-",
+  ]) {
+    const started = performance.now()
+    redacted(piece.repeat(100_000 / piece.length))
+    assert.ok(performance.now() - started < 2000, piece)
+  }
+})
