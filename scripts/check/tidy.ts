@@ -12,6 +12,16 @@ const bannedNames = new Set(["util", "utils", "common", "helper", "helpers", "mi
 const codeFolders = ["packages", "scripts", "bench", "e2e", "interop"]
 const textFolders = [...codeFolders, "docs", "changelog", ".ci", "bin"]
 const textFile = /\.(ts|js|mjs|md|py|json|sh|html)$|\/(run|setup)$/
+/** Where text for people comes out, cleaned: nothing else writes to a terminal. */
+const sinks = new Set([
+  "packages/cli/src/screen.ts",
+  "packages/cli/src/main.ts", // the version
+  "packages/cli/src/exit-codes.ts",
+  "packages/cli/src/program.ts",
+  "packages/cli/src/progress.ts",
+  "packages/cli/src/commands/files/frame.ts", // bytes of files
+])
+const writesOut = /\bstd(?:out|err)\.write\(|\bconsole\.\w|\bwriteSync\((?!file\b|.*\b(?:shownLine\(|"))/
 const machinePath = /(^|[\s"'`(=])\/(work|root)\//
 const looseTodo = /\b(?:TODO|FIXME|XXX)\b(?!\([^)]+\)|: \S+)/
 
@@ -39,8 +49,17 @@ function checkCode(root: string, path: string): Violation[] {
   const lines = file.text.split("\n").length - 1
   if (lines > maxLines)
     violations.push({ where: path, rule: "length", message: `has ${lines} lines; the most is ${maxLines}: split it` })
-  if (/^packages\/[^/]+\/src\//.test(path)) violations.push(...checkComments(file))
+  if (/^packages\/[^/]+\/src\//.test(path)) violations.push(...checkComments(file), ...checkSink(file))
   return violations
+}
+
+/** What servers, members and files are called must not drive a terminal: all text goes through the screen. */
+function checkSink({ path, text }: SourceFile): Violation[] {
+  if (sinks.has(path) || path.startsWith("packages/simulator/")) return []
+  return text.split("\n").flatMap((line, index) => {
+    if (!writesOut.test(line)) return []
+    return [{ where: `${path}:${index + 1}`, rule: "sink", message: "write through the context's screen" }]
+  })
 }
 
 /** Exported functions, classes and interfaces begin with a comment that says what they are. */

@@ -1,5 +1,6 @@
 /** The question whether a change of the grid is the user's will, on the terminal. */
 import { closeSync, writeSync } from "node:fs"
+import { shownLine } from "@holdfast/core"
 import type { GridOffer } from "@holdfast/network"
 import { openTerminal } from "./profile/passphrase.ts"
 import type { Screen } from "./screen.ts"
@@ -18,7 +19,8 @@ export async function askOffer(
     return undefined
   }
   const { terminal, screen: output } = opened
-  writeSync(output, `Did the grid's operator tell you so? Take description ${grid.serial}? [yes/no/later] `)
+  const question = `Did the grid's operator tell you so? Take description ${grid.serial}? [yes/no/later] `
+  writeSync(output, shownLine(question))
   try {
     const [line] = await new Promise<string[]>((resolve) => {
       terminal.setEncoding("utf8")

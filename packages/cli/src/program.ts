@@ -1,5 +1,5 @@
 /** Builds the commander program: the asked-for command in full, the others as a line of help. */
-import { HoldfastError, shownLines } from "@holdfast/core"
+import { HoldfastError, shownLine, shownLines } from "@holdfast/core"
 import { Command, CommanderError } from "commander"
 import type { CommandModule, CommandSource } from "./command-table.ts"
 import type { Context } from "./context.ts"
@@ -12,7 +12,7 @@ export async function runProgram(
   context: Context,
   sources: readonly CommandSource[],
 ): Promise<void> {
-  refuseSecrets(args, context.env)
+  await refuseSecrets(args, context.env)
   const asked = firstWord(args)
   const name = asked === "help" ? args[args.indexOf("help") + 1] : asked
   const program = await buildProgram(context, sources, (source) => source.names.includes(name ?? ""))
@@ -78,9 +78,19 @@ function globalProgram(context: Context): Command {
   program.configureOutput({
     writeOut: (text) => void context.stdout.write(shownLines(text)),
     writeErr: (text) => void (context.json || context.stderr.write(shownLines(text))),
+    outputError: (text, write) => write(`${shownError(text)}\n`),
   })
   program.configureHelp({ showGlobalOptions: true })
   return program.exitOverride()
+}
+
+/** What commander says of the words that it was given, in which line ends are theirs but for the one before its guess. */
+function shownError(text: string): string {
+  return text
+    .trimEnd()
+    .split(/\n(?=\(Did you mean )/)
+    .map(shownLine)
+    .join("\n")
 }
 
 /** Commands in the order of the table, whichever were loaded. */

@@ -1,14 +1,16 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { HoldfastError, holdsSecret, redacted, shownJson, shownLine } from "@holdfast/core"
-import { encodeCap } from "@holdfast/protocol"
+import { type Cap, encodeCap } from "@holdfast/protocol"
 import fc from "fast-check"
 import { reportError } from "../src/exit-codes.ts"
+import { refuseSecrets } from "../src/refuse-secrets.ts"
 import { createScreen } from "../src/screen.ts"
 
 const control = /[^\P{Cc}\n\t]|[\p{Bidi_Control}\u2028\u2029]/u
 const hostile = "x\u001b]0;P\u0007\u009b2J\u007f\u202e\u2066\u2028\ny"
-const cap = encodeCap({ kind: "dw", seed: new Uint8Array(32).fill(7) })
+const key = new Uint8Array(32).fill(7)
+const cap = encodeCap({ kind: "dw", seed: key })
 const payload = cap.slice("hf:dw:".length)
 
 function screenOf(json: boolean) {
@@ -57,11 +59,66 @@ test("a capability is hidden in whatever spelling it comes", () => {
     `f:dw:${payload}`,
     `hf:lit:mfrgg`,
     `${cap}x\u001b[0m`,
+    // What was pasted from a page, a chat, a terminal or a mail.
+    `hf:dw:\u200b${payload}`,
+    `h\u00adf:d\u2060w:${payload}`,
+    `hf:dw:\u001b[31m${payload}\u001b[0m`,
+    `hf:\u0000dw:\u202e${payload}`,
+    `\ufeff${cap}`,
   ]
   for (const text of spellings) {
     assert.ok(!redacted(text).toLowerCase().includes(payload.slice(0, 12)), `${text} is shown as ${redacted(text)}`)
     assert.ok(holdsSecret(text), text)
   }
+})
+
+test("capabilities of every kind are hidden", () => {
+  const caps: Cap[] = [
+    ...(["dw", "fw"] as const).map((kind) => ({ kind, seed: key })),
+    ...(["dr", "fr"] as const).map((kind) => ({ kind, publicKey: key, readKey: key })),
+    ...(["dv", "fv"] as const).map((kind) => ({ kind, publicKey: key, verifyKey: key })),
+    { kind: "ci", entry: key },
+    { kind: "cv", chunkIds: key },
+    { kind: "lit", content: key.subarray(0, 1) },
+  ] as Cap[]
+  for (const one of caps)
+    assert.equal(shownLine(`no ${encodeCap(one)} here`), `no hf:${one.kind}:[hidden] here`, one.kind)
+})
+
+test("no line of a capability that was wrapped is shown", () => {
+  const wrapped = `hf:dw:${payload.slice(0, 24)}\n    ${payload.slice(24, 52)}`
+  assert.ok(!redacted(wrapped).includes(payload.slice(30, 40)), redacted(wrapped))
+  assert.equal(
+    redacted(`${cap} is damaged, incomprehensibilities aside`),
+    "hf:dw:[hidden] is damaged, incomprehensibilities aside",
+  )
+})
+
+test("letters that are not seen are shown, but not where writing needs them", () => {
+  assert.equal(
+    shownLine("pass\u200dword\u200b \u2060\u00ad\u3164\u{e0061}x\ufe0f"),
+    "pass\\u200dword\\u200b \\u2060\\xad\\u3164\\u{e0061}x\\ufe0f",
+  )
+  for (const text of ["👩\u200d💻", "❤\ufe0f\u200d🔥", "🏳\ufe0f\u200d🌈", "1\ufe0f\u20e3", "می\u200cخواهم", "क्\u200dष"])
+    assert.equal(shownLine(text), text)
+})
+
+test("the words of a recovery kit are refused as arguments, together or apart", async () => {
+  const words = "abandon ability able about above absent absorb abstract absurd abuse access accident".split(" ")
+  for (const args of [
+    ["recovery", "restore", "--kit-passphrase-file", words.join(" ")],
+    ["recovery", "restore", ...words],
+    ["recovery", "restore", `--kit-passphrase-file=${words.join("\n").toUpperCase()}`],
+    words.map((word, i) => `${i + 1}. ${word}`),
+  ]) {
+    await assert.rejects(refuseSecrets(args, {}), (error: HoldfastError) => {
+      assert.equal(error.code, "ERR_EXPOSED")
+      assert.doesNotMatch(error.message + JSON.stringify(error.details), /abandon|abuse/)
+      return true
+    })
+    await refuseSecrets(args, { HOLDFAST_ALLOW_SECRETS_IN_ARGV: "1" })
+  }
+  await refuseSecrets(["put", ...words.slice(0, 8), "home:"], {})
 })
 
 test("invitations, private keys and keys of buckets are hidden; what only speaks of them is not", () => {

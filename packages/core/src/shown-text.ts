@@ -3,16 +3,26 @@
  * could drive a terminal, and what must never be shown: capabilities, invitations, keys.
  */
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are exactly what must not reach a terminal
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb]/g
+// What drives a terminal, ends a line, turns the direction of text, or is not seen at all.
+const unsafeLetters = String.raw`\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\ufff9-\ufffb`
+const unsafe = new RegExp(`[${unsafeLetters}]`, "gu")
 /** Those of them that JSON lets through as they are. */
-const unsafeInJson = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb]/g
+const unsafeInJson = new RegExp(`(?![\\u0000-\\u001f])[${unsafeLetters}]`, "gu")
+/** What may break a secret into pieces without being seen: a terminal's own sequences first. */
+const invisible = new RegExp(`\\u001b\\[[0-?]*[ -/]*[@-~]|(?![\\t\\n\\r])[${unsafeLetters}]`, "gu")
+// Joiners belong between the letters of scripts that have them, and between emoji; a selector follows what it selects.
+const joined = new RegExp(
+  String.raw`^(?![${unsafeLetters}]|\p{Script=Latin}|\p{Script=Greek}|\p{Script=Cyrillic})[\p{L}\p{M}\p{Emoji_Modifier}\p{Extended_Pictographic}]`,
+  "u",
+)
+const selected = /^(?![0-9#*])[\p{Emoji}\p{Script=Han}]/u
 
 const hidden = "[hidden]"
 /** A colon as it is, in a URL, in JSON, in a page. */
 const colon = String.raw`(?::|%(?:25)*3a|\\u003a|\\x3a|&#(?:58|x3a);)`
 const kind = "(?:dw|dr|dv|fw|fr|fv|ci|cv|lit)"
-const rest = String.raw`[^\s"'<>(){}\[\],;|/]*`
+/** To the end, with further lines of one that was wrapped. */
+const rest = String.raw`[^\s"'<>(){}\[\],;|/]*(?:\s+[a-z2-7]{20}[^\s"'<>(){}\[\],;|/]*)*`
 const quote = String.raw`[\s"'\\]{0,2}`
 
 // Each is bounded or begins with something fixed: what servers say must not cost much to look through.
@@ -30,16 +40,54 @@ const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
   [/(:\/\/)[^\s/@"':]{1,128}:(?!\d+(?:\/|$))[^\s@"']{1,256}@/g, `$1${hidden}@`],
 ]
 
-/** `text` with control characters, line ends and text-direction marks made visible, for a terminal. */
+/** Something of this is in all of them; most text has none, and there is much of it. */
+const suspicious =
+  /hf|[irtvw][:%\\&]|PRIVATE KEY|AKIA|ASIA|access|session|secret|password|token|signature|x-amz|passphrase|:\/\//i
+
+/** `text` with control characters, line ends, text-direction marks and what cannot be seen made visible, for a terminal. */
 export function printable(text: string): string {
-  return text.replace(unsafe, (letter) => {
-    const code = letter.charCodeAt(0)
-    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
-  })
+  return text.replace(unsafe, (letter, at: number) => (isAtHome(text, letter, at) ? letter : escapeOf(letter)))
 }
 
-/** `text` with `[hidden]` for what looks like a capability, an invitation, a private key or a key of a bucket. */
+function escapeOf(letter: string): string {
+  const hex = letter.codePointAt(0)!.toString(16)
+  if (hex.length <= 2) return `\\x${hex.padStart(2, "0")}`
+  return hex.length <= 4 ? `\\u${hex.padStart(4, "0")}` : `\\u{${hex}}`
+}
+
+/** True for a joiner or a selector where writing has it. */
+function isAtHome(text: string, letter: string, at: number): boolean {
+  if (isSelector(letter)) return isSelecting(text, at)
+  if (letter !== "\u200c" && letter !== "\u200d") return false
+  const end = isSelector(text[at - 1]) && isSelecting(text, at - 1) ? at - 1 : at
+  return joined.test(letterBefore(text, end)) && joined.test(text.slice(at + 1, at + 3))
+}
+
+function isSelector(letter: string | undefined): boolean {
+  return letter === "\ufe0e" || letter === "\ufe0f"
+}
+
+function isSelecting(text: string, at: number): boolean {
+  const before = letterBefore(text, at)
+  return selected.test(before) || (text[at + 1] === "\u20e3" && /[0-9#*]/.test(before))
+}
+
+function letterBefore(text: string, at: number): string {
+  return [...text.slice(Math.max(0, at - 2), at)].at(-1) ?? ""
+}
+
+/**
+ * `text` with `[hidden]` for what looks like a capability, an invitation, a private key or a key of a bucket. Where letters that
+ * cannot be seen stand in one, they go too.
+ */
 export function redacted(text: string): string {
+  const bare = text.replace(invisible, "")
+  const shown = hide(bare)
+  return shown === bare ? text : shown
+}
+
+function hide(text: string): string {
+  if (!suspicious.test(text)) return text
   return secrets.reduce((shown, [pattern, instead]) => shown.replace(pattern, instead), text)
 }
 
@@ -53,9 +101,9 @@ export function shownLine(text: string): string {
   return printable(redacted(text))
 }
 
-/** Text whose line ends are the program's own, for people: the help of a command, a stack. */
+/** Text whose line ends are the program's own, for people: the help of a command. */
 export function shownLines(text: string): string {
-  return redacted(text).split("\n").map(printable).join("\n")
+  return text.split("\n").map(shownLine).join("\n")
 }
 
 /** Every text in `value`, however deep, without secrets. */
@@ -69,5 +117,12 @@ export function redactedValue(value: unknown): unknown {
 /** JSON that says exactly `value` and yet may be looked at in a terminal. */
 export function shownJson(value: unknown, space?: number): string {
   const text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? item.toString() : item), space)
-  return text.replace(unsafeInJson, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`)
+  return text.replace(unsafeInJson, (letter, at: number) => (isAtHome(text, letter, at) ? letter : unitsOf(letter)))
+}
+
+function unitsOf(letter: string): string {
+  return letter
+    .split("")
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("")
 }

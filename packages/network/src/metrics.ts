@@ -1,6 +1,6 @@
 /** Counters, gauges and histograms, rendered as Prometheus text (exposition format 0.0.4). */
 
-import { assert } from "@holdfast/core"
+import { assert, shownLines } from "@holdfast/core"
 
 /** Names and values that tell series of one metric apart. Keep the number of combinations small. */
 export type Labels = Readonly<Record<string, string>>
@@ -105,7 +105,8 @@ function numberText(value: number): string {
 
 function labelText(labels: Labels): string {
   const pairs = Object.entries(labels).map(([name, value]) => {
-    const escaped = value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
+    // The format escapes line ends only; an operator may look at it in a terminal.
+    const escaped = shownLines(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
     return `${name}="${escaped}"`
   })
   return pairs.length > 0 ? `{${pairs.join(",")}}` : ""

@@ -70,6 +70,8 @@ test("whatever a label, a help text or a number is, a strict reader of the forma
   )
   assert.equal(read.get("free_bytes")![0]!.value, Number.POSITIVE_INFINITY)
   assert.equal(read.get("seconds")!.length, 5 * strange.length)
+  metrics.counter("named_total", "Names.").add(1, { name: "x\u001b[2J\u009b\u202ey" })
+  assert.match(await metrics.render(), /^named_total\{name="x\\\\x1b\[2J\\\\x9b\\\\u202ey"\} 1$/m)
   assert.throws(() => metrics.gauge("tiny", "Again.", () => 1))
   assert.throws(() => metrics.gauge("not a name", "Bad.", () => 1))
 })

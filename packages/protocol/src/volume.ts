@@ -12,6 +12,15 @@ const idSchema = z
   .max(400)
   .regex(/^[\x21-\x7e]+$/)
 
+/** Where requests go, and nothing else: no name and no password, which would be sent and shown. */
+const endpointSchema = z
+  .string()
+  .max(300)
+  .refine((text) => {
+    const url = URL.parse(text)
+    return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === ""
+  }, "http://HOST[:PORT] or https://HOST[:PORT]")
+
 /** A bucket of an S3-compatible service. */
 const bucketSchema = z.strictObject({
   kind: z.literal("s3"),
@@ -20,8 +29,12 @@ const bucketSchema = z.strictObject({
   bucket: z.string().max(63),
   /** Empty, or ends in a slash. */
   prefix: z.string().max(1024),
-  endpoint: z.string().max(300).optional(),
-  region: z.string().max(64),
+  endpoint: endpointSchema.optional(),
+  /** Part of the host's name where there is no endpoint. */
+  region: z
+    .string()
+    .max(64)
+    .regex(/^[\w.-]*$/),
   pathStyle: z.boolean(),
   /** Name of a profile in the credentials file. */
   profile: z.string().max(128).optional(),

@@ -103,6 +103,8 @@ const untidy: [title: string, path: string, text: string, rule: string][] = [
   ["a link to a page that is not there", "README.md", "[a](docs/a.md#b)\n", "link"],
   ["a path of one machine", "docs/a.md", `cd ${["", "root", "x"].join("/")}\n`, "machine-path"],
   ["a registry in the lock file", "package-lock.json", '{"resolved": "https://example.org/a.tgz"}', "lock-file"],
+  ["text that goes out past the screen", "packages/cli/src/a.ts", "context.stderr.write(name)\n", "sink"],
+  ["a question that goes out as it is", "packages/cli/src/a.ts", "writeSync(terminal, question)\n", "sink"],
   ["a bare note of work to do", "packages/core/src/a.ts", `// ${"TO"}DO\n`, "todo"],
 ]
 for (const [title, path, text, rule] of untidy) {

@@ -2,7 +2,7 @@
  * Devices that hold a grant instead of the account's seed: which there are, telling places so, and taking a grant back. A place
  * that was away when one was taken back hears of it from the next collection. Specification: docs/formats/account.md.
  */
-import { equal, HoldfastError, isHoldfastError, printable } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountList,
@@ -185,10 +185,10 @@ async function findDevice(lists: readonly AccountList[], text: string) {
   if (found.length === 1) return first!
   const names = found.map(({ deviceKey }) => deviceNameOf(deviceKey)).join(", ")
   throw first
-    ? new HoldfastError("ERR_INVALID_ARGUMENT", `${found.length} devices are called "${printable(text)}": ${names}.`)
+    ? new HoldfastError("ERR_INVALID_ARGUMENT", `${found.length} devices are called "${text}": ${names}.`)
     : new HoldfastError(
         "ERR_NOT_FOUND",
-        `No device with a grant of this account is called "${printable(text)}"; \`holdfast account show\` lists them. A full device holds the account's seed, which cannot be taken back.`,
+        `No device with a grant of this account is called "${text}"; \`holdfast account show\` lists them. A full device holds the account's seed, which cannot be taken back.`,
       )
 }
 

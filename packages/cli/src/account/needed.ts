@@ -3,7 +3,7 @@
  * values than the quorum's. A part of a tree that is lost costs nothing but space, as all that the tree's list names stays;
  * what is only out of reach, and a list that cannot be read, ends all: then nobody knows what is needed.
  */
-import { equal, HoldfastError, isHoldfastError, printable, toHex } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type AccountId,
@@ -353,7 +353,7 @@ function isNonsense(cap: Cap, { code }: HoldfastError): boolean {
 
 /** Removing nothing is all that is left when it cannot be known what a tree needs. */
 function cannotKnow(first: HoldfastError, { unknown, lost }: Pick<Gathering, "unknown" | "lost">): HoldfastError {
-  const whys = unknown.map(({ label, error }) => `${printable(label)}: ${error.message}`)
+  const whys = unknown.map(({ label, error }) => `${label}: ${error.message}`)
   const lines = [...whys, ...lost.map(({ place, message }) => `${place}: ${message}`)].map((line) => `  ${line}`)
   return new HoldfastError(
     first.code,

@@ -3,15 +3,7 @@
  * that are the same already are left alone, so an interrupted download goes on from there.
  */
 import * as fs from "node:fs"
-import {
-  concat,
-  type ErrorCode,
-  HoldfastError,
-  isHoldfastError,
-  mapOrdered,
-  printable,
-  Semaphore,
-} from "@holdfast/core"
+import { concat, type ErrorCode, HoldfastError, isHoldfastError, mapOrdered, Semaphore } from "@holdfast/core"
 import type { Folder } from "@holdfast/core/node"
 import { RepeatGuard } from "@holdfast/tree"
 import { type Problem, sameTime } from "./local.ts"
@@ -203,7 +195,7 @@ async function orReport<T>(local: string, options: DownloadOptions, work: () => 
     return await work()
   } catch (error) {
     if (!isHoldfastError(error) || !ofOneFile.has(error.code)) throw error
-    options.onProblem({ path: printable(local), code: error.code, message: error.message })
+    options.onProblem({ path: local, code: error.code, message: error.message })
     return undefined
   }
 }

@@ -3,7 +3,7 @@
  * thousands of small files the round trip through the thread pool costs several times the system call.
  */
 import * as fs from "node:fs"
-import { type ErrorCode, HoldfastError, printable } from "@holdfast/core"
+import { type ErrorCode, HoldfastError } from "@holdfast/core"
 import { whyBadName } from "./path-spec.ts"
 
 /** One file, folder or symlink of a local tree. */
@@ -25,7 +25,7 @@ export interface LocalItem {
 
 /** Something that was left out of a transfer, and why. */
 export interface Problem {
-  /** The place, with control characters made visible. */
+  /** The place, exactly. */
   readonly path: string
   readonly code: ErrorCode
   readonly message: string
@@ -71,7 +71,7 @@ export function inspect(path: readonly string[], local: string, follow = false):
   if (stat.isSymbolicLink()) return { ...common, kind: "symlink", target: readTarget(local) }
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
-    `"${printable(local)}" is a socket, a pipe or a device; only files, folders and symlinks can be stored.`,
+    `"${local}" is a socket, a pipe or a device; only files, folders and symlinks can be stored.`,
   )
 }
 
@@ -92,7 +92,7 @@ export function localError(error: unknown, local: string): HoldfastError {
   if (error instanceof HoldfastError) return error
   const systemCode = (error as NodeJS.ErrnoException | undefined)?.code
   if (systemCode === undefined) throw error // a bug of ours
-  const place = `"${printable(local)}"`
+  const place = `"${local}"`
   const details = { path: local, systemCode }
   const make = (code: ErrorCode, message: string) => new HoldfastError(code, message, details, { cause: error })
   switch (systemCode) {
@@ -127,7 +127,7 @@ function attempt<T>(local: string, onProblem: (problem: Problem) => void, work: 
     return work()
   } catch (error) {
     const { code, message } = localError(error, local)
-    onProblem({ path: printable(local), code, message })
+    onProblem({ path: local, code, message })
     return undefined
   }
 }
@@ -138,7 +138,7 @@ function listNames(local: string, onProblem: (problem: Problem) => void): string
     names = fs.readdirSync(local, { encoding: "buffer" }).flatMap((bytes) => {
       const name = decodeStrictly(bytes)
       if (name !== undefined) return [name]
-      const shown = printable(`${local}/${bytes.toString("latin1")}`)
+      const shown = `${local}/${bytes.toString("latin1")}`
       onProblem({
         path: shown,
         code: "ERR_INVALID_NAME",
@@ -149,7 +149,7 @@ function listNames(local: string, onProblem: (problem: Problem) => void): string
   return names.sort().filter((name) => {
     const why = whyBadName(name)
     if (why === undefined) return true
-    const shown = printable(`${local}/${name}`)
+    const shown = `${local}/${name}`
     onProblem({ path: shown, code: "ERR_INVALID_NAME", message: `"${shown}" was left out: ${why}.` })
     return false
   })
@@ -162,7 +162,7 @@ function readTarget(local: string): string {
   if (exact !== undefined) return exact
   throw new HoldfastError(
     "ERR_INVALID_NAME",
-    `The symlink "${printable(local)}" was left out: it points to a name that is not valid UTF-8.`,
+    `The symlink "${local}" was left out: it points to a name that is not valid UTF-8.`,
   )
 }
 

@@ -2,7 +2,7 @@
  * How the command line names places: `alias:/path`, a capability with a path, a capability kept in a file, a local
  * path, or `-` for stdin and stdout. Parsing touches neither disk nor network; names are never normalised.
  */
-import { HoldfastError, limits, printable, utf8 } from "@holdfast/core"
+import { HoldfastError, limits, utf8 } from "@holdfast/core"
 import { looksLikeCap } from "@holdfast/protocol"
 
 /** The root a remote path starts at. */
@@ -42,7 +42,7 @@ export function parseRemote(text: string): RemoteSpec {
   if (colon < 1 || !aliasPattern.test(alias))
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
-      `"${printable(text)}" is not a place in a grid: write alias:/path (such as home:/docs), a capability hf:…/path, or @file:FILE//path.`,
+      `"${text}" is not a place in a grid: write alias:/path (such as home:/docs), a capability hf:…/path, or @file:FILE//path.`,
     )
   return { base: { kind: "alias", alias }, ...parsePath(text.slice(colon + 1)) }
 }
@@ -81,8 +81,7 @@ export function snapshotReadings(path: readonly string[]): SnapshotReading[] {
 /** Throws ERR_INVALID_NAME unless `name` can stand in a directory and in a local folder. */
 export function checkName(name: string): void {
   const why = whyBadName(name)
-  if (why)
-    throw new HoldfastError("ERR_INVALID_NAME", `The name "${printable(name)}" cannot be used: ${why}.`, { name })
+  if (why) throw new HoldfastError("ERR_INVALID_NAME", `The name "${name}" cannot be used: ${why}.`, { name })
 }
 
 /** What is wrong with `name` as one name of a directory; undefined when nothing is. */

@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as paths from "node:path"
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import { createFlags, Folder } from "@holdfast/core/node"
 import { localError, utimesValue } from "./local.ts"
 import { checkName } from "./path-spec.ts"
@@ -31,7 +31,7 @@ export const plainModeBits = 0o777
 export function targetIn(folder: Folder, name: string): Target {
   checkName(name)
   if (paths.sep !== "/" && name.includes(paths.sep))
-    throw new HoldfastError("ERR_INVALID_NAME", `The name "${printable(name)}" cannot be used on this system.`)
+    throw new HoldfastError("ERR_INVALID_NAME", `The name "${name}" cannot be used on this system.`)
   return { folder, name }
 }
 
@@ -137,7 +137,7 @@ export async function placeFile(
 export function placeSymlink(to: Target, target: string, { mtimeNs }: Attributes): void {
   const local = pathOf(to)
   if (target === "" || target.includes("\0"))
-    throw new HoldfastError("ERR_INVALID_NAME", `The symlink "${printable(local)}" has a target that cannot be used.`)
+    throw new HoldfastError("ERR_INVALID_NAME", `The symlink "${local}" has a target that cannot be used.`)
   guarded(local, () => {
     const temporary = temporaryBeside(to)
     fs.symlinkSync(target, temporary)
@@ -166,14 +166,14 @@ function renameOver(temporary: string, target: Target): void {
 function notReplaced(local: string): HoldfastError {
   return new HoldfastError(
     "ERR_ALREADY_EXISTS",
-    `"${printable(local)}" is a device, a pipe, a socket or a link to none, and is not replaced. Name another place, or write into it: holdfast cat … > FILE`,
+    `"${local}" is a device, a pipe, a socket or a link to none, and is not replaced. Name another place, or write into it: holdfast cat … > FILE`,
   )
 }
 
 function notADirectory(local: string): HoldfastError {
   return new HoldfastError(
     "ERR_NOT_A_DIRECTORY",
-    `"${printable(local)}" is a file here and a directory in the tree. Move it away first.`,
+    `"${local}" is a file here and a directory in the tree. Move it away first.`,
   )
 }
 

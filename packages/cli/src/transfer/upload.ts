@@ -6,7 +6,6 @@
 
 import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
-import { printable } from "@holdfast/core"
 import { inspect, type LocalItem, localError, type Problem, sameTime, walkLocal } from "./local.ts"
 import { type Change, noTotals, type RemoteItem, type TransferTotals, type UploadPort } from "./ports.ts"
 
@@ -108,8 +107,8 @@ class UploadJob<Content> {
   /** Takes an item; gives a promise only when the caller must wait before the next one. */
   add(item: LocalItem, path: readonly string[], existing: RemoteItem<unknown> | undefined): Promise<void> | undefined {
     if (existing && item.kind !== "directory" && existing.kind !== "file" && existing.kind !== "symlink") {
-      const message = `"${printable(item.local)}" was left out: a directory of this name is there. Remove it first.`
-      this.#options.onProblem({ path: printable(item.local), code: "ERR_IS_A_DIRECTORY", message })
+      const message = `"${item.local}" was left out: a directory of this name is there. Remove it first.`
+      this.#options.onProblem({ path: item.local, code: "ERR_IS_A_DIRECTORY", message })
     } else if (item.kind === "directory") {
       this.totals.directories++
       if (path.length > 0 && !isSame(item, existing)) this.#changes.push(change(item, path))
@@ -226,7 +225,7 @@ class UploadJob<Content> {
 
   #report(item: LocalItem, error: unknown): void {
     const { code, message } = localError(error, item.local)
-    this.#options.onProblem({ path: printable(item.local), code, message })
+    this.#options.onProblem({ path: item.local, code, message })
   }
 }
 

@@ -1,5 +1,5 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
@@ -100,7 +100,7 @@ function show(context: Context, { reports, swept }: Done, dryRun: boolean): void
     )
   const notHeld = reports.flatMap(({ refused }) => [...refused])
   for (const { label, why } of problems)
-    lines.push(`${printable(label)} was not looked through, so all that it lists stays: ${why}`)
+    lines.push(`${label} was not looked through, so all that it lists stays: ${why}`)
   const leftOut = Object.entries(errors).map(([server, why]) => ({ server, why }))
   if (leftOut.length > 0) lines.push(`Left out: ${tellAnswers(leftOut)}.`)
   for (const { place, message } of lost) lines.push(`cannot be read: ${place}: ${message}`)
@@ -124,7 +124,7 @@ export function notHeldLine(server: string, { message, isQuota }: { message: str
 
 /** A tree for messages: never a capability. */
 function nameOf(text: string): string {
-  return looksLikeCap(text) ? "(capability)" : printable(text)
+  return looksLikeCap(text) ? "(capability)" : text
 }
 
 /** Milliseconds of `90s`, `12h`, `30d`. Throws ERR_INVALID_ARGUMENT. */

@@ -1,7 +1,7 @@
 /** `get`: files and directories of a tree into local folders, or to stdout; and `cat`. */
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import { download, incomplete } from "../../transfer/download.ts"
 import type { Problem } from "../../transfer/local.ts"
@@ -76,7 +76,7 @@ async function get(context: Context, paths: readonly string[], flags: TransferFl
     if (problems.length > 0) throw incomplete(problems, "fetched", totals)
     context.output(
       totals,
-      `Fetched ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, to ${printable(local)}.`,
+      `Fetched ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, to ${local}.`,
     )
   })
 }
@@ -101,7 +101,7 @@ async function catFile(context: Context, found: Found): Promise<void> {
   if (found.item.kind === "symlink")
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
-      `${show(found)} is a symlink to "${printable(found.item.target ?? "")}"; name the file it points to.`,
+      `${show(found)} is a symlink to "${found.item.target ?? ""}"; name the file it points to.`,
     )
   for await (const piece of found.volume.read(found.item)) await writeOut(context, piece)
 }

@@ -1,5 +1,5 @@
 /** `history restore`: going back to a past version of a tree, also when the present one cannot be read. */
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
 import { openTop } from "./places.ts"
@@ -16,7 +16,7 @@ export function registerRestore(history: Command, context: Context): void {
     .action(async (tree: string, version: string, flags: VolumeFlags) => {
       const number = Number(version)
       if (!/^\d{1,15}$/.test(version))
-        throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${printable(version)}" is not the number of a version.`)
+        throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${version}" is not the number of a version.`)
       await withVolumes(context, flags, async (open) => {
         const now = await (await openTop(open, tree)).restoreVersion(number)
         context.output(

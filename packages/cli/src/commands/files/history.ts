@@ -1,5 +1,5 @@
 /** `history`: which versions of a tree there are and which device wrote them, and the ways back: a writer's and the owner's. */
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import type { TreeVersion } from "@holdfast/tree"
 import type { Command } from "commander"
@@ -52,10 +52,7 @@ async function beginEpoch(context: Context, tree: string, flags: VolumeFlags): P
     // Not opened first: what servers offer is what this leaves behind.
     const { base, path } = parseRemote(tree)
     if (path.length > 0)
-      throw new HoldfastError(
-        "ERR_INVALID_ARGUMENT",
-        `Name the tree alone, without a path in it: "${printable(tree)}".`,
-      )
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", `Name the tree alone, without a path in it: "${tree}".`)
     const { store, env } = await sessionOf(base)
     const keys = await keysOfCap(env.crypto, await capOf(base))
     const owner = await profile.ownerSeed(hex(registerIdOf(keys.publicKey)))
@@ -74,7 +71,7 @@ function textOf({ sequence, timeMs, author }: TreeVersion): string {
   const time = `${new Date(timeMs).toISOString().slice(0, 19)}Z`
   if (!author) return `${sequence}  ${time}  written by an unknown device`
   const account = author.account.length > 0 ? ` of account ${hex(author.account).slice(0, 16)}` : ""
-  return `${sequence}  ${time}  ${printable(author.name)} (${hex(author.device).slice(0, 16)})${account}`
+  return `${sequence}  ${time}  ${author.name} (${hex(author.device).slice(0, 16)})${account}`
 }
 
 function hex(bytes: Uint8Array): string {

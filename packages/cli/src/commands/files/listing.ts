@@ -1,5 +1,4 @@
 /** How entries are shown to people: names made safe, modes, sizes, times. */
-import { printable } from "@holdfast/core"
 
 /** What a line of `ls -l` needs to know. */
 export interface Listed {
@@ -24,7 +23,7 @@ export function formatListing(items: readonly Listed[], style: ListingStyle): st
   const sizes = items.map((item) => (style.human ? humanSize(item.sizeBytes) : String(item.sizeBytes)))
   const width = sizes.reduce((widest, size) => Math.max(widest, size.length), 1)
   return items.map((item, i) => {
-    const arrow = item.target === undefined ? "" : ` -> ${printable(item.target)}`
+    const arrow = item.target === undefined ? "" : ` -> ${item.target}`
     return `${modeText(item)} ${sizes[i]!.padStart(width)} ${timeText(item.mtimeNs)} ${shownName(item)}${arrow}`
   })
 }
@@ -56,6 +55,6 @@ export function humanSize(bytes: number): string {
 }
 
 function shownName(item: Listed): string {
-  const name = printable(item.name)
+  const name = item.name
   return item.kind === "directory" || item.kind === "junction" ? `${name}/` : name
 }

@@ -1,16 +1,16 @@
 /** What cannot be read of a tree, with its place, as messages have it. */
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import { isDamage, type LostNode, type Whereabouts } from "@holdfast/tree"
 import { formatPath } from "../../transfer/path-spec.ts"
 import type { LostPlace } from "./volume.ts"
 
 /** A place for messages: `home:/docs`, `home:/docs@friday`, `home:/docs (version 12)`. */
 export function placeIn(label: string, { path, version }: Whereabouts): string {
-  if (version === "newest") return printable(`${label}${formatPath(path)}`)
-  if (version !== "snapshots") return printable(`${label}${formatPath(path)} (version ${version})`)
+  if (version === "newest") return `${label}${formatPath(path)}`
+  if (version !== "snapshots") return `${label}${formatPath(path)} (version ${version})`
   const [snapshot, ...rest] = path
-  if (snapshot === undefined) return printable(`the snapshots of ${label}`)
-  return printable(rest.length === 0 ? `${label}@${snapshot}` : `${label}@${snapshot}${formatPath(rest)}`)
+  if (snapshot === undefined) return `the snapshots of ${label}`
+  return rest.length === 0 ? `${label}@${snapshot}` : `${label}@${snapshot}${formatPath(rest)}`
 }
 
 /** A lost node of the tree called `label`. */

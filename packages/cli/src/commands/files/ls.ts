@@ -1,5 +1,5 @@
 /** `ls`, `tree`, `stat`, `du`, `find`: looking at a tree. */
-import { isHoldfastError, printable } from "@holdfast/core"
+import { isHoldfastError } from "@holdfast/core"
 import { RepeatGuard } from "@holdfast/tree"
 import type { Command } from "commander"
 import { formatPath } from "../../transfer/path-spec.ts"
@@ -110,8 +110,8 @@ async function tree(context: Context, path: string, { depth = Number.POSITIVE_IN
       const result: unknown[] = []
       for (const [index, [name, child]] of children.entries()) {
         const isLast = index === children.length - 1
-        const arrow = child.target === undefined ? "" : ` -> ${printable(child.target)}`
-        lines.push(`${indent}${isLast ? "└── " : "├── "}${printable(name)}${arrow}`)
+        const arrow = child.target === undefined ? "" : ` -> ${child.target}`
+        lines.push(`${indent}${isLast ? "└── " : "├── "}${name}${arrow}`)
         const below =
           holdsEntries(child) && level < depth
             ? await walk(child, `${indent}${isLast ? "    " : "│   "}`, level + 1)
@@ -144,7 +144,7 @@ async function stat(context: Context, paths: readonly string[], flags: VolumeFla
         ...(texts.length > 0 ? [""] : []),
         ...[
           `path    ${show(found)}`,
-          `type    ${item.kind}${item.target === undefined ? "" : ` to ${printable(item.target)}`}`,
+          `type    ${item.kind}${item.target === undefined ? "" : ` to ${item.target}`}`,
           `mode    ${modeText(item)} (${item.mode.toString(8).padStart(4, "0")})`,
           `size    ${item.sizeBytes} (${humanSize(item.sizeBytes)})`,
           `mtime   ${isoTime(item.mtimeNs)}`,

@@ -1,5 +1,5 @@
 /** What is said of a snapshot that is not there. */
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import type { Volume } from "./volume.ts"
 
 /** The error for a snapshot that is not there, with those that are. */
@@ -12,7 +12,7 @@ export async function noSnapshot(
     names.length === 0
       ? `It has none: "holdfast snapshot create ${volume.label} ${name}" makes one.`
       : `There ${names.length === 1 ? "is" : "are"} ${names.slice(0, mostNamed).join(", ")}${names.length > mostNamed ? ` and ${names.length - mostNamed} more` : ""}.`
-  const message = printable(`${volume.label} has no snapshot "${name}". ${there}`)
+  const message = `${volume.label} has no snapshot "${name}". ${there}`
   return new HoldfastError("ERR_NOT_FOUND", message, { snapshot: name })
 }
 

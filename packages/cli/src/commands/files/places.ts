@@ -1,5 +1,5 @@
 /** From what was typed to a place in an opened tree, with clear errors for what is not there. */
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import { isDamage } from "@holdfast/tree"
 import { formatPath, parseRemote, type RemoteBase, snapshotReadings } from "../../transfer/path-spec.ts"
 import { noSnapshot } from "./no-snapshot.ts"
@@ -38,7 +38,7 @@ export async function openTop(open: VolumeOpener, text: string): Promise<Volume>
   if (path.length === 0) return volume
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
-    `${show({ volume, path })} is a place inside a tree, and this is about whole trees: write ${printable(volume.label)}`,
+    `${show({ volume, path })} is a place inside a tree, and this is about whole trees: write ${volume.label}`,
   )
 }
 
@@ -115,7 +115,7 @@ export function nameAt({ volume, path }: Pick<Place, "volume" | "path">): string
 
 /** A place for messages: `home:/docs/a`, without control characters. */
 export function show({ volume, path }: Pick<Place, "volume" | "path">): string {
-  return printable(volume.isFile && path.length === 0 ? volume.label : `${volume.label}${formatPath(path)}`)
+  return volume.isFile && path.length === 0 ? volume.label : `${volume.label}${formatPath(path)}`
 }
 
 /** Where a source called `name` ends up at `place`: inside an existing directory, or under the place's own name. */
@@ -134,7 +134,7 @@ export function notFound(
   parent: readonly string[] = path.slice(0, -1),
 ): HoldfastError {
   if (volume.isFile)
-    return new HoldfastError("ERR_NOT_A_DIRECTORY", `${printable(volume.label)} is a file, so nothing is below it.`)
+    return new HoldfastError("ERR_NOT_A_DIRECTORY", `${volume.label} is a file, so nothing is below it.`)
   return new HoldfastError(
     "ERR_NOT_FOUND",
     `${show({ volume, path })} does not exist. "holdfast ls ${show({ volume, path: parent })}" shows what does.`,

@@ -1,7 +1,7 @@
 /** `put`: local files and folders, or stdin, into a tree. */
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import { incomplete } from "../../transfer/download.ts"
 import { localError, type Problem, walkLocal } from "../../transfer/local.ts"
@@ -81,7 +81,7 @@ async function putOne(
   }
   const isFolder = statOf(source).isDirectory()
   if (isFolder && place.volume.isFile)
-    throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show(place)} is a file, and "${printable(source)}" is a folder.`)
+    throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show(place)} is a file, and "${source}" is a folder.`)
   const name = nodePath.basename(nodePath.resolve(source))
   if (place.inside) checkName(name)
   const to =
@@ -106,7 +106,7 @@ function statOf(source: string): fs.Stats {
     if (looksRemote(source) && !source.includes("/../"))
       throw new HoldfastError(
         "ERR_NOT_FOUND",
-        `"${printable(source.startsWith("hf:") ? "(capability)" : source)}" does not exist on this machine. put takes local files; use get to fetch, cp to copy within a grid.`,
+        `"${source.startsWith("hf:") ? "(capability)" : source}" does not exist on this machine. put takes local files; use get to fetch, cp to copy within a grid.`,
       )
     throw localError(error, source)
   }

@@ -1,5 +1,5 @@
 /** `snapshot`, `diff`, `cap`: versions of a tree, and handing it over. */
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import { formatPath } from "../../transfer/path-spec.ts"
 import { type Context, examples, handOver, type VolumeFlags, withVolumes } from "./frame.ts"
@@ -90,7 +90,7 @@ async function create(context: Context, tree: string, name: string, flags: Volum
   if (name === "" || /[/@\0]/.test(name) || name.length > 64 || !name.isWellFormed())
     throw new HoldfastError(
       "ERR_INVALID_NAME",
-      `"${printable(name)}" cannot name a snapshot: use 1 to 64 letters without / and @.`,
+      `"${name}" cannot name a snapshot: use 1 to 64 letters without / and @.`,
     )
   await withVolumes(context, flags, async (open) => {
     await (await openTop(open, tree)).createSnapshot(name)
@@ -103,7 +103,7 @@ async function list(context: Context, tree: string, flags: VolumeFlags): Promise
     const snapshots = await (await openTop(open, tree)).listSnapshots()
     context.output(
       snapshots.map(({ name, createdNs }) => ({ name, created: isoTime(createdNs) })),
-      snapshots.map(({ name, createdNs }) => `${isoTime(createdNs).slice(0, 19)}Z ${printable(name)}`),
+      snapshots.map(({ name, createdNs }) => `${isoTime(createdNs).slice(0, 19)}Z ${name}`),
     )
   })
 }
@@ -117,7 +117,7 @@ async function diff(context: Context, before: string, after: string, flags: Volu
     const lines: string[] = []
     for await (const { kind, path } of b.volume.diff(a.item, b.item)) {
       values.push({ kind, path: formatPath(path) })
-      lines.push(`${{ added: "+", removed: "-", changed: "~" }[kind]} ${printable(formatPath(path))}`)
+      lines.push(`${{ added: "+", removed: "-", changed: "~" }[kind]} ${formatPath(path)}`)
     }
     context.output(values, lines)
   })

@@ -1,5 +1,5 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
-import { HoldfastError, isHoldfastError, printable, toHex, utf8 } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import { type Cap, encodeCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
@@ -94,7 +94,7 @@ export class TreeVolume implements OpenedTree {
     this.#top = root
     for (const path of conflicts)
       this.#parts.warn(
-        `another writer${writers.length > 0 ? ` (${printable(writers.join(", "))})` : ""} changed the same at the same time; your version is kept as ${printable(`${this.label}${formatPath(path)}`)}`,
+        `another writer${writers.length > 0 ? ` (${writers.join(", ")})` : ""} changed the same at the same time; your version is kept as ${`${this.label}${formatPath(path)}`}`,
       )
   }
 

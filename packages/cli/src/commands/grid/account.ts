@@ -1,5 +1,5 @@
 /** `holdfast account`: what a person's devices share. `holdfast keep`: how long old versions stay. */
-import { HoldfastError, printable, toHex } from "@holdfast/core"
+import { HoldfastError, toHex } from "@holdfast/core"
 import type { Command } from "commander"
 import { appendOnly, deviceKeyOf } from "../../account/account.ts"
 import { deviceNameOf, grantedDevices, revokeDevice, revokedDevices } from "../../account/devices.ts"
@@ -130,8 +130,8 @@ async function show(context: Context): Promise<void> {
   for (const { name, aliases, devices, revoked, usedBytes } of volumes) {
     lines.push(`${name}: ${plural(aliases.length, "tree")}, ${humanSize(usedBytes)} held`)
     for (const { alias, keepMs } of aliases) lines.push(`  ${`${alias}:`.padEnd(20)} old versions: ${keepText(keepMs)}`)
-    for (const one of devices) lines.push(`  append-only: ${printable(one.name)}  ${one.device}`)
-    for (const one of revoked) lines.push(`  revoked: ${printable(one.name)}  ${one.device}`)
+    for (const one of devices) lines.push(`  append-only: ${one.name}  ${one.device}`)
+    for (const one of revoked) lines.push(`  revoked: ${one.name}  ${one.device}`)
   }
   context.output({ id: toHex(account.id), kind, device: device ?? null, volumes }, lines)
 }
@@ -176,7 +176,7 @@ async function revoke(context: Context, device: string): Promise<void> {
   const { name, told, unable, errors, unchanged } = done
   const isWhole = errors.size + unchanged.size === 0
   const lines = [
-    `${printable(name)} is no device of this account any more. What it stored until now is kept. ${plural(told.length, "place")} took that down.`,
+    `${name} is no device of this account any more. What it stored until now is kept. ${plural(told.length, "place")} took that down.`,
     ...(unable.length > 0
       ? [
           `${unable.join(", ")} cannot tell devices apart: take away the keys that the device has there, at the provider.`,

@@ -1,5 +1,5 @@
 /** `holdfast grid`: what the coordinator wants to change of what this profile relies on, and the user's word on it. */
-import { HoldfastError, isHoldfastError, printable } from "@holdfast/core"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { confirmServers, fetchGrid, type GridOffer, loadOffer, loadPins, standingsOf } from "@holdfast/network"
 import { type GridDescription, votersOf } from "@holdfast/protocol"
 import type { Command } from "commander"
@@ -72,7 +72,7 @@ async function show(context: Context, flags: Flags): Promise<void> {
       `  root ${pins.rootPublicKey ?? "none: after a takeover of the coordinator only a new grid helps"}`,
       ...unconfirmed.map(
         ({ name, trust }) =>
-          `  ${printable(name)} is new: ${trust === "trial" ? "it takes shares as one that may be lost" : "it waits"} (holdfast grid accept ${grid.serial} confirms it)`,
+          `  ${name} is new: ${trust === "trial" ? "it takes shares as one that may be lost" : "it waits"} (holdfast grid accept ${grid.serial} confirms it)`,
       ),
       ...(offer
         ? offerLines(offer)
@@ -128,11 +128,9 @@ function summaryOf(grid: GridDescription) {
 
 function linesOf(grid: GridDescription): string[] {
   const { k, happy, n } = grid.coding
-  const names = votersOf(grid).map((id) =>
-    printable(grid.servers.find((server) => server.id === id)?.name ?? `${id} (gone)`),
-  )
+  const names = votersOf(grid).map((id) => grid.servers.find((server) => server.id === id)?.name ?? `${id} (gone)`)
   return [
-    `Grid ${printable(grid.name)}, epoch ${grid.epoch ?? 1}, description ${grid.serial}`,
+    `Grid ${grid.name}, epoch ${grid.epoch ?? 1}, description ${grid.serial}`,
     `  coding ${k}/${happy}/${n}, ${grid.registerMode}, ${grid.servers.length} servers`,
     `  roots of trees on ${names.join(", ") || "none yet"}`,
   ]
@@ -142,7 +140,7 @@ function offerLines({ grid, violations, changes, refused }: GridOffer): string[]
   const state = violations.length > 0 ? "is out of bounds" : refused ? "was refused" : "waits for your word"
   return [
     `The coordinator offers description ${grid.serial}, which ${state}:`,
-    ...[...violations, ...changes.map(({ text }) => text)].map((text) => `  - ${printable(text)}`),
+    ...[...violations, ...changes.map(({ text }) => text)].map((text) => `  - ${text}`),
     `  holdfast grid accept ${grid.serial}    if its operator told you so`,
     ...(violations.length === 0 && !refused
       ? [`  holdfast grid refuse ${grid.serial}    to go on with the grid as it was`]

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process"
 import { open } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { createInvite } from "@holdfast/coordinator"
-import { HoldfastError, printable } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import { makePrivateFolder } from "@holdfast/core/node"
 import { confirmServers, fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
@@ -173,7 +173,7 @@ async function refuseTakenPorts(dir: string, config: LocalGridConfig): Promise<v
   for (const { name, port } of parts) {
     if (!(await isListening(port))) continue
     const owner = await ownerOfPort(port)
-    const who = owner ? `process ${owner.pid} (${printable(owner.name)})` : "another user's process"
+    const who = owner ? `process ${owner.pid} (${owner.name})` : "another user's process"
     taken.push(`port ${port} of ${name} is taken by ${who}`)
   }
   if (taken.length === 0) return
