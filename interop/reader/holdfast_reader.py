@@ -25,6 +25,7 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import sys
 import tempfile
 from collections import namedtuple
@@ -1023,8 +1024,12 @@ def parts_of(volume, entry):
 
 # --- Walking (a tree may be another person's, and hostile) ---
 
-# Nothing of a name may drive a terminal or hide.
-UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Nothing of a name may drive a terminal, end a line, turn the direction of text, or hide.
+UNSHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+CAPABILITY = re.compile(r"(hf(?::|%(?:25)*3a)[a-z]{0,5}(?::|%(?:25)*3a)?)[a-z2-7]{8}[^\s\"'/]*(?:\s+[a-z2-7]{20}\S*)*", re.IGNORECASE)
 MOST_REPEATED, MOST_COPIES = 20_000, 100
 # One directory that comes so often is no copy any more, unless most of what is told beside it is new.
 MOST_VISITS, MOST_COPIES_THEN = 1000, 20
@@ -1035,9 +1040,27 @@ FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 def shown(text):
-    """Text from outside as it may be printed."""
-    escape = lambda code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-    return UNSHOWN.sub(lambda match: escape(ord(match[0])), text)
+    """Text from outside as it may be printed: it drives no terminal, and shows no capability."""
+    bare = UNSHOWN.sub(lambda match: match[0] if match[0] in "\t\n\r" else "", text)
+    if CAPABILITY.search(bare):
+        text = CAPABILITY.sub(r"\1[hidden]", bare)
+    return UNSHOWN.sub(lambda match: escape_of(ord(match[0])), text)
+
+
+def escape_of(code):
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\u{{{code:x}}}"
+
+
+def read_secret(path):
+    """What the file of a secret holds, which nobody else may read or replace; standard input without one."""
+    if not path:
+        return sys.stdin.read()
+    with open(path, encoding="utf-8") as file:
+        state = os.fstat(file.fileno())
+        foreign = os.geteuid() != 0 and {state.st_uid, os.lstat(path).st_uid} - {0, os.geteuid()}
+        if not stat.S_ISCHR(state.st_mode) and (state.st_mode & 0o077 or foreign):
+            raise HoldfastError("ERR_EXPOSED", f"others may read {path}: chmod go= {path}")
+        return file.read()
 
 
 class Walk:
@@ -1888,7 +1911,7 @@ def print_kit(folders, words, name):
             secrets = decode_kit_content(unpack_kit(open_kit(version, body, shares.values(), secret, name)))
             opened.append((version, len(shares), secrets["created"], secrets))
         except HoldfastError as error:
-            print(f"{error.code}: {error}", file=sys.stderr)
+            print(shown(f"{error.code}: {error}"), file=sys.stderr)
     if not opened:
         raise HoldfastError("ERR_NOT_FOUND", f'no recovery kit "{name}" opens with these words and places')
     print(json.dumps(max(opened, key=lambda one: one[:3])[3], indent=1, default=bytes.hex))
@@ -2276,8 +2299,15 @@ def check_capability(vector):
     same((kind, payload.hex()), (vector["fields"]["kind"], "".join(values.values())), vector["name"])
 
 
+class Parser(argparse.ArgumentParser):
+    """What was typed may be a secret, and is not repeated."""
+
+    def error(self, message):
+        self.exit(2, f"{self.format_usage()}{shown(message)}\n")
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("ls", "restore", "chunks"):
         command = commands.add_parser(name)
@@ -2297,10 +2327,9 @@ def main():
             check_vectors(path)
         return
     if options.command == "kit":
-        words = Path(options.words_file).read_text() if options.words_file else sys.stdin.read()
-        print_kit(options.data, words, options.name)
+        print_kit(options.data, read_secret(options.words_file), options.name)
         return
-    cap = Path(options.cap_file).read_text() if options.cap_file else sys.stdin.read()
+    cap = read_secret(options.cap_file)
     volume = Volume(options.data)
     if options.command == "chunks":
         list_chunks(volume, cap)

@@ -1,7 +1,8 @@
 /** The `holdfast` command. Only the command that is asked for is loaded, so that starting is quick. */
 import { commands } from "./command-table.ts"
 import { createContext } from "./context.ts"
-import { exitCodeOf, reportError } from "./exit-codes.ts"
+import { exitCodeOf, exitCodes, reportError } from "./exit-codes.ts"
+import { createScreen } from "./screen.ts"
 import { growSmallHeap } from "./small-heap.ts"
 import { version } from "./version.ts"
 
@@ -29,6 +30,13 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 growSmallHeap()
-// A reader that goes away (holdfast cat … | head) is not an error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // A reader that goes away (holdfast cat … | head) is not an error, and makes none undone.
+  if (error.code === "EPIPE") process.exit()
+  createScreen({ stdout: process.stdout, stderr: process.stderr, json: true }).warn(
+    `Standard output could not be written: ${error.code ?? error.message}.`,
+  )
+  process.exit(exitCodes.failed)
+})
+process.stderr.on("error", () => undefined) // nobody is left to be told
 await main(process.argv.slice(2))

@@ -16,7 +16,7 @@ import { createProfile, openProfile, type Profile } from "../src/profile/profile
 import { openVolumeSession, type Session } from "../src/session.ts"
 import { keysOfCap } from "../src/tree-keys.ts"
 import { changeVolume, withPlaces } from "../src/volumes/change.ts"
-import { claimPlace } from "../src/volumes/marker.ts"
+import { claimPlaces } from "../src/volumes/marker.ts"
 
 /** A folder, a profile in it and a volume `one` over directories; more volumes by `add`. */
 async function setUp(t: TestContext) {
@@ -27,7 +27,7 @@ async function setUp(t: TestContext) {
     const backends = places.map((place) => ({ kind: "directory", id: place, path: join(folder, place) }))
     const coding = { k: 1, happy: 1, n: places.length }
     const volume = parseVolume({ version: 1, id: id.repeat(16), name, coding, registerMode: "crash", backends })
-    for (const place of volume.backends) await claimPlace(place, volume.id)
+    await claimPlaces(volume.backends, volume.id)
     return volume
   }
   return { folder, laptop, volumeOn }
@@ -85,7 +85,7 @@ test("a volume that moves to other places takes the account's list along", async
   await within(laptop, "one", (session) => createAliasTree(session, "home"))
   await within(laptop, "one", (session) => changeAccountList(session, (list) => ({ ...list, keepMs: 3_600_000 })))
   const next = withPlaces(laptop.volumes.get("one")!, [{ kind: "directory", id: "new", path: join(folder, "new") }])
-  await claimPlace(next.backends[0]!, next.id)
+  await claimPlaces([next.backends[0]!], next.id)
   await changeVolume(laptop, next)
   const list = await within(laptop, "one", readAccountList)
   assert.deepEqual([[...list.roots.keys()], list.keepMs], [["home"], 3_600_000])

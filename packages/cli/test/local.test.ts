@@ -5,7 +5,15 @@ import * as os from "node:os"
 import * as paths from "node:path"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
-import { inspect, localError, type Problem, sameTime, utimesValue, walkLocal } from "../src/transfer/local.ts"
+import {
+  folderIdentity,
+  inspect,
+  localError,
+  type Problem,
+  sameTime,
+  utimesValue,
+  walkLocal,
+} from "../src/transfer/local.ts"
 
 function temporaryFolder(t: { after(done: () => void): void }): string {
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-local-"))
@@ -13,10 +21,12 @@ function temporaryFolder(t: { after(done: () => void): void }): string {
   return folder
 }
 
-function walk(root: string) {
+function walk(root: string, ownFolders: ReadonlySet<string> = new Set()) {
   const problems: Problem[] = []
-  const items = [...walkLocal(root, (problem) => problems.push(problem))]
-  return { items, problems, names: items.map((item) => item.path.join("/")) }
+  const leftOut: string[] = []
+  const options = { onProblem: (problem: Problem) => void problems.push(problem), ownFolders }
+  const items = [...walkLocal(root, { ...options, onLeftOut: (text) => void leftOut.push(text) })]
+  return { items, problems, leftOut, names: items.map((item) => item.path.join("/")) }
 }
 
 test("a walk gives each folder before what is in it, in order", (t) => {
@@ -63,12 +73,27 @@ test("a name that is not UTF-8 is reported and the rest is walked", (t) => {
   assert.match(problems[0]!.message, /badÿ.*not valid UTF-8/)
 })
 
-test("a pipe is reported and left out", (t) => {
+test("a pipe in a folder is left out and told, and is a problem only where it was named", (t) => {
   const root = temporaryFolder(t)
   execFileSync("mkfifo", [`${root}/pipe`])
-  const { names, problems } = walk(root)
+  const { names, problems, leftOut } = walk(root)
   assert.deepEqual(names, [""])
-  assert.match(problems[0]!.message, /pipe/)
+  assert.deepEqual(problems, [])
+  assert.match(leftOut[0]!, /pipe/)
+  assert.equal(walk(`${root}/pipe`).problems[0]!.code, "ERR_INVALID_ARGUMENT")
+})
+
+test("own folders are left out below what was named, by whatever path they are known", (t) => {
+  const root = temporaryFolder(t)
+  for (const name of ["home/a/own/deep", "home/b"]) fs.mkdirSync(`${root}/${name}`, { recursive: true })
+  fs.symlinkSync("home/a/own", `${root}/link`)
+  const own = new Set([folderIdentity(`${root}/link`)!])
+  assert.equal(folderIdentity(`${root}/none`), undefined)
+  const { names, problems, leftOut } = walk(`${root}/home`, own)
+  assert.deepEqual(names, ["", "a", "b"])
+  assert.deepEqual(problems, [])
+  assert.match(leftOut[0]!, /home\/a\/own" was left out/)
+  assert.deepEqual(walk(`${root}/home/a/own`, own).names, ["", "deep"])
 })
 
 test("a symlink that points to its own folder does not make the walk endless", (t) => {

@@ -18,6 +18,8 @@ export interface LocalItem {
   readonly mtimeNs: bigint
   readonly uid: number
   readonly gid: number
+  readonly dev: bigint
+  readonly ino: bigint
   readonly sizeBytes: number
   /** What a symlink points to. */
   readonly target?: string
@@ -31,19 +33,35 @@ export interface Problem {
   readonly message: string
 }
 
+/** How a folder is walked. */
+export interface WalkOptions {
+  readonly onProblem: (problem: Problem) => void
+  /** Hears of what is left out on purpose, in a sentence. */
+  readonly onLeftOut?: (text: string) => void
+  /** Folders that are left out below the root, as `folderIdentity` names them. */
+  readonly ownFolders?: ReadonlySet<string>
+}
+
 const lossy = "\ufffd"
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /**
- * Walks `root` depth first, each folder before what is in it, names in order. What cannot be stored (a socket, a name that
- * is not UTF-8, a folder that cannot be read) goes to `onProblem` and the walk goes on.
+ * Walks `root` depth first, each folder before what is in it, names in order. What cannot be stored (a name that is not UTF-8,
+ * a folder that cannot be read) goes to `onProblem`, what nobody wants stored (a socket, our own data) to `onLeftOut`, and the
+ * walk goes on. The root itself is what the user named.
  */
-export function* walkLocal(root: string, onProblem: (problem: Problem) => void): Generator<LocalItem, void, void> {
+export function* walkLocal(root: string, options: WalkOptions): Generator<LocalItem, void, void> {
+  const { onProblem, onLeftOut, ownFolders } = options
   const stack: { path: readonly string[]; local: string }[] = [{ path: [], local: root }]
   while (stack.length > 0) {
     const { path, local } = stack.pop()!
-    const item = attempt(local, onProblem, () => inspect(path, local, path.length === 0))
+    const isRoot = path.length === 0
+    const item = attempt(local, onProblem, () => inspect(path, local, isRoot), isRoot ? undefined : onLeftOut)
     if (!item) continue
+    if (item.kind === "directory" && !isRoot && ownFolders?.has(identityOf(item))) {
+      onLeftOut?.(`"${local}" was left out: Holdfast keeps its own data there. Name it to store it all the same.`)
+      continue
+    }
     yield item
     if (item.kind !== "directory") continue
     const names = attempt(local, onProblem, () => listNames(local, onProblem)) ?? []
@@ -52,6 +70,16 @@ export function* walkLocal(root: string, onProblem: (problem: Problem) => void):
       stack.push({ path: [...path, name], local: `${local}/${name}` })
     }
   }
+}
+
+/** Tells a folder from every other, by whatever path it is reached; undefined where there is none. */
+export function folderIdentity(path: string): string | undefined {
+  const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+  return stat?.isDirectory() ? identityOf(stat) : undefined
+}
+
+function identityOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string {
+  return `${dev}:${ino}`
 }
 
 /** What `local` is. With `follow`, a symlink is followed, as for a name given on the command line. */
@@ -64,6 +92,8 @@ export function inspect(path: readonly string[], local: string, follow = false):
     mtimeNs: stat.mtimeNs,
     uid: Number(stat.uid),
     gid: Number(stat.gid),
+    dev: stat.dev,
+    ino: stat.ino,
     sizeBytes: stat.isFile() ? Number(stat.size) : 0,
   }
   if (stat.isFile()) return { ...common, kind: "file" }
@@ -71,7 +101,7 @@ export function inspect(path: readonly string[], local: string, follow = false):
   if (stat.isSymbolicLink()) return { ...common, kind: "symlink", target: readTarget(local) }
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
-    `"${local}" is a socket, a pipe or a device; only files, folders and symlinks can be stored.`,
+    `"${local}" was left out: it is a socket, a pipe or a device; only files, folders and symlinks can be stored.`,
   )
 }
 
@@ -122,12 +152,19 @@ function lossyHint(local: string): string {
   return local.includes(lossy) ? " Its name is not valid UTF-8; rename it first." : ""
 }
 
-function attempt<T>(local: string, onProblem: (problem: Problem) => void, work: () => T): T | undefined {
+/** Hands on what `work` throws; `onSpecial` hears of what is no file, folder or symlink, which is no problem there. */
+function attempt<T>(
+  local: string,
+  onProblem: (problem: Problem) => void,
+  work: () => T,
+  onSpecial?: (text: string) => void,
+): T | undefined {
   try {
     return work()
   } catch (error) {
     const { code, message } = localError(error, local)
-    onProblem({ path: local, code, message })
+    if (onSpecial && code === "ERR_INVALID_ARGUMENT") onSpecial(message)
+    else onProblem({ path: local, code, message })
     return undefined
   }
 }

@@ -6,15 +6,14 @@
 
 import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
-import { inspect, type LocalItem, localError, type Problem, sameTime, walkLocal } from "./local.ts"
+import { inspect, type LocalItem, localError, sameTime, type WalkOptions, walkLocal } from "./local.ts"
 import { type Change, noTotals, type RemoteItem, type TransferTotals, type UploadPort } from "./ports.ts"
 
 /** How an upload is done. */
-export interface UploadOptions {
+export interface UploadOptions extends WalkOptions {
   /** Stores files again even when size, time and mode are the same. */
   readonly overwrite?: boolean
   readonly signal?: AbortSignal
-  readonly onProblem: (problem: Problem) => void
   /** Hears of bytes as they are stored or skipped. */
   readonly onBytes?: (count: number) => void
   /** Commits at least this often; 1 GiB and 30 s when absent. */
@@ -52,7 +51,7 @@ export async function upload<Content>(
     return listings.get(key)
   }
   try {
-    for (const item of walkLocal(local, options.onProblem)) {
+    for (const item of walkLocal(local, options)) {
       const place = [...path, ...item.path]
       // What is beside the root of the upload does not matter, and may be much.
       const existing =

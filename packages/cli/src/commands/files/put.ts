@@ -3,11 +3,14 @@ import * as fs from "node:fs"
 import * as nodePath from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
+import { type Paths, pathsOf } from "../../profile/paths.ts"
+import type { Profile } from "../../profile/profile.ts"
 import { incomplete } from "../../transfer/download.ts"
-import { localError, type Problem, walkLocal } from "../../transfer/local.ts"
+import { folderIdentity, localError, type Problem, type WalkOptions, walkLocal } from "../../transfer/local.ts"
 import { checkName, isStdio, looksRemote } from "../../transfer/path-spec.ts"
 import { addTotals, noTotals, type TransferTotals } from "../../transfer/ports.ts"
 import { upload, uploadStream } from "../../transfer/upload.ts"
+import { placesOf } from "../../volumes/leads.ts"
 import { type Context, examples, plural, type TransferFlags, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
 import { holdsEntries, notFound, openPlace, type Place, show, target } from "./places.ts"
@@ -41,19 +44,24 @@ async function put(context: Context, paths: readonly string[], flags: TransferFl
     if (sources.length > 1) place = { ...place, inside: true }
     const totals = noTotals()
     const problems: Problem[] = []
-    const progress = context.progress("put", context.isTerminal ? measure(sources) : undefined)
+    const leftOut: string[] = []
+    const walked = {
+      onProblem: (problem: Problem) => void problems.push(problem),
+      onLeftOut: (text: string) => void leftOut.push(text),
+      ownFolders: ownFolders(pathsOf(context.env), await context.openProfile()),
+    }
+    const progress = context.progress("put", context.isTerminal ? measure(sources, walked.ownFolders) : undefined)
     try {
       for (const source of sources)
-        addTotals(
-          totals,
-          await putOne(context, source, place, { ...flags, onProblem: (p) => problems.push(p), onBytes: progress.add }),
-        )
+        addTotals(totals, await putOne(context, source, place, { ...flags, ...walked, onBytes: progress.add }))
     } finally {
       progress.close()
     }
+    for (const text of leftOut.slice(0, mostTold)) context.warn(text)
+    if (leftOut.length > mostTold) context.warn(`${leftOut.length - mostTold} more were left out.`)
     if (problems.length > 0) throw incomplete(problems, "stored", totals)
     context.output(
-      totals,
+      { ...totals, leftOut: leftOut.slice(0, 1000) },
       `Stored ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, in ${show(place)}.`,
     )
   })
@@ -63,7 +71,7 @@ async function putOne(
   context: Context,
   source: string,
   place: Place,
-  options: TransferFlags & { onProblem: (problem: Problem) => void; onBytes: (count: number) => void },
+  options: TransferFlags & WalkOptions & { onBytes: (count: number) => void },
 ): Promise<TransferTotals> {
   if (isStdio(source)) {
     if (place.inside)
@@ -113,9 +121,21 @@ function statOf(source: string): fs.Stats {
 }
 
 /** Bytes to store, for the progress bar. */
-function measure(sources: readonly string[]): number | undefined {
+function measure(sources: readonly string[], own: ReadonlySet<string>): number | undefined {
   if (sources.some(isStdio)) return undefined
   let bytes = 0
-  for (const source of sources) for (const item of walkLocal(source, () => undefined)) bytes += item.sizeBytes
+  for (const source of sources)
+    for (const item of walkLocal(source, { onProblem: () => undefined, ownFolders: own })) bytes += item.sizeBytes
   return bytes
 }
+
+/**
+ * Where Holdfast itself keeps things on this machine: its keys, its grid, its memory, its volumes' directories. A home that is
+ * stored with the grid that stores it would grow each time.
+ */
+function ownFolders(paths: Paths, profile: Pick<Profile, "volumes">): ReadonlySet<string> {
+  const places = placesOf(profile).flatMap((place) => (place.kind === "directory" ? [place.path] : []))
+  return new Set([...Object.values(paths), ...places].map(folderIdentity).filter((one) => one !== undefined))
+}
+
+const mostTold = 10

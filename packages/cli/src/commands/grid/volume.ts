@@ -12,7 +12,7 @@ import { openVolumeSession } from "../../session.ts"
 import { changeVolume, firstKey, followVolume, withPlaces } from "../../volumes/change.ts"
 import { gridName, volumeNames } from "../../volumes/choose.ts"
 import { confirmLeads, placesOf } from "../../volumes/leads.ts"
-import { claimPlace } from "../../volumes/marker.ts"
+import { claimPlaces } from "../../volumes/marker.ts"
 import { describePlace, parsePlaces } from "../../volumes/places.ts"
 import { survivalOf, survivalText } from "../../volumes/survives.ts"
 import { testVolume } from "../../volumes/test.ts"
@@ -154,7 +154,7 @@ async function create(context: Context, name: string, { backend, coding, mode }:
       backends,
     }),
   )
-  for (const place of backends) await claimPlace(place, volume.id)
+  await claimPlaces(backends, volume.id)
   const session = await openVolumeSession(profile, volume, {})
   try {
     await profile.setVolumeKey(volume.id, seed)
@@ -229,7 +229,7 @@ async function addPlaces(
     ...(mode !== undefined && { registerMode: mode }),
   }
   const next = usageErrors(() => withPlaces(volume, backends, shape))
-  for (const place of added) await claimPlace(place, volume.id)
+  await claimPlaces(added, volume.id)
   const now = await changed(profile, next)
   context.output(now, [...describe(now), `Move shares there with: ${rebalanceHint(profile, name)}`])
 }
