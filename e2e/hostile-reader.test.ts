@@ -126,13 +126,40 @@ test("the second reader restores no bit that gives another's rights, and extende
 })
 
 test("the second reader prints no name that drives a terminal or hides", async (t) => {
-  const name = "x\u001b]0;PWNED\u0007\u202etxt\u009b\ufeff"
+  const name = "x\u001b]0;PWNED\u0007\u202etxt\u009b\ufeff\u200b\u{e0061}"
   const made = await hostile(t, async ({ node }) => node(0, [directory("d\u001b[2J", await node(0, [file(name)]))]))
   if (!made) return
   const { stdout, stderr } = made.run("ls")
-  assert.match(stdout, /d\\x1b\[2J\/x\\x1b\]0;PWNED\\x07\\u202etxt\\x9b\\ufeff\n/)
+  assert.match(stdout, /d\\x1b\[2J\/x\\x1b\]0;PWNED\\x07\\u202etxt\\x9b\\ufeff\\u200b\\u\{e0061\}\n/)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are exactly what must not be there
   assert.doesNotMatch(stdout + stderr, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e\ufeff]/)
+})
+
+test("the second reader shows no capability that was typed, and takes none from a file that others may read", async (t) => {
+  const made = await hostile(t, async ({ node }) => node(0, [file("a")]))
+  if (!made) return
+  const payload = "a2".repeat(30)
+  for (const typed of [
+    `hf:dr:${payload}`,
+    `hf:dr:\u200b${payload}`,
+    `HF%3Adr%3A${payload}`,
+    `hf:dr:\u001b[1m${payload}`,
+  ]) {
+    const { status, stderr } = made.run("ls", typed)
+    assert.equal(status, 2)
+    assert.ok(!stderr.includes(payload.slice(0, 10)), stderr)
+    assert.match(stderr, /\[hidden\]/)
+  }
+  const secret = join(made.folder, "secret")
+  writeFileSync(secret, "hf:dr:abc", { mode: 0o644 })
+  for (const args of [
+    ["ls", "--cap-file", secret],
+    ["kit", "--words-file", secret],
+  ]) {
+    const { status, stderr } = made.run(...args)
+    assert.equal(status, 1)
+    assert.match(stderr, /^ERR_EXPOSED: /)
+  }
 })
 
 test("the second reader shows where it failed without what drives a terminal", async (t) => {

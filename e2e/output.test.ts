@@ -70,3 +70,17 @@ test("a place that another volume only marked says how it is freed, and a failed
   await client.run(create("new", "file"), { code: "any" }).then(({ code }) => assert.notEqual(code, 0))
   await client.run(create("new", "n3"))
 })
+
+test("a secret on standard input is waited for, and taken from a pipe that a name stands for", async () => {
+  await client.run(["cap", "disks:", "--out", "write.cap"])
+  assert.equal(
+    await shell("($HF ls cap: --volume disks --cap-file - < <(sleep 1.5; cat write.cap); echo code $? >&2)"),
+    "code 0\n",
+  )
+  assert.equal(
+    await shell("(sleep 1.5; cat write.cap) | ($HF ls @file:- --volume disks; echo code $? >&2)"),
+    "code 0\n",
+  )
+  assert.equal(await shell("($HF ls cap: --volume disks --cap-file <(cat write.cap); echo code $? >&2)"), "code 0\n")
+  assert.match(await shell("$HF ls cap: --cap-file - < /dev/zero"), /too large for a secret/)
+})

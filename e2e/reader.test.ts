@@ -83,6 +83,7 @@ test("the second reader agrees with all frozen vectors", (t) => {
     "tree",
     "volume",
     "volume-2",
+    "volume-hosts",
   ]
   const files = names.map((name) => join(interop, "vectors", `${name}.json`))
   const result = runReader(t, ["vectors", ...files])
@@ -127,8 +128,8 @@ for (const [i, golden] of goldenFolders.entries()) {
 
   test(`the second reader restores a mutable file of golden volume ${version} from its own capability`, (t) => {
     const dest = join(temporaryFolder(t), "file")
-    const args = [...dataOf(golden, 1, 2, 3), "--cap-file", join(golden, "file-read-capability"), dest]
-    const result = runReader(t, ["restore", ...args])
+    const args = [...dataOf(golden, 1, 2, 3), dest]
+    const result = runReader(t, ["restore", ...args], textIn(golden, "file-read-capability"))
     if (!result) return
     assert.equal(result.status, 0, result.stderr)
     assert.equal(readFileSync(dest, "utf8"), "in a mutable file\n")

@@ -32,9 +32,20 @@ command is \`npx holdfast\`.
 
 \`ALIAS:PATH\` is a place in the tree that an alias stands for: \`home:docs/a.txt\`, \`home:/docs/a.txt\` and \`home:\` (the whole tree).
 \`home:docs@friday/a.txt\` is the same place in a snapshot. \`@file:FILE//PATH\` is a place below the capability that a file holds; with
-\`--cap-file FILE\` it is \`cap:PATH\`, and \`-\` as the file is standard input. A capability as an argument is refused,
-since other users of the machine can see it; \`HOLDFAST_ALLOW_SECRETS_IN_ARGV=1\` allows it. Files with secrets must be readable by you
-only (mode 0600). Text for people is shown with control characters made visible (\`\\x1b\`); \`--json\` and \`cat\` are exact. A local path that could be taken for one of these begins with \`./\`.
+\`--cap-file FILE\` it is \`cap:PATH\`, and \`-\` as the file is standard input. A local path that could be taken for one of these begins
+with \`./\`.
+
+## Secrets
+
+Other users of a machine can see the arguments of its commands. So a capability, an invitation or a kit's words as an argument are
+refused; \`HOLDFAST_ALLOW_SECRETS_IN_ARGV=1\` allows them. Files with secrets must be readable by you only, and \`--out FILE\` makes them
+so (mode 0600). No message and no log shows a capability or a key: it says \`[hidden]\` there.
+
+Names may come from others. Text for people has control characters, line ends within names, text-direction marks and letters that are not
+seen made visible (\`\\x1b\`, \`\\u202e\`), in a pipe too. \`--json\` and \`cat\` are exact; \`cat\` to a terminal gives it what the file holds.
+
+\`put\` leaves out sockets, pipes and devices, and the folders in which Holdfast itself keeps keys, grid and volumes, unless they are what was
+named. It says so, with \`--json\` in \`leftOut\`.
 
 ## Options of all commands
 
@@ -55,6 +66,7 @@ With \`--json\` a command prints one JSON value, and an error is \`{"error":{"co
 | \`HOLDFAST_PROFILE\`                | the profile to use; else \`default\`                                             |
 | \`HOLDFAST_PASSPHRASE_FILE\`        | a file that holds the passphrase of a locked profile                           |
 | the recovery kits it made         | \`recovery.json\` beside them; opens nothing                                    |
+| \`HOLDFAST_ALLOW_SECRETS_IN_ARGV\`  | \`1\` takes secrets as arguments                                                |
 | \`HOLDFAST_DEBUG\`                  | \`1\` shows stacks                                                               |
 
 ## A profile under a passphrase

@@ -48,7 +48,7 @@ import { boundVectors } from "./register-vectors.ts"
 import { signatureVectors } from "./signature-vectors.ts"
 import { treeVectors } from "./tree-vectors.ts"
 
-import { volumeVectors } from "./volume-vectors.ts"
+import { volumeHostVectors, volumeVectors } from "./volume-vectors.ts"
 
 const folder = join(dirname(import.meta.dirname), "interop", "vectors")
 type Bad = ChunkVectors["bad"][number]
@@ -253,6 +253,7 @@ const makers = {
   "bucket-2": bucketVectors,
   "bucket-dropped": droppedVectors,
   "volume-2": volumeVectors,
+  "volume-hosts": volumeHostVectors,
 }
 for (const [name, make] of Object.entries(makers)) {
   const path = join(folder, `${name}.json`)

@@ -63,3 +63,39 @@ export async function volumeVectors(): Promise<object> {
     },
   }
 }
+
+/** Where buckets of a description may lie, and where not. */
+export function volumeHostVectors(): Promise<object> {
+  const volume = (host: object) => ({
+    ...{ version: 1, id: "00112233445566778899aabbccddeeff", name: "clouds", registerMode: "crash" },
+    coding: { k: 1, happy: 1, n: 1 },
+    backends: [
+      {
+        ...{ kind: "s3", id: "b@s3", bucket: "b", prefix: "", region: "us-east-1", pathStyle: true },
+        ...{ conditionalWrites: true, ...host },
+      },
+    ],
+  })
+  const good = (host: object) => parseVolume(volume(host)) // with its fields in their order
+  const endpoints = ["https://s3.example.org", "http://[::1]:9000", "https://127.0.0.1/s3/", "http://minio_1:9000"]
+  const bad = (name: string, host: object) => ({ name, value: volume(host), error: "ERR_BAD_FORMAT" })
+  return Promise.resolve({
+    good: [...endpoints.map((endpoint) => good({ endpoint })), good({ region: "" }), good({ region: "eu-1.x_y" })],
+    bad: [
+      bad("an endpoint that is no URL", { endpoint: "s3.example.org" }),
+      bad("another scheme", { endpoint: "file:///etc/passwd" }),
+      bad("a name and a password", { endpoint: "https://key:secret@s3.example.org" }),
+      bad("a name", { endpoint: "https://s3.example.org@evil.example" }),
+      bad("a backslash", { endpoint: "https://s3.example.org\\\\@evil.example" }),
+      bad("a query", { endpoint: "https://evil.example?s3.example.org" }),
+      bad("a fragment", { endpoint: "https://evil.example#s3.example.org" }),
+      bad("a blank", { endpoint: "https://evil.example /" }),
+      bad("a line end", { endpoint: "https://evil.example\n" }),
+      bad("a text-direction mark", { endpoint: "https://\u202eexample" }),
+      bad("a region that is a host", { region: "evil.example/" }),
+      bad("a region with a fragment", { region: "evil.example#" }),
+      bad("a region with a name", { region: "x@evil.example" }),
+      bad("a region that ends in a line end", { region: "us-east-1\n" }),
+    ],
+  })
+}

@@ -51,6 +51,7 @@ const checks: Readonly<Record<string, Check>> = {
   tree: checkTrees,
   volume: (vectors) => checkVolumeVectors(webCrypto, vectors),
   "volume-2": (vectors) => checkVolumeVectors(webCrypto, vectors),
+  "volume-hosts": (vectors) => checkVolumeVectors(webCrypto, vectors),
 }
 
 async function checkChunk2(vectors: Chunk2Vectors): Promise<void> {

@@ -1029,6 +1029,7 @@ UNSHOWN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
     "\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+COLOUR = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
 CAPABILITY = re.compile(r"(hf(?::|%(?:25)*3a)[a-z]{0,5}(?::|%(?:25)*3a)?)[a-z2-7]{8}[^\s\"'/]*(?:\s+[a-z2-7]{20}\S*)*", re.IGNORECASE)
 MOST_REPEATED, MOST_COPIES = 20_000, 100
 # One directory that comes so often is no copy any more, unless most of what is told beside it is new.
@@ -1041,7 +1042,7 @@ FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 def shown(text):
     """Text from outside as it may be printed: it drives no terminal, and shows no capability."""
-    bare = UNSHOWN.sub(lambda match: match[0] if match[0] in "\t\n\r" else "", text)
+    bare = UNSHOWN.sub(lambda match: match[0] if match[0] in "\t\n\r" else "", COLOUR.sub("", text))
     if CAPABILITY.search(bare):
         text = CAPABILITY.sub(r"\1[hidden]", bare)
     return UNSHOWN.sub(lambda match: escape_of(ord(match[0])), text)
@@ -1555,6 +1556,9 @@ def check_place(place, what):
     for name in set(place) - {"kind", "id"}:
         if not isinstance(place[name], bool if name in flags else str):
             raise bad(f"{what}: {name} of a place is of another type")
+    if place["kind"] == "s3":
+        matching(place["region"], r"[A-Za-z0-9_.-]{0,64}", what)
+        matching(place.get("endpoint", "https://s3"), r"https?://[A-Za-z0-9._:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?", what)
     if place["kind"] == "directory" and not place["path"] or place.get("listing", "delayed") != "delayed":
         raise bad(f"{what}: a place cannot be used")
 
@@ -2193,6 +2197,7 @@ CHECKS = {
     "tree": check_trees,
     "volume": check_volumes,
     "volume-2": check_volumes,
+    "volume-hosts": check_volumes,
 }
 
 

@@ -16,10 +16,7 @@ const idSchema = z
 const endpointSchema = z
   .string()
   .max(300)
-  .refine((text) => {
-    const url = URL.parse(text)
-    return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === ""
-  }, "http://HOST[:PORT] or https://HOST[:PORT]")
+  .regex(/^https?:\/\/[A-Za-z0-9._:[\]-]+(?:\/[A-Za-z0-9._~%/-]*)?$/)
 
 /** A bucket of an S3-compatible service. */
 const bucketSchema = z.strictObject({

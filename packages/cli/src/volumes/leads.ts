@@ -11,7 +11,8 @@ type Bucket = Extract<VolumeBackend, { kind: "s3" }>
 
 /** Scheme, host and port that a bucket's requests go to. */
 export function originOf({ endpoint, region }: Bucket): string {
-  return endpoint === undefined ? `https://s3.${region}.amazonaws.com` : new URL(endpoint).origin
+  if (endpoint === undefined) return `https://s3.${region}.amazonaws.com`
+  return URL.parse(endpoint)?.origin ?? endpoint
 }
 
 /** What a place is, and what it leads to, for people. */

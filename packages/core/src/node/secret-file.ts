@@ -34,12 +34,12 @@ export async function refuseExposed(paths: readonly string[]): Promise<void> {
  * place, ERR_LIMIT, and what the system answers.
  */
 export function readSecretFile(path: string, maxBytes: number = maxSecretBytes): Uint8Array {
-  if (path === "-") return limited(fs.readFileSync(0), "standard input", maxBytes)
+  if (path === "-") return readLimited(0, "standard input", maxBytes)
   const file = fs.openSync(path, fs.constants.O_RDONLY)
   try {
     // The one that was opened, whatever stands there by now.
     if (isForeign(fs.lstatSync(path).uid) || isOpen(fs.fstatSync(file))) throw exposedError([path])
-    return limited(fs.readFileSync(file), `"${path}"`, maxBytes)
+    return readLimited(file, `"${path}"`, maxBytes)
   } finally {
     fs.closeSync(file)
   }
@@ -47,7 +47,7 @@ export function readSecretFile(path: string, maxBytes: number = maxSecretBytes):
 
 /** A new file for a secret, there before the secret is made. */
 export interface NewSecretFile {
-  /** Writes it, durably, and closes the file. */
+  /** Writes it, to the disk. */
   write(text: string): Promise<void>
   /** Takes the file away again unless it was written. */
   close(): Promise<void>
@@ -74,9 +74,30 @@ export async function createSecretFile(path: string): Promise<NewSecretFile> {
   }
 }
 
-function limited(bytes: Uint8Array, name: string, maxBytes: number): Uint8Array {
-  if (bytes.length <= maxBytes) return bytes
+/** All of a file, a pipe or a terminal. */
+function readLimited(file: number, name: string, maxBytes: number): Uint8Array {
+  const bytes = new Uint8Array(maxBytes + 1)
+  let length = 0
+  while (length <= maxBytes) {
+    const read = readSome(file, bytes.subarray(length))
+    if (read === 0) return bytes.subarray(0, length)
+    length += read
+  }
   throw new HoldfastError("ERR_LIMIT", `${name} is too large for a secret.`)
+}
+
+/** Waits for who writes into a pipe, which Node may have made one that does not wait. */
+function readSome(file: number, into: Uint8Array): number {
+  for (;;) {
+    try {
+      return fs.readSync(file, into)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === "EOF") return 0 // the end of a pipe, on Windows
+      if (code !== "EAGAIN") throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+    }
+  }
 }
 
 /** Terminals have permissions of their own kind. */
@@ -94,7 +115,12 @@ function isForeign(uid: number): boolean {
 function exposedError(paths: readonly string[]): HoldfastError {
   return new HoldfastError(
     "ERR_EXPOSED",
-    `Other users of this machine may read your secrets: ${paths.join(", ")}. Close that with: chmod go= ${paths.join(" ")}`,
+    `Other users of this machine may read or replace your secrets: ${paths.join(", ")}. Close that with: chmod go= ${paths.map(quoted).join(" ")}; what another user owns, copy into a file of your own.`,
     { paths: [...paths] },
   )
+}
+
+/** A path as a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./+@%,:=-]+$/.test(path) && !path.startsWith("-") ? path : `'${path.replaceAll("'", `'\\''`)}'`
 }
