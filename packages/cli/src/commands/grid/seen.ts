@@ -1,5 +1,5 @@
 /** `holdfast seen`: what this profile remembers of registers, so that no server can show it an older or another history. */
-import { toHex } from "@holdfast/core"
+import { shownJson, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
 import type { Seen } from "@holdfast/store"
@@ -39,7 +39,7 @@ Examples:
     .description("print what was seen, for another device to import")
     .action(async () => {
       const exported = await (await context.openProfile()).exportSeen()
-      context.output(exported, JSON.stringify(exported, null, 1))
+      context.outputExact(exported, shownJson(exported, 1))
     })
   seen
     .command("import")
