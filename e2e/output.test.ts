@@ -84,3 +84,9 @@ test("a secret on standard input is waited for, and taken from a pipe that a nam
   assert.equal(await shell("($HF ls cap: --volume disks --cap-file <(cat write.cap); echo code $? >&2)"), "code 0\n")
   assert.match(await shell("$HF ls cap: --cap-file - < /dev/zero"), /too large for a secret/)
 })
+
+test("a secret that goes into a file that others may read is told", async () => {
+  assert.match(await shell("umask 022; $HF cap disks: > open.cap"), /others may read the file .* --out FILE/)
+  assert.equal(await shell("umask 077; $HF cap disks: > closed.cap"), "")
+  assert.match(await shell("$HF ls @file:open.cap --volume disks"), /chmod go= open\.cap/)
+})

@@ -18,6 +18,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   process.on("uncaughtException", (error) => {
     report(error)
+    if (context.env["HOLDFAST_DEBUG"] !== "1") context.tell((error.stack ?? "").split("\n")) // for a daemon's log
     process.exit()
   })
   try {

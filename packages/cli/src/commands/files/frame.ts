@@ -1,4 +1,5 @@
 /** What the file commands need of the command line's frame, and what they all do: open a session, trees, secrets. */
+import * as fs from "node:fs"
 import { readFile } from "node:fs/promises"
 import { text as readAll } from "node:stream/consumers"
 import { fromUtf8, HoldfastError, isHoldfastError } from "@holdfast/core"
@@ -113,7 +114,12 @@ export async function handOver(
   context: Context,
   { out, value, text }: { readonly out: string | undefined; readonly value: object; readonly text: string },
 ): Promise<void> {
-  if (out === undefined) return context.outputExact(value, text)
+  if (out === undefined) {
+    context.outputExact(value, text)
+    if (isOpenFile(context.stdout.fd))
+      context.warn("others may read the file that this went into; --out FILE makes a closed one.")
+    return
+  }
   const file = await newSecretFile(out)
   try {
     await file.write(`${text}\n`)
@@ -121,6 +127,12 @@ export async function handOver(
     await file.close()
   }
   context.output({ out }, `Written to ${out}, which only you may read.`)
+}
+
+function isOpenFile(fd: number | undefined): boolean {
+  if (fd === undefined) return false
+  const state = fs.fstatSync(fd)
+  return state.isFile() && process.platform !== "win32" && (state.mode & 0o077) !== 0
 }
 
 /** A new file for a secret. Throws ERR_ALREADY_EXISTS, ERR_IO. */
