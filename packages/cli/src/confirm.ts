@@ -17,8 +17,9 @@ export async function confirm(
   { stdin, stderr, json, tell }: Pick<Context, "stdin" | "stderr" | "json" | "tell">,
   { warning, question, insteadOfAsking, refusal }: Confirmation,
 ): Promise<void> {
-  const lines = [warning].flat()
-  if (!stdin.isTTY || json) throw new HoldfastError("ERR_INVALID_ARGUMENT", `${lines.join(" ")} ${insteadOfAsking}`)
+  const lines = [warning].flat().map((line) => line.trimEnd())
+  if (!stdin.isTTY || json)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `${lines.map((line) => line.trim()).join(" ")} ${insteadOfAsking}`)
   tell(lines)
   const { createInterface } = await import("node:readline/promises")
   const prompt = createInterface({ input: stdin, output: stderr })

@@ -136,6 +136,7 @@ test("invitations, private keys and keys of buckets are hidden; what only speaks
     "it does not have the form hf:KIND:LETTERS",
     "now stands for a capability of kind hf:dw:. It",
     "home:/docs",
+    "cv:applicationletterforacmecompany.pdf",
     "http://127.0.0.1:7443/x@y",
     "photos@s3.example.org",
     "--passphrase-file",

@@ -23,6 +23,8 @@ const colon = String.raw`(?::|%(?:25)*3a|\\u003a|\\x3a|&#(?:58|x3a);)`
 const kind = "(?:dw|dr|dv|fw|fr|fv|ci|cv|lit)"
 /** To the end, with further lines of one that was wrapped. */
 const rest = String.raw`[^\s"'<>(){}\[\],;|/]*(?:\s+[a-z2-7]{20}[^\s"'<>(){}\[\],;|/]*)*`
+/** Letters as chance has them, in which a digit comes soon, or too many for a name: an alias may be called as a kind is. */
+const random = "(?:(?=[a-z]{0,19}[2-7])[a-z2-7]{20}|[a-z2-7]{48})"
 const quote = String.raw`[\s"'\\]{0,2}`
 
 // Each is bounded or begins with something fixed: what servers say must not cost much to look through.
@@ -30,7 +32,7 @@ const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
   [new RegExp(`(hf${colon}${quote}${kind}${colon}${quote})[a-z0-9%_-]${rest}`, "gi"), `$1${hidden}`],
   // A kind that is mistyped, or the beginning left out.
   [new RegExp(`(hf${colon}[a-z]{0,5}${colon}?)[a-z2-7%_-]{20}${rest}`, "gi"), `$1${hidden}`],
-  [new RegExp(`(?<![a-z0-9])(${kind}${colon})[a-z2-7]{20}${rest}`, "gi"), `$1${hidden}`],
+  [new RegExp(`(?<![a-z0-9])(${kind}${colon})${random}${rest}`, "gi"), `$1${hidden}`],
   [new RegExp(`(hf-invite${colon}${quote})[a-z0-9%_-]${rest}`, "gi"), `$1${hidden}`],
   [/-----BEGIN [^-]*PRIVATE KEY-----[\s\S]*?(?:-----END [^-]*-----|$)/g, hidden],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{12,}/g, hidden],
