@@ -84,6 +84,7 @@ export function volumeHostVectors(): Promise<object> {
     bad: [
       bad("an endpoint that is no URL", { endpoint: "s3.example.org" }),
       bad("another scheme", { endpoint: "file:///etc/passwd" }),
+      bad("another scheme before it", { endpoint: "file:https://s3.example.org" }),
       bad("a name and a password", { endpoint: "https://key:secret@s3.example.org" }),
       bad("a name", { endpoint: "https://s3.example.org@evil.example" }),
       bad("a backslash", { endpoint: "https://s3.example.org\\\\@evil.example" }),
