@@ -97,7 +97,8 @@ test("what other devices of the account listed moves too: their trees, and the l
   await within(laptop, "one", syncAccount)
   await exportAccount(laptop, join(folder, "laptop.account"))
   const phone = await profileIn(join(folder, "phone"))
-  await useAccountFile(phone, join(folder, "laptop.account"))
+  const agree = () => Promise.resolve()
+  await useAccountFile(phone, join(folder, "laptop.account"), agree)
   await phone.setVolume(laptop.volumes.get("one")!)
   await within(phone, "one", (session) => createAliasTree(session, "photos"))
   const server = await profileIn(join(folder, "server"))
@@ -108,12 +109,12 @@ test("what other devices of the account listed moves too: their trees, and the l
   await within(phone, "one", (session) =>
     changeAccountList(session, (list) => ({ ...list, epoch: 1, grants: [...list.grants, grant] })),
   )
-  await useAccountFile(server, file)
+  await useAccountFile(server, file, agree)
   await within(server, "one", (session) => createAliasTree(session, "backups"))
   assert.deepEqual([...laptop.aliases.keys()], [], "the laptop has heard of neither")
 
   const next = withPlaces(laptop.volumes.get("one")!, [{ kind: "directory", id: "new", path: join(folder, "new") }])
-  await claimPlace(next.backends[0]!, next.id)
+  await claimPlaces([next.backends[0]!], next.id)
   await changeVolume(laptop, next)
   assert.deepEqual(await rootsIn(laptop, "one"), ["photos"])
   await server.setVolume(laptop.volumes.get("one")!)
