@@ -116,7 +116,7 @@ export async function handOver(
 ): Promise<void> {
   if (out === undefined) {
     context.outputExact(value, text)
-    if (isOpenFile(context.stdout.fd))
+    if (isOpenFile((context.stdout as { readonly fd?: number }).fd))
       context.warn("others may read the file that this went into; --out FILE makes a closed one.")
     return
   }
