@@ -87,7 +87,6 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
   const states = new Map<string, string | undefined>()
   const warnings: string[] = []
   const seen = createMemorySeen()
-  const convergenceSecret = randomBytes(32)
   const deviceSeed = randomBytes(32)
   const device = {
     device: await nodeCrypto.publicKeyOf(deviceSeed),
@@ -102,7 +101,6 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       account: account.id,
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
-      convergenceSecret,
       seen,
       device: async () => device,
     })

@@ -32,7 +32,6 @@ export class Probe {
   /** A probe over `parts`. */
   static async create(parts: OracleParts & { readonly mode: "crash" | "byzantine" }): Promise<Probe> {
     const { env, coding, mode: registerMode } = parts
-    const convergenceSecret = new Uint8Array(32)
     const scratch = new Map<string, Uint8Array[]>()
     const honest = parts.servers.filter(({ id }) => !parts.faulty.has(id))
     const backends = honest.map((server) => withScratch(directBackend(server), scratch))
@@ -41,7 +40,7 @@ export class Probe {
     return new Probe(
       parts,
       backends,
-      await createStore({ env, servers, coding, convergenceSecret, seen, registerMode }),
+      await createStore({ env, servers, coding, seen, registerMode }),
       scratch,
     )
   }

@@ -12,7 +12,6 @@ import {
   HoldfastError,
   isHoldfastError,
   limits,
-  macSmall,
   toHex,
 } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
@@ -54,26 +53,23 @@ export interface PipelineDeps {
   readonly buffers: BufferPool
 }
 
-/** Keys of version 1 are derived otherwise: one key never seals under two associated data. */
-const convergentDomain = "holdfast/convergent-key/2"
 const associated = { 1: domainPrefix("holdfast/chunk/1"), 2: domainPrefix("holdfast/chunk/2") } as const
 /** Each key seals one plaintext only, so the nonce can be constant. */
 export const zeroNonce = new Uint8Array(12)
 const tagBytes = 16
 
 /**
- * Encrypts under a convergent key and disperses. `plaintext` has 1 to limits.chunkBytes bytes. The shares lie one after
- * another in `target`, which has `sealedBytes` bytes.
+ * Encrypts under `key`, which seals nothing else that anybody sees, and disperses. `plaintext` has 1 to limits.chunkBytes bytes.
+ * The shares lie one after another in `target`, which has `sealedBytes` bytes.
  */
 export async function sealChunk(
   deps: PipelineDeps,
   plaintext: Uint8Array,
   coding: Coding,
-  convergenceSecret: Uint8Array,
+  key: Uint8Array,
   target: Uint8Array = new Uint8Array(sealedBytes(plaintext.length, coding)),
 ): Promise<SealedChunk> {
   assert(plaintext.length >= 1 && plaintext.length <= limits.chunkBytes, `a chunk of ${plaintext.length} bytes`)
-  const key = macSmall(convergenceSecret, convergentDomain, await deps.crypto.sha256(plaintext))
   const content = padded(plaintext)
   const scratch = deps.buffers.take(content.length + tagBytes)
   const ciphertext = await deps.crypto.seal(key, zeroNonce, content, associated[2], scratch)

@@ -40,7 +40,6 @@ function open({ secret }: Owned, seen: SeenStore): Promise<Store> {
     servers: service.backends.map((backend) => ({ backend, weight: 1 })),
     coding: { k: 2, happy: 3, n: 4 },
     registerMode: "byzantine",
-    convergenceSecret: secret,
     seen,
     hedgeMs: 1000,
   })

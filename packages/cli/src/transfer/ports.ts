@@ -35,8 +35,8 @@ export interface UploadPort<Content> {
   lookup(path: readonly string[]): Promise<RemoteItem<unknown> | undefined>
   /** What is in the directory at `path` now; undefined when there is no such directory. */
   list(path: readonly string[]): Promise<ReadonlyMap<string, RemoteItem<unknown>> | undefined>
-  /** Stores bytes; resolves when they are durable, which may need a `flush`. */
-  add(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<Content>
+  /** Stores bytes, which take the place of `before`; resolves when they are durable, which may need a `flush`. */
+  add(source: Uint8Array | AsyncIterable<Uint8Array>, before?: RemoteItem<unknown>): Promise<Content>
   /** Sends what was added and still waits for company. */
   flush(): Promise<void>
   /** Makes all changes visible at once. Parents come before what is in them. */

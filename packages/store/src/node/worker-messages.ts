@@ -7,7 +7,7 @@ export type WorkerRequest = { readonly ticket: number } & (
       readonly kind: "seal"
       readonly plaintext: Uint8Array
       readonly coding: Coding
-      readonly convergenceSecret: Uint8Array
+      readonly key: Uint8Array
       /** Where the shares go. */
       readonly target: Uint8Array
     }

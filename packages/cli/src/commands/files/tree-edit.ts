@@ -45,7 +45,10 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
       return entries
     },
     buffers: volume.io.chunks.buffers,
-    add: (source) => writer.add(source),
+    add(source, before) {
+      const content = before && fileIn(volume, before as Item)
+      return writer.add(source, content && { before: content })
+    },
     flush: () => writer.flush(),
     async commit(changes) {
       const own: Change<unknown>[] = []
@@ -60,6 +63,12 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
       await volume.adopt(result)
     },
   }
+}
+
+/** The content of a file that lies on the same servers, so that its pieces may be referred to from here. */
+function fileIn({ io }: OpenedTree, item: Item): FileContent | undefined {
+  const { entry, owner } = contentOf(item)
+  return entry.kind === "file" && owner.io === io ? entry.content : undefined
 }
 
 /** Where in its tree a path of a volume lies: a mutable file is one entry of its tree, and nothing else is set there. */
