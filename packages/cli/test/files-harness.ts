@@ -16,6 +16,7 @@ import * as check from "../src/commands/files/check.ts"
 import * as gc from "../src/commands/files/gc.ts"
 import * as get from "../src/commands/files/get.ts"
 import * as history from "../src/commands/files/history.ts"
+import * as leakage from "../src/commands/files/leakage.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
@@ -108,6 +109,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       store,
       backends,
       voters: backends,
+      coding: { k: 3, happy: 4, n: 5 },
       env: nodeEnv,
       volume: "grid",
       storage: "grid/test",
@@ -157,7 +159,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, history, check, gc, alias, accountCommands])
+      for (const module of [put, get, ls, change, snapshot, history, check, leakage, gc, alias, accountCommands])
         module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")

@@ -8,6 +8,7 @@ import {
   type Entry,
   type FileEntry,
   joinAccounts,
+  packedFileBytes,
   plainAttributes,
   readCare,
   readFile,
@@ -165,7 +166,9 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   const writer = createFileWriter(tree.io)
   const tokens = Array.from({ length: count }, () => {
     const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
-    const old = model.tokens.filter(({ isGone, key, ackedMs, size }) => isGone || (key && ackedMs === undefined) || isLarge(size))
+    const old = model.tokens.filter(
+      ({ isGone, key, ackedMs, size }) => isGone || (key && ackedMs === undefined) || isLarge(size),
+    )
     const again = old.length > 0 && random.chance(0.4) ? random.pick(old) : undefined
     const path = again && isLarge(again.size) ? again.path : join(random.pick(folders), name)
     return model.put(span, path, again ?? sizeBy(random, k, sleep !== undefined))

@@ -43,10 +43,7 @@ export class Oracle {
     const servers = parts.servers.map((server) => ({ backend: directBackend(server), weight: 1 }))
     const { env, coding } = parts
     const seen = forgetfulSeen
-    return new Oracle(
-      parts,
-      await createStore({ env, servers, coding, seen, registerMode: "crash" }),
-    )
+    return new Oracle(parts, await createStore({ env, servers, coding, seen, registerMode: "crash" }))
   }
 
   /** The newest contents on honest disks: several where writers raced. */

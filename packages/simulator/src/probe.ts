@@ -37,12 +37,7 @@ export class Probe {
     const backends = honest.map((server) => withScratch(directBackend(server), scratch))
     const servers = backends.map((backend) => ({ backend, weight: 1 }))
     const seen = createMemorySeen()
-    return new Probe(
-      parts,
-      backends,
-      await createStore({ env, servers, coding, seen, registerMode }),
-      scratch,
-    )
+    return new Probe(parts, backends, await createStore({ env, servers, coding, seen, registerMode }), scratch)
   }
 
   /** What a new reader is shown that hears some quorum. */

@@ -32,7 +32,13 @@ export {
 } from "./entry.ts"
 export { decodeEntryCap, encodeEntryCap } from "./entry-cap.ts"
 export { type ReadFileOptions, readFile } from "./file-reader.ts"
-export { type AddOptions, createFileWriter, type FileWriter, type FileWriterOptions } from "./file-writer.ts"
+export {
+  type AddOptions,
+  createFileWriter,
+  type FileWriter,
+  type FileWriterOptions,
+  packedFileBytes,
+} from "./file-writer.ts"
 export { createTreeIo, TreeIo, type TreeIoOptions } from "./io.ts"
 export { type JunctionContent, openJunction, sealJunction } from "./junction.ts"
 export { type LiveSet, liveSetOf } from "./live-set.ts"

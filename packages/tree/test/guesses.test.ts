@@ -9,7 +9,15 @@ import { concat, toHex } from "@holdfast/core"
 import { decodeShare } from "@holdfast/protocol"
 import { makeAccount } from "@holdfast/protocol/testing"
 import { createMemorySeen, createStore } from "@holdfast/store"
-import { createFileWriter, createTree, type FileContent, openTree, plainAttributes, readFile, type Tree } from "../src/index.ts"
+import {
+  createFileWriter,
+  createTree,
+  type FileContent,
+  openTree,
+  plainAttributes,
+  readFile,
+  type Tree,
+} from "../src/index.ts"
 import { bytesOf, env, noise } from "./grid.ts"
 
 const kib = 1024

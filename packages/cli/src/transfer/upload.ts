@@ -178,10 +178,7 @@ class UploadJob<Content> {
     this.#inFlight.add(stored)
   }
 
-  async #store(
-    source: Uint8Array | AsyncIterable<Uint8Array>,
-    { item, path, existing }: LocalFile,
-  ): Promise<void> {
+  async #store(source: Uint8Array | AsyncIterable<Uint8Array>, { item, path, existing }: LocalFile): Promise<void> {
     try {
       let sizeBytes = 0
       const tally = (bytes: number) => {
