@@ -23,6 +23,7 @@ import * as snapshot from "../src/commands/files/snapshot.ts"
 import * as accountCommands from "../src/commands/grid/account.ts"
 import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
+import { openUploads } from "../src/profile/uploads.ts"
 import type { Session } from "../src/session.ts"
 
 /** A grid of five servers in memory with the alias `home:` and a folder on disk. */
@@ -129,6 +130,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
           states.delete(name)
         },
         account: async () => account,
+        ...openUploads(folder),
       },
       close: async () => undefined,
     } as unknown as Session

@@ -120,7 +120,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       options?.signal?.throwIfAborted()
       const { sealed, isNew } = await sealOnce(pipeline, plaintext, {
         ...{ coding: { k, n }, crypto: deps.env.crypto },
-        ...(options?.before && { before: options.before }),
+        ...{ before: options?.before, upload: options?.upload },
       })
       const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), {
         ...{ happy, isNew, clock: deps.env.clock, batch: presentBatch() },

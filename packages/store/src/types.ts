@@ -23,7 +23,19 @@ export interface PutChunkOptions extends StoreOptions {
    * What lay in the same place before. When it holds the same it is the result, and servers are sent only what they lack of it.
    * Never what may lie elsewhere: who may have something stored there would see whether it is there.
    */
-  readonly before?: ChunkRef
+  readonly before?: ChunkRef | undefined
+  /** Makes the key, in place of chance, so that an upload which was interrupted goes on. */
+  readonly upload?: UploadKey | undefined
+}
+
+/** What one upload makes keys of, on the client alone: forgotten when it is committed. */
+export interface UploadKey {
+  /** 32 random bytes. */
+  readonly secret: Uint8Array
+  /** Where the content goes: the same content elsewhere has another key. */
+  readonly place: string
+  /** An upload with this secret was interrupted: what it stored is asked for, and not sent again. */
+  readonly isAgain: boolean
 }
 
 /** A part of a chunk's plaintext. */

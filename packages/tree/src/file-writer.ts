@@ -4,6 +4,7 @@
  * is stored elsewhere is looked for: of a large file that is stored again, pieces that stay are known from what it was before.
  */
 import { concat, cut, limits, Semaphore } from "@holdfast/core"
+import type { UploadKey } from "@holdfast/store"
 import { EarlierPieces } from "./earlier-pieces.ts"
 import type { FileContent } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
@@ -22,7 +23,9 @@ export interface AddOptions {
   /** Likely size in bytes. It only helps speed; it may be wrong. */
   readonly sizeHint?: number
   /** What the file was before, where it takes its place: of a large one, pieces that stay are not sent again. */
-  readonly before?: FileContent
+  readonly before?: FileContent | undefined
+  /** Of a large file: see UploadKey. */
+  readonly upload?: UploadKey | undefined
 }
 
 /** Writes many files. */
@@ -71,8 +74,8 @@ class PackingFileWriter implements FileWriter {
     this.#readers = new Semaphore(concurrency)
   }
 
-  async add(source: Uint8Array | AsyncIterable<Uint8Array>, { before }: AddOptions = {}): Promise<FileContent> {
-    const reading = this.#readers.run(() => this.#read(source, before))
+  async add(source: Uint8Array | AsyncIterable<Uint8Array>, options: AddOptions = {}): Promise<FileContent> {
+    const reading = this.#readers.run(() => this.#read(source, options))
     this.#reading.add(reading)
     const content = await reading.finally(() => this.#reading.delete(reading))
     return content()
@@ -91,11 +94,11 @@ class PackingFileWriter implements FileWriter {
   /** Reads a source to its end; what it gives resolves when all is durable. */
   async #read(
     source: Uint8Array | AsyncIterable<Uint8Array>,
-    before: FileContent | undefined,
+    options: AddOptions,
   ): Promise<() => Promise<FileContent>> {
     const iterator = iterate(source)[Symbol.asyncIterator]()
     const { parts, size, isEnd } = await readHead(iterator)
-    if (!isEnd) return this.#writeLarge(iterator, parts, before)
+    if (!isEnd) return this.#writeLarge(iterator, parts, options)
     const bytes = parts.length === 1 ? parts[0]! : concat(...parts)
     if (size <= writerInlineBytes) return async () => ({ form: "inline", size, bytes })
     const stored = await this.#append(bytes)
@@ -105,11 +108,11 @@ class PackingFileWriter implements FileWriter {
   async #writeLarge(
     iterator: AsyncIterator<Uint8Array>,
     head: readonly Uint8Array[],
-    before: FileContent | undefined,
+    { before, upload }: AddOptions,
   ): Promise<() => Promise<FileContent>> {
     const take = (length: number) => this.#io.chunks.buffers.take(length)
     const earlier = new EarlierPieces(this.#io, before)
-    const pieces = await this.#putPieces(cut(resume(head, iterator), limits.chunkBytes, take), earlier)
+    const pieces = await this.#putPieces(cut(resume(head, iterator), limits.chunkBytes, take), earlier, upload)
     const size = pieces.reduce((sum, piece) => sum + piece.length, 0)
     if (before?.size === size && pieces.every(({ isKept }) => isKept)) return async () => before
     const [first] = pieces
@@ -131,11 +134,15 @@ class PackingFileWriter implements FileWriter {
   async #putPieces(
     source: AsyncGenerator<Uint8Array, void, void>,
     earlier: EarlierPieces,
+    upload: UploadKey | undefined,
   ): Promise<readonly StoredPiece[]> {
     const puts: Promise<StoredPiece | undefined>[] = []
+    let read = 0
     const readPiece = async () => {
-      const { value, done } = await source.next()
-      return done ? undefined : { bytes: value, before: await earlier.next(value.length) }
+      const { value: bytes, done } = await source.next()
+      if (done) return undefined
+      const before = await earlier.next(bytes.length)
+      return { bytes, before, upload: upload && { ...upload, place: `${read++} ${upload.place}` } }
     }
     let isEnd = false
     try {
@@ -148,7 +155,7 @@ class PackingFileWriter implements FileWriter {
           })
           isEnd ||= !piece
           resolve()
-          return piece && this.#putPiece(piece.bytes, piece.before)
+          return piece && this.#putPiece(piece.bytes, piece)
         })
         put.catch(() => (isEnd = true)) // thrown below, in its turn
         puts.push(put)
@@ -161,14 +168,17 @@ class PackingFileWriter implements FileWriter {
     }
   }
 
-  async #putPiece(piece: Uint8Array, before: ManifestItem | undefined): Promise<StoredPiece> {
+  async #putPiece(
+    piece: Uint8Array,
+    { before, upload }: { readonly before: ManifestItem | undefined; readonly upload: UploadKey | undefined },
+  ): Promise<StoredPiece> {
     const { length } = piece
     if (isZero(piece)) {
       this.#io.chunks.buffers.give(piece)
       return { length, reference: null, isKept: before?.reference === null }
     }
     const held = before?.reference?.offset === 0 ? before.reference : undefined
-    const { id, key } = await this.#io.chunks.putChunk(piece, held && { before: held.chunk })
+    const { id, key } = await this.#io.chunks.putChunk(piece, { before: held?.chunk, upload })
     const reference = { chunk: { id, key }, offset: 0, length }
     return { length, reference, isKept: held !== undefined && sameReference(held, reference) }
   }

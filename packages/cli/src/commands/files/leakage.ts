@@ -69,7 +69,7 @@ function linesOf(measured: Leakage): string[] {
 
 function serverLines({ server, shares, bytes, sizes, otherShares, register, problem }: SeenByServer): string[] {
   const versions = register
-    ? `version ${register.version}; ${plural(register.kept, "version")} kept, from ${shortTime(register.first)} to ${shortTime(register.last)}`
+    ? `version ${register.version} since ${shortTime(register.last)}, ${register.kept} kept since ${shortTime(register.first)}`
     : "no version"
   return [
     `  ${printable(server)}: ${plural(shares, "share")} of ${plural(sizes.length, "size")}, ${humanSize(bytes)}; ${versions}; ` +

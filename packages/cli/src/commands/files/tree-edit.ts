@@ -1,6 +1,6 @@
 /** Writing to a tree: what the file commands change, and what an upload commits. */
-import { HoldfastError, utf8 } from "@holdfast/core"
-import { decodeCap } from "@holdfast/protocol"
+import { HoldfastError, toHex, utf8 } from "@holdfast/core"
+import { decodeCap, registerIdOf } from "@holdfast/protocol"
 import {
   type CommitSession,
   createFileWriter,
@@ -12,6 +12,7 @@ import {
   plainAttributes,
   sealJunction,
 } from "@holdfast/tree"
+import type { UploadSecret } from "../../profile/uploads.ts"
 import type { Change, UploadPort } from "../../transfer/ports.ts"
 import { contentOf, type OpenedTree } from "./opened-tree.ts"
 import type { Edit, Item } from "./volume.ts"
@@ -27,6 +28,9 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
   const tree = volume.writable()
   const writer = createFileWriter(volume.io, { concurrency: 8 })
   const nowMs = volume.io.env.clock.nowMs()
+  const register = toHex(registerIdOf(volume.access!.publicKey))
+  let secret: Promise<UploadSecret> | undefined
+  const secretOf = () => (secret ??= volume.uploads.uploadSecret(register))
   const linked = new Map<string, OpenedTree>() // mutable files by their path here: their content is replaced, not the link
   const noteLink = (path: readonly string[], item: Item) => {
     const { owner } = contentOf(item)
@@ -45,9 +49,10 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
       return entries
     },
     buffers: volume.io.chunks.buffers,
-    add(source, before) {
-      const content = before && fileIn(volume, before as Item)
-      return writer.add(source, content && { before: content })
+    async add(source, { path, before }) {
+      // Small ones share packs, which come together otherwise the next time.
+      const upload = source instanceof Uint8Array ? undefined : { ...(await secretOf()), place: path.join("/") }
+      return writer.add(source, { before: before && fileIn(volume, before as Item), upload })
     },
     flush: () => writer.flush(),
     async commit(changes) {
@@ -61,6 +66,8 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
         for (const change of own) await applyChange(session, change, nowMs)
       })
       await volume.adopt(result)
+      if (secret) await volume.uploads.uploadDone(register)
+      secret = undefined
     },
   }
 }

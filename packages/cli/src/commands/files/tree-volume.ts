@@ -22,6 +22,7 @@ import {
   type TreeIo,
   type TreeVersion,
 } from "@holdfast/tree"
+import type { ProfileUploads } from "../../profile/uploads.ts"
 import { formatPath, printable } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
@@ -39,6 +40,7 @@ export interface TreeVolumeParts {
   readonly io: TreeIo
   readonly label: string
   readonly home: string
+  readonly uploads: ProfileUploads
   readonly warn: (text: string) => void
   /** Absent when the present state cannot be read, which `problem` explains. */
   readonly root?: Entry
@@ -66,6 +68,7 @@ export class TreeVolume implements OpenedTree {
   readonly io: TreeIo
   readonly tree: Tree | undefined
   readonly access: RegisterKeys | undefined
+  readonly uploads: ProfileUploads
   readonly #parts: TreeVolumeParts
   readonly #linked = new Map<string, Promise<TreeVolume>>()
   readonly isFile: boolean
@@ -82,6 +85,7 @@ export class TreeVolume implements OpenedTree {
     this.io = parts.io
     this.tree = parts.tree
     this.access = parts.access
+    this.uploads = parts.uploads
   }
 
   get root(): Entry {
@@ -198,13 +202,13 @@ export class TreeVolume implements OpenedTree {
   async snapshot(name: string): Promise<Volume | undefined> {
     const found = await this.tree?.snapshots.lookup(name)
     if (!found) return undefined
-    const { io, home, above, open, warn } = this.#parts
+    const { io, home, uploads, above, open, warn } = this.#parts
     const access = this.access && { publicKey: this.access.publicKey, readKey: this.access.readKey }
     const { isFile } = this
     const top = found.reference
     const root = isFile ? await rootEntry(io, top, true) : found
     const label = `${this.label}@${name}`
-    return new TreeVolume({ io, home, above, open, warn, label, isFile, top, root, ...(access && { access }) })
+    return new TreeVolume({ io, home, uploads, above, open, warn, label, isFile, top, root, ...(access && { access }) })
   }
 
   restoreSnapshot(name: string): Promise<void> {
