@@ -67,6 +67,32 @@ test("leakage tells padding, sizes, versions and what each server holds, as they
   for (let i = 1; i <= 5; i++) assert.match(text, new RegExp(`^ {2}n${i}: \\d+ shares of`, "m"))
 })
 
+/** A household's tree, by a fixed rule: texts, photographs, a film; in three commits. */
+function* example(): Generator<readonly [folder: string, sizes: readonly number[]]> {
+  const spread = (i: number, from: number, to: number) => Math.round(from * (to / from) ** (((i * 2654435761) % 997) / 996))
+  yield ["texts", Array.from({ length: 200 }, (_, i) => spread(i, 300, 60_000))]
+  yield ["photos", Array.from({ length: 24 }, (_, i) => spread(i + 7, 1_100_000, 6_000_000))]
+  yield ["film", [24_000_000]]
+}
+
+test("the threat model's example is as it says", async (t) => {
+  const harness = await createHarness(t)
+  for (const [folder, sizes] of example()) {
+    fs.mkdirSync(paths.join(harness.folder, folder))
+    for (const [i, size] of sizes.entries())
+      fs.writeFileSync(paths.join(harness.folder, folder, `${i}`), randomBytes(size))
+    await harness.run("put", paths.join(harness.folder, folder), `home:/${folder}`)
+  }
+  const { padding, files, complete } = await harness.json<Leakage>("leakage", "home:")
+  assert.ok(complete)
+  const page = fs.readFileSync(new URL("../../../docs/threat-model.md", import.meta.url), "utf8")
+  const { large, sizeClasses, alone } = files
+  const said = `Of ${large} large files ${alone} have a size that no other has, among ${sizeClasses} sizes`
+  assert.ok(page.includes(said), said)
+  const more = `padding costs ${(100 * padding.overhead).toFixed(0)} % more`
+  assert.ok(page.includes(more), more)
+})
+
 test("leakage reads with a read capability, leaves out what is silent and says so, and takes no place in a tree", async (t) => {
   const harness = await createHarness(t)
   fs.writeFileSync(paths.join(harness.folder, "a"), randomBytes(5000))
