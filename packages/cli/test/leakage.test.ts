@@ -69,7 +69,8 @@ test("leakage tells padding, sizes, versions and what each server holds, as they
 
 /** A household's tree, by a fixed rule: texts, photographs, a film; in three commits. */
 function* example(): Generator<readonly [folder: string, sizes: readonly number[]]> {
-  const spread = (i: number, from: number, to: number) => Math.round(from * (to / from) ** (((i * 2654435761) % 997) / 996))
+  const spread = (i: number, from: number, to: number) =>
+    Math.round(from * (to / from) ** (((i * 2654435761) % 997) / 996))
   yield ["texts", Array.from({ length: 200 }, (_, i) => spread(i, 300, 60_000))]
   yield ["photos", Array.from({ length: 24 }, (_, i) => spread(i + 7, 1_100_000, 6_000_000))]
   yield ["film", [24_000_000]]

@@ -18,9 +18,7 @@ function watched({ backends }: Harness) {
       return putShares(shares, options)
     }
     backend.proposeRegisters = (values, options) =>
-      state.refuses
-        ? Promise.reject(new HoldfastError("ERR_REFUSED", "not now"))
-        : proposeRegisters(values, options)
+      state.refuses ? Promise.reject(new HoldfastError("ERR_REFUSED", "not now")) : proposeRegisters(values, options)
   }
   return state
 }

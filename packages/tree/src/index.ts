@@ -46,6 +46,7 @@ export { decodeManifestNode, encodeManifestNode, type ManifestItem, type Manifes
 export { conflictName, type MergeResult, merge } from "./merge.ts"
 export { createMutableFile, mutableFileName, mutableFileOf } from "./mutable-file.ts"
 export { checkName, compareNames, nameProblem } from "./name.ts"
+export { hasOwnChunks, withOwnChunks } from "./own-chunks.ts"
 export { NodePack } from "./pack.ts"
 export { type Reached, type ReachOptions, type ReachStart, reach, reachEntry, Seen } from "./reach.ts"
 export {

@@ -10,6 +10,8 @@ export interface OpenedTree extends Volume {
   readonly io: TreeIo
   readonly access: RegisterKeys | undefined
   readonly uploads: ProfileUploads
+  /** Absent for what is immutable. */
+  readonly tree: Tree | undefined
   /** The root's entry: of a mutable file the file itself. */
   readonly root: Entry
   /** Takes the root that a commit made, and warns of what conflicted. */

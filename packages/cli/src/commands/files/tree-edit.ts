@@ -1,5 +1,5 @@
 /** Writing to a tree: what the file commands change, and what an upload commits. */
-import { HoldfastError, toHex, utf8 } from "@holdfast/core"
+import { equal, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { decodeCap, registerIdOf } from "@holdfast/protocol"
 import {
   type CommitSession,
@@ -14,6 +14,7 @@ import {
 } from "@holdfast/tree"
 import type { UploadSecret } from "../../profile/uploads.ts"
 import type { Change, UploadPort } from "../../transfer/ports.ts"
+import { alone } from "./entry-caps.ts"
 import { contentOf, type OpenedTree } from "./opened-tree.ts"
 import type { Edit, Item } from "./volume.ts"
 
@@ -126,7 +127,9 @@ function sessionEdit(volume: OpenedTree, session: CommitSession): Edit {
     },
     mkdir: async (path) => session.mkdir(inTree(volume, path, "directory"), plain()),
     async set(path, item) {
-      const { entry, owner } = contentOf(item)
+      const { entry: found, owner } = contentOf(item)
+      // Readers of another tree are to have the keys of nothing else.
+      const entry = isSameTree(owner, volume) ? found : ((await alone(volume, found)) ?? found)
       const named = entry.name === "" && entry.kind === "directory" ? { ...entry, ...plain() } : entry
       session.set(
         inTree(volume, path, entry.kind),
@@ -142,6 +145,10 @@ function sessionEdit(volume: OpenedTree, session: CommitSession): Edit {
     move: async (from, to) => session.move(from, inTree(volume, to, "link")),
     link: async (path, cap) => link(volume, session, inTree(volume, path, "link"), cap),
   }
+}
+
+function isSameTree({ access: a }: OpenedTree, { access: b }: OpenedTree): boolean {
+  return a !== undefined && b !== undefined && equal(a.publicKey, b.publicKey)
 }
 
 /** A junction of another tree, sealed for writers of this one as far as its own writer may. */

@@ -27,7 +27,7 @@ import { formatPath, printable } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { CircularLink, enterOnce } from "./circular-link.ts"
-import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
+import { entryVerifyCap, ownReadCap } from "./entry-caps.ts"
 import { damageAt, lostPlace, placeIn } from "./lost.ts"
 import { contentOf, type EntryContent, identityOf, type OpenedTree } from "./opened-tree.ts"
 import { restoreSnapshot, restoreVersion } from "./restore.ts"
@@ -261,7 +261,9 @@ export class TreeVolume implements OpenedTree {
         "Only a whole tree has a write capability. --read gives one to what this holds now, --verify one to check it.",
       )
     const named = entry.name === "" ? { ...entry, name: this.rootName ?? "root" } : entry
-    return strength === "verify" ? entryVerifyCap(this.io, named) : entryReadCap(named)
+    return strength === "verify"
+      ? entryVerifyCap(this.io, named)
+      : ownReadCap(this, named, { path, warn: this.#parts.warn })
   }
 
   async *chunksOf(item: Item, given: ChunksOptions): AsyncGenerator<StoredChunk, void, void> {
