@@ -79,8 +79,9 @@ async function put(tree: Tree, name: string, bytes: Uint8Array): Promise<FileCon
   return content
 }
 
-for (const size of [734, 300 * kib, 3 * mib, 9 * mib])
-  test(`a guess at a file of ${size} bytes looks the same to servers whether it is right or wrong`, async () => {
+const sizes = { "734 bytes": 734, "300 KiB": 300 * kib, "3 MiB": 3 * mib, "9 MiB": 9 * mib }
+for (const [name, size] of Object.entries(sizes))
+  test(`a guess at a file of ${name} looks the same to servers whether it is right or wrong`, async () => {
     const { client, keys, watch, open } = await watchedGrid()
     const secret = noise(size, 1)
     const first = await watch(async () => put(await createTree({ ...(await client()), env, keys }), "secret", secret))

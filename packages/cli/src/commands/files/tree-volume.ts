@@ -204,11 +204,9 @@ export class TreeVolume implements OpenedTree {
     if (!found) return undefined
     const { io, home, uploads, above, open, warn } = this.#parts
     const access = this.access && { publicKey: this.access.publicKey, readKey: this.access.readKey }
-    const { isFile } = this
-    const top = found.reference
-    const root = isFile ? await rootEntry(io, top, true) : found
-    const label = `${this.label}@${name}`
-    return new TreeVolume({ io, home, uploads, above, open, warn, label, isFile, top, root, ...(access && { access }) })
+    const root = this.isFile ? await rootEntry(io, found.reference, true) : found
+    const shown = { label: `${this.label}@${name}`, isFile: this.isFile, top: found.reference, root }
+    return new TreeVolume({ io, home, uploads, above, open, warn, ...shown, ...(access && { access }) })
   }
 
   restoreSnapshot(name: string): Promise<void> {
