@@ -60,7 +60,6 @@ const store = await createStore({
   })),
   coding: description.coding,
   registerMode: description.registerMode,
-  convergenceSecret: profile.convergenceSecret,
   seen: profile.seen,
   pipeline,
 })

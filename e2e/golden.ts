@@ -44,7 +44,6 @@ export async function readGolden(env: Env, cap: string, held: readonly GoldenSer
     servers,
     coding: { k: 3, happy: 3, n: 5 },
     registerMode: "crash",
-    convergenceSecret: new Uint8Array(32),
     seen: forgetfulSeen,
   })
   const found = await findAll(env, store, cap)

@@ -50,7 +50,7 @@ async function hostile(t: TestContext, make: (maker: Maker) => Promise<Directory
   const backend = createMemoryPlace("server", crypto).backendOf({ account: crypto.random(32), roles: accountRoles })
   const store: Store = await createStore({
     ...{ env, servers: [{ backend, weight: 1 }], coding: { k: 1, happy: 1, n: 1 }, registerMode: "crash" },
-    ...{ convergenceSecret: crypto.random(32), seen: createMemorySeen() },
+    ...{ seen: createMemorySeen() },
   })
   const seed = crypto.random(32)
   const read = await toReadCap(crypto, { kind: "dw", seed })

@@ -189,7 +189,7 @@ test("the buckets of golden volume v2 serve it, and say what its account holds",
   const store = await createStore({
     env: nodeEnv,
     servers: [memory, ...servers.map(({ backend }) => backend)].map((backend) => ({ backend, weight: 1 })),
-    ...{ coding: { k: 3, happy: 3, n: 3 }, registerMode: "crash", convergenceSecret: new Uint8Array(32) },
+    ...{ coding: { k: 3, happy: 3, n: 3 }, registerMode: "crash" },
     seen: forgetfulSeen,
   })
   const found = await findAll(nodeEnv, store, textIn(golden, "read-capability"))

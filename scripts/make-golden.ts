@@ -204,7 +204,6 @@ async function makeGolden(): Promise<void> {
     servers: backends.map((backend) => ({ backend, weight: 1 })),
     coding: { k: 3, happy: 5, n: 5 },
     registerMode: "crash",
-    convergenceSecret: seedOf("convergence secret"),
     seen: createMemorySeen(),
   })
   const open = async (name: string, kind: "dw" | "fw" = "dw") => {

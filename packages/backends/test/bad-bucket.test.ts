@@ -90,7 +90,6 @@ async function assertStoreWorks(fourth: BucketBackend) {
       servers: [...honest, fourth].map((backend) => ({ backend, weight: 1 })),
       coding: { k: 2, happy: 3, n: 4 },
       registerMode: "byzantine",
-      convergenceSecret: new Uint8Array(32),
       seen: createMemorySeen(),
       hedgeMs: 20,
     })

@@ -67,6 +67,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/files/check.ts"),
   },
   {
+    names: ["leakage"],
+    summaries: ["show what servers can learn of a tree"],
+    load: () => import("./commands/files/leakage.ts"),
+  },
+  {
     names: ["gc"],
     summaries: ["free what this account needs no more"],
     load: () => import("./commands/files/gc.ts"),

@@ -108,7 +108,6 @@ async function compose(
     account,
     coding,
     registerMode,
-    convergenceSecret: profile.convergenceSecret,
     seen: profile.seen,
     pipeline,
     device: () => profile.device(),

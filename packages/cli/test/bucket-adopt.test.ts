@@ -35,7 +35,7 @@ test("a chunk that a sweep deletes while a collection adopts it does not count a
   bucket.nowMs += 48 * hourMs
   const adopting = async () => {
     const store = await createStore({
-      ...{ env: nodeEnv, coding, registerMode: "crash", convergenceSecret: crypto.random(32), account: owner.account },
+      ...{ env: nodeEnv, coding, registerMode: "crash", account: owner.account },
       ...{ servers: [{ backend: open("collector"), weight: 1 }], seen: createMemorySeen() },
     })
     const [live, registers] = [new IdSet(crypto), new IdSet(crypto)]

@@ -68,7 +68,6 @@ export async function openOver(profile: Profile, places: readonly TestPlace[]): 
     servers: places.map((place) => ({ backend: place.backendOf(accessOf(account)), weight: 1 })),
     account: account.id,
     ...{ coding, registerMode },
-    convergenceSecret: profile.convergenceSecret,
     seen: profile.seen,
     device: () => profile.device(),
     ownerOf: async (register) => nodeCrypto.publicKeyOf(await profile.ownerSeed(register)),

@@ -16,12 +16,14 @@ import * as check from "../src/commands/files/check.ts"
 import * as gc from "../src/commands/files/gc.ts"
 import * as get from "../src/commands/files/get.ts"
 import * as history from "../src/commands/files/history.ts"
+import * as leakage from "../src/commands/files/leakage.ts"
 import * as ls from "../src/commands/files/ls.ts"
 import * as put from "../src/commands/files/put.ts"
 import * as snapshot from "../src/commands/files/snapshot.ts"
 import * as accountCommands from "../src/commands/grid/account.ts"
 import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
+import { openUploads } from "../src/profile/uploads.ts"
 import { createScreen } from "../src/screen.ts"
 import type { Session } from "../src/session.ts"
 
@@ -88,7 +90,6 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
   const states = new Map<string, string | undefined>()
   const warnings: string[] = []
   const seen = createMemorySeen()
-  const convergenceSecret = randomBytes(32)
   const deviceSeed = randomBytes(32)
   const device = {
     device: await nodeCrypto.publicKeyOf(deviceSeed),
@@ -103,7 +104,6 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       account: account.id,
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
-      convergenceSecret,
       seen,
       device: async () => device,
     })
@@ -111,6 +111,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       store,
       backends,
       voters: backends,
+      coding: { k: 3, happy: 4, n: 5 },
       env: nodeEnv,
       volume: "grid",
       storage: "grid/test",
@@ -130,6 +131,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
           states.delete(name)
         },
         account: async () => account,
+        ...openUploads(folder),
       },
       close: async () => undefined,
     } as unknown as Session
@@ -160,7 +162,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       })
       const context = contextOf(stdout, warnings, session, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
-      for (const module of [put, get, ls, change, snapshot, history, check, gc, alias, accountCommands])
+      for (const module of [put, get, ls, change, snapshot, history, check, leakage, gc, alias, accountCommands])
         module.register(program, context)
       for (const command of program.commands) command.option("--json")
       for (const command of program.commands) for (const inner of command.commands) inner.option("--json")

@@ -73,7 +73,6 @@ async function clientOf(volume: VolumeDescription, places: Places): Promise<Regi
     servers: behind.map(({ backend }) => ({ backend, weight: 1 })),
     coding: volume.coding,
     registerMode: volume.registerMode,
-    convergenceSecret: crypto.random(32),
     seen: createMemorySeen(),
   })
   return tellingMoves(store.registers, behind)

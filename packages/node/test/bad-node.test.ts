@@ -125,7 +125,6 @@ async function assertStoreWorks(t: TestContext, fourth: FourthNode) {
       servers: [...backends, fourth.backend].map((backend) => ({ backend, weight: 1 })),
       coding: { k: 2, happy: 3, n: 4 },
       registerMode: "byzantine",
-      convergenceSecret: new Uint8Array(32),
       seen: createMemorySeen(),
       hedgeMs: 20,
     })

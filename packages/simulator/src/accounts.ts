@@ -25,8 +25,6 @@ export interface SimulatedAccount {
   readonly collector: Collector
   /** Of the register that names its trees. */
   readonly listKeys: RegisterKeys
-  /** The owner's secret for convergent keys. */
-  readonly secret: Uint8Array
   /** The registers in which devices that may only append name their trees, for whoever collects to take over. */
   readonly deviceLists: RegisterKeys[]
 }
@@ -54,7 +52,6 @@ export async function createAccount(crypto: CryptoProvider, name: string): Promi
       publicKey: await crypto.publicKeyOf(listSeed),
       readKey: crypto.random(32),
     },
-    secret: crypto.random(32),
     deviceLists: [],
   }
 }

@@ -115,7 +115,6 @@ export class SimulatedClient {
       coding,
       account: account.id,
       registerMode: mode,
-      convergenceSecret: account.secret,
       seen: this.#seen,
       device: async () => this.#device,
     })

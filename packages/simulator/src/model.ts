@@ -102,10 +102,15 @@ export class Model {
   missing(present: ReadonlySet<string>, startMs: number): Token[] {
     return this.tokens.filter((token) => {
       if (token.isGone || token.ackedMs === undefined || token.ackedMs > startMs) return false
-      if (present.has(token.key!)) return false
+      if (present.has(token.key!) || this.#hasSameBytes(token, present)) return false
       token.isGone = this.#mayBeGone(token)
       return !token.isGone
     })
+  }
+
+  /** What two writers stored at one path becomes one file when the bytes are the same. */
+  #hasSameBytes({ content }: Token, present: ReadonlySet<string>): boolean {
+    return this.tokens.some((other) => other.content === content && other.key !== undefined && present.has(other.key))
   }
 
   #mayBeGone(token: Token): boolean {

@@ -8,6 +8,7 @@ import {
   type Entry,
   type FileEntry,
   joinAccounts,
+  packedFileBytes,
   plainAttributes,
   readCare,
   readFile,
@@ -165,12 +166,22 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   const writer = createFileWriter(tree.io)
   const tokens = Array.from({ length: count }, () => {
     const name = random.chance(0.6) ? random.pick(files) : `u${model.tokens.length}`
-    const path = join(random.pick(folders), name)
-    const old = model.tokens.filter(({ isGone, key, ackedMs }) => isGone || (key && ackedMs === undefined))
+    const old = model.tokens.filter(
+      ({ isGone, key, ackedMs, size }) => isGone || (key && ackedMs === undefined) || isLarge(size),
+    )
     const again = old.length > 0 && random.chance(0.4) ? random.pick(old) : undefined
+    const path = again && isLarge(again.size) ? again.path : join(random.pick(folders), name)
     return model.put(span, path, again ?? sizeBy(random, k, sleep !== undefined))
   })
-  const adding = Promise.all(tokens.map((token) => writer.add(contentOf(token))))
+  const there = await Promise.all(
+    tokens.map(({ path, size }) => (isLarge(size) ? tree.lookup(path.split("/")) : undefined)),
+  )
+  const adding = Promise.all(
+    tokens.map((token, i) => {
+      const before = there[i]
+      return writer.add(contentOf(token), before?.kind === "file" ? { before: before.content } : {})
+    }),
+  )
   adding.catch(() => undefined) // the flush tells
   await writer.flush()
   const contents = await adding
@@ -190,8 +201,14 @@ async function put(tree: Tree, context: OperationContext, count: number): Promis
   return tokens.map(({ id, path, size }) => `#${id} ${path} (${size})`).join(", ")
 }
 
+/** Of such a file, what stays is known again when it is stored again. */
+function isLarge(size: number): boolean {
+  return size > packedFileBytes
+}
+
 function sizeBy(random: Random, k: number, isStored: boolean): number {
-  const kind = random.weighted({ inline: isStored ? 0 : 3, small: 4, large: 1.5 })
+  const kind = random.weighted({ inline: isStored ? 0 : 3, small: 4, large: 1.5, huge: 0.1 })
+  if (kind === "huge") return random.between(1_100_000, 1_200_000)
   if (kind === "inline") return random.between(30, 500)
   return kind === "small" ? random.between(600, 8000) : k * random.between(60_000, 90_000)
 }

@@ -42,12 +42,8 @@ export class Oracle {
   static async create(parts: OracleParts): Promise<Oracle> {
     const servers = parts.servers.map((server) => ({ backend: directBackend(server), weight: 1 }))
     const { env, coding } = parts
-    const convergenceSecret = new Uint8Array(32)
     const seen = forgetfulSeen
-    return new Oracle(
-      parts,
-      await createStore({ env, servers, coding, convergenceSecret, seen, registerMode: "crash" }),
-    )
+    return new Oracle(parts, await createStore({ env, servers, coding, seen, registerMode: "crash" }))
   }
 
   /** The newest contents on honest disks: several where writers raced. */

@@ -69,8 +69,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O10: a share goes with the first mark",
     `${directory}/marking.ts`,
-    "    if (index.marks.dropMarks(tenant, share, (mark) => mark.account === account).length > 0) continue\n",
-    "    index.marks.dropMarks(tenant, share, () => true)\n",
+    "  if (index.marks.dropMarks(tenant, share, own)) return { ...done, marks: 1 }\n",
+    "  index.marks.dropMarks(tenant, share, own)\n",
   ),
   one(
     "O11: the accounts of a tree's care are not marked for",

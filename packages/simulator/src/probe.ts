@@ -32,18 +32,12 @@ export class Probe {
   /** A probe over `parts`. */
   static async create(parts: OracleParts & { readonly mode: "crash" | "byzantine" }): Promise<Probe> {
     const { env, coding, mode: registerMode } = parts
-    const convergenceSecret = new Uint8Array(32)
     const scratch = new Map<string, Uint8Array[]>()
     const honest = parts.servers.filter(({ id }) => !parts.faulty.has(id))
     const backends = honest.map((server) => withScratch(directBackend(server), scratch))
     const servers = backends.map((backend) => ({ backend, weight: 1 }))
     const seen = createMemorySeen()
-    return new Probe(
-      parts,
-      backends,
-      await createStore({ env, servers, coding, convergenceSecret, seen, registerMode }),
-      scratch,
-    )
+    return new Probe(parts, backends, await createStore({ env, servers, coding, seen, registerMode }), scratch)
   }
 
   /** What a new reader is shown that hears some quorum. */

@@ -1,4 +1,7 @@
-/** Putting a chunk: mark what is stored of it already, send only what is missing, count distinct servers. */
+/**
+ * Putting a chunk: a new one is sent, and no server is asked about it; of one that its writer knows, what is stored is marked and
+ * only what is missing sent. Distinct servers are counted.
+ */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
 import { answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
@@ -20,6 +23,8 @@ export interface ChunkWriteOptions {
   /** The least number of distinct servers. */
   readonly happy: number
   readonly clock: Clock
+  /** It has a key that nobody else knows, so nothing of it can be stored yet. */
+  readonly isNew: boolean
   /** What is stored is marked in it. */
   readonly batch: Batch
 }
@@ -50,7 +55,7 @@ export async function writeChunk(
   const refusals: Refusal[] = []
   const held = new Map<number, string>() // share index to the server that holds it
   const free: Server[] = []
-  const answers = await holdingsOf(chunk, ranked, options, refusals)
+  const answers: Inquiry["answers"] = options.isNew ? new Map() : await holdingsOf(chunk, ranked, options, refusals)
   for (const server of ranked) {
     const answer = answers.get(server)
     if (answer === "failed") continue
@@ -94,23 +99,15 @@ export async function writeChunk(
   return { sentBytes, settled }
 }
 
-/**
- * Who holds what. A chunk that was stored lies on `happy` of its first n servers, so one of any n - happy + 1 of them has a
- * share: when so many know nothing of it, it is new and the others need not be asked.
- */
+/** Who holds what of a chunk that was stored before. */
 async function holdingsOf(
   chunk: SealedChunk,
   ranked: readonly Server[],
   { happy, clock, batch }: ChunkWriteOptions,
   refusals: Refusal[],
 ): Promise<Inquiry["answers"]> {
-  const few = Math.max(1, chunk.shares.length - happy + 1)
   const inquiry = new Inquiry(chunk, clock, batch)
-  inquiry.ask(ranked.slice(0, few))
-  await inquiry.wait(0)
-  const isNew = [...inquiry.answers.values()].every((answer) => answer !== "failed" && answer.length === 0)
-  if (isNew && inquiry.silent.size === 0) return inquiry.answers
-  inquiry.ask(ranked.slice(few))
+  inquiry.ask(ranked)
   await inquiry.wait(happy)
   for (const server of inquiry.silent)
     inquiry.fail(server, { why: `it did not answer within ${graceMs} ms`, isQuota: false })
@@ -201,7 +198,7 @@ function notEnoughServers(
   return new HoldfastError(
     isQuota ? "ERR_QUOTA_EXCEEDED" : "ERR_NOT_ENOUGH_SERVERS",
     `Only ${reached} of the ${happy} servers needed took the data${reasons ? ` (${reasons})` : ""}. ` +
-      `What was stored before stays readable. ${advice}, then repeat: what was sent is not sent again.`,
+      `What was stored before stays readable. ${advice}, then repeat.`,
     details,
   )
 }

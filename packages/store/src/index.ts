@@ -38,5 +38,6 @@ export type {
   RegisterStore,
   RegisterVersion,
   StoreOptions,
+  UploadKey,
   WriteOptions,
 } from "./types.ts"

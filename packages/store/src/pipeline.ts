@@ -1,8 +1,16 @@
 /** Where the chunk pipeline runs: in this thread here, in worker threads in ./node/worker-pool.ts. */
-import type { BufferPool } from "@holdfast/core"
+import { type BufferPool, type CryptoProvider, equal } from "@holdfast/core"
 import type { Coding } from "@holdfast/protocol"
-import { checkPayload, openChunk, type PipelineDeps, type SealedChunk, sealChunk, sealedBytes } from "./seal.ts"
-import type { ChunkId } from "./types.ts"
+import {
+  type ChunkKey,
+  checkPayload,
+  openChunk,
+  type PipelineDeps,
+  type SealedChunk,
+  sealChunk,
+  sealedBytes,
+} from "./seal.ts"
+import type { ChunkId, ChunkRef, UploadKey } from "./types.ts"
 
 /** What became of shares that should restore a chunk. */
 export type OpenResult =
@@ -18,19 +26,51 @@ export interface ChunkPipeline {
   /** Arrays that cost nothing to hand in. */
   readonly buffers: BufferPool
   /** The `memory` of the result may be given to `buffers` once all shares are sent. */
-  seal(plaintext: Uint8Array, coding: Coding, convergenceSecret: Uint8Array): Promise<SealedChunk>
+  seal(plaintext: Uint8Array, coding: Coding, key: ChunkKey): Promise<SealedChunk>
   /** Verifies k encoded shares of chunk `id` and opens them. */
   open(id: ChunkId, key: Uint8Array, shares: readonly Uint8Array[]): Promise<OpenResult>
   close(): Promise<void>
+}
+
+/** How a chunk is sealed. */
+export interface SealOptions {
+  readonly coding: Coding
+  readonly crypto: Pick<CryptoProvider, "random">
+  /** What may hold the same. */
+  readonly before?: ChunkRef | undefined
+  readonly upload?: UploadKey | undefined
+}
+
+/**
+ * Seals under a key that is random, or of this upload alone, unless `before` holds the same: which is found out here, by sealing under its key, since asking
+ * servers for anything that follows from content would tell them that it is there.
+ */
+export async function sealOnce(
+  pipeline: ChunkPipeline,
+  plaintext: Uint8Array,
+  { coding, crypto, before, upload }: SealOptions,
+): Promise<{ readonly sealed: SealedChunk; readonly isNew: boolean }> {
+  if (before) {
+    const copy = pipeline.buffers.take(plaintext.length)
+    copy.set(plaintext)
+    const sealed = await pipeline.seal(copy, coding, before.key)
+    if (equal(sealed.id, before.id)) {
+      pipeline.buffers.give(plaintext)
+      return { sealed, isNew: false }
+    }
+    pipeline.buffers.give(sealed.memory) // of a key that has sealed something else: nobody ever sees it
+  }
+  const sealed = await pipeline.seal(plaintext, coding, upload ?? crypto.random(32))
+  return { sealed, isNew: !upload?.isAgain }
 }
 
 /** The pipeline in the calling thread. */
 export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
   return {
     buffers: deps.buffers,
-    async seal(plaintext, coding, secret) {
+    async seal(plaintext, coding, key) {
       const target = deps.buffers.take(sealedBytes(plaintext.length, coding))
-      const sealed = await sealChunk(deps, plaintext, coding, secret, target)
+      const sealed = await sealChunk(deps, plaintext, coding, key, target)
       deps.buffers.give(plaintext)
       return sealed
     },

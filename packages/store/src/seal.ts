@@ -14,6 +14,7 @@ import {
   limits,
   macSmall,
   toHex,
+  utf8,
 } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
 import {
@@ -54,32 +55,42 @@ export interface PipelineDeps {
   readonly buffers: BufferPool
 }
 
-/** Keys of version 1 are derived otherwise: one key never seals under two associated data. */
-const convergentDomain = "holdfast/convergent-key/2"
+const uploadDomain = "holdfast/upload-key/1"
 const associated = { 1: domainPrefix("holdfast/chunk/1"), 2: domainPrefix("holdfast/chunk/2") } as const
 /** Each key seals one plaintext only, so the nonce can be constant. */
 export const zeroNonce = new Uint8Array(12)
 const tagBytes = 16
 
+/** Where a chunk's key comes from: it is given, or follows from a secret that one upload alone has, the place, and the content. */
+export type ChunkKey = Uint8Array | { readonly secret: Uint8Array; readonly place: string }
+
 /**
- * Encrypts under a convergent key and disperses. `plaintext` has 1 to limits.chunkBytes bytes. The shares lie one after
- * another in `target`, which has `sealedBytes` bytes.
+ * Encrypts under `from`, which seals nothing else that anybody sees, and disperses. `plaintext` has 1 to limits.chunkBytes bytes.
+ * The shares lie one after another in `target`, which has `sealedBytes` bytes.
  */
 export async function sealChunk(
   deps: PipelineDeps,
   plaintext: Uint8Array,
   coding: Coding,
-  convergenceSecret: Uint8Array,
+  from: ChunkKey,
   target: Uint8Array = new Uint8Array(sealedBytes(plaintext.length, coding)),
 ): Promise<SealedChunk> {
   assert(plaintext.length >= 1 && plaintext.length <= limits.chunkBytes, `a chunk of ${plaintext.length} bytes`)
-  const key = macSmall(convergenceSecret, convergentDomain, await deps.crypto.sha256(plaintext))
+  const key = from instanceof Uint8Array ? from : await uploadKey(deps.crypto, plaintext, from)
   const content = padded(plaintext)
   const scratch = deps.buffers.take(content.length + tagBytes)
   const ciphertext = await deps.crypto.seal(key, zeroNonce, content, associated[2], scratch)
   const dispersed = await disperse(deps, ciphertext, coding, key, target)
   deps.buffers.give(scratch)
   return { key, ...dispersed }
+}
+
+function uploadKey(
+  crypto: CryptoProvider,
+  plaintext: Uint8Array,
+  { secret, place }: Exclude<ChunkKey, Uint8Array>,
+): Promise<Uint8Array> {
+  return crypto.sha256(plaintext).then((hash) => macSmall(secret, uploadDomain, hash, utf8(place)))
 }
 
 /** Bytes that all shares of a chunk of `plaintextBytes` take together. */

@@ -13,7 +13,7 @@ import type { IdSet } from "./id-set.ts"
 import { KnownChunks } from "./known-chunks.ts"
 import { markChunks } from "./marking.ts"
 import { withPatience } from "./patience.ts"
-import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
+import { type ChunkPipeline, createLocalPipeline, sealOnce } from "./pipeline.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
 import { RangeReader, tooShort } from "./range-reader.ts"
 import { type Rollback, rollbackError } from "./register-rollback.ts"
@@ -38,8 +38,6 @@ export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | 
   readonly registerMode: "crash" | "byzantine"
   /** The account that the servers are opened for; it need not be named among those that a tree is held for. */
   readonly account?: AccountId
-  /** The owner's secret, 32 bytes: equal content is stored once, and nobody else can confirm a guess. */
-  readonly convergenceSecret: Uint8Array
   readonly seen: SeenStore
   /** Takes older registers than seen before, for reading only: writing and collecting garbage are refused then. */
   readonly onRollback?: (rollback: Rollback) => void
@@ -120,11 +118,12 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     buffers: pipeline.buffers,
     async putChunk(plaintext, options) {
       options?.signal?.throwIfAborted()
-      const sealed = await pipeline.seal(plaintext, { k, n }, deps.convergenceSecret)
+      const { sealed, isNew } = await sealOnce(pipeline, plaintext, {
+        ...{ coding: { k, n }, crypto: deps.env.crypto },
+        ...{ before: options?.before, upload: options?.upload },
+      })
       const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), {
-        happy,
-        clock: deps.env.clock,
-        batch: presentBatch(),
+        ...{ happy, isNew, clock: deps.env.clock, batch: presentBatch() },
       })
       void settled.then(() => pipeline.buffers.give(sealed.memory))
       return { id: sealed.id, key: sealed.key, sentBytes }

@@ -17,6 +17,27 @@ export interface StoreOptions {
   readonly signal?: AbortSignal
 }
 
+/** Options of a put. */
+export interface PutChunkOptions extends StoreOptions {
+  /**
+   * What lay in the same place before. When it holds the same it is the result, and servers are sent only what they lack of it.
+   * Never what may lie elsewhere: who may have something stored there would see whether it is there.
+   */
+  readonly before?: ChunkRef | undefined
+  /** Makes the key, in place of chance, so that an upload which was interrupted goes on. */
+  readonly upload?: UploadKey | undefined
+}
+
+/** What one upload makes keys of, on the client alone: forgotten when it is committed. */
+export interface UploadKey {
+  /** 32 random bytes. */
+  readonly secret: Uint8Array
+  /** Where the content goes: the same content elsewhere has another key. */
+  readonly place: string
+  /** An upload with this secret was interrupted: what it stored is asked for, and not sent again. */
+  readonly isAgain: boolean
+}
+
 /** A part of a chunk's plaintext. */
 export interface ChunkRange {
   readonly offset: number
@@ -27,7 +48,7 @@ export interface ChunkRange {
 
 /** What a put did. */
 export interface PutChunkResult extends ChunkRef {
-  /** Bytes sent to servers; 0 when all shares were there already. */
+  /** Bytes sent to servers; 0 when `before` holds the same and all of its shares were there. */
   readonly sentBytes: number
 }
 
@@ -36,10 +57,10 @@ export interface ChunkStore {
   /** For large plaintexts: such arrays reach the threads that do the work without a copy, and are used again. */
   readonly buffers: BufferPool
   /**
-   * Encrypts under a convergent key, disperses and stores `plaintext` (1 to limits.chunkBytes bytes; the store owns it
+   * Encrypts under a random key, disperses and stores `plaintext` (1 to limits.chunkBytes bytes; the store owns it
    * from now on), marked for the store's account. Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
    */
-  putChunk(plaintext: Uint8Array, options?: StoreOptions): Promise<PutChunkResult>
+  putChunk(plaintext: Uint8Array, options?: PutChunkOptions): Promise<PutChunkResult>
   /**
    * The plaintext, with the zero padding at its end. Nothing is cached here.
    * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, ERR_INCONSISTENT.

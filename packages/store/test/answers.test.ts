@@ -40,7 +40,6 @@ test("a profile that may only read is told so once, for chunks and for roots, wi
       account,
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
-      convergenceSecret: crypto.random(32),
       seen: createMemorySeen(),
     })
     t.after(() => store.close())

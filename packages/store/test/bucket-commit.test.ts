@@ -26,7 +26,7 @@ async function threeBuckets(onValue: (withMarks: number) => void, isFull: (bucke
       }),
   )
   const store = await createStore({
-    ...{ env: nodeEnv, coding, registerMode: "crash", convergenceSecret: crypto.random(32), account: owner.account },
+    ...{ env: nodeEnv, coding, registerMode: "crash", account: owner.account },
     seen: createMemorySeen(),
     servers: buckets.map((bucket, i) => ({
       backend: createObjectBackend(bucket.connect(), {

@@ -44,16 +44,25 @@ test("a put that reaches fewer distinct servers than happy fails and names those
   assert.deepEqual(failed.details.refused.map((refusal: { server: string }) => refusal.server).sort(), ["n1", "n4"])
 })
 
-test("a second put of the same content sends nothing", async () => {
+test("what lay there before is known again and sent only where it is missing; anything else is new", async () => {
   const grid = testGrid()
-  const first = await (await grid.client()).chunks.putChunk(sample(50_000))
-  const second = await (await grid.client()).chunks.putChunk(sample(50_000))
-  assert.ok(first.sentBytes > 50_000)
-  assert.equal(second.sentBytes, 0)
-  assert.deepEqual(second.id, first.id)
+  const before = await (await grid.client()).chunks.putChunk(sample(50_000))
+  assert.ok(before.sentBytes > 50_000)
+  const again = (bytes: Uint8Array) => grid.client().then(({ chunks }) => chunks.putChunk(bytes, { before }))
+  const same = await again(sample(50_000))
+  assert.deepEqual([same.id, same.key, same.sentBytes], [before.id, before.key, 0])
+  const other = await again(sample(50_000).fill(9, 0, 1))
+  assert.notDeepEqual(other.key, before.key)
+  assert.equal(other.sentBytes, before.sentBytes)
+  for (const server of grid.servers.slice(0, 3)) server.empty()
+  const healed = await again(sample(50_000))
+  assert.deepEqual(healed.id, before.id)
+  assert.ok(healed.sentBytes > 0.5 * before.sentBytes && healed.sentBytes < 0.7 * before.sentBytes)
+  for (const server of grid.servers.slice(3)) server.down = true
+  assert.equal((await (await grid.client()).chunks.getChunk(before)).length, paddedLength(50_000))
 })
 
-test("of a new chunk n - happy + 1 servers are asked, of a stored one all, also when those asked first are down", async () => {
+test("no server is asked about a new chunk, all about one that lay there before, also when some are down", async () => {
   const grid = testGrid() // 3/4/5
   const asked: string[] = []
   for (const { backend } of grid.servers) {
@@ -63,14 +72,13 @@ test("of a new chunk n - happy + 1 servers are asked, of a stored one all, also 
       return markShares(...args)
     }
   }
-  const ref = await (await grid.client()).chunks.putChunk(sample(50_000))
-  assert.equal(asked.length, 2)
-  const first = new Set(asked.splice(0))
-  assert.equal((await (await grid.client()).chunks.putChunk(sample(50_000))).sentBytes, 0)
+  const before = await (await grid.client()).chunks.putChunk(sample(50_000))
+  assert.equal(asked.length, 0)
+  assert.equal((await (await grid.client()).chunks.putChunk(sample(50_000), { before })).sentBytes, 0)
   assert.equal(new Set(asked).size, 5)
-  grid.servers.find(({ backend }) => first.has(backend.id))!.down = true
-  const again = await (await grid.client()).chunks.putChunk(sample(50_000))
-  assert.deepEqual([again.sentBytes, again.id], [0, ref.id])
+  grid.servers[0]!.down = true
+  const again = await (await grid.client()).chunks.putChunk(sample(50_000), { before })
+  assert.deepEqual([again.sentBytes, again.id], [0, before.id])
 })
 
 test("a second share on one server is found when the others are gone", async () => {

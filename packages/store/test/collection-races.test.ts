@@ -124,7 +124,6 @@ async function twoAccounts(schedule: Schedule, coding: Coding) {
           account: owner.account.account,
           coding,
           registerMode: "crash",
-          convergenceSecret: new Uint8Array(32).fill(o),
           seen: createMemorySeen(),
         })
         return { owner, store }

@@ -109,7 +109,6 @@ export function testGrid(count = 5, coding = { k: 3, happy: 4, n: 5 }): Grid {
         account: account.account,
         coding,
         registerMode: "crash",
-        convergenceSecret: new Uint8Array(32).fill(7),
         seen,
         hedgeMs: 50,
         ...options,

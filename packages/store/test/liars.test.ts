@@ -54,7 +54,6 @@ function lyingGrid(
         })),
         coding: { k, happy, n: shares },
         registerMode: mode,
-        convergenceSecret: new Uint8Array(32).fill(7),
         seen: seen[number]!,
         hedgeMs: 2,
       }),
@@ -273,7 +272,6 @@ test("a server that never ends taking a share keeps no put waiting for ever", as
     servers: [stuck, ...servers.slice(1)].map((backend) => ({ backend, weight: 1 })),
     coding: { k: 2, happy: 3, n: 4 },
     registerMode: "byzantine",
-    convergenceSecret: new Uint8Array(32).fill(7),
     seen: createMemorySeen(),
   })
   const plaintext = sample(5000, 1)

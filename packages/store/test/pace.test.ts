@@ -100,7 +100,6 @@ async function world(): Promise<World> {
     servers: servers.map(({ backend }) => ({ backend, weight: 1 })),
     coding: { k: 2, happy: 3, n: 4 },
     registerMode: "crash",
-    convergenceSecret: new Uint8Array(32).fill(7),
     seen: createMemorySeen(),
   })
   const refs: ChunkRef[] = []

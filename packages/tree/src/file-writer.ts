@@ -1,13 +1,16 @@
 /**
  * Writing files: content of up to 512 bytes stays inline, files of up to 1 MiB share packs, larger ones are cut into
- * chunks listed in a manifest. Memory is bounded: a source is read only when there is room for what it gives.
+ * chunks listed in a manifest. Memory is bounded: a source is read only when there is room for what it gives. Nothing that
+ * is stored elsewhere is looked for: of a large file that is stored again, pieces that stay are known from what it was before.
  */
 import { concat, cut, limits, Semaphore } from "@holdfast/core"
+import type { UploadKey } from "@holdfast/store"
+import { EarlierPieces } from "./earlier-pieces.ts"
 import type { FileContent } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { encodeManifestNode, type ManifestItem, maxManifestItems, writeManifest } from "./manifest.ts"
 import { Pack } from "./pack.ts"
-import { type PackedReference, type Reference, settle } from "./reference.ts"
+import { type PackedReference, type Reference, sameReference, settle } from "./reference.ts"
 
 /** Options of a file writer. */
 export interface FileWriterOptions {
@@ -19,6 +22,10 @@ export interface FileWriterOptions {
 export interface AddOptions {
   /** Likely size in bytes. It only helps speed; it may be wrong. */
   readonly sizeHint?: number
+  /** What the file was before, where it takes its place: of a large one, pieces that stay are not sent again. */
+  readonly before?: FileContent | undefined
+  /** Of a large file: see UploadKey. */
+  readonly upload?: UploadKey | undefined
 }
 
 /** Writes many files. */
@@ -39,6 +46,12 @@ export const writerInlineBytes = 512
 /** Files up to this size share packs. */
 export const packedFileBytes = 1024 * 1024
 const chunksInFlight = 6
+
+/** A piece that is stored, or a hole. */
+interface StoredPiece extends ManifestItem {
+  /** It is what the file had here before. */
+  readonly isKept: boolean
+}
 
 /** A writer of files into the chunks of `io`. */
 export function createFileWriter(io: TreeIo, { concurrency = 8 }: FileWriterOptions = {}): FileWriter {
@@ -61,8 +74,8 @@ class PackingFileWriter implements FileWriter {
     this.#readers = new Semaphore(concurrency)
   }
 
-  async add(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<FileContent> {
-    const reading = this.#readers.run(() => this.#read(source))
+  async add(source: Uint8Array | AsyncIterable<Uint8Array>, options: AddOptions = {}): Promise<FileContent> {
+    const reading = this.#readers.run(() => this.#read(source, options))
     this.#reading.add(reading)
     const content = await reading.finally(() => this.#reading.delete(reading))
     return content()
@@ -79,10 +92,13 @@ class PackingFileWriter implements FileWriter {
   }
 
   /** Reads a source to its end; what it gives resolves when all is durable. */
-  async #read(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<() => Promise<FileContent>> {
+  async #read(
+    source: Uint8Array | AsyncIterable<Uint8Array>,
+    options: AddOptions,
+  ): Promise<() => Promise<FileContent>> {
     const iterator = iterate(source)[Symbol.asyncIterator]()
     const { parts, size, isEnd } = await readHead(iterator)
-    if (!isEnd) return this.#writeLarge(iterator, parts)
+    if (!isEnd) return this.#writeLarge(iterator, parts, options)
     const bytes = parts.length === 1 ? parts[0]! : concat(...parts)
     if (size <= writerInlineBytes) return async () => ({ form: "inline", size, bytes })
     const stored = await this.#append(bytes)
@@ -92,10 +108,13 @@ class PackingFileWriter implements FileWriter {
   async #writeLarge(
     iterator: AsyncIterator<Uint8Array>,
     head: readonly Uint8Array[],
+    { before, upload }: AddOptions,
   ): Promise<() => Promise<FileContent>> {
     const take = (length: number) => this.#io.chunks.buffers.take(length)
-    const pieces = await this.#putPieces(cut(resume(head, iterator), limits.chunkBytes, take))
+    const earlier = new EarlierPieces(this.#io, before)
+    const pieces = await this.#putPieces(cut(resume(head, iterator), limits.chunkBytes, take), earlier, upload)
     const size = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    if (before?.size === size && pieces.every(({ isKept }) => isKept)) return async () => before
     const [first] = pieces
     if (pieces.length === 1 && first?.reference) {
       const content: FileContent = { form: "single", size, reference: first.reference }
@@ -112,21 +131,31 @@ class PackingFileWriter implements FileWriter {
   }
 
   /** Stores pieces, reading the next one only when there is room for it. */
-  async #putPieces(source: AsyncGenerator<Uint8Array, void, void>): Promise<readonly ManifestItem[]> {
-    const puts: Promise<ManifestItem | undefined>[] = []
+  async #putPieces(
+    source: AsyncGenerator<Uint8Array, void, void>,
+    earlier: EarlierPieces,
+    upload: UploadKey | undefined,
+  ): Promise<readonly StoredPiece[]> {
+    const puts: Promise<StoredPiece | undefined>[] = []
+    let read = 0
+    const readPiece = async () => {
+      const { value: bytes, done } = await source.next()
+      if (done) return undefined
+      const before = await earlier.next(bytes.length)
+      return { bytes, before, upload: upload && { ...upload, place: `${read++} ${upload.place}` } }
+    }
     let isEnd = false
     try {
       while (!isEnd) {
         const { promise: pieceRead, resolve, reject } = Promise.withResolvers<void>()
         const put = this.#room.run(async () => {
-          const piece = await source.next().catch((error: unknown) => {
+          const piece = await readPiece().catch((error: unknown) => {
             reject(error)
             throw error
           })
-          isEnd ||= piece.done === true
+          isEnd ||= !piece
           resolve()
-          if (piece.done) return undefined
-          return { length: piece.value.length, reference: await this.#putPiece(piece.value) }
+          return piece && this.#putPiece(piece.bytes, piece)
         })
         put.catch(() => (isEnd = true)) // thrown below, in its turn
         puts.push(put)
@@ -139,14 +168,19 @@ class PackingFileWriter implements FileWriter {
     }
   }
 
-  async #putPiece(piece: Uint8Array): Promise<Reference | null> {
+  async #putPiece(
+    piece: Uint8Array,
+    { before, upload }: { readonly before: ManifestItem | undefined; readonly upload: UploadKey | undefined },
+  ): Promise<StoredPiece> {
+    const { length } = piece
     if (isZero(piece)) {
       this.#io.chunks.buffers.give(piece)
-      return null
+      return { length, reference: null, isKept: before?.reference === null }
     }
-    const length = piece.length
-    const { id, key } = await this.#io.chunks.putChunk(piece)
-    return { chunk: { id, key }, offset: 0, length }
+    const held = before?.reference?.offset === 0 ? before.reference : undefined
+    const { id, key } = await this.#io.chunks.putChunk(piece, { before: held?.chunk, upload })
+    const reference = { chunk: { id, key }, offset: 0, length }
+    return { length, reference, isKept: held !== undefined && sameReference(held, reference) }
   }
 
   /** Adds an item to the shared pack; what it gives resolves when that pack is stored. */

@@ -32,7 +32,13 @@ export {
 } from "./entry.ts"
 export { decodeEntryCap, encodeEntryCap } from "./entry-cap.ts"
 export { type ReadFileOptions, readFile } from "./file-reader.ts"
-export { type AddOptions, createFileWriter, type FileWriter, type FileWriterOptions } from "./file-writer.ts"
+export {
+  type AddOptions,
+  createFileWriter,
+  type FileWriter,
+  type FileWriterOptions,
+  packedFileBytes,
+} from "./file-writer.ts"
 export { createTreeIo, TreeIo, type TreeIoOptions } from "./io.ts"
 export { type JunctionContent, openJunction, sealJunction } from "./junction.ts"
 export { type LiveSet, liveSetOf } from "./live-set.ts"
@@ -40,6 +46,7 @@ export { decodeManifestNode, encodeManifestNode, type ManifestItem, type Manifes
 export { conflictName, type MergeResult, merge } from "./merge.ts"
 export { createMutableFile, mutableFileName, mutableFileOf } from "./mutable-file.ts"
 export { checkName, compareNames, nameProblem } from "./name.ts"
+export { hasOwnChunks, withOwnChunks } from "./own-chunks.ts"
 export { NodePack } from "./pack.ts"
 export { type Reached, type ReachOptions, type ReachStart, reach, reachEntry, Seen } from "./reach.ts"
 export {

@@ -2,11 +2,12 @@
  * Three-way merge of trees, entry by entry against the common ancestor. What truly conflicts is kept twice: theirs
  * under its name, mine beside it as "name (conflict <short id>)". A change wins over a removal.
  */
-import { hashSmall, limits, toHex } from "@holdfast/core"
+import { equal, hashSmall, isHoldfastError, limits, toHex } from "@holdfast/core"
 import { diffEntries, type EntryDifference } from "./diff.ts"
 import { lookupEntry } from "./directory.ts"
 import { updateDirectory } from "./directory-update.ts"
 import { type Attributes, type Entry, encodeEntry, sameAttributes, sameContent, sameEntry } from "./entry.ts"
+import { readFile } from "./file-reader.ts"
 import type { TreeIo } from "./io.ts"
 import { nameBytes } from "./name.ts"
 import type { NodePack } from "./pack.ts"
@@ -119,7 +120,7 @@ class Merger {
     if (sameContent(mine, theirs)) return { ...theirs, ...attributes }
     if (before && sameContent(before, mine)) return { ...theirs, ...attributes }
     if (before && sameContent(before, theirs)) return { ...mine, ...attributes }
-    return undefined
+    return (await hasSameBytes(this.#io, mine, theirs)) ? { ...theirs, ...attributes } : undefined
   }
 
   async #keepBoth(
@@ -137,6 +138,40 @@ class Merger {
       this.conflicts.push([...path, copy.name])
       return
     }
+  }
+}
+
+/**
+ * True when two files hold the same, though each writer stored it for itself. Of a tree that lies about its files no more is read
+ * than `mine` has, and what cannot be read is not the same.
+ */
+async function hasSameBytes(io: TreeIo, mine: Entry, theirs: Entry): Promise<boolean> {
+  if (mine.kind !== "file" || theirs.kind !== "file" || mine.size !== theirs.size) return false
+  const [a, b] = [mine, theirs].map((file) => readFile(io, file)) as [Pieces, Pieces]
+  try {
+    return await sameStream(a, b)
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error
+    return false
+  } finally {
+    await Promise.all([a.return(), b.return()])
+  }
+}
+
+type Pieces = AsyncGenerator<Uint8Array, void, void>
+
+/** True when both give the same bytes, in whatever pieces. */
+async function sameStream(a: Pieces, b: Pieces): Promise<boolean> {
+  let left: Uint8Array = new Uint8Array()
+  let right = left
+  for (;;) {
+    if (left.length === 0) left = (await a.next()).value ?? left
+    if (right.length === 0) right = (await b.next()).value ?? right
+    const length = Math.min(left.length, right.length)
+    if (length === 0) return left.length === right.length
+    if (!equal(left.subarray(0, length), right.subarray(0, length))) return false
+    left = left.subarray(length)
+    right = right.subarray(length)
   }
 }
 

@@ -31,6 +31,9 @@ export interface ReachOptions {
   readonly deep?: boolean
   /** What was met before, shared between walks so that nothing is told twice (within bounds of memory). */
   readonly seen?: Seen
+  /** Hears of every reference to bytes of a chunk, and of every entry, of the directories and lists that are visited. */
+  readonly onReference?: (reference: Reference) => void
+  readonly onEntry?: (entry: Entry) => void
 }
 
 const newest: Whereabouts = { path: [], version: "newest" }
@@ -39,9 +42,9 @@ const newest: Whereabouts = { path: [], version: "newest" }
 export async function* reach(
   io: TreeIo,
   starts: readonly ReachStart[],
-  { deep = true, seen = new Seen() }: ReachOptions = {},
+  options: ReachOptions = {},
 ): AsyncGenerator<Reached, void, void> {
-  const walk = new Reach(io, deep, seen)
+  const walk = new Reach(io, options)
   for (const { directory, where } of starts) if (directory) yield* walk.directory(directory, where)
 }
 
@@ -50,9 +53,9 @@ export async function* reachEntry(
   io: TreeIo,
   entry: Entry,
   where: Whereabouts = newest,
-  { deep = true, seen = new Seen() }: ReachOptions = {},
+  options: ReachOptions = {},
 ): AsyncGenerator<Reached, void, void> {
-  yield* new Reach(io, deep, seen).entry(entry, where)
+  yield* new Reach(io, options).entry(entry, where)
 }
 
 /** Where the walk over all that a tree keeps begins: its root, its snapshots, its past roots. */
@@ -66,13 +69,13 @@ export function startsOf({ root, snapshots, history }: RootContent): ReachStart[
 
 class Reach {
   readonly #io: TreeIo
-  readonly #deep: boolean
+  readonly #options: ReachOptions
   readonly #seen: Seen
 
-  constructor(io: TreeIo, deep: boolean, seen: Seen) {
+  constructor(io: TreeIo, options: ReachOptions) {
     this.#io = io
-    this.#deep = deep
-    this.#seen = seen
+    this.#options = options
+    this.#seen = options.seen ?? new Seen()
   }
 
   async *directory(reference: Reference, where: Whereabouts, place?: NodePlace): AsyncGenerator<Reached, void, void> {
@@ -90,10 +93,11 @@ class Reach {
     }
     for (const [i, item] of node.items.entries())
       if (!("kind" in item)) yield* this.directory((item as ChildNode).reference, where, placeBelow(node, i, place))
-      else if (this.#deep) yield* this.entry(item, within(where, item.name))
+      else if (this.#options.deep ?? true) yield* this.entry(item, within(where, item.name))
   }
 
   async *entry(entry: Entry, where: Whereabouts): AsyncGenerator<Reached, void, void> {
+    this.#options.onEntry?.(entry)
     if (entry.kind === "junction") yield { kind: "junction", junction: entry, where }
     else if (entry.kind === "directory" && entry.reference) yield* this.directory(entry.reference, where)
     else if (entry.kind === "file" && entry.content.form === "single")
@@ -135,7 +139,9 @@ class Reach {
     }
   }
 
-  *#chunk({ chunk }: Reference, where: Whereabouts): Generator<Reached, void, void> {
+  *#chunk(reference: Reference, where: Whereabouts): Generator<Reached, void, void> {
+    const { chunk } = reference
+    this.#options.onReference?.(reference)
     if (this.#seen.chunks.add(toHex(chunk.id))) yield { kind: "chunk", chunk, where }
   }
 }

@@ -31,7 +31,6 @@ class Servers {
       // As many as a quorum: with more, what only a quorum took is not acknowledged, and two such values never both are.
       coding: { k: 3, happy, n: 5 },
       registerMode: "crash",
-      convergenceSecret: new Uint8Array(32).fill(7),
       seen: createMemorySeen(),
     })
     return { ...store, env, keys: this.keys }

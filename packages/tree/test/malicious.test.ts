@@ -18,10 +18,9 @@ import {
 } from "../src/index.ts"
 import { bytesOf, env, file, noise } from "./grid.ts"
 
-/** A tree's owner: who has the same secret is one tenant. */
+/** A tree's owner. */
 interface Owned {
   readonly keys: Required<RegisterKeys>
-  readonly secret: Uint8Array
   readonly seen: SeenStore
   /** What each version held, by path. */
   readonly versions: ReadonlyMap<string, string>[]
@@ -34,27 +33,26 @@ let bob: Owned
 
 const plain = plainAttributes(0o755, 0)
 
-function open({ secret }: Owned, seen: SeenStore): Promise<Store> {
+function open(seen: SeenStore): Promise<Store> {
   return createStore({
     env,
     servers: service.backends.map((backend) => ({ backend, weight: 1 })),
     coding: { k: 2, happy: 3, n: 4 },
     registerMode: "byzantine",
-    convergenceSecret: secret,
     seen,
     hedgeMs: 1000,
   })
 }
 
-async function newOwner(secret: Uint8Array): Promise<Owned> {
+async function newOwner(): Promise<Owned> {
   const seed = env.crypto.random(32)
   const { publicKey, readKey } = await toReadCap(env.crypto, { kind: "dw", seed } satisfies Cap)
-  return { keys: { seed, publicKey, readKey }, secret, seen: createMemorySeen(), versions: [] }
+  return { keys: { seed, publicKey, readKey }, seen: createMemorySeen(), versions: [] }
 }
 
 /** Commits files of every size, as version after version. */
 async function fill(owner: Owned, name: string) {
-  const tree = await createTree({ ...(await open(owner, owner.seen)), env, keys: owner.keys })
+  const tree = await createTree({ ...(await open(owner.seen)), env, keys: owner.keys })
   owner.versions.push(new Map())
   for (const version of [1, 2, 3]) {
     const writer = createFileWriter(tree.io)
@@ -99,10 +97,9 @@ function failed(error: unknown): string {
 before(async () => {
   const honest = Array.from({ length: 4 }, (_, i) => createMemoryBackend(`n${i + 1}`, env.crypto))
   service = createMaliciousService(honest, env.crypto)
-  const secret = env.crypto.random(32)
-  alice = await newOwner(secret)
-  alicesOther = await newOwner(secret)
-  bob = await newOwner(env.crypto.random(32))
+  alice = await newOwner()
+  alicesOther = await newOwner()
+  bob = await newOwner()
   await fill(alice, "alice")
   await fill(alicesOther, "other")
   await fill(bob, "bob")
@@ -114,7 +111,7 @@ const isPart = (found: ReadonlyMap<string, string>, version: ReadonlyMap<string,
 /** Reads all there is as a new client does; what it gives must be of one of `versions`, whole or not at all. */
 async function assertRight(owner: Owned, seen: SeenStore, versions: Owned["versions"], what: string) {
   try {
-    const tree = await openTree({ ...(await open(owner, seen)), env, keys: owner.keys })
+    const tree = await openTree({ ...(await open(seen)), env, keys: owner.keys })
     const root = await tree.root()
     const found = await contentsOf(tree, root)
     assert.ok(
@@ -152,7 +149,7 @@ for (const name of Object.keys(attacks)) {
 
   test(`a service that ${name} makes check, repair, rebalance and collecting fail or do right`, async () => {
     await under(name, async (_attack, what) => {
-      const store = await open(alice, alice.seen)
+      const store = await open(alice.seen)
       const ids = chunkIds(service)
       for (const id of ids.slice(0, 4)) {
         await store.checkChunk(id).catch(failed)

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fromUtf8 } from "@holdfast/core"
+import { fromUtf8, toHex } from "@holdfast/core"
+import { createMemoryChunks } from "@holdfast/store/testing"
 import fc from "fast-check"
 import {
+  createFileWriter,
+  createTreeIo,
   type DirectoryEntry,
   type DirectoryRef,
   diff,
@@ -10,10 +13,11 @@ import {
   lookupEntry,
   merge,
   plainAttributes,
+  sameContent,
   type TreeIo,
   walk,
 } from "../src/index.ts"
-import { collect, directoryOf, file, memoryIo, update } from "./grid.ts"
+import { collect, directoryOf, env, file, memoryIo, noise, update } from "./grid.ts"
 
 /** A tree of two levels in words: path to text. Directories are there when something is in them. */
 type Model = Readonly<Record<string, string>>
@@ -126,6 +130,30 @@ test("a file and a directory of one name are both kept, and a long name is cut t
   assert.ok(Buffer.byteLength(copy) <= 255 && copy.startsWith("üü"))
   assert.deepEqual(await modelOf(io, root), { [copy]: "mine", [`${name}/in`]: "theirs" })
   assert.deepEqual(await merge(io, null, mine, root), { root, conflicts })
+})
+
+test("what two writers stored each for itself is one file when the bytes are the same, and two when not or unreadable", async () => {
+  const chunks = createMemoryChunks(env.crypto)
+  const io = createTreeIo({ chunks, env })
+  const stored = async (bytes: Uint8Array) => {
+    const writer = createFileWriter(io)
+    const adding = writer.add(bytes.slice())
+    await writer.flush()
+    const content = await adding
+    return { ...file("f"), size: content.size, content }
+  }
+  for (const size of [700, 5_000_000]) {
+    const [mine, theirs, other] = [await stored(noise(size)), await stored(noise(size)), await stored(noise(size, 2))]
+    assert.ok(!sameContent(mine, theirs))
+    const [a, b, c] = [await directoryOf(io, [mine]), await directoryOf(io, [theirs]), await directoryOf(io, [other])]
+    assert.deepEqual((await merge(io, null, a, b)).conflicts, [])
+    assert.equal((await merge(io, null, a, c)).conflicts.length, 1)
+    const { content } = theirs
+    assert.ok(content.form !== "inline")
+    chunks.held.delete(toHex(content.reference.chunk.id))
+    const fresh = createTreeIo({ chunks, env })
+    assert.equal((await merge(fresh, null, a, b)).conflicts.length, 1)
+  }
 })
 
 test("a diff lists what was added, removed and changed, and nothing else", async () => {

@@ -19,7 +19,6 @@ async function freshGrid() {
       servers: backends.map((backend) => ({ backend, weight: 1 })),
       coding: { k: 3, happy: 4, n: 5 },
       registerMode: "crash",
-      convergenceSecret: new Uint8Array(32).fill(7),
       seen: createMemorySeen(),
     })
   }

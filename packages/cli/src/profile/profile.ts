@@ -24,12 +24,13 @@ import {
   writeSecrets,
 } from "./secrets.ts"
 import { openSeen, type ProfileSeen } from "./seen.ts"
+import { openUploads, type ProfileUploads } from "./uploads.ts"
 
 /** Each tree has an owner's key of its own. */
 const ownerLabel = "holdfast/tree-owner/1"
 
 /** An opened profile. */
-export interface Profile extends ProfileSeen {
+export interface Profile extends ProfileSeen, ProfileUploads {
   readonly name: string
   readonly dir: string
   /** Where the TLS identity and the cached grid lie. */
@@ -202,6 +203,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     device: () => own("deviceSeed", async (seed) => deviceOf(seed, name, (await account()).id)),
     ownerSeed: (register) => own("ownerSecret", async (secret) => deriveKey(secret, ownerLabel, fromHex(register))),
     ...openSeen(join(paths.state, "seen"), name),
+    ...openUploads(dir),
   }
 }
 

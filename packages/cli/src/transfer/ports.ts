@@ -27,6 +27,13 @@ export interface Change<Content> {
   readonly content?: Content
 }
 
+/** Where a file goes. */
+export interface UploadTarget {
+  readonly path: readonly string[]
+  /** What is there now. */
+  readonly before: RemoteItem<unknown> | undefined
+}
+
 /** A tree that can be written. */
 export interface UploadPort<Content> {
   /** Where large pieces to be added come from best. */
@@ -35,8 +42,8 @@ export interface UploadPort<Content> {
   lookup(path: readonly string[]): Promise<RemoteItem<unknown> | undefined>
   /** What is in the directory at `path` now; undefined when there is no such directory. */
   list(path: readonly string[]): Promise<ReadonlyMap<string, RemoteItem<unknown>> | undefined>
-  /** Stores bytes; resolves when they are durable, which may need a `flush`. */
-  add(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<Content>
+  /** Stores bytes that go to `target`; resolves when they are durable, which may need a `flush`. */
+  add(source: Uint8Array | AsyncIterable<Uint8Array>, target: UploadTarget): Promise<Content>
   /** Sends what was added and still waits for company. */
   flush(): Promise<void>
   /** Makes all changes visible at once. Parents come before what is in them. */

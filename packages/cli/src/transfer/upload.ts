@@ -1,13 +1,21 @@
 /**
  * Stores local files and folders in a tree. Small files are read in one go, large ones streamed; bytes in flight are
- * bounded. Unchanged files (size, time, mode) are skipped. A long upload is committed now and then, so that one that was
- * interrupted goes on from there: committed files are skipped, and stored chunks are not sent again.
+ * bounded. Unchanged files (size, time, mode) are skipped, and of large ones that changed, pieces that stay. A long upload is
+ * committed now and then, so that one that was interrupted goes on from there: committed files are skipped, and what was stored of
+ * large ones is not sent again.
  */
 
 import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
 import { inspect, type LocalItem, localError, sameTime, type WalkOptions, walkLocal } from "./local.ts"
-import { type Change, noTotals, type RemoteItem, type TransferTotals, type UploadPort } from "./ports.ts"
+import {
+  type Change,
+  noTotals,
+  type RemoteItem,
+  type TransferTotals,
+  type UploadPort,
+  type UploadTarget,
+} from "./ports.ts"
 
 /** How an upload is done. */
 export interface UploadOptions extends WalkOptions {
@@ -79,7 +87,7 @@ export async function uploadStream<Content>(
     totals.bytes += bytes
     onBytes?.(bytes)
   })
-  const stored = port.add(counted)
+  const stored = port.add(counted, { path, before: await port.lookup(path) })
   const content = await flushUntil(port, stored)
   await port.commit([{ path, kind: "file", ...attributes, sizeBytes: totals.bytes, content }])
   return totals
@@ -117,7 +125,7 @@ class UploadJob<Content> {
     } else if (item.kind === "symlink") {
       this.totals.symlinks++
       this.#changes.push(change(item, path))
-    } else this.#addFile(item, path)
+    } else this.#addFile(item, path, existing)
     const isDue =
       this.#uncommittedBytes >= (this.#options.commitBytes ?? 2 ** 30) ||
       performance.now() - this.#lastCommit >= (this.#options.commitMs ?? 30_000)
@@ -143,7 +151,7 @@ class UploadJob<Content> {
     await flushUntil(this.#port, Promise.all(this.#inFlight)).catch(() => undefined)
   }
 
-  #addFile(item: LocalItem, path: readonly string[]): void {
+  #addFile(item: LocalItem, path: readonly string[], existing: RemoteItem<unknown> | undefined): void {
     let source: Uint8Array | AsyncIterable<Uint8Array>
     let read = item
     try {
@@ -163,18 +171,14 @@ class UploadJob<Content> {
     }
     // Once it was read to its end, a stream holds nothing, though it may have to wait for its pack to be stored.
     if (!(source instanceof Uint8Array)) source = whenEnded(source, () => release(itemBytes))
-    const stored = this.#store(source, read, path).finally(() => {
+    const stored = this.#store(source, read, { path, before: existing }).finally(() => {
       this.#inFlight.delete(stored)
       release(0)
     })
     this.#inFlight.add(stored)
   }
 
-  async #store(
-    source: Uint8Array | AsyncIterable<Uint8Array>,
-    item: LocalItem,
-    path: readonly string[],
-  ): Promise<void> {
+  async #store(source: Uint8Array | AsyncIterable<Uint8Array>, item: LocalItem, target: UploadTarget): Promise<void> {
     try {
       let sizeBytes = 0
       const tally = (bytes: number) => {
@@ -182,8 +186,8 @@ class UploadJob<Content> {
         this.#options.onBytes?.(bytes)
       }
       if (source instanceof Uint8Array) tally(source.length)
-      const content = await this.#port.add(source instanceof Uint8Array ? source : count(source, tally))
-      this.#changes.push({ ...change(item, path), sizeBytes, content })
+      const content = await this.#port.add(source instanceof Uint8Array ? source : count(source, tally), target)
+      this.#changes.push({ ...change(item, target.path), sizeBytes, content })
       this.totals.files++
       this.totals.bytes += sizeBytes
     } catch (error) {

@@ -41,7 +41,6 @@ async function registersAt(profile: Profile, volume: VolumeDescription, places: 
     account: (await profile.account()).id,
     coding: volume.coding,
     registerMode: volume.registerMode,
-    convergenceSecret: profile.convergenceSecret,
     seen: profile.seen,
   }) // not closed: the places are the caller's
   return knownRegisters({ profile, volume: volume.name, storage: `volume/${volume.id}`, store: { registers } })

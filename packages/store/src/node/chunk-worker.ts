@@ -13,7 +13,7 @@ const deps = createErasure().then((erasure) => ({ crypto: nodeCrypto, erasure, b
 
 async function work(request: WorkerRequest): Promise<unknown> {
   if (request.kind === "seal")
-    return sealChunk(await deps, request.plaintext, request.coding, request.convergenceSecret, request.target)
+    return sealChunk(await deps, request.plaintext, request.coding, request.key, request.target)
   return openEncoded(await deps, request.id, request.key, request.shares)
 }
 

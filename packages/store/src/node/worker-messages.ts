@@ -1,5 +1,6 @@
 /** What the pool and its workers say to each other. */
 import type { Coding } from "@holdfast/protocol"
+import type { ChunkKey } from "../seal.ts"
 
 /** Work for a worker. */
 export type WorkerRequest = { readonly ticket: number } & (
@@ -7,7 +8,7 @@ export type WorkerRequest = { readonly ticket: number } & (
       readonly kind: "seal"
       readonly plaintext: Uint8Array
       readonly coding: Coding
-      readonly convergenceSecret: Uint8Array
+      readonly key: ChunkKey
       /** Where the shares go. */
       readonly target: Uint8Array
     }

@@ -49,11 +49,11 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
     buffers.isWhole(bytes) || bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice()
   return {
     buffers,
-    async seal(plaintext, coding, convergenceSecret) {
+    async seal(plaintext, coding, key) {
       const isLent = buffers.isWhole(plaintext)
       const piece = movable(plaintext)
       const target = buffers.take(sealedBytes(plaintext.length, coding))
-      const job: Job = { kind: "seal", plaintext: piece, coding, convergenceSecret, target }
+      const job: Job = { kind: "seal", plaintext: piece, coding, key, target }
       const { result, returned } = await run(job, [piece, target])
       if (isLent) buffers.give(buffers.adopt(returned![0]!))
       return { ...(result as SealedChunk), memory: buffers.adopt(returned![1]!) }

@@ -25,7 +25,7 @@ export async function openVolume(session: Session, cap: Cap, options: OpenOption
   const io = ioOf(session)
   const open = (inner: Cap, innerLabel: string, innerAbove: readonly string[]) =>
     openVolume(session, inner, { label: innerLabel, warn, above: innerAbove })
-  const common = { io, label, home: session.volume, warn, above, open }
+  const common = { io, label, home: session.volume, uploads: session.profile, warn, above, open }
   switch (cap.kind) {
     case "dw":
     case "dr":

@@ -2,12 +2,16 @@
 import { toHex } from "@holdfast/core"
 import type { RegisterKeys } from "@holdfast/store"
 import type { CommitResult, Entry, JunctionEntry, Tree, TreeIo } from "@holdfast/tree"
+import type { ProfileUploads } from "../../profile/uploads.ts"
 import type { Item, Volume } from "./volume.ts"
 
 /** A volume with the tree behind it. */
 export interface OpenedTree extends Volume {
   readonly io: TreeIo
   readonly access: RegisterKeys | undefined
+  readonly uploads: ProfileUploads
+  /** Absent for what is immutable. */
+  readonly tree: Tree | undefined
   /** The root's entry: of a mutable file the file itself. */
   readonly root: Entry
   /** Takes the root that a commit made, and warns of what conflicted. */

@@ -1,6 +1,6 @@
 /** Writing to a tree: what the file commands change, and what an upload commits. */
-import { HoldfastError, utf8 } from "@holdfast/core"
-import { decodeCap } from "@holdfast/protocol"
+import { equal, HoldfastError, toHex, utf8 } from "@holdfast/core"
+import { decodeCap, registerIdOf } from "@holdfast/protocol"
 import {
   type CommitSession,
   createFileWriter,
@@ -12,7 +12,9 @@ import {
   plainAttributes,
   sealJunction,
 } from "@holdfast/tree"
+import type { UploadSecret } from "../../profile/uploads.ts"
 import type { Change, UploadPort } from "../../transfer/ports.ts"
+import { alone } from "./entry-caps.ts"
 import { contentOf, type OpenedTree } from "./opened-tree.ts"
 import type { Edit, Item } from "./volume.ts"
 
@@ -27,6 +29,9 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
   const tree = volume.writable()
   const writer = createFileWriter(volume.io, { concurrency: 8 })
   const nowMs = volume.io.env.clock.nowMs()
+  const register = toHex(registerIdOf(volume.access!.publicKey))
+  let secret: Promise<UploadSecret> | undefined
+  const secretOf = () => (secret ??= volume.uploads.uploadSecret(register))
   const linked = new Map<string, OpenedTree>() // mutable files by their path here: their content is replaced, not the link
   const noteLink = (path: readonly string[], item: Item) => {
     const { owner } = contentOf(item)
@@ -45,7 +50,11 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
       return entries
     },
     buffers: volume.io.chunks.buffers,
-    add: (source) => writer.add(source),
+    async add(source, { path, before }) {
+      // Small ones share packs, which come together otherwise the next time.
+      const upload = source instanceof Uint8Array ? undefined : { ...(await secretOf()), place: path.join("/") }
+      return writer.add(source, { before: before && fileIn(volume, before as Item), upload })
+    },
     flush: () => writer.flush(),
     async commit(changes) {
       const own: Change<unknown>[] = []
@@ -58,8 +67,16 @@ export function uploadPortOf(volume: OpenedTree): UploadPort<unknown> {
         for (const change of own) await applyChange(session, change, nowMs)
       })
       await volume.adopt(result)
+      if (secret) await volume.uploads.uploadDone(register)
+      secret = undefined
     },
   }
+}
+
+/** The content of a file that lies on the same servers, so that its pieces may be referred to from here. */
+function fileIn({ io }: OpenedTree, item: Item): FileContent | undefined {
+  const { entry, owner } = contentOf(item)
+  return entry.kind === "file" && owner.io === io ? entry.content : undefined
 }
 
 /** Where in its tree a path of a volume lies: a mutable file is one entry of its tree, and nothing else is set there. */
@@ -110,7 +127,9 @@ function sessionEdit(volume: OpenedTree, session: CommitSession): Edit {
     },
     mkdir: async (path) => session.mkdir(inTree(volume, path, "directory"), plain()),
     async set(path, item) {
-      const { entry, owner } = contentOf(item)
+      const { entry: found, owner } = contentOf(item)
+      // Readers of another tree are to have the keys of nothing else.
+      const entry = isSameTree(owner, volume) ? found : ((await alone(volume, found)) ?? found)
       const named = entry.name === "" && entry.kind === "directory" ? { ...entry, ...plain() } : entry
       session.set(
         inTree(volume, path, entry.kind),
@@ -126,6 +145,10 @@ function sessionEdit(volume: OpenedTree, session: CommitSession): Edit {
     move: async (from, to) => session.move(from, inTree(volume, to, "link")),
     link: async (path, cap) => link(volume, session, inTree(volume, path, "link"), cap),
   }
+}
+
+function isSameTree({ access: a }: OpenedTree, { access: b }: OpenedTree): boolean {
+  return a !== undefined && b !== undefined && equal(a.publicKey, b.publicKey)
 }
 
 /** A junction of another tree, sealed for writers of this one as far as its own writer may. */

@@ -22,11 +22,12 @@ import {
   type TreeIo,
   type TreeVersion,
 } from "@holdfast/tree"
+import type { ProfileUploads } from "../../profile/uploads.ts"
 import { formatPath } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
 import { keysOfCap } from "../../tree-keys.ts"
 import { CircularLink, enterOnce } from "./circular-link.ts"
-import { entryReadCap, entryVerifyCap } from "./entry-caps.ts"
+import { entryVerifyCap, ownReadCap } from "./entry-caps.ts"
 import { damageAt, lostPlace, placeIn } from "./lost.ts"
 import { contentOf, type EntryContent, identityOf, type OpenedTree } from "./opened-tree.ts"
 import { restoreSnapshot, restoreVersion } from "./restore.ts"
@@ -39,6 +40,7 @@ export interface TreeVolumeParts {
   readonly io: TreeIo
   readonly label: string
   readonly home: string
+  readonly uploads: ProfileUploads
   readonly warn: (text: string) => void
   /** Absent when the present state cannot be read, which `problem` explains. */
   readonly root?: Entry
@@ -66,6 +68,7 @@ export class TreeVolume implements OpenedTree {
   readonly io: TreeIo
   readonly tree: Tree | undefined
   readonly access: RegisterKeys | undefined
+  readonly uploads: ProfileUploads
   readonly #parts: TreeVolumeParts
   readonly #linked = new Map<string, Promise<TreeVolume>>()
   readonly isFile: boolean
@@ -82,6 +85,7 @@ export class TreeVolume implements OpenedTree {
     this.io = parts.io
     this.tree = parts.tree
     this.access = parts.access
+    this.uploads = parts.uploads
   }
 
   get root(): Entry {
@@ -198,13 +202,11 @@ export class TreeVolume implements OpenedTree {
   async snapshot(name: string): Promise<Volume | undefined> {
     const found = await this.tree?.snapshots.lookup(name)
     if (!found) return undefined
-    const { io, home, above, open, warn } = this.#parts
+    const { io, home, uploads, above, open, warn } = this.#parts
     const access = this.access && { publicKey: this.access.publicKey, readKey: this.access.readKey }
-    const { isFile } = this
-    const top = found.reference
-    const root = isFile ? await rootEntry(io, top, true) : found
-    const label = `${this.label}@${name}`
-    return new TreeVolume({ io, home, above, open, warn, label, isFile, top, root, ...(access && { access }) })
+    const root = this.isFile ? await rootEntry(io, found.reference, true) : found
+    const shown = { label: `${this.label}@${name}`, isFile: this.isFile, top: found.reference, root }
+    return new TreeVolume({ io, home, uploads, above, open, warn, ...shown, ...(access && { access }) })
   }
 
   restoreSnapshot(name: string): Promise<void> {
@@ -257,7 +259,9 @@ export class TreeVolume implements OpenedTree {
         "Only a whole tree has a write capability. --read gives one to what this holds now, --verify one to check it.",
       )
     const named = entry.name === "" ? { ...entry, name: this.rootName ?? "root" } : entry
-    return strength === "verify" ? entryVerifyCap(this.io, named) : entryReadCap(named)
+    return strength === "verify"
+      ? entryVerifyCap(this.io, named)
+      : ownReadCap(this, named, { path, warn: this.#parts.warn })
   }
 
   async *chunksOf(item: Item, given: ChunksOptions): AsyncGenerator<StoredChunk, void, void> {

@@ -1,0 +1,121 @@
+/**
+ * What shares its chunks with nothing else: the key of a chunk opens all that lies in it, so whoever is given a reference must be
+ * given no pack in which others lie.
+ */
+import { limits, toHex } from "@holdfast/core"
+import type { ChunkRef } from "@holdfast/store"
+import { listDirectory } from "./directory.ts"
+import { updateDirectory } from "./directory-update.ts"
+import { piecesOf } from "./earlier-pieces.ts"
+import type { Entry, FileContent, FileEntry } from "./entry.ts"
+import { createFileWriter, packedFileBytes } from "./file-writer.ts"
+import type { TreeIo } from "./io.ts"
+import { type ManifestItem, writeManifest } from "./manifest.ts"
+import type { NodePack } from "./pack.ts"
+import { reachEntry, tooDeep } from "./reach.ts"
+import { type DirectoryRef, type Reference, referenceKey, settle } from "./reference.ts"
+
+/** True when the chunks that `entry` and all below it stand on hold nothing else. Throws what cannot be read. */
+export async function hasOwnChunks(io: TreeIo, entry: Entry): Promise<boolean> {
+  const chunks = new Map<string, { readonly chunk: ChunkRef; readonly parts: Map<number, number> }>()
+  const onReference = ({ chunk, offset, length }: Reference) => {
+    if (offset === 0 && length > packedFileBytes) return // a piece of a large file
+    const held = chunks.get(toHex(chunk.id)) ?? { chunk, parts: new Map<number, number>() }
+    held.parts.set(offset, Math.max(length, held.parts.get(offset) ?? 0))
+    chunks.set(toHex(chunk.id), held)
+  }
+  for await (const met of reachEntry(io, entry, undefined, { onReference }))
+    if (met.kind === "lost") throw met.lost.error
+  for (const { chunk, parts } of chunks.values()) {
+    const rest = (await io.chunks.getChunk(chunk)).slice()
+    for (const [offset, length] of parts) rest.fill(0, offset, offset + length)
+    if (rest.some((byte) => byte !== 0)) return false
+  }
+  return true
+}
+
+/** `entry` with the same content in chunks that hold nothing else: itself when that is so, else what is stored for it now. */
+export async function withOwnChunks(io: TreeIo, entry: Entry): Promise<Entry> {
+  if (await hasOwnChunks(io, entry)) return entry
+  const contents = await copiedContents(io, entry)
+  const pack = io.newPack()
+  const copied = await new Copy(io, pack, contents).entry(entry, 0)
+  await pack.seal()
+  return copied.kind === "directory" ? { ...copied, reference: settle(copied.reference) } : copied
+}
+
+/** The contents below `entry` that share chunks, stored anew, by their references. */
+async function copiedContents(io: TreeIo, entry: Entry): Promise<ReadonlyMap<string, FileContent>> {
+  const found = new Map<string, FileContent>()
+  const onEntry = (one: Entry) => {
+    if (one.kind === "file" && one.content.form !== "inline")
+      found.set(referenceKey(one.content.reference), one.content)
+  }
+  for await (const met of reachEntry(io, entry, undefined, { onEntry })) if (met.kind === "lost") throw met.lost.error
+  const writer = createFileWriter(io)
+  const lists = io.newPack()
+  const copied = new Map<string, FileContent | Promise<FileContent>>()
+  for (const [key, content] of found) {
+    if (content.form === "manifest") copied.set(key, await copiedManifest(io, lists, content))
+    else if (content.form === "single" && content.reference.length <= packedFileBytes) {
+      const adding = writer.add((await io.readSlice(content.reference)).slice())
+      adding.catch(() => undefined) // the flush tells
+      copied.set(key, adding)
+      await writer.ready()
+    }
+  }
+  await writer.flush()
+  await lists.seal()
+  const settled = new Map<string, FileContent>()
+  for (const [key, adding] of copied) {
+    const content = await adding
+    settled.set(key, content.form === "manifest" ? { ...content, reference: settle(content.reference)! } : content)
+  }
+  return settled
+}
+
+/** The list of a large file anew; its pieces have chunks of their own. */
+async function copiedManifest(
+  io: TreeIo,
+  lists: NodePack,
+  content: FileContent & { readonly form: "manifest" },
+): Promise<FileContent> {
+  const items: ManifestItem[] = []
+  for await (const item of piecesOf(io, content)) items.push(item)
+  return { ...content, reference: await writeManifest(lists, items) }
+}
+
+/** Makes directories anew, each once however many paths lead to it. */
+class Copy {
+  readonly #io: TreeIo
+  readonly #pack: NodePack
+  readonly #contents: ReadonlyMap<string, FileContent>
+  readonly #directories = new Map<string, DirectoryRef>()
+
+  constructor(io: TreeIo, pack: NodePack, contents: ReadonlyMap<string, FileContent>) {
+    this.#io = io
+    this.#pack = pack
+    this.#contents = contents
+  }
+
+  async entry(entry: Entry, depth: number): Promise<Entry> {
+    if (entry.kind === "file") return this.#file(entry)
+    if (entry.kind !== "directory" || !entry.reference) return entry
+    if (depth > limits.pathDepth) throw tooDeep()
+    const key = referenceKey(entry.reference)
+    const known = this.#directories.get(key)
+    if (known !== undefined) return { ...entry, reference: known }
+    const entries = new Map<string, Entry>()
+    for await (const child of listDirectory(this.#io, entry.reference))
+      entries.set(child.name, await this.entry(child, depth + 1))
+    const reference = await updateDirectory(this.#io, this.#pack, null, entries)
+    this.#directories.set(key, reference)
+    return { ...entry, reference }
+  }
+
+  #file(file: FileEntry): FileEntry {
+    if (file.content.form === "inline") return file
+    const content = this.#contents.get(referenceKey(file.content.reference))
+    return content ? { ...file, content } : file
+  }
+}
