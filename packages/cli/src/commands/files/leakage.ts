@@ -39,7 +39,7 @@ async function leakage(context: Context, text: string, flags: VolumeFlags): Prom
     const session = await sessionOf(base)
     const measured = await measureLeakage(session, await keysOfCap(session.env.crypto, await capOf(base)))
     const { k, n } = session.coding
-    context.output({ coding: { k, n }, ...measured }, linesOf(measured).join("\n"))
+    context.output({ coding: { k, n }, ...measured }, linesOf(measured))
   })
 }
 
