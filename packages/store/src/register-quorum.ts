@@ -380,7 +380,7 @@ function noQuorum(
 ): HoldfastError {
   const all = [...answers, ...others]
   const details = { reached, needed, failures: all.map(({ server, why }) => `${server}: ${why}`) }
-  const refused = refusedByServers(answers, { servers, needed, details })
+  const refused = refusedByServers(answers, { servers, needed, reached, details })
   if (refused) return refused
   return new HoldfastError(
     "ERR_NO_QUORUM",

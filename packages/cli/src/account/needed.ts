@@ -365,7 +365,13 @@ function cannotKnow(first: HoldfastError, { unknown, lost }: Pick<Gathering, "un
 }
 
 /** Where history does not fit, or nobody can say what is needed: nothing is taken away then. */
-const stopsAll: ReadonlySet<string> = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_UNPROVEN", "ERR_NO_QUORUM"])
+const stopsAll: ReadonlySet<string> = new Set([
+  "ERR_ROLLBACK",
+  "ERR_FORK",
+  "ERR_UNPROVEN",
+  "ERR_NO_QUORUM",
+  "ERR_REFUSED",
+])
 
 function keyOf(cap: Cap): string {
   return "seed" in cap || "publicKey" in cap ? encodeCap(cap) : `${cap.kind} ${encodeCap(cap)}`
