@@ -5,6 +5,7 @@ import { type GridDescription, votersOf } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { printable } from "../../transfer/path-spec.ts"
+import { requireGrid } from "../../volumes/choose.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
@@ -112,7 +113,10 @@ async function refuse(context: Context, text: string, flags: Flags): Promise<voi
 }
 
 async function dirOf(context: Context, flags: Flags): Promise<string> {
-  return flags.identity ?? (await context.openProfile()).identityDir
+  if (flags.identity !== undefined) return flags.identity
+  const profile = await context.openProfile()
+  requireGrid(profile)
+  return profile.identityDir
 }
 
 async function pending(dir: string): Promise<GridOffer | undefined> {
