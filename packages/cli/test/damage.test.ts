@@ -183,6 +183,47 @@ test("nothing is removed while a directory is only out of reach", async (t) => {
   takeExitCode()
 })
 
+test("an immutable capability out of reach in part is named with its path, keeps its volume whole, and stops nothing else", async (t) => {
+  const disks = await createDisks(t)
+  const folder = disks.makeFolder("kept", "a")
+  await disks.run("mkdir", "home:/kept")
+  await disks.run("put", disks.makeFolder("inner", "x"), "home:/kept/")
+  const inner = new Set(await disks.chunksOf("home:/kept/inner"))
+  await disks.run("put", paths.join(folder, "a"), "home:/kept/")
+  fs.writeFileSync(paths.join(disks.folder, "cap"), await disks.run("cap", "home:/kept", "--read"))
+  await disks.run("alias", "add", "fixed", "--cap-file", paths.join(disks.folder, "cap"))
+  await disks.run("put", disks.makeFolder("gone", "y"), "home:")
+  await disks.run("rm", "-r", "home:/kept", "home:/gone")
+  await disks.run("keep", "none")
+  disks.pass(40 * day)
+  const before = await disks.stored()
+  const away = { now: true }
+  for (const i of [0, 1, 2])
+    disks.backends[i] = new Proxy(disks.backends[i]!, {
+      get(backend, name) {
+        const value = backend[name as keyof Backend]
+        if ((name !== "getShares" && name !== "getBlocks") || !away.now)
+          return typeof value === "function" ? value.bind(backend) : value
+        return async (...args: Parameters<Backend["getShares"]> & Parameters<Backend["getBlocks"]>) => {
+          if (args[0].some(({ id }) => inner.has(toHex(id)))) throw new Error("no answer")
+          return backend[name](...args)
+        }
+      },
+    })
+  await disks.reopen()
+  const held = await disks.json<{ shares: number; outOfReach: { volume: string; place: string }[] }>("gc")
+  assert.equal(takeExitCode(), 4)
+  assert.deepEqual(held.outOfReach, [{ volume: "grid", place: "fixed:/inner" }])
+  assert.match(await disks.run("gc"), /Nothing was removed from grid, .*fixed:\/inner/)
+  takeExitCode()
+  const after = await disks.stored()
+  assert.deepEqual([held.shares, [...before].filter((id) => !after.has(id))], [0, []])
+  away.now = false
+  assert.ok((await disks.json<{ shares: number }>("gc")).shares > 0, "what nothing needs goes when they are back")
+  await disks.run("get", "fixed:", paths.join(disks.folder, "back"))
+  for (const name of ["a", "inner/x"]) assert.ok(fs.existsSync(paths.join(disks.folder, "back", name)), name)
+})
+
 /** A snapshot, one more commit, and the node of the newest root lost. */
 async function withLostRoot(t: TestContext) {
   const disks = await createDisks(t)

@@ -38,6 +38,7 @@ test("every command that needs a grid tells a profile without one to join or sta
   ])
     needsGrid(...args)
   assert.equal(run("status").status, 0)
-  for (const noun of ["alias", "volume"]) assert.equal(run(noun, "remove", "disks").status, 0)
+  assert.equal(run("alias", "remove", "disks", "--yes").status, 0)
+  assert.equal(run("volume", "remove", "disks").status, 0)
   for (const args of [["status"], ["alias", "create", "home"], ["gc"]]) needsGrid(...args)
 })
