@@ -40,5 +40,5 @@ test("every command that needs a grid tells a profile without one to join or sta
   assert.equal(run("status").status, 0)
   assert.equal(run("alias", "remove", "disks", "--yes").status, 0)
   assert.equal(run("volume", "remove", "disks").status, 0)
-  for (const args of [["status"], ["alias", "create", "home"], ["gc"]]) needsGrid(...args)
+  for (const args of [["status"], ["alias", "create", "home"], ["gc"], ["upgrade"]]) needsGrid(...args)
 })

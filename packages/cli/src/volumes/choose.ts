@@ -40,6 +40,15 @@ export function volumeFor(
   throw new HoldfastError("ERR_INVALID_ARGUMENT", `Say which volume is meant: --volume ${names.join(" or --volume ")}.`)
 }
 
+/** The volume asked for, else all that the profile can open. Throws ERR_NO_GRID when there is none. */
+export function volumesFor(
+  profile: Pick<Profile, "identityDir" | "volumes" | "name">,
+  asked: string | undefined,
+): string[] {
+  const all = volumeNames(profile)
+  return asked !== undefined || all.length === 0 ? [volumeFor(profile, asked)] : all
+}
+
 function noGrid(name: string, also = "", advice = ""): HoldfastError {
   return new HoldfastError(
     "ERR_NO_GRID",

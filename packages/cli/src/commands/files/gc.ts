@@ -6,7 +6,7 @@ import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
 import { exitCodeOf, exitCodes } from "../../exit-codes.ts"
 import { parseRemote, printable } from "../../transfer/path-spec.ts"
-import { volumeNames } from "../../volumes/choose.ts"
+import { volumesFor } from "../../volumes/choose.ts"
 import { sweepBuckets } from "../../volumes/sweep.ts"
 import { type Context, examples, plural, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
@@ -52,7 +52,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
     const reports: CollectReport[] = []
     const swept: SweepOutcome[] = []
     const failed: FailedVolume[] = []
-    for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
+    for (const name of volumesFor(profile, context.volume)) {
       try {
         const session = await context.openSession(name)
         reports.push(await collectAccount(session, { graceMs, dryRun, keep: kept, warn }))
