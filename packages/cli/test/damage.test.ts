@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test"
 import { openDirectoryBackend } from "@holdfast/backends/node"
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
-import { type Backend, decodeCap } from "@holdfast/protocol"
+import { type Backend, type BlockQuery, decodeCap, type ShareQuery } from "@holdfast/protocol"
 import { createHarness, type Harness } from "./files-harness.ts"
 
 const day = 86_400_000
@@ -204,9 +204,9 @@ test("an immutable capability out of reach in part is named with its path, keeps
         const value = backend[name as keyof Backend]
         if ((name !== "getShares" && name !== "getBlocks") || !away.now)
           return typeof value === "function" ? value.bind(backend) : value
-        return async (...args: Parameters<Backend["getShares"]> & Parameters<Backend["getBlocks"]>) => {
-          if (args[0].some(({ id }) => inner.has(toHex(id)))) throw new Error("no answer")
-          return backend[name](...args)
+        return async (queries: readonly (ShareQuery & BlockQuery)[]) => {
+          if (queries.some(({ id }) => inner.has(toHex(id)))) throw new Error("no answer")
+          return backend[name](queries)
         }
       },
     })

@@ -159,7 +159,7 @@ async function examineMembership(context: Context, identityDir: string): Promise
         )
       return `${identity.memberId} until ${new Date(identity.notAfterMs).toISOString().slice(0, 10)}`
     },
-    "Any command renews it once the coordinator answers, such as holdfast status. After its end, join again with a new invitation, under a new profile: holdfast --profile NEW join.",
+    "Any command renews it once the coordinator answers, such as holdfast status. After its end, join again with a new invitation: holdfast join. Aliases, volumes and account stay.",
   )
   const grid = await attempt(
     "grid description",
