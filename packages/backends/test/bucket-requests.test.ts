@@ -338,6 +338,7 @@ it("drops an account of a bucket after thirty days by its own clock and not befo
   assert.equal(of(await accounts.list(), account).droppedAtMs, bucket.nowMs + 29 * dayMs)
   const [refused] = await commit(open(), seeds[0], 2, [(await randomChunk(crypto, 300)).shares[0]!])
   assert.ok(!refused!.accepted && /was dropped by the administrator/.test(refused!.message), JSON.stringify(refused))
+  assert.equal(refused!.refused, true)
   assert.ok((await commit(theirs, seeds[1], 2, [])).every(({ accepted }) => accepted))
   await accounts.keep(account.account)
   assert.ok((await commit(open(), seeds[0], 3, []))[0]!.accepted)

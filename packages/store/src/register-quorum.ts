@@ -352,7 +352,7 @@ async function offer(
   const held = await currentOf(crypto, outcome)
   const isOther = held && equal(held.value.publicKey, newest.value.publicKey) && held.hash !== newest.hash
   if (isOther && compareOrder(held.value, newest.value) >= 0) return held
-  throw new HoldfastError("ERR_REMOTE", outcome?.message ?? "no answer")
+  throw new HoldfastError(outcome?.refused ? "ERR_REFUSED" : "ERR_REMOTE", outcome?.message ?? "no answer")
 }
 
 async function currentOf(crypto: CryptoProvider, outcome: ProposeOutcome | undefined): Promise<HeldValue | undefined> {
