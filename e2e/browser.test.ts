@@ -10,9 +10,8 @@ import type { Golden } from "./page/agreement.ts"
 
 const executablePath = "/usr/bin/chromium"
 const vectors = join(import.meta.dirname, "..", "interop/vectors")
-/** Formats whose code is Node's: buckets, profiles on disk, and what coordinators sign; and the account list that remembers removals. */
+/** Formats whose code is Node's: buckets, profiles on disk, and what coordinators sign. */
 const ofNode = [
-  "account-list-3",
   "bucket",
   "bucket-2",
   "bucket-dropped",

@@ -60,32 +60,9 @@ function lookAt(folder: string, prefix = ""): Found[] {
 }
 
 test("the second reader agrees with all frozen vectors", (t) => {
-  const names = [
-    "account",
-    "account-list",
-    "bucket",
-    "bucket-2",
-    "capability",
-    "cbor-text",
-    "chunk",
-    "chunk-2",
-    "chunk-parity",
-    "erasure",
-    "register",
-    "register-lineage",
-    "register-4",
-    "recovery-kit",
-    "recovery-kit-2",
-    "grid-description",
-    "grid-description-2",
-    "grid-description-3",
-    "signature",
-    "tree",
-    "volume",
-    "volume-2",
-    "volume-hosts",
-  ]
-  const files = names.map((name) => join(interop, "vectors", `${name}.json`))
+  const notRead = ["crypto", "invite", "profile"] // single algorithms, and formats that hold no data
+  const names = readdirSync(join(interop, "vectors")).map((file) => basename(file, ".json"))
+  const files = names.filter((name) => !notRead.includes(name)).map((name) => join(interop, "vectors", `${name}.json`))
   const result = runReader(t, ["vectors", ...files])
   if (!result) return
   assert.equal(result.status, 0, result.stderr)

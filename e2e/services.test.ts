@@ -120,3 +120,40 @@ test("a revoked client is listed as such, and refused by name and reason", async
     return refused.code !== 0 && /was revoked/.test(refused.stderr)
   })
 })
+
+test("whatever a revoked client asks for, one node that is there tells it why it gets nothing", async () => {
+  for (const name of ["coordinator", ...members.nodes.slice(1)]) await members.kill(name)
+  const local = `${members.folder}/a file`
+  fs.writeFileSync(local, "text")
+  const operations = [
+    ...[
+      ["ls", "home:/"],
+      ["tree", "home:/"],
+      ["du", "home:/"],
+      ["stat", "home:/secret"],
+      ["find", "home:/"],
+    ],
+    ...[
+      ["cat", "home:/secret"],
+      ["get", "home:/secret", `${local}.got`],
+      ["put", local, "home:/"],
+    ],
+    ...[
+      ["mkdir", "home:/folder"],
+      ["rm", "home:/secret"],
+      ["cp", "home:/secret", "home:/copy"],
+    ],
+    ...[
+      ["snapshot", "create", "home:", "now"],
+      ["history", "list", "home:"],
+      ["alias", "create", "more"],
+    ],
+    ...[["check", "home:"], ["check", "--deep", "--verify", "home:"], ["rebalance", "home:"], ["gc"]],
+    ...[["account", "show"], ["keep", "home:"], ["upgrade"]],
+  ]
+  for (const operation of operations) {
+    const refused = await finish(members.start(operation))
+    assert.match(refused.stderr, /certificate was revoked/, `${operation.join(" ")}: ${refused.stderr}`)
+    assert.equal(refused.code, 6, operation.join(" "))
+  }
+})

@@ -6,6 +6,7 @@ import { webCrypto, webEnv } from "@holdfast/core/web"
 import { decodeInvite } from "@holdfast/protocol"
 import {
   type Chunk2Vectors,
+  checkAccountList3Vectors,
   checkAccountListVectors,
   checkAccountVectors,
   checkBoundVectors,
@@ -34,6 +35,7 @@ type Check = (vectors: never) => Promise<void> | void
 const checks: Readonly<Record<string, Check>> = {
   account: (vectors) => checkAccountVectors(webCrypto, vectors),
   "account-list": (vectors) => checkAccountListVectors(webCrypto, vectors),
+  "account-list-3": (vectors) => checkAccountList3Vectors(webCrypto, vectors),
   capability: (vectors) => checkCapabilityVectors(webCrypto, vectors),
   "cbor-text": checkText,
   chunk: (vectors) => checkChunkVectors(webCrypto, vectors),

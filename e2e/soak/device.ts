@@ -23,7 +23,7 @@ const transient = [
   ...["ERR_CONFLICT", "ERR_REMOTE"],
 ]
 /** Of a device that is revoked: it is refused, and has no identity between the old one and the new. */
-const shutOut = ["ERR_REFUSED", "ERR_NOT_FOUND"]
+const shutOut = ["ERR_REFUSED", "ERR_NO_GRID"]
 /** No command of a run has reason to take so long. */
 const hungAfterMs = 180_000
 

@@ -213,10 +213,10 @@ def octets(value, length, what):
     return value
 
 
-def checked_version(value, what):
+def checked_version(value, what, known=(1,)):
     if not isinstance(value, list) or not value:
         raise bad(f"{what} is not a list of fields")
-    if integer(value[0], 0, SAFE_INTEGER, what) != 1:
+    if integer(value[0], 0, SAFE_INTEGER, what) not in known:
         raise version_error(what, value[0])
     return value
 
@@ -1455,11 +1455,12 @@ def device_list_secret(list_secret, device_key):
 
 
 def decode_account_list(data):
-    """(roots, linked, kits, epoch, grants, keep) of what an account cares for."""
+    """(roots, linked, kits, epoch, grants, keep, removed, revoked) of what an account cares for."""
     what = "account list"
-    value = fields(checked_version(Cbor.decode(data, what), what), 7, what)
-    _, roots, linked, kits, epoch, grants, keep = value
-    for items in (roots, linked, kits, grants):
+    value = checked_version(Cbor.decode(data, what), what, (1, 3))
+    _, roots, linked, kits, epoch, grants, keep, *more = fields(value, 7 if value[0] == 1 else 9, what)
+    removed, revoked = more or ([], [])
+    for items in (roots, linked, kits, grants, removed, revoked):
         if not isinstance(items, list) or len(items) > MOST_LISTED:
             raise bad(f"{what}: not a list of at most {MOST_LISTED}")
     for root in roots:
@@ -1480,7 +1481,29 @@ def decode_account_list(data):
     for grant in grants:
         octets(grant, None, what)
     check_keep(keep, what)
-    return roots, linked, kits, epoch, grants, keep
+    for key in removed:
+        octets(key, 32, what)
+    for device in revoked:
+        device_key, until, name = fields(device, 3, what)
+        octets(device_key, 32, what)
+        integer(until, 1, SAFE_INTEGER, what)
+        if not isinstance(name, str) or len(name) > 64:
+            raise bad(f"{what}: no name of a device")
+    for keys in (removed, [device[0] for device in revoked]):
+        if any(a >= b for a, b in zip(keys, keys[1:])):
+            raise bad(f"{what}: keys are not in order")
+    if more and not removed and not revoked:
+        raise bad(f"{what}: version 1 says as much")
+    return roots, linked, kits, epoch, grants, keep, removed, revoked
+
+
+def removed_key(text):
+    """What a removed root is remembered by."""
+    kind, payload = decode_cap(text)
+    if kind in ("ci", "cv", "lit"):
+        return domain_hash("holdfast/removed-root/1", text.encode())
+    public_key = public_key_of(payload) if kind in ("dw", "fw") else payload[:32]
+    return domain_hash("holdfast/removed-root/1", public_key)
 
 
 def check_list_name(name, what):
@@ -2082,14 +2105,19 @@ def refuses(decode, data, code, what):
 def check_account_lists(name, vectors):
     for vector in vectors["good"]:
         encoded = bytes.fromhex(vector["encoded"])
-        roots, linked, kits, epoch, grants, keep = decode_account_list(encoded)
+        roots, linked, kits, epoch, grants, keep, removed, revoked = decode_account_list(encoded)
         kits, grants = [[kit, register.hex()] for kit, register in kits], [grant.hex() for grant in grants]
         found = {"roots": roots, "linked": linked, "kits": kits, "epoch": epoch, "grants": grants, "keepMs": keep}
+        if "removed" in vector:
+            found["removed"] = [key.hex() for key in removed]
+            found["revoked"] = [[device.hex(), until, label] for device, until, label in revoked]
         same(found, {key: value for key, value in vector.items() if key != "encoded"}, "account list")
         same(Cbor.encode(Cbor.decode(encoded, name)), encoded, "encoding of an account list")
     for vector in vectors["bad"]:
         refuses(decode_account_list, bytes.fromhex(vector["encoded"]), vector["error"], vector["encoded"])
-    for keys in vectors["keys"]:
+    for one in vectors.get("removedKeys", []):
+        same(removed_key(one["cap"]).hex(), one["key"], "removed key")
+    for keys in vectors.get("keys", []):
         found = account_keys(bytes.fromhex(keys["accountSeed"]))
         expected = [keys[part] for part in ("id", "publicKey", "collectSeed", "listSecret")]
         same([part.hex() for part in found], expected, "keys of an account")
@@ -2099,7 +2127,8 @@ def check_account_lists(name, vectors):
             for one in lists:
                 seed, register = list_register(secret, one["storage"])
                 same((seed.hex(), register.hex()), (one["seed"], one["register"]), f"list on {one['storage']}")
-    print(f"{name}: {len(vectors['good']) + len(vectors['keys'])} good and {len(vectors['bad'])} bad vectors agree")
+    keys = len(vectors.get("keys", [])) + len(vectors.get("removedKeys", []))
+    print(f"{name}: {len(vectors['good']) + keys} good and {len(vectors['bad'])} bad vectors agree")
 
 
 def check_volumes(name, vectors):
@@ -2134,6 +2163,13 @@ def check_bucket(name, vectors):
     wrong = len(vectors["notShares"]) + len(vectors.get("badMarks", []))
     good = len(vectors["shares"]) + len(vectors.get("registers", [])) + len(vectors.get("markers", []))
     print(f"{name}: {good} good and {wrong} bad vectors agree")
+
+
+def check_bucket_dropped(name, vectors):
+    """The word that an account is dropped: a list of no retired marks under a key of its own."""
+    same(vectors["key"], f"marks/{vectors['account']}/!dropped", "key of a drop")
+    same(decode_bucket_retired(bytes.fromhex(vectors["bytes"])), [], "the word of a drop")
+    print(f"{name}: 1 good vector agrees")
 
 
 def check_bucket_lists(vectors):
@@ -2191,7 +2227,9 @@ def check_signatures(name, vectors):
 CHECKS = {
     "account": check_accounts,
     "account-list": check_account_lists,
+    "account-list-3": check_account_lists,
     "bucket": check_bucket,
+    "bucket-dropped": check_bucket_dropped,
     "bucket-2": check_bucket,
     "signature": check_signatures,
     "tree": check_trees,

@@ -70,6 +70,23 @@ it("marks that are written down before the value cost nothing more", async () =>
   assert.deepEqual((await backend.hasShares([id]))[0], [0, 1])
 })
 
+it("what others put is looked for among the condemned before the value, and the epoch after it, each once", async () => {
+  const { bucket, backend, open, asked } = await opened()
+  const { shares } = await randomChunk(crypto, 300)
+  await backend.putShares([shares[0]!], newBatch(crypto))
+  bucket.nowMs += hourMs
+  const copier = open()
+  const seed = crypto.random(32)
+  const batch = newBatch(crypto)
+  await copier.putShares([shares[0]!], batch)
+  asked()
+  assert.equal(await copier.confirmMarks([registerIdOf(await crypto.publicKeyOf(seed))], batch), "held")
+  assert.equal(count(asked(), "list fence"), 1, "before anybody is shown a value that refers to it")
+  const [outcome] = await copier.proposeRegisters([await makeRegisterValue(crypto, seed, 1, "root")], batch)
+  assert.deepEqual(outcome, { accepted: true, vouches: true })
+  assert.equal(count(asked(), "list fence"), 1, "the volume may have moved on until the value was there")
+})
+
 it("a commit for further accounts costs a put and a list for each", async () => {
   const { backend, asked } = await opened()
   const others = await Promise.all([makeAccount(crypto), makeAccount(crypto)])
@@ -321,6 +338,7 @@ it("drops an account of a bucket after thirty days by its own clock and not befo
   assert.equal(of(await accounts.list(), account).droppedAtMs, bucket.nowMs + 29 * dayMs)
   const [refused] = await commit(open(), seeds[0], 2, [(await randomChunk(crypto, 300)).shares[0]!])
   assert.ok(!refused!.accepted && /was dropped by the administrator/.test(refused!.message), JSON.stringify(refused))
+  assert.equal(refused!.refused, true)
   assert.ok((await commit(theirs, seeds[1], 2, [])).every(({ accepted }) => accepted))
   await accounts.keep(account.account)
   assert.ok((await commit(open(), seeds[0], 3, []))[0]!.accepted)

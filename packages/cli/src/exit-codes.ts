@@ -27,6 +27,7 @@ const byError: Partial<Record<ErrorCode, number>> = {
   ERR_NOT_FOUND: exitCodes.notFound,
   ERR_UNKNOWN_ALIAS: exitCodes.notFound,
   ERR_NO_PROFILE: exitCodes.notFound,
+  ERR_NO_GRID: exitCodes.notFound,
   ERR_NOT_ENOUGH_SERVERS: exitCodes.unavailable,
   ERR_NOT_ENOUGH_SHARES: exitCodes.unavailable,
   ERR_NO_QUORUM: exitCodes.unavailable,

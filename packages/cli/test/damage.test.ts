@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test"
 import { openDirectoryBackend } from "@holdfast/backends/node"
 import { type HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
-import { type Backend, decodeCap } from "@holdfast/protocol"
+import { type Backend, type BlockQuery, decodeCap, type ShareQuery } from "@holdfast/protocol"
 import { createHarness, type Harness } from "./files-harness.ts"
 
 const day = 86_400_000
@@ -185,6 +185,47 @@ test("nothing is removed while a directory is only out of reach", async (t) => {
   assert.equal((await disks.json<CheckResult>("check", fileCap)).lost, 0)
   assert.ok((await disks.json<{ shares: number }>("gc")).shares > 0, "and it goes when they are back")
   takeExitCode()
+})
+
+test("an immutable capability out of reach is named with its path, keeps its volume whole, and stops nothing else", async (t) => {
+  const disks = await createDisks(t)
+  const folder = disks.makeFolder("kept", "a")
+  await disks.run("mkdir", "home:/kept")
+  await disks.run("put", disks.makeFolder("inner", "x"), "home:/kept/")
+  await disks.run("put", paths.join(folder, "a"), "home:/kept/")
+  fs.writeFileSync(paths.join(disks.folder, "cap"), await disks.run("cap", "home:/kept", "--read"), { mode: 0o600 })
+  await disks.run("alias", "add", "fixed", "--cap-file", paths.join(disks.folder, "cap"))
+  const inner = new Set(await disks.chunksOf("fixed:/inner"))
+  await disks.run("put", disks.makeFolder("gone", "y"), "home:")
+  await disks.run("rm", "-r", "home:/kept", "home:/gone")
+  await disks.run("keep", "none")
+  disks.pass(40 * day)
+  const before = await disks.stored()
+  const away = { now: true }
+  for (const i of [0, 1, 2])
+    disks.backends[i] = new Proxy(disks.backends[i]!, {
+      get(backend, name) {
+        const value = backend[name as keyof Backend]
+        if ((name !== "getShares" && name !== "getBlocks") || !away.now)
+          return typeof value === "function" ? value.bind(backend) : value
+        return async (queries: readonly (ShareQuery & BlockQuery)[]) => {
+          if (queries.some(({ id }) => inner.has(toHex(id)))) throw new Error("no answer")
+          return backend[name](queries)
+        }
+      },
+    })
+  await disks.reopen()
+  const held = await disks.json<{ shares: number; outOfReach: { volume: string; place: string }[] }>("gc")
+  assert.equal(takeExitCode(), 4)
+  assert.deepEqual(held.outOfReach, [{ volume: "grid", place: "fixed:/" }])
+  assert.match(await disks.run("gc"), /Nothing was removed from grid, .*fixed:\//)
+  takeExitCode()
+  const after = await disks.stored()
+  assert.deepEqual([held.shares, [...before].filter((id) => !after.has(id))], [0, []])
+  away.now = false
+  assert.ok((await disks.json<{ shares: number }>("gc")).shares > 0, "what nothing needs goes when they are back")
+  await disks.run("get", "fixed:", paths.join(disks.folder, "back"))
+  for (const name of ["a", "inner/x"]) assert.ok(fs.existsSync(paths.join(disks.folder, "back", name)), name)
 })
 
 /** A snapshot, one more commit, and the node of the newest root lost. */

@@ -38,6 +38,7 @@ export type ErrorCode =
   | "ERR_WRONG_PASSPHRASE" // it does not open the locked profile
   | "ERR_EXPOSED" // a file with secrets may be read by others
   | "ERR_NO_PROFILE"
+  | "ERR_NO_GRID" // the profile is a member of no grid
   | "ERR_CREDENTIALS" // no usable keys for a bucket
   | "ERR_DISK_FULL" // the local disk
   | "ERR_IO" // another local input/output error

@@ -21,7 +21,7 @@ export {
   type MonitorPlace,
   startMonitor,
 } from "./http-service.ts"
-export { type JoinOptions, join, joinAnswerSchema } from "./join.ts"
+export { type Joined, type JoinOptions, join, joinAnswerSchema } from "./join.ts"
 export { keepMembership, type MembershipOptions } from "./keep-membership.ts"
 export {
   announce,

@@ -129,6 +129,8 @@ export type ProposeOutcome =
       readonly accepted: false
       /** Something that the batch marked here was taken away: put or mark it again under a new batch. */
       readonly marksGone?: true
+      /** The caller is refused, whatever it proposes. */
+      readonly refused?: true
       /** The value held instead, to re-read and merge; absent when refused for its form. */
       readonly current?: Uint8Array
       readonly message: string

@@ -116,4 +116,10 @@ async function trim(tree: Tree, { account }: SimulatedClient, { keepsHistory }: 
   }
 }
 
-const stopsAll: ReadonlySet<string> = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_UNPROVEN", "ERR_NO_QUORUM"])
+const stopsAll: ReadonlySet<string> = new Set([
+  "ERR_ROLLBACK",
+  "ERR_FORK",
+  "ERR_UNPROVEN",
+  "ERR_NO_QUORUM",
+  "ERR_REFUSED",
+])

@@ -104,8 +104,8 @@ export const defects: readonly Defect[] = [
       ),
       edit(
         `${store}/pipeline.ts`,
-        "import { checkPayload, openChunk",
-        'import { decodeShare } from "@holdfast/protocol"\nimport { openChunk',
+        'import type { Coding } from "@holdfast/protocol"\n',
+        'import { type Coding, decodeShare } from "@holdfast/protocol"\n',
       ),
     ],
   },

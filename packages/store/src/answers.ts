@@ -7,12 +7,15 @@ export interface Answer {
   readonly why: string
   /** Of the error; absent of what was no error of ours. */
   readonly code?: string
+  /** It refuses our certificate, and so whatever we ask. */
+  readonly refusesUs?: boolean
 }
 
 /** The answer of a server whose call failed. */
 export function answerOf(server: string, error: unknown): Answer {
   const why = error instanceof Error ? error.message : String(error)
-  return { server, why, ...(isHoldfastError(error) && { code: error.code }) }
+  if (!isHoldfastError(error)) return { server, why }
+  return { server, why, code: error.code, ...(error.details["ofCertificate"] === true && { refusesUs: true }) }
 }
 
 /** All answers in a sentence: `n1, n2: they are full; n3: it refused the connection`. */
@@ -32,14 +35,30 @@ export function tellAnswers(answers: readonly Answer[]): string {
     .join("; ")
 }
 
-/** The error when servers refused, so that those left are too few for `needed`; undefined when other reasons decide. */
+/** What too few servers did. */
+export interface Shortfall {
+  readonly servers: number
+  readonly needed: number
+  /** How many did it; 0 unless told. */
+  readonly reached?: number
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * The error when servers refused, so that those left are too few for `needed`; undefined when other reasons decide. One that
+ * refuses our certificate decides for those that gave no answer too: a revocation ends connections, and reaches one server
+ * after another.
+ */
 export function refusedByServers(
   answers: readonly Answer[],
-  { servers, needed, details = {} }: { servers: number; needed: number; details?: Readonly<Record<string, unknown>> },
+  { servers, needed, reached = 0, details = {} }: Shortfall,
 ): HoldfastError | undefined {
+  if (reached >= needed) return undefined
   const refused = answers.filter(({ code }) => code === "ERR_REFUSED")
-  if (servers - new Set(refused.map(({ server }) => server)).size >= needed) return undefined
-  return new HoldfastError("ERR_REFUSED", `Servers refuse this. ${tellAnswers(refused)}.`, {
+  const isUs = refused.some(({ refusesUs }) => refusesUs)
+  if (!isUs && servers - new Set(refused.map(({ server }) => server)).size >= needed) return undefined
+  const others = isUs ? answers.filter(({ code }) => code !== "ERR_REFUSED") : []
+  return new HoldfastError("ERR_REFUSED", `Servers refuse this. ${tellAnswers([...refused, ...others])}.`, {
     refused: refused.map(({ server }) => server),
     ...details,
   })

@@ -4,6 +4,7 @@
  */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
 import { type ChunkId, decodeShare } from "@holdfast/protocol"
+import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import { hedgeAfterMs, slowLast } from "./pace.ts"
 import type { ChunkPipeline } from "./pipeline.ts"
 import type { Server } from "./server.ts"
@@ -53,7 +54,7 @@ class Gathering {
   readonly #probes: ReadonlySet<Server>
   /** By index; several of one index when servers hold the same, or one of them lies. */
   readonly #good = new Map<number, Found[]>()
-  readonly #problems: string[] = []
+  readonly #problems: Answer[] = []
   /** Servers that gave no answer, so that they may hold shares. */
   #unanswered = 0
   /** Servers that gave a share. */
@@ -93,7 +94,7 @@ class Gathering {
         if (left.length > 0) this.#good.set(index, left)
         else this.#good.delete(index)
       }
-      this.#problems.push(`${found.server}: its share is damaged`)
+      this.#problems.push({ server: found.server, why: "its share is damaged" })
     }
   }
 
@@ -115,7 +116,7 @@ class Gathering {
         },
         (error) => {
           this.#unanswered++
-          this.#problems.push(error instanceof Error ? error.message : String(error))
+          this.#problems.push(answerOf(server.backend.id, error))
         },
       )
       .finally(() => {
@@ -146,7 +147,7 @@ class Gathering {
 
   #take(server: string, bytes: Uint8Array | undefined): void {
     if (!bytes) {
-      this.#problems.push(`${server}: has no share`)
+      this.#problems.push({ server, why: "has no share" })
       return
     }
     try {
@@ -155,7 +156,7 @@ class Gathering {
       this.#k = share.descriptor.k
       this.#good.set(share.index, [...(this.#good.get(share.index) ?? []), { server, bytes }])
     } catch {
-      this.#problems.push(`${server}: its share is damaged`)
+      this.#problems.push({ server, why: "its share is damaged" })
     }
   }
 
@@ -178,6 +179,17 @@ class Gathering {
 
   #tooFew(): HoldfastError {
     const found = this.#good.size
+    const details = {
+      ...{ chunk: toHex(this.#id), needed: this.#k, found, unanswered: this.#unanswered },
+      problems: this.#problems.map((answer) => tellAnswers([answer])),
+    }
+    // A server that may hold nothing of it and only refuses decides nothing: what is lost is to be told as such.
+    const isUs = this.#problems.some(({ refusesUs }) => refusesUs)
+    const servers = this.#ranked.length
+    const refused = isUs
+      ? refusedByServers(this.#problems, { servers, needed: this.#k, reached: found, details })
+      : undefined
+    if (refused) return refused
     const advice =
       this.#unanswered > 0
         ? "Bring the missing servers back, then try again; nothing was changed."
@@ -185,14 +197,8 @@ class Gathering {
     return new HoldfastError(
       "ERR_NOT_ENOUGH_SHARES",
       `Only ${found} of the ${this.#k} shares needed were found for chunk ${toHex(this.#id).slice(0, 16)} ` +
-        `(${this.#problems.join("; ")}). ${advice}`,
-      {
-        chunk: toHex(this.#id),
-        needed: this.#k,
-        found,
-        unanswered: this.#unanswered,
-        problems: [...this.#problems],
-      },
+        `(${tellAnswers(this.#problems)}). ${advice}`,
+      details,
     )
   }
 }

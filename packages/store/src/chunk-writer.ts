@@ -188,7 +188,7 @@ function notEnoughServers(
   refused: readonly Refusal[],
 ): HoldfastError {
   const details = { chunk: toHex(chunk.id), happy, reached, accepted: [...held.values()], refused }
-  const refusal = refusedByServers(refused, { servers, needed: happy, details })
+  const refusal = refusedByServers(refused, { servers, needed: happy, reached, details })
   if (refusal) return refusal
   const reasons = tellAnswers(refused)
   const isQuota = reached + refused.filter((refusal) => refusal.isQuota).length >= happy

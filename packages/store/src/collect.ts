@@ -147,7 +147,7 @@ export async function beginCollection(deps: CollectDeps, { takes = true }: Begin
         throw error
       })
     for (const [backend, token] of await each(ask, backends)) tokens.set(backend, token)
-    const refused = refusedByServers(answers, { servers: backends.length, needed: 1 })
+    const refused = refusedByServers(answers, { servers: backends.length, needed: 1, reached: tokens.size })
     if (refused) throw refused
   }
   /** Marks what is missing and makes that certain; a place where it is not is left out, and tried again by the next collection. */

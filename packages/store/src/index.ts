@@ -1,5 +1,5 @@
 /** Store: chunks and registers over many backends. */
-export { type Answer, tellAnswers } from "./answers.ts"
+export { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 export type { CheckOptions, Rebalanced } from "./chunk-health.ts"
 export type { Collected, Collection, CollectOptions, Collector, OwnValue, Trim } from "./collect.ts"
 export { IdSet } from "./id-set.ts"

@@ -49,7 +49,7 @@ export async function markChunks(
     if (inconsistent) throw inconsistentError(id)
     if (k > 0 && goodShares >= k && batch.spread(id) >= happy) return
     const refused = { answers: [...refusals.values()], servers: deps.rankedServers(id).length }
-    throw k > 0 && goodShares >= k ? tooFew(id, batch.spread(id), happy, refused) : gone(id)
+    throw tooFew(id, { isGone: k === 0 || goodShares < k, reached: batch.spread(id), happy }, refused)
   })
 }
 
@@ -116,13 +116,13 @@ function gone(id: ChunkId): HoldfastError {
 
 function tooFew(
   id: ChunkId,
-  reached: number,
-  happy: number,
+  { isGone, reached, happy }: { readonly isGone: boolean; readonly reached: number; readonly happy: number },
   { answers, servers }: { readonly answers: readonly Refused[]; readonly servers: number },
 ): HoldfastError {
   const details = { chunk: toHex(id), happy, reached, refused: answers }
-  const refused = refusedByServers(answers, { servers, needed: happy, details })
-  if (refused) return refused
+  const refused = refusedByServers(answers, { servers, needed: happy, reached, details })
+  if (refused) return refused // also when nothing is found: who refuses to mark may refuse to say what it has
+  if (isGone) return gone(id)
   const isQuota = reached + answers.filter((answer) => answer.isQuota).length >= happy
   const advice = isQuota
     ? "Remove what you do not need and run `holdfast gc`, or ask the provider for more"

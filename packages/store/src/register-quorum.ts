@@ -352,7 +352,7 @@ async function offer(
   const held = await currentOf(crypto, outcome)
   const isOther = held && equal(held.value.publicKey, newest.value.publicKey) && held.hash !== newest.hash
   if (isOther && compareOrder(held.value, newest.value) >= 0) return held
-  throw new HoldfastError("ERR_REMOTE", outcome?.message ?? "no answer")
+  throw new HoldfastError(outcome?.refused ? "ERR_REFUSED" : "ERR_REMOTE", outcome?.message ?? "no answer")
 }
 
 async function currentOf(crypto: CryptoProvider, outcome: ProposeOutcome | undefined): Promise<HeldValue | undefined> {
@@ -380,7 +380,7 @@ function noQuorum(
 ): HoldfastError {
   const all = [...answers, ...others]
   const details = { reached, needed, failures: all.map(({ server, why }) => `${server}: ${why}`) }
-  const refused = refusedByServers(answers, { servers, needed, details })
+  const refused = refusedByServers(answers, { servers, needed, reached, details })
   if (refused) return refused
   return new HoldfastError(
     "ERR_NO_QUORUM",

@@ -15,7 +15,7 @@ import type { AccountView, MarkObjects } from "./marks.ts"
 import type { Place } from "./place.ts"
 
 /** What the writer found. */
-export type Verdict = { readonly kind: "stays" } | { readonly kind: "gone" | "moved"; readonly why: string }
+export type Verdict = { readonly kind: "stays" } | { readonly kind: "gone" | "moved" | "refused"; readonly why: string }
 
 const parallel = 32
 /** How often marks are put again while collectors take them away. */
@@ -100,7 +100,7 @@ export class Voucher {
   #judgeDrop(accounts: readonly string[], views: readonly AccountView[]): Verdict | undefined {
     const { account } = this.#place.access
     const droppedMs = views[accounts.indexOf(toHex(account))]?.droppedMs
-    return droppedMs === undefined ? undefined : { kind: "moved", why: droppedWhy(account, droppedMs) }
+    return droppedMs === undefined ? undefined : { kind: "refused", why: droppedWhy(account, droppedMs) }
   }
 
   /** A list of condemned stays for a grace after its objects are gone; half of that is left for what takes time. */

@@ -3,7 +3,7 @@
  * anything: tokens, the account's list, its roots by quorum and at each place, marks that are missing, then signed orders.
  */
 import { registerIdOf, verifyKeyOf } from "@holdfast/protocol"
-import type { Collected, Collection, RegisterKeys } from "@holdfast/store"
+import type { Collected, Collection, CollectOptions, RegisterKeys } from "@holdfast/store"
 import type { Session } from "../session.ts"
 import { absorb, deviceRegisters } from "./absorb.ts"
 import { collectorOf, listKeysOn } from "./account.ts"
@@ -22,7 +22,8 @@ export interface CollectAccountOptions {
 }
 
 /** What was collected on a volume. */
-export interface CollectReport extends Pick<Needed, "problems" | "lost"> {
+export interface CollectReport extends Pick<Needed, "problems" | "lost" | "outOfReach"> {
+  readonly volume: string
   readonly places: ReadonlyMap<string, Collected>
   readonly leftOut: ReadonlyMap<string, string>
   /** Why places do not hold all that the account needs. */
@@ -51,6 +52,7 @@ export async function collectAccount(session: Session, options: CollectAccountOp
   )
   const needed = await gather({
     ...{ session, account: account.id, collection, linked: list.linked, warn: options.warn, trim: !options.dryRun },
+    goesOn: true,
     roots: [...roots, ...options.keep],
     registers: [
       registerIdOf(listKeys.publicKey),
@@ -63,18 +65,29 @@ export async function collectAccount(session: Session, options: CollectAccountOp
     await noteLinked(session, needed)
     await publishListed(account, session, list)
   }
-  const places = await collection.run({
+  const how = {
     ...{ collector, ...needed, list: registerIdOf(listKeys.publicKey) },
     ...{ graceMs: options.graceMs, dryRun: options.dryRun },
-  })
+  }
+  // An immutable root has no list: whatever is not known to be needed may be below what is out of reach.
+  const places = needed.outOfReach.length > 0 ? await holdOnly(collection, how) : await collection.run(how)
   return {
+    volume: session.volume,
     places,
     leftOut: collection.leftOut,
     refused: collection.refused,
     problems: needed.problems,
     lost: needed.lost,
+    outOfReach: needed.outOfReach,
     liveChunks: needed.live.size,
   }
+}
+
+/** Marks what is needed and is not marked, and takes nothing away. */
+async function holdOnly(collection: Collection, options: CollectOptions): Promise<ReadonlyMap<string, Collected>> {
+  const nothing = { shares: 0, bytes: 0, marks: 0, young: 0, registers: 0 }
+  const adopted = await collection.adopt(options)
+  return new Map([...adopted].map(([place, count]) => [place, { ...nothing, adopted: count }]))
 }
 
 /** What time it is at each place: when it took the newest value of the account's list. */

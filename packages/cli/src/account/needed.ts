@@ -66,6 +66,8 @@ export interface Needed {
   readonly problems: readonly { readonly label: string; readonly why: string }[]
   /** What is lost of the trees; all that their lists name stays. */
   readonly lost: readonly LostPlace[]
+  /** Parts of immutable roots that some server may have and none gave: while there are any, nothing may be taken away. */
+  readonly outOfReach: readonly LostPlace[]
 }
 
 /** How it is gathered. */
@@ -82,6 +84,8 @@ export interface GatherOptions {
   readonly clocks: ReadonlyMap<string, number>
   /** Writes what is no longer needed out of the trees' lists. */
   readonly trim: boolean
+  /** Goes on where an immutable root is out of reach in part, for who takes nothing away then. */
+  readonly goesOn?: boolean
   readonly warn: (text: string) => void
 }
 
@@ -122,6 +126,7 @@ class Gathering implements Needed {
   readonly trims = new Map<string, Trim[]>()
   readonly problems: { label: string; why: string }[] = []
   readonly lost: LostPlace[] = []
+  readonly outOfReach: LostPlace[] = []
   /** Why it cannot be known what is needed. */
   readonly unknown: { readonly label: string; readonly error: HoldfastError }[] = []
   isWhole = true
@@ -187,7 +192,9 @@ class Gathering implements Needed {
       else if (met.kind === "junction") junctions.push(met)
       else {
         this.#lost(label, met.lost)
-        if (isOutOfReach(met.lost.error)) this.unknown.push({ label, error: met.lost.error })
+        if (!isOutOfReach(met.lost.error)) continue
+        if (this.#options.goesOn) this.outOfReach.push(lostPlace(label, met.lost))
+        else this.unknown.push({ label, error: met.lost.error })
       }
     await this.#links(volume, junctions)
   }
@@ -364,7 +371,13 @@ function cannotKnow(first: HoldfastError, { unknown, lost }: Pick<Gathering, "un
 }
 
 /** Where history does not fit, or nobody can say what is needed: nothing is taken away then. */
-const stopsAll: ReadonlySet<string> = new Set(["ERR_ROLLBACK", "ERR_FORK", "ERR_UNPROVEN", "ERR_NO_QUORUM"])
+const stopsAll: ReadonlySet<string> = new Set([
+  "ERR_ROLLBACK",
+  "ERR_FORK",
+  "ERR_UNPROVEN",
+  "ERR_NO_QUORUM",
+  "ERR_REFUSED",
+])
 
 function keyOf(cap: Cap): string {
   return "seed" in cap || "publicKey" in cap ? encodeCap(cap) : `${cap.kind} ${encodeCap(cap)}`

@@ -13,7 +13,7 @@ import {
   type VolumeBackend,
   type VolumeDescription,
 } from "@holdfast/protocol"
-import { createStore, quorumOf } from "@holdfast/store"
+import { type Answer, answerOf, createStore, quorumOf, refusedByServers } from "@holdfast/store"
 import type { Profile } from "../profile/profile.ts"
 import { openVolumeSession, type Session } from "../session.ts"
 import { fenceNameOf, fenceOf } from "./fence.ts"
@@ -234,10 +234,18 @@ export async function giveValues(
 ): Promise<void> {
   for (const bytes of values) {
     const needed = quorumOf(after.voters.length, after.registerMode)
+    const answers: Answer[] = []
     const outcomes = await Promise.all(
-      after.voters.map((backend) => backend.proposeRegisters([bytes]).catch(() => [{ accepted: false }])),
+      after.voters.map((backend) =>
+        backend.proposeRegisters([bytes]).catch((error: unknown) => {
+          answers.push(answerOf(backend.id, error))
+          return [{ accepted: false }]
+        }),
+      ),
     )
     const taken = outcomes.filter(([outcome]) => outcome?.accepted).length
+    const refused = refusedByServers(answers, { servers: after.voters.length, needed, reached: taken })
+    if (refused) throw refused
     if (taken < needed)
       throw new HoldfastError(
         "ERR_NO_QUORUM",
@@ -255,9 +263,12 @@ async function newestValue(
   const id = registerIdOf(publicKey)
   let newest: { rank: number; bytes: Uint8Array } | undefined
   let answered = 0
+  const silent: Answer[] = []
   await Promise.all(
     backends.map(async (backend) => {
-      const answer = await backend.readRegisters([id]).catch(() => undefined)
+      const answer = await backend.readRegisters([id]).catch((error: unknown) => {
+        silent.push(answerOf(backend.id, error))
+      })
       if (!answer) return
       answered++
       const bytes = answer[0]
@@ -267,6 +278,8 @@ async function newestValue(
     }),
   )
   const needed = quorumOf(backends.length, registerMode)
+  const refused = refusedByServers(silent, { servers: backends.length, needed, reached: answered })
+  if (refused) throw refused
   if (answered < needed)
     throw new HoldfastError("ERR_NO_QUORUM", `Only ${answered} of the ${needed} places needed answered.`, {
       reached: answered,

@@ -26,6 +26,7 @@ import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
 import type { PlacedServer } from "@holdfast/store"
 import { grantFor } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
+import { requireGrid } from "./choose.ts"
 import { goneVoter, readOnlyServer } from "./untrusted-server.ts"
 
 /** A description that was asked for longer ago, by this machine's clock, is asked for again if the coordinator answers. */
@@ -58,8 +59,9 @@ export interface OpenedGrid {
   close(): void
 }
 
-/** Opens the grid of a profile, its certificate renewed when that is due. Throws ERR_NOT_FOUND without one, ERR_PINNED. */
+/** Opens the grid of a profile, its certificate renewed when that is due. Throws ERR_NO_GRID, ERR_PINNED. */
 export async function openGrid(profile: Profile, options: GridOptions): Promise<OpenedGrid> {
+  requireGrid(profile)
   // While the coordinator is away, or refuses, the present certificate does until it ends.
   const identity = await profile.identity()
   const renewed = await renewIdentity(profile.identityDir, identity).catch(() => identity)

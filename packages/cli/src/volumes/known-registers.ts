@@ -36,7 +36,7 @@ export async function knownRegisters({ profile, volume, storage, store }: KnownI
 /** What a device that may only append listed, and no collection took over yet. Of a list that cannot be read nothing moves but itself. */
 async function rootsOf({ registers }: Pick<Store, "registers">, keys: RegisterKeys): Promise<string[]> {
   const value = await registers.read(keys).catch((error: unknown) => {
-    if (isHoldfastError(error) && error.code !== "ERR_NO_QUORUM") return undefined // a thief wrote it
+    if (isHoldfastError(error) && !["ERR_NO_QUORUM", "ERR_REFUSED"].includes(error.code)) return undefined // a thief wrote it
     throw error
   })
   const contents = value ? [value, ...(value.siblings ?? [])].map(({ content }) => content) : []

@@ -23,7 +23,7 @@ export interface OpenPlacesOptions extends GridOptions {
 }
 
 /**
- * Gets ready to open backends; what is returned opens them, in the same order. Nodes need a profile. Throws ERR_NOT_FOUND
+ * Gets ready to open backends; what is returned opens them, in the same order. Nodes need a profile. Throws ERR_NO_GRID
  * without a grid for nodes.
  */
 export async function openBackends(

@@ -86,8 +86,8 @@ function parseDirectory(text: string): VolumeBackend {
 async function parseNodes(profile: Profile | undefined, name: string): Promise<VolumeBackend[]> {
   if (!profile || !hasGrid(profile))
     throw new HoldfastError(
-      "ERR_NOT_FOUND",
-      "Storage nodes let in members of their grid only: join it first, with an invitation (holdfast join).",
+      "ERR_NO_GRID",
+      "Storage nodes let in members of their grid only, and this profile is a member of no grid. Join one with an invitation (holdfast join --invite-file FILE), or start one on this machine (holdfast up).",
     )
   const { openGrid } = await import("./grid.ts")
   const { grid } = await openGrid(profile, {})

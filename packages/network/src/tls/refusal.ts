@@ -59,6 +59,7 @@ export function throwIfRefused(address: string, status: number, headers: Incomin
     address,
     reason,
     proven: true, // it showed a certificate of this grid before it answered
+    ofCertificate: reason !== "too-many-connections", // whatever we ask, and soon all servers say the same
   })
 }
 

@@ -1,7 +1,7 @@
-/** interop/vectors/account-list.json, volume.json and volume-2.json: what an account lists, and which places hold a volume. */
+/** interop/vectors/account-list.json, account-list-3.json, volume.json and volume-2.json: what an account lists, and which places hold a volume. */
 import { type CryptoProvider, fromHex, isHoldfastError, toHex } from "@holdfast/core"
 import { accountKeysOf, deviceListSecret, listSeedOn, type StorageId } from "../account-keys.ts"
-import { decodeAccountList, encodeAccountList } from "../account-list.ts"
+import { decodeAccountList, encodeAccountList, removedKeyOf } from "../account-list.ts"
 import { registerIdOf } from "../register.ts"
 import { parseVolume, type VolumeDescription } from "../volume.ts"
 import { openVolumeMove, volumeDigest } from "../volume-move.ts"
@@ -38,6 +38,15 @@ export interface AccountListVectors {
   }[]
 }
 
+/** Account lists of version 3. */
+export interface AccountList3Vectors extends Pick<AccountListVectors, "bad"> {
+  readonly good: readonly (AccountListVectors["good"][number] & {
+    readonly removed: readonly string[]
+    readonly revoked: readonly (readonly [deviceKey: string, epoch: number, name: string])[]
+  })[]
+  readonly removedKeys: readonly { readonly cap: string; readonly key: string }[]
+}
+
 /** Descriptions of volumes; of version 2 also their digests, and statements of the first one's key. */
 export interface VolumeVectors {
   readonly good: readonly VolumeDescription[]
@@ -51,17 +60,7 @@ export interface VolumeVectors {
 
 /** Throws unless every list decodes and encodes, and every key follows, as it says. */
 export async function checkAccountListVectors(crypto: CryptoProvider, vectors: AccountListVectors): Promise<void> {
-  for (const { encoded, ...expected } of vectors.good) {
-    const list = decodeAccountList(fromHex(encoded))
-    const { linked, epoch, keepMs = null } = list
-    const found = {
-      roots: [...list.roots].map(([name, root]) => [name, root.cap, root.keepMs ?? null]),
-      ...{ linked, kits: list.kits.map(({ name, register }) => [name, toHex(register)]), epoch },
-      ...{ grants: list.grants.map(toHex), keepMs },
-    }
-    same(found, expected, "account list")
-    same(toHex(encodeAccountList(list)), encoded, "account list, encoded again")
-  }
+  for (const { encoded, ...expected } of vectors.good) same(decodedList(encoded), expected, "account list")
   for (const { encoded, error } of vectors.bad) await refused(encoded, error, () => decodeAccountList(fromHex(encoded)))
   for (const vector of vectors.keys) {
     const { id, publicKey, collectSeed, listSecret } = await accountKeysOf(crypto, fromHex(vector.accountSeed))
@@ -71,6 +70,31 @@ export async function checkAccountListVectors(crypto: CryptoProvider, vectors: A
     same(found, expected, "keys of an account")
     for (const list of vector.lists) await checkList(crypto, listSecret, list)
     for (const list of vector.deviceLists) await checkList(crypto, device, list)
+  }
+}
+
+/** Throws unless every list of version 3 decodes and encodes, and what was removed is remembered, as it says. */
+export async function checkAccountList3Vectors(crypto: CryptoProvider, vectors: AccountList3Vectors): Promise<void> {
+  for (const { encoded, removed, revoked, ...expected } of vectors.good) {
+    same(decodedList(encoded), expected, "account list")
+    const list = decodeAccountList(fromHex(encoded))
+    same(list.removed.map(toHex), removed, "what was removed of an account list")
+    const found = list.revoked.map(({ deviceKey, epoch, name }) => [toHex(deviceKey), epoch, name])
+    same(found, revoked, "devices revoked in an account list")
+  }
+  for (const { encoded, error } of vectors.bad) await refused(encoded, error, () => decodeAccountList(fromHex(encoded)))
+  for (const { cap, key } of vectors.removedKeys) same(toHex(await removedKeyOf(crypto, cap)), key, "removed key")
+}
+
+/** What versions 1 and 3 have, once it was encoded again. */
+function decodedList(encoded: string) {
+  const list = decodeAccountList(fromHex(encoded))
+  same(toHex(encodeAccountList(list)), encoded, "account list, encoded again")
+  const { linked, epoch, keepMs = null } = list
+  return {
+    roots: [...list.roots].map(([name, root]) => [name, root.cap, root.keepMs ?? null]),
+    ...{ linked, kits: list.kits.map(({ name, register }) => [name, toHex(register)]), epoch },
+    ...{ grants: list.grants.map(toHex), keepMs },
   }
 }
 

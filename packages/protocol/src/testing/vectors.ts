@@ -117,7 +117,9 @@ export interface ParityVector {
 }
 export { type AccountVectors, checkAccountVectors } from "./account-vectors.ts"
 export {
+  type AccountList3Vectors,
   type AccountListVectors,
+  checkAccountList3Vectors,
   checkAccountListVectors,
   checkVolumeVectors,
   type VolumeVectors,

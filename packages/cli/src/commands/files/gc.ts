@@ -1,12 +1,12 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
-import { exitCodes } from "../../exit-codes.ts"
+import { exitCodeOf, exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
-import { volumeNames } from "../../volumes/choose.ts"
+import { volumesFor } from "../../volumes/choose.ts"
 import { sweepBuckets } from "../../volumes/sweep.ts"
 import { type Context, examples, plural, withVolumes } from "./frame.ts"
 import { humanSize } from "./listing.ts"
@@ -51,21 +51,35 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
     const { warn } = context
     const reports: CollectReport[] = []
     const swept: SweepOutcome[] = []
-    for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
-      const session = await context.openSession(name)
-      reports.push(await collectAccount(session, { graceMs, dryRun, keep: kept, warn }))
-      if (!dryRun) swept.push(...(await sweepBuckets(session.backends, warn)).values())
+    const failed: FailedVolume[] = []
+    for (const name of volumesFor(profile, context.volume)) {
+      try {
+        const session = await context.openSession(name)
+        reports.push(await collectAccount(session, { graceMs, dryRun, keep: kept, warn }))
+        if (!dryRun) swept.push(...(await sweepBuckets(session.backends, warn)).values())
+      } catch (error) {
+        if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
+        failed.push({ volume: name, error }) // what cannot be known of one volume is no reason to leave another as it is
+      }
     }
-    show(context, { reports, swept }, dryRun)
+    if (reports.length === 0 && failed[0]) throw failed[0].error
+    show(context, { reports, swept, failed }, dryRun)
   })
 }
 
 interface Done {
   readonly reports: readonly CollectReport[]
   readonly swept: readonly SweepOutcome[]
+  readonly failed: readonly FailedVolume[]
 }
 
-function show(context: Context, { reports, swept }: Done, dryRun: boolean): void {
+/** A volume where nothing was removed, and why. */
+interface FailedVolume {
+  readonly volume: string
+  readonly error: HoldfastError
+}
+
+function show(context: Context, { reports, swept, failed }: Done, dryRun: boolean): void {
   const all = reports.flatMap(({ places }) => [...places.values()])
   const condemned = swept.reduce((total, one) => total + one.condemned, 0)
   const sum = (of: (one: (typeof all)[number]) => number) => all.reduce((total, one) => total + of(one), 0)
@@ -87,6 +101,7 @@ function show(context: Context, { reports, swept }: Done, dryRun: boolean): void
   const errors = Object.fromEntries(reports.flatMap(({ leftOut }) => [...leftOut]))
   const problems = reports.flatMap((report) => report.problems)
   const lost = reports.flatMap((report) => report.lost)
+  const untouched = reports.filter(({ outOfReach }) => outOfReach.length > 0)
   const lines = [
     `${dryRun ? "Would remove at most" : "Removed"} ${plural(total.shares, "share")} (${humanSize(total.bytes)}).`,
   ]
@@ -105,13 +120,23 @@ function show(context: Context, { reports, swept }: Done, dryRun: boolean): void
   if (leftOut.length > 0) lines.push(`Left out: ${tellAnswers(leftOut)}.`)
   for (const { place, message } of lost) lines.push(`cannot be read: ${place}: ${message}`)
   if (lost.length > 0) lines.push("All that the trees' own lists name was kept for what cannot be read.")
+  for (const { volume, outOfReach } of untouched)
+    lines.push(
+      `Nothing was removed from ${volume}, as it could belong to what is out of reach: ${outOfReach.map(({ place }) => place).join(", ")}. ` +
+        "Bring servers back, then collect again; an alias that you need no more is taken away with `holdfast alias remove`.",
+    )
   for (const [server, refusal] of notHeld) lines.push(notHeldLine(server, refusal))
   const unreadable = lost.map(({ place, message }) => ({ place, message }))
-  const json = { ...total, dryRun, errors, problems, unreadable }
+  const outOfReach = untouched.flatMap(({ volume, outOfReach }) => outOfReach.map(({ place }) => ({ volume, place })))
+  const failures = failed.map(({ volume, error: { code, message } }) => ({ volume, code, message }))
+  for (const { volume, message } of failures) lines.push(`${volume} was not collected: ${message}`)
+  const json = { ...total, dryRun, errors, problems, unreadable, outOfReach, failed: failures }
   context.output({ ...json, notHeld: notHeld.map(([server, refusal]) => ({ server, ...refusal })) }, lines)
   if (notHeld.length > 0)
     process.exitCode = notHeld.some(([, { isQuota }]) => isQuota) ? exitCodes.refused : exitCodes.unavailable
-  if (lost.length > 0) process.exitCode = exitCodes.damaged
+  if (untouched.length > 0) process.exitCode = exitCodes.unavailable
+  if (failed[0]) process.exitCode = exitCodeOf(failed[0].error)
+  if (lost.length > outOfReach.length) process.exitCode = exitCodes.damaged
 }
 
 /** Also for `upgrade`: what another account stored and this one needs, and a place does not let it hold. */

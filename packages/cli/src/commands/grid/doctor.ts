@@ -1,6 +1,7 @@
 /** `holdfast doctor`: what is wrong with this installation, and how to mend it. */
 import { rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { isHoldfastError } from "@holdfast/core"
 import { exposed, makePrivateFolder } from "@holdfast/core/node"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
 import type { Command } from "commander"
@@ -125,7 +126,12 @@ async function examineVolumes(context: Context): Promise<Finding[]> {
   const { volumes } = await context.openProfile()
   const findings: Finding[] = []
   for (const { name } of volumes.values()) {
-    const { backends } = await context.openSession(name)
+    const session = await context.openSession(name).catch((error: unknown) => {
+      if (!isHoldfastError(error)) throw error
+      findings.push(bad(`volume ${name}`, error.message, `Then look again: holdfast volume test ${name}`))
+    })
+    if (!session) continue
+    const { backends } = session
     const places = backends.map((backend) =>
       attempt(
         `volume ${name}`,
@@ -153,7 +159,7 @@ async function examineMembership(context: Context, identityDir: string): Promise
         )
       return `${identity.memberId} until ${new Date(identity.notAfterMs).toISOString().slice(0, 10)}`
     },
-    "Any command renews it once the coordinator answers, such as holdfast status. After its end, join again with a new invitation, under a new profile: holdfast --profile NEW join.",
+    "Any command renews it once the coordinator answers, such as holdfast status. After its end, join again with a new invitation: holdfast join. Aliases, volumes and account stay.",
   )
   const grid = await attempt(
     "grid description",

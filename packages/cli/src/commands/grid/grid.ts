@@ -4,6 +4,7 @@ import { confirmServers, fetchGrid, type GridOffer, loadOffer, loadPins, standin
 import { type GridDescription, votersOf } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
+import { requireGrid } from "../../volumes/choose.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
@@ -111,7 +112,10 @@ async function refuse(context: Context, text: string, flags: Flags): Promise<voi
 }
 
 async function dirOf(context: Context, flags: Flags): Promise<string> {
-  return flags.identity ?? (await context.openProfile()).identityDir
+  if (flags.identity !== undefined) return flags.identity
+  const profile = await context.openProfile()
+  requireGrid(profile)
+  return profile.identityDir
 }
 
 async function pending(dir: string): Promise<GridOffer | undefined> {

@@ -2,7 +2,7 @@
 import { join as joinPath } from "node:path"
 import { text as readAll } from "node:stream/consumers"
 import { HoldfastError } from "@holdfast/core"
-import type { LogLevel } from "@holdfast/network"
+import type { Joined, LogLevel } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
@@ -227,24 +227,15 @@ async function revoke(context: Context, member: string, dir: string): Promise<vo
 }
 
 async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
-  const { join } = await import("@holdfast/network")
-  const { createProfile } = await import("../../profile/profile.ts")
   const { readSecret } = await import("../files/frame.ts")
   const { inviteFile } = flags
   const text = inviteFile && inviteFile !== "-" ? await readSecret(inviteFile) : (await readAll(context.stdin)).trim()
   const paths = pathsOf(context.env)
   const dir = flags.identity ?? joinPath(profileDir(paths, context.profile), "identity")
-  const joined = await join(text, {
-    dir,
-    name: flags.name,
-    ...(flags.serverName ? { serverNames: flags.serverName } : {}),
-  })
-  if (joined.role === "client" && !flags.identity) {
-    await createProfile(paths, context.profile)
-    if (flags.account !== undefined) {
-      const { useAccount } = await import("./account.ts")
-      await useAccount(context, flags.account, flags.yes ?? false)
-    }
+  const joined = await (flags.identity === undefined ? joinAsProfile(context, text, flags) : joinAt(text, dir, flags))
+  if (joined.role === "client" && !flags.identity && flags.account !== undefined) {
+    const { useAccount } = await import("./account.ts")
+    await useAccount(context, flags.account, flags.yes ?? false)
   }
   const next =
     joined.role === "node"
@@ -253,6 +244,21 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
   const { role, memberId, tenant, roles } = joined
   const may = role === "client" ? ` of the tenant ${tenant}. It may: ${roles.join(", ")}` : ""
   context.output(joined, [`Joined as ${role} ${memberId}${may}.`, next])
+}
+
+async function joinAt(text: string, dir: string, { name, serverName }: JoinFlags): Promise<Joined> {
+  const { join } = await import("@holdfast/network")
+  return join(text, { dir, name, ...(serverName ? { serverNames: serverName } : {}) })
+}
+
+async function joinAsProfile(context: Context, text: string, { name, serverName }: JoinFlags): Promise<Joined> {
+  const { joinProfile } = await import("../../profile/join.ts")
+  const { profile, passphrase } = context
+  return joinProfile(text, {
+    ...{ paths: pathsOf(context.env), profile, name, serverNames: serverName, passphrase },
+    openProfile: () => context.openProfile(),
+    tell: (line) => context.warn(line),
+  })
 }
 
 function untilAsked(): Promise<void> {

@@ -3,7 +3,7 @@ import { toHex } from "@holdfast/core"
 import type { Command } from "commander"
 import { type AccountUpgrade, upgradeAccount } from "../../account/upgrade.ts"
 import type { Context } from "../../context.ts"
-import { gridName, volumeNames } from "../../volumes/choose.ts"
+import { gridName, volumesFor } from "../../volumes/choose.ts"
 import { type PlaceUpgrade, upgradePlaces } from "../../volumes/upgrade.ts"
 import { examples, plural } from "../files/frame.ts"
 import { notHeldLine } from "../files/gc.ts"
@@ -34,7 +34,7 @@ async function upgrade(context: Context, dryRun: boolean, claims: boolean): Prom
   const { id, keys } = await profile.account()
   const { warn } = context
   const volumes: VolumeUpgrade[] = []
-  for (const name of context.volume === undefined ? volumeNames(profile) : [context.volume]) {
+  for (const name of volumesFor(profile, context.volume)) {
     const description = profile.volumes.get(name)
     const places = description ? await upgradePlaces(description, { dryRun }) : []
     const isReady = dryRun || places.every(({ state }) => state === "done")
