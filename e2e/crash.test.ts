@@ -9,7 +9,8 @@ import { finish } from "./grid.ts"
 import { type Members, startMembers } from "./members.ts"
 import { randomFrom } from "./random.ts"
 
-const rounds = 100
+/** 1,000 before a release: see docs/contributing.md. */
+const rounds = Number(process.env["HOLDFAST_KILL_ROUNDS"] ?? 100)
 const lanes = 2
 /** A put takes about so long from start to end. */
 const spanMs = 450
