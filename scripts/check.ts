@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
+import { checkAdvisories } from "./check/advisories.ts"
 import { checkDomains } from "./check/domains.ts"
 import { checkLayers } from "./check/layers.ts"
 import type { Violation } from "./check/source.ts"
@@ -86,6 +87,7 @@ process.exitCode = report([
   inspect("tidy", checkTidy),
   inspect("claims", checkThreats),
   inspect("domains", checkDomains),
+  inspect("advisories", checkAdvisories),
 ])
   ? 0
   : 1

@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { type TestContext, test } from "node:test"
+import { advisoriesIn } from "../../update-advisories.ts"
+import { checkAdvisories } from "../advisories.ts"
 import { checkDomains } from "../domains.ts"
 import { checkLayers } from "../layers.ts"
 import { checkThreats } from "../threats.ts"
@@ -139,4 +141,48 @@ test("a domain label has one place and one line in the table of labels", (t) => 
   assert.equal(domains('hash("holdfast/a/1")\n', table()), 1)
   assert.equal(domains('hash("holdfast/a/1")\n', table("a", "b")), 1)
   assert.equal(domains('hash("holdfast/a/1")\n', table("a", "a")), 1)
+})
+
+test("a package with a known fault is told until it is replaced, or the fault is accepted", async (t) => {
+  const record = {
+    id: "GHSA-1",
+    summary: "it breaks",
+    affected: [
+      {
+        package: { ecosystem: "npm", name: "wrap" },
+        ranges: [{ events: [{ introduced: "7.0.0" }, { fixed: "7.0.5" }] }],
+      },
+      {
+        package: { ecosystem: "npm", name: "wrap" },
+        ranges: [{ events: [{ introduced: "0" }, { last_affected: "5.9.0" }] }],
+      },
+      { package: { ecosystem: "PyPI", name: "other" }, ranges: [{ events: [{ introduced: "0" }] }] },
+    ],
+  }
+  const told = async (version: string, accepted: readonly object[] = []) => {
+    const packages = {
+      "": {},
+      "node_modules/a/node_modules/wrap": { version },
+      "node_modules/other": { version: "1.0.0" },
+    }
+    const root = house(t, {
+      "package-lock.json": JSON.stringify({ packages }),
+      "osv/2024/one.json": JSON.stringify(record),
+    })
+    const withdrawn = JSON.stringify({ ...record, id: "GHSA-2", withdrawn: "2024-01-01T00:00:00Z" })
+    writeFileSync(join(root, "osv/2024/two.json"), withdrawn)
+    const advisories = await advisoriesIn(join(root, "osv"), root)
+    mkdirSync(join(root, "scripts"))
+    writeFileSync(
+      join(root, "scripts/advisories.json"),
+      JSON.stringify({ asked: "", source: "", advisories, accepted }),
+    )
+    return checkAdvisories(root).map(({ message }) => message)
+  }
+  assert.deepEqual(await told("7.0.4"), ["wrap 7.0.4: it breaks (GHSA-1)"])
+  assert.deepEqual(await told("5.9.0"), ["wrap 5.9.0: it breaks (GHSA-1)"])
+  for (const version of ["5.9.1", "6.9.0", "7.0.5", "8.0.0"]) assert.deepEqual(await told(version), [])
+  const accepted = [{ id: "GHSA-1", why: "nobody calls it" }]
+  assert.deepEqual(await told("7.0.4", accepted), [])
+  assert.equal((await told("7.0.5", accepted)).length, 1, "what is accepted for nothing is told")
 })
