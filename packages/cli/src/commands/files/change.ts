@@ -23,7 +23,7 @@ export function register(program: Command, context: Context): void {
     .action(async (paths: string[], flags: MkdirFlags) => mkdir(context, paths, flags))
   program
     .command("cp")
-    .description("copy within a grid; content is shared, not sent again")
+    .description("copy within a grid; within a tree content is shared, not sent again")
     .argument("<paths...>", "SRC… DEST: places in a tree")
     .option(...capFile)
     .addHelpText(

@@ -25,7 +25,7 @@ export interface Edit {
   lookup(path: readonly string[]): Promise<Item | undefined>
   isEmpty(path: readonly string[]): Promise<boolean>
   mkdir(path: readonly string[]): Promise<void>
-  /** Puts an item of this or another tree of the grid here; its content is shared, not copied. */
+  /** Puts an item of this or another tree of the grid here: shared within a tree, in chunks of its own in another one. */
   set(path: readonly string[], item: Item): Promise<void>
   remove(path: readonly string[]): Promise<void>
   move(from: readonly string[], to: readonly string[]): Promise<void>
