@@ -60,7 +60,7 @@ test("an account is listed, dropped, kept, and after thirty days its shares go, 
   await admin.run(["volume", "create", "clouds", "--coding", "2/2/3", "--backend", ...places])
   await admin.run(["put", "-", "clouds:/ours"], { input: Buffer.alloc(200_000, 1) })
   fs.writeFileSync(`${guest.folder}/clouds.json`, (await admin.run(["volume", "export", "clouds"])).stdout)
-  await guest.run(["volume", "import", "--file", "clouds.json"])
+  await guest.run(["volume", "import", "--file", "clouds.json", "--yes"])
   const ours = await shares()
   await guest.run(["alias", "create", "theirs"])
   await guest.run(["put", "-", "theirs:/file"], { input: Buffer.alloc(200_000, 2) })
