@@ -100,7 +100,7 @@ describe("a volume over four buckets", { skip: why }, () => {
 
   test("says what each bucket can do, and what that means", async () => {
     const { stdout } = await client.run(["volume", "test", "clouds"])
-    assert.equal(stdout.match(/^ok {3}bucket cloud\d, at \S+: [\d.]+ ms a request$/gm)?.length, 4)
+    assert.equal(stdout.match(/^ok {3}bucket cloud\d@\S+, at \S+: [\d.]+ ms a request$/gm)?.length, 4)
     assert.equal(stdout.match(/several writers at a time are safe/g)?.length, 4)
   })
 
