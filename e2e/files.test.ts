@@ -125,9 +125,12 @@ test("standard input and output carry bytes unchanged", async () => {
 test("each wrong input gets its own exit code and a message that says what to do", async () => {
   await grid.run(["put", "-", "home:/text"], { input: "a line\n" })
   const cap = (await grid.run(["cap", "home:", "--read"])).stdout.trim()
+  const mistyped = paths.join(grid.folder, "mistyped")
+  fs.writeFileSync(mistyped, `${cap.slice(0, -1)}${cap.endsWith("a") ? "b" : "a"}`, { mode: 0o600 })
+  await grid.run(["alias", "add", "reader", "--local"], { input: cap })
   const cases: [string[], number, RegExp][] = [
-    [["ls", `${cap.slice(0, -1)}${cap.endsWith("a") ? "b" : "a"}`], 6, /not a valid capability/],
-    [["put", "-", `${cap}/x`], 6, /only be read/],
+    [["ls", `@file:${mistyped}`], 6, /not a valid capability/],
+    [["put", "-", "reader:/x"], 6, /only be read/],
     [["ls", "nosuch:"], 3, /nosuch/],
     [["ls", "home:/nothing"], 3, /does not exist/],
     [["ls", "./local"], 2, /alias:\/path/],

@@ -32,7 +32,7 @@ if (patterns.length > 0) runTests("chosen tests", patterns, 1)
 else {
   run("checks", ["scripts/check.ts"])
   runTests("unit tests", ["packages/*/test/**/*.test.ts", "scripts/check/test/**/*.test.ts"], 2)
-  if (!words.includes("--unit")) runTests("end-to-end tests", ["e2e/**/*.test.ts"], 1)
+  if (!words.includes("--unit")) runTests("end-to-end tests", ["e2e/**/*.test.ts"], 2)
 }
 
 console.log(failed.length === 0 ? "\nAll passed." : `\nFAILED: ${failed.join(", ")}`)
