@@ -51,7 +51,7 @@ test("a server says why it refuses a certificate, and no handler runs", async (t
           {
             name: "HoldfastError",
             code: "ERR_REFUSED",
-            details: { address: `${host}:${port}`, reason: why, proven: true },
+            details: { address: `${host}:${port}`, reason: why, proven: true, ofCertificate: true },
           },
         )
         return message.test(error.message)
