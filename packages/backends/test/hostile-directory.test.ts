@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
-import { toHex } from "@holdfast/core"
+import { isHoldfastError, toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { type AccountAccess, accountRoles, registerIdOf } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
@@ -118,6 +118,44 @@ test("names in the index lead nowhere else", async (t) => {
   assert.equal(await use(), undefined)
   assert.equal(await use(), undefined)
   assert.ok(fs.existsSync(dir))
+})
+
+test("a file to be removed that never was, in a folder that never was, keeps nobody from opening the directory", async (t) => {
+  const { tamper, use } = await scene(t)
+  const file = `deadbeef/${toHex(large.id)}.0.deadbeef`
+  for (const tenant of ["local", "nobody", "../.."])
+    tamper("INSERT INTO removing (tenant, file) VALUES (?, ?)", tenant, file)
+  tamper(unclean)
+  assert.equal(await use(), undefined)
+})
+
+test("a number that JavaScript does not have ends use of the directory with an error of ours", async (t) => {
+  const { tamper, use } = await scene(t)
+  const tooMuch = "9223372036854775000"
+  for (const change of [
+    `UPDATE shares SET size = ${tooMuch}`,
+    `UPDATE registers SET sequence = ${tooMuch}`,
+    `UPDATE tenants SET cost = ${tooMuch}`,
+    `INSERT OR REPLACE INTO meta (name, value) VALUES ('stamp', ${tooMuch})`,
+  ]) {
+    tamper(change)
+    assert.ok(isHoldfastError(await use(), "ERR_CORRUPT"), change)
+    tamper(change.replaceAll(tooMuch, "1"))
+  }
+})
+
+test("an account that is said to be dropped at no time that has a date is refused, and told so", async (t) => {
+  const { dir, tamper } = await scene(t)
+  for (const stamp of [-Number.MAX_SAFE_INTEGER, 8.64e15, Number.MAX_SAFE_INTEGER]) {
+    tamper(
+      "INSERT OR REPLACE INTO statements (tenant, id, serial, drops, stamp) SELECT tenant, id, 1, 1, ? FROM accounts",
+      stamp,
+    )
+    const engine = await openEngine({ dir, ...options })
+    const place = (await engine.tenant("local")).backendOf(someone)
+    await assert.rejects(place.putShares([large.shares[1]!], newBatch(crypto)), { code: "ERR_REFUSED" })
+    await engine.close()
+  }
 })
 
 test("a tenant's name in the index leads nowhere else", async (t) => {
