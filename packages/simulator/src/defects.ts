@@ -4,6 +4,7 @@
  */
 
 import { ownershipDefects } from "./ownership-defects.ts"
+import { roleDefects } from "./role-defects.ts"
 import type { Shape } from "./world.ts"
 
 /** One change of a source: a text that occurs exactly once, and what comes in its place. */
@@ -151,6 +152,7 @@ export const defects: readonly Defect[] = [
     "    if (code === undefined || call.signal?.aborted) throw error\n    return requestTwice(options, call)\n",
   ),
   ...ownershipDefects,
+  ...roleDefects,
 ]
 
 function one(name: string, file: string, find: string, replace: string): Defect {

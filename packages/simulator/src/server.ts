@@ -225,7 +225,7 @@ export class SimulatedServer implements Storage {
 
   async #answer(
     namespace: Namespace,
-    { method, path, headers, body: [body = new Uint8Array()] }: NodeCall,
+    { method, path, headers, maxBytes, body: [body = new Uint8Array()] }: NodeCall,
     peer: Peer,
   ): Promise<NodeAnswer> {
     const { liar, onBug } = this.#parts
@@ -236,7 +236,7 @@ export class SimulatedServer implements Storage {
       const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
       const backend = this.#ledger.watch(namespace.backendOf(access), access)
       const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body)))
-      return { status: 200, body: liar?.distort(answer) ?? answer }
+      return { status: 200, body: liar?.distort(answer, maxBytes) ?? answer }
     } catch (error) {
       if (error instanceof DeadProcess) throw error
       const { code, errcode } = error as { code?: unknown; errcode?: unknown }
