@@ -5,7 +5,7 @@
 import { type CborValue, encodeCbor, toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
 import type { ChunkRef } from "@holdfast/store"
-import { type Entry, encodeCare, type FileEntry, type Reference } from "@holdfast/tree"
+import { encodeCare, type FileEntry, type Reference } from "@holdfast/tree"
 import { keyOf } from "./model.ts"
 import type { Random } from "./random.ts"
 
@@ -40,9 +40,9 @@ export function foreignKey({ content }: FileEntry): string {
 /** What a writer tries more often, since more comes of it. */
 const usual = ["nothing out of the way", "things of others"]
 
-/** True for an entry that names something of others by a key that does not open it. */
-export function isStolen(entry: Entry): boolean {
-  return entry.name.startsWith("stolen")
+/** True for the name of what lies in a chunk of others, named by a key that does not open it. */
+export function isStolen(name: string): boolean {
+  return name.startsWith("stolen")
 }
 
 /** A version of some kind. */

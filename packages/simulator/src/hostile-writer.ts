@@ -19,7 +19,7 @@ import type { World } from "./world.ts"
 /** Calls of one visit, and of what the writer does. */
 const mostCalls = 6000
 /** Versions that it shows when nothing fails any more. */
-const calmRounds = 6
+const calmRounds = 8
 /** Roots and things of others that it remembers. */
 const mostKnown = 40
 
@@ -66,14 +66,16 @@ class HostileWriter {
       const own = random.fork(round)
       const what = await this.#write(own)
       told.push(`\n${what}`)
-      const visits = this.#world.clients.map((client) => this.#visit(client, own.fork(client.id)))
+      const visits = this.#world.clients.map((client, i) =>
+        this.#visit(client, own.fork(client.id), i === 0 ? "get" : undefined),
+      )
       told.push(...(await Promise.all(visits)))
     }
     return told.join("; ")
   }
 
-  #visit(client: SimulatedClient, random: Random): Promise<string> {
-    const kind: VisitKind = random.weighted(visitWeights)
+  #visit(client: SimulatedClient, random: Random, wanted?: VisitKind): Promise<string> {
+    const kind: VisitKind = wanted ?? random.weighted(visitWeights)
     if (random.chance(0.3)) client.forget()
     return occupy(this.#world, client, { name: `visit ${kind}`, mostCalls }, () =>
       visit(kind, { world: this.#world, client, random, tree: this.#tree }),

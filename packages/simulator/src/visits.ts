@@ -54,6 +54,8 @@ export interface Visit {
 const mostTold = 150_000
 /** Files that are read of it, and chunks that are checked. */
 const mostRead = 40
+/** Files of it that are remembered. */
+const mostFiles = 300
 
 /** Does something with the tree of a malicious writer; what it gives is for the trace. Throws what the product throws. */
 export async function visit(kind: VisitKind, context: Visit): Promise<string> {
@@ -65,9 +67,11 @@ export async function visit(kind: VisitKind, context: Visit): Promise<string> {
 
 const visits: Record<VisitKind, (tree: Tree, context: Visit) => Promise<string>> = {
   async get(tree, context) {
-    const { files, entries } = await walked(tree, context)
+    if (context.random.chance(0.5)) await readOwn(context)
+    const { files, entries, error } = await walked(tree, context)
     const results = []
     for (const entry of files.slice(0, mostRead)) results.push(await readOne(tree, entry, context))
+    if (error) throw error
     return `${entries} entries; ${results.filter((code) => code === undefined).length} of ${files.length} files read`
   },
   async look(tree, { random }) {
@@ -131,11 +135,19 @@ const visits: Record<VisitKind, (tree: Tree, context: Visit) => Promise<string>>
   },
 }
 
+/** What is read by right is in the caches that the tree of others is read through next. */
+async function readOwn({ world, client, random }: Visit): Promise<void> {
+  const own = client.tree(someTree(world, client, random))
+  for await (const { entry } of walk(own.io, await own.root()))
+    if (entry.kind === "file") for await (const _ of readFile(own.io, entry, { end: foreignBytes }));
+}
+
 /** Takes a file of it, by reference, into a tree of its own: that is refused, or all that it names is there from then on. */
 async function copyFrom(hostile: Tree, context: Visit): Promise<string> {
   const { world, client, random } = context
-  const { files } = await walked(hostile, context, 300)
+  const { files, error } = await walked(hostile, context, mostFiles)
   const [entry] = random.some(files, 1)
+  if (!entry && error) throw error
   if (!entry) return "nothing"
   world.foreign.add(foreignKey(entry))
   const name = `x${random.between(0, 5)}`
@@ -144,22 +156,27 @@ async function copyFrom(hostile: Tree, context: Visit): Promise<string> {
   return `${entry.name} to ${name} of ${own.name}`
 }
 
-/** Everything below its root, as far as that is told; names of each directory come once and in order. */
+/** Everything below its root, as far as that is told: names come once and in order, and none is below what no key opens. */
 async function walked(tree: Tree, { world, client }: Visit, most = mostTold) {
   const files: FileEntry[] = []
-  const last = new Map<string, string>()
-  let entries = 0
-  for await (const { path, entry } of walk(tree.io, await tree.root())) {
-    const folder = path.slice(0, -1).join("/")
-    const before = last.get(folder)
-    if (path.length === 1 && before !== undefined && compareNames(before, entry.name) >= 0)
-      world.fail("names come once and in order", `${client.id} is shown ${entry.name} after ${before}`)
-    last.set(folder, entry.name)
-    if (entry.kind === "file" && files.length < 300) files.push(entry)
-    if (++entries >= most) break
+  let [entries, before] = [0, ""]
+  let error: unknown
+  try {
+    for await (const { path, entry } of walk(tree.io, await tree.root())) {
+      if (path.length === 1) {
+        if (before !== "" && compareNames(before, entry.name) >= 0)
+          world.fail("names come once and in order", `${client.id} is shown ${entry.name} after ${before}`)
+        before = entry.name
+      } else if (isStolen(path[0]!))
+        world.fail("nothing is read by a wrong key", `${client.id} is told what is in ${path[0]}`)
+      if (entry.kind === "file" && files.length < mostFiles) files.push(entry)
+      if (++entries >= most) break
+    }
+  } catch (thrown) {
+    error = thrown
   }
   if (entries >= mostTold) endless(world, client)
-  return { files, entries }
+  return { files, entries, error }
 }
 
 async function counted({ world, client }: Visit, items: AsyncIterable<unknown>): Promise<string> {
@@ -180,7 +197,7 @@ function endless(world: World, client: SimulatedClient): void {
 async function readOne(tree: Tree, entry: FileEntry, { world, client }: Visit): Promise<string | undefined> {
   try {
     for await (const piece of readFile(tree.io, entry, { end: foreignBytes }))
-      if (piece.length > 0 && isStolen(entry))
+      if (piece.length > 0 && isStolen(entry.name))
         world.fail("nothing is read by a wrong key", `${client.id} read ${piece.length} bytes of ${entry.name}`)
     return undefined
   } catch (error) {
