@@ -120,6 +120,29 @@ test("names in the index lead nowhere else", async (t) => {
   assert.ok(fs.existsSync(dir))
 })
 
+test("a file to be removed that never was, in a folder that never was, keeps nobody from opening the directory", async (t) => {
+  const { tamper, use } = await scene(t)
+  const file = `deadbeef/${toHex(large.id)}.0.deadbeef`
+  for (const tenant of ["local", "nobody", "../.."])
+    tamper("INSERT INTO removing (tenant, file) VALUES (?, ?)", tenant, file)
+  tamper(unclean)
+  assert.equal(await use(), undefined)
+})
+
+test("an account that is said to be dropped at no time that has a date is refused, and told so", async (t) => {
+  const { dir, tamper } = await scene(t)
+  for (const stamp of [-Number.MAX_SAFE_INTEGER, 8.64e15, Number.MAX_SAFE_INTEGER]) {
+    tamper(
+      "INSERT OR REPLACE INTO statements (tenant, id, serial, drops, stamp) SELECT tenant, id, 1, 1, ? FROM accounts",
+      stamp,
+    )
+    const engine = await openEngine({ dir, ...options })
+    const place = (await engine.tenant("local")).backendOf(someone)
+    await assert.rejects(place.putShares([large.shares[1]!], newBatch(crypto)), { code: "ERR_REFUSED" })
+    await engine.close()
+  }
+})
+
 test("a tenant's name in the index leads nowhere else", async (t) => {
   const { tamper, use } = await scene(t)
   tamper("UPDATE tenants SET name = '../../victim' WHERE name = 'local'")

@@ -143,6 +143,19 @@ export class SimulatedDisk {
     this.#databases.clear()
   }
 
+  /** All files in `folder` and below. */
+  files(folder = "/"): StoredFile[] {
+    const node = this.#find(folder)
+    return node?.kind === "folder" ? [...this.#filesBelow(node)] : []
+  }
+
+  /** A folder of somebody else's with a file in it, which no crash and no full disk can touch. */
+  putOutside(folder: string, name: string, bytes: Uint8Array): void {
+    const file: StoredFile = { kind: "file", bytes, durable: bytes, unsynced: [] }
+    const node: Folder = { kind: "folder", names: new Map([[name, file]]), durable: new Map([[name, file]]) }
+    for (const names of [this.#root.names, this.#root.durable]) names.set(folder, node)
+  }
+
   /** Flips a bit of some file, or makes it unreadable; false when there is none. */
   rotFile(): boolean {
     const files = [...this.#filesBelow(this.#root)].filter(({ bytes }) => bytes.length > 0)

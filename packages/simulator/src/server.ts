@@ -16,11 +16,16 @@ import { failureAnswer, routes } from "@holdfast/node/routes"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
 import { DeadProcess, type DiskCopy, type Process, SimulatedDisk } from "./disk.ts"
+import { changeFiles, changeRows } from "./intruder.ts"
 import { Ledger } from "./ledger.ts"
+import type { Random } from "./random.ts"
 import { addHolding, type Holding, type Storage, type StorageParts, type Visitor } from "./storage.ts"
 
 const folder = "/node"
 const indexPath = `${folder}/index.sqlite`
+/** Somebody else's, beside the place's folder. */
+const outside = "/outside/thesis.tex"
+const outsideBytes = 5000
 const tenantName = "tenant"
 const grantHeader = "holdfast-grant"
 
@@ -43,6 +48,7 @@ export class SimulatedServer implements Storage {
   readonly #ledger: Ledger
   #current: Incarnation | undefined
   #copy: DiskCopy | undefined
+  #isIntruded = false
   /** As long as nothing happens on the disk. */
   #held: { readonly state: string; readonly holdings: ReadonlyMap<string, Holding> } | undefined
   crashes = 0
@@ -155,9 +161,24 @@ export class SimulatedServer implements Storage {
     database.tamper(`UPDATE ${table} SET ${column} = ? WHERE ${key} = ?`, rotten, at)
   }
 
+  intrude(random: Random): string {
+    if (!this.#isIntruded) this.disk.putOutside("outside", "thesis.tex", random.bytes(outsideBytes))
+    this.#isIntruded = true
+    if (random.chance(0.25)) return changeFiles(this.disk, random, folder)
+    const database = this.disk.database(indexPath)
+    const isMade = database?.query("SELECT 1 FROM sqlite_master WHERE name = 'registers'").length === 1
+    return isMade ? changeRows(database, random) : "nothing is made yet"
+  }
+
+  checkOutside(): void {
+    if (this.#isIntruded && this.disk.peek(outside)?.length !== outsideBytes)
+      this.#parts.onBug(new Error(`${this.id} touched what is not its own`))
+  }
+
   lose(): void {
     this.crash()
     this.disk.erase()
+    this.#isIntruded = false
   }
 
   jump(ms: number): void {
@@ -174,6 +195,7 @@ export class SimulatedServer implements Storage {
 
   restore(): void {
     this.crash()
+    this.#isIntruded = false
     if (this.#copy) this.disk.restore(this.#copy)
     else this.disk.erase()
   }

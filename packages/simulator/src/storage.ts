@@ -66,6 +66,10 @@ export interface Storage {
   scrub(): Promise<void>
   /** Something that is stored changes by itself; registers too if `registers` is set. */
   rot(registers: boolean): void
+  /** Its owner changes what is stored, past its process; tells what. */
+  intrude(random: Random): string
+  /** Fails when something outside of what it stores in was touched. */
+  checkOutside?(): void
   /** All that is stored is gone, as with a new disk. */
   lose(): void
   /** Its clock is set forward or back. */

@@ -2,7 +2,7 @@
  * What a tenant's administrator may do here: see its accounts, and drop one. Nothing goes before the grace is over, counted from when
  * this place first heard of it by its own stamps; a statement of a higher serial undoes it. Specification: docs/protocols/marks.md.
  */
-import { HoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, isoTime, toHex } from "@holdfast/core"
 import {
   type AccountId,
   type AccountInfo,
@@ -75,7 +75,7 @@ export function droppedAt(
 export function checkNotDropped(parts: EngineParts, tenant: Tenant, account: AccountId): void {
   const atMs = droppedAt(parts, tenant, account)
   if (atMs === undefined) return
-  const day = new Date(atMs).toISOString().slice(0, 10)
+  const day = isoTime(atMs).slice(0, 10)
   throw new HoldfastError(
     "ERR_REFUSED",
     `Account ${toHex(account).slice(0, 16)} was dropped by the administrator of tenant ${tenant.name}: what it holds goes on ${day}. Copy it elsewhere, or have the administrator keep the account.`,

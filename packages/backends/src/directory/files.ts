@@ -66,8 +66,11 @@ export class ShareFiles {
   async remove(tenant: string, given: readonly string[]): Promise<void> {
     const names = given.filter(isFileName)
     if (names.length === 0) return
-    await Promise.all(names.map((name) => this.#writes.run(() => unlinkIfThere(this.#disk, this.#path(tenant, name)))))
-    await this.syncDirectories(tenant, names)
+    const paths = names.map((name) => this.#path(tenant, name))
+    await Promise.all(paths.map((path) => this.#writes.run(() => unlinkIfThere(this.#disk, path))))
+    const folders = new Set(paths.map((path) => dirname(path)))
+    // An index that somebody else wrote may name what never was: then there is no folder either.
+    await Promise.all([...folders].map((folder) => this.#syncFolder(folder).catch(ignoreMissing)))
   }
 
   /** Moves a rotten file aside, or keeps rotten bytes that were not in a file. */

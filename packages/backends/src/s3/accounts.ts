@@ -3,7 +3,7 @@
  * `!dropped` beside an account's marks says so, with the bucket's own time. While it is there the account's writers are told and
  * not acknowledged; when its grace is over a sweeper takes the marks away. Specification: docs/formats/bucket.md.
  */
-import { type CryptoProvider, HoldfastError, mapPool, toHex } from "@holdfast/core"
+import { type CryptoProvider, HoldfastError, isoTime, mapPool, toHex } from "@holdfast/core"
 import { type AccountId, type AccountInfo, accountRoles } from "@holdfast/protocol"
 import { leastGraceMs, usualDropGraceMs } from "../rules.ts"
 import type { Bucket, RequestOptions } from "./bucket.ts"
@@ -114,7 +114,7 @@ const mostObjects = 100_000
 
 /** The error for who writes for an account that was dropped. */
 export function droppedWhy(account: AccountId, droppedMs: number): string {
-  const day = new Date(droppedMs + usualDropGraceMs).toISOString().slice(0, 10)
+  const day = isoTime(droppedMs + usualDropGraceMs).slice(0, 10)
   return `account ${toHex(account).slice(0, 16)} was dropped by the administrator, and what it holds goes on ${day}: copy it elsewhere, or have the administrator keep the account`
 }
 
