@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
-import { toHex } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { type AccountAccess, accountRoles, registerIdOf } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
@@ -127,6 +127,22 @@ test("a file to be removed that never was, in a folder that never was, keeps nob
     tamper("INSERT INTO removing (tenant, file) VALUES (?, ?)", tenant, file)
   tamper(unclean)
   assert.equal(await use(), undefined)
+})
+
+test("a number that JavaScript does not have ends use of the directory with an error of ours", async (t) => {
+  const { tamper, use } = await scene(t)
+  const tooMuch = "9223372036854775000"
+  for (const change of [
+    `UPDATE shares SET size = ${tooMuch}`,
+    `UPDATE registers SET sequence = ${tooMuch}`,
+    `UPDATE tenants SET cost = ${tooMuch}`,
+    `INSERT OR REPLACE INTO meta (name, value) VALUES ('stamp', ${tooMuch})`,
+  ]) {
+    tamper(change)
+    const error = await use()
+    assert.ok(error === undefined || error instanceof HoldfastError, String(error))
+  }
+  assert.ok(isHoldfastError(await use(), "ERR_CORRUPT"))
 })
 
 test("an account that is said to be dropped at no time that has a date is refused, and told so", async (t) => {

@@ -107,6 +107,7 @@ export async function occupy(
   { name, mostCalls }: { readonly name: string; readonly mostCalls: number },
   work: () => Promise<string>,
 ): Promise<string> {
+  time.tell(`${client.id} ${name} begins`)
   const isAlive = client.lifeline()
   client.allow(mostCalls)
   client.task = name

@@ -156,9 +156,9 @@ export class SimulatedDisk {
     for (const names of [this.#root.names, this.#root.durable]) names.set(folder, node)
   }
 
-  /** Flips a bit of some file, or makes it unreadable; false when there is none. */
-  rotFile(): boolean {
-    const files = [...this.#filesBelow(this.#root)].filter(({ bytes }) => bytes.length > 0)
+  /** Flips a bit of some file below `folder`, or makes it unreadable; false when there is none. */
+  rotFile(folder: string): boolean {
+    const files = this.files(folder).filter(({ bytes }) => bytes.length > 0)
     if (files.length === 0) return false
     const file = this.#random.pick(files)
     if (this.#random.chance(0.3)) file.isUnreadable = true

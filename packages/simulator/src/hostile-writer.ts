@@ -61,11 +61,11 @@ class HostileWriter {
 
   /** One version after another, each of which all clients come to see. */
   async showAll(random: Random): Promise<string> {
+    const { time } = this.#world
     const told: string[] = []
     for (let round = 0; round < calmRounds && !this.#world.failure; round++) {
       const own = random.fork(round)
-      const what = await this.#write(own)
-      told.push(`\n${what}`)
+      time.tell(`writer: ${await this.#write(own)}`)
       const visits = this.#world.clients.map((client, i) =>
         this.#visit(client, own.fork(client.id), i === 0 ? "get" : undefined),
       )

@@ -118,7 +118,7 @@ export class SimulatedServer implements Storage {
     this.#open(incarnation).catch((error: unknown) => {
       if (incarnation.isDead || error instanceof DeadProcess) return
       this.#parts.time.tell(`${this.id} cannot start: ${messageOf(error)}`)
-      if (!this.disk.isFull) this.#parts.onBug(error)
+      if (!this.disk.isFull && !(this.#isIntruded && isHoldfastError(error))) this.#parts.onBug(error)
       this.crash()
     })
   }
@@ -147,7 +147,7 @@ export class SimulatedServer implements Storage {
   rot(registers: boolean): void {
     const { random } = this.#parts
     const table = registers && random.chance(0.3) ? "registers" : "small"
-    if (random.chance(0.5) && this.disk.rotFile()) return
+    if (random.chance(0.5) && this.disk.rotFile(folder)) return
     const database = this.disk.database(indexPath)
     const column = table === "small" ? "bytes" : "value"
     const key = table === "small" ? "row" : "register"

@@ -147,10 +147,15 @@ class FreshWalk {
   async #manifest(before: FileContent | undefined, after: FileContent & { readonly form: "manifest" }): Promise<void> {
     const read: ReadNode<ManifestPlace> = async ({ reference, place }) => {
       const { level, items } = await this.#io.readManifest(reference, place)
-      const below = items.flatMap((item) =>
-        item.reference ? [{ reference: item.reference, place: { length: item.length, level: level - 1 } }] : [],
-      )
-      return { level, below }
+      // Each once: a few nodes that name each other a thousand times have more pieces than can be gone through.
+      const below = new Map<string, Located<ManifestPlace>>()
+      for (const item of items)
+        if (item.reference)
+          below.set(`${referenceKey(item.reference)} ${item.length}`, {
+            reference: item.reference,
+            place: { length: item.length, level: level - 1 },
+          })
+      return { level, below: [...below.values()] }
     }
     const rootOf = ({ reference, size }: typeof after) => ({ reference, place: { length: size } })
     const old = before?.form === "manifest" ? rootOf(before) : null
@@ -208,8 +213,16 @@ async function topLevel<Place>(read: ReadNode<Place>, root: Located<Place> | nul
 /** What the nodes of a level refer to. */
 async function below<Place>(read: ReadNode<Place>, { level, nodes }: Level<Place>): Promise<Level<Place>> {
   const children: Located<Place>[] = []
-  for (const node of nodes) children.push(...(await read(node)).below)
-  return { level: level - 1, nodes: children }
+  for (const node of nodes) for (const child of (await read(node)).below) children.push(child)
+  return { level: level - 1, nodes: level > 0 ? eachOnce(children) : children }
+}
+
+/** What is named several times with the same place; of a directory nothing may be. */
+function eachOnce<Place>(nodes: readonly Located<Place>[]): readonly Located<Place>[] {
+  const keyOf = ({ reference, place }: Located<Place>) => `${referenceKey(reference)} ${JSON.stringify(place)}`
+  const known = new Map<string, Located<Place>>()
+  for (const node of nodes) known.set(keyOf(node), known.get(keyOf(node)) ?? node)
+  return [...known.values()]
 }
 
 /** Both without the nodes that they share. */

@@ -22,6 +22,11 @@ export interface MergeResult {
 }
 
 const conflictDomain = "holdfast/conflict-name/1"
+/**
+ * Bytes that one merge reads to find out whether two files are the same: every look at a tree whose writers raced merges, and files
+ * of a few bytes may say that they have any length. What is beyond it is kept twice.
+ */
+const mostComparedBytes = 256 * 1024 * 1024
 
 /** Merges `mine` and `theirs`, which both came from `base`. New nodes are stored when this resolves. */
 export async function merge(
@@ -40,6 +45,7 @@ class Merger {
   readonly pack: NodePack
   readonly conflicts: (readonly string[])[] = []
   readonly #io: TreeIo
+  #leftBytes = mostComparedBytes
   /** What was merged: copies share directories, and the same three are merged once however many paths lead to them. */
   readonly #merged = new Map<string, Promise<DirectoryRef>>()
 
@@ -120,7 +126,15 @@ class Merger {
     if (sameContent(mine, theirs)) return { ...theirs, ...attributes }
     if (before && sameContent(before, mine)) return { ...theirs, ...attributes }
     if (before && sameContent(before, theirs)) return { ...mine, ...attributes }
+    if (!this.#mayCompare(mine, theirs)) return undefined
     return (await hasSameBytes(this.#io, mine, theirs)) ? { ...theirs, ...attributes } : undefined
+  }
+
+  #mayCompare(mine: Entry, theirs: Entry): boolean {
+    if (mine.kind !== "file" || theirs.kind !== "file" || mine.size !== theirs.size) return false
+    if (mine.size > this.#leftBytes) return false
+    this.#leftBytes -= mine.size
+    return true
   }
 
   async #keepBoth(
@@ -141,10 +155,7 @@ class Merger {
   }
 }
 
-/**
- * True when two files hold the same, though each writer stored it for itself. Of a tree that lies about its files no more is read
- * than `mine` has, and what cannot be read is not the same.
- */
+/** True when two files hold the same, though each writer stored it for itself; what cannot be read is not the same. */
 async function hasSameBytes(io: TreeIo, mine: Entry, theirs: Entry): Promise<boolean> {
   if (mine.kind !== "file" || theirs.kind !== "file" || mine.size !== theirs.size) return false
   const [a, b] = [mine, theirs].map((file) => readFile(io, file)) as [Pieces, Pieces]

@@ -10,6 +10,7 @@ import {
   type DirectoryRef,
   diff,
   type Entry,
+  encodeManifestNode,
   lookupEntry,
   merge,
   plainAttributes,
@@ -154,6 +155,24 @@ test("what two writers stored each for itself is one file when the bytes are the
     const fresh = createTreeIo({ chunks, env })
     assert.equal((await merge(fresh, null, a, b)).conflicts.length, 1)
   }
+})
+
+test("files of a few bytes that say they have any length are two, and are not read to their end", async () => {
+  const chunks = createMemoryChunks(env.crypto)
+  const io = createTreeIo({ chunks, env })
+  const stored = async (name: string, size: number): Promise<Entry> => {
+    const bytes = encodeManifestNode(0, [{ length: size, reference: null }])
+    const reference = { chunk: await chunks.putChunk(bytes.slice()), offset: 0, length: bytes.length }
+    return { ...file(name), size, content: { form: "manifest", size, reference } }
+  }
+  const names = Array.from({ length: 60 }, (_, i) => `f${i + 10}`)
+  const filesOf = (size: number) => Promise.all(names.map((name) => stored(name, size)))
+  const merged = async (size: number) =>
+    (await merge(io, null, await directoryOf(io, await filesOf(size)), await directoryOf(io, await filesOf(size)))).conflicts
+  assert.equal((await merged(2 ** 52)).length, names.length)
+  // All that one merge reads is bounded, not what it reads of each file.
+  const conflicts = (await merged(100 * 2 ** 20)).length
+  assert.equal(conflicts, names.length - 2)
 })
 
 test("a diff lists what was added, removed and changed, and nothing else", async () => {

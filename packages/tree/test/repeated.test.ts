@@ -5,8 +5,10 @@ import {
   chunksOf,
   type DirectoryRef,
   diff,
+  encodeManifestNode,
   merge,
   plainAttributes,
+  type Reference,
   RepeatGuard,
   type TreeIo,
   walk,
@@ -49,6 +51,27 @@ test("what needs each directory of those once takes each once", async () => {
   assert.equal((await collect(chunksOf(io, one))).length, depth + 1)
   assert.equal((await freshChunks(io, [{ before: null, after: one }])).length, depth + 1)
   assert.equal((await freshChunks(io, [{ before: one, after: two }])).length, depth + 1)
+})
+
+test("a file whose manifest names the same nodes a thousand times on each level needs each chunk once, soon", async () => {
+  const { io, chunks } = memoryIo()
+  const stored = async (bytes: Uint8Array): Promise<Reference> => {
+    const { length } = bytes
+    return { chunk: await chunks.putChunk(bytes), offset: 0, length }
+  }
+  let reference = await stored(new Uint8Array(1000).fill(1))
+  let size = 1000
+  for (let level = 0; level < 5; level++) {
+    const item = { length: size, reference }
+    reference = await stored(encodeManifestNode(level, Array.from({ length: 200 }, () => item)))
+    size *= 200
+  }
+  const content = { form: "manifest", size, reference } as const
+  const directory = await directoryOf(io, [{ ...file("f"), size, content }])
+  const before = chunks.gets
+  assert.equal((await freshChunks(io, [{ before: null, after: directory }])).length, 7)
+  assert.equal((await collect(chunksOf(io, directory))).length, 7)
+  assert.ok(chunks.gets - before <= 14, `${chunks.gets - before} were fetched`)
 })
 
 test("directories doubled sixty deep are merged, each once", async () => {
