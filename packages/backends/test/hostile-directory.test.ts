@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
-import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { isHoldfastError, toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { type AccountAccess, accountRoles, registerIdOf } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
@@ -139,10 +139,9 @@ test("a number that JavaScript does not have ends use of the directory with an e
     `INSERT OR REPLACE INTO meta (name, value) VALUES ('stamp', ${tooMuch})`,
   ]) {
     tamper(change)
-    const error = await use()
-    assert.ok(error === undefined || error instanceof HoldfastError, String(error))
+    assert.ok(isHoldfastError(await use(), "ERR_CORRUPT"), change)
+    tamper(change.replaceAll(tooMuch, "1"))
   }
-  assert.ok(isHoldfastError(await use(), "ERR_CORRUPT"))
 })
 
 test("an account that is said to be dropped at no time that has a date is refused, and told so", async (t) => {

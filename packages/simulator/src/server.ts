@@ -48,7 +48,10 @@ export class SimulatedServer implements Storage {
   readonly #ledger: Ledger
   #current: Incarnation | undefined
   #copy: DiskCopy | undefined
+  /** Somebody may have changed what lies here, or in a copy of it. */
   #isIntruded = false
+  /** A file of somebody else's lies beside it. */
+  #isWatched = false
   /** As long as nothing happens on the disk. */
   #held: { readonly state: string; readonly holdings: ReadonlyMap<string, Holding> } | undefined
   crashes = 0
@@ -162,7 +165,8 @@ export class SimulatedServer implements Storage {
   }
 
   intrude(random: Random): string {
-    if (!this.#isIntruded) this.disk.putOutside("outside", "thesis.tex", random.bytes(outsideBytes))
+    if (!this.#isWatched) this.disk.putOutside("outside", "thesis.tex", random.bytes(outsideBytes))
+    this.#isWatched = true
     this.#isIntruded = true
     if (random.chance(0.25)) return changeFiles(this.disk, random, folder)
     const database = this.disk.database(indexPath)
@@ -171,14 +175,14 @@ export class SimulatedServer implements Storage {
   }
 
   checkOutside(): void {
-    if (this.#isIntruded && this.disk.peek(outside)?.length !== outsideBytes)
+    if (this.#isWatched && this.disk.peek(outside)?.length !== outsideBytes)
       this.#parts.onBug(new Error(`${this.id} touched what is not its own`))
   }
 
   lose(): void {
     this.crash()
     this.disk.erase()
-    this.#isIntruded = false
+    this.#isWatched = false
   }
 
   jump(ms: number): void {
@@ -195,7 +199,7 @@ export class SimulatedServer implements Storage {
 
   restore(): void {
     this.crash()
-    this.#isIntruded = false
+    this.#isWatched = false
     if (this.#copy) this.disk.restore(this.#copy)
     else this.disk.erase()
   }

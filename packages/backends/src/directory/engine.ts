@@ -73,10 +73,19 @@ export interface Engine {
 
 /** Opens a storage directory. Throws ERR_IO when it is in use or broken. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const disk = options.disk ?? createNodeDisk(options.dir)
+  await makeDurableDirectory(disk, options.dir)
+  const index = openIndex(disk, join(options.dir, "index.sqlite"))
+  try {
+    return await engineOver(options, disk, index)
+  } catch (error) {
+    index.close() // its lock would keep the next from opening it
+    throw error
+  }
+}
+
+async function engineOver(options: EngineOptions, disk: Disk, index: ShareIndex): Promise<Engine> {
   const { dir, crypto, clock, reservedBytes } = options
-  const disk = options.disk ?? createNodeDisk(dir)
-  await makeDurableDirectory(disk, dir)
-  const index = openIndex(disk, join(dir, "index.sqlite"))
   const running = new Set<Promise<unknown>>()
   let failures = 0
   let closed = false
