@@ -20,7 +20,14 @@ export interface Role {
   /** Places tell the truth from now on. */
   stop?(): void
   /** All else is over but what attacks on history and content try. */
-  end?(): Promise<void>
+  end?(driver: Driver): Promise<void>
+}
+
+/** Lets time pass at the end of a run. */
+export interface Driver {
+  /** Until some work is done. */
+  readonly wait: (what: string, work: Promise<unknown>) => Promise<unknown>
+  readonly pass: (ms: number) => Promise<void>
 }
 
 /** How often each of them acts. */
@@ -77,8 +84,8 @@ export class Cast {
     for (const [, role] of this.#roles) role.stop?.()
   }
 
-  async end(): Promise<void> {
-    for (const [, role] of this.#roles) if (!this.#world.failure) await role.end?.()
+  async end(driver: Driver): Promise<void> {
+    for (const [, role] of this.#roles) if (!this.#world.failure) await role.end?.(driver)
   }
 
   async #run(kind: RoleKind, work: () => Promise<string>): Promise<void> {

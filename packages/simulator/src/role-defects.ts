@@ -4,8 +4,13 @@ import type { RoleKind } from "./roles.ts"
 import type { Shape } from "./world.ts"
 
 const tree = "packages/tree/src"
+const directory = "packages/backends/src/directory"
 
 const has = (role: RoleKind) => (shape: Shape) => shape.roles.includes(role) && shape.versions === 1
+
+const hoardsAtNodes = (shape: Shape) => has("hoarder")(shape) && shape.places.every((place) => place === "node")
+const intrudes = (shape: Shape) =>
+  has("intruder")(shape) && shape.mode === "byzantine" && shape.places.every((place) => place === "node")
 
 /** Weaker guards. */
 export const roleDefects: readonly Defect[] = [
@@ -37,6 +42,34 @@ export const roleDefects: readonly Defect[] = [
     "    if (place) checkPlace(node, place)\n    return node\n",
     "    if (place && !node) checkPlace(node, place)\n    return node\n",
     has("writer"),
+  ),
+  one(
+    "an account's quota is not looked at",
+    `${directory}/parts.ts`,
+    "  if (moreBytes > 0 && chargedBytes + moreBytes > tenant.accountQuotaBytes)\n",
+    "  if (moreBytes > 0 && chargedBytes + moreBytes > 100 * tenant.accountQuotaBytes)\n",
+    hoardsAtNodes,
+  ),
+  one(
+    "what a dropped account shares with others goes with it",
+    `${directory}/administration.ts`,
+    "    if (index.marks.dropMarks(tenant, share, index.marks.marksFor(share.row, account))) continue\n",
+    "    index.marks.dropMarks(tenant, share, index.marks.marksFor(share.row, account))\n",
+    hoardsAtNodes,
+  ),
+  one(
+    "registers of a dropped account stay",
+    `${directory}/administration.ts`,
+    "ofAccount(account, new Uint8Array(), marksAtOnce)",
+    "ofAccount(account, new Uint8Array(), 0 * marksAtOnce)",
+    hoardsAtNodes,
+  ),
+  one(
+    "an index leads to files that are none of a place's",
+    `${directory}/files.ts`,
+    '  return typeof name === "string" && filePattern.test(name)\n',
+    '  return typeof name === "string" && name !== ""\n',
+    intrudes,
   ),
 ]
 

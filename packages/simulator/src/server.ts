@@ -13,7 +13,7 @@ import {
 import { concat, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { GrantReader, type Peer } from "@holdfast/node/access"
 import { failureAnswer, routes } from "@holdfast/node/routes"
-import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
+import type { AccountId, Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
 import { DeadProcess, type DiskCopy, type Process, SimulatedDisk } from "./disk.ts"
 import { changeFiles, changeRows } from "./intruder.ts"
@@ -23,6 +23,8 @@ import { addHolding, type Holding, type Storage, type StorageParts, type Visitor
 
 const folder = "/node"
 const indexPath = `${folder}/index.sqlite`
+/** The least that there is. */
+const dropGraceMs = 7 * 86_400_000
 /** Somebody else's, beside the place's folder. */
 const outside = "/outside/thesis.tex"
 const outsideBytes = 5000
@@ -236,6 +238,44 @@ export class SimulatedServer implements Storage {
     return holdings
   }
 
+  /** The bytes of shares and registers that an account alone pays for. */
+  bytesOf(account: AccountId): number {
+    const [shares] = this.#query<{ bytes: number | null }>(
+      `SELECT sum(size) AS bytes FROM shares s WHERE NOT EXISTS (
+        SELECT 1 FROM marks m JOIN batches b USING (batch) JOIN accounts a ON a.account = b.payer
+        WHERE m.share = s.row AND a.id <> ?)`,
+      account,
+    )
+    const [registers] = this.#query<{ bytes: number | null }>(
+      `SELECT sum(length(r.value)) AS bytes FROM registers r WHERE NOT EXISTS (
+        SELECT 1 FROM register_marks m JOIN accounts a ON a.account = m.payer
+        WHERE m.tenant = r.tenant AND m.register = r.register AND a.id <> ?)`,
+      account,
+    )
+    return (shares?.bytes ?? 0) + (registers?.bytes ?? 0)
+  }
+
+  /** How many marks there are for an account. */
+  leftOf(account: AccountId): number {
+    const count = (table: string) =>
+      this.#query<{ count: number }>(
+        `SELECT count(*) AS count FROM ${table} JOIN accounts USING (account) WHERE id = ?`,
+        account,
+      )[0]?.count ?? 0
+    return count("marks") + count("register_marks") + count("kept")
+  }
+
+  /** The administrator says something of an account. */
+  async takeStatement(statement: Uint8Array, account: AccountId): Promise<void> {
+    await this.#current?.namespace?.backendOf({ account, roles: [] }).takeStatement(statement)
+    this.#ledger.release(account)
+  }
+
+  /** Takes away what dropped accounts hold whose time is over. */
+  async finishDrops(): Promise<void> {
+    await this.#current?.engine?.finishDrops()
+  }
+
   #query<T>(sql: string, ...values: (Uint8Array | number)[]): T[] {
     const database = this.disk.database(indexPath)
     const isMade = database?.query("SELECT 1 FROM sqlite_master WHERE name = 'registers'").length === 1
@@ -275,8 +315,12 @@ export class SimulatedServer implements Storage {
     const { crypto, graceMs } = this.#parts
     const disk = this.disk.attach(incarnation)
     const clock = this.#clock.of(() => !incarnation.isDead)
-    const engine = await openEngine({ dir: folder, crypto, clock, graceMs, reservedBytes: 0, disk })
-    const namespace = await engine.tenant(tenantName, { placeId: this.id })
+    const engine = await openEngine({ dir: folder, crypto, clock, graceMs, dropGraceMs, reservedBytes: 0, disk })
+    const { accounts } = this.#parts
+    const namespace = await engine.tenant(tenantName, {
+      placeId: this.id,
+      ...(accounts && { accountQuotaBytes: accounts.quotaBytes, administrator: () => accounts.administrator }),
+    })
     if (incarnation.isDead) return
     incarnation.engine = engine
     incarnation.namespace = namespace

@@ -156,7 +156,8 @@ class Run {
     await this.#checkTruth(fresh)
     await checkStep(world, true)
     if (!world.failure) for (const tree of world.trees) await checkHealth(world, tree)
-    await this.#wait("the end of those who mean harm", this.#cast.end())
+    const wait = (what: string, work: Promise<unknown>) => this.#wait(what, work)
+    if (!world.failure) await this.#cast.end({ wait, pass: (ms) => this.#pass(ms) })
     if (!world.failure && random.chance(0.4)) await this.#reclaim(fresh, random)
     if (!world.failure) await this.#attack(fresh[0]!, random)
   }

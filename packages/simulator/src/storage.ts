@@ -19,6 +19,8 @@ export interface StorageParts {
   readonly drift: number
   /** How old must be what is taken away here. */
   readonly graceMs: number
+  /** Most that an account may be charged, and who may drop one; as much as it likes, and nobody, when absent. */
+  readonly accounts?: { readonly quotaBytes: number; readonly administrator: Uint8Array }
   /** Changes what it answers. */
   readonly liar: Liar | undefined
   /** Hears of what should never happen. */

@@ -12,6 +12,7 @@ import { addToList, appendRoles, createAccount, type SimulatedAccount } from "./
 import { SimulatedBucket } from "./bucket.ts"
 import { type ClientParts, SimulatedClient } from "./client.ts"
 import { type FaultContext, type FaultKind, faultKinds } from "./faults.ts"
+import { accountQuotaBytes } from "./hoarder.ts"
 import { Liar } from "./lies.ts"
 import { type Caller, SimulatedNetwork } from "./network.ts"
 import { describe } from "./oracle.ts"
@@ -166,6 +167,7 @@ export async function createWorld(seed: string, without: ReadonlySet<Omission>, 
   )
   const onExcess = ({ id }: Caller) => fail("retries are bounded", `${id} makes more calls than its operation may need`)
   const network = new SimulatedNetwork({ time, random: random.fork("network"), onBug, onExcess })
+  const administrator = await nodeCrypto.publicKeyOf(administratorSeed(random))
   const servers = shape.places.map((kind, i): Storage => {
     const id = `n${i}`
     const { graceMs } = shape
@@ -179,6 +181,7 @@ export async function createWorld(seed: string, without: ReadonlySet<Omission>, 
       onBug,
       graceMs,
       ...skew(id),
+      ...(plays(shape, "hoarder") && { accounts: { quotaBytes: accountQuotaBytes, administrator } }),
     }
     return kind === "node" ? new SimulatedServer(parts) : new SimulatedBucket(parts)
   })
@@ -237,6 +240,11 @@ export async function createWorld(seed: string, without: ReadonlySet<Omission>, 
   }
   await begin(world)
   return world
+}
+
+/** Of the key of whoever may drop accounts at nodes. */
+export function administratorSeed(random: Random): Uint8Array {
+  return random.fork("administrator").bytes(32)
 }
 
 /** Starts the servers and makes the trees, before anything goes wrong. */
