@@ -274,8 +274,10 @@ async function readForeign(tree: Tree, entry: FileEntry): Promise<void> {
 }
 
 /** The rest of a long upload. */
-async function longPause({ random, time }: OperationContext): Promise<void> {
-  await time.sleep(random.between(1, 60) * 60_000)
+async function longPause({ random, time, client }: OperationContext): Promise<void> {
+  const ms = random.between(1, 60) * 60_000
+  client.pausedMs += ms
+  await time.sleep(ms)
 }
 
 /** A machine sleeps, and may believe afterwards that no time has passed. */

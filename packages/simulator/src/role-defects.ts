@@ -65,6 +65,14 @@ export const roleDefects: readonly Defect[] = [
     hoardsAtNodes,
   ),
   one(
+    "an answer may be larger than its question",
+    "packages/backends/src/node/client.ts",
+    "callOptions, batch.length * (limits.maxShares + 3)),",
+    "callOptions, mostAnswerBytes),",
+    (shape) =>
+      has("glut")(shape) && shape.mode === "byzantine" && shape.faults.includes("lies") && shape.faulty.length > 0,
+  ),
+  one(
     "an index leads to files that are none of a place's",
     `${directory}/files.ts`,
     '  return typeof name === "string" && filePattern.test(name)\n',

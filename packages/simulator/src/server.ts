@@ -101,7 +101,8 @@ export class SimulatedServer implements Storage {
         const bytes = concat(...body)
         const serve = () => this.#serve({ ...call, body: [bytes.slice()] }, peer)
         const tell = ({ status }: NodeAnswer) => String(status)
-        const answer = await network.call({ caller, server: this.id, name: call.path.slice(4), serve, tell })
+        const sizes = { bytes: bytes.length, bytesOf: ({ body }: NodeAnswer) => body.length }
+        const answer = await network.call({ caller, server: this.id, name: call.path.slice(4), serve, tell, ...sizes })
         if (answer.body.length <= call.maxBytes) return answer
         throw new HoldfastError("ERR_LIMIT", `The answer of ${this.id} to ${call.path} is larger than can be right.`)
       },

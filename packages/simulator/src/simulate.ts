@@ -52,12 +52,24 @@ export interface RunResult {
   readonly crashes: number
   /** Most calls over the network that one operation made. */
   readonly mostCalls: number
+  /** Most bytes that one client's requests took at once with an answer. */
+  readonly mostBytes: number
+  /** The longest that an operation took when nothing failed. */
+  readonly longestCalmMs: number
 }
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 /** No operation takes longer, whatever fails, beside what its machine sleeps. */
 const longestMs = 2 * hourMs
+/** No operation takes longer in simulated time when nothing fails, though places may be away. */
+const longestWithoutFaultsMs = 2 * minuteMs
+/** More bytes than requests and answers of these small trees take at once. */
+const mostBytes = 48 * 1024 * 1024
+/** Answers that hold shares or register values, and how much others can be at most: these clients ask for some dozens of chunks at once. */
+const largeAnswers = new Set(["shares/get", "shares/blocks", "registers/read", "registers/kept", "registers/propose", "get"])
+const mostAnswerBytes = 17 * 1024 * 1024
+const mostSmallAnswerBytes = 640 * 1024
 /** More calls than any operation of these small trees needs. */
 const mostCalls = 20_000
 
@@ -85,6 +97,8 @@ export async function simulate(options: RunOptions): Promise<RunResult> {
     done: run.done,
     crashes: world.servers.reduce((sum, { crashes }) => sum + crashes, 0),
     mostCalls: run.mostCalls,
+    mostBytes: run.mostBytes,
+    longestCalmMs: run.longestCalmMs,
   }
 }
 
@@ -93,6 +107,8 @@ class Run {
   readonly #cast: Cast
   readonly done: Record<string, number> = {}
   mostCalls = 0
+  mostBytes = 0
+  longestCalmMs = 0
   #isEnding = false
   readonly #old: OldValue[] = []
 
@@ -368,15 +384,31 @@ class Run {
     }
     model.end(span, failure === undefined, time.nowMs)
     this.mostCalls = Math.max(this.mostCalls, client.calls - calls)
+    this.#weigh(client)
     client.task = undefined
     client.span = undefined
     return failure
   }
 
+  /** What a client holds is bounded, whatever places answer. */
+  #weigh({ id, memory }: SimulatedClient): void {
+    this.mostBytes = Math.max(this.mostBytes, memory.most)
+    if (memory.most > mostBytes)
+      this.#world.fail("memory is bounded", `${id} had ${memory.most} bytes of requests and answers at once`)
+    for (const [name, bytes] of memory.answers)
+      if (bytes > (largeAnswers.has(name) ? mostAnswerBytes : mostSmallAnswerBytes))
+        this.#world.fail("memory is bounded", `${id} took an answer of ${bytes} bytes to ${name}`)
+  }
+
   /** An operation that has no reason to fail. */
   async #must(kind: OperationKind, client: SimulatedClient, task: Task): Promise<void> {
     if (this.#world.failure) return
+    const startMs = this.#world.time.elapsedMs - client.pausedMs
     const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, task))
+    const tookMs = this.#world.time.elapsedMs - client.pausedMs - startMs
+    this.longestCalmMs = Math.max(this.longestCalmMs, tookMs)
+    if (tookMs > longestWithoutFaultsMs)
+      this.#world.fail("without faults operations end soon", `${client.id} ${kind} took ${Math.round(tookMs / 1000)} s`)
     if (failure)
       this.#world.fail(
         "without faults everything works",
