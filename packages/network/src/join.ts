@@ -58,10 +58,7 @@ export async function join(invitation: string, options: JoinOptions): Promise<Jo
   const { dir, name, serverNames = [] } = options
   const invite = decodeInvite(invitation)
   if (invite.expiryMs <= Date.now())
-    throw new HoldfastError(
-      "ERR_INVITE",
-      `This invitation ended on ${isoTime(invite.expiryMs)}. Ask for a new one.`,
-    )
+    throw new HoldfastError("ERR_INVITE", `This invitation ended on ${isoTime(invite.expiryMs)}. Ask for a new one.`)
   if (!isName(name)) throw badMemberName(name)
   await refuseUnlessFree(dir) // before the token is spent
   const caPem = await fetchAuthority(invite.address, invite.caFingerprint)

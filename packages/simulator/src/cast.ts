@@ -2,11 +2,11 @@
 import { isHoldfastError } from "@holdfast/core"
 import type { SimulatedClient } from "./client.ts"
 import { createHoarder } from "./hoarder.ts"
+import { createHostileWriter } from "./hostile-writer.ts"
+import { createIntruder } from "./intruder.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
 import type { RoleKind } from "./roles.ts"
-import { createIntruder } from "./intruder.ts"
-import { createHostileWriter } from "./hostile-writer.ts"
 import { plays, type World } from "./world.ts"
 
 /** One of them. */
@@ -76,8 +76,7 @@ export class Cast {
   }
 
   async calm(random: Random): Promise<void> {
-    for (const [kind, role] of this.#roles)
-      if (role.calm) await this.#run(kind, () => role.calm!(random.fork(kind)))
+    for (const [kind, role] of this.#roles) if (role.calm) await this.#run(kind, () => role.calm!(random.fork(kind)))
   }
 
   stop(): void {
@@ -125,7 +124,8 @@ export async function occupy(
     client.onCrash = () => resolve("crashed")
   })
   time.after(longestMs, () => {
-    if (!isOver && isAlive()) fail("operations end", `${client.id} ${name} takes more than ${longestMs / 60_000} minutes`)
+    if (!isOver && isAlive())
+      fail("operations end", `${client.id} ${name} takes more than ${longestMs / 60_000} minutes`)
   })
   const ended = await Promise.race([work().catch((error: unknown) => endOf(error)), crashed])
   isOver = true

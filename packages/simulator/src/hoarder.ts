@@ -50,7 +50,10 @@ export async function createHoarder(world: World): Promise<Role> {
     return "10 registers"
   }
   const mark = async (random: Random) => {
-    const ids = await random.pick(world.trees).oracle.live().catch(() => [])
+    const ids = await random
+      .pick(world.trees)
+      .oracle.live()
+      .catch(() => [])
     const accounts = Array.from({ length: 64 }, () => crypto.random(32))
     const batch = crypto.random(16)
     const marked = client.store.backends.map((backend) =>

@@ -71,12 +71,24 @@ function careOf({ random, others }: CraftParts, root: Reference | null): Uint8Ar
     empty: () => list([], [], []),
     absent: () => list(ids(60), [], []),
     crowd: () => list(own, [], ids(64)),
-    foreign: () => list(others.slice(0, 64).map(({ chunk }) => chunk.id), [], []),
-    segments: () => list(own, others.slice(0, 180).map((at) => ({ ...at, offset: 0, length: 32 * 100 })), []),
+    foreign: () =>
+      list(
+        others.slice(0, 64).map(({ chunk }) => chunk.id),
+        [],
+        [],
+      ),
+    segments: () =>
+      list(
+        own,
+        others.slice(0, 180).map((at) => ({ ...at, offset: 0, length: 32 * 100 })),
+        [],
+      ),
     lost: () => list(own, [{ chunk: unknown(random), offset: 0, length: 4 * 1024 * 1024 }], ids(3)),
     noise: () => random.bytes(200),
   }
-  return lies[random.weighted({ right: 4, empty: 2, absent: 1, crowd: 2, foreign: 1, segments: 1, lost: 1, noise: 0.5 })]()
+  return lies[
+    random.weighted({ right: 4, empty: 2, absent: 1, crowd: 2, foreign: 1, segments: 1, lost: 1, noise: 0.5 })
+  ]()
 }
 
 const roots: Record<string, (parts: CraftParts) => Promise<Reference | null>> = {
@@ -87,7 +99,12 @@ const roots: Record<string, (parts: CraftParts) => Promise<Reference | null>> = 
   // Two to the sixtieth of paths, through sixty nodes.
   ladder: (parts) => tower(parts, 60, ["a", "b"]),
   "deep chain": (parts) => tower(parts, 400, ["d"]),
-  "wide again and again": (parts) => tower(parts, 5, Array.from({ length: 300 }, (_, i) => `w${i + 1000}`)),
+  "wide again and again": (parts) =>
+    tower(
+      parts,
+      5,
+      Array.from({ length: 300 }, (_, i) => `w${i + 1000}`),
+    ),
   "names out of order": ({ random, put }) => put(leaf([inline("b", random.bytes(9)), inline("a", random.bytes(9))])),
   "one name twice": ({ random, put }) => put(leaf([inline("a", random.bytes(9)), inline("a", random.bytes(9))])),
   "names that are none": ({ random, put }) =>
@@ -124,18 +141,31 @@ const roots: Record<string, (parts: CraftParts) => Promise<Reference | null>> = 
   "files without end": async ({ random, put }) => {
     const hole = await put(node(0, [[2 ** 52, null]]))
     const data = await put(random.bytes(5000))
-    let many = await put(node(0, Array.from({ length: 2000 }, () => [data.length, reference(data)])))
+    let many = await put(
+      node(
+        0,
+        Array.from({ length: 2000 }, () => [data.length, reference(data)]),
+      ),
+    )
     let size = 2000 * data.length
     for (let level = 1; level <= 2; level++) {
       const below = [size, reference(many)]
-      many = await put(node(level, Array.from({ length: 1000 }, () => below)))
+      many = await put(
+        node(
+          level,
+          Array.from({ length: 1000 }, () => below),
+        ),
+      )
       size *= 1000
     }
     return put(leaf([manifest("many", many, size), manifest("wrong", many, huge), manifest("zeros", hole, 2 ** 52)]))
   },
   "files that are not there": async ({ random, put }) => {
     const data = await put(random.bytes(1000))
-    const [longer, later] = [{ ...data, length: 4_000_000 }, { ...data, offset: 4_000_000, length: 100 }]
+    const [longer, later] = [
+      { ...data, length: 4_000_000 },
+      { ...data, offset: 4_000_000, length: 100 },
+    ]
     return put(leaf([file("later", later), file("longer", longer), manifest("manifest", data, 1000)]))
   },
   "links to anywhere": async ({ random, put }) => {

@@ -92,7 +92,11 @@ const changes: Record<string, (database: StoredDatabase, random: Random) => void
   },
   "shares have other numbers"(database, random) {
     for (const { row } of rowsOf(database, random, "shares", 3))
-      database.tamper("UPDATE shares SET idx = ? WHERE row = ?", random.pick([0, 1, 2, 3, 254, 255, 256, -1, huge]), row!)
+      database.tamper(
+        "UPDATE shares SET idx = ? WHERE row = ?",
+        random.pick([0, 1, 2, 3, 254, 255, 256, -1, huge]),
+        row!,
+      )
   },
   "shares have other sizes"(database, random) {
     for (const { row } of rowsOf(database, random, "shares", 3))
@@ -101,14 +105,17 @@ const changes: Record<string, (database: StoredDatabase, random: Random) => void
   "shares are in other files"(database, random) {
     const rows = rowsOf(database, random, "shares", 6)
     const files = [away, "", "a".repeat(5000), ...rows.map(({ file }) => file ?? null)]
-    for (const { row } of rows)
-      database.tamper("UPDATE shares SET file = ? WHERE row = ?", random.pick(files), row!)
+    for (const { row } of rows) database.tamper("UPDATE shares SET file = ? WHERE row = ?", random.pick(files), row!)
   },
   "files are about to be removed"(database, random) {
     const [tenant] = rowsOf(database, random, "tenants", 1)
     const files = [away, ...rowsOf(database, random, "shares", 3).map(({ file }) => file ?? away)]
     for (const file of files)
-      database.tamper("INSERT OR IGNORE INTO removing (tenant, file) VALUES (?, ?)", random.pick([tenant?.name ?? "t", "../.."]), file)
+      database.tamper(
+        "INSERT OR IGNORE INTO removing (tenant, file) VALUES (?, ?)",
+        random.pick([tenant?.name ?? "t", "../.."]),
+        file,
+      )
   },
   "registers are swapped"(database, random) {
     const [a, b] = rowsOf(database, random, "registers", 2)
@@ -127,11 +134,20 @@ const changes: Record<string, (database: StoredDatabase, random: Random) => void
   },
   "values are damaged"(database, random) {
     for (const { register } of rowsOf(database, random, "registers", 3))
-      database.tamper("UPDATE registers SET value = ? WHERE register = ?", random.bytes(random.pick([0, 10, 70_000])), register!)
+      database.tamper(
+        "UPDATE registers SET value = ? WHERE register = ?",
+        random.bytes(random.pick([0, 10, 70_000])),
+        register!,
+      )
   },
   "stamps are others"(database, random) {
     const stamp = random.pick([0, 1, -1, huge])
-    const [table, column] = random.pick([["batches", "stamp"], ["register_marks", "stamp"], ["kept", "received"], ["kept", "stamp"]] as const)
+    const [table, column] = random.pick([
+      ["batches", "stamp"],
+      ["register_marks", "stamp"],
+      ["kept", "received"],
+      ["kept", "stamp"],
+    ] as const)
     database.tamper(`UPDATE ${table} SET ${column} = ?`, stamp)
   },
   "the clock is another"(database, random) {
@@ -157,7 +173,13 @@ const changes: Record<string, (database: StoredDatabase, random: Random) => void
   },
   "accounts are dropped"(database, random) {
     for (const { tenant, id } of rowsOf(database, random, "accounts", 2))
-      database.tamper("INSERT OR REPLACE INTO statements (tenant, id, serial, drops, stamp) VALUES (?, ?, ?, 1, ?)", tenant!, id!, huge, random.pick([0, huge]))
+      database.tamper(
+        "INSERT OR REPLACE INTO statements (tenant, id, serial, drops, stamp) VALUES (?, ?, ?, 1, ?)",
+        tenant!,
+        id!,
+        huge,
+        random.pick([0, huge]),
+      )
   },
   "it was closed in order"(database) {
     database.tamper("INSERT OR REPLACE INTO meta (name, value) VALUES ('clean', 1)")
@@ -166,7 +188,14 @@ const changes: Record<string, (database: StoredDatabase, random: Random) => void
 
 /** The first column that finds rows of a table again. */
 function columnOf(table: string): string {
-  const columns: Record<string, string> = { shares: "row", small: "row", marks: "share", batches: "batch", accounts: "account", removing: "file" }
+  const columns: Record<string, string> = {
+    shares: "row",
+    small: "row",
+    marks: "share",
+    batches: "batch",
+    accounts: "account",
+    removing: "file",
+  }
   return columns[table] ?? "register"
 }
 
@@ -194,7 +223,15 @@ export function changeObjects(objects: Map<string, { bytes: Uint8Array; modified
   if (keys.length === 0) return "no object"
   const [a, b] = [random.pick(keys), random.pick(keys)]
   const [first, second] = [objects.get(a)!, objects.get(b)!]
-  const kind = random.pick(["swapped", "gone", "cut", "another name", "older", "younger", "all of a kind gone"] as const)
+  const kind = random.pick([
+    "swapped",
+    "gone",
+    "cut",
+    "another name",
+    "older",
+    "younger",
+    "all of a kind gone",
+  ] as const)
   if (kind === "swapped") [first.bytes, second.bytes] = [second.bytes, first.bytes]
   else if (kind === "gone") objects.delete(a)
   else if (kind === "cut") first.bytes = first.bytes.slice(0, random.between(0, first.bytes.length))
@@ -209,6 +246,14 @@ export function changeObjects(objects: Map<string, { bytes: Uint8Array; modified
 function nameLike(key: string, random: Random): string {
   const parts = key.split("/")
   const last = parts.at(-1)!
-  const name = random.pick([`${last}x`, last.slice(0, -1), toHex(random.bytes(32)), "..", "", "\u001b[2J", last.toUpperCase()])
+  const name = random.pick([
+    `${last}x`,
+    last.slice(0, -1),
+    toHex(random.bytes(32)),
+    "..",
+    "",
+    "\u001b[2J",
+    last.toUpperCase(),
+  ])
   return [...parts.slice(0, -1), name].join("/")
 }

@@ -4,6 +4,7 @@
  */
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import type { FileEntry } from "@holdfast/tree"
 import { checkForkIsSeen, checkOnePlaintext, type OldValue } from "./adversary.ts"
 import { dropHistory } from "./appending.ts"
 import { Cast } from "./cast.ts"
@@ -19,7 +20,6 @@ import type { Random } from "./random.ts"
 import type { Omission } from "./roles.ts"
 import { someTree, type Task, treesOf } from "./tasks.ts"
 import type { SimulatedTree } from "./trees.ts"
-import type { FileEntry } from "@holdfast/tree"
 import { createWorld, type Failure, happens, type World } from "./world.ts"
 
 /** What to run. */
@@ -67,7 +67,14 @@ const longestWithoutFaultsMs = 2 * minuteMs
 /** More bytes than requests and answers of these small trees take at once. */
 const mostBytes = 48 * 1024 * 1024
 /** Answers that hold shares or register values, and how much others can be at most: these clients ask for some dozens of chunks at once. */
-const largeAnswers = new Set(["shares/get", "shares/blocks", "registers/read", "registers/kept", "registers/propose", "get"])
+const largeAnswers = new Set([
+  "shares/get",
+  "shares/blocks",
+  "registers/read",
+  "registers/kept",
+  "registers/propose",
+  "get",
+])
 const mostAnswerBytes = 17 * 1024 * 1024
 const mostSmallAnswerBytes = 640 * 1024
 /** More calls than any operation of these small trees needs. */

@@ -5,10 +5,10 @@ import {
   diff,
   type Entry,
   type FileEntry,
+  joinAccounts,
   merge,
   plainAttributes,
   readCare,
-  joinAccounts,
   readFile,
   Tree,
   walk,
@@ -126,7 +126,9 @@ const visits: Record<VisitKind, (tree: Tree, context: Visit) => Promise<string>>
     return told
   },
   async goBack(tree, { random }) {
-    const { sequence } = await tree.restore(async ({ history }) => random.pick([null, ...history.map(({ root }) => root)]))
+    const { sequence } = await tree.restore(async ({ history }) =>
+      random.pick([null, ...history.map(({ root }) => root)]),
+    )
     return `${sequence}`
   },
   async holdFor(tree, { client, random }) {
@@ -190,7 +192,10 @@ async function counted({ world, client }: Visit, items: AsyncIterable<unknown>):
 }
 
 function endless(world: World, client: SimulatedClient): void {
-  world.fail("what a hostile tree holds is told in bounds", `${client.id} was told ${mostTold} of it, and there was more`)
+  world.fail(
+    "what a hostile tree holds is told in bounds",
+    `${client.id} was told ${mostTold} of it, and there was more`,
+  )
 }
 
 /** The code of the error that reading ended with, if it did. */

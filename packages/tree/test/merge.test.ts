@@ -168,7 +168,8 @@ test("files of a few bytes that say they have any length are two, and are not re
   const names = Array.from({ length: 60 }, (_, i) => `f${i + 10}`)
   const filesOf = (size: number) => Promise.all(names.map((name) => stored(name, size)))
   const merged = async (size: number) =>
-    (await merge(io, null, await directoryOf(io, await filesOf(size)), await directoryOf(io, await filesOf(size)))).conflicts
+    (await merge(io, null, await directoryOf(io, await filesOf(size)), await directoryOf(io, await filesOf(size))))
+      .conflicts
   assert.equal((await merged(2 ** 52)).length, names.length)
   // All that one merge reads is bounded, not what it reads of each file.
   const conflicts = (await merged(100 * 2 ** 20)).length

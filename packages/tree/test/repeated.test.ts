@@ -63,7 +63,12 @@ test("a file whose manifest names the same nodes a thousand times on each level 
   let size = 1000
   for (let level = 0; level < 5; level++) {
     const item = { length: size, reference }
-    reference = await stored(encodeManifestNode(level, Array.from({ length: 200 }, () => item)))
+    reference = await stored(
+      encodeManifestNode(
+        level,
+        Array.from({ length: 200 }, () => item),
+      ),
+    )
     size *= 200
   }
   const content = { form: "manifest", size, reference } as const
