@@ -7,14 +7,13 @@ import { isHoldfastError } from "@holdfast/core"
 import { signStatement } from "@holdfast/protocol"
 import { emptyCare, encodeCare } from "@holdfast/tree"
 import { createAccount } from "./accounts.ts"
-import type { Role } from "./cast.ts"
 import { checkStep } from "./claims.ts"
 import type { Random } from "./random.ts"
+import type { Role } from "./role.ts"
+import { accountQuotaBytes, administratorSeed } from "./roles.ts"
 import { SimulatedServer } from "./server.ts"
-import { administratorSeed, type World } from "./world.ts"
+import type { World } from "./world.ts"
 
-/** Most that a node charges an account where there is a hoarder: others need a tenth of it. */
-export const accountQuotaBytes = 12 * 1024 * 1024
 /** Nodes act on a drop after seven days at the earliest. */
 const dropMs = 8 * 86_400_000
 const mostCalls = 20_000

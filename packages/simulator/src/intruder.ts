@@ -4,10 +4,10 @@
  * and nothing goes that is needed; and nothing outside of the place's own folder is touched, whatever names its index has.
  */
 import { toHex } from "@holdfast/core"
-import type { Role } from "./cast.ts"
 import type { StoredDatabase } from "./database.ts"
 import type { SimulatedDisk, StoredFile } from "./disk.ts"
 import type { Random } from "./random.ts"
+import type { Role } from "./role.ts"
 import type { Storage } from "./storage.ts"
 import type { World } from "./world.ts"
 

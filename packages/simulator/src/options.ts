@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util"
 import { HoldfastError } from "@holdfast/core"
 import { type Omission, omissions } from "./roles.ts"
-import type { RunOptions } from "./simulate.ts"
+import type { RunOptions } from "./run.ts"
 
 /** Steps of a run when nothing else is said. */
 export const usualSteps = 120

@@ -1,7 +1,7 @@
 /** What is said of runs. */
 import { commandOf } from "./options.ts"
+import type { RunResult } from "./run.ts"
 import { shorten } from "./shorten.ts"
-import type { RunResult } from "./simulate.ts"
 
 /** Lines of a history that are printed. */
 const printedLines = 120

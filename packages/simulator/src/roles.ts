@@ -26,3 +26,11 @@ export const omissions: readonly Omission[] = [...faultKinds, ...roleKinds]
 export function rolesOf(random: Random): RoleKind[] {
   return roleKinds.filter(() => random.chance(0.4))
 }
+
+/** Most that a node charges an account where there is a hoarder: others need a third of it at most. */
+export const accountQuotaBytes = 12 * 1024 * 1024
+
+/** Of the key of whoever may drop accounts at nodes. */
+export function administratorSeed(random: Random): Uint8Array {
+  return random.fork("administrator").bytes(32)
+}

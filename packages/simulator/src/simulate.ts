@@ -7,6 +7,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import type { FileEntry } from "@holdfast/tree"
 import { checkForkIsSeen, checkOnePlaintext, type OldValue } from "./adversary.ts"
 import { dropHistory } from "./appending.ts"
+import { checkMemory, checkTime } from "./budgets.ts"
 import { Cast } from "./cast.ts"
 import { checkHealth, checkSpace, checkStep, checkTruth, neverCodes } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
@@ -17,66 +18,15 @@ import { checkMove } from "./moving.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
-import type { Omission } from "./roles.ts"
+import type { RunOptions, RunResult } from "./run.ts"
 import { someTree, type Task, treesOf } from "./tasks.ts"
 import type { SimulatedTree } from "./trees.ts"
-import { createWorld, type Failure, happens, type World } from "./world.ts"
-
-/** What to run. */
-export interface RunOptions {
-  readonly seed: string
-  readonly steps: number
-  /** Kinds of faults, and roles, left out. */
-  readonly without?: readonly Omission[]
-  /** Steps that are left out. */
-  readonly skip?: readonly number[]
-  /** Prints all that happens. */
-  readonly verbose?: boolean
-}
-
-/** What a run showed. */
-export interface RunResult {
-  readonly options: RunOptions
-  readonly failure: Failure | undefined
-  /** Kinds of faults that the seed mixes, and its roles. */
-  readonly faults: readonly Omission[]
-  /** Equal for equal runs. */
-  readonly traceHash: string
-  /** The end of the trace: each message. */
-  readonly recent: readonly string[]
-  /** What clients and faults did. */
-  readonly history: readonly string[]
-  readonly simulatedMs: number
-  /** Operations that ended well, by kind. */
-  readonly done: Readonly<Record<string, number>>
-  readonly crashes: number
-  /** Most calls over the network that one operation made. */
-  readonly mostCalls: number
-  /** Most bytes that one client's requests took at once with an answer. */
-  readonly mostBytes: number
-  /** The longest that an operation took when nothing failed. */
-  readonly longestCalmMs: number
-}
+import { createWorld, happens, type World } from "./world.ts"
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 /** No operation takes longer, whatever fails, beside what its machine sleeps. */
 const longestMs = 2 * hourMs
-/** No operation takes longer in simulated time when nothing fails, though places may be away. */
-const longestWithoutFaultsMs = 2 * minuteMs
-/** More bytes than requests and answers of these small trees take at once. */
-const mostBytes = 48 * 1024 * 1024
-/** Answers that hold shares or register values, and how much others can be at most: these clients ask for some dozens of chunks at once. */
-const largeAnswers = new Set([
-  "shares/get",
-  "shares/blocks",
-  "registers/read",
-  "registers/kept",
-  "registers/propose",
-  "get",
-])
-const mostAnswerBytes = 17 * 1024 * 1024
-const mostSmallAnswerBytes = 640 * 1024
 /** More calls than any operation of these small trees needs. */
 const mostCalls = 20_000
 
@@ -391,20 +341,11 @@ class Run {
     }
     model.end(span, failure === undefined, time.nowMs)
     this.mostCalls = Math.max(this.mostCalls, client.calls - calls)
-    this.#weigh(client)
+    this.mostBytes = Math.max(this.mostBytes, client.memory.most)
+    checkMemory(world, client)
     client.task = undefined
     client.span = undefined
     return failure
-  }
-
-  /** What a client holds is bounded, whatever places answer. */
-  #weigh({ id, memory }: SimulatedClient): void {
-    this.mostBytes = Math.max(this.mostBytes, memory.most)
-    if (memory.most > mostBytes)
-      this.#world.fail("memory is bounded", `${id} had ${memory.most} bytes of requests and answers at once`)
-    for (const [name, bytes] of memory.answers)
-      if (bytes > (largeAnswers.has(name) ? mostAnswerBytes : mostSmallAnswerBytes))
-        this.#world.fail("memory is bounded", `${id} took an answer of ${bytes} bytes to ${name}`)
   }
 
   /** An operation that has no reason to fail. */
@@ -414,8 +355,7 @@ class Run {
     const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, task))
     const tookMs = this.#world.time.elapsedMs - client.pausedMs - startMs
     this.longestCalmMs = Math.max(this.longestCalmMs, tookMs)
-    if (tookMs > longestWithoutFaultsMs)
-      this.#world.fail("without faults operations end soon", `${client.id} ${kind} took ${Math.round(tookMs / 1000)} s`)
+    checkTime(this.#world, `${client.id} ${kind}`, tookMs)
     if (failure)
       this.#world.fail(
         "without faults everything works",

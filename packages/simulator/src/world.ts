@@ -12,12 +12,11 @@ import { addToList, appendRoles, createAccount, type SimulatedAccount } from "./
 import { SimulatedBucket } from "./bucket.ts"
 import { type ClientParts, SimulatedClient } from "./client.ts"
 import { type FaultContext, type FaultKind, faultKinds } from "./faults.ts"
-import { accountQuotaBytes } from "./hoarder.ts"
 import { Liar } from "./lies.ts"
 import { type Caller, SimulatedNetwork } from "./network.ts"
 import { describe } from "./oracle.ts"
 import { Random } from "./random.ts"
-import { type Omission, type RoleKind, rolesOf } from "./roles.ts"
+import { accountQuotaBytes, administratorSeed, type Omission, type RoleKind, rolesOf } from "./roles.ts"
 import { SimulatedServer } from "./server.ts"
 import type { Storage } from "./storage.ts"
 import { SimulatedTime } from "./time.ts"
@@ -240,11 +239,6 @@ export async function createWorld(seed: string, without: ReadonlySet<Omission>, 
   }
   await begin(world)
   return world
-}
-
-/** Of the key of whoever may drop accounts at nodes. */
-export function administratorSeed(random: Random): Uint8Array {
-  return random.fork("administrator").bytes(32)
 }
 
 /** Starts the servers and makes the trees, before anything goes wrong. */
