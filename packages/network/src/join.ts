@@ -6,7 +6,7 @@ import { X509Certificate } from "node:crypto"
 import { rm } from "node:fs/promises"
 import { resolve } from "node:path"
 import { connect } from "node:tls"
-import { equal, HoldfastError, hashSmall, isHoldfastError, toHex } from "@holdfast/core"
+import { equal, HoldfastError, hashSmall, isHoldfastError, isoTime, toHex } from "@holdfast/core"
 import { decodeInvite } from "@holdfast/protocol"
 import { z } from "zod"
 import { call, jsonOf } from "./coordinator-call.ts"
@@ -58,10 +58,7 @@ export async function join(invitation: string, options: JoinOptions): Promise<Jo
   const { dir, name, serverNames = [] } = options
   const invite = decodeInvite(invitation)
   if (invite.expiryMs <= Date.now())
-    throw new HoldfastError(
-      "ERR_INVITE",
-      `This invitation ended on ${new Date(invite.expiryMs).toISOString()}. Ask for a new one.`,
-    )
+    throw new HoldfastError("ERR_INVITE", `This invitation ended on ${isoTime(invite.expiryMs)}. Ask for a new one.`)
   if (!isName(name)) throw badMemberName(name)
   await refuseUnlessFree(dir) // before the token is spent
   const caPem = await fetchAuthority(invite.address, invite.caFingerprint)

@@ -17,6 +17,8 @@ import {
 import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
+import { changeObjects } from "./intruder.ts"
+import type { Random } from "./random.ts"
 import { addHolding, type Holding, type Storage, type StorageParts, type Visitor } from "./storage.ts"
 
 /** The requests that a bucket serves. */
@@ -139,6 +141,11 @@ export class SimulatedBucket implements Storage {
     const object = this.#objects.get(random.pick(keys))!
     object.bytes = object.bytes.slice()
     object.bytes[random.between(0, object.bytes.length - 1)]! ^= 1 << random.between(0, 7)
+  }
+
+  intrude(random: Random): string {
+    this.#held = undefined
+    return changeObjects(this.#objects, random)
   }
 
   lose(): void {

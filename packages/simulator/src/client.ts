@@ -7,7 +7,7 @@ import { addDeviceList, type DeviceGrant, grantTo, type SimulatedAccount } from 
 import { WrongClock } from "./clocks.ts"
 import type { DurableSeen } from "./history.ts"
 import type { Span } from "./model.ts"
-import type { Caller } from "./network.ts"
+import { type Caller, newMemory } from "./network.ts"
 import type { Random } from "./random.ts"
 import { createDiskSeen } from "./seen.ts"
 import type { Storage } from "./storage.ts"
@@ -55,6 +55,8 @@ export class SimulatedClient {
   #env!: Env
   #store!: Store
   #io!: TreeIo
+  /** How long it has waited of its own will. */
+  pausedMs = 0
   /** What it is doing. */
   task: string | undefined
   /** Since when, for the model. */
@@ -76,7 +78,7 @@ export class SimulatedClient {
     this.#device = device
     this.clock = new WrongClock(parts.time, parts)
     this.#seen = createDiskSeen(parts.time, parts.random.fork("seen"))
-    this.#caller = { id: parts.id, isAlive: false, calls: 0, most: 0 }
+    this.#caller = { id: parts.id, isAlive: false, calls: 0, most: 0, memory: newMemory() }
   }
 
   /** A client that has just started. */
@@ -102,7 +104,7 @@ export class SimulatedClient {
   async restart(): Promise<void> {
     const { id, crypto, servers, coding, mode, account, roles = accountRoles, epoch } = this.#parts
     this.#caller.isAlive = false
-    const caller = { id, isAlive: true, calls: 0, most: 0 }
+    const caller = { id, isAlive: true, calls: 0, most: 0, memory: newMemory() }
     this.#caller = caller
     if (this.task) this.onCrash()
     this.task = undefined
@@ -140,6 +142,11 @@ export class SimulatedClient {
   /** Calls over the network since it started. */
   get calls(): number {
     return this.#caller.calls
+  }
+
+  /** What its requests and answers took at most. */
+  get memory(): Readonly<Caller["memory"]> {
+    return this.#caller.memory
   }
 
   /** From now on it may make so many calls. */

@@ -17,6 +17,8 @@ export interface CollectingOptions {
   readonly graceMs: number
   /** Old roots and values go too. */
   readonly keepsHistory: boolean
+  /** Trees to keep besides those that the account lists. */
+  readonly more?: readonly SimulatedTree[]
 }
 
 /** Collects for the client's account; what it gives is for the trace. */
@@ -38,6 +40,7 @@ export async function collect(client: SimulatedClient, options: CollectingOption
     const tree = options.trees.find((one) => one.name === name)
     if (tree) await gatherTree({ client, collection, needed, options }, tree)
   }
+  for (const tree of options.more ?? []) await gatherTree({ client, collection, needed, options }, tree)
   const { graceMs } = options
   const places = await collection.run({ ...needed, list, collector: client.collector, graceMs })
   let condemned = 0

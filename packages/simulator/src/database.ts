@@ -113,7 +113,9 @@ function copyOf(source: DatabaseSync): DatabaseSync {
   }[]
   for (const { name, sql } of tables) {
     copy.exec(sql)
-    const rows = source.prepare(`SELECT * FROM ${name}`).all() as Record<string, SQLInputValue>[]
+    const all = source.prepare(`SELECT * FROM ${name}`)
+    all.setReadBigInts(true) // somebody may have put numbers there that JavaScript does not have
+    const rows = all.all() as Record<string, SQLInputValue>[]
     for (const row of rows) {
       const values = Object.values(row)
       copy.prepare(`INSERT INTO ${name} VALUES (${values.map(() => "?").join()})`).run(...values)

@@ -4,6 +4,7 @@
  */
 
 import { ownershipDefects } from "./ownership-defects.ts"
+import { roleDefects } from "./role-defects.ts"
 import type { Shape } from "./world.ts"
 
 /** One change of a source: a text that occurs exactly once, and what comes in its place. */
@@ -63,8 +64,8 @@ export const defects: readonly Defect[] = [
   one(
     "a new storage directory is not synchronised",
     `${directory}/engine.ts`,
-    "await makeDurableDirectory(disk, dir)",
-    "await disk.mkdir(dir)",
+    "await makeDurableDirectory(disk, options.dir)",
+    "await disk.mkdir(options.dir)",
   ),
   one(
     "commits do not wait for the disk",
@@ -151,6 +152,7 @@ export const defects: readonly Defect[] = [
     "    if (code === undefined || call.signal?.aborted) throw error\n    return requestTwice(options, call)\n",
   ),
   ...ownershipDefects,
+  ...roleDefects,
 ]
 
 function one(name: string, file: string, find: string, replace: string): Defect {

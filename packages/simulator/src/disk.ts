@@ -143,9 +143,22 @@ export class SimulatedDisk {
     this.#databases.clear()
   }
 
-  /** Flips a bit of some file, or makes it unreadable; false when there is none. */
-  rotFile(): boolean {
-    const files = [...this.#filesBelow(this.#root)].filter(({ bytes }) => bytes.length > 0)
+  /** All files in `folder` and below. */
+  files(folder = "/"): StoredFile[] {
+    const node = this.#find(folder)
+    return node?.kind === "folder" ? [...this.#filesBelow(node)] : []
+  }
+
+  /** A folder of somebody else's with a file in it, which no crash and no full disk can touch. */
+  putOutside(folder: string, name: string, bytes: Uint8Array): void {
+    const file: StoredFile = { kind: "file", bytes, durable: bytes, unsynced: [] }
+    const node: Folder = { kind: "folder", names: new Map([[name, file]]), durable: new Map([[name, file]]) }
+    for (const names of [this.#root.names, this.#root.durable]) names.set(folder, node)
+  }
+
+  /** Flips a bit of some file below `folder`, or makes it unreadable; false when there is none. */
+  rotFile(folder: string): boolean {
+    const files = this.files(folder).filter(({ bytes }) => bytes.length > 0)
     if (files.length === 0) return false
     const file = this.#random.pick(files)
     if (this.#random.chance(0.3)) file.isUnreadable = true

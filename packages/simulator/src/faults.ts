@@ -124,7 +124,7 @@ const strikes: Record<MomentaryFault, (random: Random, context: FaultContext) =>
 export function calm({ servers, network }: FaultContext, liars: Iterable<Liar> = []): void {
   network.mend()
   network.weather = { delayMs: 2, loss: 0, duplication: 0 }
-  for (const liar of liars) liar.rate = 0
+  for (const liar of liars) liar.stop()
   for (const server of servers) {
     server.isFull = false
     server.operationMs = 0.2

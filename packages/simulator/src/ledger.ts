@@ -6,6 +6,7 @@ import type { TenantBackend } from "@holdfast/backends/node"
 import { type CryptoProvider, fromHex, toHex } from "@holdfast/core"
 import {
   type AccountAccess,
+  type AccountId,
   type ChunkId,
   decodeRegisterValue,
   decodeShare,
@@ -86,6 +87,13 @@ export class Ledger {
         return outcomes
       },
     }
+  }
+
+  /** What was promised to an account is owed no more. */
+  release(account: AccountId): void {
+    const name = toHex(account)
+    for (const shares of this.#shares.values()) for (const holders of shares.values()) holders.delete(name)
+    for (const { holders } of this.#registers.values()) holders.delete(name)
   }
 
   /** What was acknowledged and is not there; undefined when all is. */

@@ -4,9 +4,12 @@
  */
 import type { TenantBackend } from "@holdfast/backends/node"
 import { type CryptoProvider, toHex } from "@holdfast/core"
-import { decodeRegisterValue, type ProposeOutcome, registerIdOf } from "@holdfast/protocol"
+import { type ChunkId, decodeRegisterValue, type ProposeOutcome, registerIdOf } from "@holdfast/protocol"
 import type { BucketRequests } from "./bucket.ts"
 import type { Random } from "./random.ts"
+
+/** What a liar says that it holds of a chunk. */
+const someIndices = [0, 1, 2, 3, 4, 5, 6]
 
 /** What a liar keeps of what it heard. */
 export class Liar {
@@ -17,11 +20,26 @@ export class Liar {
   readonly #shares: Uint8Array[] = []
   /** How often it lies. */
   rate: number
+  /** Chunks, by their ids in hexadecimal, that it says it holds whatever it has: those of a writer who has it on his side. */
+  readonly #favoured = new Set<string>()
+  /** Its answers are as long as they may be, now and then. */
+  isBulky = false
 
   constructor(random: Random, crypto: CryptoProvider, rate: number) {
     this.#random = random
     this.#crypto = crypto
     this.rate = rate
+  }
+
+  /** From now on it says that it holds a chunk. */
+  favour(id: ChunkId): void {
+    this.#favoured.add(toHex(id))
+  }
+
+  /** From now on it tells the truth. */
+  stop(): void {
+    this.rate = 0
+    this.#favoured.clear()
   }
 
   /** `honest` as this liar presents it. */
@@ -35,7 +53,8 @@ export class Liar {
       },
       markShares: async (ids, options) => {
         if (this.#lies()) return ids.map(() => ({ ok: true, held: this.#random.pick([[], [0], [0, 1, 2], [255]]) }))
-        return honest.markShares(ids, options)
+        const outcomes = await honest.markShares(ids, options)
+        return outcomes.map((outcome, i) => (this.#favours(ids[i]!) ? { ok: true, held: [...someIndices] } : outcome))
       },
       getSharesWithin: async (queries, maxBytes) => {
         const answers = await honest.getSharesWithin(queries, maxBytes)
@@ -43,7 +62,10 @@ export class Liar {
       },
       hasShares: async (ids, options) => {
         const answers = await honest.hasShares(ids, options)
-        return answers.map((indices) => (this.#lies() ? this.#random.pick([[], [0, 1, 2], [3, 4], [255]]) : indices))
+        return answers.map((indices, i) => {
+          if (this.#favours(ids[i]!)) return [...someIndices]
+          return this.#lies() ? this.#random.pick([[], [0, 1, 2], [3, 4], [255]]) : indices
+        })
       },
       listMarks: async (options) => {
         const page = await honest.listMarks(options)
@@ -76,8 +98,9 @@ export class Liar {
     }
   }
 
-  /** The bytes of an answer, sometimes not what the protocol says. */
-  distort(body: Uint8Array): Uint8Array {
+  /** The bytes of an answer, sometimes not what the protocol says; its caller takes no more than `maxBytes`. */
+  distort(body: Uint8Array, maxBytes: number): Uint8Array {
+    if (this.isBulky && this.rate > 0 && this.#random.chance(0.05)) return this.#bulk(maxBytes)
     if (!this.#lies() || this.#random.chance(0.8)) return body
     const kind = this.#random.pick(["cut", "noise", "longer"] as const)
     if (kind === "noise") return this.#random.bytes(this.#random.between(0, 200))
@@ -117,6 +140,17 @@ export class Liar {
       },
       remove: async (key) => (this.#lies() ? undefined : honest.remove(key)),
     }
+  }
+
+  /** As many items as fit: a list that never ends, of lists or of nothing. */
+  #bulk(maxBytes: number): Uint8Array {
+    const bulk = new Uint8Array(maxBytes).fill(this.#random.pick([0x80, 0x81, 0x00, 0xf6]))
+    bulk.set([0x9a, maxBytes >>> 24, maxBytes >>> 16, maxBytes >>> 8, maxBytes].slice(0, maxBytes))
+    return bulk
+  }
+
+  #favours(id: ChunkId): boolean {
+    return this.#favoured.has(toHex(id))
   }
 
   #lies(): boolean {

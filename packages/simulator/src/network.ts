@@ -16,6 +16,13 @@ export interface Caller {
   calls: number
   /** More calls than this are too many. */
   most: number
+  /** Bytes of requests that wait for their answers, the most of them with one answer, and the largest answer to each kind of call. */
+  readonly memory: { bytes: number; most: number; readonly answers: Map<string, number> }
+}
+
+/** What a process that has just begun holds. */
+export function newMemory(): Caller["memory"] {
+  return { bytes: 0, most: 0, answers: new Map() }
 }
 
 /** One request. */
@@ -28,6 +35,9 @@ export interface Call<T> {
   readonly serve: () => Promise<T> | undefined
   /** The answer, for the trace. */
   readonly tell?: (result: T) => string
+  /** Bytes of the request, and of an answer. */
+  readonly bytes?: number
+  readonly bytesOf?: (result: T) => number
 }
 
 /** How bad the network is. */
@@ -88,14 +98,20 @@ export class SimulatedNetwork {
   }
 
   /** Sends a request. Fails as serving it does, or with ERR_SERVER_UNREACHABLE. */
-  call<T>({ caller, server, name, serve, tell = () => "ok" }: Call<T>): Promise<T> {
+  call<T>({ caller, server, name, serve, tell = () => "ok", bytes = 0, bytesOf = () => 0 }: Call<T>): Promise<T> {
     if (!caller.isAlive) return new Promise(() => undefined)
     if (++caller.calls > caller.most) this.#onExcess(caller)
     const underWay = this.#underWay.get(server) ?? new Set()
     this.#underWay.set(server, underWay)
+    const { memory } = caller
+    memory.bytes += bytes
+    memory.most = Math.max(memory.most, memory.bytes)
+    let isOver = false
     return new Promise((resolve, reject) => {
       const finish = (settle: () => void) => {
         underWay.delete(reset)
+        if (!isOver) memory.bytes -= bytes
+        isOver = true
         if (caller.isAlive) settle()
       }
       const answer = (outcome: string, settle: () => void) => {
@@ -114,7 +130,11 @@ export class SimulatedNetwork {
         if (!work) return this.#random.chance(0.5) && answer("refused", fail("refuses connections", "ECONNREFUSED"))
         try {
           const result = await work
-          answer(tell(result), () => resolve(result))
+          answer(tell(result), () => {
+            memory.answers.set(name, Math.max(memory.answers.get(name) ?? 0, bytesOf(result)))
+            memory.most = Math.max(memory.most, memory.bytes + bytesOf(result))
+            resolve(result)
+          })
         } catch (error) {
           if (isHoldfastError(error)) answer(error.code, () => reject(error))
           else if (!(error instanceof DeadProcess)) this.#onBug(error)

@@ -1,5 +1,5 @@
 /** What clients do with the tree they share, as the command line does it, with the model beside it. */
-import { assert, toHex, utf8 } from "@holdfast/core"
+import { assert, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import type { AccountId, ChunkId } from "@holdfast/protocol"
 import {
   createFileWriter,
@@ -59,6 +59,8 @@ export interface OperationContext {
   readonly trees: readonly SimulatedTree[]
   /** A new tree of the client's account; undefined when there are enough. Claims are made for it once it is kept. */
   readonly newTree: () => Promise<{ readonly tree: SimulatedTree; readonly keep: () => void } | undefined>
+  /** True for what a malicious writer made. */
+  readonly isForeign: (entry: FileEntry) => boolean
   readonly time: SimulatedTime
   readonly fail: Fail
   readonly span: Span
@@ -75,6 +77,8 @@ export interface OperationContext {
 const folders = ["", "a", "b", "a/c"]
 const files = Array.from({ length: 6 }, (_, i) => `f${i}`)
 const snapshotNames = ["s0", "s1", "s2", "s3"]
+/** What is read of a file that a malicious writer made: it may say that it has any length. */
+export const foreignBytes = 100_000
 const readable = plainAttributes(0o644, 0)
 
 /** Does one operation; what it returns is for the trace. Throws what the product throws. */
@@ -242,8 +246,10 @@ async function read(tree: Tree, context: OperationContext, count: number): Promi
   return `${Math.min(count, found.length)} of ${found.length} files`
 }
 
-async function readOne(tree: Tree, entry: FileEntry, { trees, fail, client }: OperationContext): Promise<void> {
+async function readOne(tree: Tree, entry: FileEntry, context: OperationContext): Promise<void> {
+  const { trees, fail, client, isForeign } = context
   const token = trees.flatMap(({ model }) => model.tokens).find(({ key }) => key === entryKey(entry))
+  if (isForeign(entry)) return readForeign(tree, entry)
   if (!token) {
     fail("nobody reads what was never written", `${client.id} found ${entry.name} with content that nobody stored`)
     return
@@ -258,9 +264,20 @@ async function readOne(tree: Tree, entry: FileEntry, { trees, fail, client }: Op
   if (at !== expected.length) fail("reads give what was written", `${client.id} read ${at} bytes of #${token.id}`)
 }
 
+/** Whatever that is: an error of ours is as good as any bytes. */
+async function readForeign(tree: Tree, entry: FileEntry): Promise<void> {
+  try {
+    for await (const _ of readFile(tree.io, entry, { end: foreignBytes })); // to the end
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error
+  }
+}
+
 /** The rest of a long upload. */
-async function longPause({ random, time }: OperationContext): Promise<void> {
-  await time.sleep(random.between(1, 60) * 60_000)
+async function longPause({ random, time, client }: OperationContext): Promise<void> {
+  const ms = random.between(1, 60) * 60_000
+  client.pausedMs += ms
+  await time.sleep(ms)
 }
 
 /** A machine sleeps, and may believe afterwards that no time has passed. */

@@ -1,8 +1,8 @@
 /** The options of the command, and the command that repeats a run. */
 import { parseArgs } from "node:util"
 import { HoldfastError } from "@holdfast/core"
-import { type FaultKind, faultKinds } from "./faults.ts"
-import type { RunOptions } from "./simulate.ts"
+import { type Omission, omissions } from "./roles.ts"
+import type { RunOptions } from "./run.ts"
 
 /** Steps of a run when nothing else is said. */
 export const usualSteps = 120
@@ -16,7 +16,7 @@ export const usage = `Runs the product in a simulated world: clients, servers, d
 
   --seed S            the seed; fresh ones when absent
   --steps N           steps of each run (${usualSteps})
-  --without KIND,...  leaves faults out: ${faultKinds.join(", ")}
+  --without KIND,...  leaves faults and roles out: ${omissions.join(", ")}
   --skip A,B-C,...    leaves steps out
   --runs R            so many runs
   --minutes M         runs for so long
@@ -30,7 +30,7 @@ How it works and what is checked: docs/simulation.md.`
 export interface CommandOptions {
   readonly seed: string | undefined
   readonly steps: number
-  readonly without: readonly FaultKind[]
+  readonly without: readonly Omission[]
   readonly skip: readonly number[]
   readonly runs: number | undefined
   readonly minutes: number | undefined
@@ -95,9 +95,9 @@ function countOf(name: string, value: string | undefined): number | undefined {
   return count
 }
 
-function kindOf(word: string): FaultKind {
-  const kind = faultKinds.find((known) => known === word)
-  if (!kind) throw invalid(`There is no fault "${word}". Known: ${faultKinds.join(", ")}.`)
+function kindOf(word: string): Omission {
+  const kind = omissions.find((known) => known === word)
+  if (!kind) throw invalid(`There is no fault or role "${word}". Known: ${omissions.join(", ")}.`)
   return kind
 }
 

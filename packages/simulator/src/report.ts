@@ -1,20 +1,22 @@
 /** What is said of runs. */
 import { commandOf } from "./options.ts"
+import type { RunResult } from "./run.ts"
 import { shorten } from "./shorten.ts"
-import type { RunResult } from "./simulate.ts"
 
 /** Lines of a history that are printed. */
 const printedLines = 120
 const printedMessages = 30
 
 /** A run in one line. */
-export function summaryOf({ options, failure, traceHash, simulatedMs, done, crashes, mostCalls }: RunResult): string {
+export function summaryOf(result: RunResult): string {
+  const { options, failure, traceHash, simulatedMs, done, crashes, mostCalls } = result
   const operations = Object.values(done).reduce((sum, count) => sum + count, 0)
   const hours = (simulatedMs / 3_600_000).toFixed(1)
+  const mebibytes = (result.mostBytes / 2 ** 20).toFixed(1)
   const outcome = failure ? `FAILED at step ${failure.step}: ${failure.claim}: ${failure.details}` : "ok"
   return (
     `seed ${options.seed}, ${options.steps} steps: ${outcome}; ${operations} operations, ${crashes} crashes, ` +
-    `${hours} h, at most ${mostCalls} calls; trace ${traceHash}`
+    `${hours} h, at most ${mostCalls} calls, ${mebibytes} MiB, ${Math.round(result.longestCalmMs / 1000)} s without faults; trace ${traceHash}`
   )
 }
 

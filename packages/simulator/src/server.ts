@@ -13,14 +13,21 @@ import {
 import { concat, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { GrantReader, type Peer } from "@holdfast/node/access"
 import { failureAnswer, routes } from "@holdfast/node/routes"
-import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
+import type { AccountId, Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
 import { DeadProcess, type DiskCopy, type Process, SimulatedDisk } from "./disk.ts"
+import { changeFiles, changeRows } from "./intruder.ts"
 import { Ledger } from "./ledger.ts"
+import type { Random } from "./random.ts"
 import { addHolding, type Holding, type Storage, type StorageParts, type Visitor } from "./storage.ts"
 
 const folder = "/node"
 const indexPath = `${folder}/index.sqlite`
+/** The least that there is. */
+const dropGraceMs = 7 * 86_400_000
+/** Somebody else's, beside the place's folder. */
+const outside = "/outside/thesis.tex"
+const outsideBytes = 5000
 const tenantName = "tenant"
 const grantHeader = "holdfast-grant"
 
@@ -43,6 +50,10 @@ export class SimulatedServer implements Storage {
   readonly #ledger: Ledger
   #current: Incarnation | undefined
   #copy: DiskCopy | undefined
+  /** Somebody may have changed what lies here, or in a copy of it. */
+  #isIntruded = false
+  /** A file of somebody else's lies beside it. */
+  #isWatched = false
   /** As long as nothing happens on the disk. */
   #held: { readonly state: string; readonly holdings: ReadonlyMap<string, Holding> } | undefined
   crashes = 0
@@ -90,7 +101,8 @@ export class SimulatedServer implements Storage {
         const bytes = concat(...body)
         const serve = () => this.#serve({ ...call, body: [bytes.slice()] }, peer)
         const tell = ({ status }: NodeAnswer) => String(status)
-        const answer = await network.call({ caller, server: this.id, name: call.path.slice(4), serve, tell })
+        const sizes = { bytes: bytes.length, bytesOf: ({ body }: NodeAnswer) => body.length }
+        const answer = await network.call({ caller, server: this.id, name: call.path.slice(4), serve, tell, ...sizes })
         if (answer.body.length <= call.maxBytes) return answer
         throw new HoldfastError("ERR_LIMIT", `The answer of ${this.id} to ${call.path} is larger than can be right.`)
       },
@@ -112,7 +124,7 @@ export class SimulatedServer implements Storage {
     this.#open(incarnation).catch((error: unknown) => {
       if (incarnation.isDead || error instanceof DeadProcess) return
       this.#parts.time.tell(`${this.id} cannot start: ${messageOf(error)}`)
-      if (!this.disk.isFull) this.#parts.onBug(error)
+      if (!this.disk.isFull && !(this.#isIntruded && isHoldfastError(error))) this.#parts.onBug(error)
       this.crash()
     })
   }
@@ -141,7 +153,7 @@ export class SimulatedServer implements Storage {
   rot(registers: boolean): void {
     const { random } = this.#parts
     const table = registers && random.chance(0.3) ? "registers" : "small"
-    if (random.chance(0.5) && this.disk.rotFile()) return
+    if (random.chance(0.5) && this.disk.rotFile(folder)) return
     const database = this.disk.database(indexPath)
     const column = table === "small" ? "bytes" : "value"
     const key = table === "small" ? "row" : "register"
@@ -155,9 +167,25 @@ export class SimulatedServer implements Storage {
     database.tamper(`UPDATE ${table} SET ${column} = ? WHERE ${key} = ?`, rotten, at)
   }
 
+  intrude(random: Random): string {
+    if (!this.#isWatched) this.disk.putOutside("outside", "thesis.tex", random.bytes(outsideBytes))
+    this.#isWatched = true
+    this.#isIntruded = true
+    if (random.chance(0.25)) return changeFiles(this.disk, random, folder)
+    const database = this.disk.database(indexPath)
+    const isMade = database?.query("SELECT 1 FROM sqlite_master WHERE name = 'registers'").length === 1
+    return isMade ? changeRows(database, random) : "nothing is made yet"
+  }
+
+  checkOutside(): void {
+    if (this.#isWatched && this.disk.peek(outside)?.length !== outsideBytes)
+      this.#parts.onBug(new Error(`${this.id} touched what is not its own`))
+  }
+
   lose(): void {
     this.crash()
     this.disk.erase()
+    this.#isWatched = false
   }
 
   jump(ms: number): void {
@@ -174,6 +202,7 @@ export class SimulatedServer implements Storage {
 
   restore(): void {
     this.crash()
+    this.#isWatched = false
     if (this.#copy) this.disk.restore(this.#copy)
     else this.disk.erase()
   }
@@ -210,6 +239,44 @@ export class SimulatedServer implements Storage {
     return holdings
   }
 
+  /** The bytes of shares and registers that an account alone pays for. */
+  bytesOf(account: AccountId): number {
+    const [shares] = this.#query<{ bytes: number | null }>(
+      `SELECT sum(size) AS bytes FROM shares s WHERE NOT EXISTS (
+        SELECT 1 FROM marks m JOIN batches b USING (batch) JOIN accounts a ON a.account = b.payer
+        WHERE m.share = s.row AND a.id <> ?)`,
+      account,
+    )
+    const [registers] = this.#query<{ bytes: number | null }>(
+      `SELECT sum(length(r.value)) AS bytes FROM registers r WHERE NOT EXISTS (
+        SELECT 1 FROM register_marks m JOIN accounts a ON a.account = m.payer
+        WHERE m.tenant = r.tenant AND m.register = r.register AND a.id <> ?)`,
+      account,
+    )
+    return (shares?.bytes ?? 0) + (registers?.bytes ?? 0)
+  }
+
+  /** How many marks there are for an account. */
+  leftOf(account: AccountId): number {
+    const count = (table: string) =>
+      this.#query<{ count: number }>(
+        `SELECT count(*) AS count FROM ${table} JOIN accounts USING (account) WHERE id = ?`,
+        account,
+      )[0]?.count ?? 0
+    return count("marks") + count("register_marks") + count("kept")
+  }
+
+  /** The administrator says something of an account. */
+  async takeStatement(statement: Uint8Array, account: AccountId): Promise<void> {
+    await this.#current?.namespace?.backendOf({ account, roles: [] }).takeStatement(statement)
+    this.#ledger.release(account)
+  }
+
+  /** Takes away what dropped accounts hold whose time is over. */
+  async finishDrops(): Promise<void> {
+    await this.#current?.engine?.finishDrops()
+  }
+
   #query<T>(sql: string, ...values: (Uint8Array | number)[]): T[] {
     const database = this.disk.database(indexPath)
     const isMade = database?.query("SELECT 1 FROM sqlite_master WHERE name = 'registers'").length === 1
@@ -225,7 +292,7 @@ export class SimulatedServer implements Storage {
 
   async #answer(
     namespace: Namespace,
-    { method, path, headers, body: [body = new Uint8Array()] }: NodeCall,
+    { method, path, headers, maxBytes, body: [body = new Uint8Array()] }: NodeCall,
     peer: Peer,
   ): Promise<NodeAnswer> {
     const { liar, onBug } = this.#parts
@@ -236,7 +303,7 @@ export class SimulatedServer implements Storage {
       const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
       const backend = this.#ledger.watch(namespace.backendOf(access), access)
       const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body)))
-      return { status: 200, body: liar?.distort(answer) ?? answer }
+      return { status: 200, body: liar?.distort(answer, maxBytes) ?? answer }
     } catch (error) {
       if (error instanceof DeadProcess) throw error
       const { code, errcode } = error as { code?: unknown; errcode?: unknown }
@@ -249,8 +316,12 @@ export class SimulatedServer implements Storage {
     const { crypto, graceMs } = this.#parts
     const disk = this.disk.attach(incarnation)
     const clock = this.#clock.of(() => !incarnation.isDead)
-    const engine = await openEngine({ dir: folder, crypto, clock, graceMs, reservedBytes: 0, disk })
-    const namespace = await engine.tenant(tenantName, { placeId: this.id })
+    const engine = await openEngine({ dir: folder, crypto, clock, graceMs, dropGraceMs, reservedBytes: 0, disk })
+    const { accounts } = this.#parts
+    const namespace = await engine.tenant(tenantName, {
+      placeId: this.id,
+      ...(accounts && { accountQuotaBytes: accounts.quotaBytes, administrator: () => accounts.administrator }),
+    })
     if (incarnation.isDead) return
     incarnation.engine = engine
     incarnation.namespace = namespace

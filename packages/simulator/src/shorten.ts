@@ -2,7 +2,8 @@
  * Makes a run that fails shorter: fewer steps, then fewer kinds of faults, then steps left out, as long as the same claim
  * fails. What is left out does not change the chance of the rest, so most of the run stays as it was.
  */
-import { type RunOptions, type RunResult, simulate } from "./simulate.ts"
+import type { RunOptions, RunResult } from "./run.ts"
+import { simulate } from "./simulate.ts"
 
 /** The shortest run found that fails as `result` does, until `isLate`. */
 export async function shorten(result: RunResult, isLate: () => boolean): Promise<RunResult> {

@@ -4,51 +4,24 @@
  */
 import { isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import type { FileEntry } from "@holdfast/tree"
 import { checkForkIsSeen, checkOnePlaintext, type OldValue } from "./adversary.ts"
 import { dropHistory } from "./appending.ts"
+import { checkMemory, checkTime } from "./budgets.ts"
+import { Cast } from "./cast.ts"
 import { checkHealth, checkSpace, checkStep, checkTruth, neverCodes } from "./claims.ts"
 import type { SimulatedClient } from "./client.ts"
 import { collect } from "./collecting.ts"
-import { calm, type FaultKind, type MomentaryFault, strike } from "./faults.ts"
+import { calm, type MomentaryFault, strike } from "./faults.ts"
+import { foreignKey } from "./hostile-nodes.ts"
 import { checkMove } from "./moving.ts"
 import { type OperationContext, type OperationKind, operate, operationWeights } from "./operations.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
+import type { RunOptions, RunResult } from "./run.ts"
 import { someTree, type Task, treesOf } from "./tasks.ts"
 import type { SimulatedTree } from "./trees.ts"
-import { createWorld, type Failure, happens, type World } from "./world.ts"
-
-/** What to run. */
-export interface RunOptions {
-  readonly seed: string
-  readonly steps: number
-  /** Kinds of faults left out. */
-  readonly without?: readonly FaultKind[]
-  /** Steps that are left out. */
-  readonly skip?: readonly number[]
-  /** Prints all that happens. */
-  readonly verbose?: boolean
-}
-
-/** What a run showed. */
-export interface RunResult {
-  readonly options: RunOptions
-  readonly failure: Failure | undefined
-  /** Kinds of faults that the seed mixes. */
-  readonly faults: readonly FaultKind[]
-  /** Equal for equal runs. */
-  readonly traceHash: string
-  /** The end of the trace: each message. */
-  readonly recent: readonly string[]
-  /** What clients and faults did. */
-  readonly history: readonly string[]
-  readonly simulatedMs: number
-  /** Operations that ended well, by kind. */
-  readonly done: Readonly<Record<string, number>>
-  readonly crashes: number
-  /** Most calls over the network that one operation made. */
-  readonly mostCalls: number
-}
+import { createWorld, happens, type World } from "./world.ts"
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
@@ -65,7 +38,7 @@ export function freshSeed(): string {
 /** Runs `seed`. */
 export async function simulate(options: RunOptions): Promise<RunResult> {
   const world = await createWorld(options.seed, new Set(options.without), options.verbose)
-  const run = new Run(world)
+  const run = new Run(world, await Cast.of(world))
   const skip = new Set(options.skip)
   for (let step = 1; step <= options.steps && !world.failure; step++) if (!skip.has(step)) await run.step(step)
   if (!world.failure) await run.finish()
@@ -73,7 +46,7 @@ export async function simulate(options: RunOptions): Promise<RunResult> {
   return {
     options,
     failure: world.failure,
-    faults: world.shape.faults,
+    faults: [...world.shape.faults, ...world.shape.roles],
     traceHash: time.traceHash(),
     recent: time.recent(),
     history: time.history(),
@@ -81,18 +54,24 @@ export async function simulate(options: RunOptions): Promise<RunResult> {
     done: run.done,
     crashes: world.servers.reduce((sum, { crashes }) => sum + crashes, 0),
     mostCalls: run.mostCalls,
+    mostBytes: run.mostBytes,
+    longestCalmMs: run.longestCalmMs,
   }
 }
 
 class Run {
   readonly #world: World
+  readonly #cast: Cast
   readonly done: Record<string, number> = {}
   mostCalls = 0
+  mostBytes = 0
+  longestCalmMs = 0
   #isEnding = false
   readonly #old: OldValue[] = []
 
-  constructor(world: World) {
+  constructor(world: World, cast: Cast) {
     this.#world = world
+    this.#cast = cast
   }
 
   /** Something begins, and some time passes. */
@@ -108,8 +87,10 @@ class Run {
     else if (kind === "scrub") this.#scrub(random)
     else if (kind === "sleep") await this.#oversleep(random)
     else if (happens(world.shape, "night")) waitMs = random.between(1, 8) * hourMs
+    this.#cast.act(random.fork("roles"))
     await world.time.run(() => world.failure !== undefined, world.time.elapsedMs + waitMs)
     await checkStep(world, step % 8 === 0)
+    await this.#cast.check()
     this.#keep(random.fork("keep"))
   }
 
@@ -119,9 +100,10 @@ class Run {
     const random = world.random.fork("finish")
     this.#isEnding = true
     calm(world)
-    await this.#until("every operation ends", () => world.clients.every(({ task }) => task === undefined))
+    await this.#until("every operation ends", () => this.#isQuiet)
     await checkStep(world, true)
     await this.#pass(3 * minuteMs)
+    await this.#wait("those who mean harm", this.#cast.calm(random.fork("roles")))
     const sound = world.servers.filter(({ id }) => !world.faulty.has(id))
     const away = random.some(sound, world.shape.tolerated - world.shape.faulty.length)
     for (const { id } of away)
@@ -135,6 +117,7 @@ class Run {
     for (const account of world.accounts) fresh.push(await world.newClient(`fresh ${account.name}`, account))
     await this.#mustAll("list", fresh, random)
     await this.#mustAll("readAll", fresh, random)
+    this.#cast.stop()
     calm(world, world.liars.values())
     await this.#pass(3 * minuteMs)
     if (random.chance(0.3)) for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
@@ -146,8 +129,14 @@ class Run {
     await this.#checkTruth(fresh)
     await checkStep(world, true)
     if (!world.failure) for (const tree of world.trees) await checkHealth(world, tree)
+    const wait = (what: string, work: Promise<unknown>) => this.#wait(what, work)
+    if (!world.failure) await this.#cast.end({ wait, pass: (ms) => this.#pass(ms) })
     if (!world.failure && random.chance(0.4)) await this.#reclaim(fresh, random)
     if (!world.failure) await this.#attack(fresh[0]!, random)
+  }
+
+  get #isQuiet(): boolean {
+    return this.#cast.isIdle && this.#world.clients.every(({ task }) => task === undefined)
   }
 
   /** What malicious writers try when all else is over. */
@@ -331,6 +320,7 @@ class Run {
         model,
         trees,
         newTree: () => world.newTree(client.account),
+        isForeign: (entry: FileEntry) => world.foreign.has(foreignKey(entry)),
         time,
         span,
         sleep,
@@ -351,6 +341,8 @@ class Run {
     }
     model.end(span, failure === undefined, time.nowMs)
     this.mostCalls = Math.max(this.mostCalls, client.calls - calls)
+    this.mostBytes = Math.max(this.mostBytes, client.memory.most)
+    checkMemory(world, client)
     client.task = undefined
     client.span = undefined
     return failure
@@ -359,7 +351,11 @@ class Run {
   /** An operation that has no reason to fail. */
   async #must(kind: OperationKind, client: SimulatedClient, task: Task): Promise<void> {
     if (this.#world.failure) return
+    const startMs = this.#world.time.elapsedMs - client.pausedMs
     const failure = await this.#wait(`${client.id} ${kind}`, this.#operate(kind, client, task))
+    const tookMs = this.#world.time.elapsedMs - client.pausedMs - startMs
+    this.longestCalmMs = Math.max(this.longestCalmMs, tookMs)
+    checkTime(this.#world, `${client.id} ${kind}`, tookMs)
     if (failure)
       this.#world.fail(
         "without faults everything works",

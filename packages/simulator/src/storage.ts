@@ -19,6 +19,8 @@ export interface StorageParts {
   readonly drift: number
   /** How old must be what is taken away here. */
   readonly graceMs: number
+  /** Most that an account may be charged, and who may drop one; as much as it likes, and nobody, when absent. */
+  readonly accounts?: { readonly quotaBytes: number; readonly administrator: Uint8Array }
   /** Changes what it answers. */
   readonly liar: Liar | undefined
   /** Hears of what should never happen. */
@@ -66,6 +68,10 @@ export interface Storage {
   scrub(): Promise<void>
   /** Something that is stored changes by itself; registers too if `registers` is set. */
   rot(registers: boolean): void
+  /** Its owner changes what is stored, past its process; tells what. */
+  intrude(random: Random): string
+  /** Fails when something outside of what it stores in was touched. */
+  checkOutside?(): void
   /** All that is stored is gone, as with a new disk. */
   lose(): void
   /** Its clock is set forward or back. */

@@ -16,10 +16,11 @@ import { Liar } from "./lies.ts"
 import { type Caller, SimulatedNetwork } from "./network.ts"
 import { describe } from "./oracle.ts"
 import { Random } from "./random.ts"
+import { accountQuotaBytes, administratorSeed, type Omission, type RoleKind, rolesOf } from "./roles.ts"
 import { SimulatedServer } from "./server.ts"
 import type { Storage } from "./storage.ts"
 import { SimulatedTime } from "./time.ts"
-import { newTree, type SimulatedTree } from "./trees.ts"
+import { newTree, type SimulatedTree, type TreeParts } from "./trees.ts"
 
 /** A claim that did not hold. */
 export interface Failure {
@@ -47,8 +48,15 @@ export interface Shape {
   readonly faulty: readonly string[]
   /** What the seed mixes. */
   readonly faults: readonly FaultKind[]
+  /** Who means harm. */
+  readonly roles: readonly RoleKind[]
   /** What is left out of it. */
-  readonly without: ReadonlySet<FaultKind>
+  readonly without: ReadonlySet<Omission>
+}
+
+/** True when somebody has a role in a world. */
+export function plays({ roles, without }: Pick<Shape, "roles" | "without">, role: RoleKind): boolean {
+  return roles.includes(role) && !without.has(role)
 }
 
 /** True when faults of a kind happen in a world. */
@@ -61,8 +69,11 @@ const hourMs = 3_600_000
 const mostPlanted = 2
 const yearMs = 365 * 24 * hourMs
 
+/** Roles that need a place that may be faulty. */
+const owning: readonly RoleKind[] = ["writer", "intruder", "glut"]
+
 /** A shape by chance. */
-export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape {
+export function shapeOf(random: Random, without: ReadonlySet<Omission>): Shape {
   const mode = random.chance(0.5) ? "crash" : "byzantine"
   const servers = random.pick(mode === "crash" ? [3, 4, 5, 5, 7] : [4, 4, 5, 7])
   const away = servers - quorumOf(servers, mode)
@@ -72,16 +83,18 @@ export function shapeOf(random: Random, without: ReadonlySet<FaultKind>): Shape 
   const tolerated = Math.min(away, happy - k)
   const buckets = random.pick([0, 0, 0, 0.5, 1, 1])
   const places = Array.from({ length: servers }, () => (random.chance(buckets) ? "bucket" : "node"))
-  const faulty = random.some(
-    Array.from({ length: servers }, (_, i) => `n${i}`),
-    random.between(0, tolerated),
-  )
+  const ids = Array.from({ length: servers }, (_, i) => `n${i}`)
+  const bad = random.some(ids, random.between(0, tolerated))
   const faults = faultKinds.filter(() => random.chance(0.6))
   const accounts = random.pick([1, 2, 2, 3])
+  const roles = rolesOf(random.fork("roles"))
+  // Who has places of his own, or changes them, has one at least where it may be.
+  const needsOne = mode === "byzantine" && tolerated > 0 && owning.some((role) => plays({ roles, without }, role))
+  const faulty = bad.length === 0 && needsOne ? random.fork("faulty").some(ids, 1) : bad
   return {
     ...{ places, mode, coding: { k, happy, n }, accounts, clients: random.between(Math.max(2, accounts), 5) },
     versions: random.chance(0.06) ? random.between(70, 300) : 1,
-    ...{ graceMs: random.pick([1, 1, 2, 24]) * hourMs, tolerated, faulty, faults, without },
+    ...{ graceMs: random.pick([1, 1, 2, 24]) * hourMs, tolerated, faulty, faults, without, roles },
   }
 }
 
@@ -96,6 +109,10 @@ export interface World extends FaultContext {
   readonly accounts: readonly SimulatedAccount[]
   /** The first is shared by all accounts; each has one of its own besides. */
   readonly trees: readonly SimulatedTree[]
+  /** What trees are made of. */
+  readonly seers: TreeParts
+  /** The contents of files that a malicious writer made, by foreignKey: they are in honest trees when somebody copied them. */
+  readonly foreign: Set<string>
   /** Another tree of an account, which is none of `trees` until it is kept; undefined when there are enough. */
   newTree(owner: SimulatedAccount): Promise<{ readonly tree: SimulatedTree; readonly keep: () => void } | undefined>
   /** Another client of an account that knows nothing yet. */
@@ -109,7 +126,7 @@ export interface World extends FaultContext {
 }
 
 /** Makes a world with empty trees in it. */
-export async function createWorld(seed: string, without: ReadonlySet<FaultKind>, verbose = false): Promise<World> {
+export async function createWorld(seed: string, without: ReadonlySet<Omission>, verbose = false): Promise<World> {
   const random = new Random(seed)
   const time = new SimulatedTime()
   time.verbose = verbose
@@ -138,14 +155,18 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
     }
   }
   const isLying = shape.mode === "byzantine" && happens(shape, "lies")
+  const isAlly = shape.mode === "byzantine" && plays(shape, "writer")
   const liars = new Map(
-    (isLying ? shape.faulty : []).map((id) => {
+    (isLying ? shape.faulty : isAlly ? shape.faulty.slice(0, 1) : []).map((id) => {
       const own = random.fork(`liar ${id}`)
-      return [id, new Liar(own, crypto, own.pick([0.1, 0.5, 1]))] as const
+      const liar = new Liar(own, crypto, isLying ? own.pick([0.1, 0.5, 1]) : 0)
+      liar.isBulky = plays(shape, "glut")
+      return [id, liar] as const
     }),
   )
   const onExcess = ({ id }: Caller) => fail("retries are bounded", `${id} makes more calls than its operation may need`)
   const network = new SimulatedNetwork({ time, random: random.fork("network"), onBug, onExcess })
+  const administrator = await nodeCrypto.publicKeyOf(administratorSeed(random))
   const servers = shape.places.map((kind, i): Storage => {
     const id = `n${i}`
     const { graceMs } = shape
@@ -159,6 +180,7 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       onBug,
       graceMs,
       ...skew(id),
+      ...(plays(shape, "hoarder") && { accounts: { quotaBytes: accountQuotaBytes, administrator } }),
     }
     return kind === "node" ? new SimulatedServer(parts) : new SimulatedBucket(parts)
   })
@@ -194,6 +216,8 @@ export async function createWorld(seed: string, without: ReadonlySet<FaultKind>,
       liars,
       accounts,
       trees,
+      seers,
+      foreign: new Set<string>(),
       newTree: async (owner) => {
         if (trees.length > accounts.length + mostPlanted) return undefined
         const tree = await newTree(seers, { name: `t${planted++}`, owners: [owner] })
@@ -267,11 +291,13 @@ function rememberVerified(verify: CryptoProvider["verify"]): CryptoProvider["ver
 
 function describeShape(shape: Shape): string {
   const { places, mode, coding, accounts, clients, graceMs, versions, tolerated, faulty } = shape
+  const roles = shape.roles.filter((role) => plays(shape, role))
   const faults = shape.faults.filter((kind) => happens(shape, kind))
   const { k, happy, n } = coding
   return (
     `${places.length} places (${mode}; ${places.filter((kind) => kind === "bucket").length} buckets), coding ${k}/${happy}/${n}, ` +
     `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${versions} versions, ${tolerated} faults tolerated, ` +
-    `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}`
+    `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}` +
+    (roles.length > 0 ? `, roles: ${roles.join(" ")}` : "")
   )
 }

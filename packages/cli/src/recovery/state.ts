@@ -1,5 +1,5 @@
 /** Whether a profile's recovery kits would restore what it has now, and whether others can find any. */
-import { toHex } from "@holdfast/core"
+import { isoTime, toHex } from "@holdfast/core"
 import { openRecoveryRegisterSeed } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
 import type { Session } from "../session.ts"
@@ -60,5 +60,5 @@ export async function findOpenKits({ profile, backends, volume }: Session): Prom
 
 /** `main on grid of 2026-01-31`. */
 export function kitText({ name, volume, createdMs }: KitRecord): string {
-  return `${name} on ${volume} of ${new Date(createdMs).toISOString().slice(0, 10)}`
+  return `${name} on ${volume} of ${isoTime(createdMs).slice(0, 10)}`
 }

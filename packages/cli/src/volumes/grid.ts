@@ -1,6 +1,6 @@
 /** The profile's grid: the description that its pins allow, and connections to its servers. */
 import { createNodeBackend } from "@holdfast/backends/node"
-import { type BufferPool, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { type BufferPool, HoldfastError, isHoldfastError, isoTime } from "@holdfast/core"
 import {
   absentVoters,
   acceptOffer,
@@ -81,7 +81,7 @@ function onceDropped({ onWarning }: GridOptions): (server: string, atMs: number)
   return (server, atMs) => {
     if (isTold) return
     isTold = true
-    const day = new Date(Math.min(atMs, 8.64e15)).toISOString().slice(0, 10)
+    const day = isoTime(atMs).slice(0, 10)
     onWarning?.(
       `this account was dropped by the administrator: nothing more is stored for it, and server ${server} removes what it holds on ${day}. ` +
         "Copy it elsewhere (`holdfast get`), or ask the administrator to keep the account.",

@@ -2,7 +2,7 @@
  * Holds a grid description that was offered against the pins: which of its steps are out of bounds, and which of its changes
  * need the user's word. Specification: docs/formats/grid-description.md, "What a member takes".
  */
-import { ownValue } from "@holdfast/core"
+import { isoTime, ownValue } from "@holdfast/core"
 import { faultsOf, type GridDescription, votersOf } from "@holdfast/protocol"
 import { canStore, type Pins } from "./pins.ts"
 
@@ -55,7 +55,7 @@ function* violationsOf(
   nowMs: number,
 ): Generator<string> {
   const { version, serial, issuedMs, epoch = 1 } = grid
-  const date = (ms: number) => new Date(Math.min(ms, 8.64e15)).toISOString()
+  const date = isoTime
   if (version < pins.descriptionVersion)
     yield `it has version ${version}, older than the ${pins.descriptionVersion} seen before`
   if (epoch > pins.epoch + maxEpochStep) yield `its epoch ${epoch} is more than ${maxEpochStep} after ${pins.epoch}`

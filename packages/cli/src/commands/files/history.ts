@@ -1,5 +1,5 @@
 /** `history`: which versions of a tree there are and which device wrote them, and the ways back: a writer's and the owner's. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isoTime } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import type { TreeVersion } from "@holdfast/tree"
 import type { Command } from "commander"
@@ -64,11 +64,11 @@ async function beginEpoch(context: Context, tree: string, flags: VolumeFlags): P
 function lineOf({ sequence, timeMs, author }: TreeVersion): object {
   const device = author && { key: hex(author.device), name: author.name }
   const account = author && author.account.length > 0 ? { account: hex(author.account) } : {}
-  return { sequence, time: new Date(timeMs).toISOString(), ...(device && { device }), ...account }
+  return { sequence, time: isoTime(timeMs), ...(device && { device }), ...account }
 }
 
 function textOf({ sequence, timeMs, author }: TreeVersion): string {
-  const time = `${new Date(timeMs).toISOString().slice(0, 19)}Z`
+  const time = `${isoTime(timeMs).slice(0, 19)}Z`
   if (!author) return `${sequence}  ${time}  written by an unknown device`
   const account = author.account.length > 0 ? ` of account ${hex(author.account).slice(0, 16)}` : ""
   return `${sequence}  ${time}  ${author.name} (${hex(author.device).slice(0, 16)})${account}`

@@ -2,7 +2,7 @@
  * Going back: to a snapshot, or to one of the past versions that a tree keeps. Nothing of the present state is read, so that it
  * may be lost or damaged; it stays in the history, so that going back is undone by going back.
  */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isoTime } from "@holdfast/core"
 import { lookupEntry } from "@holdfast/tree"
 import { noSnapshot } from "./no-snapshot.ts"
 import type { OpenedTree } from "./opened-tree.ts"
@@ -36,7 +36,7 @@ function noVersion(
   version: number,
   history: readonly { readonly sequence: number; readonly timeMs: number }[],
 ): HoldfastError {
-  const kept = history.map(({ sequence, timeMs }) => `${sequence} (${new Date(timeMs).toISOString().slice(0, 19)}Z)`)
+  const kept = history.map(({ sequence, timeMs }) => `${sequence} (${isoTime(timeMs).slice(0, 19)}Z)`)
   const there = kept.length === 0 ? "It keeps none." : `It keeps ${kept.join(", ")}.`
   return new HoldfastError("ERR_NOT_FOUND", `${label} does not keep a version ${version}. ${there}`, {
     version,

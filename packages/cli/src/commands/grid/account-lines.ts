@@ -1,5 +1,5 @@
 /** What `coordinator accounts` and `volume accounts` have in common: how accounts are shown, named, and dropped with care. */
-import { HoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, isoTime, toHex } from "@holdfast/core"
 import { legacyAccount } from "@holdfast/protocol"
 import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
@@ -75,5 +75,5 @@ export async function confirmLast(
 }
 
 function dayOf(ms: number): string {
-  return new Date(Math.min(ms, 8.64e15)).toISOString().slice(0, 10)
+  return isoTime(ms).slice(0, 10)
 }

@@ -1,7 +1,7 @@
 /** `holdfast coordinator run`, `node run`, `invite`, `join`: the parts of a grid on separate machines. */
 import { join as joinPath } from "node:path"
 import { text as readAll } from "node:stream/consumers"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isoTime } from "@holdfast/core"
 import type { Joined, LogLevel } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
@@ -202,7 +202,7 @@ async function runNode(flags: NodeFlags): Promise<void> {
 async function members(context: Context, dir: string): Promise<void> {
   const { listMembers } = await import("@holdfast/coordinator")
   const all = listMembers({ dir })
-  const day = (ms: number | null) => (ms === null ? "?" : new Date(ms).toISOString().slice(0, 10))
+  const day = (ms: number | null) => (ms === null ? "?" : isoTime(ms).slice(0, 10))
   const lines = all.map(({ id, role, tenant, name, roles, certificateEndMs, revokedMs }) =>
     [
       name.padEnd(16),

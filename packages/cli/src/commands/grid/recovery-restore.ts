@@ -1,5 +1,5 @@
 /** `holdfast recovery restore`. */
-import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, isoTime, toHex } from "@holdfast/core"
 import type { RecoverySecrets, VolumeBackend } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import type { Context } from "../../context.ts"
@@ -135,7 +135,7 @@ function restorable({ convergenceSecret, aliases, aliasVolumes, volumes, others 
 
 function restoredLines(profile: string, { kit, others }: Choice, answers: readonly PlaceAnswer[]): string[] {
   const { aliases, volumes, createdMs } = kit.secrets
-  const date = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace("T", " ")
+  const date = (ms: number) => isoTime(ms).slice(0, 16).replace("T", " ")
   return [
     `The profile "${profile}" is as it was on ${date(createdMs)}: ${plural(aliases.size, "alias", "aliases")}, ${plural(volumes.length, "volume")}.`,
     ...others.map(

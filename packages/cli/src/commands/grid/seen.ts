@@ -1,5 +1,5 @@
 /** `holdfast seen`: what this profile remembers of registers, so that no server can show it an older or another history. */
-import { shownJson, toHex } from "@holdfast/core"
+import { isoTime, shownJson, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
 import type { Seen } from "@holdfast/store"
@@ -92,7 +92,7 @@ function textOf({ register, alias, epoch, sequence, accepted = [] }: Omit<SeenLi
   const where = alias === undefined ? register : `${alias}:`
   const steps = accepted.map(
     ({ timeMs, from, to }) =>
-      `  ${new Date(timeMs).toISOString()} went on from version ${from.sequence} (${from.hash.slice(0, 16)}) to version ${to.sequence} (${to.hash.slice(0, 16)}) without proof`,
+      `  ${isoTime(timeMs)} went on from version ${from.sequence} (${from.hash.slice(0, 16)}) to version ${to.sequence} (${to.hash.slice(0, 16)}) without proof`,
   )
   return [`${where} version ${sequence}${epoch ? ` of epoch ${epoch}` : ""}`, ...steps]
 }
