@@ -4,11 +4,11 @@
  * `npm run simulate:defects [-- --runs N --steps N --seconds S] [WORDS OF A NAME]`
  */
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { parseArgs } from "node:util"
 import { applyEdit, type Defect, defects } from "../packages/simulator/src/index.ts"
+import { copySources } from "./copy-sources.ts"
 
 const root = dirname(import.meta.dirname)
 
@@ -36,7 +36,8 @@ process.exitCode = main()
 
 function main(): number {
   const chosen = defects.filter(({ name }) => name.includes(positionals.join(" ")))
-  const copy = copySources()
+  const isSource = (path: string) => !["node_modules", "test"].includes(basename(path))
+  const copy = copySources(root, ["packages"], isSource)
   try {
     const sound = positionals.length > 0 ? undefined : hunt(copy, { name: "none", edits: [] }, 60)
     const outcomes = chosen.map((defect) => hunt(copy, defect, Number(values.seconds)))
@@ -48,20 +49,6 @@ function main(): number {
   } finally {
     rmSync(copy, { recursive: true })
   }
-}
-
-/** The packages in a folder of their own, where they import each other and not the originals. */
-function copySources(): string {
-  const copy = mkdtempSync(join(tmpdir(), "holdfast-defects-"))
-  const isSource = (path: string) => !["node_modules", "test"].includes(basename(path))
-  cpSync(join(root, "packages"), join(copy, "packages"), { recursive: true, filter: isSource })
-  const modules = join(copy, "node_modules")
-  mkdirSync(join(modules, "@holdfast"), { recursive: true })
-  for (const name of readdirSync(join(root, "node_modules")))
-    if (name !== "@holdfast") symlinkSync(join(root, "node_modules", name), join(modules, name))
-  for (const name of readdirSync(join(copy, "packages")))
-    symlinkSync(join(copy, "packages", name), join(modules, "@holdfast", name))
-  return copy
 }
 
 /** Simulates in `copy` with `defect`, which is taken out again. */

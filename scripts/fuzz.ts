@@ -7,8 +7,9 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { performance } from "node:perf_hooks"
 import { parseArgs } from "node:util"
+import { pick, type Random, randomFrom } from "../e2e/random.ts"
 import { Coverage } from "./fuzz/coverage.ts"
-import { mutate, Random } from "./fuzz/mutate.ts"
+import { mutate } from "./fuzz/mutate.ts"
 import { allTargets, type Target } from "./fuzz/targets.ts"
 
 /** An input of a few kilobytes that takes longer, each of three times, is too dear for a server. */
@@ -30,7 +31,7 @@ const { values } = parseArgs({
 
 async function main(): Promise<number> {
   const targets = (await allTargets()).filter(({ name }) => name.includes(values.only))
-  const fuzzers = targets.map((target) => new Fuzzer(target, new Random(Number(values.seed))))
+  const fuzzers = targets.map((target) => new Fuzzer(target, randomFrom(Number(values.seed))))
   const coverage = new Coverage()
   const endMs = performance.now() + 1000 * Number(values.seconds)
   for (const fuzzer of fuzzers) await fuzzer.begin(coverage)
@@ -70,7 +71,7 @@ class Fuzzer {
   async turn(coverage: Coverage, endMs: number): Promise<void> {
     for (let i = 0; i < turn && this.findings.length === 0 && performance.now() < endMs; i += together) {
       const inputs = Array.from({ length: together }, () => {
-        const [input, other] = [this.#random.pick(this.corpus), this.#random.pick(this.corpus)]
+        const [input, other] = [pick(this.#random, this.corpus), pick(this.#random, this.corpus)]
         return mutate(this.#random, input, other, this.target.maxBytes)
       })
       for (const input of inputs) await this.#try(input)
@@ -91,7 +92,8 @@ class Fuzzer {
   #watchMemory(inputs: readonly Uint8Array[]): void {
     const moreBytes = process.memoryUsage.rss() - this.#atFirst
     if (moreBytes <= mostBytes) return
-    for (const input of inputs) this.#found(`the process has ${moreBytes >> 20} MiB more than at first`, input)
+    for (const input of inputs)
+      this.#found(`the process has ${Math.round(moreBytes / 2 ** 20)} MiB more than at first`, input)
   }
 
   async #timed(input: Uint8Array): Promise<number> {

@@ -5,7 +5,6 @@
 import { existsSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import {
-  BufferPool,
   type CborValue,
   compare,
   concat,
@@ -18,14 +17,10 @@ import {
   toHex,
   utf8,
 } from "@holdfast/core"
-import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   type Cap,
-  decodeShare,
   encodeCap,
-  encodeDescriptor,
-  encodeShareHeader,
   extendLineage,
   type Followed,
   registerHashOf,
@@ -36,7 +31,6 @@ import {
   verifyKeyOf,
 } from "@holdfast/protocol"
 import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVectors } from "@holdfast/protocol/vectors"
-import { openChunk, sealChunk } from "@holdfast/store"
 import { accountVectors } from "./account-vectors.ts"
 import { bucketVectors, droppedVectors } from "./bucket-vectors.ts"
 import { chunk2Vectors } from "./chunk-vectors.ts"

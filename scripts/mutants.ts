@@ -4,11 +4,12 @@
  * `mutants.json` does not explain. `npm run mutants [-- --only WORDS --sample N --seed S --list]`; docs/contributing.md.
  */
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { parseArgs } from "node:util"
 import ts from "typescript"
+import { randomFrom } from "../e2e/random.ts"
+import { copySources } from "./copy-sources.ts"
 import { type Area, areas } from "./mutants-areas.ts"
 
 const root = dirname(import.meta.dirname)
@@ -53,7 +54,8 @@ function main(): number {
     for (const mutant of chosen) console.log(nameOf(mutant))
     return 0
   }
-  const copy = copySources()
+  const isOurs = (path: string) => !path.slice(root.length).includes("node_modules")
+  const copy = copySources(root, ["packages", "interop", "scripts", "docs", "package.json", "tsconfig.json"], isOurs)
   const survivors: Mutant[] = []
   try {
     for (const [i, mutant] of chosen.entries()) {
@@ -144,35 +146,12 @@ function fails(copy: string, test: string): boolean {
   return status !== 0
 }
 
-/** The packages with their tests in a folder of their own, where they import each other and not the originals. */
-function copySources(): string {
-  const copy = mkdtempSync(join(tmpdir(), "holdfast-mutants-"))
-  for (const name of ["packages", "interop", "scripts", "docs", "package.json", "tsconfig.json"])
-    cpSync(join(root, name), join(copy, name), {
-      recursive: true,
-      filter: (path) => !path.slice(root.length).includes("node_modules"),
-    })
-  const modules = join(copy, "node_modules")
-  mkdirSync(join(modules, "@holdfast"), { recursive: true })
-  for (const name of readdirSync(join(root, "node_modules")))
-    if (name !== "@holdfast") symlinkSync(join(root, "node_modules", name), join(modules, name))
-  for (const name of readdirSync(join(copy, "packages")))
-    symlinkSync(join(copy, "packages", name), join(modules, "@holdfast", name))
-  return copy
-}
-
-/** A choice that the seed repeats (mulberry32). */
+/** A choice that the seed repeats. */
 function sample(mutants: readonly Mutant[]): readonly Mutant[] {
   if (values.sample === undefined) return mutants
-  let state = Number(values.seed)
-  const next = () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
+  const random = randomFrom(Number(values.seed))
   return mutants
-    .map((mutant) => ({ mutant, at: next() }))
+    .map((mutant) => ({ mutant, at: random(2 ** 32) }))
     .sort((a, b) => a.at - b.at)
     .slice(0, Number(values.sample))
     .map(({ mutant }) => mutant)

@@ -1,24 +1,6 @@
 /** Changes of inputs that find new paths in decoders: bits, numbers at their limits, parts moved, doubled and taken from others. */
 
-/** Numbers below a bound, the same for the same seed (mulberry32). */
-export class Random {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed
-  }
-
-  below(bound: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * bound)
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!
-  }
-}
+import { pick, type Random } from "../../e2e/random.ts"
 
 /** Heads of CBOR items and big-endian numbers at limits. */
 const telling = [
@@ -50,15 +32,15 @@ const telling = [
 /** `input` changed in 1 to 8 places, with parts of `other`; at most `maxBytes`. */
 export function mutate(random: Random, input: Uint8Array, other: Uint8Array, maxBytes: number): Uint8Array {
   let bytes = Array.from(input)
-  for (let changes = 1 << random.below(4); changes > 0; changes--) {
-    const at = random.below(bytes.length + 1)
-    const length = Math.min(bytes.length - at, 1 + random.below(1 << random.below(8)))
-    switch (random.below(8)) {
+  for (let changes = 1 << random(4); changes > 0; changes--) {
+    const at = random(bytes.length + 1)
+    const length = Math.min(bytes.length - at, 1 + random(1 << random(8)))
+    switch (random(8)) {
       case 0:
-        if (at < bytes.length) bytes[at]! ^= 1 << random.below(8)
+        if (at < bytes.length) bytes[at]! ^= 1 << random(8)
         break
       case 1:
-        if (at < bytes.length) bytes[at] = random.below(256)
+        if (at < bytes.length) bytes[at] = random(256)
         break
       case 2:
         bytes.splice(at, length)
@@ -67,20 +49,20 @@ export function mutate(random: Random, input: Uint8Array, other: Uint8Array, max
         bytes.splice(at, 0, ...bytes.slice(at, at + length))
         break
       case 4: {
-        const from = random.below(other.length + 1)
-        bytes.splice(at, random.below(2) * length, ...other.slice(from, from + length))
+        const from = random(other.length + 1)
+        bytes.splice(at, random(2) * length, ...other.slice(from, from + length))
         break
       }
       case 5: {
-        const what = random.pick(telling)
-        bytes.splice(at, random.below(2) * what.length, ...what)
+        const what = pick(random, telling)
+        bytes.splice(at, random(2) * what.length, ...what)
         break
       }
       case 6:
-        if (at < bytes.length) bytes[at] = (bytes[at]! + 1 + random.below(35) - 17) & 255
+        if (at < bytes.length) bytes[at] = (bytes[at]! + 1 + random(35) - 17) & 255
         break
       default: {
-        const to = random.below(bytes.length + 1)
+        const to = random(bytes.length + 1)
         bytes.splice(to, 0, ...bytes.splice(at, length))
       }
     }

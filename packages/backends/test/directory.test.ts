@@ -3,17 +3,10 @@ import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { it, type TestContext } from "node:test"
+import { it } from "node:test"
 import { toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
-import {
-  type AccountAccess,
-  accountRoles,
-  legacyAccount,
-  registerIdOf,
-  shareName,
-  verifyShare,
-} from "@holdfast/protocol"
+import { accountRoles, legacyAccount, registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
 import {
   backendContract,
   makeAccount,
@@ -25,13 +18,8 @@ import {
 } from "@holdfast/protocol/testing"
 import { version1 } from "../src/directory/schema.ts"
 import { batchBytes, leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
-import {
-  type Engine,
-  type EngineOptions,
-  type NamespaceOptions,
-  openDirectoryBackend,
-  openEngine,
-} from "../src/node/index.ts"
+import { openDirectoryBackend, openEngine } from "../src/node/index.ts"
+import { opened, someone, temporary, tenantOf } from "./engine-fixture.ts"
 
 backendContract("directory", async () => {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
@@ -54,24 +42,6 @@ function movingClock() {
     offsetMs += ms
   }
   return { clock: { ...clock, nowMs: () => clock.nowMs() + offsetMs }, advance }
-}
-
-const someone: AccountAccess = { account: new Uint8Array(32).fill(7), roles: accountRoles }
-
-async function tenantOf(engine: Engine, name: string, options?: NamespaceOptions) {
-  return (await engine.tenant(name, options)).backendOf(someone)
-}
-
-async function temporary(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
-  t.after(() => rm(dir, { recursive: true, force: true }))
-  return dir
-}
-
-async function opened(t: TestContext, dir: string, options: Partial<EngineOptions> = {}) {
-  const engine = await openEngine({ dir, crypto, clock, reservedBytes: 0, ...options })
-  t.after(() => engine.close())
-  return engine
 }
 
 async function filesUnder(dir: string): Promise<string[]> {

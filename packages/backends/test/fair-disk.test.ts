@@ -1,33 +1,12 @@
 import assert from "node:assert/strict"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { it, type TestContext } from "node:test"
+import { it } from "node:test"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
-import { type AccountAccess, accountRoles } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { createNodeDisk } from "../src/directory/node-disk.ts"
 import { markBytes, rowBytes } from "../src/index.ts"
-import { type Engine, type EngineOptions, type NamespaceOptions, openEngine } from "../src/node/index.ts"
-
-const someone: AccountAccess = { account: new Uint8Array(32).fill(7), roles: accountRoles }
-
-async function tenantOf(engine: Engine, name: string, options?: NamespaceOptions) {
-  return (await engine.tenant(name, options)).backendOf(someone)
-}
-
-async function temporary(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
-  t.after(() => rm(dir, { recursive: true, force: true }))
-  return dir
-}
-
-async function opened(t: TestContext, dir: string, options: Partial<EngineOptions> = {}) {
-  const engine = await openEngine({ dir, crypto, clock, reservedBytes: 0, ...options })
-  t.after(() => engine.close())
-  return engine
-}
+import { opened, temporary, tenantOf } from "./engine-fixture.ts"
 
 it("lets no tenant fill the disk for those that have less than their part", async (t) => {
   const dir = await temporary(t)
