@@ -28,7 +28,7 @@ const own = {
 /** Lets a device join the grid; with `account`, as one more of that account. */
 export async function joinGrid(world: World, device: Device, account?: string): Promise<void> {
   const invite = JSON.parse(await world.operate(["invite", "--tenant", "home", "--name", device.name])).invite as string
-  const more = account === undefined ? [] : ["--account", account]
+  const more = account === undefined ? [] : ["--account", account, "--yes"]
   await device.must(["join", "--name", device.name, ...more], { input: invite })
 }
 
@@ -49,7 +49,7 @@ export async function startPeople(world: World, history: History): Promise<Peopl
   await annB.must(["account", "show"])
   await joinGrid(world, benB)
   const description = JSON.stringify(await annA.must(["volume", "export", "clouds"]))
-  await benB.must(["volume", "import"], { input: description })
+  await benB.must(["volume", "import", "--yes"], { input: description })
   await benB.must(["alias", "create", "home"])
   await benB.must(["alias", "create", "store", "--volume", "clouds"])
   await share(annA, [benB], own.annHome, ["--read"], ["--local"])
