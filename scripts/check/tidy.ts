@@ -19,7 +19,7 @@ const sinks = new Set([
   "packages/cli/src/exit-codes.ts",
   "packages/cli/src/program.ts",
   "packages/cli/src/progress.ts",
-  "packages/cli/src/commands/files/frame.ts", // bytes of files
+  "packages/cli/src/output.ts", // bytes of files
 ])
 const writesOut = /\bstd(?:out|err)\.write\(|\bconsole\.\w|\bwriteSync\((?!file\b|.*\b(?:shownLine\(|"))/
 const machinePath = /(^|[\s"'`(=])\/(work|root)\//

@@ -1,20 +1,5 @@
 /** Every command with its one-line summary and where its code lies; the code is loaded when the command is asked for. */
-import type { Command } from "commander"
-import type { Context } from "./context.ts"
-
-/** A command's code. */
-export interface CommandModule {
-  /** `sources` is the whole table, for what speaks of all commands. */
-  register(program: Command, context: Context, sources: readonly CommandSource[]): void
-}
-
-/** One or more commands of one module. */
-export interface CommandSource {
-  readonly names: readonly string[]
-  readonly summaries: readonly string[]
-  readonly hidden?: boolean
-  load(): Promise<CommandModule>
-}
+import type { CommandSource } from "./command.ts"
 
 /** All commands, in the order of the help. */
 export const commands: readonly CommandSource[] = [

@@ -1,8 +1,8 @@
 /** What a command is given: where to write, how the user wants it, and a session with the grid when it asks for one. */
 
 import type { Rollback } from "@holdfast/store"
+import { firstWord, hasFlag, optionValue } from "./arguments.ts"
 import type { Profile } from "./profile/profile.ts"
-import { firstWord } from "./program.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import { createScreen, type Screen } from "./screen.ts"
 import type { Session } from "./session.ts"
@@ -122,21 +122,4 @@ async function openProfileNamed(name: string, env: NodeJS.ProcessEnv, passphrase
     import("./profile/paths.ts"),
   ])
   return openProfile(pathsOf(env), name, passphrase)
-}
-
-/** The arguments that may be options: those before `--`. */
-function options(args: readonly string[]): readonly string[] {
-  const end = args.indexOf("--")
-  return end < 0 ? args : args.slice(0, end)
-}
-
-function hasFlag(args: readonly string[], flag: string): boolean {
-  return options(args).includes(flag)
-}
-
-function optionValue(args: readonly string[], option: string): string | undefined {
-  const given = options(args)
-  const at = given.indexOf(option)
-  if (at >= 0) return given[at + 1]
-  return given.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1)
 }

@@ -7,8 +7,7 @@ import {
   redactedValue,
   shownJson,
 } from "@holdfast/core"
-import type { Context } from "./context.ts"
-import { createScreen } from "./screen.ts"
+import { createScreen, type Streams } from "./screen.ts"
 
 /** Exit codes of the command. */
 export const exitCodes = {
@@ -59,7 +58,7 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** Shows an error: its message for people, or an object with --json; a stack only for our own bugs or on request. */
-export function reportError(context: Pick<Context, "json" | "stdout" | "stderr" | "env">, error: unknown): void {
+export function reportError(context: Streams & { readonly env: NodeJS.ProcessEnv }, error: unknown): void {
   const known = knownError(error)
   const { code, message, details } = known ?? { code: "ERR_INTERNAL", message: messageOf(error), details: {} }
   const screen = createScreen(context)

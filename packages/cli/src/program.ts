@@ -1,7 +1,8 @@
 /** Builds the commander program: the asked-for command in full, the others as a line of help. */
 import { HoldfastError, shownLine, shownLines } from "@holdfast/core"
 import { Command, CommanderError } from "commander"
-import type { CommandModule, CommandSource } from "./command-table.ts"
+import { firstWord } from "./arguments.ts"
+import type { CommandModule, CommandSource } from "./command.ts"
 import type { Context } from "./context.ts"
 import { refuseSecrets } from "./refuse-secrets.ts"
 import { version } from "./version.ts"
@@ -102,14 +103,4 @@ function sortCommands(program: Command, order: readonly Command[]): void {
 /** Every command below `command`. */
 export function allCommands(command: Command): Command[] {
   return command.commands.flatMap((child) => [child as Command, ...allCommands(child as Command)])
-}
-
-/** The command that was typed. */
-export function firstWord(args: readonly string[]): string | undefined {
-  for (let i = 0; i < args.length; i++) {
-    const word = args[i]!
-    if (word === "--profile" || word === "--passphrase-file" || word === "--volume") i++
-    else if (!word.startsWith("-")) return word
-  }
-  return undefined
 }

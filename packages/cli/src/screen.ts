@@ -19,7 +19,8 @@ export interface Screen {
   tell(lines: readonly string[]): void
 }
 
-interface Streams {
+/** Where a screen writes. */
+export interface Streams {
   readonly stdout: { write(text: string): unknown }
   readonly stderr: { write(text: string): unknown }
   readonly json: boolean

@@ -14,7 +14,8 @@ import {
   FieldReader,
   HoldfastError,
 } from "@holdfast/core"
-import { type AccountId, type AccountRole, accountIdOf, accountRoles } from "./account.ts"
+import { type AccountRole, accountIdOf, accountRoles } from "./account.ts"
+import type { AccountId } from "./ids.ts"
 
 /** An account's word that the holder of a certificate key may act for it. */
 export interface AccountGrant {

@@ -4,7 +4,8 @@
  * account by it. Specification: docs/formats/account-list.md.
  */
 import { type CryptoProvider, deriveKey, macSmall, utf8 } from "@holdfast/core"
-import { type AccountId, accountIdOf } from "./account.ts"
+import { accountIdOf } from "./account.ts"
+import type { AccountId } from "./ids.ts"
 
 /** What the holder of an account's seed knows. */
 export interface AccountKeys {

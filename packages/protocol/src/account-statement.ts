@@ -14,7 +14,7 @@ import {
   HoldfastError,
   limits,
 } from "@holdfast/core"
-import type { AccountId } from "./account.ts"
+import type { AccountId } from "./ids.ts"
 
 /** An administrator's word on an account. */
 export interface AccountStatement {

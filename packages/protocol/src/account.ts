@@ -12,11 +12,7 @@ import {
   HoldfastError,
   hashSmall,
 } from "@holdfast/core"
-import type { RegisterId } from "./backend.ts"
-import type { ChunkId } from "./chunk.ts"
-
-/** Hash that names an account: 32 bytes. */
-export type AccountId = Uint8Array & { readonly __id?: "account" }
+import type { AccountId, ChunkId, RegisterId } from "./ids.ts"
 
 /** What a device may do with an account's data at a place. */
 export type AccountRole = "read" | "append" | "repair" | "collect"

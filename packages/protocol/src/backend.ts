@@ -5,14 +5,8 @@
  * A backend is opened for one account. What it stores is held for the accounts that marked it, and goes when no mark is left;
  * only an account's own signed order takes its marks away. Specification: docs/protocols/marks.md.
  */
-import type { AccountId, SignedUnmark } from "./account.ts"
-import type { ChunkId } from "./chunk.ts"
-
-/** SHA-256 that names a register: 32 bytes. */
-export type RegisterId = Uint8Array & { readonly __id?: "register" }
-
-/** Names what one command marks until its commit: 16 random bytes that its client chooses. */
-export type BatchToken = Uint8Array & { readonly __id?: "batch" }
+import type { SignedUnmark } from "./account.ts"
+import type { AccountId, BatchToken, ChunkId, RegisterId } from "./ids.ts"
 
 /** Options of every call over a network. */
 export interface CallOptions {

@@ -17,9 +17,7 @@ import {
   utf8,
 } from "@holdfast/core"
 import { blockCount } from "./block-tree.ts"
-
-/** SHA-256 that names a chunk: 32 bytes. */
-export type ChunkId = Uint8Array & { readonly __id?: "chunk" }
+import type { ChunkId } from "./ids.ts"
 
 /** k of n: any k shares of n restore the chunk. 1 <= k <= n <= 255. */
 export interface Coding {

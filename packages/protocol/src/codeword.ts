@@ -5,7 +5,8 @@
  */
 import { type CryptoProvider, equal, HoldfastError, toHex } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
-import type { ChunkId, Share } from "./chunk.ts"
+import type { Share } from "./chunk.ts"
+import type { ChunkId } from "./ids.ts"
 import { payloadHash } from "./share-check.ts"
 
 /** What the check needs. */

@@ -2,7 +2,6 @@
 
 export {
   type AccountAccess,
-  type AccountId,
   type AccountRole,
   accountIdOf,
   accountRoles,
@@ -56,7 +55,6 @@ export {
 export type {
   Backend,
   BatchState,
-  BatchToken,
   BlockAnswer,
   BlockQuery,
   CallOptions,
@@ -69,7 +67,6 @@ export type {
   MarkOutcome,
   ProposeOutcome,
   PutOutcome,
-  RegisterId,
   ShareQuery,
   SweepOutcome,
   UnmarkOutcome,
@@ -100,7 +97,6 @@ export {
   type WriteCap,
 } from "./cap.ts"
 export {
-  type ChunkId,
   type ChunkVersion,
   type Coding,
   chunkIdOf,
@@ -135,6 +131,7 @@ export {
   signedTextSchema,
   votersOf,
 } from "./grid.ts"
+export type { AccountId, BatchToken, ChunkId, RegisterId } from "./ids.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { checkListing } from "./listing.ts"
 export {
@@ -164,18 +161,14 @@ export {
 } from "./recovery-secrets.ts"
 export {
   ancestryOf,
-  type BoundFields,
   boundFieldsOf,
   decodeRegisterValue,
   parseRegisterValue,
-  type RegisterOrder,
-  type RegisterValue,
   readCheckOf,
   registerHashOf,
   registerIdOf,
   signBoundValue,
   statementOf,
-  type UnsignedValue,
 } from "./register.ts"
 export {
   type Ancestry,
@@ -193,14 +186,9 @@ export {
   rootOver,
 } from "./register-ancestry.ts"
 export { decodeEpochStatement, type EpochStatement, signEpochStatement } from "./register-epoch.ts"
-export {
-  extendLineage,
-  type Followed,
-  type Lineage,
-  namesAncestor,
-  signRegisterValue,
-} from "./register-lineage.ts"
+export { extendLineage, type Followed, namesAncestor, signRegisterValue } from "./register-lineage.ts"
 export { compareOrder, rankOf, whyRefused } from "./register-order.ts"
+export type { BoundFields, Lineage, RegisterOrder, RegisterValue, UnsignedValue } from "./register-value.ts"
 export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"

@@ -1,6 +1,6 @@
 /** How a listing that a server invents as it goes is told from a long one. */
 import { HoldfastError } from "@holdfast/core"
-import type { ChunkId } from "./chunk.ts"
+import type { ChunkId } from "./ids.ts"
 
 /** Fewer say too little. */
 const leastListed = 10_000

@@ -15,13 +15,7 @@ import {
   HoldfastError,
   limits,
 } from "@holdfast/core"
-import type { RegisterValue } from "./register.ts"
-
-/**
- * Hashes of the values that one follows, at index i those whose sequence is i + 1 less: more than one where writers raced and
- * the next one merged. Each list is ascending and complete; older lists are left out.
- */
-export type Lineage = readonly (readonly Uint8Array[])[]
+import type { Lineage, RegisterValue } from "./register-value.ts"
 
 /** What `extendLineage` needs of a value that is followed. */
 export interface Followed {

@@ -3,8 +3,9 @@
  * tell what no honest place would hold. Specification: docs/formats/register.md, section What servers and readers do.
  */
 import { equal } from "@holdfast/core"
-import { type RegisterOrder, type RegisterValue, statementOf } from "./register.ts"
+import { statementOf } from "./register.ts"
 import { lastSequence } from "./register-epoch.ts"
+import type { RegisterOrder, RegisterValue } from "./register-value.ts"
 
 /** So far ahead of what a place holds may a value be: more is no writer's doing in good faith. */
 const maxStep = 2 ** 20

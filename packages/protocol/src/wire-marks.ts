@@ -3,18 +3,9 @@
  * Specification: docs/protocols/storage-node.md. Decoders are strict, as those of wire.ts are.
  */
 import { concat, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
-import type { AccountId, SignedUnmark } from "./account.ts"
-import type {
-  BatchState,
-  BatchToken,
-  KeptValue,
-  ListRegistersOptions,
-  MarkOptions,
-  MarkOutcome,
-  RegisterId,
-  UnmarkOutcome,
-} from "./backend.ts"
-import type { ChunkId } from "./chunk.ts"
+import type { SignedUnmark } from "./account.ts"
+import type { BatchState, KeptValue, ListRegistersOptions, MarkOptions, MarkOutcome, UnmarkOutcome } from "./backend.ts"
+import type { AccountId, BatchToken, ChunkId, RegisterId } from "./ids.ts"
 import {
   decodeIdList,
   decodeWholeFrames,

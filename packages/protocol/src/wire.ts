@@ -4,8 +4,8 @@
  * what they return has the types and counts asked for, anything else throws ERR_BAD_FORMAT or ERR_LIMIT.
  */
 import { type CborValue, concat, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
-import type { ListOptions, MarkInfo, ProposeOutcome, PutOutcome, RegisterId, ShareQuery, Usage } from "./backend.ts"
-import type { ChunkId } from "./chunk.ts"
+import type { ListOptions, MarkInfo, ProposeOutcome, PutOutcome, ShareQuery, Usage } from "./backend.ts"
+import type { ChunkId, RegisterId } from "./ids.ts"
 
 /** Most registers in one request, so that their values fit into one answer. */
 export const registersPerRequest = Math.floor(limits.requestBytes / (limits.registerValueBytes + 64))

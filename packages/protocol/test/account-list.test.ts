@@ -2,17 +2,9 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { fromHex, toHex } from "@holdfast/core"
+import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import {
-  decodeAccountList,
-  emptyAccountList,
-  encodeAccountList,
-  encodeCap,
-  joinAccountLists,
-  removedKeyOf,
-  signGrant,
-} from "@holdfast/protocol"
+import { emptyAccountList, encodeAccountList, encodeCap, joinAccountLists, signGrant } from "@holdfast/protocol"
 import {
   type AccountList3Vectors,
   type AccountListVectors,

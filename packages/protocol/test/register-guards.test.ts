@@ -10,8 +10,8 @@ import {
   signEpochStatement,
   whyRefused,
 } from "@holdfast/protocol"
-import type { UnsignedValue } from "../src/register.ts"
 import { appendLevel, levelLeaf, peaksOver, proveLevel, provesLevel } from "../src/register-ancestry.ts"
+import type { UnsignedValue } from "../src/register-value.ts"
 
 const bytes = (value: number, length = 32) => new Uint8Array(length).fill(value)
 const [seed, ownerSeed, otherSeed] = [bytes(1), bytes(2), bytes(3)]

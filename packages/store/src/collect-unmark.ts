@@ -1,8 +1,29 @@
 /** The last step at a place: signed orders to take marks away, a page each. */
 import { assert, compare } from "@holdfast/core"
+import type { RegisterId } from "@holdfast/protocol"
 import { type Backend, type ChunkId, type UnmarkOrder, unmarkBytes } from "@holdfast/protocol"
-import type { Collected, Trim } from "./collect.ts"
 import { IdList, marksOf, type Tally } from "./collect-list.ts"
+
+/** Values behind the newest that a place need not keep. */
+export interface Trim {
+  readonly register: RegisterId
+  readonly below: number
+}
+
+/** What was done at a place, or would be. */
+export interface Collected {
+  /** Shares that went with their last mark, and their bytes. Of a dry run those that lose the account's mark. */
+  readonly shares: number
+  readonly bytes: number
+  /** Marks taken away; others' marks keep what has any. */
+  readonly marks: number
+  /** Marks that are not needed, but too young. */
+  readonly young: number
+  /** Registers that are not needed. */
+  readonly registers: number
+  /** Needed chunks that were not marked for the account, and are now. */
+  readonly adopted: number
+}
 
 /** Who gives orders to unmark for an account. */
 export interface Collector {

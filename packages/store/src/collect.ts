@@ -8,12 +8,12 @@ import { type Backend, type ChunkId, type RegisterValue, rankOf, registerIdOf } 
 import { type Answer, answerOf, refusedByServers } from "./answers.ts"
 import { adopt, adoptRegisters, missingAt, type Refusal, settle } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
+import type { Collected, Trim } from "./collect-unmark.ts"
 import { type Collector, unmarkGarbage } from "./collect-unmark.ts"
 import type { IdSet } from "./id-set.ts"
-import type { Levels } from "./register-levels.ts"
 import { decodeHeld } from "./register-quorum.ts"
 import { type OpenedCare, type OpenedParts, openCare, openParts } from "./register-seal.ts"
-import type { CareKeys, RegisterId, RegisterKeys } from "./types.ts"
+import type { CareKeys, Levels, RegisterId, RegisterKeys } from "./types.ts"
 
 /** A value that a place itself holds of a register, its care opened. */
 export interface OwnValue {
@@ -27,12 +27,6 @@ export interface OwnValue {
   readonly levels?: Levels
   /** When the place took it, by its own clock. */
   readonly receivedMs: number
-}
-
-/** Values behind the newest that a place need not keep. */
-export interface Trim {
-  readonly register: RegisterId
-  readonly below: number
 }
 
 /** What to mark. */
@@ -57,21 +51,6 @@ export interface CollectOptions extends AdoptOptions {
   readonly graceMs: number
   /** Only tells how much it would be at most. */
   readonly dryRun?: boolean
-}
-
-/** What was done at a place, or would be. */
-export interface Collected {
-  /** Shares that went with their last mark, and their bytes. Of a dry run those that lose the account's mark. */
-  readonly shares: number
-  readonly bytes: number
-  /** Marks taken away; others' marks keep what has any. */
-  readonly marks: number
-  /** Marks that are not needed, but too young. */
-  readonly young: number
-  /** Registers that are not needed. */
-  readonly registers: number
-  /** Needed chunks that were not marked for the account, and are now. */
-  readonly adopted: number
 }
 
 /** What a collection stands on. */

@@ -1,14 +1,15 @@
 /** Store: chunks and registers over many backends. */
 export { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 export type { CheckOptions, Rebalanced } from "./chunk-health.ts"
-export type { Collected, Collection, CollectOptions, Collector, OwnValue, Trim } from "./collect.ts"
+export type { Collection, CollectOptions, Collector, OwnValue } from "./collect.ts"
+export type { Collected, Trim } from "./collect-unmark.ts"
 export { IdSet } from "./id-set.ts"
 export { paddedLength } from "./padding.ts"
 export { type ChunkPipeline, createLocalPipeline, type OpenResult, openEncoded } from "./pipeline.ts"
 export { type PlacedServer, rankServers } from "./placement.ts"
 export { type Author, type Device, deviceName, type PastAuthor } from "./register-author.ts"
 export type { CommitMarks } from "./register-commit.ts"
-export { type Levels, levelChunks } from "./register-levels.ts"
+export { levelChunks } from "./register-levels.ts"
 export { quorumOf } from "./register-quorum.ts"
 export { type Rollback, rollbackError, type SignedEvidence } from "./register-rollback.ts"
 export {
@@ -29,6 +30,7 @@ export type {
   ChunkRange,
   ChunkRef,
   ChunkStore,
+  Levels,
   OwnedRegisterStore,
   PutChunkResult,
   RegisterCare,

@@ -25,25 +25,7 @@ import {
   provesLevel,
   rootOver,
 } from "@holdfast/protocol"
-import type { ChunkRef, StoreOptions, ChunkStore as WholeChunkStore } from "./types.ts"
-
-/** A chunk that holds levels, or lists chunks that do. */
-export interface LevelChunk extends ChunkRef {
-  /** Bytes of it that count; the rest is padding. */
-  readonly length: number
-  /** Levels, or chunks listed. */
-  readonly count: number
-}
-
-/** The levels of one value. */
-export interface Levels {
-  /** The newest. */
-  readonly inline: readonly Level[]
-  /** Those before. */
-  readonly tail?: LevelChunk
-  /** Lists the chunks of all before these, 4,096 in each. */
-  readonly index?: LevelChunk
-}
+import type { ChunkRef, LevelChunk, Levels, StoreOptions, ChunkStore as WholeChunkStore } from "./types.ts"
 
 /** Of a value that follows nothing. */
 export const noLevels: Levels = { inline: [] }

@@ -20,8 +20,8 @@ import {
   type OpenValue,
   type PastAuthor,
 } from "./register-author.ts"
-import { decodeLevels, encodeLevels, type History, type Levels } from "./register-levels.ts"
-import type { CareKeys, RegisterKeys, RegisterParts } from "./types.ts"
+import { decodeLevels, encodeLevels, type History } from "./register-levels.ts"
+import type { CareKeys, Levels, RegisterKeys, RegisterParts } from "./types.ts"
 
 /** Of versions 1 and 3, and of version 4, whose plaintexts have other forms. */
 const labels = {

@@ -1,8 +1,7 @@
 /** What the tree asks of the store: chunks by reference and one signed value per register. */
 import type { BufferPool } from "@holdfast/core"
-import type { AccountId, ChunkId, RegisterId, RegisterOrder } from "@holdfast/protocol"
+import type { AccountId, ChunkId, Level, RegisterId, RegisterOrder } from "@holdfast/protocol"
 import type { Author, PastAuthor } from "./register-author.ts"
-import type { Levels } from "./register-levels.ts"
 
 /** A chunk and the key that opens it. */
 export interface ChunkRef {
@@ -190,3 +189,21 @@ export interface ChunkHealth {
 }
 
 export type { ChunkId, RegisterId }
+
+/** A chunk that holds levels, or lists chunks that do. */
+export interface LevelChunk extends ChunkRef {
+  /** Bytes of it that count; the rest is padding. */
+  readonly length: number
+  /** Levels, or chunks listed. */
+  readonly count: number
+}
+
+/** The levels of one value. */
+export interface Levels {
+  /** The newest. */
+  readonly inline: readonly Level[]
+  /** Those before. */
+  readonly tail?: LevelChunk
+  /** Lists the chunks of all before these, 4,096 in each. */
+  readonly index?: LevelChunk
+}

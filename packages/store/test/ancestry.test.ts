@@ -21,9 +21,10 @@ import {
 } from "@holdfast/protocol"
 import { createMemorySeen, createRegisterStore, type Device, type Rollback, type SeenStore } from "@holdfast/store"
 import { createMemoryChunks } from "@holdfast/store/testing"
-import { countLevels, extendHistory, findLevel, type History, type Levels, noLevels } from "../src/register-levels.ts"
+import { countLevels, extendHistory, findLevel, type History, noLevels } from "../src/register-levels.ts"
 import { sealParts } from "../src/register-seal.ts"
 import type { RegisterDeps } from "../src/register-store.ts"
+import type { Levels } from "../src/types.ts"
 
 const parts = (text: string) => ({ content: utf8(text), care: utf8("") })
 const ownerSeed = nodeCrypto.random(32)

@@ -1,7 +1,7 @@
 /** What writers that raced to one sequence left, taken for one state. Specification: docs/formats/tree.md. */
 import { toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
-import type { Author, PastAuthor } from "@holdfast/store"
+import type { PastAuthor } from "@holdfast/store"
 import type { CareList } from "./care.ts"
 import type { TreeIo } from "./io.ts"
 import { merge } from "./merge.ts"

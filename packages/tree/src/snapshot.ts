@@ -3,13 +3,23 @@ import { HoldfastError } from "@holdfast/core"
 import { listDirectory, lookupEntry } from "./directory.ts"
 import { updateDirectory } from "./directory-update.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
-import type { Tree } from "./tree.ts"
+import type { TreeIo } from "./io.ts"
+import type { NodePack } from "./pack.ts"
+import type { DirectoryRef } from "./reference.ts"
+import type { TreeState } from "./root.ts"
+
+/** Where the roots are committed. */
+interface Commits {
+  readonly io: TreeIo
+  snapshotDirectory(): Promise<DirectoryRef>
+  commitState(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<unknown>
+}
 
 /** The snapshots of one tree. An entry's `reference` is the root of its time, `mtimeNs` when it was made. */
 export class Snapshots {
-  readonly #tree: Tree
+  readonly #tree: Commits
 
-  constructor(tree: Tree) {
+  constructor(tree: Commits) {
     this.#tree = tree
   }
 

@@ -9,7 +9,6 @@ import {
   type ChunkRef,
   type ChunkStore,
   levelChunks,
-  type PastAuthor,
   type RegisterKeys,
   type RegisterStore,
 } from "@holdfast/store"

@@ -10,9 +10,9 @@ import {
 } from "@holdfast/protocol"
 import { markBytes, rowBytes, takeable } from "../rules.ts"
 import { rowsAtOnce } from "./committer.ts"
-import type { ShareRow } from "./database.ts"
 import { marksPerShare } from "./marks.ts"
 import { type Caller, type EngineParts, isOverAt, newRowBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
+import type { ShareRow } from "./shares.ts"
 
 /** A caller at a moment of the place. */
 export interface StampedCaller extends Caller {

@@ -2,7 +2,8 @@
 import type { SQLInputValue } from "node:sqlite"
 import { type AccountId, type BatchToken, type MarkInfo, recordBytes } from "@holdfast/protocol"
 import { batchBytes, markBytes, rowBytes } from "../rules.ts"
-import type { ShareRow, Statements } from "./database.ts"
+import type { ShareRow } from "./shares.ts"
+import type { Statements } from "./statements.ts"
 
 /** An account's row. */
 export interface AccountRow {

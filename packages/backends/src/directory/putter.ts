@@ -5,9 +5,10 @@
 import { HoldfastError, isHoldfastError, mapPool } from "@holdfast/core"
 import { type PutOutcome, type Share, verifyShare } from "@holdfast/protocol"
 import { markBytes, rowBytes, smallShareBytes } from "../rules.ts"
-import { isDiskFull, type ShareRow } from "./database.ts"
+import { isDiskFull } from "./database.ts"
 import { inParts, markShare, sharesAtOnce } from "./marking.ts"
 import { type Caller, type EngineParts, newRowBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
+import type { ShareRow } from "./shares.ts"
 
 type Refusal = Extract<PutOutcome, { ok: false }>
 

@@ -3,8 +3,8 @@ import type { SQLInputValue } from "node:sqlite"
 import { limits } from "@holdfast/core"
 import type { RegisterId } from "@holdfast/protocol"
 import { markBytes, rowBytes } from "../rules.ts"
-import type { Statements } from "./database.ts"
 import { bounded } from "./schema.ts"
+import type { Statements } from "./statements.ts"
 
 /** A register's row. */
 export interface RegisterRow {

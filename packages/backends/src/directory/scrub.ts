@@ -6,9 +6,10 @@ import { equal, HoldfastError, toHex } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { decodeRegisterValue, rankOf, registerIdOf, type Share, shareName, verifyShare } from "@holdfast/protocol"
 import { Codewords } from "./codewords.ts"
-import type { ShareRow, TenantRow } from "./database.ts"
+import type { TenantRow } from "./database.ts"
 import type { EngineParts } from "./parts.ts"
 import type { RegisterRow } from "./registers.ts"
+import type { ShareRow } from "./shares.ts"
 
 /** Something rotten that was found. */
 export interface Rot {

@@ -15,12 +15,12 @@ import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectTok
 import { checkNotDropped, droppedAt, listAccounts, notGone, takeStatement } from "./administration.ts"
 import { readBlocks } from "./blocks.ts"
 import { rowsAtOnce } from "./committer.ts"
-import type { ShareRow } from "./database.ts"
 import { markChunks, unmark } from "./marking.ts"
 import type { EngineParts, Tenant } from "./parts.ts"
 import { confirmMarks, proposeRegisters } from "./proposing.ts"
 import { SharePutter } from "./putter.ts"
 import { AccountRecords } from "./records.ts"
+import type { ShareRow } from "./shares.ts"
 
 /** A caller's backend, with what a server needs besides. */
 export interface TenantBackend extends Backend {

@@ -3,7 +3,7 @@
  * and checks the form of every answer; that shares and values are genuine is for the caller to verify.
  * How requests travel (TLS, connections kept open) is the caller's: nothing here knows a key.
  */
-import { compare, decodeCbor, type ErrorCode, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
+import { compare, decodeCbor, HoldfastError, limits, mapPool } from "@holdfast/core"
 import {
   type AccountInfo,
   type Backend,
@@ -14,7 +14,6 @@ import {
   decodeAccounts,
   decodeBatchState,
   decodeBlockAnswers,
-  decodeFailure,
   decodeFrames,
   decodeHeld,
   decodeIdList,

@@ -1,15 +1,12 @@
 /** A profile: the identity of one client on one grid, its volumes, its aliases (which are secrets), what it has seen. */
 import { randomBytes } from "node:crypto"
-import { existsSync } from "node:fs"
-import { mkdir } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { deriveKey, fromHex, HoldfastError, ownValue, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { type Identity, loadIdentity, writeSecretFile } from "@holdfast/network"
+import { type Identity, loadIdentity } from "@holdfast/network"
 import { checkOtherSecret, decodeCap, parseVolume, type VolumeDescription, volumeKeyName } from "@holdfast/protocol"
 import { type Device, deviceName } from "@holdfast/store"
-import { z } from "zod"
 import { type Account, type AccountSecrets, hasAccount, openAccount } from "../account/account.ts"
 import { type Paths, profileDir } from "./paths.ts"
 import {

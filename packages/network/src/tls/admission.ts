@@ -8,15 +8,38 @@ import type { TLSSocket } from "node:tls"
 import { Crowd } from "./crowd.ts"
 import { MemberPlaces } from "./members.ts"
 import { type RefusalReason, refusalOf, refuse } from "./refusal.ts"
-import { keyIdOf } from "./revoked.ts"
-import type { TlsServerOptions } from "./server.ts"
+import { keyIdOf, type RevokedKeys } from "./revoked.ts"
 import { subjectOf } from "./subject.ts"
+
+/** How many get a place, and how long strangers keep theirs. */
+export interface AdmissionOptions {
+  /** Refuses a connection without a valid client certificate. Default true; with false, ask `peerOf` yourself. */
+  readonly requireClientCertificate?: boolean
+  /** Refuses these keys; connections that are open end as soon as their key is added. */
+  readonly revoked?: RevokedKeys
+  /** Most connections whose certificate was verified; strangers have places of their own. Default 1024. */
+  readonly maxConnections?: number
+  /** Most connections of one certificate. Default 256. */
+  readonly maxConnectionsPerPeer?: number
+  /** Most connections of one tenant. Default all: when they are taken, a tenant with fewer gets one of who has most. */
+  readonly maxConnectionsPerTenant?: number
+  /** Most connections that have not shown a certificate yet; then the oldest ends for a new one. Default 256. */
+  readonly maxUnproven?: number
+  /** How long a connection has to show its certificate. Default 5 s. */
+  readonly proveTimeoutMs?: number
+  /** Where no certificate is required: most connections without one; then the oldest ends for a new one. Default 64. */
+  readonly maxStrangers?: number
+  /** The longest that a connection without a certificate is kept. Default 20 s. */
+  readonly strangerTimeoutMs?: number
+  /** Hears of connections refused; the reason is a code without secrets. */
+  readonly onRefused?: (reason: string) => void
+}
 
 /** Sockets that are closing and still counted by the listener; all others are counted here. */
 const slack = 64
 
 /** Lets a connection reach HTTP only once it has a place there, as a member or, where `options` allow it, as a stranger. */
-export function admitConnections(server: Server, options: TlsServerOptions): void {
+export function admitConnections(server: Server, options: AdmissionOptions): void {
   const { maxConnections = 1024, maxUnproven = 256, maxStrangers = 64, onRefused } = options
   const needsCertificate = options.requireClientCertificate ?? true
   const unproven = new Crowd(maxUnproven)

@@ -4,7 +4,6 @@
  * docs/protocols/join.md.
  */
 import { HoldfastError } from "@holdfast/core"
-import type { Subject } from "./subject.ts"
 
 /**
  * read: get shares, ask for them, read registers. append: put, mark, propose. collect: list own marks and take them away.
@@ -18,8 +17,14 @@ export const accessRoles: readonly AccessRole[] = ["append", "collect", "read", 
 const prefix = "roles:"
 const shape = /^roles:[a-z]{1,16}(?:,[a-z]{1,16}){0,15}$/
 
+/** The parts of a certificate's subject that say what its holder may do. */
+interface Holder {
+  readonly role: string
+  readonly roles?: readonly AccessRole[]
+}
+
 /** What the holder of a certificate may do at a node. */
-export function rolesOf({ role, roles }: Pick<Subject, "role" | "roles">): ReadonlySet<AccessRole> {
+export function rolesOf({ role, roles }: Holder): ReadonlySet<AccessRole> {
   if (role !== "client") return new Set()
   return new Set(roles ?? accessRoles)
 }

@@ -8,32 +8,14 @@ import { createServer, type Server } from "node:https"
 import type { Socket } from "node:net"
 import { type SecureContextOptions, TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
-import { admitConnections } from "./admission.ts"
+import { type AdmissionOptions, admitConnections } from "./admission.ts"
 import { codeOf, ioError } from "./files.ts"
 import type { IdentityFiles } from "./identity.ts"
 import { keyIdOf, type RevokedKeys } from "./revoked.ts"
 import { type Subject, subjectOf } from "./subject.ts"
 
 /** Bounds and hooks of a server. */
-export interface TlsServerOptions {
-  /** Refuses a connection without a valid client certificate. Default true; with false, ask `peerOf` yourself. */
-  readonly requireClientCertificate?: boolean
-  /** Refuses these keys; connections that are open end as soon as their key is added. */
-  readonly revoked?: RevokedKeys
-  /** Most connections whose certificate was verified; strangers have places of their own. Default 1024. */
-  readonly maxConnections?: number
-  /** Most connections of one certificate. Default 256. */
-  readonly maxConnectionsPerPeer?: number
-  /** Most connections of one tenant. Default all: when they are taken, a tenant with fewer gets one of who has most. */
-  readonly maxConnectionsPerTenant?: number
-  /** Most connections that have not shown a certificate yet; then the oldest ends for a new one. Default 256. */
-  readonly maxUnproven?: number
-  /** How long a connection has to show its certificate. Default 5 s. */
-  readonly proveTimeoutMs?: number
-  /** Where no certificate is required: most connections without one; then the oldest ends for a new one. Default 64. */
-  readonly maxStrangers?: number
-  /** The longest that a connection without a certificate is kept. Default 20 s. */
-  readonly strangerTimeoutMs?: number
+export interface TlsServerOptions extends AdmissionOptions {
   /** Default 16 KiB. */
   readonly maxHeaderBytes?: number
   /** Longest time for a request's headers. Default 10 s. */
@@ -48,8 +30,6 @@ export interface TlsServerOptions {
   readonly answerTimeoutMs?: number
   /** How often these times are looked at. Default 5 s. */
   readonly checkEveryMs?: number
-  /** Hears of connections refused; the reason is a code without secrets. */
-  readonly onRefused?: (reason: string) => void
 }
 
 /** Our clients send one request after another; who sends many at once only wants the memory that each takes. */

@@ -3,46 +3,18 @@
  * ownership-contract.ts; what several places together promise is tested by the store.
  */
 import assert from "node:assert/strict"
-import { describe, it, type TestContext } from "node:test"
+import { describe, it } from "node:test"
 import { compare, concat, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import type { Backend, MarkInfo } from "../backend.ts"
+import type { MarkInfo } from "../backend.ts"
 import { blockBytes, blockCount } from "../block-tree.ts"
 import { chunkIdOf, decodeShare, decodeShareHead, shareName } from "../chunk.ts"
 import { registerIdOf } from "../register.ts"
 import { leavesIn } from "../share-check.ts"
-import { makeAccount, makeOrder, newBatch, type TestAccount } from "./accounts.ts"
+import { makeAccount, makeOrder, newBatch } from "./accounts.ts"
+import type { ContractOptions, ContractPlace, Opened } from "./contract-place.ts"
 import { ownershipContract } from "./ownership-contract.ts"
 import { makeChunk, makeRegisterValue, randomChunk } from "./shares.ts"
-
-/** A place under test. */
-export interface ContractPlace {
-  /** The place as `account` sees it; closed with the place. */
-  backendOf(account: TestAccount): Promise<Backend>
-  /** Moves the place's clock. Absent where nobody can: then what needs an old mark is not tried. */
-  readonly advance?: (ms: number) => void
-  close(): Promise<void>
-}
-
-/** What differs between kinds of places. */
-export interface ContractOptions {
-  /**
-   * What the kind of place cannot enforce, so that it is left to its clients: "roles" (whoever has the credentials may do all),
-   * "batches" (it does not know when marks go while their command runs), "kept" (it keeps all values until they are trimmed),
-   * "charges" (it knows who holds a chunk, not who stored which share of it for whom).
-   */
-  readonly cannot?: readonly ("roles" | "batches" | "kept" | "charges")[]
-}
-
-/** A place with one account that has all roles. */
-export interface OpenedPlace {
-  readonly place: ContractPlace
-  readonly account: TestAccount
-  readonly backend: Backend
-}
-
-/** Opens a place for a test. */
-export type Opened = (t: TestContext) => Promise<OpenedPlace>
 
 /** Sizes on both sides of where backends change how they store a share. */
 const sizes = [16, 4096, 65_000, 70_000, 1_500_000]

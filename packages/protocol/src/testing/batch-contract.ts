@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { it } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { newBatch } from "./accounts.ts"
-import type { Opened } from "./backend-contract.ts"
+import type { Opened } from "./contract-place.ts"
 import { randomChunk } from "./shares.ts"
 import { anyValue, longMs, openedForTwo, proposeOne, unmarkAll } from "./two-accounts.ts"
 

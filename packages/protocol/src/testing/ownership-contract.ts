@@ -1,16 +1,15 @@
 /** The part of the contract that says whose data a place holds: rules O1 to O11 of docs/protocols/marks.md, seen by two accounts. */
 import assert from "node:assert/strict"
-import { it, type TestContext } from "node:test"
+import { it } from "node:test"
 import { concat, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { signUnmark } from "../account.ts"
-import type { Backend, MarkOptions } from "../backend.ts"
-import { registerIdOf } from "../register.ts"
+import type { Backend } from "../backend.ts"
 import { makeAccount, makeOrder, newBatch, type TestAccount } from "./accounts.ts"
-import type { ContractOptions, Opened } from "./backend-contract.ts"
 import { batchContract } from "./batch-contract.ts"
+import type { ContractOptions, Opened } from "./contract-place.ts"
 import { makeRegisterValue, randomChunk } from "./shares.ts"
-import { anyValue, longMs, newRegister, openedForTwo, proposeOne, unmarkAll } from "./two-accounts.ts"
+import { longMs, newRegister, openedForTwo, unmarkAll } from "./two-accounts.ts"
 
 const hourMs = 3_600_000
 

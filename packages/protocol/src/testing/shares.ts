@@ -2,7 +2,8 @@
 import { type CryptoProvider, concat } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { leavesOf } from "../block-tree.ts"
-import { type ChunkId, type Coding, chunkIdOf, encodeDescriptor, encodeShareHeader, leavesLength } from "../chunk.ts"
+import { type Coding, chunkIdOf, encodeDescriptor, encodeShareHeader, leavesLength } from "../chunk.ts"
+import type { ChunkId } from "../ids.ts"
 import { signRegisterValue } from "../register-lineage.ts"
 import { payloadHash } from "../share-check.ts"
 

@@ -4,7 +4,7 @@ import { nodeCrypto as crypto } from "@holdfast/core/node"
 import type { Backend, MarkOptions } from "../backend.ts"
 import { registerIdOf } from "../register.ts"
 import { makeAccount, makeOrder, type TestAccount } from "./accounts.ts"
-import type { Opened, OpenedPlace } from "./backend-contract.ts"
+import type { Opened, OpenedPlace } from "./contract-place.ts"
 import { makeRegisterValue } from "./shares.ts"
 
 /** Longer than the grace of a place whose operator chose none. */

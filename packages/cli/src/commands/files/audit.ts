@@ -2,8 +2,10 @@
 import { mapPool, toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
 import type { BlockSample } from "@holdfast/store"
+import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import { type Context, plural, type Session } from "./frame.ts"
+import type { Session } from "../../session.ts"
+import { plural } from "../../words.ts"
 
 /** Chunks kept to choose among; of more, so many by chance. */
 const mostKept = 65_536

@@ -6,10 +6,12 @@ import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
 import { collectorOf } from "../../account/account.ts"
 import { ownRegisters } from "../../account/own-registers.ts"
+import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
+import type { Session } from "../../session.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
+import { examples, plural } from "../../words.ts"
 import { audit } from "./audit.ts"
-import { type CapFinder, type Context, examples, plural, type Session, type VolumeFlags, withVolumes } from "./frame.ts"
 import {
   addHealth,
   addUnreadable,
@@ -19,6 +21,7 @@ import {
   type HealthReport,
   type RegisterCopy,
 } from "./health.ts"
+import { type CapFinder, type VolumeFlags, withVolumes } from "./open.ts"
 import { find, show, type VolumeOpener } from "./places.ts"
 import type { LostPlace, StoredChunk } from "./volume.ts"
 

@@ -4,12 +4,14 @@ import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
 import { type CollectReport, collectAccount } from "../../account/collect.ts"
+import type { Context } from "../../context.ts"
 import { exitCodeOf, exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { volumesFor } from "../../volumes/choose.ts"
 import { sweepBuckets } from "../../volumes/sweep.ts"
-import { type Context, examples, plural, withVolumes } from "./frame.ts"
+import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
+import { withVolumes } from "./open.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command, context: Context): void {

@@ -1,7 +1,9 @@
 /** `history restore`: going back to a past version of a tree, also when the present one cannot be read. */
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
-import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
+import type { Context } from "../../context.ts"
+import { examples } from "../../words.ts"
+import { type VolumeFlags, withVolumes } from "./open.ts"
 import { openTop } from "./places.ts"
 
 /** Adds `restore` to the command `history`. */

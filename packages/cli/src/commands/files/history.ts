@@ -3,10 +3,12 @@ import { HoldfastError, isoTime } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import type { TreeVersion } from "@holdfast/tree"
 import type { Command } from "commander"
+import type { Context } from "../../context.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { keysOfCap } from "../../tree-keys.ts"
-import { type Context, examples, type VolumeFlags, withVolumes } from "./frame.ts"
+import { examples } from "../../words.ts"
 import { registerRestore } from "./history-restore.ts"
+import { type VolumeFlags, withVolumes } from "./open.ts"
 import { openTop } from "./places.ts"
 
 const capFile = ["--cap-file <file>", "file with the capability that `cap:` stands for; - is stdin"] as const

@@ -1,11 +1,13 @@
 /** `leakage`: what servers can learn of a tree though they cannot read it. */
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
+import type { Context } from "../../context.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { keysOfCap } from "../../tree-keys.ts"
-import { type Context, examples, plural, type VolumeFlags, withVolumes } from "./frame.ts"
+import { examples, plural } from "../../words.ts"
 import { type Leakage, measureLeakage, type SeenByServer } from "./leakage-meter.ts"
 import { humanSize } from "./listing.ts"
+import { type VolumeFlags, withVolumes } from "./open.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command, context: Context): void {

@@ -2,8 +2,8 @@
 import { HoldfastError } from "@holdfast/core"
 import type { Cap } from "@holdfast/protocol"
 import { createTreeIo, decodeEntryCap, type Entry, isDamage, plainAttributes, Tree, type TreeIo } from "@holdfast/tree"
+import type { Session } from "../../session.ts"
 import { keysOfCap } from "../../tree-keys.ts"
-import type { Session } from "./frame.ts"
 import { rootEntry } from "./root-entry.ts"
 import { TreeVolume } from "./tree-volume.ts"
 

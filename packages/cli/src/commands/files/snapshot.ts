@@ -1,9 +1,12 @@
 /** `snapshot`, `diff`, `cap`: versions of a tree, and handing it over. */
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
+import type { Context } from "../../context.ts"
+import { handOver } from "../../output.ts"
 import { formatPath } from "../../transfer/path-spec.ts"
-import { type Context, examples, handOver, type VolumeFlags, withVolumes } from "./frame.ts"
+import { examples } from "../../words.ts"
 import { isoTime } from "./ls.ts"
+import { type VolumeFlags, withVolumes } from "./open.ts"
 import { find, openTop } from "./places.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const

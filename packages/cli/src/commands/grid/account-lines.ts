@@ -4,7 +4,7 @@ import { legacyAccount } from "@holdfast/protocol"
 import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import type { AccountTotal } from "../../volumes/administer.ts"
-import { plural } from "../files/frame.ts"
+import { plural } from "../../words.ts"
 import { humanSize } from "../files/listing.ts"
 
 /** A line of a list. */

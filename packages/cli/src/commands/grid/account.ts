@@ -12,7 +12,7 @@ import type { Profile } from "../../profile/profile.ts"
 import { unknownAlias } from "../../profile/profile.ts"
 import { gridName, hasGrid, volumeNames } from "../../volumes/choose.ts"
 import { confirmLeads, placesOf } from "../../volumes/leads.ts"
-import { examples, plural } from "../files/frame.ts"
+import { examples, plural } from "../../words.ts"
 import { parseDuration } from "../files/gc.ts"
 import { humanSize } from "../files/listing.ts"
 

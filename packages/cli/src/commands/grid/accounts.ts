@@ -9,7 +9,7 @@ import type { Context } from "../../context.ts"
 import { gridFiles } from "../../local-grid/config.ts"
 import { pathsOf } from "../../profile/paths.ts"
 import type { Administrator } from "../../volumes/administer.ts"
-import { examples, plural } from "../files/frame.ts"
+import { examples, plural } from "../../words.ts"
 import { confirmLast, idOf, jsonOf, lineOf, nameOf } from "./account-lines.ts"
 
 interface AccountsFlags {

@@ -6,10 +6,10 @@ import { holdNow } from "../../account/hold.ts"
 import { addRoot, holdFor, removeRoot, syncAccount } from "../../account/sync.ts"
 import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
+import { readSecret } from "../../input.ts"
 import { createAliasTree } from "../../new-tree.ts"
 import { checkAlias, unknownAlias } from "../../profile/profile.ts"
 import { gridName, volumeFor, volumeNames } from "../../volumes/choose.ts"
-import { readSecret } from "../files/frame.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {

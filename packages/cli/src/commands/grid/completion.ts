@@ -1,7 +1,7 @@
 /** `holdfast completion`: shell completion of commands, their subcommands and options; file names for the rest. */
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
-import type { CommandSource } from "../../command-table.ts"
+import type { CommandSource } from "../../command.ts"
 import type { Context } from "../../context.ts"
 import { buildProgram } from "../../program.ts"
 

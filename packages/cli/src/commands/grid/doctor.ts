@@ -16,7 +16,7 @@ import { openSeen } from "../../profile/seen.ts"
 import { sizeText } from "../../progress.ts"
 import { hasGrid, volumeNames } from "../../volumes/choose.ts"
 import { openedGrid } from "../../volumes/grid.ts"
-import { plural } from "../files/frame.ts"
+import { plural } from "../../words.ts"
 
 const lowSpaceBytes = 1024 ** 3
 /** Clocks of two machines may differ so much before it is worth a word. */

@@ -2,7 +2,8 @@
 import { HoldfastError } from "@holdfast/core"
 import type { AccessRole } from "@holdfast/network"
 import type { Context } from "../../context.ts"
-import { handOver, plural } from "../files/frame.ts"
+import { handOver } from "../../output.ts"
+import { plural } from "../../words.ts"
 import { wholeNumber } from "./whole-number.ts"
 
 /** What was typed. */

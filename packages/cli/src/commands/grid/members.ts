@@ -227,7 +227,7 @@ async function revoke(context: Context, member: string, dir: string): Promise<vo
 }
 
 async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
-  const { readSecret } = await import("../files/frame.ts")
+  const { readSecret } = await import("../../input.ts")
   const { inviteFile } = flags
   const text = inviteFile && inviteFile !== "-" ? await readSecret(inviteFile) : (await readAll(context.stdin)).trim()
   const paths = pathsOf(context.env)

@@ -1,11 +1,12 @@
 /** `holdfast recovery kit`. */
 import { HoldfastError } from "@holdfast/core"
 import type { Context } from "../../context.ts"
+import { newSecretFile } from "../../output.ts"
 import { readNewPassphrase } from "../../profile/passphrase.ts"
 import { shortId } from "../../recovery/choose-kit.ts"
 import { type MadeKit, makeRecoveryKit } from "../../recovery/make.ts"
 import type { SecretWish } from "../../recovery/protect.ts"
-import { newSecretFile, plural } from "../files/frame.ts"
+import { plural } from "../../words.ts"
 
 /** What was typed. */
 export interface KitFlags {

@@ -15,7 +15,7 @@ import { goodParts, type PlaceAnswer } from "../../recovery/registers.ts"
 import { type Relocated, relocated, restoreProfile } from "../../recovery/restore.ts"
 import { hasGrid } from "../../volumes/choose.ts"
 import { confirmLeads, describeLead, placesOf } from "../../volumes/leads.ts"
-import { plural } from "../files/frame.ts"
+import { plural } from "../../words.ts"
 
 /** What was typed. */
 export interface RestoreFlags extends PlaceFlags {

@@ -12,7 +12,7 @@ import { readRecord } from "../../recovery/record.ts"
 import { goodParts } from "../../recovery/registers.ts"
 import { kitText } from "../../recovery/state.ts"
 import { volumeFor } from "../../volumes/choose.ts"
-import { plural } from "../files/frame.ts"
+import { plural } from "../../words.ts"
 
 /** What was typed. */
 export interface TestFlags extends PlaceFlags {

@@ -3,7 +3,7 @@ import { fromUtf8 } from "@holdfast/core"
 import { readSecretFile } from "@holdfast/core/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { newSecretFile } from "../files/frame.ts"
+import { newSecretFile } from "../../output.ts"
 
 /** Adds the commands below `coordinator`. */
 export function registerRoot(coordinator: Command, context: Context): void {

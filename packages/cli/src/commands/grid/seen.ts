@@ -5,8 +5,9 @@ import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
 import type { Seen } from "@holdfast/store"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
+import { readJsonInput } from "../../input.ts"
 import { type Profile, unknownAlias } from "../../profile/profile.ts"
-import { plural, readJsonInput } from "../files/frame.ts"
+import { plural } from "../../words.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {

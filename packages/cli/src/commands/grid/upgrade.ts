@@ -5,7 +5,7 @@ import { type AccountUpgrade, upgradeAccount } from "../../account/upgrade.ts"
 import type { Context } from "../../context.ts"
 import { gridName, volumesFor } from "../../volumes/choose.ts"
 import { type PlaceUpgrade, upgradePlaces } from "../../volumes/upgrade.ts"
-import { examples, plural } from "../files/frame.ts"
+import { examples, plural } from "../../words.ts"
 import { notHeldLine } from "../files/gc.ts"
 
 /** Adds the command. */

@@ -5,7 +5,7 @@ import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import type { AccountTotal } from "../../volumes/administer.ts"
-import { examples, plural } from "../files/frame.ts"
+import { examples, plural } from "../../words.ts"
 import { confirmLast, idOf, jsonOf, lineOf, nameOf } from "./account-lines.ts"
 
 /** Adds the commands below `volume`. */

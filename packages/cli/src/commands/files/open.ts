@@ -1,14 +1,10 @@
-/** What the file commands need of the command line's frame, and what they all do: open a session, trees, secrets. */
-import * as fs from "node:fs"
-import { readFile } from "node:fs/promises"
-import { text as readAll } from "node:stream/consumers"
-import { fromUtf8, HoldfastError, isHoldfastError } from "@holdfast/core"
-import { createSecretFile, type NewSecretFile, readSecretFile } from "@holdfast/core/node"
+/** Opens the sessions and trees that the places of a command line are in. */
+import { isHoldfastError } from "@holdfast/core"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
+import { readSecret } from "../../input.ts"
 import { type Profile, unknownAlias } from "../../profile/profile.ts"
 import type { Session } from "../../session.ts"
-import { localError } from "../../transfer/local.ts"
 import type { RemoteBase } from "../../transfer/path-spec.ts"
 import { gridName } from "../../volumes/choose.ts"
 import { openVolume } from "./open-volume.ts"
@@ -96,83 +92,3 @@ async function findCap(profile: Profile, { capFile }: VolumeFlags, base: RemoteB
   if (!cap) throw unknownAlias(base.alias, [...profile.aliases.keys()])
   return decodeCap(cap)
 }
-
-/**
- * The first line of a file, or of stdin for `-`: a secret that is not on the command line. Throws ERR_EXPOSED when others may
- * read the file.
- */
-export async function readSecret(file: string): Promise<string> {
-  try {
-    return fromUtf8(readSecretFile(file)).trim().split(/\r?\n/, 1)[0]!
-  } catch (error) {
-    throw localError(error, file)
-  }
-}
-
-/** Prints a secret that was asked for, or writes it into the new file `out` that only its owner may read. */
-export async function handOver(
-  context: Context,
-  { out, value, text }: { readonly out: string | undefined; readonly value: object; readonly text: string },
-): Promise<void> {
-  if (out === undefined) {
-    context.outputExact(value, text)
-    if (isOpenFile((context.stdout as { readonly fd?: number }).fd))
-      context.warn("others may read the file that this went into; --out FILE makes a closed one.")
-    return
-  }
-  const file = await newSecretFile(out)
-  try {
-    await file.write(`${text}\n`)
-  } finally {
-    await file.close()
-  }
-  context.output({ out }, `Written to ${out}, which only you may read.`)
-}
-
-function isOpenFile(fd: number | undefined): boolean {
-  if (fd === undefined) return false
-  const state = fs.fstatSync(fd)
-  return state.isFile() && process.platform !== "win32" && (state.mode & 0o077) !== 0
-}
-
-/** A new file for a secret. Throws ERR_ALREADY_EXISTS, ERR_IO. */
-export async function newSecretFile(path: string): Promise<NewSecretFile> {
-  return createSecretFile(path).catch((error: unknown) => {
-    throw localError(error, path)
-  })
-}
-
-/** The JSON of a file, or of stdin for `-`. Throws ERR_BAD_FORMAT saying that it is not `expected`, ERR_IO. */
-export async function readJsonInput({ stdin }: Context, file: string, expected: string): Promise<unknown> {
-  const text = await (file === "-" ? readAll(stdin) : readFile(file, "utf8")).catch((error: unknown) => {
-    throw localError(error, file)
-  })
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new HoldfastError("ERR_BAD_FORMAT", `"${file}" is not ${expected}.`, { file }, { cause })
-  }
-}
-
-/** Writes bytes to stdout, waiting when the reader is slow. */
-export async function writeOut(context: Context, bytes: Uint8Array): Promise<void> {
-  await new Promise<void>((resolve, reject) =>
-    context.stdout.write(bytes, (error) => (error ? reject(localError(error, "stdout")) : resolve())),
-  )
-}
-
-/** Help text with examples: a command each, with a remark. */
-export function examples(...lines: readonly (readonly [command: string, remark?: string])[]): string {
-  const width = Math.max(...lines.map(([command]) => command.length))
-  const shown = lines.map(([command, remark]) =>
-    remark === undefined ? `  ${command}` : `  ${command.padEnd(width)}  ${remark}`,
-  )
-  return `\nExamples:\n${shown.join("\n")}`
-}
-
-/** `1 file`, `2 files`. */
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`
-}
-
-export type { Context, Session }
