@@ -213,6 +213,45 @@ it("where lists lag a commit is acknowledged at once, and a collection takes a d
   assert.equal((await collect()).marks, 1)
 })
 
+it("where lists lag a collection that sweeps in the end goes on with its word the day after, then takes it away", async () => {
+  const { backend: first, account, bucket, open } = await opened({ listDelayMs: hourMs, listing: "delayed" })
+  const batch = newBatch(crypto)
+  const chunk = await randomChunk(crypto, 300)
+  await first.putShares([chunk.shares[0]!], batch)
+  await first.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "root")], batch)
+  const words = () => bucket.keys("marks/").filter((key) => key.includes("!retire"))
+  const taken: number[] = []
+  for (let day = 0; day < 3; day++) {
+    bucket.nowMs += dayMs + 2 * hourMs
+    const backend = open()
+    const order = await makeOrder(crypto, backend, { seed: account.seed, chunks: [chunk.id] })
+    taken.push((await backend.unmark(order)).marks)
+    await backend.sweep!()
+    if (taken.at(-1) === 1) break
+  }
+  assert.deepEqual(taken, [0, 1])
+  assert.deepEqual(words(), [])
+})
+
+it("collections that find nothing to take away leave nothing behind", async () => {
+  const { account, bucket, open } = await opened()
+  const seed = crypto.random(32)
+  let sequence = 0
+  const list = registerIdOf(await crypto.publicKeyOf(seed))
+  const counts: number[] = []
+  for (let day = 0; day < 40; day++) {
+    bucket.nowMs += dayMs + hourMs
+    const backend = open()
+    await backend.proposeRegisters([await makeRegisterValue(crypto, seed, ++sequence, "list")], newBatch(crypto))
+    const trims = [{ register: list, below: sequence }]
+    await backend.unmark(await makeOrder(crypto, backend, { seed: account.seed, trims }))
+    await backend.collectToken() // one that then finds out that it may not take anything away
+    await backend.sweep!()
+    counts.push(bucket.keys().length)
+  }
+  assert.ok(Math.max(...counts) < 25, `${counts.at(-1)} objects after 40 days`)
+})
+
 it("refuses the acknowledgement when the volume has moved on", async () => {
   const { backend, bucket } = await opened()
   bucket.objects.set("fence/epoch-2", { bytes: new Uint8Array(), modifiedMs: bucket.nowMs })

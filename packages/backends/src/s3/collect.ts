@@ -21,6 +21,8 @@ const oldestTokenMs = 45 * dayMs
 const abandonedMs = 90 * dayMs
 /** Mark objects that name fewer ids than this are put together. */
 const fewIds = mostListed / 2
+/** So many of them are left alone while nothing of what they name goes. */
+const mostSmall = 16
 
 /** Lists and takes away the marks of one account. */
 export class Collector {
@@ -29,6 +31,8 @@ export class Collector {
   readonly #registers: Registers
   /** By key of the word: names of mark objects that may go. What replaces one of them may go in its place. */
   readonly #going = new Map<string, Set<string>>()
+  /** Words that have done their work when this collection ends, or could have. */
+  readonly #spent = new Set<string>()
 
   constructor(place: Place, marks: MarkObjects, registers: Registers) {
     this.#place = place
@@ -53,7 +57,9 @@ export class Collector {
     await this.#dropAbandoned(view, signal)
     const token = crypto.random(tokenBytes)
     const names = view.objects.map(({ name }) => name).slice(0, mostListed)
-    await bucket.put(retireKey(access.account, token), await encodeRetired(crypto, names), { signal })
+    const word = retireKey(access.account, token)
+    await bucket.put(word, await encodeRetired(crypto, names), { signal })
+    if (listDelayMs === 0) this.#spent.add(word) // elsewhere the next run takes it up
     return token
   }
 
@@ -71,6 +77,7 @@ export class Collector {
     const ageMs = listed ? view.atMs - listed.modifiedMs : 0
     if (!names || !(listed || this.#place.listDelayMs > 0) || ageMs > oldestTokenMs) throw badToken(id)
     const isSettled = ageMs >= this.#place.listDelayMs
+    if (isSettled) this.#spent.add(word)
     const graceMs = Math.max(this.#place.sweepGraceMs, order.graceMs)
     const work: Work = {
       chunks: pack(order.chunks),
@@ -97,18 +104,20 @@ export class Collector {
     return work.tally.outcome()
   }
 
-  /** Ends the collections that this process began. */
+  /** Ends the collections that this process began; where lists lag, those that the next run has no use for. */
   async end({ signal }: CallOptions = {}): Promise<void> {
-    for (const word of this.#going.keys()) {
+    for (const word of this.#spent) {
       await this.#place.bucket.remove(word, { signal })
       this.#going.delete(word)
+      this.#spent.delete(word)
     }
   }
 
   /** Puts what stays of the old objects behind them, then deletes them: those that lose something, and small ones together. */
   async #rewrite({ old, chunks, registers, signal }: Work, names: Set<string>, retire: string): Promise<void> {
-    if (!old.some(({ loses }) => loses)) return
-    const together = old.filter(({ count }) => count < fewIds).length > 1
+    const loses = old.some((one) => one.loses)
+    const together = old.filter(({ count }) => count < fewIds).length > (loses ? 1 : mostSmall)
+    if (!loses && !together) return
     const going = old.filter(({ loses, count }) => loses || (together && count < fewIds))
     const put = async (marks: Marks) => {
       if (countOf(marks) === 0) return

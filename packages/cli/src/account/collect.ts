@@ -2,8 +2,8 @@
  * `gc`: takes away what the account marked and none of its roots needs. The steps come in the order that makes it safe beside
  * anything: tokens, the account's list, its roots by quorum and at each place, marks that are missing, then signed orders.
  */
-import { registerIdOf, verifyKeyOf } from "@holdfast/protocol"
-import type { Collected, Collection, CollectOptions, RegisterKeys } from "@holdfast/store"
+import { type RegisterId, registerIdOf, verifyKeyOf } from "@holdfast/protocol"
+import type { Collected, Collection, CollectOptions, OwnValue, Trim } from "@holdfast/store"
 import type { Session } from "../session.ts"
 import { absorb, deviceRegisters } from "./absorb.ts"
 import { collectorOf, listKeysOn } from "./account.ts"
@@ -50,6 +50,11 @@ export async function collectAccount(session: Session, options: CollectAccountOp
       isOwn: true,
     }),
   )
+  // The newest value's time is what each place's clock says: it took that one a moment ago.
+  const listed = await collection.ownValues({
+    publicKey: listKeys.publicKey,
+    verifyKey: verifyKeyOf(listKeys.readKey),
+  })
   const needed = await gather({
     ...{ session, account: account.id, collection, linked: list.linked, warn: options.warn, trim: !options.dryRun },
     goesOn: true,
@@ -59,7 +64,7 @@ export async function collectAccount(session: Session, options: CollectAccountOp
       ...devices.map(({ register }) => register),
       ...list.kits.map(({ register }) => register),
     ],
-    clocks: await clocksOf(collection, listKeys),
+    clocks: new Map([...listed].flatMap(([place, [newest]]) => (newest ? [[place, newest.receivedMs] as const] : []))),
   })
   if (!options.dryRun) {
     await noteLinked(session, needed)
@@ -67,6 +72,7 @@ export async function collectAccount(session: Session, options: CollectAccountOp
   }
   const how = {
     ...{ collector, ...needed, list: registerIdOf(listKeys.publicKey) },
+    ...{ trims: withList(needed.trims, registerIdOf(listKeys.publicKey), listed) },
     ...{ graceMs: options.graceMs, dryRun: options.dryRun },
   }
   // An immutable root has no list: whatever is not known to be needed may be below what is out of reach.
@@ -90,10 +96,19 @@ async function holdOnly(collection: Collection, options: CollectOptions): Promis
   return new Map([...adopted].map(([place, count]) => [place, { ...nothing, adopted: count }]))
 }
 
-/** What time it is at each place: when it took the newest value of the account's list. */
-async function clocksOf(collection: Collection, keys: Required<RegisterKeys>): Promise<Map<string, number>> {
-  const values = await collection.ownValues({ publicKey: keys.publicKey, verifyKey: verifyKeyOf(keys.readKey) })
-  return new Map([...values].flatMap(([place, [newest]]) => (newest ? [[place, newest.receivedMs] as const] : [])))
+/**
+ * Trims the account's list too: each collection writes it anew, and nothing is ever read of what it was. A place that enforces the
+ * account's rights keeps nothing of it in the first place, a bucket everything.
+ */
+function withList(
+  trims: Needed["trims"],
+  register: RegisterId,
+  listed: ReadonlyMap<string, readonly OwnValue[]>,
+): Map<string, readonly Trim[]> {
+  const all = new Map(trims)
+  for (const [place, [newest, ...older]] of listed)
+    if (newest && older.length > 0) all.set(place, [...(trims.get(place) ?? []), { register, below: newest.sequence }])
+  return all
 }
 
 /** Remembers which trees are linked in the roots, for when a node that links one cannot be read. */
