@@ -63,7 +63,7 @@ export class Device {
     const { code, stdout, stderr } = await finish(child, input)
     timers.forEach(clearTimeout)
     const value = parsed(stdout)
-    const { code: error, message } = (value as { error?: { code?: string; message?: string } } | undefined)?.error ?? {}
+    const { code: error, message } = problemOf(value) ?? {}
     const isShutOut = (wasRevoked || this.isRevoked) && error !== undefined && shutOut.includes(error)
     const outcome: Outcome = {
       ...{ isDone: code === 0, isShutOut, code, value, stderr },
@@ -112,6 +112,12 @@ export class Device {
   close(): void {
     this.client.close()
   }
+}
+
+/** Why a command failed, or a part of it: `gc` goes on with the other volumes. */
+function problemOf(value: unknown): { readonly code?: string; readonly message?: string } | undefined {
+  const { error, failed } = (value ?? {}) as { error?: object; failed?: readonly object[] }
+  return error ?? (Array.isArray(failed) ? failed[0] : undefined)
 }
 
 function parsed(text: string): unknown {
