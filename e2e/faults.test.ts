@@ -3,10 +3,12 @@ import assert from "node:assert/strict"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
+import * as os from "node:os"
 import { after, before, test } from "node:test"
 import { setTimeout as delay } from "node:timers/promises"
 import { finish } from "./grid.ts"
 import { type Members, startMembers } from "./members.ts"
+import { makeClock, missingForClocks } from "./soak/clock.ts"
 
 const kept = "stored before anything went wrong\n"
 let members: Members
@@ -73,6 +75,50 @@ test("a quota that is used up is told apart from a full disk", async () => {
     assert.match(ended.stderr, /[Rr]emove|[Aa]sk/)
     await assertKept()
   })
+})
+
+test("what was filled up to the quota can be removed and collected, and then there is room again", async (t) => {
+  if (missingForClocks !== undefined) return t.skip(`needs ${missingForClocks}`)
+  const folder = fs.mkdtempSync(`${os.tmpdir()}/holdfast-clock-`)
+  const clock = makeClock(`${folder}/clock`)
+  const grid = await startMembers({ nodeEnv: () => clock.env })
+  t.after(async () => {
+    await grid.close()
+    fs.rmSync(folder, { recursive: true })
+  })
+  const put = async (name: string, sizeBytes: number) =>
+    (await finish(grid.start(["put", "-", `home:/${name}`]), randomBytes(sizeBytes))).code
+  /** Puts files, each half as large as the one before once that was too large, until none goes in. */
+  const fill = async (): Promise<readonly string[]> => {
+    const names: string[] = []
+    for (let sizeBytes = 400_000; sizeBytes > 5_000; ) {
+      const code = await put(`file${names.length}`, sizeBytes)
+      assert.ok(code === 0 || code === 6, `ended with ${code}`)
+      if (code === 0) names.push(`home:/file${names.length}`)
+      else sizeBytes = Math.floor(sizeBytes / 2)
+    }
+    return names
+  }
+  await put("kept", 60_000)
+  await grid.run(["snapshot", "create", "home:", "first"])
+  await Promise.all(
+    grid.nodes.map(async (name) => {
+      await grid.kill(name)
+      await grid.revive(name, ["--quota", "1000000"])
+    }),
+  )
+  const names = await fill()
+  assert.ok(names.length > 3, `only ${names.length} files went in`)
+  for (const name of names) await grid.run(["rm", name])
+  await grid.run(["snapshot", "remove", "home:", "first"])
+  assert.equal(await put("too-much", 400_000), 6)
+  await grid.run(["keep", "none"])
+  await grid.run(["gc"])
+  clock.advance(25 * 3_600)
+  await delay(2_000) // until nodes notice
+  const gone = JSON.parse((await grid.run(["gc", "--json"])).stdout)
+  assert.ok(gone.shares > 3, `only ${gone.shares} shares went`)
+  assert.equal(await put("after", 400_000), 0)
 })
 
 test("a node with a certificate of another grid is refused by name, and reading goes on without it", async () => {

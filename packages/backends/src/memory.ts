@@ -33,6 +33,8 @@ import {
   judgeProposal,
   leastGraceMs,
   markBytes,
+  mostUnder,
+  quotaUsedUp,
   rowBytes,
   takeable,
   usualGraceMs,
@@ -127,11 +129,11 @@ class Place {
     this.storedBytes -= share.bytes.length
   }
 
-  overQuota(payer: string, moreBytes: number): string | undefined {
+  overQuota(payer: string, moreBytes: number, forRemoval: boolean | undefined): string | undefined {
     const { quotaBytes = Number.POSITIVE_INFINITY } = this.options
     const usedBytes = this.ledger.of(payer).bytes
-    if (usedBytes + moreBytes <= quotaBytes) return undefined
-    return `The quota of ${quotaBytes} bytes is used up: ${usedBytes} bytes are charged to this account.`
+    if (usedBytes + moreBytes <= mostUnder(quotaBytes, forRemoval)) return undefined
+    return quotaUsedUp(quotaBytes, `${usedBytes} bytes are charged to this account`, forRemoval)
   }
 }
 
@@ -239,7 +241,7 @@ async function put(place: Place, bytes: Uint8Array, marking: Marking): Promise<P
   const [existing] = place.find(checked)
   const existed = existing?.marks.has(toHex(marking.access.account)) ?? false
   const { capacityBytes = Number.POSITIVE_INFINITY } = place.options
-  if (!existing && place.storedBytes + bytes.length > capacityBytes)
+  if (!existing && place.storedBytes + bytes.length > mostUnder(capacityBytes, marking.options.forRemoval))
     return { ok: false, code: "full", message: `Server ${place.id} is full.` }
   const { id, index } = checked
   const share = existing ?? { id: id.slice(), index, bytes: bytes.slice(), marks: new Map() }
@@ -254,7 +256,7 @@ function mark(place: Place, shares: readonly HeldShare[], { access, accounts, op
   const payer = toHex(access.account)
   const unpaid = shares.filter((share) => !pays(share, payer))
   const moreBytes = unpaid.reduce((sum, { bytes }) => sum + bytes.length + rowBytes + accounts.length * markBytes, 0)
-  const message = unpaid.length > 0 ? place.overQuota(payer, moreBytes) : undefined
+  const message = unpaid.length > 0 ? place.overQuota(payer, moreBytes, options.forRemoval) : undefined
   if (message !== undefined) return { ok: false, code: "quota", message }
   const batch = batchOf(place.batches, payer, options.batch)
   batch.stamp = place.nextStamp()
@@ -280,7 +282,7 @@ async function propose(
   if (!outcome.accepted) return outcome
   // What it may cost at most: the value, and what is kept behind it.
   const moreBytes = held && held.sequence === rank ? 0 : bytes.length + rowBytes
-  const overQuota = place.overQuota(payer, moreBytes)
+  const overQuota = place.overQuota(payer, moreBytes, options.forRemoval)
   if (overQuota !== undefined && moreBytes > 0) return { accepted: false, message: overQuota }
   const stamp = place.nextStamp()
   if (batch) Object.assign(batch, { stamp, used: true })

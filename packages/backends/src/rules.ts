@@ -25,6 +25,30 @@ export const markBytes = 128
 /** What each command costs that marks something, until it is forgotten. */
 export const batchBytes = 96
 
+/** Of a limit: what removals may take beyond it, and the bounds of that. */
+const removalPart = 1 / 16
+const leastRemovalBytes = 2 ** 20
+const mostRemovalBytes = 64 * 2 ** 20
+
+/**
+ * What requests that say that they serve a removal may store beyond a limit: to remove something, a commit stores a few
+ * nodes and values first. Nothing checks what they say, so nobody has more of it for lying.
+ */
+export function removalReserve(limitBytes: number): number {
+  return Math.min(mostRemovalBytes, Math.max(leastRemovalBytes, Math.floor(limitBytes * removalPart)))
+}
+
+/** Most bytes that may be stored under a limit. */
+export function mostUnder(limitBytes: number, forRemoval = false): number {
+  return forRemoval ? limitBytes + removalReserve(limitBytes) : limitBytes
+}
+
+/** Why no more is stored under a limit. */
+export function quotaUsedUp(limitBytes: number, what: string, forRemoval = false): string {
+  const beside = forRemoval ? ` and the ${removalReserve(limitBytes)} beyond it that are for removals are` : " is"
+  return `The quota of ${limitBytes} bytes${beside} used up: ${what}.`
+}
+
 /** A value with the sequence number it carries. */
 export interface HeldValue {
   readonly sequence: number

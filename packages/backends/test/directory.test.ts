@@ -15,26 +15,32 @@ import {
   makeRegisterValue,
   newBatch,
   randomChunk,
+  type TestAccount,
 } from "@holdfast/protocol/testing"
 import { version1 } from "../src/directory/schema.ts"
 import { batchBytes, leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
-import { openDirectoryBackend, openEngine } from "../src/node/index.ts"
+import { type NamespaceOptions, openDirectoryBackend, openEngine } from "../src/node/index.ts"
 import { opened, someone, temporary, tenantOf } from "./engine-fixture.ts"
 
-backendContract("directory", async () => {
+backendContract("directory", () => directoryPlace({}), { limited: (quotaBytes) => directoryPlace({ quotaBytes }) })
+backendContract("directory with a quota of accounts", () => directoryPlace({ accountQuotaBytes: 10 ** 9 }), {
+  limited: (accountQuotaBytes) => directoryPlace({ accountQuotaBytes }),
+})
+
+async function directoryPlace(limits: NamespaceOptions) {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
   const time = movingClock()
   const engine = await openEngine({ dir, crypto, clock: time.clock, reservedBytes: 0 })
-  const namespace = await engine.tenant("local", { placeId: "d1" })
+  const namespace = await engine.tenant("local", { placeId: "d1", ...limits })
   return {
-    backendOf: async (account) => namespace.backendOf(account),
+    backendOf: async (account: TestAccount) => namespace.backendOf(account),
     advance: time.advance,
     async close() {
       await engine.close()
       await rm(dir, { recursive: true })
     },
   }
-})
+}
 
 function movingClock() {
   let offsetMs = 0

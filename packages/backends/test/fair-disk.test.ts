@@ -44,6 +44,44 @@ it("lets no tenant fill the disk for those that have less than their part", asyn
   assert.equal(await put(greedy), "full")
 })
 
+it("lets each tenant remove something on a full disk, and gives none more of the reserve than its part", async (t) => {
+  const dir = await temporary(t)
+  const totalBytes = 1_000_000
+  const reservedBytes = 200_000
+  const space = async () => {
+    const usedBytes = engine.tenants().reduce((sum, tenant) => sum + tenant.usedBytes, 0)
+    return { freeBytes: totalBytes - usedBytes, totalBytes }
+  }
+  let offsetMs = 0
+  const moving = { ...clock, nowMs: () => clock.nowMs() + (offsetMs += 1_000) } // so that the disk is measured each time
+  const disk = { ...createNodeDisk(dir), space }
+  const engine = await opened(t, dir, { disk, clock: moving, reservedBytes })
+  const [greedy, modest] = [await tenantOf(engine, "greedy"), await tenantOf(engine, "modest")]
+  const fill = async (tenant: typeof greedy, forRemoval: boolean) => {
+    let bytes = 0
+    for (let i = 0; i < 300; i++) {
+      const share = (await randomChunk(crypto, 5_000, 1)).shares[0]!
+      const [outcome] = await tenant.putShares([share], { ...newBatch(crypto), forRemoval })
+      if (!outcome!.ok) return [outcome!.code, bytes] as const
+      bytes += share.length
+    }
+    return assert.fail("the disk is not that large")
+  }
+  await fill(greedy, false)
+  await fill(modest, false)
+  assert.deepEqual([(await fill(greedy, false))[0], (await fill(modest, false))[1]], ["full", 0])
+  const most = reservedBytes / 4 // half of the reserve, for two tenants
+  for (const tenant of [greedy, modest]) {
+    const [code, bytes] = await fill(tenant, true)
+    assert.equal(code, "full")
+    assert.ok(bytes <= most && bytes > most / 2, `${bytes} of ${most} bytes for removals`)
+    assert.deepEqual(await fill(tenant, true), ["full", 0])
+  }
+  const value = await makeRegisterValue(crypto, crypto.random(32), 1, "x".repeat(60_000))
+  assert.equal((await greedy.proposeRegisters([value], { forRemoval: true }))[0]!.accepted, false)
+  assert.ok((await space()).freeBytes >= reservedBytes / 2)
+})
+
 it("counts accounts that are named, and a refused request leaves no row of any", async (t) => {
   const dir = await temporary(t)
   const engine = await opened(t, dir)

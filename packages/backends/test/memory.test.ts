@@ -1,20 +1,22 @@
 import assert from "node:assert/strict"
 import { it } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { backendContract, makeAccount, makeOrder, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { backendContract, makeAccount, makeOrder, newBatch, randomChunk, type TestAccount } from "@holdfast/protocol/testing"
 import { createMemoryBackend, createMemoryPlace, leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
 
-backendContract("memory", async () => {
+backendContract("memory", () => memoryPlace({}), { limited: (quotaBytes) => memoryPlace({ quotaBytes }) })
+
+async function memoryPlace(limits: { readonly quotaBytes?: number }) {
   let nowMs = 1_790_000_000_000
-  const place = createMemoryPlace("m1", crypto, { nowMs: () => nowMs })
+  const place = createMemoryPlace("m1", crypto, { ...limits, nowMs: () => nowMs })
   return {
-    backendOf: async (account) => place.backendOf(account),
-    advance(ms) {
+    backendOf: async (account: TestAccount) => place.backendOf(account),
+    advance(ms: number) {
       nowMs += ms
     },
     close: async () => undefined,
   }
-})
+}
 
 it("answers quota and full apart, and still confirms what it holds", async () => {
   const chunk = await randomChunk(crypto, 100)

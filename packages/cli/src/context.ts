@@ -5,7 +5,7 @@ import { firstWord, hasFlag, optionValue } from "./arguments.ts"
 import type { Profile } from "./profile/profile.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import { createScreen, type Screen } from "./screen.ts"
-import type { Session } from "./session.ts"
+import type { Session, SessionOptions } from "./session.ts"
 import type { GridOptions } from "./volumes/grid.ts"
 
 /** The surroundings of one run of the command. */
@@ -31,7 +31,7 @@ export interface Context extends Screen {
   /** Opens the profile without its servers. */
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
-  openSession(volume?: string): Promise<Session>
+  openSession(volume?: string, options?: Pick<SessionOptions, "forRemoval">): Promise<Session>
   /** Closes the sessions. Throws what one of them throws, once all are closed. */
   close(): Promise<void>
 }
@@ -89,7 +89,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       opened ??= openProfileNamed(profile, env, passphrase)
       return opened
     },
-    async openSession(asked = volume) {
+    async openSession(asked = volume, how = {}) {
       const [{ openSession }, { volumeFor }] = await Promise.all([
         import("./session.ts"),
         import("./volumes/choose.ts"),
@@ -100,7 +100,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
         ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
         ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
       }
-      const session = sessions.get(name) ?? openSession(own, { volume: name, ...gridOptions, ...accepted })
+      const session = sessions.get(name) ?? openSession(own, { volume: name, ...gridOptions, ...accepted, ...how })
       sessions.set(name, session)
       return session
     },

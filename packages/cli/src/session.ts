@@ -33,6 +33,8 @@ export interface Session {
 export interface SessionOptions extends GridOptions {
   /** Name of a volume, or `grid`; when absent the one that the profile has. */
   readonly volume?: string | undefined
+  /** The command removes something: what it has to store for that may go a little beyond quotas. */
+  readonly forRemoval?: boolean
   /** Takes an older root than one seen before, for reading; called with what was found. */
   readonly onRollback?: (rollback: Rollback) => void
   /** Goes on from a root that is not proven to follow the one seen before; called with what was found. */
@@ -95,7 +97,7 @@ export async function openVolumeSession(
 async function compose(
   profile: Profile,
   { volume, storage }: Pick<Session, "volume" | "storage">,
-  { onRollback, onUnproven }: SessionOptions,
+  { onRollback, onUnproven, forRemoval = false }: SessionOptions,
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
@@ -110,6 +112,7 @@ async function compose(
     registerMode,
     seen: profile.seen,
     pipeline,
+    forRemoval,
     device: () => profile.device(),
     ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
     ...(onRollback ? { onRollback } : {}),

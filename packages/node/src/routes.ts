@@ -38,6 +38,14 @@ import {
   statementBytes,
 } from "@holdfast/protocol"
 
+/** What a request says that it is for. */
+export type Purpose = Pick<MarkOptions, "forRemoval">
+
+/** By the header `holdfast-purpose`. It is in no body, so that nodes from before it take requests that have it. */
+export function purposeOf(header: string | undefined): Purpose {
+  return { forRemoval: header === "removal" }
+}
+
 /** One endpoint. */
 export interface Route {
   readonly method: "GET" | "POST"
@@ -47,7 +55,7 @@ export interface Route {
   readonly answerBytes: number
   /** The same for one request: small ones need not wait for the memory of large ones. */
   readonly answerBytesFor?: (backend: TenantBackend, body: Uint8Array) => number
-  readonly handle: (backend: TenantBackend, body: Uint8Array) => Promise<readonly Uint8Array[]>
+  readonly handle: (backend: TenantBackend, body: Uint8Array, purpose: Purpose) => Promise<readonly Uint8Array[]>
 }
 
 /** Most memory that the answer to `body` may take. Throws for what is no request of the route. */
@@ -104,10 +112,10 @@ export const routes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: framedBytes,
     answerBytes: 0,
-    handle: async (backend, body) => {
+    handle: async (backend, body, purpose) => {
       const bounds = { maxItems: limits.requestItems, maxItemBytes: limits.shareBytes }
       const { header, items } = decodeMarked(body, bounds)
-      return [encodePutOutcomes(await backend.putShares(items, withBatch(header)))]
+      return [encodePutOutcomes(await backend.putShares(items, { ...withBatch(header), ...purpose }))]
     },
   },
   "shares/mark": {
@@ -115,9 +123,9 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: idListBytes,
     answerBytes: allHeldBytes,
     answerBytesFor: (_, body) => decodeMarkRequest(body).ids.length * heldBytes,
-    handle: async (backend, body) => {
+    handle: async (backend, body, purpose) => {
       const { header, ids } = decodeMarkRequest(body)
-      return [encodeMarkOutcomes(await backend.markShares(ids, withBatch(header)))]
+      return [encodeMarkOutcomes(await backend.markShares(ids, { ...withBatch(header), ...purpose }))]
     },
   },
   "shares/blocks": {
@@ -177,9 +185,9 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: framedBytes,
     answerBytes,
     answerBytesFor: (_, body) => decodeMarked(body, proposalBounds).items.length * limits.registerValueBytes,
-    handle: async (backend, body) => {
+    handle: async (backend, body, purpose) => {
       const { header, items } = decodeMarked(body, proposalBounds)
-      return [encodeProposeOutcomes(await backend.proposeRegisters(items, header))]
+      return [encodeProposeOutcomes(await backend.proposeRegisters(items, { ...header, ...purpose }))]
     },
   },
   "account/record": {

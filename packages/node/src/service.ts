@@ -13,7 +13,7 @@ import { readBody } from "./body.ts"
 import { legacyRoutes } from "./legacy-routes.ts"
 import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
-import { answerBytesOf, failureAnswer, framedBytes, type Route, routes } from "./routes.ts"
+import { answerBytesOf, failureAnswer, framedBytes, purposeOf, type Route, routes } from "./routes.ts"
 
 /** What the service works with. */
 export interface ServiceParts {
@@ -86,13 +86,14 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       const grant = version === "/v1/" ? undefined : headerOf(request, "holdfast-grant")
       const access = version === "/v1/" ? legacyAccess(peer) : await grants.accessOf(peer, grant, namespace)
       const backend = namespace.backendOf(access)
+      const purpose = purposeOf(headerOf(request, "holdfast-purpose"))
       await namespace.noteSeen(access.account)
       const body = await readBody(request, { length, bodies, holding, signal: ended.signal })
       await holding.grow(length + answerBytesOf(route!, backend, body))
       ended.signal.throwIfAborted()
       if (holding.isReleased) return bodies.give(body) // its connection closed while it waited
       // Not when the connection closes: that may be before the work is done.
-      const answer = await route!.handle(backend, body).finally(() => bodies.give(body))
+      const answer = await route!.handle(backend, body, purpose).finally(() => bodies.give(body))
       if (parts.stopping()) response.shouldKeepAlive = false
       const droppedAtMs = grant === undefined ? undefined : backend.droppedAtMs()
       if (droppedAtMs !== undefined) response.setHeader("holdfast-dropped", String(droppedAtMs))

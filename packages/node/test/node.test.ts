@@ -24,7 +24,7 @@ import {
   signRecord,
   signStatement,
 } from "@holdfast/protocol"
-import { backendContract, makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { backendContract, makeAccount, makeRegisterValue, newBatch, randomChunk, type TestAccount } from "@holdfast/protocol/testing"
 import { parsePrometheus } from "../../network/test/prometheus.ts"
 import type { NodeOptions } from "../src/index.ts"
 import { connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"
@@ -67,18 +67,22 @@ async function started(t: TestContext, options: Partial<NodeOptions> = {}) {
   return { node, client, raw }
 }
 
-backendContract("storage node over TLS", async () => {
+backendContract("storage node over TLS", () => nodePlace({}), {
+  limited: (defaultBytes) => nodePlace({ quotas: { defaultBytes } }),
+})
+
+async function nodePlace(options: Partial<NodeOptions>) {
   let offsetMs = 0
   const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + offsetMs }
-  const node = await grid.start({ dir: freshDir(), clock })
+  const node = await grid.start({ dir: freshDir(), clock, ...options })
   const open: NodeBackend[] = []
   return {
-    async backendOf(account) {
+    async backendOf(account: TestAccount) {
       const backend = connect(node.address, alice, { grant: await grantFor(alice, account) })
       open.push(backend)
       return backend
     },
-    advance(ms) {
+    advance(ms: number) {
       offsetMs += ms
     },
     async close() {
@@ -86,7 +90,7 @@ backendContract("storage node over TLS", async () => {
       await node.close()
     },
   }
-})
+}
 
 it("keeps tenants apart by their certificates: none sees what another holds", async (t) => {
   const { client } = await started(t)

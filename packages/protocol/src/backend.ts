@@ -19,6 +19,11 @@ export interface MarkOptions extends CallOptions {
   readonly batch: BatchToken
   /** Accounts that it is held for besides the caller's own, at most `limits.careAccounts`; charged to the caller. */
   readonly accounts?: readonly AccountId[]
+  /**
+   * It serves a removal: places with limits take a little more for those than for all else, as no commit can be made without
+   * storing something. A place bounds that, whoever says so.
+   */
+  readonly forRemoval?: boolean
 }
 
 /** What became of one share of a batch. */

@@ -12,7 +12,7 @@ import {
 } from "@holdfast/backends/node"
 import { concat, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { GrantReader, type Peer } from "@holdfast/node/access"
-import { failureAnswer, routes } from "@holdfast/node/routes"
+import { failureAnswer, purposeOf, routes } from "@holdfast/node/routes"
 import type { AccountId, Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
 import { DeadProcess, type DiskCopy, type Process, SimulatedDisk } from "./disk.ts"
@@ -302,7 +302,7 @@ export class SimulatedServer implements Storage {
       if (body.length > route.maxBytes) throw new HoldfastError("ERR_LIMIT", "The body is over the endpoint's limit.")
       const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
       const backend = this.#ledger.watch(namespace.backendOf(access), access)
-      const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body)))
+      const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body, purposeOf(headers["holdfast-purpose"]))))
       return { status: 200, body: liar?.distort(answer, maxBytes) ?? answer }
     } catch (error) {
       if (error instanceof DeadProcess) throw error

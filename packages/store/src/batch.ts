@@ -3,7 +3,7 @@
  * root, whether what the commit stored there is still there. Specification: docs/protocols/marks.md.
  */
 import { type CryptoProvider, limits, toHex } from "@holdfast/core"
-import type { AccountId, Backend, BatchToken, ChunkId } from "@holdfast/protocol"
+import type { AccountId, Backend, BatchToken, ChunkId, MarkOptions } from "@holdfast/protocol"
 import { spreadOf } from "./spread.ts"
 
 /** A place and the shares of a chunk that it marked. */
@@ -20,16 +20,19 @@ const maxRemembered = 1_000_000
 
 /** The marks of one batch, as far as places have told. */
 export class Batch {
-  readonly token: BatchToken
-  readonly accounts: readonly AccountId[]
+  /** What places are told of it. */
+  readonly options: MarkOptions
   /** When it was begun, by this client's clock: it only decides when marks are renewed. */
   readonly sinceMs: number
   #marked = new Map<string, Marked[]>()
 
-  constructor(token: BatchToken, accounts: readonly AccountId[], sinceMs: number) {
-    this.token = token
-    this.accounts = accounts
+  constructor(options: MarkOptions, sinceMs: number) {
+    this.options = options
     this.sinceMs = sinceMs
+  }
+
+  get token(): BatchToken {
+    return this.options.batch
   }
 
   /** `backend` has marked these shares of a chunk under this batch. */
@@ -86,11 +89,13 @@ export function distinct(pattern: Pattern, counts: (backend: Backend) => boolean
 export class Batches {
   readonly #crypto: CryptoProvider
   readonly #nowMs: () => number
+  readonly #how: Pick<MarkOptions, "forRemoval">
   readonly #present = new Map<string, Batch>()
 
-  constructor(crypto: CryptoProvider, nowMs: () => number) {
+  constructor(crypto: CryptoProvider, nowMs: () => number, how: Pick<MarkOptions, "forRemoval"> = {}) {
     this.#crypto = crypto
     this.#nowMs = nowMs
+    this.#how = how
   }
 
   /**
@@ -103,8 +108,8 @@ export class Batches {
     const present = this.#present.get(key)
     // A clock that was set back must not keep a batch for ever.
     if (present && Math.abs(this.#nowMs() - present.sinceMs) <= maxAgeMs) return present
-    const ids = sorted.map(([, id]) => id)
-    const batch = new Batch(this.#crypto.random(16), ids, this.#nowMs())
+    const options = { batch: this.#crypto.random(16), accounts: sorted.map(([, id]) => id), ...this.#how }
+    const batch = new Batch(options, this.#nowMs())
     this.#present.set(key, batch)
     return batch
   }

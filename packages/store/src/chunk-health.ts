@@ -123,8 +123,7 @@ async function place(
   { bytes, index, gives = false }: { readonly bytes: Uint8Array; readonly index: number; readonly gives?: boolean },
 ): Promise<boolean> {
   const { batch } = deps
-  const { token, accounts } = batch
-  const [outcome] = await target.putShares([bytes], { batch: token, accounts }).catch(() => [])
+  const [outcome] = await target.putShares([bytes], batch.options).catch(() => [])
   if (!outcome?.ok || (gives && !(await goodShare(deps, id, target, index)))) return false
   batch.note(id, target, [index])
   return true

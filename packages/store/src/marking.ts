@@ -88,12 +88,11 @@ interface Refused extends Answer {
 
 /** A place that fails has marked nothing that counts; gives why it did. */
 async function markAt(backend: Backend, ids: readonly ChunkId[], batch: Batch): Promise<Refused | undefined> {
-  const { token, accounts } = batch
   let refused: Refused | undefined
   for (let start = 0; start < ids.length; start += pageSize) {
     const page = ids.slice(start, start + pageSize)
     const outcomes = await backend
-      .markShares(page, { batch: token, accounts })
+      .markShares(page, batch.options)
       .catch((error: unknown) => answerOf(backend.id, error))
     if (!Array.isArray(outcomes)) return { ...outcomes, isQuota: outcomes.code === "ERR_QUOTA_EXCEEDED" }
     for (const [i, id] of page.entries()) {

@@ -66,7 +66,7 @@ async function commit(
 function noMarks(env: Env): CommitMarks {
   return {
     happy: 0,
-    batch: (accounts) => new Batch(env.crypto.random(16), accounts, 0),
+    batch: (accounts) => new Batch({ batch: env.crypto.random(16), accounts }, 0),
     mark: async () => undefined,
     leave: () => undefined,
   }

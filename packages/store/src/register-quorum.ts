@@ -268,7 +268,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     note(backend, answer)
   }
   for (const backend of backends)
-    void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
+    void offer(env.crypto, backend, value, batch.options)
       .then(
         (answer) => count(backend, answer),
         (error) => void problems.push(answerOf(backend.id, error)),
@@ -278,7 +278,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
         changes.notify()
       })
   for (const backend of keepers)
-    void offer(env.crypto, backend, value, { batch: batch.token, accounts: batch.accounts })
+    void offer(env.crypto, backend, value, batch.options)
       .then(
         (answer) => note(backend, answer),
         (error) => void keeperProblems.push(answerOf(backend.id, error)),
@@ -317,7 +317,7 @@ async function confirm({ value }: HeldValue, { batch, patterns, happy }: Commitm
   let pending = open.size
   for (const backend of [...open])
     void backend
-      .confirmMarks([registerIdOf(value.publicKey)], { batch: batch.token, accounts: batch.accounts })
+      .confirmMarks([registerIdOf(value.publicKey)], batch.options)
       .then(
         (state) => {
           if (state === "gone") gone.add(backend)

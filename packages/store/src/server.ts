@@ -77,9 +77,9 @@ function marking<Q, R>(
   const call = coalesce<{ readonly item: Q; readonly batch: Batch }, R>(
     async (queries) => {
       const results: R[] = []
-      for (const [{ token, accounts }, positions] of groups(queries)) {
+      for (const [{ options }, positions] of groups(queries)) {
         const items = positions.map((position) => queries[position]!.item)
-        const answers = await send(items, { batch: token, accounts })
+        const answers = await send(items, options)
         for (const [i, position] of positions.entries()) results[position] = answers[i]!
       }
       return results

@@ -39,6 +39,8 @@ export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | 
   /** The account that the servers are opened for; it need not be named among those that a tree is held for. */
   readonly account?: AccountId
   readonly seen: SeenStore
+  /** All that is stored serves a removal: places with limits take a little more for that. */
+  readonly forRemoval?: boolean
   /** Takes older registers than seen before, for reading only: writing and collecting garbage are refused then. */
   readonly onRollback?: (rollback: Rollback) => void
   /** Where chunk work runs; in the calling thread when absent. */
@@ -96,7 +98,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   )
   const ranked = (id: ChunkId) => rankServers(placed, id)
   const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
-  const batches = new Batches(deps.env.crypto, () => deps.env.clock.nowMs())
+  const batches = new Batches(deps.env.crypto, () => deps.env.clock.nowMs(), { forRemoval: deps.forRemoval ?? false })
   const isOther = (id: AccountId) => !deps.account || !equal(id, deps.account)
   const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
   const health = (batch: Batch) => ({ crypto: deps.env.crypto, clock: deps.env.clock, erasure, batch })

@@ -46,7 +46,7 @@ export function markShare(parts: EngineParts, tenant: Tenant, share: ShareRow, c
 
 /** Before any row is made: who is refused must not leave one. */
 function whyNotMarked(parts: EngineParts, tenant: Tenant, share: ShareRow, caller: StampedCaller): string | undefined {
-  const { access, batch: token, accounts } = caller
+  const { access, batch: token, accounts, forRemoval } = caller
   const { marks } = parts.index
   const payer = marks.account(tenant.tenant, access.account)?.account
   const batch = payer === undefined ? undefined : marks.batch(payer, token)?.batch
@@ -61,8 +61,8 @@ function whyNotMarked(parts: EngineParts, tenant: Tenant, share: ShareRow, calle
   const pays = payer !== undefined && marks.pays(share.row, payer)
   const moreBytes = rows.length * markBytes + (pays ? 0 : share.size + rowBytes)
   const storedBytes = rows.length * markBytes + newRowBytes(parts, tenant, caller)
-  const message = overQuota(parts, tenant, { account: access.account, moreBytes, storedBytes })
-  if (message !== undefined || takeSpace(parts, tenant, storedBytes)) return message
+  const message = overQuota(parts, tenant, { account: access.account, moreBytes, storedBytes, forRemoval })
+  if (message !== undefined || takeSpace(parts, tenant, storedBytes, caller)) return message
   return "The server has no space left for marks."
 }
 

@@ -1,7 +1,7 @@
 /** What the parts of an open storage directory share. */
 import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { AccountAccess } from "@holdfast/protocol"
-import { batchBytes, rowBytes } from "../rules.ts"
+import { batchBytes, mostUnder, quotaUsedUp, rowBytes } from "../rules.ts"
 import type { Committer } from "./committer.ts"
 import type { ShareIndex } from "./database.ts"
 import type { ShareFiles } from "./files.ts"
@@ -49,6 +49,8 @@ export interface Caller {
   readonly access: AccountAccess
   readonly batch: Uint8Array
   readonly accounts: readonly Uint8Array[]
+  /** It says that it serves a removal: what that needs may go beyond the quota and into the disk's reserve, by a little. */
+  readonly forRemoval: boolean
 }
 
 /** True for a batch whose rows may be joined with younger ones. */
@@ -57,8 +59,13 @@ export function isOverAt(stamp: number, graceMs: number): (batch: Pick<BatchRow,
 }
 
 /** True when the disk has `bytes` left for the tenant, which are promised then. */
-export function takeSpace({ index, space }: EngineParts, { name }: Tenant, bytes: number): boolean {
-  return space.take(bytes, { cost: index.tenantNamed(name)!.cost, tenants: index.tenantCount() })
+export function takeSpace(
+  { index, space }: EngineParts,
+  { name }: Tenant,
+  bytes: number,
+  { forRemoval }: Pick<Caller, "forRemoval">,
+): boolean {
+  return space.take(bytes, { name, cost: index.tenantNamed(name)!.cost, tenants: index.tenantCount(), forRemoval })
 }
 
 /** What the rows of those accounts take that are not known here yet. */
@@ -73,17 +80,24 @@ export function newRowBytes(parts: EngineParts, tenant: Tenant, { access, accoun
   return newAccountBytes(parts, tenant, [access.account, ...accounts]) + (isKnown ? 0 : batchBytes)
 }
 
-/** Why `moreBytes` are too many for an account or its tenant; undefined when they are not. Inside the transaction. */
-export function overQuota(
-  { index }: EngineParts,
-  tenant: Tenant,
-  { account, moreBytes, storedBytes = moreBytes }: { account: Uint8Array; moreBytes: number; storedBytes?: number },
-): string | undefined {
+/** What somebody wants to store. */
+export interface Wanted extends Pick<Caller, "forRemoval"> {
+  readonly account: Uint8Array
+  /** What the account is charged. */
+  readonly moreBytes: number
+  /** What the tenant is. */
+  readonly storedBytes: number
+}
+
+/** Why something is too much for an account or its tenant; undefined when it is not. Inside the transaction. */
+export function overQuota({ index }: EngineParts, tenant: Tenant, wanted: Wanted): string | undefined {
+  const { account, moreBytes, storedBytes, forRemoval } = wanted
+  const { quotaBytes, accountQuotaBytes } = tenant
   const chargedBytes = index.marks.account(tenant.tenant, account)?.bytes ?? 0
-  if (moreBytes > 0 && chargedBytes + moreBytes > tenant.accountQuotaBytes)
-    return `The quota of ${tenant.accountQuotaBytes} bytes is used up: ${chargedBytes} bytes are charged to this account.`
-  if (tenant.quotaBytes === Number.POSITIVE_INFINITY) return undefined
+  if (moreBytes > 0 && chargedBytes + moreBytes > mostUnder(accountQuotaBytes, forRemoval))
+    return quotaUsedUp(accountQuotaBytes, `${chargedBytes} bytes are charged to this account`, forRemoval)
+  if (quotaBytes === Number.POSITIVE_INFINITY) return undefined
   const { cost } = index.tenantNamed(tenant.name)!
-  if (storedBytes <= 0 || cost + storedBytes <= tenant.quotaBytes) return undefined
-  return `The quota of ${tenant.quotaBytes} bytes is used up: the tenant's data takes ${cost} bytes.`
+  if (storedBytes <= 0 || cost + storedBytes <= mostUnder(quotaBytes, forRemoval)) return undefined
+  return quotaUsedUp(quotaBytes, `the tenant's data takes ${cost} bytes`, forRemoval)
 }

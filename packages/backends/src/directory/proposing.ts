@@ -19,6 +19,7 @@ import type { RegisterRow } from "./registers.ts"
 const holdersPerRegister = 256
 
 type Proposer = Omit<Caller, "batch"> & Partial<Pick<Caller, "batch">>
+type BatchOwner = Pick<Proposer, "access" | "batch">
 
 interface Checked {
   readonly id: Uint8Array
@@ -53,7 +54,7 @@ export async function proposeRegisters(
 }
 
 /** Rule O6 before a value is at any place: whether what the command marked here is here, for the grace from now on. */
-export async function confirmMarks(parts: EngineParts, tenant: Tenant, caller: Caller): Promise<BatchState> {
+export async function confirmMarks(parts: EngineParts, tenant: Tenant, caller: BatchOwner): Promise<BatchState> {
   return parts.committer.run(() => {
     const stamp = parts.stamps.next()
     const batch = batchOf(parts, tenant, caller)
@@ -69,7 +70,7 @@ function isBroken({ broken }: BatchRow): boolean {
 }
 
 /** What the command marked here; undefined when that is nothing. */
-function batchOf({ index }: EngineParts, { tenant }: Tenant, { access, batch }: Proposer): BatchRow | undefined {
+function batchOf({ index }: EngineParts, { tenant }: Tenant, { access, batch }: BatchOwner): BatchRow | undefined {
   const payer = batch && index.marks.account(tenant, access.account)
   return payer && index.marks.batch(payer.account, batch)
 }
@@ -77,6 +78,7 @@ function batchOf({ index }: EngineParts, { tenant }: Tenant, { access, batch }: 
 interface Proposal extends Checked {
   readonly access: AccountAccess
   readonly accounts: readonly Uint8Array[]
+  readonly forRemoval: boolean
   readonly bytes: Uint8Array
   readonly batch: BatchRow | undefined
   readonly stamp: number
@@ -84,7 +86,7 @@ interface Proposal extends Checked {
 
 function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): ProposeOutcome {
   const { index } = parts
-  const { id, sequence, bytes, batch, stamp } = proposal
+  const { id, sequence, bytes, batch, stamp, forRemoval } = proposal
   if (batch && isBroken(batch))
     return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
   const held = index.registers.get(tenant.tenant, id)
@@ -95,11 +97,11 @@ function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): Propos
   const moreBytes = isNewer ? bytes.length + rowBytes + proposal.accounts.length * markBytes + kept : 0
   const { account } = proposal.access
   const storedBytes = moreBytes + (isNewer ? newAccountBytes(parts, tenant, [account, ...proposal.accounts]) : 0)
-  const message = isNewer ? overQuota(parts, tenant, { account, moreBytes, storedBytes }) : undefined
+  const message = isNewer ? overQuota(parts, tenant, { account, moreBytes, storedBytes, forRemoval }) : undefined
   if (message !== undefined) return { accepted: false, message }
   if (isCrowded(parts, tenant, proposal))
     return { accepted: false, message: "So many accounts hold this register that no more is held on behalf of others." }
-  if (isNewer && (!held || kept > 0) && !takeSpace(parts, tenant, storedBytes))
+  if (isNewer && (!held || kept > 0) && !takeSpace(parts, tenant, storedBytes, proposal))
     return { accepted: false, message: "The server has no space left for registers." }
   take(parts, tenant, proposal, held)
   if (batch) index.marks.setUsed(stamp, batch.batch)

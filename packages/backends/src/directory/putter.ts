@@ -105,7 +105,7 @@ export class SharePutter {
     const replaces = held && { replaces: held }
     const tooMuch = held ? undefined : this.#overQuota(bytes, caller, this.#pendingBytes)
     if (tooMuch) return tooMuch
-    if (!takeSpace(this.#parts, this.#tenant, bytes.length + rowBytes))
+    if (!takeSpace(this.#parts, this.#tenant, bytes.length + rowBytes, caller))
       return refuse("full", "The server has no space left for shares.")
     if (bytes.length < smallShareBytes) return { share, bytes, place: bytes, ...replaces }
     this.#pendingBytes += bytes.length
@@ -124,10 +124,11 @@ export class SharePutter {
   }
 
   #overQuota(bytes: Uint8Array, caller: Caller, pendingBytes: number): Refusal | undefined {
-    const { access, accounts } = caller
+    const { access, accounts, forRemoval } = caller
     const moreBytes = bytes.length + rowBytes + accounts.length * markBytes + pendingBytes
     const storedBytes = moreBytes + newRowBytes(this.#parts, this.#tenant, caller)
-    const message = overQuota(this.#parts, this.#tenant, { account: access.account, moreBytes, storedBytes })
+    const wanted = { account: access.account, moreBytes, storedBytes, forRemoval }
+    const message = overQuota(this.#parts, this.#tenant, wanted)
     return message === undefined ? undefined : refuse("quota", message)
   }
 

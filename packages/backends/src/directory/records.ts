@@ -67,10 +67,11 @@ export class AccountRecords {
       if (known && record.epoch <= known.epoch) return
       const moreBytes = encoded.length - (known?.record?.length ?? -rowBytes)
       const storedBytes = moreBytes + newAccountBytes(this.#parts, this.#tenant, [account])
-      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes, storedBytes })
+      // Who takes a device's access back must be able to: a record in place of another may go beyond the quota, and needs no space.
+      const forRemoval = known?.record != null
+      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes, storedBytes, forRemoval })
       if (message !== undefined) throw new HoldfastError("ERR_QUOTA_EXCEEDED", message)
-      // Who takes a device's access back must be able to: a record in place of another needs no space.
-      if (!known?.record && !takeSpace(this.#parts, this.#tenant, storedBytes))
+      if (!forRemoval && !takeSpace(this.#parts, this.#tenant, storedBytes, { forRemoval }))
         throw new HoldfastError("ERR_SERVER_FULL", "The server has no space left for another account.")
       const row = index.marks.accountFor(this.#tenant.tenant, account)
       index.marks.setRecord(encoded, record.epoch, row.account)

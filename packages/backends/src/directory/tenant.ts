@@ -6,8 +6,8 @@ import type {
   AccountInfo,
   AccountRecord,
   Backend,
-  BatchToken,
   ChunkId,
+  MarkOptions,
   ShareQuery,
 } from "@holdfast/protocol"
 import { keptPerAnswer } from "@holdfast/protocol"
@@ -82,10 +82,11 @@ function callerBackend(
     checkNotDropped(parts, tenant, access.account)
     return notGone(parts, tenant, accounts)
   }
-  const callerOf = (options: { batch: BatchToken; accounts?: readonly Uint8Array[] }) => {
+  const callerOf = (options: MarkOptions) => {
     checkBatch(options.batch)
-    return { access, batch: options.batch, accounts: holders(options) }
+    return { access, batch: options.batch, accounts: holders(options), forRemoval: isForRemoval(options) }
   }
+  const isForRemoval = (options: Partial<MarkOptions>) => options.forRemoval ?? false
   const sharesSize = (queries: readonly ShareQuery[], maxBytes: number) => {
     let totalBytes = 0
     for (const query of queries) {
@@ -149,14 +150,14 @@ function callerBackend(
       }))
     },
     async confirmMarks(_registers, options) {
-      const accounts = holders(options)
+      holders(options)
       checkBatch(options.batch)
-      return track(() => confirmMarks(parts, tenant, { ...options, access, accounts }))
+      return track(() => confirmMarks(parts, tenant, { ...options, access }))
     },
     async proposeRegisters(values, options = {}) {
       const accounts = holders(options)
       if (options.batch) checkBatch(options.batch)
-      return track(() => proposeRegisters(parts, tenant, values, { ...options, access, accounts }))
+      return track(() => proposeRegisters(parts, tenant, values, { ...options, access, accounts, forRemoval: isForRemoval(options) }))
     },
     publishRecord: async (record) => track(() => records.take(access, record)),
     droppedAtMs: () => droppedAt(parts, tenant, access.account),

@@ -71,6 +71,8 @@ const failureBytes = 8 * 1024
 const outcomeBytes = 4 * maxMessage + 128
 /** Largest line of a listing. */
 const lineBytes = 64
+/** Of a request that serves a removal; in none of the bodies, so that nodes from before it take them all the same. */
+const removalHeader = { "holdfast-purpose": "removal" }
 /** Largest frame's head. */
 const frameBytes = 16
 
@@ -80,9 +82,10 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const headers = options.grant ? { "holdfast-grant": Buffer.from(options.grant).toString("base64url") } : {}
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
-  const call: Call = (path, body, { signal, method = "POST" } = {}, answerBytes = 0) => {
+  const call: Call = (path, body, { signal, method = "POST", forRemoval } = {}, answerBytes = 0) => {
     const maxBytes = Math.min(mostAnswerBytes, failureBytes + answerBytes)
-    return send(options, { method, path: `/v2/${path}`, headers, body, maxBytes, signal: until(signal) })
+    const sent = forRemoval ? { ...headers, ...removalHeader } : headers
+    return send(options, { method, path: `/v2/${path}`, headers: sent, body, maxBytes, signal: until(signal) })
   }
   return {
     id: options.id,
@@ -102,7 +105,7 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
 type Call = (
   path: string,
   body: readonly Uint8Array[],
-  options?: CallOptions & { readonly method?: NodeCall["method"] },
+  options?: CallOptions & { readonly method?: NodeCall["method"]; readonly forRemoval?: boolean },
   answerBytes?: number,
 ) => Promise<Uint8Array>
 

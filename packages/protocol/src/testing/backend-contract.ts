@@ -14,6 +14,7 @@ import { leavesIn } from "../share-check.ts"
 import { makeAccount, makeOrder, newBatch } from "./accounts.ts"
 import type { ContractOptions, ContractPlace, Opened } from "./contract-place.ts"
 import { ownershipContract } from "./ownership-contract.ts"
+import { removalContract } from "./removal-contract.ts"
 import { makeChunk, makeRegisterValue, randomChunk } from "./shares.ts"
 
 /** Sizes on both sides of where backends change how they store a share. */
@@ -34,6 +35,7 @@ export function backendContract(name: string, open: () => Promise<ContractPlace>
     listContract(opened)
     registerContract(opened)
     ownershipContract(opened, options)
+    if (options.limited) removalContract(options.limited)
   })
 }
 

@@ -14,6 +14,8 @@ export interface ContractPlace {
 
 /** What differs between kinds of places. */
 export interface ContractOptions {
+  /** Opens one where no account may be charged more than that. Absent where a kind of place knows no quotas. */
+  readonly limited?: (quotaBytes: number) => Promise<ContractPlace>
   /**
    * What the kind of place cannot enforce, so that it is left to its clients: "roles" (whoever has the credentials may do all),
    * "batches" (it does not know when marks go while their command runs), "kept" (it keeps all values until they are trimmed),

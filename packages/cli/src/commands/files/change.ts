@@ -144,7 +144,7 @@ async function move(context: Context, paths: readonly string[], flags: VolumeFla
 }
 
 async function remove(context: Context, paths: readonly string[], flags: RmFlags): Promise<void> {
-  await withVolumes(context, flags, async (open) => {
+  await withVolumes(context, { ...flags, forRemoval: true }, async (open) => {
     let removed = 0
     for (const text of paths) {
       const place = await openPlace(open, text)

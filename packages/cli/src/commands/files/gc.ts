@@ -45,7 +45,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
       `--grace ${grace} is too short: places spare at least what was stored within the last hour, most within the last day, as a ` +
         "command under way may need it. Leave --grace out, or ask for more.",
     )
-  await withVolumes(context, {}, async (_open, _sessionOf, capOf) => {
+  await withVolumes(context, { forRemoval: true }, async (_open, _sessionOf, capOf) => {
     const kept = await Promise.all(
       keep.map(async (text) => ({ label: nameOf(text), cap: encodeCap(await capOf(parseRemote(text).base)) })),
     )
@@ -56,7 +56,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
     const failed: FailedVolume[] = []
     for (const name of volumesFor(profile, context.volume)) {
       try {
-        const session = await context.openSession(name)
+        const session = await context.openSession(name, { forRemoval: true })
         reports.push(await collectAccount(session, { graceMs, dryRun, keep: kept, warn }))
         if (!dryRun) swept.push(...(await sweepBuckets(session.backends, warn)).values())
       } catch (error) {

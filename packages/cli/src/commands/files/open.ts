@@ -4,7 +4,7 @@ import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { readSecret } from "../../input.ts"
 import { type Profile, unknownAlias } from "../../profile/profile.ts"
-import type { Session } from "../../session.ts"
+import type { Session, SessionOptions } from "../../session.ts"
 import type { RemoteBase } from "../../transfer/path-spec.ts"
 import { gridName } from "../../volumes/choose.ts"
 import { openVolume } from "./open-volume.ts"
@@ -30,12 +30,13 @@ export type SessionFinder = (base: RemoteBase) => Promise<Session>
 /** Runs `work` with a way to open trees; each tree is opened once. */
 export async function withVolumes<T>(
   context: Context,
-  flags: VolumeFlags,
+  flags: VolumeFlags & Pick<SessionOptions, "forRemoval">,
   work: (open: VolumeOpener, sessionOf: SessionFinder, capOf: CapFinder) => Promise<T>,
 ): Promise<T> {
   const profile = await context.openProfile()
   const { warn } = context
-  const sessionOf: SessionFinder = (base) => listedSession(context, profile, base, warn)
+  const { forRemoval = false } = flags
+  const sessionOf: SessionFinder = (base) => listedSession(context, profile, base, { forRemoval })
   const capOf = once(async (base: RemoteBase) => {
     const isAlias = base.kind === "alias" && !(base.alias === "cap" && flags.capFile !== undefined)
     // Another device of the account may have made the alias since.
@@ -63,14 +64,14 @@ async function listedSession(
   context: Context,
   profile: Profile,
   base: RemoteBase,
-  warn: (text: string) => void,
+  how: Pick<SessionOptions, "forRemoval">,
 ): Promise<Session> {
   const isKnown = base.kind === "alias" && profile.aliases.has(base.alias)
   const isCap = base.kind !== "alias" || base.alias === "cap"
-  const session = await context.openSession(isKnown ? (profile.volumeOf(base.alias) ?? gridName) : undefined)
+  const session = await context.openSession(isKnown ? (profile.volumeOf(base.alias) ?? gridName) : undefined, how)
   if (isCap || (isKnown && profile.aliasState(base.alias) !== undefined)) return session
   const { syncAccount } = await import("../../account/sync.ts")
-  for (const note of (await syncAccount(session)).notes) warn(note)
+  for (const note of (await syncAccount(session)).notes) context.warn(note)
   return session
 }
 

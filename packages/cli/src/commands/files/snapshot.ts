@@ -46,7 +46,7 @@ export function register(program: Command, context: Context): void {
     .argument("<name>", "name of the snapshot")
     .option(...capFile)
     .action(async (tree: string, name: string, flags: VolumeFlags) =>
-      withVolumes(context, flags, async (open) => {
+      withVolumes(context, { ...flags, forRemoval: true }, async (open) => {
         await (await openTop(open, tree)).removeSnapshot(name)
         context.output({ removed: name }, "")
       }),

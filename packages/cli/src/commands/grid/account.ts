@@ -170,7 +170,7 @@ async function grant(context: Context, device: string, { out, name }: GrantFlags
 async function revoke(context: Context, device: string): Promise<void> {
   const profile = await context.openProfile()
   const account = await profile.account()
-  const volumes = new Map(volumeNames(profile).map((name) => [name, () => context.openSession(name)] as const))
+  const volumes = new Map(volumeNames(profile).map((name) => [name, () => context.openSession(name, { forRemoval: true })] as const))
   const { warn } = context
   const done = await revokeDevice(account, volumes, { device, warn })
   const { name, told, unable, errors, unchanged } = done
@@ -205,7 +205,7 @@ async function keep(context: Context, given: string | undefined, time: string | 
   const names = alias === undefined ? volumeNames(profile) : [profile.volumeOf(alias) ?? gridName]
   const rows: { alias: string | null; keepMs: number | null }[] = []
   for (const name of names) {
-    const session = await context.openSession(name)
+    const session = await context.openSession(name, { forRemoval: true })
     await syncAccount(session)
     const keepMs = wanted === undefined ? undefined : keepOf(wanted)
     const list = await changeAccountList(session, (before) => {

@@ -122,7 +122,7 @@ async function remove(context: Context, name: string, yes: boolean): Promise<voi
   const isFull = (await profile.account()).keys !== undefined
   if (isOwn) {
     await confirmRemoval(context, name, yes)
-    const session = await context.openSession(profile.volumeOf(name) ?? gridName)
+    const session = await context.openSession(profile.volumeOf(name) ?? gridName, { forRemoval: true })
     await syncAccount(session)
     await removeRoot(session, name, cap)
   }
