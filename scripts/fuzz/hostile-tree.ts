@@ -9,14 +9,19 @@ import {
   createTreeIo,
   type DirectoryChanges,
   type DirectoryRef,
+  decodeManifestNode,
   diff,
   type Entry,
+  encodeManifestNode,
+  type ManifestItem,
   merge,
   plainAttributes,
+  type Reference,
   readFile,
   type TreeIo,
   updateDirectory,
   walk,
+  withOwnChunks,
 } from "@holdfast/tree"
 import type { Target } from "./targets.ts"
 
@@ -43,6 +48,7 @@ async function runTree(input: Uint8Array): Promise<void> {
   await tolerated(() => walkAll(io(), a))
   await tolerated(() => some(diff(io(), a, b)))
   await tolerated(() => merge(io(), a, b, c))
+  await tolerated(() => withOwnChunks(io(), { ...plain, name: "given", kind: "directory", size: 0, reference: a }))
   await tolerated(async () => {
     const trees = io()
     return updateDirectory(trees, trees.newPack(), a, changes)
@@ -120,6 +126,20 @@ function parse(input: Uint8Array): { pieces: Uint8Array[]; roots: DirectoryRef[]
   return { pieces, roots }
 }
 
+/** A file of two levels of lists, whose pieces are all the same. */
+async function listedFile(io: TreeIo, piece: Reference): Promise<Entry> {
+  const pack = io.newPack()
+  const node = (level: number, item: ManifestItem, count: number) =>
+    pack.write((holder) => encodeManifestNode(level, Array(count).fill(item), holder), decodeManifestNode)
+  const list = await node(0, { length: piece.length, reference: piece }, 3)
+  const twice = await node(1, { length: 3 * piece.length, reference: list }, 2)
+  await pack.seal()
+  const { chunk, offset, length } = twice
+  const size = 6 * piece.length
+  const content = { form: "manifest", size, reference: { chunk, offset, length } } as const
+  return { ...plain, name: "l", kind: "file", size, content }
+}
+
 /** A small tree with folders, a file of several pieces and nodes on two levels. */
 async function seedTree(): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
@@ -154,7 +174,7 @@ async function seedTree(): Promise<Uint8Array> {
     size: reference.length,
     content: { form: "single", size: reference.length, reference },
   }
-  const first = await directory(null, [folder, file])
+  const first = await directory(null, [folder, file, await listedFile(io, reference)])
   const second = await directory(first, files.slice(0, 5))
   const third = await directory(first, files.slice(3, 9))
   const roots = [first, second, third].flatMap((root) => {

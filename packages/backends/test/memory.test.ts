@@ -1,7 +1,14 @@
 import assert from "node:assert/strict"
 import { it } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { backendContract, makeAccount, makeOrder, newBatch, randomChunk, type TestAccount } from "@holdfast/protocol/testing"
+import {
+  backendContract,
+  makeAccount,
+  makeOrder,
+  newBatch,
+  randomChunk,
+  type TestAccount,
+} from "@holdfast/protocol/testing"
 import { createMemoryBackend, createMemoryPlace, leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
 
 backendContract("memory", () => memoryPlace({}), { limited: (quotaBytes) => memoryPlace({ quotaBytes }) })

@@ -24,7 +24,14 @@ import {
   signRecord,
   signStatement,
 } from "@holdfast/protocol"
-import { backendContract, makeAccount, makeRegisterValue, newBatch, randomChunk, type TestAccount } from "@holdfast/protocol/testing"
+import {
+  backendContract,
+  makeAccount,
+  makeRegisterValue,
+  newBatch,
+  randomChunk,
+  type TestAccount,
+} from "@holdfast/protocol/testing"
 import { parsePrometheus } from "../../network/test/prometheus.ts"
 import type { NodeOptions } from "../src/index.ts"
 import { connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"

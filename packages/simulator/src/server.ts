@@ -302,7 +302,9 @@ export class SimulatedServer implements Storage {
       if (body.length > route.maxBytes) throw new HoldfastError("ERR_LIMIT", "The body is over the endpoint's limit.")
       const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
       const backend = this.#ledger.watch(namespace.backendOf(access), access)
-      const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body, purposeOf(headers["holdfast-purpose"]))))
+      const answer = concat(
+        ...(await route.handle(liar?.wrap(backend) ?? backend, body, purposeOf(headers["holdfast-purpose"]))),
+      )
       return { status: 200, body: liar?.distort(answer, maxBytes) ?? answer }
     } catch (error) {
       if (error instanceof DeadProcess) throw error

@@ -6,11 +6,11 @@ import { limits, toHex } from "@holdfast/core"
 import type { ChunkRef } from "@holdfast/store"
 import { listDirectory } from "./directory.ts"
 import { updateDirectory } from "./directory-update.ts"
-import { piecesOf } from "./earlier-pieces.ts"
 import type { Entry, FileContent, FileEntry } from "./entry.ts"
 import { createFileWriter, packedFileBytes } from "./file-writer.ts"
 import type { TreeIo } from "./io.ts"
-import { type ManifestItem, writeManifest } from "./manifest.ts"
+import { decodeManifestNode, encodeManifestNode, type ManifestItem } from "./manifest.ts"
+import type { ManifestPlace } from "./node-place.ts"
 import type { NodePack } from "./pack.ts"
 import { reachEntry, tooDeep } from "./reach.ts"
 import { type DirectoryRef, type Reference, referenceKey, settle } from "./reference.ts"
@@ -54,9 +54,11 @@ async function copiedContents(io: TreeIo, entry: Entry): Promise<ReadonlyMap<str
   for await (const met of reachEntry(io, entry, undefined, { onEntry })) if (met.kind === "lost") throw met.lost.error
   const writer = createFileWriter(io)
   const lists = io.newPack()
+  const listCopy = new ListCopy(io, lists)
   const copied = new Map<string, FileContent | Promise<FileContent>>()
   for (const [key, content] of found) {
-    if (content.form === "manifest") copied.set(key, await copiedManifest(io, lists, content))
+    if (content.form === "manifest")
+      copied.set(key, { ...content, reference: await listCopy.node(content.reference, { length: content.size }) })
     else if (content.form === "single" && content.reference.length <= packedFileBytes) {
       const adding = writer.add((await io.readSlice(content.reference)).slice())
       adding.catch(() => undefined) // the flush tells
@@ -74,15 +76,35 @@ async function copiedContents(io: TreeIo, entry: Entry): Promise<ReadonlyMap<str
   return settled
 }
 
-/** The list of a large file anew; its pieces have chunks of their own. */
-async function copiedManifest(
-  io: TreeIo,
-  lists: NodePack,
-  content: FileContent & { readonly form: "manifest" },
-): Promise<FileContent> {
-  const items: ManifestItem[] = []
-  for await (const item of piecesOf(io, content)) items.push(item)
-  return { ...content, reference: await writeManifest(lists, items) }
+/**
+ * Makes the lists of large files anew, whose pieces have chunks of their own. Node by node, each once however often it is named: a
+ * list of a few KB may claim more pieces than could ever be told.
+ */
+class ListCopy {
+  readonly #io: TreeIo
+  readonly #pack: NodePack
+  readonly #nodes = new Map<string, Reference>()
+
+  constructor(io: TreeIo, pack: NodePack) {
+    this.#io = io
+    this.#pack = pack
+  }
+
+  async node(reference: Reference, place: ManifestPlace): Promise<Reference> {
+    const key = `${referenceKey(reference)} ${place.length}:${place.level ?? ""}`
+    const known = this.#nodes.get(key)
+    if (known) return known
+    const { level, items } = await this.#io.readManifest(reference, place)
+    const copied: ManifestItem[] = []
+    for (const { length, reference } of items)
+      copied.push({
+        length,
+        reference: level > 0 ? await this.node(reference!, { length, level: level - 1 }) : reference,
+      })
+    const copy = await this.#pack.write((holder) => encodeManifestNode(level, copied, holder), decodeManifestNode)
+    this.#nodes.set(key, copy)
+    return copy
+  }
 }
 
 /** Makes directories anew, each once however many paths lead to it. */

@@ -157,7 +157,9 @@ function callerBackend(
     async proposeRegisters(values, options = {}) {
       const accounts = holders(options)
       if (options.batch) checkBatch(options.batch)
-      return track(() => proposeRegisters(parts, tenant, values, { ...options, access, accounts, forRemoval: isForRemoval(options) }))
+      return track(() =>
+        proposeRegisters(parts, tenant, values, { ...options, access, accounts, forRemoval: isForRemoval(options) }),
+      )
     },
     publishRecord: async (record) => track(() => records.take(access, record)),
     droppedAtMs: () => droppedAt(parts, tenant, access.account),

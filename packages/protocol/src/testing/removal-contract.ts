@@ -34,8 +34,13 @@ export function removalContract(open: (quotaBytes: number) => Promise<ContractPl
     assert.equal(!refused!.ok && refused!.code, "quota")
     assert.equal((await backend.proposeRegisters([value]))[0]!.accepted, false)
     const removal = { ...newBatch(crypto), forRemoval: true }
-    assert.deepEqual(await backend.putShares([large.bytes, small.bytes], removal), Array(2).fill({ ok: true, existed: false }))
-    assert.deepEqual(await backend.markShares([large.id], { ...removal, ...newBatch(crypto) }), [{ ok: true, held: [0] }])
+    assert.deepEqual(
+      await backend.putShares([large.bytes, small.bytes], removal),
+      Array(2).fill({ ok: true, existed: false }),
+    )
+    assert.deepEqual(await backend.markShares([large.id], { ...removal, ...newBatch(crypto) }), [
+      { ok: true, held: [0] },
+    ])
     assert.deepEqual(await backend.confirmMarks([], removal), "held")
     assert.deepEqual(await backend.proposeRegisters([value], removal), [{ accepted: true, vouches: true }])
   })

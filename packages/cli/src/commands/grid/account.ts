@@ -170,7 +170,9 @@ async function grant(context: Context, device: string, { out, name }: GrantFlags
 async function revoke(context: Context, device: string): Promise<void> {
   const profile = await context.openProfile()
   const account = await profile.account()
-  const volumes = new Map(volumeNames(profile).map((name) => [name, () => context.openSession(name, { forRemoval: true })] as const))
+  const volumes = new Map(
+    volumeNames(profile).map((name) => [name, () => context.openSession(name, { forRemoval: true })] as const),
+  )
   const { warn } = context
   const done = await revokeDevice(account, volumes, { device, warn })
   const { name, told, unable, errors, unchanged } = done
