@@ -232,7 +232,9 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
   const text = inviteFile && inviteFile !== "-" ? await readSecret(inviteFile) : (await readAll(context.stdin)).trim()
   const paths = pathsOf(context.env)
   const dir = flags.identity ?? joinPath(profileDir(paths, context.profile), "identity")
-  const joined = await (flags.identity === undefined ? joinAsProfile(context, text, flags) : joinAt(text, dir, flags))
+  const joined = await (flags.identity === undefined
+    ? joinAsProfile(context, text, flags)
+    : joinAt(context, text, dir, flags))
   if (joined.role === "client" && !flags.identity && flags.account !== undefined) {
     const { useAccount } = await import("./account.ts")
     await useAccount(context, flags.account, flags.yes ?? false)
@@ -246,9 +248,10 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
   context.output(joined, [`Joined as ${role} ${memberId}${may}.`, next])
 }
 
-async function joinAt(text: string, dir: string, { name, serverName }: JoinFlags): Promise<Joined> {
-  const { join } = await import("@holdfast/network")
-  return join(text, { dir, name, ...(serverName ? { serverNames: serverName } : {}) })
+async function joinAt(context: Context, text: string, dir: string, { name, serverName }: JoinFlags): Promise<Joined> {
+  const { joinNode } = await import("../../profile/join-node.ts")
+  const tell = (line: string) => context.warn(line)
+  return joinNode(text, { dir, name, tell, ...(serverName ? { serverNames: serverName } : {}) })
 }
 
 async function joinAsProfile(context: Context, text: string, { name, serverName }: JoinFlags): Promise<Joined> {
