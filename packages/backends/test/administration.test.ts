@@ -17,7 +17,7 @@ import {
 } from "@holdfast/protocol"
 import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { openDirectoryAccounts, openDirectoryBackend, openEngine } from "../src/node/index.ts"
-import type { PlaceAccounts } from "../src/s3/accounts.ts"
+import type { PlaceAccounts } from "../src/place-accounts.ts"
 
 const dayMs = 86_400_000
 

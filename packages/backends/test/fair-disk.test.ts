@@ -53,7 +53,11 @@ it("lets each tenant remove something on a full disk, and gives none more of the
     return { freeBytes: totalBytes - usedBytes, totalBytes }
   }
   let offsetMs = 0
-  const moving = { ...clock, nowMs: () => clock.nowMs() + (offsetMs += 1_000) } // so that the disk is measured each time
+  const nowMs = () => {
+    offsetMs += 1_000 // so that the disk is measured each time
+    return clock.nowMs() + offsetMs
+  }
+  const moving = { ...clock, nowMs }
   const disk = { ...createNodeDisk(dir), space }
   const engine = await opened(t, dir, { disk, clock: moving, reservedBytes })
   const [greedy, modest] = [await tenantOf(engine, "greedy"), await tenantOf(engine, "modest")]

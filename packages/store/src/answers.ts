@@ -44,6 +44,18 @@ export interface Shortfall {
   readonly details?: Readonly<Record<string, unknown>>
 }
 
+/** Why too few servers took something: its code, and what to do. */
+export function shortageOf(
+  answers: readonly { readonly isQuota: boolean }[],
+  { reached, happy }: { readonly reached: number; readonly happy: number },
+): { readonly code: "ERR_QUOTA_EXCEEDED" | "ERR_NOT_ENOUGH_SERVERS"; readonly advice: string } {
+  if (reached + answers.filter(({ isQuota }) => isQuota).length < happy)
+    return { code: "ERR_NOT_ENOUGH_SERVERS", advice: "Bring servers back, free space, or add servers, then repeat." }
+  const advice =
+    "Remove what you do not need and run `holdfast gc` a day later, or ask the provider for more, then repeat."
+  return { code: "ERR_QUOTA_EXCEEDED", advice }
+}
+
 /**
  * The error when servers refused, so that those left are too few for `needed`; undefined when other reasons decide. One that
  * refuses our certificate decides for those that gave no answer too: a revocation ends connections, and reaches one server

@@ -3,7 +3,7 @@
  * only what is missing sent. Distinct servers are counted.
  */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
-import { answerOf, refusedByServers, tellAnswers } from "./answers.ts"
+import { answerOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
@@ -191,14 +191,11 @@ function notEnoughServers(
   const refusal = refusedByServers(refused, { servers, needed: happy, reached, details })
   if (refusal) return refusal
   const reasons = tellAnswers(refused)
-  const isQuota = reached + refused.filter((refusal) => refusal.isQuota).length >= happy
-  const advice = isQuota
-    ? "Remove what you do not need and run `holdfast gc`, or ask the provider for more"
-    : "Bring servers back, free space, or add servers"
+  const { code, advice } = shortageOf(refused, { reached, happy })
   return new HoldfastError(
-    isQuota ? "ERR_QUOTA_EXCEEDED" : "ERR_NOT_ENOUGH_SERVERS",
+    code,
     `Only ${reached} of the ${happy} servers needed took the data${reasons ? ` (${reasons})` : ""}. ` +
-      `What was stored before stays readable. ${advice}, then repeat.`,
+      `What was stored before stays readable. ${advice}`,
     details,
   )
 }

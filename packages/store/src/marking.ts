@@ -4,7 +4,7 @@
  */
 import { type Clock, HoldfastError, mapPool, toHex } from "@holdfast/core"
 import { type Backend, inconsistentError } from "@holdfast/protocol"
-import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
+import { type Answer, answerOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import { shortId } from "./chunk-health.ts"
 import type { Server } from "./server.ts"
@@ -122,14 +122,11 @@ function tooFew(
   const refused = refusedByServers(answers, { servers, needed: happy, reached, details })
   if (refused) return refused // also when nothing is found: who refuses to mark may refuse to say what it has
   if (isGone) return gone(id)
-  const isQuota = reached + answers.filter((answer) => answer.isQuota).length >= happy
-  const advice = isQuota
-    ? "Remove what you do not need and run `holdfast gc`, or ask the provider for more"
-    : "Bring servers back, free space, or add servers"
+  const { code, advice } = shortageOf(answers, { reached, happy })
   return new HoldfastError(
-    isQuota ? "ERR_QUOTA_EXCEEDED" : "ERR_NOT_ENOUGH_SERVERS",
+    code,
     `Only ${reached} of the ${happy} servers needed hold chunk ${shortId(id)}, which this change refers to, and the others do not ` +
-      `take it${answers.length > 0 ? ` (${tellAnswers(answers)})` : ""}. Nothing was acknowledged. ${advice}, then repeat.`,
+      `take it${answers.length > 0 ? ` (${tellAnswers(answers)})` : ""}. Nothing was acknowledged. ${advice}`,
     details,
   )
 }

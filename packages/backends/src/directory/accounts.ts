@@ -1,7 +1,7 @@
 /** The accounts of a directory, for whoever may open it: that is who administers it. */
 import { HoldfastError } from "@holdfast/core"
 import { type AccountId, legacyAccount, signAccountsRequest, signStatement } from "@holdfast/protocol"
-import type { PlaceAccounts } from "../s3/accounts.ts"
+import type { PlaceAccounts } from "../place-accounts.ts"
 import { type EngineOptions, openEngine } from "./engine.ts"
 
 const tenant = "local"

@@ -5,8 +5,9 @@
  */
 import { type CryptoProvider, HoldfastError, isoTime, mapPool, toHex } from "@holdfast/core"
 import { type AccountId, type AccountInfo, accountRoles } from "@holdfast/protocol"
+import type { PlaceAccounts } from "../place-accounts.ts"
 import { leastGraceMs, usualDropGraceMs } from "../rules.ts"
-import type { Bucket, RequestOptions } from "./bucket.ts"
+import type { Bucket } from "./bucket.ts"
 import { walk } from "./cursor.ts"
 import { Inventory } from "./inventory.ts"
 import { accountPrefix, dropKey, marksPrefix, parseMarkKey } from "./keys.ts"
@@ -16,17 +17,6 @@ import { Place } from "./place.ts"
 
 const parallel = 16
 const dayMs = 86_400_000
-
-/** Accounts at one place, as whoever administers it sees them. */
-export interface PlaceAccounts {
-  /** All of them with what they hold; `seenDay` is when one last stored something. */
-  list(options?: RequestOptions): Promise<AccountInfo[]>
-  /** Drops an account: what it holds goes when the grace is over, counted from now unless it is dropped already. */
-  drop(account: AccountId, options?: RequestOptions): Promise<void>
-  /** Undoes a drop whose time is not over. */
-  keep(account: AccountId, options?: RequestOptions): Promise<void>
-  close(): Promise<void>
-}
 
 /** The accounts of a bucket, which is closed with it. */
 export function openBucketAccounts(
@@ -92,22 +82,31 @@ function note(
   if ("drops" in parsed) one.droppedMs = modifiedMs
 }
 
+/** The word that an account is dropped, as a bucket lists it. */
+export interface Drop {
+  readonly account: AccountId
+  readonly sinceMs: number
+}
+
 /**
  * Takes away the marks of accounts whose drop has had its grace, by the bucket's own times. The word stays: who comes back after
- * years is told. What nobody else marks goes like all garbage, in two runs of the sweeper.
+ * years is told. What nobody else marks goes like all garbage, in two runs of the sweeper. Gives the accounts that were finished.
  */
-export async function finishDrops({ bucket }: Place, atMs: number, signal: AbortSignal | undefined): Promise<void> {
-  const over: AccountId[] = []
-  const isOver = (modifiedMs: number) => atMs - modifiedMs >= usualDropGraceMs
-  for await (const { parsed, modifiedMs } of walk(bucket, { prefix: marksPrefix, parse: parseMarkKey, signal }))
-    if ("drops" in parsed && isOver(modifiedMs)) over.push(parsed.account)
-  for (const account of over) {
+export async function finishDrops(
+  { bucket }: Place,
+  { drops, atMs, signal }: { readonly drops: readonly Drop[]; readonly atMs: number; readonly signal?: AbortSignal },
+): Promise<AccountId[]> {
+  const isOver = (sinceMs: number) => atMs - sinceMs >= usualDropGraceMs
+  const gone: AccountId[] = []
+  for (const { account } of drops.filter(({ sinceMs }) => isOver(sinceMs))) {
     const { infos } = await bucket.list(accountPrefix(account), { limit: mostObjects, signal })
     const drop = infos.find(({ key }) => key === dropKey(account)) // looked for again: it may be undone since
     if (!drop || !isOver(drop.modifiedMs)) continue
     const going = infos.filter(({ key }) => key !== drop.key && parseMarkKey(key) !== undefined)
     await mapPool(going, parallel, ({ key }) => bucket.remove(key, { signal }))
+    gone.push(account)
   }
+  return gone
 }
 
 const mostObjects = 100_000

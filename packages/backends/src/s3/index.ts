@@ -3,7 +3,7 @@ import { type BucketOptions, openBucket } from "./bucket.ts"
 import type { S3Location } from "./location.ts"
 import { type BucketBackend, createObjectBackend, type ObjectOptions } from "./objects.ts"
 
-export { openBucketAccounts, type PlaceAccounts } from "./accounts.ts"
+export { openBucketAccounts } from "./accounts.ts"
 export { type Bucket, openBucket } from "./bucket.ts"
 export { type CredentialSource, credentialsFor } from "./credentials.ts"
 export { checkS3Location, nameOfBucket, parseS3Location, type S3Location } from "./location.ts"

@@ -6,11 +6,12 @@
 import { HoldfastError, mapPool } from "@holdfast/core"
 import type { CallOptions, SweepOutcome } from "@holdfast/protocol"
 import { checkRole } from "../rules.ts"
-import { finishDrops } from "./accounts.ts"
+import { type Drop, finishDrops } from "./accounts.ts"
 import { KeyCursor, walk } from "./cursor.ts"
 import type { Fence, Sentence } from "./fence.ts"
 import { countBelow, hasRecord, idBytes, pack, recordAt, records } from "./ids.ts"
 import {
+  accountPrefix,
   chunkPrefix,
   condemnedKey,
   marksPrefix,
@@ -72,8 +73,10 @@ export class Sweeper {
       done.shares += shares
       done.bytes += bytes
     }
-    await finishDrops(this.#place, atMs, signal)
-    const condemned = await this.#condemn(isOver)
+    const { keys, drops } = await this.#listMarks()
+    const gone = await finishDrops(this.#place, { drops, atMs, ...(signal && { signal }) })
+    const left = keys.filter((key) => !gone.some((account) => key.startsWith(accountPrefix(account))))
+    const condemned = await this.#condemn(left, isOver)
     for (const { name, condemnedMs, sweptMs } of sentences)
       if (sweptMs !== undefined && isOver(sweptMs)) {
         if (condemnedMs !== undefined) await this.#place.bucket.remove(condemnedKey(name), { signal })
@@ -136,7 +139,7 @@ export class Sweeper {
   }
 
   /** Condemns what is old and not marked; how many objects. */
-  async #condemn(isOver: (sinceMs: number) => boolean): Promise<number> {
+  async #condemn(marks: readonly string[], isOver: (sinceMs: number) => boolean): Promise<number> {
     let [count, lists] = [0, 0]
     let records: Uint8Array[] = []
     const put = async () => {
@@ -145,7 +148,7 @@ export class Sweeper {
       records = []
       lists++
     }
-    for await (const object of this.#unmarked(isOver)) {
+    for await (const object of this.#unmarked(marks, isOver)) {
       const record = condemnedRecord(object)
       if (this.#fence.firstCondemned(record) !== undefined) continue
       if (records.push(record) === mostListed) await put()
@@ -162,11 +165,12 @@ export class Sweeper {
   }
 
   /** Old objects that no mark names, as far as one look tells: a second one, a grace later, decides. */
-  async *#unmarked(isOver: (sinceMs: number) => boolean): AsyncGenerator<Condemned, void, void> {
+  async *#unmarked(
+    keys: readonly string[],
+    isOver: (sinceMs: number) => boolean,
+  ): AsyncGenerator<Condemned, void, void> {
     const { bucket } = this.#place
     const signal = this.#signal
-    const keys: string[] = []
-    for await (const key of this.#markKeys()) keys.push(key)
     const chunks = new Marked(this.#marks.windows(keys, "chunks", { signal }))
     for await (const { parsed, modifiedMs } of walk(bucket, { prefix: sharesPrefix, parse: parseShareKey, signal }))
       if (isOver(modifiedMs) && !(await chunks.has(parsed.id))) yield { kind: "share", ...parsed }
@@ -188,7 +192,7 @@ export class Sweeper {
     for (let pass = 0; pass < mostPasses; pass++) {
       const marked = new Set<number>()
       let isWhole = true
-      for await (const key of this.#markKeys()) {
+      for (const key of (await this.#listMarks()).keys) {
         const marks = await this.#marks.read(key, this.#signal)
         if (!marks) isWhole = false
         if (!marks) break
@@ -203,14 +207,15 @@ export class Sweeper {
     throw new HoldfastError("ERR_CONFLICT", `The marks in bucket ${this.#place.id} change too fast. Try again.`)
   }
 
-  /** The keys of all mark objects, in order. A list is no snapshot: what replaces an object sorts behind it. */
-  async *#markKeys(): AsyncGenerator<string, void, void> {
-    const parse = (key: string) => {
-      const parsed = parseMarkKey(key)
-      return parsed && "name" in parsed ? parsed : undefined
-    }
-    for await (const { key } of walk(this.#place.bucket, { prefix: marksPrefix, parse, signal: this.#signal }))
-      yield key
+  /** The keys of all mark objects, in order, and which accounts are dropped. A list is no snapshot: what replaces an object sorts behind it. */
+  async #listMarks(): Promise<{ readonly keys: readonly string[]; readonly drops: readonly Drop[] }> {
+    const keys: string[] = []
+    const drops: Drop[] = []
+    const all = walk(this.#place.bucket, { prefix: marksPrefix, parse: parseMarkKey, signal: this.#signal })
+    for await (const { key, parsed, modifiedMs } of all)
+      if ("name" in parsed) keys.push(key)
+      else if ("drops" in parsed) drops.push({ account: parsed.account, sinceMs: modifiedMs })
+    return { keys, drops }
   }
 }
 

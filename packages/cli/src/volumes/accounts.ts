@@ -3,7 +3,7 @@ import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import type { AccountInfo, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
 import { type Asked, askEach } from "./administer.ts"
 
-type Accounts = import("@holdfast/backends/s3").PlaceAccounts
+type Accounts = import("@holdfast/backends").PlaceAccounts
 type OwnPlace = Exclude<VolumeBackend, { kind: "node" }>
 
 /** What each place of the volume that is no node answered. Places fail by themselves. */
