@@ -18,6 +18,8 @@ import {
 import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { openDirectoryAccounts, openDirectoryBackend, openEngine } from "../src/node/index.ts"
 import type { PlaceAccounts } from "../src/place-accounts.ts"
+import { createObjectBackend } from "../src/s3/objects.ts"
+import { MemoryBucket } from "./memory-bucket.ts"
 
 const dayMs = 86_400_000
 
@@ -238,4 +240,18 @@ it("opens a directory for no device whose grant its account took back", async (t
   await assert.rejects(open(grant), { code: "ERR_REFUSED", message: /taken its grant back.*holdfast account grant/ })
   await open(await grantOf(3))
   await open()
+})
+
+it("a sweep of a bucket lists the marks once, to see which are there and which accounts are dropped", async () => {
+  const bucket = new MemoryBucket({})
+  const access = await makeAccount(crypto)
+  const open = () => createObjectBackend(bucket.connect(), { id: "bucket", crypto, access, conditionalWrites: true })
+  const [backend, batch] = [open(), newBatch(crypto)]
+  await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], batch)
+  await backend.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "root")], batch)
+  const later = open()
+  bucket.requests.splice(0)
+  await later.sweep()
+  const asked = bucket.requests.filter(({ kind, key }) => kind === "list" && key.startsWith("marks"))
+  assert.equal(asked.length, 1)
 })

@@ -261,17 +261,6 @@ it("refuses the acknowledgement when the volume has moved on", async () => {
   assert.ok(!outcome!.accepted && !outcome!.marksGone && /epoch 2/.test(outcome!.message))
 })
 
-it("a sweep that deletes nothing lists the marks once", async () => {
-  const { backend, open, asked } = await opened()
-  const batch = newBatch(crypto)
-  await backend.putShares([(await randomChunk(crypto, 300)).shares[0]!], batch)
-  await backend.proposeRegisters([await makeRegisterValue(crypto, crypto.random(32), 1, "root")], batch)
-  const later = open()
-  asked()
-  await later.sweep()
-  assert.equal(count(asked(), "list marks"), 1)
-})
-
 it("no sweep deletes anything while some marks cannot be read", async () => {
   const { backend, bucket } = await opened()
   const [kept, garbage] = [await randomChunk(crypto, 300), await randomChunk(crypto, 300)]

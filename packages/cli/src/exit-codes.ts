@@ -7,6 +7,7 @@ import {
   redactedValue,
   shownJson,
 } from "@holdfast/core"
+import { isDenied, whoseIs } from "@holdfast/core/node"
 import { createScreen, type Streams } from "./screen.ts"
 
 /** Exit codes of the command. */
@@ -19,6 +20,7 @@ export const exitCodes = {
   damaged: 5,
   refused: 6,
   locked: 7,
+  incomplete: 8,
 } as const
 
 const byError: Partial<Record<ErrorCode, number>> = {
@@ -49,6 +51,7 @@ const byError: Partial<Record<ErrorCode, number>> = {
   ERR_EXPOSED: exitCodes.refused,
   ERR_CREDENTIALS: exitCodes.refused,
   ERR_QUOTA_EXCEEDED: exitCodes.refused,
+  ERR_INCOMPLETE: exitCodes.incomplete,
 }
 
 /** The exit code for an error. */
@@ -79,9 +82,14 @@ function linesOf({ lines }: ErrorDetails): readonly string[] {
 function knownError(error: unknown): HoldfastError | undefined {
   if (isHoldfastError(error)) return error
   if (!(error instanceof Error) || !("syscall" in error)) return undefined
-  const { code = "" } = error as NodeJS.ErrnoException
+  const { code = "", path } = error as NodeJS.ErrnoException
+  const whose = path !== undefined && isDenied(error) ? whoseIs(path) : undefined
   const isFull = code === "ENOSPC" || code === "EDQUOT"
-  return new HoldfastError(isFull ? "ERR_DISK_FULL" : "ERR_IO", `The system answered: ${error.message}.`, { code })
+  return new HoldfastError(
+    isFull ? "ERR_DISK_FULL" : "ERR_IO",
+    `The system answered: ${error.message}.${whose === undefined ? "" : ` ${whose}`}`,
+    { code },
+  )
 }
 
 function messageOf(error: unknown): string {

@@ -43,6 +43,7 @@ export type ErrorCode =
   | "ERR_DISK_FULL" // the local disk
   | "ERR_IO" // another local input/output error
   | "ERR_LIMIT" // something from outside is larger than we accept
+  | "ERR_INCOMPLETE" // some of what was asked for was done, and some could not be
   | "ERR_ABORTED"
   | "ERR_REMOTE" // the other side failed in a way of its own
 

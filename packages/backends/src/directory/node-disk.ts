@@ -8,7 +8,16 @@ import { open, rename, rmdir, statfs, unlink } from "node:fs/promises"
 import { basename, dirname, relative, resolve, sep } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { HoldfastError } from "@holdfast/core"
-import { checkFile, createFlags, Folder, hasProc, makePrivateFolder, readFlags } from "@holdfast/core/node"
+import {
+  checkFile,
+  createFlags,
+  Folder,
+  hasProc,
+  isDenied,
+  makePrivateFolder,
+  readFlags,
+  whoseIs,
+} from "@holdfast/core/node"
 import type { Disk, DiskDatabase } from "./disk.ts"
 
 /** Folders that are held open though nobody uses them. */
@@ -195,7 +204,7 @@ function noFolder(path: string): HoldfastError {
  * by path; so what it opened is compared with what lies there before anything is read or written.
  */
 function openDatabase(path: string): DiskDatabase {
-  for (const suffix of besides) plainFile(`${path}${suffix}`)
+  for (const suffix of besides) if (plainFile(`${path}${suffix}`)) requireOurs(`${path}${suffix}`)
   const database = new DatabaseSync(path, { allowExtension: false })
   const stat = plainFile(path)
   if (!stat || !isOpen(stat)) {
@@ -204,6 +213,17 @@ function openDatabase(path: string): DiskDatabase {
   }
   database.enableDefensive(true)
   return database
+}
+
+/** What SQLite says of a file that this user may not change helps nobody. */
+function requireOurs(path: string): void {
+  try {
+    fs.accessSync(path, fs.constants.R_OK | fs.constants.W_OK)
+  } catch (cause) {
+    if (!isDenied(cause)) throw cause
+    const whose = whoseIs(path) ?? `${path} may not be read and written by you: chmod u+rw it.`
+    throw new HoldfastError("ERR_IO", `The directory cannot be used: ${whose}`, { path }, { cause })
+  }
 }
 
 function plainFile(path: string): fs.Stats | undefined {

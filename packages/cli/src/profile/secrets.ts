@@ -3,11 +3,11 @@
  * passphrase. While `secrets.locked` exists it alone counts; plain files beside it are what an interrupted change left,
  * and are removed by the next command that opens the profile.
  */
-import { existsSync } from "node:fs"
+import { existsSync, lstatSync } from "node:fs"
 import { open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { equal, fromUtf8, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
-import { keepOwner, makePrivateFolder, nodeCrypto, refuseExposed } from "@holdfast/core/node"
+import { isDenied, keepOwner, makePrivateFolder, nodeCrypto, refuseExposed, whoseIs } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import { z } from "zod"
 import { isRunning, markOf } from "../local-grid/process.ts"
@@ -105,9 +105,18 @@ export function isLocked(dir: string): boolean {
   return existsSync(secretFiles(dir).locked)
 }
 
-/** True when there is a profile. */
+/** True when there is a profile. Throws ERR_IO when another user's folder hides whether there is. */
 export function hasSecrets(dir: string): boolean {
-  return isLocked(dir) || existsSync(secretFiles(dir).plain)
+  const { plain } = secretFiles(dir)
+  if (isLocked(dir) || existsSync(plain)) return true
+  try {
+    lstatSync(plain)
+  } catch (cause) {
+    if (!isDenied(cause)) return false
+    const whose = whoseIs(plain) ?? `You may not look into ${dir}: chmod u+rwx it.`
+    throw new HoldfastError("ERR_IO", `The profile cannot be read: ${whose}`, { path: plain }, { cause })
+  }
+  return true
 }
 
 /** Reads the secrets. Throws ERR_BAD_FORMAT, ERR_EXPOSED, ERR_LOCKED, ERR_WRONG_PASSPHRASE. */
@@ -241,7 +250,9 @@ async function whole<T>(path: string, read: () => T | Promise<T>): Promise<T> {
   } catch (error) {
     const system =
       error instanceof Error && "errno" in error ? String((error as NodeJS.ErrnoException).code) : undefined
-    if (system) throw new HoldfastError("ERR_IO", `${path} cannot be read: ${system}.`, { path, code: system })
+    const whose = isDenied(error) ? whoseIs(path) : undefined
+    if (system)
+      throw new HoldfastError("ERR_IO", `${path} cannot be read: ${whose ?? `${system}.`}`, { path, code: system })
     const code = isHoldfastError(error) ? error.code : "ERR_BAD_FORMAT"
     const why = isHoldfastError(error) ? ` ${error.message}` : ""
     const todo =

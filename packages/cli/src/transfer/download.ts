@@ -3,10 +3,11 @@
  * that are the same already are left alone, so an interrupted download goes on from there.
  */
 import * as fs from "node:fs"
-import { concat, type ErrorCode, HoldfastError, isHoldfastError, mapOrdered, Semaphore } from "@holdfast/core"
+import { concat, mapOrdered, Semaphore } from "@holdfast/core"
 import type { Folder } from "@holdfast/core/node"
 import { RepeatGuard } from "@holdfast/tree"
 import { type Problem, sameTime } from "./local.ts"
+import { concernsOne } from "./partial.ts"
 import {
   finishDirectory,
   openDirectory,
@@ -37,20 +38,6 @@ const filesAtOnce = 32
 const largeAtOnce = 2
 /** Files up to this size are held in memory and written in one go. */
 const smallBytes = 256 * 1024
-/** What concerns one file only; anything else ends the download. */
-const ofOneFile: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "ERR_ALREADY_EXISTS",
-  "ERR_BAD_FORMAT",
-  "ERR_CORRUPT",
-  "ERR_INCONSISTENT",
-  "ERR_INVALID_NAME",
-  "ERR_IS_A_DIRECTORY",
-  "ERR_LIMIT",
-  "ERR_NOT_A_DIRECTORY",
-  "ERR_NOT_ENOUGH_SHARES",
-  "ERR_UNSUPPORTED_VERSION",
-])
-
 type Step<Content> =
   | { readonly end: false; readonly target: Target; readonly item: RemoteItem<Content> }
   /** All of a directory is there; its folder is done with. */
@@ -194,26 +181,8 @@ async function orReport<T>(local: string, options: DownloadOptions, work: () => 
   try {
     return await work()
   } catch (error) {
-    if (!isHoldfastError(error) || !ofOneFile.has(error.code)) throw error
+    if (!concernsOne(error)) throw error
     options.onProblem({ path: local, code: error.code, message: error.message })
     return undefined
   }
 }
-
-/** The error at the end of a transfer that left something out; what was done stays done. */
-export function incomplete(
-  problems: readonly Problem[],
-  verb: "stored" | "fetched",
-  totals: TransferTotals,
-): HoldfastError {
-  const shown = problems.slice(0, mostShown).map(({ message }) => `  ${message}`)
-  if (problems.length > mostShown) shown.push(`  and ${problems.length - mostShown} more`)
-  const what = problems.length === 1 ? "One thing" : `${problems.length} things`
-  return new HoldfastError(
-    problems[0]!.code,
-    `${what} could not be ${verb}; ${totals.files + totals.unchanged} files were:`,
-    { ...totals, lines: shown, problems: problems.slice(0, 1000) },
-  )
-}
-
-const mostShown = 10

@@ -4,6 +4,7 @@
  */
 import * as fs from "node:fs"
 import { type ErrorCode, HoldfastError } from "@holdfast/core"
+import { whoseIs } from "@holdfast/core/node"
 import { whyBadName } from "./path-spec.ts"
 
 /** One file, folder or symlink of a local tree. */
@@ -136,7 +137,10 @@ export function localError(error: unknown, local: string): HoldfastError {
       return make("ERR_NOT_FOUND", `${place} does not exist on this machine.${lossyHint(local)}`)
     case "EACCES":
     case "EPERM":
-      return make("ERR_IO", `This user may not read or write ${place}. Change its permissions or leave it out.`)
+      return make(
+        "ERR_IO",
+        `This user may not read or write ${place}. ${whoseIs(local) ?? "Change its permissions or leave it out."}`,
+      )
     case "ENOTDIR":
       return make("ERR_NOT_A_DIRECTORY", `${place} is not a folder, so nothing can be put inside it.`)
     case "EISDIR":

@@ -79,3 +79,8 @@ export function noTotals(): TransferTotals {
 export function addTotals(totals: TransferTotals, more: TransferTotals): void {
   for (const key of Object.keys(totals) as (keyof TransferTotals)[]) totals[key] += more[key]
 }
+
+/** Things that are there now. */
+export function doneOf({ files, unchanged, symlinks }: TransferTotals): number {
+  return files + unchanged + symlinks
+}

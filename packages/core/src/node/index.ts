@@ -105,5 +105,6 @@ export const systemClock: Clock = {
 export const nodeEnv: Env = { crypto: nodeCrypto, clock: systemClock }
 
 export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
+export { isDenied, whoseIs } from "./other-user.ts"
 export { keepOwner, makePrivateFolder } from "./private-files.ts"
 export { createSecretFile, exposed, type NewSecretFile, readSecretFile, refuseExposed } from "./secret-file.ts"

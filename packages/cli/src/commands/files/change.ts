@@ -6,6 +6,8 @@ import type { Command } from "commander"
 import { holdNow } from "../../account/hold.ts"
 import type { Context } from "../../context.ts"
 import { readSecret } from "../../input.ts"
+import type { Problem } from "../../transfer/local.ts"
+import { eachOf, incomplete } from "../../transfer/partial.ts"
 import { checkName, parseRemote } from "../../transfer/path-spec.ts"
 import { examples, plural } from "../../words.ts"
 import { type VolumeFlags, withVolumes } from "./open.ts"
@@ -73,8 +75,8 @@ interface RmFlags extends VolumeFlags {
 
 async function mkdir(context: Context, paths: readonly string[], { parents, ...flags }: MkdirFlags): Promise<void> {
   await withVolumes(context, flags, async (open) => {
-    const places = await Promise.all(paths.map((path) => openPlace(open, path)))
-    for (const place of places)
+    const one = async (path: string) => {
+      const place = await openPlace(open, path)
       await place.volume.edit(async (edit) => {
         const existing = await edit.lookup(place.path)
         if (existing && !(parents && holdsEntries(existing))) throw alreadyExists(show(place))
@@ -87,7 +89,8 @@ async function mkdir(context: Context, paths: readonly string[], { parents, ...f
           else if (!holdsEntries(item)) throw notDirectory(show({ ...place, path: part }))
         }
       })
-    context.output({ made: paths.length }, "")
+    }
+    context.output({ made: await all(paths, "made", one) }, "")
   })
 }
 
@@ -96,7 +99,7 @@ async function copy(context: Context, paths: readonly string[], flags: VolumeFla
   await withVolumes(context, flags, async (open) => {
     let to = await openPlace(open, destination, { follow: true })
     if (sources.length > 1) to = { ...to, inside: true }
-    for (const source of sources) {
+    const one = async (source: string) => {
       const from = await find(open, source)
       const place = await target(to, nameOf(from, source), { merge: false })
       refuseOtherHome(from.volume, place.volume)
@@ -105,7 +108,7 @@ async function copy(context: Context, paths: readonly string[], flags: VolumeFla
         await edit.set(place.path, from.item)
       })
     }
-    context.output({ copied: sources.length }, "")
+    context.output({ copied: await all(sources, "copied", one) }, "")
   })
 }
 
@@ -123,7 +126,7 @@ async function move(context: Context, paths: readonly string[], flags: VolumeFla
   await withVolumes(context, flags, async (open) => {
     let to = await openPlace(open, destination, { follow: true })
     if (sources.length > 1) to = { ...to, inside: true }
-    for (const source of sources) {
+    const one = async (source: string) => {
       const from = await openPlace(open, source)
       if (from.volume !== to.volume)
         throw new HoldfastError(
@@ -139,14 +142,13 @@ async function move(context: Context, paths: readonly string[], flags: VolumeFla
         await edit.move(from.path, place.path)
       })
     }
-    context.output({ moved: sources.length }, "")
+    context.output({ moved: await all(sources, "moved", one) }, "")
   })
 }
 
 async function remove(context: Context, paths: readonly string[], flags: RmFlags): Promise<void> {
   await withVolumes(context, { ...flags, forRemoval: true }, async (open) => {
-    let removed = 0
-    for (const text of paths) {
+    const one = async (text: string) => {
       const place = await openPlace(open, text)
       if (place.path.length === 0)
         throw new HoldfastError(
@@ -161,10 +163,18 @@ async function remove(context: Context, paths: readonly string[], flags: RmFlags
           throw new HoldfastError("ERR_NOT_EMPTY", `${show(place)} is a directory that is not empty; rm -r removes it.`)
         await edit.remove(place.path)
       })
-      removed++
     }
+    const removed = await all(paths, "removed", one)
     context.output({ removed }, context.stdout.isTTY ? `Removed ${plural(removed, "entry", "entries")}.` : "")
   })
+}
+
+/** Does `work` for each path, one after another; gives how many that were. Throws ERR_INCOMPLETE when some could not be done. */
+async function all(paths: readonly string[], verb: string, work: (path: string) => Promise<void>): Promise<number> {
+  const problems: Problem[] = []
+  const done = await eachOf(paths, work, (problem) => void problems.push(problem))
+  if (problems.length > 0) throw incomplete({ problems, done, verb, details: { [verb]: done } })
+  return done
 }
 
 async function link(context: Context, cap: string, path: string, flags: VolumeFlags): Promise<void> {

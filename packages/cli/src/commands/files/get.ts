@@ -5,10 +5,11 @@ import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { writeOut } from "../../output.ts"
-import { download, incomplete } from "../../transfer/download.ts"
+import { download } from "../../transfer/download.ts"
 import type { Problem } from "../../transfer/local.ts"
+import { eachOf, incomplete } from "../../transfer/partial.ts"
 import { isStdio, looksRemote } from "../../transfer/path-spec.ts"
-import { addTotals, noTotals } from "../../transfer/ports.ts"
+import { addTotals, doneOf, noTotals } from "../../transfer/ports.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
 import { type TransferFlags, withVolumes } from "./open.ts"
@@ -57,26 +58,29 @@ async function get(context: Context, paths: readonly string[], flags: TransferFl
     )
   await withVolumes(context, flags, async (open) => {
     const found: Found[] = []
-    for (const source of sources) found.push(await find(open, source))
+    const problems: Problem[] = []
+    const onProblem = (problem: Problem) => void problems.push(problem)
     if (isStdio(local)) {
+      for (const source of sources) found.push(await find(open, source)) // one stream of all or none
       for (const one of found) await catFile(context, one)
       return
     }
+    await eachOf(sources, async (source) => void found.push(await find(open, source)), onProblem)
     const totals = noTotals()
-    const problems: Problem[] = []
     const known = found.every(({ item }) => item.kind === "file")
     const total = known ? found.reduce((sum, { item }) => sum + item.sizeBytes, 0) : undefined
     const progress = context.progress("get", total)
     try {
       for (const one of found) {
-        const to = localTarget(one, local, found.length > 1)
-        const options = { ...flags, onProblem: (p: Problem) => void problems.push(p), onBytes: progress.add }
+        const to = localTarget(one, local, sources.length > 1)
+        const options = { ...flags, onProblem, onBytes: progress.add }
         addTotals(totals, await download(one.volume, one.item, to, options))
       }
     } finally {
       progress.close()
     }
-    if (problems.length > 0) throw incomplete(problems, "fetched", totals)
+    if (problems.length > 0)
+      throw incomplete({ problems, verb: "fetched", done: doneOf(totals), details: { ...totals } })
     context.output(
       totals,
       `Fetched ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, to ${local}.`,

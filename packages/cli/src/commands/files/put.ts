@@ -6,10 +6,10 @@ import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { type Paths, pathsOf } from "../../profile/paths.ts"
 import type { Profile } from "../../profile/profile.ts"
-import { incomplete } from "../../transfer/download.ts"
 import { folderIdentity, localError, type Problem, type WalkOptions, walkLocal } from "../../transfer/local.ts"
+import { eachOf, incomplete } from "../../transfer/partial.ts"
 import { checkName, isStdio, looksRemote } from "../../transfer/path-spec.ts"
-import { addTotals, noTotals, type TransferTotals } from "../../transfer/ports.ts"
+import { addTotals, doneOf, noTotals, type TransferTotals } from "../../transfer/ports.ts"
 import { upload, uploadStream } from "../../transfer/upload.ts"
 import { placesOf } from "../../volumes/leads.ts"
 import { examples, plural } from "../../words.ts"
@@ -54,14 +54,16 @@ async function put(context: Context, paths: readonly string[], flags: TransferFl
     }
     const progress = context.progress("put", context.isTerminal ? measure(sources, walked.ownFolders) : undefined)
     try {
-      for (const source of sources)
-        addTotals(totals, await putOne(context, source, place, { ...flags, ...walked, onBytes: progress.add }))
+      const options = { ...flags, ...walked, onBytes: progress.add }
+      const one = async (source: string) => addTotals(totals, await putOne(context, source, place, options))
+      await eachOf(sources, one, walked.onProblem)
     } finally {
       progress.close()
     }
     for (const text of leftOut.slice(0, mostTold)) context.warn(text)
     if (leftOut.length > mostTold) context.warn(`${leftOut.length - mostTold} more were left out.`)
-    if (problems.length > 0) throw incomplete(problems, "stored", totals)
+    if (problems.length > 0)
+      throw incomplete({ problems, verb: "stored", done: doneOf(totals), details: { ...totals } })
     context.output(
       { ...totals, leftOut: leftOut.slice(0, 1000) },
       `Stored ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, in ${show(place)}.`,

@@ -1,0 +1,72 @@
+/**
+ * What commands over many files or places do when some cannot be done: go on with the others, then end with one error and exit
+ * code of its own, whatever the reasons were. docs/errors.md, Some of many.
+ */
+import { type ErrorCode, HoldfastError, isHoldfastError } from "@holdfast/core"
+import type { Problem } from "./local.ts"
+
+/** What concerns one of many only; anything else ends the command. */
+const ofOne: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "ERR_ALREADY_EXISTS",
+  "ERR_BAD_FORMAT",
+  "ERR_CORRUPT",
+  "ERR_INCONSISTENT",
+  "ERR_INVALID_ARGUMENT",
+  "ERR_INVALID_NAME",
+  "ERR_IS_A_DIRECTORY",
+  "ERR_LIMIT",
+  "ERR_NOT_A_DIRECTORY",
+  "ERR_NOT_EMPTY",
+  "ERR_NOT_ENOUGH_SHARES",
+  "ERR_NOT_FOUND",
+  "ERR_UNSUPPORTED_VERSION",
+])
+
+/** True for an error that says nothing of the others. */
+export function concernsOne(error: unknown): error is HoldfastError {
+  if (!isHoldfastError(error)) return false
+  return ofOne.has(error.code) || (error.code === "ERR_IO" && error.details["path"] !== undefined)
+}
+
+/** Does `work` for each of `items`; gives how often that went well. One alone throws its own error. */
+export async function eachOf(
+  items: readonly string[],
+  work: (item: string) => Promise<void>,
+  onProblem: (problem: Problem) => void,
+): Promise<number> {
+  let done = 0
+  for (const item of items)
+    try {
+      await work(item)
+      done++
+    } catch (error) {
+      if (items.length === 1 || !concernsOne(error)) throw error
+      onProblem({ path: item, code: error.code, message: error.message })
+    }
+  return done
+}
+
+const mostShown = 10
+
+/** How a command that left something out ends. */
+export interface Left {
+  readonly problems: readonly Problem[]
+  /** How many were done; without any, the first problem's code is that of the command. */
+  readonly done: number
+  /** `could not be stored`, and what others were. */
+  readonly verb: string
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+/** The error at the end of a command that left something out; what was done stays done. */
+export function incomplete({ problems, done, verb, details }: Left): HoldfastError {
+  const [first] = problems
+  const shown = problems.slice(0, mostShown).map(({ message }) => `  ${message}`)
+  if (problems.length > mostShown) shown.push(`  and ${problems.length - mostShown} more`)
+  const what = problems.length === 1 ? "One thing" : `${problems.length} things`
+  return new HoldfastError(
+    done === 0 ? first!.code : "ERR_INCOMPLETE",
+    `${what} could not be ${verb}; ${done} ${done === 1 ? "other was" : "others were"}:`,
+    { ...details, lines: shown, problems: problems.slice(0, 1000) },
+  )
+}
