@@ -15,8 +15,7 @@ import { probeOpenBucket } from "../src/s3/probe.ts"
 import { upgradeBucket } from "../src/s3/upgrade.ts"
 import { MemoryBucket, type MemoryBucketOptions } from "./memory-bucket.ts"
 
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
+const [hourMs, dayMs] = [3_600_000, 86_400_000]
 
 async function opened({ listing, ...bucketOptions }: MemoryBucketOptions & Pick<ObjectOptions, "listing"> = {}) {
   const bucket = new MemoryBucket(bucketOptions)
