@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { deflateRawSync } from "node:zlib"
+import { readParts, writeParts } from "@holdfast/client"
 import { concat, encodeCbor, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
@@ -19,7 +20,6 @@ import { split } from "shamir-secret-sharing"
 import { pathsOf } from "../packages/cli/src/profile/paths.ts"
 import { openProfile } from "../packages/cli/src/profile/profile.ts"
 import { keyOfPassphrase } from "../packages/cli/src/profile/sealed-secrets.ts"
-import { readParts, writeParts } from "../packages/cli/src/recovery/registers.ts"
 import { openSession } from "../packages/cli/src/session.ts"
 
 /** Puts one on the places of the profile that `env` has, and into what the profile remembers. */
@@ -39,7 +39,7 @@ export async function makeOldKit(env: NodeJS.ProcessEnv, passphrase?: string): P
     ])
     const parts = await partsOf(content, { n: places.length, threshold, passphrase })
     const seed = openRecoveryRegisterSeed("main")
-    const failures = await writeParts(backends, seed, { parts, answers: await readParts(backends, seed) })
+    const failures = await writeParts(session, seed, { parts, answers: await readParts(session, seed) })
     if (failures.some((why) => why !== undefined)) throw new Error(`not written: ${failures.join("; ")}`)
     const id = toHex(decodeRecoveryPart(parts[0]!).kitId)
     const kit = { name: "main", volume, createdMs: Date.now(), ids: [id], digest: "0".repeat(64) }

@@ -18,6 +18,7 @@ export const layers: Readonly<Record<string, number>> = {
   tree: 3,
   node: 3,
   coordinator: 3,
+  client: 4,
   cli: 7,
   simulator: 7,
 }

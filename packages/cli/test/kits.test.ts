@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { createMemoryPlace } from "@holdfast/backends"
+import { goodParts, groupParts, keyOfKit, openKit, readParts } from "@holdfast/client"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { recoveryRegisterSeed } from "@holdfast/protocol"
@@ -12,9 +13,8 @@ import { readAccountList } from "../src/account/list.ts"
 import { createAliasTree } from "../src/new-tree.ts"
 import { pathsOf, profileDir } from "../src/profile/paths.ts"
 import { readSecrets } from "../src/profile/secrets.ts"
-import { groupParts, keyOfKit, masterOf, openKit } from "../src/recovery/kit.ts"
 import { type MakeOptions, makeRecoveryKit } from "../src/recovery/make.ts"
-import { goodParts, readParts } from "../src/recovery/registers.ts"
+import { masterOf } from "../src/recovery/protect.ts"
 import { restoreProfile } from "../src/recovery/restore.ts"
 import { createDevice, type Device } from "./devices.ts"
 
@@ -40,11 +40,11 @@ const kitOptions = (more: Partial<MakeOptions> = {}): MakeOptions => ({
 
 /** The secrets of the kit that `words` open, from the places alone. */
 async function opened(device: Device, words: string, name = "main") {
-  const { backends } = await device.open()
+  const session = await device.open()
   const master = await masterOf(words, name)
-  const [kit] = groupParts(goodParts(await readParts(backends, recoveryRegisterSeed(master))))
+  const [kit] = groupParts(goodParts(await readParts(session, recoveryRegisterSeed(master))))
   assert.ok(kit, "the places hold no part of the kit")
-  const restored = await openKit(kit, (await keyOfKit(kit))!, { master })
+  const restored = await openKit(nodeCrypto, kit, { key: (await keyOfKit(kit))!, secret: { master } })
   return restored!.secrets
 }
 
@@ -86,7 +86,7 @@ test("a kit that was replaced is out of the list once it is erased, and its regi
   const session = await laptop.open()
   assert.equal((await readAccountList(session)).kits.length, 1)
   await collect(laptop)
-  const before = await readParts(session.backends, recoveryRegisterSeed(await masterOf(first.words!, "main")))
+  const before = await readParts(session, recoveryRegisterSeed(await masterOf(first.words!, "main")))
   assert.deepEqual([...new Set(before.map(({ state }) => state))], ["none"])
   assert.equal((await opened(laptop, second.words!)).volume, "disks")
 })

@@ -2,15 +2,10 @@
  * Recovery kits in the account's list: whoever of its devices collects, the registers of all kits stay. Like a root a kit is
  * listed before it is written; one that was replaced stays listed until it is erased everywhere, so that nobody frees it half.
  */
-import { equal, fromHex } from "@holdfast/core"
+import { seedsOf } from "@holdfast/client"
+import { equal } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import {
-  type AccountKit,
-  type AccountList,
-  openRecoveryRegisterSeed,
-  recoveryRegisterSeed,
-  registerIdOf,
-} from "@holdfast/protocol"
+import { type AccountKit, type AccountList, registerIdOf } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
 import type { Session } from "../session.ts"
 import { changeAccountList } from "./list.ts"
@@ -23,8 +18,7 @@ export async function ownKits(
   const seeds = [...recoveryKits].flatMap(([key, { master, erase }]) => {
     const [where, name] = key.split("/") as [string, string]
     if (where !== volume) return []
-    const newest = master === undefined ? openRecoveryRegisterSeed(name) : recoveryRegisterSeed(fromHex(master))
-    return [newest, ...erase.map(({ seed }) => fromHex(seed))].map((seed) => ({ name, seed }))
+    return seedsOf(name, { master, erase }).map((seed) => ({ name, seed }))
   })
   return Promise.all(seeds.map(({ name, seed }) => accountKit(name, seed)))
 }

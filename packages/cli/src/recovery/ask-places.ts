@@ -1,5 +1,7 @@
 /** Asks the places of a volume, or those named on the command line, for their parts of a recovery kit. */
+import { type KitSecret, type PlaceAnswer, readParts } from "@holdfast/client"
 import { BufferPool, HoldfastError } from "@holdfast/core"
+import { nodeEnv as env } from "@holdfast/core/node"
 import { type Backend, openRecoveryRegisterSeed, recoveryRegisterSeed, type VolumeBackend } from "@holdfast/protocol"
 import type { Context } from "../context.ts"
 import { readPassphrase } from "../profile/passphrase.ts"
@@ -7,8 +9,7 @@ import { pathsOf, profileDir } from "../profile/paths.ts"
 import { hasSecrets } from "../profile/secrets.ts"
 import { openBackends } from "../volumes/open.ts"
 import { parsePlaces } from "../volumes/places.ts"
-import { type KitSecret, masterOf } from "./kit.ts"
-import { type PlaceAnswer, readParts } from "./registers.ts"
+import { secretFor } from "./protect.ts"
 import { normalSecret } from "./words.ts"
 
 /** Where to ask, and for which kit. */
@@ -34,8 +35,8 @@ export async function askPlaces(
 ): Promise<Asked> {
   const ask = async (backends: readonly Backend[]) => {
     const [hidden, open] = await Promise.all([
-      master && readParts(backends, recoveryRegisterSeed(master)),
-      readParts(backends, openRecoveryRegisterSeed(name)),
+      master && readParts({ env, backends }, recoveryRegisterSeed(master)),
+      readParts({ env, backends }, openRecoveryRegisterSeed(name)),
     ])
     return { hidden, open }
   }
@@ -61,8 +62,7 @@ export async function readKitSecret(file: string | undefined, name: string): Pro
     "--kit-passphrase-file FILE, - for standard input; for a kit that was made without: --without-passphrase"
   const typed = await readPassphrase(file, "Words or passphrase of the recovery kit: ", options)
   if (typed.trim() === "") throw new HoldfastError("ERR_INVALID_ARGUMENT", "No words and no passphrase were given.")
-  const passphrase = await normalSecret(typed)
-  return { passphrase, master: await masterOf(passphrase, name) }
+  return secretFor(await normalSecret(typed), name)
 }
 
 /** A line for what a place answered. */

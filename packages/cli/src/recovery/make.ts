@@ -1,16 +1,21 @@
 /** Making a recovery kit of a profile over the places of one of its volumes, and erasing the one before. */
-import { equal, fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import { type AccountKit, decodeRecoveryPart, openRecoveryRegisterSeed, recoveryRegisterSeed } from "@holdfast/protocol"
-import { quorumOf } from "@holdfast/store"
+import {
+  type KitKeys,
+  type KitMemory,
+  type KitOptions,
+  type LaidPart,
+  type LeftBehind,
+  layKit,
+  makeKit,
+} from "@holdfast/client"
+import { equal, fromHex, isHoldfastError } from "@holdfast/core"
+import type { AccountKit } from "@holdfast/protocol"
 import { accountKit, changeKits, ownKits } from "../account/kits.ts"
 import type { Session } from "../session.ts"
 import { collectBucketKeys } from "./bucket-keys.ts"
-import { eraseEarlier, type LeftBehind } from "./erase.ts"
-import { groupParts, makeKit } from "./kit.ts"
-import { openThreshold, partiesFor, partiesOf } from "./parties.ts"
+import { thresholdOf } from "./parties.ts"
 import { type ChosenSecret, chooseSecret, type SecretWish } from "./protect.ts"
-import { digestOf, type KitRecord, readRecord, remember } from "./record.ts"
-import { goodParts, readParts, writeParts } from "./registers.ts"
+import { digestOf, readRecord, remember } from "./record.ts"
 import { secretsOf } from "./secrets-of.ts"
 
 /** How a kit is made. */
@@ -22,6 +27,8 @@ export interface MakeOptions {
   /** Replaces a kit that this profile did not make. */
   readonly replace: boolean
   readonly nowMs: number
+  /** Shows new words, or keeps them, before any kit that has others is erased. */
+  readonly tell?: ((words: string) => Promise<void>) | undefined
 }
 
 /** What became of a kit. */
@@ -29,7 +36,7 @@ export interface MadeKit {
   readonly id: string
   readonly threshold: number
   /** Each place; `why` when it did not take its part. */
-  readonly places: readonly { readonly id: string; readonly why?: string }[]
+  readonly places: readonly LaidPart[]
   /** How much fitted of what was seen of trees. */
   readonly seen: "all" | "sequences" | "none"
   readonly protection: ChosenSecret["kind"]
@@ -44,87 +51,72 @@ export interface MadeKit {
 }
 
 /**
- * Splits the profile's secrets over the places of a session. Succeeds when so many took their part that any f of them may
- * then be lost or lie. Throws ERR_INVALID_ARGUMENT, ERR_ALREADY_EXISTS, ERR_NO_QUORUM, ERR_LIMIT.
+ * Splits the profile's secrets over the places of a session. Succeeds when a quorum took their part. Throws
+ * ERR_INVALID_ARGUMENT, ERR_ALREADY_EXISTS, ERR_NO_QUORUM, ERR_LIMIT.
  */
 export async function makeRecoveryKit(session: Session, options: MakeOptions): Promise<MadeKit> {
-  const { profile, backends, volume } = session
-  const { name, nowMs } = options
-  const needed = quorumOf(backends.length, session.registerMode)
+  const { profile, volume } = session
+  const { name, nowMs, replace, tell } = options
   const kitKey = `${volume}/${name}`
   const before = profile.recoveryKits.get(kitKey) ?? { places: [], erase: [] }
   const secret = await chooseSecret(options.protection, { name, before })
-  const { threshold, parties } = await thresholdOf(session, secret.master !== undefined)
-  const seed = secret.master ? recoveryRegisterSeed(secret.master) : openRecoveryRegisterSeed(name)
-  const answers = await readParts(backends, seed)
-  const answered = answers.filter(({ state }) => state !== "away")
-  if (answered.length < needed)
-    throw tooFew(answered.length, needed, "answered, so nothing was changed", whyOf(answers))
-  const record = await readRecord(profile)
-  if (!options.replace) refuseForeign({ name, volume }, goodParts(answers), record)
-  const earlier = record.find((one) => one.name === name && one.volume === volume)
-  const keys =
-    (options.withBucketKeys ?? earlier?.bucketKeys) ? await collectBucketKeys(profile.volumes.values()) : noKeys
-  const kits = new Map(ownMasters(session, kitKey, secret.master))
-  const content = { nowMs, bucketKeys: keys.keys, kits }
-  const { parts, seen } = await fitting(session, content, { threshold, master: secret.master })
-  const id = toHex(decodeRecoveryPart(parts[0]!).kitId)
-  const ids = backends.map((backend) => backend.id)
-  const isSame = before.master !== undefined && secret.master !== undefined && before.master === toHex(secret.master)
-  // First, so that what a run that dies here leaves behind is erased by the next one.
-  if (!isSame && secret.master)
-    await profile.setRecoveryKit(kitKey, { ...before, erase: [...before.erase, { seed: toHex(seed), places: ids }] })
-  const listed = await ownKits(profile, volume)
-  await changeKits(session, { add: [...listed, await accountKit(name, seed)] })
-  const failures = await writeParts(backends, seed, { parts, answers })
-  const taken = failures.filter((why) => why === undefined).length
-  // Remembered in any case: the next try may replace it. A kit that failed counts as stale.
-  await remember(profile, {
-    ...{ name, volume, createdMs: nowMs, id, format: 2, bucketKeys: keys !== noKeys },
-    digest: taken < needed ? "0".repeat(64) : digestOf(profile),
-  })
-  const places = ids.map((place, i) => ({ id: place, ...(failures[i] !== undefined && { why: failures[i] }) }))
-  if (taken < needed) throw tooFew(taken, needed, "took their part. The kit may not restore. Try again", whyOf(places))
-  const left = await eraseEarlier(session, { name, seed, before, record, isSame, replace: options.replace })
-  await profile.setRecoveryKit(kitKey, {
-    ...(secret.master && { master: toHex(secret.master) }),
-    places: ids,
-    erase: left.pending,
-  })
-  const kept = await ownKits(profile, volume)
-  await changeKits(session, { add: kept, remove: listed.filter((kit) => !isAmong(kept, kit)) })
+  const { master, words } = secret
+  const { threshold, parties } = await thresholdOf(session, master !== undefined)
+  const known = await readRecord(profile)
+  const earlier = known.find((one) => one.name === name && one.volume === volume)
+  const withKeys = options.withBucketKeys ?? earlier?.bucketKeys ?? false
+  const keys = withKeys ? await collectBucketKeys(profile.volumes.values()) : noKeys
+  const content = { nowMs, bucketKeys: keys.keys, kits: new Map(ownMasters(session, kitKey, master)) }
+  let seen: MadeKit["seen"] = "none"
+  const parts = async () => {
+    const fitted = await fitting(session, content, { threshold, master })
+    seen = fitted.seen
+    return fitted.parts
+  }
+  const kit = {
+    ...{ name, volume, mode: session.registerMode, master, replace, parts },
+    tell: async () => void (words !== undefined && (await tell?.(words))),
+  }
+  const memory = { before, known, ...memoryOf(session, { name, nowMs, bucketKeys: withKeys }) }
+  const laid = await layKit(session, kit, memory)
   const bucketKeys = { count: keys.keys.size, missing: keys.missing }
-  return { ...{ id, threshold, places, seen, parties, bucketKeys, left }, protection: secret.kind, words: secret.words }
-}
-
-function isAmong(kits: readonly AccountKit[], { register }: AccountKit): boolean {
-  return kits.some((kit) => equal(kit.register, register))
+  return { ...laid, threshold, parties, bucketKeys, seen, protection: secret.kind, words }
 }
 
 const noKeys = { keys: new Map<never, never>(), missing: [] }
 
-/**
- * How many parts a kit needs: f+1, where f is how many places may be lost, or lie. One that is not protected needs more
- * than any f parties hold. Throws ERR_INVALID_ARGUMENT when no such number exists.
- */
-async function thresholdOf(session: Session, isProtected: boolean): Promise<{ threshold: number; parties: number }> {
-  const { backends, registerMode, volume } = session
-  const places = backends.length
-  const f = places - quorumOf(places, registerMode)
-  if (f < 1)
-    throw new HoldfastError(
-      "ERR_INVALID_ARGUMENT",
-      `The volume ${volume} has ${places} ${places === 1 ? "place" : "places"}: no part of a key could be missing. A recovery kit needs at least 3 places (4 in byzantine mode).`,
-      { places },
-    )
-  const parties = await partiesOf(session)
-  const threshold = isProtected ? f + 1 : openThreshold(places, f, parties)
-  if (threshold !== undefined) return { threshold, parties: partiesFor(threshold, parties) }
-  throw new HoldfastError(
-    "ERR_INVALID_ARGUMENT",
-    `The ${places} places of ${volume} are in ${parties.length === 1 ? "one hand: a single credential" : `${parties.length} hands: ${f} of their credentials`} could read a kit without words or passphrase, and all your keys with it. Leave --without-passphrase out.`,
-    { places, parties: parties.length },
-  )
+/** The profile, its record of kits, and the account's list. */
+function memoryOf(
+  session: Session,
+  { name, nowMs, bucketKeys }: { readonly name: string; readonly nowMs: number; readonly bucketKeys: boolean },
+): Omit<KitMemory, "before" | "known"> {
+  const { profile, volume } = session
+  let listed: readonly AccountKit[] = []
+  return {
+    setKeys: ({ master, places, erase }: KitKeys) =>
+      profile.setRecoveryKit(`${volume}/${name}`, {
+        ...(master !== undefined && { master }),
+        places: [...places],
+        erase: erase.map((one) => ({ seed: one.seed, places: [...one.places] })),
+      }),
+    async remember({ id, isWhole, missing }) {
+      const digest = isWhole ? digestOf(profile) : "0".repeat(64) // counts as stale
+      const about = { name, volume, createdMs: nowMs, format: 2 as const, bucketKeys, missing: [...missing] }
+      await remember(profile, { ...about, id, digest })
+    },
+    async list(seed) {
+      listed = await ownKits(profile, volume)
+      await changeKits(session, { add: [...listed, await accountKit(name, seed)] })
+    },
+    async unlist() {
+      const kept = await ownKits(profile, volume)
+      await changeKits(session, { add: kept, remove: listed.filter((kit) => !isAmong(kept, kit)) })
+    },
+  }
+}
+
+function isAmong(kits: readonly AccountKit[], { register }: AccountKit): boolean {
+  return kits.some((kit) => equal(kit.register, register))
 }
 
 /** Master keys of the other kits too: who restores one can then make all of them anew, or erase them. */
@@ -139,11 +131,7 @@ function ownMasters({ profile }: Session, kitKey: string, master: Uint8Array | u
  * What was seen tells when servers go back or lie about history. Its values are large: better their numbers alone, or
  * nothing, than no kit.
  */
-async function fitting(
-  session: Session,
-  content: Parameters<typeof secretsOf>[1],
-  options: Parameters<typeof makeKit>[1],
-) {
+async function fitting(session: Session, content: Parameters<typeof secretsOf>[1], options: KitOptions) {
   const all = await session.profile.exportSeen()
   const numbers = Object.entries(all.registers).map(([id, { sequence }]) => [id, { sequence }])
   const secrets = await secretsOf(session, content)
@@ -153,48 +141,9 @@ async function fitting(
   ]
   for (const { seen, text } of fuller)
     try {
-      return { parts: await makeKit({ ...secrets, seen: text }, options), seen }
+      return { parts: await makeKit(session.env.crypto, { ...secrets, seen: text }, options), seen }
     } catch (error) {
       if (!isHoldfastError(error, "ERR_LIMIT")) throw error
     }
-  return { parts: await makeKit(secrets, options), seen: "none" as const }
-}
-
-/**
- * Others may use the same places, and one may have given another kit the same passphrase. Of strangers' kits only one that
- * would restore counts: places that lie must not keep us from making ours.
- */
-function refuseForeign(
-  { name, volume }: { readonly name: string; readonly volume: string },
-  found: ReturnType<typeof goodParts>,
-  known: readonly KitRecord[],
-): void {
-  const kits = groupParts(found)
-  const own = known.filter((one) => one.name === name && one.volume === volume).flatMap(({ ids }) => ids)
-  const another = known.find((one) => kits.some(({ id }) => one.ids.includes(id) && !own.includes(id)))
-  if (another)
-    throw new HoldfastError(
-      "ERR_ALREADY_EXISTS",
-      `Some of these places hold the kit "${another.name}" of ${another.volume} where this one would lie. Give this one another name with --name.`,
-      { volume: another.volume },
-    )
-  const foreign = kits.find((kit) => kit.parts.size >= kit.body.threshold && !own.includes(kit.id))
-  if (!foreign) return
-  throw new HoldfastError(
-    "ERR_ALREADY_EXISTS",
-    `These places hold a recovery kit "${name}" that this profile did not make. Give yours another name with --name, or replace that one with --replace.`,
-    { kit: foreign.id },
-  )
-}
-
-function tooFew(reached: number, needed: number, what: string, why: readonly string[]): HoldfastError {
-  return new HoldfastError(
-    "ERR_NO_QUORUM",
-    `Only ${reached} of the ${needed} places needed ${what}: ${why.join("; ")}.`,
-    { reached, needed },
-  )
-}
-
-function whyOf(places: readonly { readonly place?: string; readonly id?: string; readonly why?: string }[]): string[] {
-  return places.flatMap(({ place, id, why }) => (why === undefined ? [] : [`${place ?? id}: ${why}`]))
+  return { parts: await makeKit(session.env.crypto, secrets, options), seen: "none" as const }
 }

@@ -4,7 +4,10 @@
  * together when their keys are the same, or one service runs them.
  */
 import { createHash } from "node:crypto"
+import { groupSizes, type KitThreshold, kitThreshold } from "@holdfast/client"
+import { HoldfastError } from "@holdfast/core"
 import type { VolumeBackend } from "@holdfast/protocol"
+import { quorumOf } from "@holdfast/store"
 import type { Session } from "../session.ts"
 import { gridName } from "../volumes/choose.ts"
 
@@ -17,33 +20,27 @@ export async function partiesOf({ volume, profile, backends }: Session): Promise
 }
 
 /**
- * So many parts must a kit without words need: more than any f parties hold together, and than any f places. Undefined
- * when it could then not spare f places, or a single party holds enough.
+ * How many parts a kit needs: f+1, where f is how many places may be lost, or lie. One that is not protected needs more
+ * than any f parties hold. Throws ERR_INVALID_ARGUMENT when no such number exists.
  */
-export function openThreshold(places: number, f: number, parties: readonly number[]): number | undefined {
-  const held = parties.slice(0, f).reduce((sum, size) => sum + size, 0)
-  const threshold = Math.max(f, held) + 1
-  return threshold <= places - f ? threshold : undefined
-}
-
-/** So few parties hold `threshold` parts together. */
-export function partiesFor(threshold: number, parties: readonly number[]): number {
-  const held = parties.map((_, i) => parties.slice(0, i + 1).reduce((sum, size) => sum + size, 0))
-  return 1 + held.findIndex((parts) => parts >= threshold)
-}
-
-/** Places that have any mark in common, also by way of others, are one group. */
-export function groupSizes(marks: readonly (readonly string[])[]): number[] {
-  const groups: { marks: Set<string>; size: number }[] = []
-  for (const own of marks) {
-    const joined = groups.filter((group) => own.some((mark) => group.marks.has(mark)))
-    for (const group of joined) groups.splice(groups.indexOf(group), 1)
-    groups.push({
-      marks: new Set([...own, ...joined.flatMap((group) => [...group.marks])]),
-      size: 1 + joined.reduce((sum, { size }) => sum + size, 0),
-    })
-  }
-  return groups.map(({ size }) => size).sort((a, b) => b - a)
+export async function thresholdOf(session: Session, isProtected: boolean): Promise<KitThreshold> {
+  const { backends, registerMode, volume } = session
+  const places = backends.length
+  const faults = places - quorumOf(places, registerMode)
+  if (faults < 1)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `The volume ${volume} has ${places} ${places === 1 ? "place" : "places"}: no part of a key could be missing. A recovery kit needs at least 3 places (4 in byzantine mode).`,
+      { places },
+    )
+  const parties = await partiesOf(session)
+  const found = kitThreshold({ places, faults, parties, isProtected })
+  if (found) return found
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    `The ${places} places of ${volume} are in ${parties.length === 1 ? "one hand: a single credential" : `${parties.length} hands: ${faults} of their credentials`} could read a kit without words or passphrase, and all your keys with it. Leave --without-passphrase out.`,
+    { places, parties: parties.length },
+  )
 }
 
 async function marksOf(place: VolumeBackend): Promise<string[]> {

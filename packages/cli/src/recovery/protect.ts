@@ -1,8 +1,10 @@
 /** What protects a recovery kit: words, unless the user chose a passphrase or nothing. */
+
+import type { KitKeys, KitSecret } from "@holdfast/client"
 import { fromHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import type { RecoveryKitKeys } from "../profile/secrets.ts"
-import { masterOf } from "./kit.ts"
+import { recoveryPassphraseParameters } from "@holdfast/protocol"
+import { keyOfPassphrase } from "../profile/sealed-secrets.ts"
 import { refuseWeak } from "./strength.ts"
 import { newWords, normalSecret } from "./words.ts"
 
@@ -26,7 +28,7 @@ export interface ChosenSecret {
 /** Chooses it. Throws ERR_INVALID_ARGUMENT for a weak passphrase, ERR_WRONG_PASSPHRASE for words with a typing error. */
 export async function chooseSecret(
   wish: SecretWish,
-  { name, before }: { readonly name: string; readonly before: Pick<RecoveryKitKeys, "master"> },
+  { name, before }: { readonly name: string; readonly before: Pick<KitKeys, "master"> },
 ): Promise<ChosenSecret> {
   if (wish.kind === "none") return { kind: "none" }
   if (wish.kind === "same" && before.master !== undefined) return { kind: "same", master: fromHex(before.master) }
@@ -37,4 +39,17 @@ export async function chooseSecret(
   }
   const words = await newWords(nodeCrypto)
   return { kind: "words", words, master: await masterOf(words, name) }
+}
+
+/** The master key of the words or passphrase of the kit called `name`. Takes a second, on purpose. */
+export async function masterOf(secret: string, name: string): Promise<Uint8Array> {
+  return (await keyOfPassphrase(secret, recoveryPassphraseParameters(name))).master
+}
+
+/** What opens a kit called `name` of any version. */
+export async function secretFor(passphrase: string, name: string): Promise<KitSecret> {
+  return {
+    master: await masterOf(passphrase, name),
+    masterBy: async (parameters) => (await keyOfPassphrase(passphrase, parameters)).master,
+  }
 }

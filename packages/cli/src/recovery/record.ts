@@ -18,6 +18,8 @@ const kitSchema = z.strictObject({
   ids: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(8),
   /** 2 when it is of that version; those without it anybody may find who reads the places. */
   format: z.literal(2).optional(),
+  /** Places that did not take their part. */
+  missing: z.array(z.string().max(400)).max(255).optional(),
   /** The keys of buckets are in it: the next one gets them too. */
   bucketKeys: z.boolean().optional(),
   /** Keyed digest of what the kit restores. */

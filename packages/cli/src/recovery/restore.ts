@@ -1,4 +1,5 @@
 /** From an opened recovery kit to a profile on this machine. */
+import type { FoundPart, OpenedKit } from "@holdfast/client"
 import { HoldfastError, ownValue, toHex } from "@holdfast/core"
 import {
   parseVolume,
@@ -17,7 +18,6 @@ import {
   type Secrets,
   writeSecrets,
 } from "../profile/secrets.ts"
-import type { FoundPart, OpenedKit } from "./kit.ts"
 
 /** Where the secrets go. */
 export interface RestoreTarget {

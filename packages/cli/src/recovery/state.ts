@@ -1,10 +1,10 @@
 /** Whether a profile's recovery kits would restore what it has now, and whether others can find any. */
+import { goodParts, readParts } from "@holdfast/client"
 import { isoTime, toHex } from "@holdfast/core"
 import { openRecoveryRegisterSeed } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
 import type { Session } from "../session.ts"
 import { digestOf, type KitRecord, readRecord } from "./record.ts"
-import { goodParts, readParts } from "./registers.ts"
 
 /** The kits of a profile by their state, each as text. */
 export interface KitStates {
@@ -41,12 +41,12 @@ export interface OpenKit {
 }
 
 /** Looks on the places of a session for kits that everybody can find: `main`, and those this profile has made. */
-export async function findOpenKits({ profile, backends, volume }: Session): Promise<OpenKit[]> {
+export async function findOpenKits({ profile, backends, env, volume }: Session): Promise<OpenKit[]> {
   const record = (await readRecord(profile)).filter((one) => one.volume === volume)
   const names = [...new Set(["main", ...record.map(({ name }) => name)])]
   const found = await Promise.all(
     names.map(async (name): Promise<OpenKit[]> => {
-      const parts = goodParts(await readParts(backends, openRecoveryRegisterSeed(name)))
+      const parts = goodParts(await readParts({ env, backends }, openRecoveryRegisterSeed(name)))
       const kits = parts.map(({ part }) => ({ id: toHex(part.kitId), version: part.body.version }))
       const isNewOwn = (id: string) => record.some(({ ids, format }) => format === 2 && ids[0] === id)
       // One that was made so on purpose, where no single party can read it.

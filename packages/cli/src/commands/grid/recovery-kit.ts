@@ -1,9 +1,9 @@
 /** `holdfast recovery kit`. */
+import { shortId } from "@holdfast/client"
 import { HoldfastError } from "@holdfast/core"
 import type { Context } from "../../context.ts"
 import { newSecretFile } from "../../output.ts"
 import { readNewPassphrase } from "../../profile/passphrase.ts"
-import { shortId } from "../../recovery/choose-kit.ts"
 import { type MadeKit, makeRecoveryKit } from "../../recovery/make.ts"
 import type { SecretWish } from "../../recovery/protect.ts"
 import { plural } from "../../words.ts"
@@ -30,8 +30,11 @@ export async function makeKit(context: Context, flags: KitFlags): Promise<void> 
   const file = wordsFile === undefined ? undefined : await newSecretFile(wordsFile)
   try {
     const withBucketKeys = flags.withBucketKeys ? true : flags.withoutBucketKeys ? false : undefined
-    const made = await makeRecoveryKit(session, { name, protection, withBucketKeys, replace, nowMs: Date.now() })
-    if (file && made.words !== undefined) await file.write(`${made.words}\n`)
+    const tell = async (words: string) => {
+      if (file) await file.write(`${words}\n`)
+      else if (!context.json) context.output({}, wordLines(words, undefined)) // JSON is one document, at the end
+    }
+    const made = await makeRecoveryKit(session, { name, protection, withBucketKeys, replace, nowMs: Date.now(), tell })
     report(context, { made, name, volume: session.volume, wordsFile })
   } finally {
     await file?.close()
@@ -64,7 +67,7 @@ function report(context: Context, { made, name, volume, wordsFile }: Report): vo
   const good = places.filter(({ why }) => why === undefined).length
   const lines = [
     `The recovery kit ${name} (${shortId(made)}) lies on ${good} of the ${places.length} places of ${volume}: any ${threshold} of them ${secretText(protection)} restore this profile.`,
-    ...wordLines(words, wordsFile),
+    ...(wordsFile === undefined ? [] : wordLines(words, wordsFile)),
     ...(protection === "none" ? [`Whoever gets ${parties} of their different keys can read it.`] : []),
     ...places.flatMap(({ id: place, why }) =>
       why === undefined ? [] : [`  without a part of it, perhaps with one of the kit before: ${place}: ${why}`],
@@ -104,7 +107,8 @@ function wordLines(words: string | undefined, file: string | undefined): string[
   if (words === undefined) return []
   if (file !== undefined)
     return [`Its words are in ${file}. Keep them apart from this machine; nobody can make them again.`]
-  return ["Its words, shown this once. Write them on paper; nobody can make them again:", "", `  ${words}`, ""]
+  const about = "The words of the new recovery kit, shown this once. Write them on paper; nobody can make them again:"
+  return [about, "", `  ${words}`, ""]
 }
 
 function leftLines({ left }: MadeKit, name: string): string[] {

@@ -1,5 +1,16 @@
 /** `holdfast recovery restore`. */
+import {
+  type Choice,
+  chooseKit,
+  goodParts,
+  groupParts,
+  type KitSecret,
+  type OpenedKit,
+  type PlaceAnswer,
+  shortId,
+} from "@holdfast/client"
 import { HoldfastError, isHoldfastError, isoTime, toHex } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
 import type { RecoverySecrets, VolumeBackend } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import type { Context } from "../../context.ts"
@@ -8,10 +19,7 @@ import { openProfile } from "../../profile/profile.ts"
 import { hasSecrets } from "../../profile/secrets.ts"
 import { answerLine, askPlaces, type PlaceFlags, readKitSecret } from "../../recovery/ask-places.ts"
 import { placeBucketKeys, writeBucketKeys } from "../../recovery/bucket-keys.ts"
-import { type Choice, chooseKit, shortId } from "../../recovery/choose-kit.ts"
-import { groupParts, type KitSecret, type OpenedKit } from "../../recovery/kit.ts"
 import { digestOf, type Restorable, remember } from "../../recovery/record.ts"
-import { goodParts, type PlaceAnswer } from "../../recovery/registers.ts"
 import { type Relocated, relocated, restoreProfile } from "../../recovery/restore.ts"
 import { hasGrid } from "../../volumes/choose.ts"
 import { confirmLeads, describeLead, placesOf } from "../../volumes/leads.ts"
@@ -36,7 +44,7 @@ export async function restore(context: Context, flags: RestoreFlags): Promise<vo
   const secret = await secretOf(flags)
   const asked = await askPlaces(context, flags, secret?.master)
   const held = { hidden: groupParts(goodParts(asked.hidden ?? [])), open: groupParts(goodParts(asked.open)) }
-  const choice = await chooseKit(held, { name, id, secret }).catch((error: unknown) => {
+  const choice = await chooseKit(nodeCrypto, held, { name, id, secret }).catch((error: unknown) => {
     throw withPlaces(error, asked.hidden ?? asked.open)
   })
   const { kit } = choice
@@ -59,7 +67,7 @@ export async function restore(context: Context, flags: RestoreFlags): Promise<vo
     volume,
     createdMs,
     digest,
-    ...(isNew && { format: 2 as const, bucketKeys }),
+    ...(isNew && { format: 2 as const, bucketKeys, missing: withoutParts(answers) }),
   })
   if (isNew && secret)
     await profile.setRecoveryKit(`${volume}/${name}`, {
@@ -94,6 +102,11 @@ export async function restore(context: Context, flags: RestoreFlags): Promise<vo
       ...(hasGrid(profile) ? [] : gridLines(secrets)),
     ],
   )
+}
+
+/** Places that hold no part: whoever makes the kit anew goes to them first. */
+function withoutParts(answers: readonly PlaceAnswer[]): string[] {
+  return answers.flatMap(({ place, state }) => (state === "none" || state === "erased" ? [place] : []))
 }
 
 interface PlacesQuestion {

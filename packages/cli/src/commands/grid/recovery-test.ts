@@ -1,15 +1,14 @@
 /** `holdfast recovery test`. */
 import { existsSync } from "node:fs"
+import { type FoundKit, goodParts, groupParts, keyOfKit, openKit, shortId } from "@holdfast/client"
 import { fromHex } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { hasSecrets } from "../../profile/secrets.ts"
 import { answerLine, askPlaces, type PlaceFlags, readKitSecret } from "../../recovery/ask-places.ts"
-import { shortId } from "../../recovery/choose-kit.ts"
-import { type FoundKit, groupParts, keyOfKit, openKit } from "../../recovery/kit.ts"
 import { readRecord } from "../../recovery/record.ts"
-import { goodParts } from "../../recovery/registers.ts"
 import { kitText } from "../../recovery/state.ts"
 import { volumeFor } from "../../volumes/choose.ts"
 import { plural } from "../../words.ts"
@@ -93,7 +92,7 @@ async function wouldRestore(kit: FoundKit, master: Uint8Array | undefined): Prom
   const key = await keyOfKit(kit)
   if (!key) return false
   if (kit.body.isProtected && (kit.body.version === 1 || !master)) return true
-  return (await openKit(kit, key, { master })) !== undefined
+  return (await openKit(nodeCrypto, kit, { key, secret: master && { master } })) !== undefined
 }
 
 /** Kits of this profile under other names, or on other volumes. */

@@ -3,7 +3,7 @@
  * who may write to a place can put another there, so what counts is how many places hold parts of one that opens: up to f
  * that lie are always fewer than those that hold the true one.
  */
-import { HoldfastError } from "@holdfast/core"
+import { type CryptoProvider, HoldfastError } from "@holdfast/core"
 import { type FoundKit, type KitSecret, keyOfKit, type OpenedKit, openKit } from "./kit.ts"
 
 /** What the user said about the kit. */
@@ -35,7 +35,7 @@ export interface Choice {
  * Opens the kit that most places hold, the newest of several; one of version 1 only when there is no other. Throws
  * ERR_NOT_FOUND, ERR_NOT_ENOUGH_SHARES, ERR_WRONG_PASSPHRASE, ERR_LOCKED, ERR_REFUSED, ERR_CORRUPT.
  */
-export async function chooseKit(held: Held, wish: Wish): Promise<Choice> {
+export async function chooseKit(crypto: CryptoProvider, held: Held, wish: Wish): Promise<Choice> {
   const { name, id, secret } = wish
   // Who knows no words can still make a kit without them: it must not pass for one that has them.
   const all = [...held.hidden, ...held.open].filter(({ body }) => body.isProtected === (secret !== undefined))
@@ -50,7 +50,7 @@ export async function chooseKit(held: Held, wish: Wish): Promise<Choice> {
   if (whole.length === 0) throw tooFew(named)
   const opened: OpenedKit[] = []
   for (const { kit, key } of whole) {
-    const one = await openKit(kit, key, secret)
+    const one = await openKit(crypto, kit, { key, secret })
     if (one) opened.push(one)
   }
   opened.sort(

@@ -4,24 +4,22 @@
  * Specification: docs/formats/recovery-kit.md.
  */
 import { deflateRawSync, inflateRawSync } from "node:zlib"
-import { concat, equal, HoldfastError, isHoldfastError, limits, toHex } from "@holdfast/core"
-import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { type CryptoProvider, concat, equal, HoldfastError, isHoldfastError, limits, toHex } from "@holdfast/core"
 import {
   decodeRecoverySecrets,
   encodeRecoveryParts,
   encodeRecoverySecrets,
   openRecoveryBody,
+  type PassphraseParameters,
   type RecoveryBody,
   type RecoveryPart,
   type RecoverySecrets,
   recoveryKeyCheck,
-  recoveryPassphraseParameters,
   recoveryShareHash,
   sealRecoveryBody,
 } from "@holdfast/protocol"
 import { paddedLength } from "@holdfast/store"
 import { combine, split } from "shamir-secret-sharing"
-import { keyOfPassphrase } from "../profile/sealed-secrets.ts"
 
 /** A part and the place that gave it. */
 export interface FoundPart {
@@ -44,7 +42,7 @@ export interface OpenedKit extends FoundKit {
 /** How a kit is made. */
 export interface KitOptions {
   readonly threshold: number
-  /** What `masterOf` made of the words or the passphrase; a kit without it is not protected. */
+  /** The master key of the words or the passphrase; a kit without it is not protected. */
   readonly master?: Uint8Array | undefined
 }
 
@@ -53,13 +51,12 @@ const plainBytes = 8 * 1024 * 1024
 /** Room in a part beside the sealed secrets and the hashes of shares. */
 const frameBytes = 256
 
-/** The master key of the words or passphrase of the kit called `name`. Takes a second, on purpose. */
-export async function masterOf(secret: string, name: string): Promise<Uint8Array> {
-  return (await keyOfPassphrase(secret, recoveryPassphraseParameters(name))).master
-}
-
 /** The parts of a new kit, one for each of the places that `secrets` name. Throws ERR_LIMIT. */
-export async function makeKit(secrets: RecoverySecrets, options: KitOptions): Promise<Uint8Array[]> {
+export async function makeKit(
+  crypto: CryptoProvider,
+  secrets: RecoverySecrets,
+  options: KitOptions,
+): Promise<Uint8Array[]> {
   const { threshold, master } = options
   const key = crypto.random(32)
   // The library wants a plain array, and gives one.
@@ -99,22 +96,20 @@ export async function keyOfKit({ body, parts }: FoundKit): Promise<Uint8Array | 
 
 /** What the user gave to open a protected kit. */
 export interface KitSecret {
-  /** The words or passphrase: opens kits of version 1. */
-  readonly passphrase: string
-  /** What `masterOf` made of it: opens the others. */
+  /** The master key of the words or passphrase, which needs no more than the kit's name. */
   readonly master: Uint8Array
+  /** The same for a kit of version 1, which says itself how its key is made. */
+  readonly masterBy?: (parameters: PassphraseParameters) => Promise<Uint8Array>
 }
 
 /** Opens a kit; undefined when the passphrase is another, or its maker sealed nonsense. */
 export async function openKit(
+  crypto: CryptoProvider,
   kit: FoundKit,
-  key: Uint8Array,
-  secret?: { readonly [part in keyof KitSecret]?: KitSecret[part] | undefined },
+  { key, secret }: { readonly key: Uint8Array; readonly secret?: KitSecret | undefined },
 ): Promise<OpenedKit | undefined> {
-  const { passphrase: parameters } = kit.body
-  const isOld = parameters && secret?.passphrase !== undefined
-  const old = isOld ? (await keyOfPassphrase(secret.passphrase!, parameters)).master : undefined
-  const master = kit.body.version === 1 ? old : secret?.master
+  const { version, passphrase: parameters } = kit.body
+  const master = version === 1 ? parameters && (await secret?.masterBy?.(parameters)) : secret?.master
   const plaintext = await openRecoveryBody(crypto, kit.body, { key, master })
   if (!plaintext) return undefined
   try {

@@ -3,13 +3,9 @@
  * and a place where that was not possible is named and tried again by the next kit.
  */
 import { fromHex, toHex } from "@holdfast/core"
-import { openRecoveryRegisterSeed, recoveryRegisterSeed } from "@holdfast/protocol"
-import type { RecoveryKitKeys } from "../profile/secrets.ts"
-import type { Session } from "../session.ts"
-import type { KitRecord } from "./record.ts"
-import { type Erasure, eraseParts, goodParts, readParts } from "./registers.ts"
-
-type Pending = RecoveryKitKeys["erase"]
+import { openRecoveryRegisterSeed } from "@holdfast/protocol"
+import type { KnownKit, PendingErasure } from "./kit-memory.ts"
+import { type Erasure, eraseParts, goodParts, type KitPlaces, readParts } from "./parts.ts"
 
 /** What there still is of earlier kits. */
 export interface LeftBehind {
@@ -18,40 +14,30 @@ export interface LeftBehind {
   /** Places that may still hold a part, and why. */
   readonly failed: readonly { readonly place: string; readonly why: string }[]
   /** To be tried again. */
-  readonly pending: Pending
+  readonly pending: readonly PendingErasure[]
   /** A kit of this name that everybody can find who reads the places, and that this profile did not make. */
   readonly isForeignOpen: boolean
 }
 
 /** The kit that was made just now, and what was there before. */
-interface Successor {
+export interface Successor {
   readonly name: string
+  readonly volume: string
   /** Its register. */
   readonly seed: Uint8Array
-  readonly before: RecoveryKitKeys
-  readonly record: readonly KitRecord[]
-  /** It lies where the one before lay. */
-  readonly isSame: boolean
+  readonly earlier: readonly PendingErasure[]
+  readonly known: readonly KnownKit[]
   readonly replace: boolean
 }
 
 /** Erases the earlier kits. */
-export async function eraseEarlier(session: Session, successor: Successor): Promise<LeftBehind> {
-  const { seed, before, isSame } = successor
-  const ids = session.backends.map(({ id }) => id)
-  // A restored profile does not know where its other kits lie.
-  const places = before.places.length > 0 ? before.places : ids
-  const earlier: Pending = [
-    ...before.erase,
-    ...(before.master !== undefined && !isSame
-      ? [{ seed: toHex(recoveryRegisterSeed(fromHex(before.master))), places }]
-      : []),
-  ].filter((one) => one.seed !== toHex(seed))
-  const open = await openKit(session, successor)
+export async function eraseEarlier(at: KitPlaces, successor: Successor): Promise<LeftBehind> {
+  const ids = at.backends.map(({ id }) => id)
+  const earlier = successor.earlier.filter(({ seed }) => seed !== toHex(successor.seed))
+  const open = await openKitAt(at, successor)
   if (open.isOwn) earlier.push({ seed: toHex(openRecoveryRegisterSeed(successor.name)), places: ids })
-  const gone = isSame ? before.places.filter((place) => !ids.includes(place)).map(goneFrom) : []
-  const results = await Promise.all(earlier.map((one) => eraseOne(session, one)))
-  const failed = [...gone, ...results.flatMap((one) => one.failed)]
+  const results = await Promise.all(earlier.map((one) => eraseOne(at, one)))
+  const failed = results.flatMap((one) => one.failed)
   return {
     erased: Math.max(0, ...results.map((one) => one.erased)),
     failed: failed.filter(({ place }, i) => failed.findIndex((other) => other.place === place) === i),
@@ -60,33 +46,35 @@ export async function eraseEarlier(session: Session, successor: Successor): Prom
   }
 }
 
+/** Why a place that no longer belongs to a volume may still hold a part. */
+export function goneFrom(place: string): { place: string; why: string } {
+  return { place, why: "it is no longer of this volume, so nothing was written to it" }
+}
+
 /** Whether the register that everybody can find holds a kit, and whose. */
-async function openKit(
-  { backends, volume }: Session,
-  { name, seed, record, replace }: Successor,
+async function openKitAt(
+  at: KitPlaces,
+  { name, volume, seed, known, replace }: Successor,
 ): Promise<{ isOwn: boolean; isForeign: boolean }> {
   const open = openRecoveryRegisterSeed(name)
   if (toHex(open) === toHex(seed)) return { isOwn: false, isForeign: false }
-  const found = goodParts(await readParts(backends, open)).map(({ part }) => toHex(part.kitId))
-  const own = record.filter((one) => one.name === name && one.volume === volume).flatMap(({ ids }) => ids)
+  const found = goodParts(await readParts(at, open)).map(({ part }) => toHex(part.kitId))
+  const here = known.filter((one) => one.name === name && one.volume === volume)
+  const own = here.flatMap(({ ids }) => ids)
   // A place that did not answer now may hold one of ours, too: then it was written down as ours.
-  const wasOpen = record.some((one) => one.name === name && one.volume === volume && one.format === undefined)
+  const wasOpen = here.some(({ format }) => format === undefined)
   const isOwn = replace || wasOpen || found.some((id) => own.includes(id))
   return { isOwn, isForeign: !isOwn && found.length > 0 }
 }
 
-async function eraseOne({ backends }: Session, { seed, places }: Pending[number]) {
+async function eraseOne({ env, backends }: KitPlaces, { seed, places }: PendingErasure) {
   const here = backends.filter(({ id }) => places.includes(id))
   const gone = places.filter((place) => !backends.some(({ id }) => id === place)).map(goneFrom)
-  const outcomes = await eraseParts(here, fromHex(seed))
+  const outcomes = await eraseParts({ env, backends: here }, fromHex(seed))
   const failed = outcomes.filter((one): one is Required<Erasure> => one.why !== undefined)
   return {
     erased: outcomes.length - failed.length,
     failed: [...gone, ...failed],
     pending: failed.length > 0 ? [{ seed, places: failed.map(({ place }) => place) }] : [],
   }
-}
-
-function goneFrom(place: string): { place: string; why: string } {
-  return { place, why: "it is no longer of this volume, so nothing was written to it" }
 }
