@@ -6,7 +6,7 @@ import { equal, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { decodeRecoveryPart } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import { eraseEarlier, goneFrom, type LeftBehind } from "./erase-kits.ts"
-import { groupParts } from "./kit.ts"
+import { groupParts, keyOfKit, openKit } from "./kit.ts"
 import { type KitKeys, type KitMemory, type KnownKit, kitSeed, type PendingErasure } from "./kit-memory.ts"
 import { goodParts, type KitPlaces, type PlaceAnswer, readParts, writeParts } from "./parts.ts"
 
@@ -19,8 +19,8 @@ export interface KitToLay {
   readonly master?: Uint8Array | undefined
   /** Replaces a kit that this device does not know. */
   readonly replace: boolean
-  /** Its parts, one for each place, once it is known that it can be made. */
-  readonly parts: () => Promise<readonly Uint8Array[]>
+  /** Its parts, one for each place, once it is known that it can be made: of a later time than those that it replaces. */
+  readonly parts: (afterMs: number) => Promise<readonly Uint8Array[]>
   /** Tells its owner the words: from now on it is this kit that he relies on. */
   readonly tell: () => Promise<void>
 }
@@ -51,7 +51,7 @@ export async function layKit(at: KitPlaces, kit: KitToLay, memory: KitMemory): P
   if (answered.length < needed)
     throw tooFew(answered.length, needed, "answered, so nothing was changed", whyOf(answers))
   if (!kit.replace) refuseForeign(kit, goodParts(answers), known)
-  const parts = await kit.parts()
+  const parts = await kit.parts(await newestMs(at, answers, master))
   const ids = at.backends.map(({ id }) => id)
   const isSame = before.master !== undefined && master !== undefined && equal(fromHex(before.master), master)
   const fresh: PendingErasure[] = master && !isSame ? [{ seed: toHex(seed), places: ids }] : []
@@ -76,6 +76,21 @@ interface Laying {
   readonly answers: readonly PlaceAnswer[]
   readonly parts: readonly Uint8Array[]
   readonly needed: number
+}
+
+/**
+ * When the newest kit was made that these words open, by the clock of whoever made it: of two kits on as many places a later one is
+ * restored, and no device's clock may decide that.
+ */
+async function newestMs({ env }: KitPlaces, answers: readonly PlaceAnswer[], master: Uint8Array | undefined) {
+  if (!master) return 0 // anybody can make one without words, of any time
+  let newest = 0
+  for (const kit of groupParts(goodParts(answers))) {
+    const key = await keyOfKit(kit)
+    const opened = key && (await openKit(env.crypto, kit, { key, secret: { master } }))
+    newest = Math.max(newest, opened?.secrets.createdMs ?? 0)
+  }
+  return newest
 }
 
 /** Gives the places their parts. Throws ERR_NO_QUORUM when too few took them. */

@@ -93,7 +93,9 @@ export async function writeParts(
   const holders = all.filter(isHolder)
   if (!before) return failures
   const silent = answers.filter(({ place, state }) => state === "away" && !missing.includes(place)).length
-  const needed = before.body.threshold + decodeRecoveryPart(parts[0]!).body.threshold - 1 + liars
+  const thresholds = before.body.threshold + decodeRecoveryPart(parts[0]!).body.threshold
+  // Without words a kit may need so many parts that no order helps: then all places have to be there.
+  const needed = Math.min(thresholds - 1 + liars, parts.length)
   if (taken + holders.length + silent >= needed) await write(holders)
   else for (const i of holders) failures[i] = "it keeps its part of the kit before, which too few other places have"
   return failures

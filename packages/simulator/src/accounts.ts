@@ -2,7 +2,7 @@
  * The accounts of a world: each has several clients (its devices), a list register that names its trees, and a key that alone
  * takes its marks away.
  */
-import { type CryptoProvider, equal, fromUtf8, HoldfastError, toHex, utf8 } from "@holdfast/core"
+import { type CryptoProvider, equal, fromHex, fromUtf8, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import {
   type AccountAccess,
   type AccountId,
@@ -11,6 +11,8 @@ import {
   accountKeysOf,
   accountRoles,
   listSeedOn,
+  type RegisterId,
+  registerIdOf,
   signGrant,
 } from "@holdfast/protocol"
 import type { Collector, RegisterKeys, RegisterStore } from "@holdfast/store"
@@ -20,6 +22,7 @@ import { emptyCare, encodeCare } from "@holdfast/tree"
 export interface SimulatedAccount {
   readonly name: string
   readonly id: AccountId
+  readonly seed: Uint8Array
   readonly keys: AccountKeys
   readonly access: AccountAccess
   readonly collector: Collector
@@ -41,10 +44,11 @@ export interface DeviceGrant {
 
 /** A new account. */
 export async function createAccount(crypto: CryptoProvider, name: string): Promise<SimulatedAccount> {
-  const keys = await accountKeysOf(crypto, crypto.random(32))
+  const seed = crypto.random(32)
+  const keys = await accountKeysOf(crypto, seed)
   const listSeed = listSeedOn(keys, "grid/world")
   return {
-    ...{ name, id: keys.id, keys },
+    ...{ name, id: keys.id, seed, keys },
     access: { account: keys.id, roles: accountRoles },
     collector: { publicKey: keys.publicKey, sign: (bytes) => crypto.sign(keys.collectSeed, bytes) },
     listKeys: {
@@ -80,14 +84,23 @@ export async function grantTo(
 const mostAttempts = 20
 
 /** Names trees in a list; written even when it is there, so that every place has just said what it holds. */
-export async function addToList(
+export function addToList(
   registers: RegisterStore,
   listKeys: RegisterKeys,
   added: readonly string[],
 ): Promise<readonly string[]> {
+  return changeList(registers, listKeys, { add: added })
+}
+
+/** Names trees and kits in a list, and takes others out. */
+export async function changeList(
+  registers: RegisterStore,
+  listKeys: RegisterKeys,
+  { add, remove = [] }: { readonly add: readonly string[]; readonly remove?: readonly string[] },
+): Promise<readonly string[]> {
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     const { sequence, names } = await read(registers, listKeys)
-    const next = [...new Set([...names, ...added])].sort()
+    const next = [...new Set([...names.filter((name) => !remove.includes(name)), ...add])].sort()
     if (await registers.write(listKeys, sequence, { content: utf8(next.join(" ")), care: encodeCare(emptyCare) }))
       return next
   }
@@ -101,7 +114,19 @@ async function read(registers: RegisterStore, keys: RegisterKeys) {
   return { sequence: value?.sequence ?? 0, names: [...new Set(names)].sort() }
 }
 
-/** The trees that a value of a list names. */
+const kitPrefix = "kit:"
+
+/** How a list names the register of a recovery kit. */
+export function kitWord(publicKey: Uint8Array): string {
+  return kitPrefix + toHex(registerIdOf(publicKey))
+}
+
+/** The register of a recovery kit that a name in a list stands for; undefined for a tree's. */
+export function kitOfWord(name: string): RegisterId | undefined {
+  return name.startsWith(kitPrefix) ? fromHex(name.slice(kitPrefix.length)) : undefined
+}
+
+/** The trees and kits that a value of a list names. */
 export function namesIn(content: Uint8Array): string[] {
   return fromUtf8(content).split(" ").filter(Boolean)
 }

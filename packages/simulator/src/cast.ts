@@ -3,6 +3,7 @@ import { isHoldfastError } from "@holdfast/core"
 import { createHoarder } from "./hoarder.ts"
 import { createHostileWriter } from "./hostile-writer.ts"
 import { createIntruder } from "./intruder.ts"
+import { createKits } from "./kits.ts"
 import { describe } from "./oracle.ts"
 import type { Random } from "./random.ts"
 import type { Driver, Role } from "./role.ts"
@@ -16,6 +17,7 @@ const makers: Partial<Record<RoleKind, (world: World) => Promise<Role>>> = {
   writer: createHostileWriter,
   hoarder: createHoarder,
   intruder: createIntruder,
+  kits: createKits,
 }
 
 /** The roles of one run. */

@@ -6,7 +6,7 @@ import { equal, isHoldfastError } from "@holdfast/core"
 import { rankOf, registerIdOf } from "@holdfast/protocol"
 import { type Collection, IdSet, type Trim } from "@holdfast/store"
 import { type CareList, careIds, decodeCare, emptyCare, type Tree, withLevels } from "@holdfast/tree"
-import { addToList, namesIn } from "./accounts.ts"
+import { addToList, kitOfWord, namesIn } from "./accounts.ts"
 import type { SimulatedClient } from "./client.ts"
 import type { SimulatedTree } from "./trees.ts"
 
@@ -37,6 +37,8 @@ export async function collect(client: SimulatedClient, options: CollectingOption
   needed.registers.add(list)
   for (const { publicKey } of account.deviceLists) needed.registers.add(registerIdOf(publicKey))
   for (const name of names) {
+    const kit = kitOfWord(name)
+    if (kit) needed.registers.add(kit)
     const tree = options.trees.find((one) => one.name === name)
     if (tree) await gatherTree({ client, collection, needed, options }, tree)
   }

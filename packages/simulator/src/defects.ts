@@ -3,6 +3,7 @@
  * then fail. `npm run simulate:defects` does it; a test of this package sees that each still applies.
  */
 
+import { kitDefects } from "./kit-defects.ts"
 import { ownershipDefects } from "./ownership-defects.ts"
 import { roleDefects } from "./role-defects.ts"
 import type { Shape } from "./world.ts"
@@ -153,6 +154,7 @@ export const defects: readonly Defect[] = [
   ),
   ...ownershipDefects,
   ...roleDefects,
+  ...kitDefects,
 ]
 
 function one(name: string, file: string, find: string, replace: string): Defect {

@@ -1,6 +1,6 @@
 /**
- * Who means harm in a world, besides places that lie: which roles a seed has is drawn from a stream of its own, so that what a seed
- * did before there was a role it does still when that is left out.
+ * Who does what in a world beside those who write and read: mostly people who mean harm, besides places that lie. Which roles a seed
+ * has is drawn from a stream of its own, so that what a seed did before there was a role it does still when that is left out.
  */
 import { type FaultKind, faultKinds } from "./faults.ts"
 import type { Random } from "./random.ts"
@@ -9,12 +9,16 @@ import type { Random } from "./random.ts"
  * - `writer`: writes what no client of ours would into a tree that others read and write too, with a place on its side;
  * - `hoarder`: fills places as far as its quota, or its tenant's share of a disk, goes;
  * - `intruder`: changes what faulty places have on their disks, as whoever owns them can;
- * - `glut`: places that lie answer as much as is taken.
+ * - `glut`: places that lie answer as much as is taken;
+ * - `kits`: accounts make, replace and use recovery kits. They mean no harm.
  */
-export const roleKinds = ["writer", "hoarder", "intruder", "glut"] as const
+export const roleKinds = ["writer", "hoarder", "intruder", "glut", "kits"] as const
 
 /** A role. */
 export type RoleKind = (typeof roleKinds)[number]
+
+/** The roles of those who mean harm. */
+export const harmfulRoles: readonly RoleKind[] = roleKinds.filter((role) => role !== "kits")
 
 /** What a run can be told to leave out. */
 export type Omission = FaultKind | RoleKind

@@ -68,8 +68,8 @@ export async function makeRecoveryKit(session: Session, options: MakeOptions): P
   const keys = withKeys ? await collectBucketKeys(profile.volumes.values()) : noKeys
   const content = { nowMs, bucketKeys: keys.keys, kits: new Map(ownMasters(session, kitKey, master)) }
   let seen: MadeKit["seen"] = "none"
-  const parts = async () => {
-    const fitted = await fitting(session, content, { threshold, master })
+  const parts = async (afterMs: number) => {
+    const fitted = await fitting(session, { ...content, nowMs: Math.max(nowMs, afterMs + 1) }, { threshold, master })
     seen = fitted.seen
     return fitted.parts
   }

@@ -1,0 +1,86 @@
+/** Deliberate defects of recovery kits: what makes them survive, hides them, and takes away those that were replaced. */
+import type { Defect } from "./defects.ts"
+import type { Shape } from "./world.ts"
+
+const client = "packages/client/src"
+
+const hasKits = ({ roles, versions }: Shape) => roles.includes("kits") && versions === 1
+/** Where kits without words can be made at all, and it shows who reads what. */
+const hasParties = (shape: Shape) => hasKits(shape) && shape.places.every((place) => place === "bucket")
+const dies = (shape: Shape) => hasKits(shape) && shape.faults.includes("clientCrash")
+
+/** Weaker rules. */
+export const kitDefects: readonly Defect[] = [
+  one(
+    "a kit counts as made at one place too few",
+    `${client}/lay-kit.ts`,
+    "  if (taken < needed) throw",
+    "  if (taken < needed - 1) throw",
+    (shape) => hasKits(shape) && shape.faults.includes("full"),
+  ),
+  one(
+    "the threshold of a kit without words counts places",
+    `${client}/threshold.ts`,
+    "  const threshold = Math.max(f, held) + 1\n",
+    "  const threshold = Math.max(f, 0 * held) + 1\n",
+    hasParties,
+  ),
+  one(
+    "a kit that was replaced is not erased",
+    `${client}/parts.ts`,
+    '      if (answer.state === "none" || answer.state === "erased") return { place }\n',
+    '      if (answer.state !== "bad") return { place }\n',
+    hasKits,
+  ),
+  one(
+    "the account's list does not have its kits",
+    `${client}/lay-kit.ts`,
+    "  await memory.list(seed)\n",
+    "",
+    (shape) => hasKits(shape) && shape.faults.includes("night") && shape.graceMs < 3_600_001,
+  ),
+  one(
+    "a kit with words lies where everybody looks",
+    `${client}/kit-memory.ts`,
+    "  return master ? recoveryRegisterSeed(master) : openRecoveryRegisterSeed(name)\n",
+    "  return master && !name ? recoveryRegisterSeed(master) : openRecoveryRegisterSeed(name)\n",
+    hasKits,
+  ),
+  one(
+    "the words of a kit are no part of its key",
+    "packages/protocol/src/recovery-kit.ts",
+    "deriveKey(concat(key, master), keyLabels",
+    "deriveKey(concat(key, master.subarray(32)), keyLabels",
+    hasKits,
+  ),
+  {
+    name: "the words of a kit are told after the one before is erased",
+    where: dies,
+    edits: [
+      { file: `${client}/lay-kit.ts`, find: "  await kit.tell()\n", replace: "" },
+      {
+        file: `${client}/lay-kit.ts`,
+        find: "  const failed = isSame ?",
+        replace: "  await kit.tell()\n  const failed = isSame ?",
+      },
+    ],
+  },
+  one(
+    "where a kit lies is not written down before it lies there",
+    `${client}/lay-kit.ts`,
+    "  if (fresh.length > 0) await memory.setKeys(",
+    "  if (fresh.length < 0) await memory.setKeys(",
+    dies,
+  ),
+  one(
+    "a kit is written over at all places at once",
+    `${client}/parts.ts`,
+    "  const isHolder = (i: number) => before !== undefined && ",
+    "  const isHolder = (i: number) => before === undefined && ",
+    dies,
+  ),
+]
+
+function one(name: string, file: string, find: string, replace: string, where: Defect["where"]): Defect {
+  return { name, edits: [{ file, find, replace }], ...(where && { where }) }
+}
