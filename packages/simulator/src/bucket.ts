@@ -18,6 +18,7 @@ import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
 import { changeObjects } from "./intruder.ts"
+import { LaggingLists } from "./lagging.ts"
 import type { Random } from "./random.ts"
 import { addHolding, type Holding, type Storage, type StorageParts, type Visitor } from "./storage.ts"
 
@@ -47,6 +48,7 @@ export class SimulatedBucket implements Storage {
   readonly kind = "bucket"
   readonly #clock: WrongClock
   #objects = new Map<string, StoredObject>()
+  readonly #lists: LaggingLists<StoredObject>
   readonly #requests: BucketRequests
   isRunning = false
   isFull = false
@@ -61,6 +63,9 @@ export class SimulatedBucket implements Storage {
     this.id = parts.id
     this.#parts = parts
     this.#clock = new WrongClock(parts.time, parts)
+    const { mostMs = 0, registers = false } = parts.lag ?? {}
+    const lags = (key: string) => registers || !key.startsWith("registers/")
+    this.#lists = new LaggingLists(parts.random.fork("lag"), { mostMs, lags })
     this.#found()
     const requests = this.#serve()
     this.#requests = parts.liar?.wrapBucket(requests) ?? requests
@@ -102,13 +107,19 @@ export class SimulatedBucket implements Storage {
       remove: (key) => call("remove", (requests) => requests.remove(key)),
       close: () => undefined,
     }
-    return createObjectBackend(bucket, { id: this.id, crypto, access, graceMs, epoch, conditionalWrites: true })
+    const listing = this.#parts.lag ? "delayed" : "strong"
+    const options = { id: this.id, crypto, access, graceMs, epoch, listing, conditionalWrites: true } as const
+    return createObjectBackend(bucket, options)
   }
 
   /** The volume has another description from now on. */
   seal(epoch: number): void {
     const key = `fence/epoch-${String(epoch).padStart(6, "0")}`
     this.#objects.set(key, { bytes: new Uint8Array(1), modifiedMs: this.#clock.nowMs() })
+  }
+
+  catchUp(): void {
+    this.#lists.catchUp()
   }
 
   start(): void {
@@ -245,7 +256,7 @@ export class SimulatedBucket implements Storage {
   }
 
   #below(prefix: string): string[] {
-    return [...this.#objects.keys()].filter((key) => key.startsWith(prefix)).sort()
+    return below(this.#objects, prefix)
   }
 
   #serve(): BucketRequests {
@@ -255,6 +266,7 @@ export class SimulatedBucket implements Storage {
         this.#operation(() => {
           if (ifAbsent && this.#objects.has(key)) return { stored: false, atMs: 0 }
           if (this.isFull) throw new HoldfastError("ERR_SERVER_FULL", `${this.id} is full.`)
+          this.#lists.note(key, this.#objects.get(key), this.#parts.time.nowMs)
           this.#objects.set(key, { bytes: bytes.slice(), modifiedMs: atMs() })
           this.#held = undefined
           return { stored: true, atMs: atMs() }
@@ -266,15 +278,17 @@ export class SimulatedBucket implements Storage {
         }),
       list: (prefix, after, limit) =>
         this.#operation(() => {
-          const keys = this.#below(prefix).filter((key) => after === undefined || key > after)
+          const shown = this.#lists.shown(this.#objects, this.#parts.time.nowMs)
+          const keys = below(shown, prefix).filter((key) => after === undefined || key > after)
           const infos = keys.slice(0, limit).map((key) => {
-            const { bytes, modifiedMs } = this.#objects.get(key)!
+            const { bytes, modifiedMs } = shown.get(key)!
             return { key, sizeBytes: bytes.length, modifiedMs }
           })
           return { infos, atMs: atMs() }
         }),
       remove: (key) =>
         this.#operation(() => {
+          this.#lists.note(key, this.#objects.get(key), this.#parts.time.nowMs)
           this.#objects.delete(key)
           this.#held = undefined
         }),
@@ -293,6 +307,10 @@ export class SimulatedBucket implements Storage {
   #step(): void {
     if (--this.#stepsLeft < 0) this.crash()
   }
+}
+
+function below(objects: ReadonlyMap<string, unknown>, prefix: string): string[] {
+  return [...objects.keys()].filter((key) => key.startsWith(prefix)).sort()
 }
 
 function never<T>(): Promise<T> {

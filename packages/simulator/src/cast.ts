@@ -10,8 +10,8 @@ import type { Driver, Role } from "./role.ts"
 import type { RoleKind } from "./roles.ts"
 import { plays, type World } from "./world.ts"
 
-/** How often each of them acts. */
-const actChance = 0.3
+/** How often each of them acts; kits are quickly made. */
+const actChance = (kind: RoleKind) => (kind === "kits" ? 0.6 : 0.3)
 
 const makers: Partial<Record<RoleKind, (world: World) => Promise<Role>>> = {
   writer: createHostileWriter,
@@ -48,7 +48,7 @@ export class Cast {
   act(random: Random): void {
     for (const [kind, role] of this.#roles) {
       const own = random.fork(kind)
-      if (own.chance(actChance) && !this.#busy.has(kind)) void this.#run(kind, () => role.act(own))
+      if (own.chance(actChance(kind)) && !this.#busy.has(kind)) void this.#run(kind, () => role.act(own))
     }
   }
 

@@ -6,6 +6,7 @@
 import { kitDefects } from "./kit-defects.ts"
 import { ownershipDefects } from "./ownership-defects.ts"
 import { roleDefects } from "./role-defects.ts"
+import type { RoleKind } from "./roles.ts"
 import type { Shape } from "./world.ts"
 
 /** One change of a source: a text that occurs exactly once, and what comes in its place. */
@@ -21,6 +22,8 @@ export interface Defect {
   readonly name: string
   /** Worlds where it can be seen at all; any when absent. Seeds of others are passed over. */
   readonly where?: (shape: Shape) => boolean
+  /** Roles that are played; the others cost time, and would find nothing. */
+  readonly roles?: readonly RoleKind[]
   readonly edits: readonly Edit[]
 }
 

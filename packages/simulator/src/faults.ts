@@ -20,6 +20,7 @@ export const faultKinds = [
   "sleep",
   "jump",
   "restore",
+  "lag",
 ] as const
 
 /** A kind of fault. */
@@ -36,7 +37,7 @@ export interface FaultContext {
 }
 
 /** Faults that begin at some moment; the others are there from the start or done by the driver. */
-export type MomentaryFault = Exclude<FaultKind, "lies" | "skew" | "clientCrash" | "night" | "sleep">
+export type MomentaryFault = Exclude<FaultKind, "lies" | "skew" | "clientCrash" | "night" | "sleep" | "lag">
 
 /** Lets a fault happen, or end; tells what it was. */
 export function strike(kind: MomentaryFault, random: Random, context: FaultContext): string {
@@ -129,6 +130,7 @@ export function calm({ servers, network }: FaultContext, liars: Iterable<Liar> =
     server.isFull = false
     server.operationMs = 0.2
     server.crashAfter(Number.POSITIVE_INFINITY)
+    server.catchUp?.()
     server.start()
   }
 }

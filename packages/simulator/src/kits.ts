@@ -153,7 +153,7 @@ export async function createKits(world: World): Promise<Role> {
       if (kind === "use") return use(client, random.pick(papers), false).then(() => "restored")
       if (kind === "adopt") return adopt(keeper, random.pick(papers))
       const name = `${client.account.name}-${random.pick(["main", "main", "other"])}`
-      const wish = random.weighted<Wish>({ same: 5, new: 3, none: 2 })
+      const wish = random.weighted<Wish>({ same: 5, new: 3, none: 3 })
       return make(keeper, name, { wish, replace: random.chance(0.7) })
     }
     const ended = await occupy(world, client, { name: `kit ${kind}`, mostCalls }, work)
@@ -289,8 +289,8 @@ function secretsOf(
 /** Who reads each place: all nodes belong to one grid, some buckets to one key. */
 function credentials({ servers, random }: World): string[][] {
   const chance = random.fork("credentials")
-  const shared = chance.chance(0.5)
-  return servers.map(({ id, kind }) => [kind === "node" ? "grid" : shared && chance.chance(0.3) ? "key" : `key ${id}`])
+  const shared = chance.chance(0.7)
+  return servers.map(({ id, kind }) => [kind === "node" ? "grid" : shared && chance.chance(0.4) ? "key" : `key ${id}`])
 }
 
 /** Places by who reads them. */

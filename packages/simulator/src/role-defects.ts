@@ -1,6 +1,6 @@
 /** Deliberate defects that those who mean harm must find: what guards against malicious writers, hoarders, intruders and glut. */
 import type { Defect } from "./defects.ts"
-import type { RoleKind } from "./roles.ts"
+import { harmfulRoles, type RoleKind } from "./roles.ts"
 import type { Shape } from "./world.ts"
 
 const tree = "packages/tree/src"
@@ -82,5 +82,5 @@ export const roleDefects: readonly Defect[] = [
 ]
 
 function one(name: string, file: string, find: string, replace: string, where?: Defect["where"]): Defect {
-  return { name, edits: [{ file, find, replace }], ...(where && { where }) }
+  return { name, edits: [{ file, find, replace }], roles: harmfulRoles, ...(where && { where }) }
 }

@@ -173,7 +173,8 @@ class Run {
   async #reclaim(clients: readonly SimulatedClient[], random: Random): Promise<void> {
     const world = this.#world
     await this.#pass(Math.max(...world.servers.map(({ behindMs }) => behindMs)))
-    for (let round = 1; round <= 4; round++) {
+    // Where lists lag a collection takes two runs.
+    for (let round = 1; round <= (happens(world.shape, "lag") ? 8 : 4); round++) {
       await this.#pass(2 * world.shape.graceMs + hourMs)
       for (const client of clients) {
         const tree = world.trees[0]!
@@ -275,7 +276,7 @@ class Run {
 
   async #strike(random: Random): Promise<void> {
     const world = this.#world
-    const kinds = world.shape.faults.filter((kind) => !["lies", "skew", "night", "sleep"].includes(kind))
+    const kinds = world.shape.faults.filter((kind) => !["lies", "skew", "night", "sleep", "lag"].includes(kind))
     if (kinds.length === 0) return
     const kind = random.pick(kinds)
     if (!happens(world.shape, kind)) return

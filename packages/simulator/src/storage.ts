@@ -21,6 +21,8 @@ export interface StorageParts {
   readonly graceMs: number
   /** Most that an account may be charged, and who may drop one; as much as it likes, and nobody, when absent. */
   readonly accounts?: { readonly quotaBytes: number; readonly administrator: Uint8Array }
+  /** A bucket's lists show changes after so long at most; those of registers too where that may be. */
+  readonly lag?: { readonly mostMs: number; readonly registers: boolean } | undefined
   /** Changes what it answers. */
   readonly liar: Liar | undefined
   /** Hears of what should never happen. */
@@ -72,6 +74,8 @@ export interface Storage {
   intrude(random: Random): string
   /** Fails when something outside of what it stores in was touched. */
   checkOutside?(): void
+  /** Lists that lag show all from now on. */
+  catchUp?(): void
   /** All that is stored is gone, as with a new disk. */
   lose(): void
   /** Its clock is set forward or back. */

@@ -85,16 +85,21 @@ export function shapeOf(random: Random, without: ReadonlySet<Omission>): Shape {
   const places = Array.from({ length: servers }, () => (random.chance(buckets) ? "bucket" : "node"))
   const ids = Array.from({ length: servers }, (_, i) => `n${i}`)
   const bad = random.some(ids, random.between(0, tolerated))
-  const faults = faultKinds.filter(() => random.chance(0.6))
+  const mixed = faultKinds.filter((kind) => kind !== "lag" && random.chance(0.6))
+  // From a stream of its own, so that what a seed did before lists lagged it does still without.
+  const faults: FaultKind[] = random.fork("lag").chance(0.3) ? [...mixed, "lag"] : mixed
   const accounts = random.pick([1, 2, 2, 3])
   const roles = rolesOf(random.fork("roles"))
   // Who has places of his own, or changes them, has one at least where it may be.
   const needsOne = mode === "byzantine" && tolerated > 0 && owning.some((role) => plays({ roles, without }, role))
   const faulty = bad.length === 0 && needsOne ? random.fork("faulty").some(ids, 1) : bad
+  // Where lists lag, everything waits a day at least.
+  const lags = faults.includes("lag") && !without.has("lag") && places.includes("bucket")
+  const spare = (graceMs: number) => (lags ? 24 * hourMs : graceMs)
   return {
     ...{ places, mode, coding: { k, happy, n }, accounts, clients: random.between(Math.max(2, accounts), 5) },
     versions: random.chance(0.06) ? random.between(70, 300) : 1,
-    ...{ graceMs: random.pick([1, 1, 2, 24]) * hourMs, tolerated, faulty, faults, without, roles },
+    ...{ graceMs: spare(random.pick([1, 1, 2, 24]) * hourMs), tolerated, faulty, faults, without, roles },
   }
 }
 
@@ -170,7 +175,11 @@ export async function createWorld(seed: string, without: ReadonlySet<Omission>, 
   const servers = shape.places.map((kind, i): Storage => {
     const id = `n${i}`
     const { graceMs } = shape
+    const own = random.fork(`lag ${id}`)
+    const mostMs = own.pick([5000, 60_000, hourMs, 12 * hourMs])
+    const lag = { mostMs, registers: shape.mode === "byzantine" && shape.faulty.includes(id) }
     const parts = {
+      ...(happens(shape, "lag") && own.chance(0.7) && { lag }),
       id,
       time,
       random: random.fork(id),

@@ -199,3 +199,28 @@ test("only the account's own key takes marks away", async () => {
   assert.equal(collection.leftOut.size, 5)
   assert.equal((await store.backends[0]!.listMarks({ limit: 10 })).length, 1)
 })
+
+test("what places lose between their word that they hold it and the value is stored again before that is acknowledged", async () => {
+  const grid = testGrid() // 3/4/5: three places take a value, four hold each chunk
+  const store = await grid.client()
+  const ref = await store.chunks.putChunk(sample(13))
+  let confirmed = 0
+  let collected: Promise<void> | undefined
+  const keys = await newKeys()
+  for (const backend of store.backends) {
+    const { proposeRegisters } = backend
+    // The machine sleeps between the last word and the first value, while another device collects at two places.
+    backend.proposeRegisters = async (...args) => {
+      confirmed++
+      grid.pass(collected ? 0 : 25 * hour)
+      collected ??= unmarkAt(grid, [0, 1])
+      await collected
+      return proposeRegisters(...args)
+    }
+  }
+  assert.equal(await store.registers.write(keys, 0, emptyParts, { chunks: [ref.id] }), true)
+  assert.ok(confirmed > 5, "it was proposed a second time")
+  const held = grid.servers.map(async ({ backend }) => (await backend.hasShares([ref.id]))[0]!.length)
+  assert.ok((await Promise.all(held)).reduce((sum, count) => sum + count, 0) >= 4)
+  await assertReadable(grid, ref, sample(13))
+})

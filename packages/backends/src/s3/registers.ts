@@ -14,7 +14,7 @@ import {
   registerIdOf,
 } from "@holdfast/protocol"
 import { type HeldValue, type Judgement, judgeProposal } from "../rules.ts"
-import { registerKey, registerPrefix } from "./keys.ts"
+import { parseRegisterKey, registerKey, registerPrefix } from "./keys.ts"
 import type { Place } from "./place.ts"
 
 /** A value that was checked. */
@@ -33,11 +33,14 @@ const parallel = 16
 /** The newest objects of a register that a read looks at until one is a value. */
 const mostTried = 8
 const pageLength = 1000
+const mostSeen = 10_000
 
 /** Reads and writes the registers of a bucket. */
 export class Registers {
   readonly #place: Place
   readonly #proposing = new Map<string, Promise<unknown>>()
+  /** Where lists lag: the highest rank seen of each register. */
+  readonly #seen = new Map<string, number>()
 
   constructor(place: Place) {
     this.#place = place
@@ -137,6 +140,8 @@ export class Registers {
   async #newest(id: RegisterId, signal: Signal, known?: Newest): Promise<Newest | undefined> {
     for (let attempt = 0; attempt < 2; attempt++) {
       const { infos } = await this.#place.bucket.list(registerPrefix(id), { limit: mostTried, signal })
+      const unlisted = await this.#unlisted(id, infos[0]?.key, { known, signal })
+      if (unlisted) return unlisted
       for (const { key, modifiedMs } of infos) {
         const value = key === known?.key ? known : await this.#valid(id, key, signal)
         if (value) return { ...value, key, modifiedMs }
@@ -145,6 +150,31 @@ export class Registers {
       if (infos.length === 0) return undefined
     }
     return undefined
+  }
+
+  /**
+   * Where lists lag, the newest value may not be listed yet: what follows the newest one that a list or this process has seen is
+   * asked for by its key, one after another. So one that follows a number which was never written here is found when it is listed.
+   */
+  async #unlisted(
+    id: RegisterId,
+    listed: string | undefined,
+    { known, signal }: { readonly known: Newest | undefined; readonly signal: Signal },
+  ): Promise<Newest | undefined> {
+    if (this.#place.listDelayMs === 0) return undefined
+    const register = registerPrefix(id)
+    const listedRank = (listed !== undefined && parseRegisterKey(listed)?.sequence) || 0
+    const seen = Math.max(this.#seen.get(register) ?? 0, known?.sequence ?? 0)
+    let newest: Newest | undefined
+    for (let rank = Math.max(seen, listedRank + 1); ; rank++) {
+      const key = registerKey(id, rank)
+      const value = known?.key === key ? known : await this.#valid(id, key, signal)
+      if (value) newest = { ...value, key, modifiedMs: 0 }
+      else if (rank > seen) break
+    }
+    if (this.#seen.size >= mostSeen) this.#seen.clear()
+    this.#seen.set(register, Math.max(listedRank, newest?.sequence ?? 0))
+    return newest
   }
 
   async #valid(id: RegisterId, key: string, signal: Signal): Promise<HeldValue | undefined> {
