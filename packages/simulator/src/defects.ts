@@ -25,6 +25,13 @@ export interface Defect {
   /** Roles that are played; the others cost time, and would find nothing. */
   readonly roles?: readonly RoleKind[]
   readonly edits: readonly Edit[]
+  /** For what seeds show too seldom: what node is to run, which must fail with the defect. */
+  readonly proof?: readonly string[]
+}
+
+/** A proof by the tests of a file whose names have these words. */
+export function byTest(file: string, words: string): Pick<Defect, "proof"> {
+  return { proof: ["--test", "--test-force-exit", "--test-name-pattern", words, file] }
 }
 
 const store = "packages/store/src"

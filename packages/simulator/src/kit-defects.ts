@@ -1,15 +1,15 @@
 /** Deliberate defects of recovery kits: what makes them survive, hides them, and takes away those that were replaced. */
-import type { Defect } from "./defects.ts"
+import { byTest, type Defect } from "./defects.ts"
 import type { Shape } from "./world.ts"
 
 const client = "packages/client/src"
+const tests = "packages/client/test/kits.test.ts"
 
 /** Small worlds, where a run takes little time. */
 const hasKits = ({ roles, versions, places, clients }: Shape) =>
   roles.includes("kits") && versions === 1 && places.length <= 5 && clients <= 4
 /** Where kits without words can be made at all, and it shows who reads what. */
 const hasParties = (shape: Shape) => hasKits(shape) && shape.places.every((place) => place === "bucket")
-const dies = (shape: Shape) => hasKits(shape) && shape.faults.includes("clientCrash")
 
 /** Weaker rules. */
 export const kitDefects: readonly Defect[] = [
@@ -57,8 +57,7 @@ export const kitDefects: readonly Defect[] = [
   ),
   {
     name: "the words of a kit are told after the one before is erased",
-    where: dies,
-    roles: ["kits"],
+    ...byTest(tests, "the words told last restore"),
     edits: [
       { file: `${client}/lay-kit.ts`, find: "  await kit.tell()\n", replace: "" },
       {
@@ -73,17 +72,31 @@ export const kitDefects: readonly Defect[] = [
     `${client}/lay-kit.ts`,
     "  if (fresh.length > 0) await memory.setKeys(",
     "  if (fresh.length < 0) await memory.setKeys(",
-    dies,
+    byTest(tests, "the next run leaves no other"),
   ),
   one(
     "a kit is written over at all places at once",
     `${client}/parts.ts`,
     "  const isHolder = (i: number) => before !== undefined && ",
     "  const isHolder = (i: number) => before === undefined && ",
-    dies,
+    byTest(tests, "written over only when the missing one"),
+  ),
+  one(
+    "a device's clock says which of two kits is the later one",
+    `${client}/lay-kit.ts`,
+    "  return newest\n",
+    "  return 0 * newest\n",
+    byTest(tests, "of a later time, whatever clock"),
   ),
 ]
 
-function one(name: string, file: string, find: string, replace: string, where: Defect["where"]): Defect {
-  return { name, edits: [{ file, find, replace }], roles: ["kits"], ...(where && { where }) }
+function one(
+  name: string,
+  file: string,
+  find: string,
+  replace: string,
+  more: Defect["where"] | Pick<Defect, "proof">,
+): Defect {
+  const how = typeof more === "function" ? { where: more } : more
+  return { name, edits: [{ file, find, replace }], roles: ["kits"], ...how }
 }

@@ -1,5 +1,5 @@
 /** Deliberate defects, one for each rule of ownership, of one plaintext and of history (docs/protocols/marks.md, docs/formats). */
-import type { Defect } from "./defects.ts"
+import { byTest, type Defect } from "./defects.ts"
 import type { Shape } from "./world.ts"
 
 const store = "packages/store/src"
@@ -11,8 +11,6 @@ const isOf = (kind: "node" | "bucket") => (shape: Shape) => shape.places.every((
 /** One machine sleeps before its commit while another of its account, at most a few, collects. */
 const sleepsOn = (kind: "node" | "bucket") => (shape: Shape) =>
   isOf(kind)(shape) && shape.faults.includes("sleep") && shape.clients >= 2 * shape.accounts && shape.versions === 1
-const liesWithRoom = ({ mode, faults, faulty, coding, places, versions }: Shape) =>
-  mode === "byzantine" && faults.includes("lies") && faulty.length > 0 && coding.n < places.length && versions === 1
 
 /** Weaker rules, each with the name of the rule. */
 export const ownershipDefects: readonly Defect[] = [
@@ -38,27 +36,28 @@ export const ownershipDefects: readonly Defect[] = [
     `${directory}/proposing.ts`,
     "  return broken === 1\n",
     "  return broken === undefined\n",
-    sleepsOn("node"),
+    byTest("packages/backends/test/directory.test.ts", "vouches for what a command marked"),
   ),
   one(
     "O7: who vouches is not counted",
     `${store}/register-quorum.ts`,
     "    accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)\n",
     "    accepted >= needed && patterns.every((pattern) => distinct(pattern) >= happy)\n",
-    sleepsOn("node"),
+    byTest("packages/store/test/marks.test.ts", "between their word that they hold it and the value"),
   ),
   one(
     "O8: a place's own answer does not count",
     `${store}/collect.ts`,
     "          live.has(id) || liveAt?.get(place)?.has(id) === true",
-    "          live.has(id) || liveAt?.get(place)?.has(id) === undefined",
+    "          live.has(id) || (liveAt?.get(place)?.has(id) === true && live.has(id))",
+    byTest("packages/cli/test/account.test.ts", "a value that one place alone took keeps its chunks there"),
   ),
   one(
     "O8: marks younger than the token go",
     rules,
     "  return (stamp) => stamp <= until && place.stamp - stamp >= youngMs",
     "  return (stamp) => until >= 0 && place.stamp - stamp >= youngMs",
-    sleepsOn("node"),
+    byTest("packages/backends/test/directory.test.ts", "takes nothing that was marked after the token"),
   ),
   one(
     "O9: a client may bring the grace under the least",
@@ -89,7 +88,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${bucket}/vouch.ts`,
     "      if (stale.length === 0 && put === 0) return stays\n",
     "      if (put >= 0) return stays\n",
-    sleepsOn("bucket"),
+    byOrders("new", "wcs", "2"),
   ),
   one(
     "O13: marks in a bucket are not written before the value",
@@ -102,7 +101,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${bucket}/shares.ts`,
     "generation: fence.generationAbove(id, index) }",
     "generation: 0 * fence.generationAbove(id, index) }",
-    sleepsOn("bucket"),
+    byOrders("condemned", "bs", "2"),
   ),
   one(
     "O15: what the word of a collection does not name goes too, however young",
@@ -115,7 +114,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${bucket}/sweep.ts`,
     "    const marked = await this.#markedAmong(list)\n",
     "    const marked = new Set<number>()\n",
-    sleepsOn("bucket"),
+    byOrders("old", "wcs", "2"),
   ),
   one(
     "D5: slices made from parity are not held against the descriptor",
@@ -134,14 +133,14 @@ export const ownershipDefects: readonly Defect[] = [
     `${store}/register-commit.ts`,
     "    for (const backend of proposal.silent) doubted.add(backend)\n    for (const backend of proposal.gone) if (refused.has(backend)) doubted.add(backend)\n",
     "",
-    liesWithRoom,
+    byTest("packages/store/test/liars.test.ts", "vouch"),
   ),
   one(
     "O13: a value is shown before what it needs is marked at the other buckets",
     `${store}/register-quorum.ts`,
     "  const unheld = await confirm(value, commitment)\n",
     "  const unheld: Unheld | undefined = undefined\n",
-    (shape) => isOf("bucket")(shape) && shape.faults.includes("full") && shape.coding.n < shape.places.length,
+    byTest("packages/store/test/bucket-commit.test.ts", "a value is put at no bucket before"),
   ),
   one(
     "a version by who may only append leaves nothing behind it",
@@ -171,8 +170,19 @@ export const ownershipDefects: readonly Defect[] = [
   ),
 ]
 
-function one(name: string, file: string, find: string, replace: string, where?: Defect["where"]): Defect {
-  return { name, edits: [{ file, find, replace }], ...(where && { where }) }
+function one(
+  name: string,
+  file: string,
+  find: string,
+  replace: string,
+  more: Defect["where"] | Pick<Defect, "where" | "proof"> = {},
+): Defect {
+  return { name, edits: [{ file, find, replace }], ...(typeof more === "function" ? { where: more } : more) }
+}
+
+/** By the real bucket backend over all orders of requests, up to some interruptions. */
+function byOrders(...words: readonly [start: string, who: string, interruptions: string]): Pick<Defect, "proof"> {
+  return { proof: ["packages/backends/test/bucket-races/main.ts", ...words, "20000"] }
 }
 
 /** Of what the simulator's clients do. */

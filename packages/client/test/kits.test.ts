@@ -1,0 +1,173 @@
+/** The order in which kits are made, told and erased: whatever ends in the middle, its owner has a kit whose words he was told. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { createMemoryBackend } from "@holdfast/backends"
+import {
+  chooseKit,
+  goodParts,
+  groupParts,
+  type KitKeys,
+  type KitMemory,
+  type KnownKit,
+  kitSeed,
+  layKit,
+  makeKit,
+  readParts,
+} from "@holdfast/client"
+import { nodeCrypto as crypto, nodeEnv as env } from "@holdfast/core/node"
+import type { Backend, RecoverySecrets } from "@holdfast/protocol"
+
+const threshold = 2
+
+/** A device whose process may end before any of its steps. */
+function device() {
+  const state = { keys: { places: [], erase: [] } as KitKeys, known: [] as KnownKit[], told: [] as Uint8Array[] }
+  const steps = { left: Number.POSITIVE_INFINITY }
+  const step = async () => {
+    if (steps.left-- <= 0) await new Promise(() => undefined)
+  }
+  const memory = (): KitMemory => ({
+    before: state.keys,
+    known: [...state.known],
+    async setKeys(keys) {
+      await step()
+      state.keys = keys
+    },
+    async remember({ id, missing }) {
+      await step()
+      const ids = [id, ...(state.known[0]?.ids ?? []).filter((one) => one !== id)]
+      state.known = [{ name: "main", volume: "v", format: 2, ids, missing }]
+    },
+    list: step,
+    unlist: step,
+  })
+  return { state, steps, step, memory }
+}
+
+type Device = ReturnType<typeof device>
+
+const places = (count: number) => Array.from({ length: count }, (_, i) => createMemoryBackend(`p${i}`, crypto))
+
+function secretsOf(backends: readonly Backend[], createdMs: number): RecoverySecrets {
+  return {
+    ...{ createdMs, volume: "v", places: backends.map(({ id }) => id), convergenceSecret: crypto.random(32) },
+    ...{ aliases: new Map(), aliasVolumes: new Map(), volumes: [], seen: "", bucketKeys: new Map() },
+    ...{ kits: new Map(), others: new Map() },
+  }
+}
+
+/** Makes a kit; the calls to places are steps too. */
+async function make(
+  own: Device,
+  backends: readonly Backend[],
+  { master, nowMs = 1 }: { master: Uint8Array; nowMs?: number },
+) {
+  const stepped = backends.map(
+    (backend): Backend => ({
+      ...backend,
+      proposeRegisters: async (...args) => {
+        await own.step()
+        return backend.proposeRegisters(...args)
+      },
+    }),
+  )
+  const parts = async (afterMs: number) =>
+    makeKit(crypto, secretsOf(backends, Math.max(nowMs, afterMs + 1)), { threshold, master })
+  const tell = async () => void own.state.told.push(master)
+  const kit = { name: "main", volume: "v", mode: "crash", master, replace: false, parts, tell } as const
+  return layKit({ env, backends: stepped }, kit, own.memory())
+}
+
+async function restores(backends: readonly Backend[], master: Uint8Array) {
+  const hidden = groupParts(goodParts(await readParts({ env, backends }, kitSeed("main", master))))
+  return (await chooseKit(crypto, { hidden, open: [] }, { name: "main", secret: { master } })).kit.secrets
+}
+
+/** Resolves when `work` has ended or waits for ever. */
+async function settled(work: Promise<unknown>): Promise<boolean> {
+  let isOver = false
+  work.then(
+    () => {
+      isOver = true
+    },
+    () => {
+      isOver = true
+    },
+  )
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  return isOver
+}
+
+test("wherever the making of a kit with new words ends, the words told last restore, and the next run leaves no other", async () => {
+  let isOver = false
+  for (let steps = 0; !isOver; steps++) {
+    const [backends, own] = [places(3), device()]
+    await make(own, backends, { master: crypto.random(32) })
+    own.steps.left = steps
+    isOver = await settled(make(own, backends, { master: crypto.random(32) }))
+    await restores(backends, own.state.told.at(-1)!)
+    own.steps.left = Number.POSITIVE_INFINITY
+    const master = crypto.random(32)
+    const { left } = await make(own, backends, { master })
+    assert.deepEqual([left.failed, left.pending], [[], []])
+    await restores(backends, master)
+    for (const earlier of own.state.told.slice(0, -1))
+      await assert.rejects(restores(backends, earlier), { code: "ERR_NOT_FOUND" }, `${steps} steps`)
+  }
+})
+
+test("while it is not known which words were told, no kit is made with the same ones", async () => {
+  const [backends, own] = [places(3), device()]
+  await make(own, backends, { master: crypto.random(32) })
+  const first = own.state.keys.master
+  for (let steps = 0; own.state.told.length === 1; steps++) {
+    own.steps.left = steps
+    await settled(make(own, backends, { master: crypto.random(32) }))
+    if (own.state.told.length === 1) assert.ok([first, undefined].includes(own.state.keys.master))
+  }
+  assert.equal(own.state.keys.master, undefined)
+  assert.equal(own.state.keys.erase.length >= 2, true)
+})
+
+test("a kit that lies on too few places is written over only when the missing one takes a part first", async () => {
+  const [backends, own, master] = [places(3), device(), crypto.random(32)]
+  const away = (at: number) =>
+    backends.map((backend, i): Backend => {
+      const fail = () => Promise.reject(new Error("connection reset"))
+      return i === at ? { ...backend, readRegisters: fail, proposeRegisters: fail } : backend
+    })
+  const { places: first } = await make(own, away(2), { master })
+  assert.deepEqual(
+    first.map(({ why }) => why),
+    [undefined, undefined, "connection reset"],
+  )
+  const before = (await restores(backends, master)).convergenceSecret
+  await assert.rejects(make(own, away(2), { master }), { code: "ERR_NO_QUORUM", message: /the kit before/ })
+  assert.deepEqual((await restores(backends, master)).convergenceSecret, before)
+  for (let steps = 2, isOver = false; !isOver; steps++) {
+    own.steps.left = steps
+    isOver = await settled(make(own, backends, { master }))
+    await restores(backends, master)
+  }
+  own.steps.left = Number.POSITIVE_INFINITY
+  await make(own, away(2), { master }) // it lies on all now
+  assert.notDeepEqual((await restores(backends, master)).convergenceSecret, before)
+})
+
+test("a kit that replaces another is of a later time, whatever clock made it", async () => {
+  const [backends, own, master] = [places(3), device(), crypto.random(32)]
+  await make(own, backends, { master, nowMs: 5_000_000 })
+  await make(own, backends, { master, nowMs: 7 })
+  assert.equal((await restores(backends, master)).createdMs, 5_000_001)
+})
+
+test("a run that died after it gave places their parts is known to the next one", async () => {
+  const [backends, own, master] = [places(3), device(), crypto.random(32)]
+  await make(own, backends, { master })
+  for (let steps = 0, isOver = false; !isOver; steps++) {
+    own.steps.left = steps
+    isOver = await settled(make(own, backends, { master }))
+    own.steps.left = Number.POSITIVE_INFINITY
+    await make(own, backends, { master })
+  }
+})
