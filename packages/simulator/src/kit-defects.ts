@@ -34,13 +34,7 @@ export const kitDefects: readonly Defect[] = [
     '      if (answer.state !== "bad") return { place }\n',
     hasKits,
   ),
-  one(
-    "the account's list does not have its kits",
-    `${client}/lay-kit.ts`,
-    "  await memory.list(seed)\n",
-    "",
-    (shape) => hasKits(shape) && shape.faults.includes("night") && shape.graceMs < 3_600_001,
-  ),
+  one("the account's list does not have its kits", `${client}/lay-kit.ts`, "  await memory.list(seed)\n", "", hasKits),
   one(
     "a kit with words lies where everybody looks",
     `${client}/kit-memory.ts`,

@@ -11,6 +11,8 @@ const isOf = (kind: "node" | "bucket") => (shape: Shape) => shape.places.every((
 /** One machine sleeps before its commit while another of its account, at most a few, collects. */
 const sleepsOn = (kind: "node" | "bucket") => (shape: Shape) =>
   isOf(kind)(shape) && shape.faults.includes("sleep") && shape.clients >= 2 * shape.accounts && shape.versions === 1
+/** Lists lag everywhere, and all ends well enough that space must come back. */
+const lags = (shape: Shape) => isOf("bucket")(shape) && shape.faults.includes("lag") && shape.places.length <= 5
 
 /** Weaker rules, each with the name of the rule. */
 export const ownershipDefects: readonly Defect[] = [
@@ -133,7 +135,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${store}/register-commit.ts`,
     "    for (const backend of proposal.silent) doubted.add(backend)\n    for (const backend of proposal.gone) if (refused.has(backend)) doubted.add(backend)\n",
     "",
-    byTest("packages/store/test/liars.test.ts", "vouch"),
+    byTest("packages/store/test/liars.test.ts", "whose lie is .never vouches"),
   ),
   one(
     "O13: a value is shown before what it needs is marked at the other buckets",
@@ -161,6 +163,20 @@ export const ownershipDefects: readonly Defect[] = [
     "    if (epoch > this.#place.epoch)\n",
     "    if (epoch > this.#place.epoch && epoch < 0)\n",
     isOf("bucket"),
+  ),
+  one(
+    "O15: the word of a collection goes before lists that lag show it",
+    `${bucket}/collect.ts`,
+    "    else this.#pending.add(word)\n",
+    "    else this.#pending.delete(word)\n",
+    lags,
+  ),
+  one(
+    "where lists lag, a number that another writer has is taken",
+    `${bucket}/registers.ts`,
+    "    if (this.#place.listDelayMs === 0) return undefined\n",
+    "    if (this.#place.listDelayMs >= 0) return undefined\n",
+    byTest("packages/backends/test/bucket-requests.test.ts", "where lists lag nobody takes a number"),
   ),
   one(
     "B7: what was seen is written after success is reported",

@@ -132,6 +132,7 @@ class Run {
     const wait = (what: string, work: Promise<unknown>) => this.#wait(what, work)
     if (!world.failure) await this.#cast.end({ wait, pass: (ms) => this.#pass(ms) })
     if (!world.failure && random.chance(0.4)) await this.#reclaim(fresh, random)
+    if (!world.failure) await this.#cast.check()
     if (!world.failure) await this.#attack(fresh[0]!, random)
   }
 
