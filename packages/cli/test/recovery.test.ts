@@ -2,22 +2,16 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
+import * as kits from "@holdfast/client"
 import {
   type Choice,
   chooseKit,
-  eraseParts as erasePartsAt,
   type FoundKit,
   goodParts,
   groupParts,
-  groupSizes,
   keyOfKit,
-  makeKit as makeKitBy,
   openKit,
-  openThreshold,
-  partiesFor,
-  readParts as readPartsAt,
   type Wish,
-  writeParts as writePartsAt,
 } from "@holdfast/client"
 import { fromHex, type HoldfastError, toHex } from "@holdfast/core"
 import { nodeEnv as env, nodeCrypto } from "@holdfast/core/node"
@@ -39,11 +33,11 @@ import { secretFor } from "../src/recovery/protect.ts"
 import { refuseWeak } from "../src/recovery/strength.ts"
 import { newWords, normalSecret } from "../src/recovery/words.ts"
 
-const makeKit = (...[secrets, options]: Tail<typeof makeKitBy>) => makeKitBy(nodeCrypto, secrets, options)
-const readParts = (backends: readonly Backend[], at: Uint8Array) => readPartsAt({ env, backends }, at)
-const eraseParts = (backends: readonly Backend[], at: Uint8Array) => erasePartsAt({ env, backends }, at)
-const writeParts = (backends: readonly Backend[], ...rest: Tail<typeof writePartsAt>) =>
-  writePartsAt({ env, backends }, ...rest)
+const makeKit = (...[secrets, options]: Tail<typeof kits.makeKit>) => kits.makeKit(nodeCrypto, secrets, options)
+const readParts = (backends: readonly Backend[], at: Uint8Array) => kits.readParts({ env, backends }, at)
+const eraseParts = (backends: readonly Backend[], at: Uint8Array) => kits.eraseParts({ env, backends }, at)
+const writeParts = (backends: readonly Backend[], ...rest: Tail<typeof kits.writeParts>) =>
+  kits.writeParts({ env, backends }, ...rest)
 type Tail<F extends (...args: never) => unknown> = Parameters<F> extends [unknown, ...infer Rest] ? Rest : never
 
 type Mode = "crash" | "byzantine"
@@ -335,8 +329,8 @@ test("a kit without words needs more parts than any f of the parties that read t
     [7, 2, [["a"], ["a"], ["b"], ["c"], ["d"], ["e"], ["f"]], 4],
   ]
   for (const [places, f, marks, threshold] of cases)
-    assert.equal(openThreshold(places, f, groupSizes(marks)), threshold, JSON.stringify(marks))
-  assert.equal(partiesFor(4, [2, 1, 1, 1, 1, 1]), 3)
+    assert.equal(kits.openThreshold(places, f, kits.groupSizes(marks)), threshold, JSON.stringify(marks))
+  assert.equal(kits.partiesFor(4, [2, 1, 1, 1, 1, 1]), 3)
 })
 
 test("the newer of two kits on as many places is restored, the other is mentioned, and either can be named", async () => {

@@ -14,14 +14,24 @@ import {
   makeKit,
   readParts,
 } from "@holdfast/client"
+import { toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv as env } from "@holdfast/core/node"
 import type { Backend, RecoverySecrets } from "@holdfast/protocol"
 
 const threshold = 2
 
+interface State {
+  keys: KitKeys
+  known: KnownKit[]
+  readonly told: Uint8Array[]
+  /** Seeds of registers in the account's list, and those that were there when a place was first given something. */
+  readonly listed: string[]
+  listedBefore?: string[]
+}
+
 /** A device whose process may end before any of its steps. */
 function device() {
-  const state = { keys: { places: [], erase: [] } as KitKeys, known: [] as KnownKit[], told: [] as Uint8Array[] }
+  const state: State = { keys: { places: [], erase: [] }, known: [], told: [], listed: [] }
   const steps = { left: Number.POSITIVE_INFINITY }
   const step = async () => {
     if (steps.left-- <= 0) await new Promise(() => undefined)
@@ -38,7 +48,10 @@ function device() {
       const ids = [id, ...(state.known[0]?.ids ?? []).filter((one) => one !== id)]
       state.known = [{ name: "main", volume: "v", format: 2, ids, missing }]
     },
-    list: step,
+    async list(seed) {
+      await step()
+      state.listed.push(toHex(seed))
+    },
     unlist: step,
   })
   return { state, steps, step, memory }
@@ -67,6 +80,7 @@ async function make(
       ...backend,
       proposeRegisters: async (...args) => {
         await own.step()
+        own.state.listedBefore ??= [...own.state.listed]
         return backend.proposeRegisters(...args)
       },
     }),
@@ -104,14 +118,15 @@ test("wherever the making of a kit with new words ends, the words told last rest
     const [backends, own] = [places(3), device()]
     await make(own, backends, { master: crypto.random(32) })
     own.steps.left = steps
-    isOver = await settled(make(own, backends, { master: crypto.random(32) }))
+    const second = crypto.random(32)
+    isOver = await settled(make(own, backends, { master: second }))
     await restores(backends, own.state.told.at(-1)!)
     own.steps.left = Number.POSITIVE_INFINITY
     const master = crypto.random(32)
     const { left } = await make(own, backends, { master })
     assert.deepEqual([left.failed, left.pending], [[], []])
     await restores(backends, master)
-    for (const earlier of own.state.told.slice(0, -1))
+    for (const earlier of [...own.state.told.slice(0, -1), second])
       await assert.rejects(restores(backends, earlier), { code: "ERR_NOT_FOUND" }, `${steps} steps`)
   }
 })
@@ -170,4 +185,19 @@ test("a run that died after it gave places their parts is known to the next one"
     own.steps.left = Number.POSITIVE_INFINITY
     await make(own, backends, { master })
   }
+})
+
+test("a kit is in the account's list before it lies anywhere", async () => {
+  const [backends, own, master] = [places(3), device(), crypto.random(32)]
+  await make(own, backends, { master })
+  assert.deepEqual(own.state.listedBefore, [toHex(kitSeed("main", master))])
+})
+
+test("a kit counts as made only when a quorum took its part, and else nobody is told of it", async () => {
+  const [backends, own] = [places(5), device()]
+  const refuse = async () => [{ accepted: false as const, message: "it is full" }]
+  const full = backends.map((backend, i): Backend => (i < 3 ? { ...backend, proposeRegisters: refuse } : backend))
+  const made = make(own, full, { master: crypto.random(32) })
+  await assert.rejects(made, { code: "ERR_NO_QUORUM", message: /2 of the 3 places needed took/ })
+  assert.deepEqual(own.state.told, [])
 })

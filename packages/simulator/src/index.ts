@@ -1,5 +1,6 @@
 /** The simulator: the whole product in one process under one seed. */
-export { applyEdit, type Defect, defects, type Edit } from "./defects.ts"
+export type { Defect, Edit } from "./defect.ts"
+export { applyEdit, defects } from "./defects.ts"
 export { type FaultKind, faultKinds } from "./faults.ts"
 export { commandOf, parseOptions, usualSteps } from "./options.ts"
 export { failureReport, summaryOf } from "./report.ts"

@@ -1,5 +1,5 @@
 /** Deliberate defects of recovery kits: what makes them survive, hides them, and takes away those that were replaced. */
-import { byTest, type Defect } from "./defects.ts"
+import { byTest, type Defect } from "./defect.ts"
 import type { Shape } from "./world.ts"
 
 const client = "packages/client/src"
@@ -8,9 +8,6 @@ const tests = "packages/client/test/kits.test.ts"
 /** Small worlds, where a run takes little time. */
 const hasKits = ({ roles, versions, places, clients }: Shape) =>
   roles.includes("kits") && versions === 1 && places.length <= 5 && clients <= 4
-/** Where kits without words can be made at all, and it shows who reads what. */
-const hasParties = (shape: Shape) => hasKits(shape) && shape.places.every((place) => place === "bucket")
-
 /** Weaker rules. */
 export const kitDefects: readonly Defect[] = [
   one(
@@ -18,14 +15,14 @@ export const kitDefects: readonly Defect[] = [
     `${client}/lay-kit.ts`,
     "  const needed = quorumOf(at.backends.length, kit.mode)\n",
     "  const needed = quorumOf(at.backends.length, kit.mode) - 1\n",
-    (shape) => hasKits(shape) && shape.faults.includes("full") && shape.faults.includes("partition"),
+    byTest(tests, "only when a quorum took its part"),
   ),
   one(
     "the threshold of a kit without words counts places",
     `${client}/threshold.ts`,
     "  const threshold = Math.max(f, held) + 1\n",
     "  const threshold = Math.max(f, 0 * held) + 1\n",
-    hasParties,
+    byTest("packages/cli/test/recovery.test.ts", "needs more parts than any f of the parties"),
   ),
   one(
     "a kit that was replaced is not erased",

@@ -1,5 +1,5 @@
-/** Deliberate defects, one for each rule of ownership, of one plaintext and of history (docs/protocols/marks.md, docs/formats). */
-import { byTest, type Defect } from "./defects.ts"
+/** Deliberate defects, at least one for each rule of ownership, of one plaintext and of history (docs/protocols/marks.md). */
+import { byTest, type Defect } from "./defect.ts"
 import type { Shape } from "./world.ts"
 
 const store = "packages/store/src"
@@ -16,6 +16,27 @@ const lags = (shape: Shape) => isOf("bucket")(shape) && shape.faults.includes("l
 
 /** Weaker rules, each with the name of the rule. */
 export const ownershipDefects: readonly Defect[] = [
+  one(
+    "O1: a grant for another device is taken",
+    "packages/node/src/access.ts",
+    '.toString("base64url") !== peer.keyId)',
+    '.toString("base64url") === "")',
+    byTest("packages/node/test/node.test.ts", "lets who shows no grant, or one that is not its own"),
+  ),
+  one(
+    "O2: what the account's grant does not allow is done by the certificate alone",
+    "packages/node/src/access.ts",
+    "    return { account, roles: both(grant.roles, rolesOf(peer)) }\n",
+    "    return { account, roles: [...rolesOf(peer)] }\n",
+    (shape) => isOf("node")(shape) && shape.clients >= shape.accounts + 2 && shape.places.length <= 5,
+  ),
+  one(
+    "O3: an order to unmark needs no signature",
+    "packages/protocol/src/account.ts",
+    "  if (!(await crypto.verify(order.publicKey, unmarkBytes(order), order.signature)))\n",
+    "  if (!(await crypto.verify(order.publicKey, unmarkBytes(order), order.signature)) && !order.place)\n",
+    byTest("packages/backends/test/memory.test.ts", "refuses an order that is forged"),
+  ),
   {
     name: "O4: a tree is listed after what is stored for it",
     edits: [

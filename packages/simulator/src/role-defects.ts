@@ -1,5 +1,5 @@
 /** Deliberate defects that those who mean harm must find: what guards against malicious writers, hoarders, intruders and glut. */
-import type { Defect } from "./defects.ts"
+import type { Defect } from "./defect.ts"
 import { harmfulRoles, type RoleKind } from "./roles.ts"
 import type { Shape } from "./world.ts"
 
