@@ -87,6 +87,7 @@ export const ownershipDefects: readonly Defect[] = [
     rules,
     "  const youngMs = Math.max(leastGraceMs, place.graceMs, graceMs)",
     "  const youngMs = Math.min(leastGraceMs, place.graceMs, graceMs)",
+    byTest("packages/backends/test/memory.test.ts", "takes nothing for which somebody asks no grace"),
   ),
   one(
     "O10: a share goes with the first mark",
@@ -109,8 +110,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O13: marks in a bucket are not looked at after the value",
     `${bucket}/vouch.ts`,
-    "      if (stale.length === 0 && put === 0) return stays\n",
-    "      if (put >= 0) return stays\n",
+    "        if (name === undefined) continue\n",
+    "        if (name !== undefined) continue\n",
     byOrders("new", "wcs", "2"),
   ),
   one(
