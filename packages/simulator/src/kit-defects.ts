@@ -31,7 +31,13 @@ export const kitDefects: readonly Defect[] = [
     '      if (answer.state !== "bad") return { place }\n',
     hasKits,
   ),
-  one("the account's list does not have its kits", `${client}/lay-kit.ts`, "  await memory.list(seed)\n", "", hasKits),
+  one(
+    "the account's list does not have its kits",
+    `${client}/lay-kit.ts`,
+    "  await memory.list(seed)\n",
+    "",
+    byTest(tests, "before it lies anywhere"),
+  ),
   one(
     "a kit with words lies where everybody looks",
     `${client}/kit-memory.ts`,
