@@ -189,8 +189,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O15: the word of a collection goes before lists that lag show it",
     `${bucket}/collect.ts`,
-    "    else this.#pending.add(word)\n",
-    "    else this.#pending.delete(word)\n",
+    "    if (isSettled) this.#spent.add(word)\n",
+    "    this.#spent.add(word)\n",
     lags,
   ),
   one(
@@ -198,7 +198,7 @@ export const ownershipDefects: readonly Defect[] = [
     `${bucket}/registers.ts`,
     "    if (this.#place.listDelayMs === 0) return undefined\n",
     "    if (this.#place.listDelayMs >= 0) return undefined\n",
-    byTest("packages/backends/test/bucket-requests.test.ts", "where lists lag nobody takes a number"),
+    byTest("packages/backends/test/bucket-lag.test.ts", "where lists lag nobody takes a number"),
   ),
   one(
     "B7: what was seen is written after success is reported",

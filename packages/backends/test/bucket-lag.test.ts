@@ -1,0 +1,29 @@
+/** Registers in a bucket whose lists lag behind what was written. */
+import assert from "node:assert/strict"
+import { it } from "node:test"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { registerIdOf } from "@holdfast/protocol"
+import { makeAccount, makeRegisterValue } from "@holdfast/protocol/testing"
+import { createObjectBackend } from "../src/s3/objects.ts"
+import { MemoryBucket } from "./memory-bucket.ts"
+
+it("where lists lag nobody takes a number that another writer has, and who wrote a version reads it", async () => {
+  const bucket = new MemoryBucket({ listDelayMs: 3_600_000 })
+  const open = async () =>
+    createObjectBackend(bucket.connect(), {
+      ...{ id: "bucket", crypto, access: await makeAccount(crypto), conditionalWrites: true, listing: "delayed" },
+    })
+  const [backend, other] = [await open(), await open()]
+  const seed = crypto.random(32)
+  const [mine, theirs] = await Promise.all(["mine", "theirs"].map((text) => makeRegisterValue(crypto, seed, 1, text)))
+  assert.deepEqual(await backend.proposeRegisters([mine!]), [{ accepted: true, vouches: false }])
+  const [outcome] = await other.proposeRegisters([theirs!])
+  assert.ok(outcome && !outcome.accepted)
+  assert.deepEqual(outcome.current, mine)
+  const id = registerIdOf(await crypto.publicKeyOf(seed))
+  assert.deepEqual(await backend.readRegisters([id]), [mine])
+  assert.deepEqual(await other.readRegisters([id]), [mine])
+  const next = await makeRegisterValue(crypto, seed, 2, "next")
+  assert.equal((await other.proposeRegisters([next]))[0]!.accepted, true)
+  assert.deepEqual(await other.readRegisters([id]), [next])
+})
