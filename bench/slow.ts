@@ -12,10 +12,10 @@ import { createFileWriter, type FileContent, openTree, plainAttributes, readFile
 import { credentialLines, makeBucket } from "../e2e/bucket.ts"
 import { missingCephPrograms, startCeph } from "../e2e/ceph.ts"
 import { createClient } from "../e2e/client.ts"
-import { pathsOf } from "../packages/cli/src/profile/paths.ts"
-import { openProfile } from "../packages/cli/src/profile/profile.ts"
-import { openSession } from "../packages/cli/src/session.ts"
-import { keysOfCap } from "../packages/cli/src/tree-keys.ts"
+import { keysOfCap } from "../packages/client/src/account/tree-keys.ts"
+import { pathsOf } from "../packages/client/src/profile/paths.ts"
+import { openProfile } from "../packages/client/src/profile/profile.ts"
+import { openSession } from "../packages/client/src/volumes/session.ts"
 
 const files = 200
 const commands = 20

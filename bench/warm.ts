@@ -13,11 +13,11 @@ import { createStore } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { createFileWriter, type Entry, openTree, plainAttributes, readFile, type Tree } from "@holdfast/tree"
 import { startGrid } from "../e2e/grid.ts"
-import { grantFor } from "../packages/cli/src/account/account.ts"
-import { pathsOf } from "../packages/cli/src/profile/paths.ts"
-import { openProfile } from "../packages/cli/src/profile/profile.ts"
-import { keysOfCap } from "../packages/cli/src/tree-keys.ts"
-import { openedGrid } from "../packages/cli/src/volumes/grid.ts"
+import { grantFor } from "../packages/client/src/account/account.ts"
+import { keysOfCap } from "../packages/client/src/account/tree-keys.ts"
+import { pathsOf } from "../packages/client/src/profile/paths.ts"
+import { openProfile } from "../packages/client/src/profile/profile.ts"
+import { openedGrid } from "../packages/client/src/volumes/grid.ts"
 
 const entries = 100_000
 const delayMs = 40

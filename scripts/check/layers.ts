@@ -129,7 +129,7 @@ function getLast(node: ts.PropertyAccessExpression | ts.QualifiedName): ts.Node 
 function checkCycles(files: readonly SourceFile[]): Violation[] {
   const edges = new Map<string, string[]>()
   for (const file of files) {
-    const targets = file.imports.filter(({ specifier, typeOnly }) => specifier.startsWith(".") && !typeOnly)
+    const targets = file.imports.filter(({ specifier }) => specifier.startsWith("."))
     edges.set(
       file.path,
       targets.map(({ specifier }) => posix.join(posix.dirname(file.path), specifier)),

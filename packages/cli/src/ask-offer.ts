@@ -2,7 +2,7 @@
 import { closeSync, writeSync } from "node:fs"
 import { shownLine } from "@holdfast/core"
 import type { GridOffer } from "@holdfast/network"
-import { openTerminal } from "./profile/passphrase.ts"
+import { openTerminal } from "./passphrase.ts"
 import type { Screen } from "./screen.ts"
 
 /** Shows what would change and asks. Undefined when there is no terminal, or the answer waits. */

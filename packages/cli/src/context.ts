@@ -1,12 +1,11 @@
 /** What a command is given: where to write, how the user wants it, and a session with the grid when it asks for one. */
 
+import type { Profile } from "@holdfast/client/profile"
+import type { GridOptions, Session, SessionOptions } from "@holdfast/client/volumes"
 import type { Rollback } from "@holdfast/store"
 import { firstWord, hasFlag, optionValue } from "./arguments.ts"
-import type { Profile } from "./profile/profile.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import { createScreen, type Screen } from "./screen.ts"
-import type { Session, SessionOptions } from "./session.ts"
-import type { GridOptions } from "./volumes/grid.ts"
 
 /** The surroundings of one run of the command. */
 export interface Context extends Screen {
@@ -52,7 +51,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   const sessions = new Map<string | undefined, Promise<Session>>()
   const volume = optionValue(args, "--volume") ?? (env["HOLDFAST_VOLUME"] || undefined)
   const passphrase = () => {
-    asked ??= import("./profile/passphrase.ts").then(({ readPassphrase }) =>
+    asked ??= import("./passphrase.ts").then(({ readPassphrase }) =>
       readPassphrase(passphraseFile, `Passphrase of profile ${profile}: `),
     )
     return asked
@@ -91,8 +90,8 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     },
     async openSession(asked = volume, how = {}) {
       const [{ openSession }, { volumeFor }] = await Promise.all([
-        import("./session.ts"),
-        import("./volumes/choose.ts"),
+        import("@holdfast/client/volumes"),
+        import("@holdfast/client/volumes"),
       ])
       const own = await this.openProfile()
       const name = volumeFor(own, asked)
@@ -118,8 +117,8 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
 
 async function openProfileNamed(name: string, env: NodeJS.ProcessEnv, passphrase: () => Promise<string>) {
   const [{ openProfile }, { pathsOf }] = await Promise.all([
-    import("./profile/profile.ts"),
-    import("./profile/paths.ts"),
+    import("@holdfast/client/profile"),
+    import("@holdfast/client/profile"),
   ])
   return openProfile(pathsOf(env), name, passphrase)
 }

@@ -6,7 +6,7 @@ import { createMemoryPlace } from "@holdfast/backends"
 import { equal, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { registerIdOf } from "@holdfast/protocol"
-import { listKeysOn } from "../src/account/account.ts"
+import { listKeysOn } from "../../client/src/account/account.ts"
 import { exitCodes } from "../src/exit-codes.ts"
 import { createHarness, type Harness } from "./files-harness.ts"
 

@@ -4,11 +4,11 @@ import { test } from "node:test"
 import { createObjectBackend } from "@holdfast/backends/s3/objects"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { MemoryBucket } from "../../backends/test/memory-bucket.ts"
+import { readAccountList } from "../../client/src/account/list.ts"
+import { createAliasTree } from "../../client/src/account/new-tree.ts"
+import { sweepBuckets } from "../../client/src/volumes/sweep.ts"
+import { createDevice, type TestPlace } from "../../client/test/devices.ts"
 import { collectAccount } from "../src/account/collect.ts"
-import { readAccountList } from "../src/account/list.ts"
-import { createAliasTree } from "../src/new-tree.ts"
-import { sweepBuckets } from "../src/volumes/sweep.ts"
-import { createDevice, type TestPlace } from "./devices.ts"
 
 const dayMs = 25 * 3_600_000
 

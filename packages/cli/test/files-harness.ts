@@ -10,7 +10,9 @@ import { type AccountAccess, type Backend, encodeCap, toReadCap } from "@holdfas
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createTree } from "@holdfast/tree"
 import { Command } from "commander"
-import { accessOf, openAccount } from "../src/account/account.ts"
+import { accessOf, openAccount } from "../../client/src/account/account.ts"
+import { openUploads } from "../../client/src/profile/uploads.ts"
+import type { Session } from "../../client/src/volumes/session.ts"
 import * as change from "../src/commands/files/change.ts"
 import * as check from "../src/commands/files/check.ts"
 import * as gc from "../src/commands/files/gc.ts"
@@ -23,9 +25,7 @@ import * as snapshot from "../src/commands/files/snapshot.ts"
 import * as accountCommands from "../src/commands/grid/account.ts"
 import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
-import { openUploads } from "../src/profile/uploads.ts"
 import { createScreen } from "../src/screen.ts"
-import type { Session } from "../src/session.ts"
 
 /** A grid of five servers in memory with the alias `home:` and a folder on disk. */
 export interface Harness {

@@ -14,10 +14,10 @@ import {
   toReadCap,
 } from "@holdfast/protocol"
 import { decodeEntryCap, emptyCare, encodeCare, encodeEntryCap } from "@holdfast/tree"
-import { appendOnlyRoles, listKeysOn } from "../src/account/account.ts"
-import { changeAccountList } from "../src/account/list.ts"
+import { appendOnlyRoles, listKeysOn } from "../../client/src/account/account.ts"
+import { changeAccountList } from "../../client/src/account/list.ts"
+import { keysOfCap } from "../../client/src/account/tree-keys.ts"
 import { exitCodes } from "../src/exit-codes.ts"
-import { keysOfCap } from "../src/tree-keys.ts"
 import { addTree, createHarness, type Harness } from "./files-harness.ts"
 
 const day = 86_400_000

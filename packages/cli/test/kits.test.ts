@@ -3,20 +3,20 @@ import assert from "node:assert/strict"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { createMemoryPlace } from "@holdfast/backends"
-import { goodParts, groupParts, keyOfKit, openKit, readParts } from "@holdfast/client"
+import { goodParts, groupParts, keyOfKit, openKit, readParts } from "@holdfast/client/kits"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { recoveryRegisterSeed } from "@holdfast/protocol"
+import { exportAccount, useAccountFile } from "../../client/src/account/files.ts"
+import { readAccountList } from "../../client/src/account/list.ts"
+import { createAliasTree } from "../../client/src/account/new-tree.ts"
+import { pathsOf, profileDir } from "../../client/src/profile/paths.ts"
+import { readSecrets } from "../../client/src/profile/secrets.ts"
+import { type MakeOptions, makeRecoveryKit } from "../../client/src/recovery/make.ts"
+import { masterOf } from "../../client/src/recovery/protect.ts"
+import { restoreProfile } from "../../client/src/recovery/restore.ts"
+import { createDevice, type Device } from "../../client/test/devices.ts"
 import { collectAccount } from "../src/account/collect.ts"
-import { exportAccount, useAccountFile } from "../src/account/files.ts"
-import { readAccountList } from "../src/account/list.ts"
-import { createAliasTree } from "../src/new-tree.ts"
-import { pathsOf, profileDir } from "../src/profile/paths.ts"
-import { readSecrets } from "../src/profile/secrets.ts"
-import { type MakeOptions, makeRecoveryKit } from "../src/recovery/make.ts"
-import { masterOf } from "../src/recovery/protect.ts"
-import { restoreProfile } from "../src/recovery/restore.ts"
-import { createDevice, type Device } from "./devices.ts"
 
 const day = 86_400_000
 
@@ -71,7 +71,7 @@ test("a recovery kit restores after gc with its grace long over, whichever devic
 test("a kit of before kits were listed is listed by the next command that syncs, and kept by other devices", async (t) => {
   const { laptop, collect, other } = await setUp(t)
   const { words } = await makeRecoveryKit(await laptop.open(), kitOptions())
-  const { changeKits, ownKits } = await import("../src/account/kits.ts")
+  const { changeKits, ownKits } = await import("../../client/src/account/kits.ts")
   const session = await laptop.open()
   await changeKits(session, { remove: await ownKits(laptop.profile, "disks") })
   await createAliasTree(session, "home")

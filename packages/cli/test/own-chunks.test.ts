@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test"
 import { nodeEnv as env } from "@holdfast/core/node"
 import { decodeCap, type ImmutableCap } from "@holdfast/protocol"
 import { createTreeIo, decodeEntryCap, type Entry, openTree, type Reference, reachEntry } from "@holdfast/tree"
-import { keysOfCap } from "../src/tree-keys.ts"
+import { keysOfCap } from "../../client/src/account/tree-keys.ts"
 import { addTree, createHarness, type Harness } from "./files-harness.ts"
 
 const secret = "TOP SECRET "

@@ -10,7 +10,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import { registerIdOf } from "@holdfast/protocol"
 import { makeRegisterValue } from "@holdfast/protocol/testing"
 import { mergeSeen, type Seen } from "@holdfast/store"
-import { openSeen, type ProfileSeen } from "../src/profile/seen.ts"
+import { openSeen, type ProfileSeen } from "../../client/src/profile/seen.ts"
 
 const seed = nodeCrypto.random(32)
 const register = toHex(registerIdOf(await nodeCrypto.publicKeyOf(seed)))

@@ -5,10 +5,10 @@ import { join as joinPath } from "node:path"
 import { type TestContext, test } from "node:test"
 import { createInvite, startCoordinator } from "@holdfast/coordinator"
 import { announce, createLogger, join, loadIdentity, openAuthority } from "@holdfast/network"
+import { pathsOf, profileDir } from "../../client/src/profile/paths.ts"
+import { createProfile, openProfile } from "../../client/src/profile/profile.ts"
+import { openSession } from "../../client/src/volumes/session.ts"
 import { createContext } from "../src/context.ts"
-import { pathsOf, profileDir } from "../src/profile/paths.ts"
-import { createProfile, openProfile } from "../src/profile/profile.ts"
-import { openSession } from "../src/session.ts"
 
 const dayMs = 86_400_000
 

@@ -22,11 +22,11 @@ import { Tree } from "@holdfast/tree"
 import { type Found, findAll } from "../../../e2e/golden.ts"
 import { version1 } from "../../backends/src/directory/schema.ts"
 import { MemoryBucket } from "../../backends/test/memory-bucket.ts"
+import { keysOfCap } from "../../client/src/account/tree-keys.ts"
+import { upgradePlaces } from "../../client/src/volumes/upgrade.ts"
+import { createDevice, type Device, openOver, type TestPlace, volumeId, volumeOver } from "../../client/test/devices.ts"
 import { collectAccount } from "../src/account/collect.ts"
 import { upgradeAccount } from "../src/account/upgrade.ts"
-import { keysOfCap } from "../src/tree-keys.ts"
-import { upgradePlaces } from "../src/volumes/upgrade.ts"
-import { createDevice, type Device, openOver, type TestPlace, volumeId, volumeOver } from "./devices.ts"
 
 const dayMs = 86_400_000
 const golden = join(import.meta.dirname, "../../../interop/golden/v1")
@@ -313,6 +313,6 @@ test("without an upgrade, a command that writes into buckets of version 1 says t
   const old = await oldBuckets()
   const device = await oldDevice(t, old, "s3")
   const session = await device.open()
-  const { syncAccount } = await import("../src/account/sync.ts")
+  const { syncAccount } = await import("../../client/src/account/sync.ts")
   await assert.rejects(syncAccount(session), /holdfast upgrade/)
 })

@@ -24,10 +24,10 @@ import {
   type RegisterStore,
 } from "@holdfast/store"
 import { createMemoryChunks } from "@holdfast/store/testing"
+import { directoryFence, fenceNameOf, memoryFence, type PlaceFence } from "../../client/src/volumes/fence.ts"
+import { checkEpoch, fenced, tellingMoves } from "../../client/src/volumes/fenced.ts"
+import { begunMove, type MovingPlace, moveVolume, nextEpoch } from "../../client/src/volumes/move.ts"
 import { checkRegister } from "../src/commands/files/health.ts"
-import { directoryFence, fenceNameOf, memoryFence, type PlaceFence } from "../src/volumes/fence.ts"
-import { checkEpoch, fenced, tellingMoves } from "../src/volumes/fenced.ts"
-import { begunMove, type MovingPlace, moveVolume, nextEpoch } from "../src/volumes/move.ts"
 
 type Places = ReadonlyMap<string, MovingPlace>
 type Kind = (t: TestContext, id: string) => Promise<MovingPlace>

@@ -13,7 +13,7 @@ import {
   layKit,
   makeKit,
   readParts,
-} from "@holdfast/client"
+} from "@holdfast/client/kits"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv as env } from "@holdfast/core/node"
 import type { Backend, RecoverySecrets } from "@holdfast/protocol"

@@ -22,7 +22,7 @@ export const kitDefects: readonly Defect[] = [
     `${client}/threshold.ts`,
     "  const threshold = Math.max(f, held) + 1\n",
     "  const threshold = Math.max(f, 0 * held) + 1\n",
-    byTest("packages/cli/test/recovery.test.ts", "needs more parts than any f of the parties"),
+    byTest("packages/client/test/recovery.test.ts", "needs more parts than any f of the parties"),
   ),
   one(
     "a kit that was replaced is not erased",

@@ -2,7 +2,15 @@
  * What people were told of their recovery kits, and what must hold of it over what lies on all disks: who was told of a kit can
  * restore it or one that came after it, what was erased is gone, and nobody learns anything from the places alone.
  */
-import { type FoundKit, type FoundPart, groupParts, keyOfKit, kitSeed, type OpenedKit, openKit } from "@holdfast/client"
+import {
+  type FoundKit,
+  type FoundPart,
+  groupParts,
+  keyOfKit,
+  kitSeed,
+  type OpenedKit,
+  openKit,
+} from "@holdfast/client/kits"
 import { equal, isHoldfastError, toHex } from "@holdfast/core"
 import { decodeRecoveryPart, decodeRegisterValue, type RegisterId, registerIdOf } from "@holdfast/protocol"
 import type { SimulatedAccount } from "./accounts.ts"

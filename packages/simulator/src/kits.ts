@@ -17,7 +17,7 @@ import {
   type OpenedKit,
   readParts,
   seedsOf,
-} from "@holdfast/client"
+} from "@holdfast/client/kits"
 import { equal, fromHex, toHex } from "@holdfast/core"
 import {
   decodeRecoveryPart,

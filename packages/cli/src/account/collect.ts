@@ -2,15 +2,20 @@
  * `gc`: takes away what the account marked and none of its roots needs. The steps come in the order that makes it safe beside
  * anything: tokens, the account's list, its roots by quorum and at each place, marks that are missing, then signed orders.
  */
+
+import {
+  absorb,
+  changeAccountList,
+  collectorOf,
+  deviceRegisters,
+  listKeysOn,
+  publishListed,
+  syncAccount,
+} from "@holdfast/client/account"
+import type { Session } from "@holdfast/client/volumes"
 import { type RegisterId, registerIdOf, verifyKeyOf } from "@holdfast/protocol"
 import type { Collected, Collection, CollectOptions, OwnValue, Trim } from "@holdfast/store"
-import type { Session } from "../session.ts"
-import { absorb, deviceRegisters } from "./absorb.ts"
-import { collectorOf, listKeysOn } from "./account.ts"
-import { publishListed } from "./devices.ts"
-import { changeAccountList } from "./list.ts"
 import { gather, type Needed, type NeededRoot } from "./needed.ts"
-import { syncAccount } from "./sync.ts"
 
 /** How to collect. */
 export interface CollectAccountOptions {

@@ -3,6 +3,8 @@
  * values than the quorum's. A part of a tree that is lost costs nothing but space, as all that the tree's list names stays;
  * what is only out of reach, and a list that cannot be read, ends all: then nobody knows what is needed.
  */
+
+import type { Session } from "@holdfast/client/volumes"
 import { equal, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
@@ -37,7 +39,6 @@ import { lostPlace, placeIn } from "../commands/files/lost.ts"
 import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
 import type { LostPlace } from "../commands/files/volume.ts"
-import type { Session } from "../session.ts"
 
 /** How values behind the newest are kept where the account cannot have wanted them gone, unless it says otherwise. */
 export const usualKeepMs = 14 * 86_400_000

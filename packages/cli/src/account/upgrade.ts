@@ -3,16 +3,21 @@
  * trees that it can write get an owner and a history that proves itself. Nothing is taken away, and what is done already is not done
  * again: it may be interrupted anywhere and run again.
  */
+
+import {
+  appendOnly,
+  claimTree,
+  listKeysOn,
+  ownKits,
+  readAccountList,
+  syncAccount,
+  withKits,
+} from "@holdfast/client/account"
+import type { Session } from "@holdfast/client/volumes"
+import { gridName } from "@holdfast/client/volumes"
 import { registerIdOf } from "@holdfast/protocol"
 import type { Collection } from "@holdfast/store"
-import type { Session } from "../session.ts"
-import { gridName } from "../volumes/choose.ts"
-import { appendOnly, listKeysOn } from "./account.ts"
-import { claimTree } from "./claim.ts"
-import { ownKits, withKits } from "./kits.ts"
-import { readAccountList } from "./list.ts"
 import { gather, type Needed } from "./needed.ts"
-import { syncAccount } from "./sync.ts"
 
 /** How it is done. */
 export interface UpgradeAccountOptions {

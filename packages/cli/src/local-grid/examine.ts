@@ -3,11 +3,11 @@
 import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { join } from "node:path"
+import { isListening, isRunning } from "@holdfast/client/profile"
 import { exposed } from "@holdfast/core/node"
 import { loadIdentity } from "@holdfast/network"
 import { gridFiles, type LocalGridConfig, loadConfig } from "./config.ts"
 import { attempt, bad, type Finding, good } from "./finding.ts"
-import { isListening, isRunning } from "./process.ts"
 import { type GridState, loadState } from "./state.ts"
 
 /** What is well and what is not with the grid in `dir`; nothing when there is none. */

@@ -1,8 +1,8 @@
 /** What runs of a local grid, written by its supervisor and read by commands. */
 import { readFile } from "node:fs/promises"
+import { isRunning, stopProcess } from "@holdfast/client/profile"
 import { z } from "zod"
 import { gridFiles } from "./config.ts"
-import { isRunning, stopProcess } from "./process.ts"
 
 const markSchema = z.object({ pid: z.number().int().positive(), started: z.string() })
 const stateSchema = z.object({

@@ -5,10 +5,10 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { open } from "node:fs/promises"
+import { isListening, markOf } from "@holdfast/client/profile"
 import { createInvite } from "@holdfast/coordinator"
 import { join as joinGrid, writeSecretFile } from "@holdfast/network"
 import { coordinatorAddress, gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
-import { isListening, markOf } from "./process.ts"
 import { stopLeftovers } from "./state.ts"
 
 /** What a part of the grid is doing. */

@@ -1,10 +1,11 @@
 /** `check --sample`: blocks by chance instead of everything, and what follows from them. */
+
+import type { Session } from "@holdfast/client/volumes"
 import { mapPool, toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
 import type { BlockSample } from "@holdfast/store"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import type { Session } from "../../session.ts"
 import { plural } from "../../words.ts"
 
 /** Chunks kept to choose among; of more, so many by chance. */

@@ -1,14 +1,14 @@
 /** `check`, `rebalance`: looking after what is stored. */
+
+import { collectorOf, ownRegisters } from "@holdfast/client/account"
+import type { Session } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError, ownValue, toHex } from "@holdfast/core"
 import { type Cap, type ChunkId, type ImmutableVerifyCap, registerIdOf, type VerifyCap } from "@holdfast/protocol"
 import type { Rebalanced } from "@holdfast/store"
 import { careIds, readCare } from "@holdfast/tree"
 import type { Command } from "commander"
-import { collectorOf } from "../../account/account.ts"
-import { ownRegisters } from "../../account/own-registers.ts"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import type { Session } from "../../session.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
 import { examples, plural } from "../../words.ts"
 import { audit } from "./audit.ts"

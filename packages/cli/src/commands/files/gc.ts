@@ -1,4 +1,6 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
+
+import { sweepBuckets, volumesFor } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
@@ -7,8 +9,6 @@ import { type CollectReport, collectAccount } from "../../account/collect.ts"
 import type { Context } from "../../context.ts"
 import { exitCodeOf, exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
-import { volumesFor } from "../../volumes/choose.ts"
-import { sweepBuckets } from "../../volumes/sweep.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
 import { withVolumes } from "./open.ts"

@@ -1,11 +1,12 @@
 /** `history`: which versions of a tree there are and which device wrote them, and the ways back: a writer's and the owner's. */
+
+import { keysOfCap } from "@holdfast/client/account"
 import { HoldfastError, isoTime } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import type { TreeVersion } from "@holdfast/tree"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
-import { keysOfCap } from "../../tree-keys.ts"
 import { examples } from "../../words.ts"
 import { registerRestore } from "./history-restore.ts"
 import { type VolumeFlags, withVolumes } from "./open.ts"

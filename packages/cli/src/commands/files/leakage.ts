@@ -1,9 +1,10 @@
 /** `leakage`: what servers can learn of a tree though they cannot read it. */
+
+import { keysOfCap } from "@holdfast/client/account"
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseRemote } from "../../transfer/path-spec.ts"
-import { keysOfCap } from "../../tree-keys.ts"
 import { examples, plural } from "../../words.ts"
 import { type Leakage, measureLeakage, type SeenByServer } from "./leakage-meter.ts"
 import { humanSize } from "./listing.ts"

@@ -1,9 +1,10 @@
 /** Opens the tree, file or snapshot that a capability grants, as the file commands see it. */
+
+import { keysOfCap } from "@holdfast/client/account"
+import type { Session } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"
 import type { Cap } from "@holdfast/protocol"
 import { createTreeIo, decodeEntryCap, type Entry, isDamage, plainAttributes, Tree, type TreeIo } from "@holdfast/tree"
-import type { Session } from "../../session.ts"
-import { keysOfCap } from "../../tree-keys.ts"
 import { rootEntry } from "./root-entry.ts"
 import { TreeVolume } from "./tree-volume.ts"
 

@@ -1,12 +1,13 @@
 /** Opens the sessions and trees that the places of a command line are in. */
+
+import { type Profile, unknownAlias } from "@holdfast/client/profile"
+import type { Session, SessionOptions } from "@holdfast/client/volumes"
+import { gridName } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { readSecret } from "../../input.ts"
-import { type Profile, unknownAlias } from "../../profile/profile.ts"
-import type { Session, SessionOptions } from "../../session.ts"
 import type { RemoteBase } from "../../transfer/path-spec.ts"
-import { gridName } from "../../volumes/choose.ts"
 import { openVolume } from "./open-volume.ts"
 import type { VolumeOpener } from "./places.ts"
 import type { Volume } from "./volume.ts"
@@ -70,7 +71,7 @@ async function listedSession(
   const isCap = base.kind !== "alias" || base.alias === "cap"
   const session = await context.openSession(isKnown ? (profile.volumeOf(base.alias) ?? gridName) : undefined, how)
   if (isCap || (isKnown && profile.aliasState(base.alias) !== undefined)) return session
-  const { syncAccount } = await import("../../account/sync.ts")
+  const { syncAccount } = await import("@holdfast/client/account")
   for (const note of (await syncAccount(session)).notes) context.warn(note)
   return session
 }

@@ -1,8 +1,9 @@
 /** An opened tree as reading and writing share it, and the entries that were found in it. */
+
+import type { ProfileUploads } from "@holdfast/client/profile"
 import { toHex } from "@holdfast/core"
 import type { RegisterKeys } from "@holdfast/store"
 import type { CommitResult, Entry, JunctionEntry, Tree, TreeIo } from "@holdfast/tree"
-import type { ProfileUploads } from "../../profile/uploads.ts"
 import type { Item, Volume } from "./volume.ts"
 
 /** A volume with the tree behind it. */

@@ -1,4 +1,6 @@
 /** Writing to a tree: what the file commands change, and what an upload commits. */
+
+import type { UploadSecret } from "@holdfast/client/profile"
 import { equal, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { decodeCap, registerIdOf } from "@holdfast/protocol"
 import {
@@ -12,7 +14,6 @@ import {
   plainAttributes,
   sealJunction,
 } from "@holdfast/tree"
-import type { UploadSecret } from "../../profile/uploads.ts"
 import type { Change, UploadPort } from "../../transfer/ports.ts"
 import { alone } from "./entry-caps.ts"
 import { contentOf, type OpenedTree } from "./opened-tree.ts"

@@ -1,4 +1,7 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
+
+import { keysOfCap } from "@holdfast/client/account"
+import type { ProfileUploads } from "@holdfast/client/profile"
 import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import { type Cap, encodeCap, verifyKeyOf } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
@@ -22,10 +25,8 @@ import {
   type TreeIo,
   type TreeVersion,
 } from "@holdfast/tree"
-import type { ProfileUploads } from "../../profile/uploads.ts"
 import { formatPath } from "../../transfer/path-spec.ts"
 import type { UploadPort } from "../../transfer/ports.ts"
-import { keysOfCap } from "../../tree-keys.ts"
 import { CircularLink, enterOnce } from "./circular-link.ts"
 import { entryVerifyCap, ownReadCap } from "./entry-caps.ts"
 import { damageAt, lostPlace, placeIn } from "./lost.ts"

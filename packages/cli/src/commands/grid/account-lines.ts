@@ -1,9 +1,10 @@
 /** What `coordinator accounts` and `volume accounts` have in common: how accounts are shown, named, and dropped with care. */
+
+import type { AccountTotal } from "@holdfast/client/volumes"
 import { HoldfastError, isoTime, toHex } from "@holdfast/core"
 import { legacyAccount } from "@holdfast/protocol"
 import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
-import type { AccountTotal } from "../../volumes/administer.ts"
 import { plural } from "../../words.ts"
 import { humanSize } from "../files/listing.ts"
 

@@ -1,17 +1,26 @@
 /** `holdfast account`: what a person's devices share. `holdfast keep`: how long old versions stay. */
+
+import {
+  appendOnly,
+  changeAccountList,
+  deviceKeyOf,
+  deviceNameOf,
+  exportAccount,
+  exportDevice,
+  grantedDevices,
+  revokeDevice,
+  revokedDevices,
+  syncAccount,
+  useAccountFile,
+} from "@holdfast/client/account"
+import type { Profile } from "@holdfast/client/profile"
+import { unknownAlias } from "@holdfast/client/profile"
+import { gridName, hasGrid, placesOf, volumeNames } from "@holdfast/client/volumes"
 import { HoldfastError, toHex } from "@holdfast/core"
 import type { Command } from "commander"
-import { appendOnly, deviceKeyOf } from "../../account/account.ts"
-import { deviceNameOf, grantedDevices, revokeDevice, revokedDevices } from "../../account/devices.ts"
-import { exportAccount, exportDevice, useAccountFile } from "../../account/files.ts"
-import { changeAccountList } from "../../account/list.ts"
-import { syncAccount } from "../../account/sync.ts"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import type { Profile } from "../../profile/profile.ts"
-import { unknownAlias } from "../../profile/profile.ts"
-import { gridName, hasGrid, volumeNames } from "../../volumes/choose.ts"
-import { confirmLeads, placesOf } from "../../volumes/leads.ts"
+import { confirmLeads } from "../../leads.ts"
 import { examples, plural } from "../../words.ts"
 import { parseDuration } from "../files/gc.ts"
 import { humanSize } from "../files/listing.ts"

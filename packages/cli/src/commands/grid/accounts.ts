@@ -1,14 +1,14 @@
 /** `holdfast coordinator accounts`: what a tenant's accounts hold on the nodes, and letting go of one that nobody needs. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { pathsOf } from "@holdfast/client/profile"
+import type { Administrator } from "@holdfast/client/volumes"
 import { fromHex, HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { signStatement } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { gridFiles } from "../../local-grid/config.ts"
-import { pathsOf } from "../../profile/paths.ts"
-import type { Administrator } from "../../volumes/administer.ts"
 import { examples, plural } from "../../words.ts"
 import { confirmLast, idOf, jsonOf, lineOf, nameOf } from "./account-lines.ts"
 
@@ -82,7 +82,7 @@ function localCoordinator(context: Context): string {
 
 function list(context: Context, flags: AccountsFlags): Promise<void> {
   return withAdministration(context, flags, async (administrator) => {
-    const { listAccounts } = await import("../../volumes/administer.ts")
+    const { listAccounts } = await import("@holdfast/client/volumes")
     const { all, errors } = await listAccounts(administrator)
     const lines = [
       `Tenant ${administrator.tenant}: ${plural(all.length, "account")}`,
@@ -102,7 +102,7 @@ interface Wanted {
 
 function state(context: Context, { account: text, drops, flags }: Wanted): Promise<void> {
   return withAdministration(context, flags, async (administrator) => {
-    const { listAccounts, tellNodes } = await import("../../volumes/administer.ts")
+    const { listAccounts, tellNodes } = await import("@holdfast/client/volumes")
     const list = async () => (await listAccounts(administrator)).all
     const id = await idOf(text, list)
     if (drops)

@@ -1,15 +1,15 @@
 /** `holdfast alias`: names for capabilities: those of the account's list, cached in the profile, and the profile's own. */
+
+import { addRoot, createAliasTree, holdFor, removeRoot, syncAccount } from "@holdfast/client/account"
+import { checkAlias, unknownAlias } from "@holdfast/client/profile"
+import { gridName, volumeFor, volumeNames } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
 import { holdNow } from "../../account/hold.ts"
-import { addRoot, holdFor, removeRoot, syncAccount } from "../../account/sync.ts"
 import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { readSecret } from "../../input.ts"
-import { createAliasTree } from "../../new-tree.ts"
-import { checkAlias, unknownAlias } from "../../profile/profile.ts"
-import { gridName, volumeFor, volumeNames } from "../../volumes/choose.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {

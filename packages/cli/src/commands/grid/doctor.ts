@@ -1,6 +1,8 @@
 /** `holdfast doctor`: what is wrong with this installation, and how to mend it. */
 import { rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { hasSecrets, isLocked, openSeen, pathsOf, profileDir, secretFiles } from "@holdfast/client/profile"
+import { hasGrid, openedGrid, volumeNames } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { exposed, makePrivateFolder } from "@holdfast/core/node"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
@@ -10,12 +12,7 @@ import { exitCodes } from "../../exit-codes.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
 import { examineLocalGrid } from "../../local-grid/examine.ts"
 import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
-import { pathsOf, profileDir } from "../../profile/paths.ts"
-import { hasSecrets, isLocked, secretFiles } from "../../profile/secrets.ts"
-import { openSeen } from "../../profile/seen.ts"
 import { sizeText } from "../../progress.ts"
-import { hasGrid, volumeNames } from "../../volumes/choose.ts"
-import { openedGrid } from "../../volumes/grid.ts"
 import { plural } from "../../words.ts"
 
 const lowSpaceBytes = 1024 ** 3
@@ -92,7 +89,7 @@ function examineSeen(context: Context): Promise<Finding> {
 
 /** Whether the keys would outlive this machine, and nobody else finds them. Having no kit is a choice, an old one a surprise. */
 async function examineRecovery(context: Context): Promise<Finding[]> {
-  const { findOpenKits, kitStates } = await import("../../recovery/state.ts")
+  const { findOpenKits, kitStates } = await import("@holdfast/client/recovery")
   const check = "recovery kit"
   const known = await attempt(
     check,

@@ -1,10 +1,11 @@
 /** `holdfast grid`: what the coordinator wants to change of what this profile relies on, and the user's word on it. */
+
+import { requireGrid } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { confirmServers, fetchGrid, type GridOffer, loadOffer, loadPins, standingsOf } from "@holdfast/network"
 import { type GridDescription, votersOf } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { requireGrid } from "../../volumes/choose.ts"
 
 /** Adds the command. */
 export function register(program: Command, context: Context): void {
@@ -91,7 +92,7 @@ async function accept(context: Context, text: string, flags: Flags): Promise<voi
     await confirmServers(dir)
     return context.output({ serial }, "The grid's servers are confirmed.")
   }
-  const { acceptGrid } = await import("../../volumes/accept-grid.ts")
+  const { acceptGrid } = await import("@holdfast/client/volumes")
   const profile = flags.identity === undefined ? await context.openProfile() : undefined
   const { registers } = await acceptGrid(dir, serial, profile)
   const copied =

@@ -2,6 +2,16 @@
 import { spawn } from "node:child_process"
 import { open } from "node:fs/promises"
 import { join, resolve } from "node:path"
+import { createAliasTree } from "@holdfast/client/account"
+import {
+  createProfile,
+  isListening,
+  isLocked,
+  isRunning,
+  pathsOf,
+  profileDir,
+  stopProcess,
+} from "@holdfast/client/profile"
 import { createInvite } from "@holdfast/coordinator"
 import { HoldfastError } from "@holdfast/core"
 import { makePrivateFolder } from "@holdfast/core/node"
@@ -17,12 +27,7 @@ import {
   parseCoding,
 } from "../../local-grid/config.ts"
 import { ownerOfPort } from "../../local-grid/port-owner.ts"
-import { isListening, isRunning, stopProcess } from "../../local-grid/process.ts"
 import { loadState, stopLeftovers } from "../../local-grid/state.ts"
-import { createAliasTree } from "../../new-tree.ts"
-import { pathsOf, profileDir } from "../../profile/paths.ts"
-import { createProfile } from "../../profile/profile.ts"
-import { isLocked } from "../../profile/secrets.ts"
 import { showStatus } from "./status.ts"
 
 const readyTimeoutMs = 60_000

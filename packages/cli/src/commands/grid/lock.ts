@@ -1,11 +1,20 @@
 /** `holdfast lock` and `unlock`: the profile's secrets under a passphrase, and back. */
+
+import {
+  changing,
+  hasSecrets,
+  isLocked,
+  lockSecrets,
+  noProfile,
+  pathsOf,
+  profileDir,
+  readSecrets,
+  unlockSecrets,
+} from "@holdfast/client/profile"
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { readNewPassphrase } from "../../profile/passphrase.ts"
-import { pathsOf, profileDir } from "../../profile/paths.ts"
-import { noProfile } from "../../profile/profile.ts"
-import { changing, hasSecrets, isLocked, lockSecrets, readSecrets, unlockSecrets } from "../../profile/secrets.ts"
+import { readNewPassphrase } from "../../passphrase.ts"
 
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {

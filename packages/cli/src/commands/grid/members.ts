@@ -1,12 +1,12 @@
 /** `holdfast coordinator run`, `node run`, `invite`, `join`: the parts of a grid on separate machines. */
 import { join as joinPath } from "node:path"
 import { text as readAll } from "node:stream/consumers"
+import { pathsOf, profileDir } from "@holdfast/client/profile"
 import { HoldfastError, isoTime } from "@holdfast/core"
 import type { Joined, LogLevel } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
-import { pathsOf, profileDir } from "../../profile/paths.ts"
 import { registerAccounts } from "./accounts.ts"
 import { type InviteFlags, invite } from "./invite.ts"
 import { registerRoot } from "./root.ts"
@@ -249,13 +249,13 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
 }
 
 async function joinAt(context: Context, text: string, dir: string, { name, serverName }: JoinFlags): Promise<Joined> {
-  const { joinNode } = await import("../../profile/join-node.ts")
+  const { joinNode } = await import("@holdfast/client/profile")
   const tell = (line: string) => context.warn(line)
   return joinNode(text, { dir, name, tell, ...(serverName ? { serverNames: serverName } : {}) })
 }
 
 async function joinAsProfile(context: Context, text: string, { name, serverName }: JoinFlags): Promise<Joined> {
-  const { joinProfile } = await import("../../profile/join.ts")
+  const { joinProfile } = await import("@holdfast/client/profile")
   const { profile, passphrase } = context
   return joinProfile(text, {
     ...{ paths: pathsOf(context.env), profile, name, serverNames: serverName, passphrase },

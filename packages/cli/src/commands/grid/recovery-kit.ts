@@ -1,11 +1,11 @@
 /** `holdfast recovery kit`. */
-import { shortId } from "@holdfast/client"
+import { shortId } from "@holdfast/client/kits"
+import type { SecretWish } from "@holdfast/client/recovery"
+import { type MadeKit, makeRecoveryKit } from "@holdfast/client/recovery"
 import { HoldfastError } from "@holdfast/core"
 import type { Context } from "../../context.ts"
 import { newSecretFile } from "../../output.ts"
-import { readNewPassphrase } from "../../profile/passphrase.ts"
-import { type MadeKit, makeRecoveryKit } from "../../recovery/make.ts"
-import type { SecretWish } from "../../recovery/protect.ts"
+import { readNewPassphrase } from "../../passphrase.ts"
 import { plural } from "../../words.ts"
 
 /** What was typed. */

@@ -8,21 +8,26 @@ import {
   type OpenedKit,
   type PlaceAnswer,
   shortId,
-} from "@holdfast/client"
+} from "@holdfast/client/kits"
+import { hasSecrets, openProfile, pathsOf, profileDir } from "@holdfast/client/profile"
+import {
+  digestOf,
+  placeBucketKeys,
+  type Relocated,
+  type Restorable,
+  relocated,
+  remember,
+  restoreProfile,
+  writeBucketKeys,
+} from "@holdfast/client/recovery"
+import { describeLead, hasGrid, placesOf } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError, isoTime, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import type { RecoverySecrets, VolumeBackend } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
+import { answerLine, askPlaces, type PlaceFlags, readKitSecret } from "../../ask-places.ts"
 import type { Context } from "../../context.ts"
-import { pathsOf, profileDir } from "../../profile/paths.ts"
-import { openProfile } from "../../profile/profile.ts"
-import { hasSecrets } from "../../profile/secrets.ts"
-import { answerLine, askPlaces, type PlaceFlags, readKitSecret } from "../../recovery/ask-places.ts"
-import { placeBucketKeys, writeBucketKeys } from "../../recovery/bucket-keys.ts"
-import { digestOf, type Restorable, remember } from "../../recovery/record.ts"
-import { type Relocated, relocated, restoreProfile } from "../../recovery/restore.ts"
-import { hasGrid } from "../../volumes/choose.ts"
-import { confirmLeads, describeLead, placesOf } from "../../volumes/leads.ts"
+import { confirmLeads } from "../../leads.ts"
 import { plural } from "../../words.ts"
 
 /** What was typed. */

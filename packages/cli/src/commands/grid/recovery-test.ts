@@ -1,16 +1,14 @@
 /** `holdfast recovery test`. */
 import { existsSync } from "node:fs"
-import { type FoundKit, goodParts, groupParts, keyOfKit, openKit, shortId } from "@holdfast/client"
+import { type FoundKit, goodParts, groupParts, keyOfKit, openKit, shortId } from "@holdfast/client/kits"
+import { hasSecrets, pathsOf, profileDir } from "@holdfast/client/profile"
+import { kitText, readRecord } from "@holdfast/client/recovery"
+import { volumeFor } from "@holdfast/client/volumes"
 import { fromHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
+import { answerLine, askPlaces, type PlaceFlags, readKitSecret } from "../../ask-places.ts"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import { pathsOf, profileDir } from "../../profile/paths.ts"
-import { hasSecrets } from "../../profile/secrets.ts"
-import { answerLine, askPlaces, type PlaceFlags, readKitSecret } from "../../recovery/ask-places.ts"
-import { readRecord } from "../../recovery/record.ts"
-import { kitText } from "../../recovery/state.ts"
-import { volumeFor } from "../../volumes/choose.ts"
 import { plural } from "../../words.ts"
 
 /** What was typed. */

@@ -1,4 +1,6 @@
 /** `holdfast seen`: what this profile remembers of registers, so that no server can show it an older or another history. */
+
+import { type Profile, unknownAlias } from "@holdfast/client/profile"
 import { isoTime, shownJson, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
@@ -6,7 +8,6 @@ import type { Seen } from "@holdfast/store"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { readJsonInput } from "../../input.ts"
-import { type Profile, unknownAlias } from "../../profile/profile.ts"
 import { plural } from "../../words.ts"
 
 /** Adds the command. */

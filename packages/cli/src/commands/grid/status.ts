@@ -1,16 +1,13 @@
 /** What `holdfast status` shows. With a locked profile and no passphrase at hand it tells what needs no secrets. */
 import { join } from "node:path"
+import { isListening, isLocked, isRunning, pathsOf, profileDir } from "@holdfast/client/profile"
+import { gridName, hasGrid, survivalOf, survivalText } from "@holdfast/client/volumes"
 import { loadGrid, parseAddress } from "@holdfast/network"
 import { type Backend, type GridDescription, votersOf } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
-import { isListening, isRunning } from "../../local-grid/process.ts"
 import { loadState } from "../../local-grid/state.ts"
-import { pathsOf, profileDir } from "../../profile/paths.ts"
-import { isLocked } from "../../profile/secrets.ts"
 import { sizeText } from "../../progress.ts"
-import { gridName, hasGrid } from "../../volumes/choose.ts"
-import { survivalOf, survivalText } from "../../volumes/survives.ts"
 
 interface ServerState {
   readonly up: boolean

@@ -1,10 +1,10 @@
 /** `holdfast upgrade`: what was stored before there were accounts becomes the account's. */
+
+import { gridName, type PlaceUpgrade, upgradePlaces, volumesFor } from "@holdfast/client/volumes"
 import { toHex } from "@holdfast/core"
 import type { Command } from "commander"
 import { type AccountUpgrade, upgradeAccount } from "../../account/upgrade.ts"
 import type { Context } from "../../context.ts"
-import { gridName, volumesFor } from "../../volumes/choose.ts"
-import { type PlaceUpgrade, upgradePlaces } from "../../volumes/upgrade.ts"
 import { examples, plural } from "../../words.ts"
 import { notHeldLine } from "../files/gc.ts"
 

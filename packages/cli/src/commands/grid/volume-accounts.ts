@@ -1,10 +1,11 @@
 /** `holdfast volume accounts`: what accounts hold in a volume's buckets and directories, and letting go of one that nobody needs. */
+
+import type { AccountTotal } from "@holdfast/client/volumes"
 import { fromHex, HoldfastError } from "@holdfast/core"
 import type { VolumeDescription } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import type { AccountTotal } from "../../volumes/administer.ts"
 import { examples, plural } from "../../words.ts"
 import { confirmLast, idOf, jsonOf, lineOf, nameOf } from "./account-lines.ts"
 
@@ -59,8 +60,8 @@ async function find(context: Context, name: string): Promise<VolumeDescription> 
 
 async function totals(volume: VolumeDescription) {
   const [{ listPlaces }, { totalsOf }] = await Promise.all([
-    import("../../volumes/accounts.ts"),
-    import("../../volumes/administer.ts"),
+    import("@holdfast/client/volumes"),
+    import("@holdfast/client/volumes"),
   ])
   const { answers, errors } = await listPlaces(volume)
   return { all: totalsOf([...answers.values()].flat()), errors }
@@ -87,7 +88,7 @@ async function state(context: Context, name: string, { account: text, drops, yes
   const { all } = await totals(volume)
   const id = await idOf(text, async (): Promise<readonly AccountTotal[]> => all)
   if (drops) await confirmLast(context, id, { all, yes, where: `in volume ${name}` })
-  const { atPlaces } = await import("../../volumes/accounts.ts")
+  const { atPlaces } = await import("@holdfast/client/volumes")
   const account = fromHex(id)
   const { answers, errors } = await atPlaces(volume, (place) => (drops ? place.drop(account) : place.keep(account)))
   if (answers.size === 0)

@@ -1,22 +1,30 @@
 /** `holdfast volume`: volumes of one's own over buckets, directories and storage nodes. */
 import { randomBytes } from "node:crypto"
+import { createAliasTree } from "@holdfast/client/account"
+import { createProfile, type Profile, pathsOf } from "@holdfast/client/profile"
+import {
+  changeVolume,
+  claimPlaces,
+  describePlace,
+  firstKey,
+  followVolume,
+  gridName,
+  openVolumeSession,
+  parsePlaces,
+  placesOf,
+  survivalOf,
+  survivalText,
+  volumeNames,
+  withPlaces,
+} from "@holdfast/client/volumes"
 import { HoldfastError, shownJson } from "@holdfast/core"
 import { parseVolume, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { readJsonInput } from "../../input.ts"
+import { confirmLeads } from "../../leads.ts"
 import { parseCoding } from "../../local-grid/config.ts"
-import { createAliasTree } from "../../new-tree.ts"
-import { pathsOf } from "../../profile/paths.ts"
-import { createProfile, type Profile } from "../../profile/profile.ts"
-import { openVolumeSession } from "../../session.ts"
-import { changeVolume, firstKey, followVolume, withPlaces } from "../../volumes/change.ts"
-import { gridName, volumeNames } from "../../volumes/choose.ts"
-import { confirmLeads, placesOf } from "../../volumes/leads.ts"
-import { claimPlaces } from "../../volumes/marker.ts"
-import { describePlace, parsePlaces } from "../../volumes/places.ts"
-import { survivalOf, survivalText } from "../../volumes/survives.ts"
-import { testVolume } from "../../volumes/test.ts"
+import { testVolume } from "../../test-places.ts"
 import { registerVolumeAccounts } from "./volume-accounts.ts"
 
 /** Adds the commands. */

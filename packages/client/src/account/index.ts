@@ -1,0 +1,12 @@
+/** What a person's devices share: the roots they care for, and who may do what with them. */
+export { absorb, deviceRegisters } from "./absorb.ts"
+export { appendOnly, collectorOf, deviceKeyOf, listKeysOn } from "./account.ts"
+export { claimTree } from "./claim.ts"
+export { deviceNameOf, grantedDevices, publishListed, revokeDevice, revokedDevices } from "./devices.ts"
+export { exportAccount, exportDevice, useAccountFile } from "./files.ts"
+export { ownKits, withKits } from "./kits.ts"
+export { changeAccountList, readAccountList } from "./list.ts"
+export { createAliasTree } from "./new-tree.ts"
+export { ownRegisters } from "./own-registers.ts"
+export { addRoot, holdFor, removeRoot, syncAccount } from "./sync.ts"
+export { keysOfCap } from "./tree-keys.ts"

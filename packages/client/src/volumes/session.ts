@@ -1,0 +1,133 @@
+/** A session with a volume: profile, servers and store composed. The only place that knows how they fit together. */
+
+import { existsSync } from "node:fs"
+import type { BufferPool, Env } from "@holdfast/core"
+import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
+import type { Backend, StorageId, VolumeDescription } from "@holdfast/protocol"
+import { createStore, type PlacedServer, type Rollback, type Store } from "@holdfast/store"
+import { createWorkerPool } from "@holdfast/store/node"
+import type { Profile } from "../profile/profile.ts"
+import { gridName, volumeFor } from "./choose.ts"
+import type { FencedPlace } from "./fenced.ts"
+import type { GridOptions, OpenedGrid } from "./grid.ts"
+
+/** Everything a command needs of a volume. */
+export interface Session {
+  readonly profile: Profile
+  /** Name of the volume; `grid` for what lies on the profile's grid. */
+  readonly volume: string
+  /** What its keys are bound to, whatever the profile calls it. */
+  readonly storage: StorageId
+  readonly coding: VolumeDescription["coding"]
+  readonly registerMode: VolumeDescription["registerMode"]
+  readonly env: Env
+  /** Servers of shares. */
+  readonly backends: readonly Backend[]
+  /** Servers of registers. */
+  readonly voters: readonly Backend[]
+  readonly store: Store
+  close(): Promise<void>
+}
+
+/** How a session is opened. */
+export interface SessionOptions extends GridOptions {
+  /** Name of a volume, or `grid`; when absent the one that the profile has. */
+  readonly volume?: string | undefined
+  /** The command removes something: what it has to store for that may go a little beyond quotas. */
+  readonly forRemoval?: boolean
+  /** Takes an older root than one seen before, for reading; called with what was found. */
+  readonly onRollback?: (rollback: Rollback) => void
+  /** Goes on from a root that is not proven to follow the one seen before; called with what was found. */
+  readonly onUnproven?: (rollback: Rollback) => void
+}
+
+/** What holds a volume and how. */
+interface Composition extends Pick<VolumeDescription, "coding" | "registerMode"> {
+  readonly servers: readonly PlacedServer[]
+}
+
+/** Opens a volume of a profile. Throws ERR_NO_PROFILE, ERR_NOT_FOUND. */
+export async function openSession(profile: Profile, options: SessionOptions): Promise<Session> {
+  const name = volumeFor(profile, options.volume)
+  if (name !== gridName) return openVolumeSession(profile, profile.volumes.get(name)!, options)
+  const { openGrid } = await import("./grid.ts")
+  return openGridSession(profile, await openGrid(profile, options), options)
+}
+
+/** A session with a grid that is open already. */
+export async function openGridSession(profile: Profile, opened: OpenedGrid, options: SessionOptions): Promise<Session> {
+  const { coding, registerMode } = opened.grid
+  const storage: StorageId = `grid/${opened.pins.gridId}`
+  const session = await compose(profile, { volume: gridName, storage }, options, (buffers) => ({
+    coding,
+    registerMode,
+    servers: opened.place(buffers),
+  }))
+  return { ...session, close: () => session.close().finally(() => opened.close()) }
+}
+
+/** Opens a volume that the profile need not know yet. */
+export async function openVolumeSession(
+  profile: Profile,
+  volume: VolumeDescription,
+  options: SessionOptions,
+): Promise<Session> {
+  const [{ openBackends }, { fenceOf }, { fenced, tellingMoves }] = await Promise.all([
+    import("./open.ts"),
+    import("./fence.ts"),
+    import("./fenced.ts"),
+  ])
+  const opened = await openBackends(profile, volume.backends, { ...options, epoch: volume.epoch })
+  const places: FencedPlace[] = []
+  const storage: StorageId = `volume/${volume.id}`
+  const session = await compose(profile, { volume: volume.name, storage }, options, (buffers) => ({
+    coding: volume.coding,
+    registerMode: volume.registerMode,
+    servers: opened(buffers).map((backend, i) => {
+      const fence = fenceOf(volume.backends[i]!)
+      const place = fence ? fenced(backend, fence, volume, nodeCrypto) : { backend, moved: () => undefined }
+      places.push(place)
+      return { backend: place.backend, weight: 1 }
+    }),
+  }))
+  const { store } = session
+  return { ...session, store: { ...store, registers: tellingMoves(store.registers, places) } }
+}
+
+async function compose(
+  profile: Profile,
+  { volume, storage }: Pick<Session, "volume" | "storage">,
+  { onRollback, onUnproven, forRemoval = false }: SessionOptions,
+  compositionOf: (buffers: BufferPool) => Composition,
+): Promise<Session> {
+  const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
+  const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
+  const { servers, coding, registerMode } = compositionOf(pipeline.buffers)
+  const { id: account } = await profile.account()
+  const store = await createStore({
+    env: nodeEnv,
+    servers,
+    account,
+    coding,
+    registerMode,
+    seen: profile.seen,
+    pipeline,
+    forRemoval,
+    device: () => profile.device(),
+    ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
+    ...(onRollback ? { onRollback } : {}),
+    ...(onUnproven ? { onUnproven } : {}),
+  })
+  return {
+    profile,
+    volume,
+    storage,
+    coding,
+    registerMode,
+    env: nodeEnv,
+    backends: store.backends,
+    voters: store.voters,
+    store,
+    close: () => store.close(),
+  }
+}
