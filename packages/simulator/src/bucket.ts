@@ -16,19 +16,12 @@ import {
 } from "@holdfast/backends/s3/objects"
 import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import type { Backend, ChunkId, RegisterId } from "@holdfast/protocol"
+import type { BucketRequests } from "./bucket-requests.ts"
 import { WrongClock } from "./clocks.ts"
-import { changeObjects } from "./intruder.ts"
+import { changeObjects } from "./intrusions.ts"
 import { LaggingLists } from "./lagging.ts"
 import type { Random } from "./random.ts"
 import { addHolding, type Holding, type Storage, type StorageParts, type Visitor } from "./storage.ts"
-
-/** The requests that a bucket serves. */
-export interface BucketRequests {
-  put(key: string, bytes: Uint8Array, ifAbsent: boolean): Promise<{ readonly stored: boolean; readonly atMs: number }>
-  get(key: string): Promise<{ readonly bytes: Uint8Array; readonly atMs: number } | undefined>
-  list(prefix: string, after: string | undefined, limit: number): Promise<Listing>
-  remove(key: string): Promise<void>
-}
 
 interface StoredObject {
   bytes: Uint8Array

@@ -5,7 +5,7 @@
 import type { TenantBackend } from "@holdfast/backends/node"
 import { type CryptoProvider, toHex } from "@holdfast/core"
 import { type ChunkId, decodeRegisterValue, type ProposeOutcome, registerIdOf } from "@holdfast/protocol"
-import type { BucketRequests } from "./bucket.ts"
+import type { BucketRequests } from "./bucket-requests.ts"
 import type { Random } from "./random.ts"
 
 /** What a liar says that it holds of a chunk. */

@@ -1,6 +1,25 @@
 /** The rules, the state and the steps that the parts of the model of a bucket share. */
-import type { BucketWriter } from "./bucket-writer.ts"
 import { clone, type Step } from "./explore.ts"
+
+/** A writer. */
+export interface BucketWriter {
+  phase:
+    | "put"
+    | "mark"
+    | "look"
+    | "head"
+    | "value"
+    | "again"
+    | "exists"
+    | "mark again"
+    | "look again"
+    | "head again"
+    | "done"
+  /** Number of its own mark object. */
+  mark: number
+  /** The first generation of X that was not condemned when it looked. */
+  generation: number
+}
 
 /** The rules that the cases weaken one by one. */
 export interface BucketRules {

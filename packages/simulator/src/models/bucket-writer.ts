@@ -1,26 +1,6 @@
 /** The writers of the model of a bucket: store, mark, look for what is condemned, commit, look at the marks again. */
-import { type BucketRules, type BucketState, bucketStep, markKey, numberOf } from "./bucket-state.ts"
+import { type BucketRules, type BucketState, type BucketWriter, bucketStep, markKey, numberOf } from "./bucket-state.ts"
 import type { Step } from "./explore.ts"
-
-/** A writer. */
-export interface BucketWriter {
-  phase:
-    | "put"
-    | "mark"
-    | "look"
-    | "head"
-    | "value"
-    | "again"
-    | "exists"
-    | "mark again"
-    | "look again"
-    | "head again"
-    | "done"
-  /** Number of its own mark object. */
-  mark: number
-  /** The first generation of X that was not condemned when it looked. */
-  generation: number
-}
 
 /** What a writer may do: W for account A, B for account B. */
 export function* write(s: BucketState, who: "w" | "b", rules: BucketRules): Generator<Step<BucketState>> {

@@ -4,8 +4,15 @@
  * account A on another device; S sweeps for all accounts. The lists that matter are read one key after another.
  */
 import { compact, sweep } from "./bucket-collect.ts"
-import { type BucketRules, type BucketScope, type BucketState, bucketRules, markKey } from "./bucket-state.ts"
-import { type BucketWriter, write } from "./bucket-writer.ts"
+import {
+  type BucketRules,
+  type BucketScope,
+  type BucketState,
+  type BucketWriter,
+  bucketRules,
+  markKey,
+} from "./bucket-state.ts"
+import { write } from "./bucket-writer.ts"
 import { asTheyAre, type ModelCase } from "./case.ts"
 import { explore, type Model } from "./explore.ts"
 

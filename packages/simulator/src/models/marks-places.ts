@@ -1,6 +1,14 @@
 /** The places of the model of marks, the collector that takes marks away, and a place that is restored from an old copy. */
 import { clone, type Step } from "./explore.ts"
-import type { Client } from "./marks-writer.ts"
+
+/** A writer, and what it heard from each place. */
+export interface Client {
+  phase: "store" | "confirm" | "commit" | "done"
+  /** "-" nothing, "y" put or marked, "n" not there, "Y" marked after it was seen, "s" to be confirmed. */
+  heard: string
+  /** "-" nothing, "v" took the value and vouches for X, "t" took it without vouching, "r" refused: the mark is gone. */
+  value: string
+}
 
 /** The rules that the cases weaken one by one. */
 export interface MarkRules {

@@ -2,15 +2,6 @@
 import { clone, type Step } from "./explore.ts"
 import { ageOfNewMark, type MarkRules, type MarkState, type Place, places, quorum } from "./marks-places.ts"
 
-/** A writer, and what it heard from each place. */
-export interface Client {
-  phase: "store" | "confirm" | "commit" | "done"
-  /** "-" nothing, "y" put or marked, "n" not there, "Y" marked after it was seen, "s" to be confirmed. */
-  heard: string
-  /** "-" nothing, "v" took the value and vouches for X, "t" took it without vouching, "r" refused: the mark is gone. */
-  value: string
-}
-
 /** How a writer works. */
 export interface WriterOptions {
   readonly rules: MarkRules

@@ -7,8 +7,17 @@
 
 import { asTheyAre, type ModelCase } from "./case.ts"
 import { type Breach, explore, type Invariant, type Model } from "./explore.ts"
-import { collect, type MarkRules, type MarkScope, type MarkState, places, restore, rules } from "./marks-places.ts"
-import { type Client, write } from "./marks-writer.ts"
+import {
+  type Client,
+  collect,
+  type MarkRules,
+  type MarkScope,
+  type MarkState,
+  places,
+  restore,
+  rules,
+} from "./marks-places.ts"
+import { write } from "./marks-writer.ts"
 
 /** Whether X is new, or was stored by account A before and is used again. */
 export type MarkStart = "new" | "brought back"
