@@ -153,6 +153,20 @@ test("damaged shares are dropped one by one as long as k good ones are left", as
   await assert.rejects((await grid.client()).chunks.getChunk(ref), { code: "ERR_NOT_ENOUGH_SHARES" })
 })
 
+test("a good share of another chunk, or of another coding, counts as damaged before any share is joined", async () => {
+  const grid = testGrid()
+  const store = await grid.client()
+  const [ref, other] = [await store.chunks.putChunk(sample(20_000)), await store.chunks.putChunk(sample(30_000))]
+  const foreign = await Promise.all(
+    grid.servers.map(async ({ backend }) => (await backend.getShares([{ id: other.id }]))[0]!),
+  )
+  // All that the reader would need of the wrong chunk, from those it asks first.
+  for (const [i, server] of grid.servers.entries()) server.tamper = () => foreign[i]!
+  const failed = await (await grid.client()).chunks.getChunk(ref).catch((error) => error)
+  assert.equal(failed.code, "ERR_NOT_ENOUGH_SHARES")
+  assert.deepEqual({ needed: failed.details.needed, found: failed.details.found }, { needed: 3, found: 0 })
+})
+
 test("repair rebuilds what two emptied servers lost, without a key, and then the others may go", async () => {
   const grid = testGrid()
   const plaintext = sample(70_001)
