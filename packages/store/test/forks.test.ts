@@ -179,7 +179,7 @@ test("a process that keeps running compares with the newest that it saw, not wit
   const world = await World.create()
   await world.write(createMemorySeen(), 1, "base")
   const other = await world.fork()
-  await other.write(createMemorySeen(), 1, "theirs")
+  await other.write(createMemorySeen(), 25, "theirs")
   let shown = world
   const device = World.running(() => shown, createMemorySeen())
   for (let i = 0; i < 2; i++) await device.read(world.keys)
