@@ -69,7 +69,7 @@ export const areas: readonly Area[] = [
       ]),
     ],
     tests: [
-      ...tests("network", "http-service", "refusal", "roles", "tls", "server-limits"),
+      ...tests("network", "http-service", "roles", "handshake", "join", "refusal", "tls", "server-limits"),
       ...tests("coordinator", "roles", "membership", "coordinator"),
     ],
   },
@@ -78,7 +78,7 @@ export const areas: readonly Area[] = [
       ...sources("protocol/src", "recovery-kit", "recovery-secrets"),
       ...sources("cli/src/recovery", "kit", "choose-kit", "parties", "protect", "registers", "restore", "words"),
     ],
-    tests: [...tests("protocol", "decoders", "vectors"), ...tests("cli", "recovery", "kits")],
+    tests: [...tests("protocol", "decoders", "vectors"), ...tests("cli", "relocated", "recovery", "kits")],
   },
   {
     files: [
@@ -89,11 +89,19 @@ export const areas: readonly Area[] = [
   },
   {
     files: sources("backends/src", "rules", "directory/marking", "directory/proposing", "directory/scrub"),
-    tests: tests("backends", "register-order", "administration", "memory", "directory"),
+    tests: tests("backends", "register-order", "scrub", "administration", "memory", "directory"),
   },
   {
     files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence"),
-    tests: tests("backends", "register-order", "bucket-requests", "bucket-contract", "bucket-races", "bad-bucket"),
+    tests: tests(
+      "backends",
+      "register-order",
+      "bucket-objects",
+      "bucket-requests",
+      "bucket-contract",
+      "bucket-races",
+      "bad-bucket",
+    ),
   },
   {
     files: [
