@@ -18,6 +18,8 @@ const root = dirname(import.meta.dirname)
 /** A mutant that is right to survive. */
 interface Explained {
   readonly file: string
+  /** The line, and what of it is taken out. */
+  readonly code: string
   readonly text: string
   readonly why: string
 }
@@ -42,7 +44,8 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   const explained: Explained[] = JSON.parse(readFileSync(join(root, "scripts/mutants/explained.json"), "utf8"))
   const all = areas.flatMap((area) => area.files.flatMap((file) => mutantsOf(root, area, file)))
-  const isSame = (mutant: Mutant, one: Explained) => one.file === mutant.file && one.text === mutant.text
+  const isSame = (mutant: Mutant, one: Explained) =>
+    one.file === mutant.file && one.code === mutant.code && one.text === mutant.text
   const isExplained = (mutant: Mutant) => explained.some((one) => isSame(mutant, one))
   const stale = explained.filter((one) => !all.some((mutant) => isSame(mutant, one)))
   for (const { file, text } of stale) console.log(`Explained, but there is no such check: ${file} ${text}`)

@@ -15,6 +15,8 @@ export interface Mutant {
   readonly replace: string
   /** The text that goes, on one line. */
   readonly text: string
+  /** The whole of the line on which it begins. */
+  readonly code: string
 }
 
 /**
@@ -26,10 +28,12 @@ export function mutantsOf(root: string, area: Area, file: string): Mutant[] {
   const source = readFileSync(join(root, file), "utf8")
   const tree = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true)
   const mutants: Mutant[] = []
+  const lines = source.split("\n").map((line) => line.trim())
   const add = (node: ts.Node, replace: string) => {
     const [start, end] = [node.getStart(), node.getEnd()]
     const line = tree.getLineAndCharacterOfPosition(start).line + 1
-    mutants.push({ area, file, line, start, end, replace, text: source.slice(start, end).replaceAll(/\s+/g, " ") })
+    const text = source.slice(start, end).replaceAll(/\s+/g, " ")
+    mutants.push({ area, file, line, start, end, replace, text, code: lines[line - 1]! })
   }
   const parts = (node: ts.Expression): void => {
     if (ts.isParenthesizedExpression(node)) parts(node.expression)
@@ -72,7 +76,7 @@ export function mutantsOf(root: string, area: Area, file: string): Mutant[] {
     const start = source.indexOf(text)
     assert(start >= 0, `${file} has no ${text}`)
     const line = tree.getLineAndCharacterOfPosition(start).line + 1
-    mutants.push({ area, file, line, start, end: start + text.length, replace, text })
+    mutants.push({ area, file, line, start, end: start + text.length, replace, text, code: lines[line - 1]! })
   }
   return mutants
 }

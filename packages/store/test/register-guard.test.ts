@@ -25,14 +25,14 @@ const register = toHex(registerIdOf(publicKey))
 const [readCheck, otherCheck] = [bytes(4), bytes(5)]
 
 /** A value with a history of one level: what it follows. */
-async function valueOf(change: Partial<UnsignedValue> & Pick<UnsignedValue, "sequence" | "follows">) {
+async function valueWith(change: Partial<UnsignedValue> & Pick<UnsignedValue, "sequence" | "follows">) {
   const { sequence, follows } = change
   const bound = { base: sequence - 1, peaks: peaksOver(sequence - 1, [follows]), owner, statement: bytes(0, 0) }
   const unsigned = { publicKey, epoch: 0, readCheck, care: bytes(6, 40), sealed: bytes(7, 40), ...bound, ...change }
   return decodeHeld(crypto, await signBoundValue(crypto, seed, unsigned))
 }
 
-const known = await valueOf({ sequence: 5, follows: [bytes(8)] })
+const known = await valueWith({ sequence: 5, follows: [bytes(8)] })
 const after = (before: HeldValue) => ({
   sequence: before.value.sequence + 1,
   follows: [registerHashOf(before.bytes)],
@@ -43,7 +43,7 @@ async function begun(from: HeldValue, epoch: number, by = ownerSeed, check = rea
   const { sequence } = from.value
   const place = { publicKey, epoch, sequence, hash: registerHashOf(from.bytes), writer: publicKey, readCheck: check }
   const statement = await signEpochStatement(crypto, by, place)
-  return valueOf({ ...after(from), epoch, statement, readCheck: check, owner: await crypto.publicKeyOf(by) })
+  return valueWith({ ...after(from), epoch, statement, readCheck: check, owner: await crypto.publicKeyOf(by) })
 }
 
 async function verdict(
@@ -67,8 +67,8 @@ async function verdict(
 test("nothing, an older value and another value in the place of a known one are never taken", async () => {
   assert.equal(await verdict([known]), "follows")
   assert.equal(await verdict([]), "rollback")
-  assert.equal(await verdict([await valueOf({ sequence: 4, follows: [bytes(9)] })]), "rollback")
-  const sibling = await valueOf({ sequence: 5, follows: [bytes(8)], sealed: bytes(0, 40) })
+  assert.equal(await verdict([await valueWith({ sequence: 4, follows: [bytes(9)] })]), "rollback")
+  const sibling = await valueWith({ sequence: 5, follows: [bytes(8)], sealed: bytes(0, 40) })
   assert.equal(await verdict([sibling]), "fork")
   assert.equal(await verdict([known, sibling], { stable: sibling }), "fork")
   assert.equal(await verdict([sibling, known], { stable: null }), "follows")
@@ -77,33 +77,33 @@ test("nothing, an older value and another value in the place of a known one are 
 })
 
 test("a later value has to name the known one, or it is a fork, or nothing proves it", async () => {
-  assert.equal(await verdict([await valueOf(after(known))]), "follows")
-  assert.equal(await verdict([await valueOf({ sequence: 6, follows: [bytes(9)] })]), "fork")
-  assert.equal(await verdict([await valueOf({ sequence: 7, follows: [bytes(9)] })]), "unproven")
-  const both = [await valueOf(after(known)), await valueOf({ sequence: 6, follows: [bytes(9)] })]
+  assert.equal(await verdict([await valueWith(after(known))]), "follows")
+  assert.equal(await verdict([await valueWith({ sequence: 6, follows: [bytes(9)] })]), "fork")
+  assert.equal(await verdict([await valueWith({ sequence: 7, follows: [bytes(9)] })]), "unproven")
+  const both = [await valueWith(after(known)), await valueWith({ sequence: 6, follows: [bytes(9)] })]
   assert.equal(await verdict(both), "fork")
 })
 
 test("in one epoch neither owner nor read key changes, and no older version follows", async () => {
   const next = after(known)
-  assert.equal(await verdict([await valueOf({ ...next, owner: other })]), "fork")
-  assert.equal(await verdict([await valueOf({ ...next, owner: bytes(0, 0) })]), "fork")
-  assert.equal(await verdict([await valueOf({ ...next, readCheck: otherCheck })]), "fork")
+  assert.equal(await verdict([await valueWith({ ...next, owner: other })]), "fork")
+  assert.equal(await verdict([await valueWith({ ...next, owner: bytes(0, 0) })]), "fork")
+  assert.equal(await verdict([await valueWith({ ...next, readCheck: otherCheck })]), "fork")
   const parts = { sealed: utf8("sealed"), care: utf8("care") }
   const old = await signRegisterValue(crypto, seed, { sequence: 6, lineage: [next.follows], ...parts })
   assert.equal(await verdict([await decodeHeld(crypto, old)]), "fork")
   const first = await signRegisterValue(crypto, seed, { sequence: 5, lineage: [[bytes(8)]], ...parts })
   const third = await decodeHeld(crypto, first)
-  assert.equal(await verdict([await valueOf(after(third))], { of: third }), "follows")
-  const ownerless = await valueOf({ sequence: 5, follows: [bytes(8)], owner: bytes(0, 0) })
-  assert.equal(await verdict([await valueOf(after(ownerless))], { of: ownerless }), "follows")
+  assert.equal(await verdict([await valueWith(after(third))], { of: third }), "follows")
+  const ownerless = await valueWith({ sequence: 5, follows: [bytes(8)], owner: bytes(0, 0) })
+  assert.equal(await verdict([await valueWith(after(ownerless))], { of: ownerless }), "follows")
 })
 
 test("the owner that the known value names may begin an epoch, with another read key too, and nobody else may", async () => {
   assert.equal(await verdict([await begun(known, 1)]), "follows")
   assert.equal(await verdict([await begun(known, 1, ownerSeed, otherCheck)]), "follows")
   assert.equal(await verdict([await begun(known, 1, otherSeed)]), "unproven")
-  const ownerless = await valueOf({ sequence: 5, follows: [bytes(8)], owner: bytes(0, 0) })
+  const ownerless = await valueWith({ sequence: 5, follows: [bytes(8)], owner: bytes(0, 0) })
   assert.equal(await verdict([await begun(ownerless, 1)], { of: ownerless }), "unproven")
   const parts = { sealed: utf8("sealed"), care: utf8("care") }
   const old = await signRegisterValue(crypto, seed, { sequence: 5, lineage: [[bytes(8)]], ...parts })
@@ -112,12 +112,12 @@ test("the owner that the known value names may begin an epoch, with another read
 })
 
 test("what the owner left out is left out by its word; what it named and another replaced is not", async () => {
-  const early = await valueOf({ sequence: 3, follows: [bytes(9)] })
+  const early = await valueWith({ sequence: 3, follows: [bytes(9)] })
   assert.equal(await verdict([await begun(early, 1)]), "follows")
-  const late = await valueOf({ sequence: 8, follows: [bytes(9)] })
+  const late = await valueWith({ sequence: 8, follows: [bytes(9)] })
   assert.equal(await verdict([await begun(late, 1)]), "unproven")
-  const beside = await valueOf({ sequence: 5, follows: [bytes(8)], sealed: bytes(0, 40) })
+  const beside = await valueWith({ sequence: 5, follows: [bytes(8)], sealed: bytes(0, 40) })
   // Of its own number: the statement goes on with another one.
   assert.equal(await verdict([await begun(beside, 1)]), "follows")
-  assert.equal(await verdict([await valueOf(after(known))], { of: await begun(early, 1) }), "rollback")
+  assert.equal(await verdict([await valueWith(after(known))], { of: await begun(early, 1) }), "rollback")
 })
