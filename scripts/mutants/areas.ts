@@ -23,23 +23,15 @@ export const areas: readonly Area[] = [
     tests: [...tests("core", "vectors", "signature"), ...tests("store", "ranges")],
   },
   {
-    files: [
-      ...sources("store/src", "register-seal", "register-author", "register-guard"),
-      ...sources("store/src", "register-quorum", "register-commit"),
-    ],
+    files: sources("store/src", "register-seal", "register-author", "register-guard"),
     tests: [
-      ...tests(
-        "store",
-        "registers",
-        "register-seal",
-        "register-author",
-        "hostile-history",
-        "marks",
-        "ancestry",
-        "forks",
-      ),
-      ...tests("protocol", "vectors"),
+      ...tests("store", "register-guard", "register-seal", "register-author", "registers", "hostile-history"),
+      ...tests("store", "forks", "ancestry"),
     ],
+  },
+  {
+    files: sources("store/src", "register-quorum", "register-commit"),
+    tests: tests("store", "register-quorum", "registers", "marks"),
   },
   {
     files: sources("protocol/src", "register", "register-order", "register-epoch", "register-ancestry"),
