@@ -2,7 +2,7 @@
  * Proves that the tests see it when a security check is missing: takes one check after another out of a copy of the sources
  * and runs the unit tests that should fail then. Prints the checks that no test missed; exits with 1 when there is one that
  * `mutants/explained.json` does not explain, and when that explains what is not there.
- * `npm run mutants [-- --only WORDS --sample N --seed S --workers N --explained --list]`; docs/contributing.md.
+ * `npm run mutants [-- --only WORDS --sample N --seed S --tests N --workers N --explained --list]`; docs/contributing.md.
  */
 import { readFileSync } from "node:fs"
 import { availableParallelism, loadavg } from "node:os"
@@ -31,6 +31,8 @@ const { values } = parseArgs({
     /** So many, chosen by the seed; all when absent. */
     sample: { type: "string" },
     seed: { type: "string", default: "1" },
+    /** So many of each area's tests, from the quick end: a first look. All when absent. */
+    tests: { type: "string", default: String(Number.MAX_SAFE_INTEGER) },
     /** Copies that are worked on at once: two, but one when the machine is busy. */
     workers: { type: "string", default: String(loadavg()[0]! < availableParallelism() ? 2 : 1) },
     /** Those that are explained as well: is the explanation still needed? */
@@ -43,7 +45,8 @@ process.exitCode = await main()
 
 async function main(): Promise<number> {
   const explained: Explained[] = JSON.parse(readFileSync(join(root, "scripts/mutants/explained.json"), "utf8"))
-  const all = areas.flatMap((area) => area.files.flatMap((file) => mutantsOf(root, area, file)))
+  const some = areas.map((area) => ({ ...area, tests: area.tests.slice(0, Number(values.tests)) }))
+  const all = some.flatMap((area) => area.files.flatMap((file) => mutantsOf(root, area, file)))
   const isSame = (mutant: Mutant, one: Explained) =>
     one.file === mutant.file && one.code === mutant.code && one.text === mutant.text
   const isExplained = (mutant: Mutant) => explained.some((one) => isSame(mutant, one))

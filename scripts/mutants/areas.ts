@@ -70,7 +70,10 @@ export const areas: readonly Area[] = [
       ...sources("protocol/src", "recovery-kit", "recovery-secrets"),
       ...sources("cli/src/recovery", "kit", "choose-kit", "parties", "protect", "registers", "restore", "words"),
     ],
-    tests: [...tests("protocol", "decoders", "vectors"), ...tests("cli", "relocated", "recovery", "kits")],
+    tests: [
+      ...tests("protocol", "recovery-secrets", "decoders", "vectors"),
+      ...tests("cli", "relocated", "recovery", "kits"),
+    ],
   },
   {
     files: [
