@@ -84,7 +84,7 @@ export const areas: readonly Area[] = [
   },
   {
     files: sources("backends/src", "rules", "directory/marking", "directory/proposing", "directory/scrub"),
-    tests: tests("backends", "register-order", "scrub", "administration", "memory", "directory"),
+    tests: tests("backends", "rules", "register-order", "scrub", "administration", "memory", "directory"),
   },
   {
     files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence"),
