@@ -46,6 +46,7 @@ test("a name, a text, a length or a number of things that no kit has is refused"
     "aliases that are a list": [5, []],
     "aliases that are nothing": [5, null],
     "aliases that are bytes": [5, bytes(3)],
+    "aliases that are no bytes": [5, bytes(0)],
     "aliases that are a number": [5, 3],
     "an alias that is no text": [5, { home: 1 }],
     "an alias with a path for a name": [5, { "../home": cap }],
