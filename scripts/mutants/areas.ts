@@ -71,7 +71,7 @@ export const areas: readonly Area[] = [
       ...sources("cli/src/recovery", "kit", "choose-kit", "parties", "protect", "registers", "restore", "words"),
     ],
     tests: [
-      ...tests("protocol", "recovery-secrets", "decoders", "vectors"),
+      ...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"),
       ...tests("cli", "relocated", "recovery", "kits"),
     ],
   },
