@@ -104,6 +104,10 @@ export const areas: readonly Area[] = [
       ...sources("core/src/node", "folder"),
       ...sources("backends/src/directory", "recover", "files", "node-disk", "schema"),
     ],
-    tests: [...tests("cli", "place"), ...tests("backends", "hostile-directory", "directory")],
+    tests: [
+      ...tests("core", "folder"),
+      ...tests("cli", "place"),
+      ...tests("backends", "hostile-directory", "directory"),
+    ],
   },
 ]
