@@ -78,10 +78,10 @@ it("marks for who may append and for those it names, each once; who may repair a
   assert.throws(() => accountsToMark(access("repair"), {}), refused)
   assert.throws(() => accountsToMark(access("repair"), { accounts: [] }), refused)
   assert.throws(() => accountsToMark(access("read", "collect"), { accounts: named }), refused)
-  const many = Array.from({ length: limits.careAccounts + 1 }, (_, i) => bytes(i % 256))
+  const many = Array.from({ length: limits.careAccounts + 1 }, (_, i) => bytes(1 + (i % 255)))
   for (const accounts of [[bytes(2, 31)], [bytes(2, 33)], [legacyAccount], many])
     assert.throws(() => accountsToMark(access("append"), { accounts }), invalid)
-  assert.ok(accountsToMark(access("append"), { accounts: many.slice(2, -1).map((id) => id.with(0, 1)) }).length > 0)
+  assert.ok(accountsToMark(access("append"), { accounts: many.slice(1) }).length > 1)
 })
 
 it("takes listings of 1 to 4096 and batches of their one length", () => {

@@ -42,7 +42,7 @@ test("fewer answers than a quorum are none, and those who did not answer are nam
     start(await all([one, one, "away", "away"])),
     (error: Error & { code: string; details: object }) => {
       assert.deepEqual([error.code, (error.details as { reached: number }).reached], ["ERR_NO_QUORUM", 2])
-      return /n2/.test(error.message) && /n3/.test(error.message)
+      return /^Only 2 of the 3 .*n2.*n3/.test(error.message)
     },
   )
   const survey = await start(await all([one, one, one, "away"]))
@@ -50,23 +50,17 @@ test("fewer answers than a quorum are none, and those who did not answer are nam
 })
 
 test("the newest values are those of the highest number, most held first, and certain when a quorum holds one", async () => {
-  const [one, a, b] = [await value(1), await value(2, "a"), await value(2, "b")]
-  const survey = await start(await all([one, a, b, b]))
-  await survey.hearRest()
-  assert.deepEqual(
-    survey.newest().map(({ hash }) => hash),
-    [hashOf(b), hashOf(a)],
-  )
-  assert.equal(survey.stable(), undefined)
-  const certain = await start(await all([b, b, a, b]))
-  await certain.hearRest()
-  assert.equal(certain.stable()?.hash, hashOf(b))
-  const tie = await start(await all([a, b, a, b]))
-  await tie.hearRest()
-  assert.deepEqual(
-    tie.newest().map(({ hash }) => hash),
-    [hashOf(a), hashOf(b)].sort(),
-  )
+  const one = await value(1)
+  const [low, high] = [await value(2, "a"), await value(2, "b")].sort((x, y) => (hashOf(x) < hashOf(y) ? -1 : 1))
+  const newest = async (held: readonly Uint8Array[]) => {
+    const survey = await start(await all(held))
+    await survey.hearRest()
+    return { hashes: survey.newest().map(({ hash }) => hash), stable: survey.stable()?.hash }
+  }
+  const [first, second] = [hashOf(low!), hashOf(high!)]
+  assert.deepEqual(await newest([one, low!, high!, high!]), { hashes: [second, first], stable: undefined })
+  assert.deepEqual(await newest([high!, low!, high!, low!]), { hashes: [first, second], stable: undefined })
+  assert.equal((await newest([high!, high!, low!, high!])).stable, second)
   const empty = await start(await all([undefined, undefined, undefined, undefined]))
   assert.deepEqual([empty.newest(), empty.stable(), await empty.settle()], [[], undefined, true])
 })
@@ -88,12 +82,58 @@ test("a value that too few servers have and take is no result", async () => {
   const backends = [...(await all([two])), ...(await Promise.all([1, 2, 3].map((i) => server(`n${i}`, one, refusing))))]
   const survey = await start(backends)
   await survey.hearRest()
-  await assert.rejects(survey.settle(), { code: "ERR_NO_QUORUM", message: /newest version was begun/ })
+  await assert.rejects(survey.settle(), { code: "ERR_NO_QUORUM", message: /^The newest version was begun.*n3: no\)/ })
+  const silent: Partial<Backend> = { proposeRegisters: async () => [] }
+  const mute = await Promise.all([1, 2, 3].map((i) => server(`n${i}`, one, silent)))
+  const unheard = await start([...(await all([two])), ...mute])
+  await unheard.hearRest()
+  await assert.rejects(unheard.settle(), { code: "ERR_NO_QUORUM", message: /n3: no answer\)/ })
+})
+
+test("a server that never answers is not waited for, neither to hear it nor to bring it up to date", async () => {
+  const [one, two] = [await value(1), await value(2)]
+  const never = () => new Promise<never>(() => undefined)
+  const survey = await start([...(await all([two, one, one])), await server("n3", one, { readRegisters: never })])
+  assert.equal(await survey.settle(), true)
+  const deaf = await start([...(await all([two, one, one])), await server("n3", one, { proposeRegisters: never })])
+  await deaf.hearRest()
+  assert.equal(await deaf.settle(), true)
+})
+
+test("what a server holds or was offered it is not offered again, and what it lacks it is, needed or not", async () => {
+  const [one, two] = [await value(1), await value(2)]
+  const offers: string[] = []
+  const counting = async (name: string, held: Parameters<typeof server>[1], answer: "takes" | "refuses") => {
+    const backend = await server(name, held)
+    const proposeRegisters: Backend["proposeRegisters"] = async (values, options) => {
+      offers.push(name)
+      return answer === "takes" ? backend.proposeRegisters(values, options) : [{ accepted: false, message: "no" }]
+    }
+    return { ...backend, proposeRegisters }
+  }
+  const behind = await counting("behind", one, "takes")
+  const backends = [...(await Promise.all(["a", "b", "c"].map((name) => counting(name, two, "takes")))), behind]
+  const survey = await start(backends)
+  await survey.hearRest()
+  for (let i = 0; i < 3; i++) assert.equal(await survey.settle(), true)
+  assert.deepEqual(offers.splice(0), ["behind"])
+  for (let i = 0; i < 1000 && (await heldBy([behind]))[0] !== hashOf(two); i++) await env.clock.sleep(1)
+  assert.deepEqual(await heldBy([behind]), [hashOf(two)])
+  // Nor is one that did not answer, when the others are enough, nor one that refused, twice.
+  const away = { ...(await counting("away", "away", "refuses")) }
+  const again = await start([...backends.slice(0, 3), away])
+  await again.hearRest()
+  assert.equal(await again.settle(), true)
+  assert.deepEqual(offers.splice(0), [])
+  const refuser = await counting("refuser", one, "refuses")
+  const third = await start([...backends.slice(0, 3), refuser])
+  await third.hearRest()
+  for (let i = 0; i < 3; i++) assert.equal(await third.settle(), true)
+  assert.deepEqual(offers, ["refuser"])
 })
 
 test("settling says when a newer value came to light, or another one of that number", async () => {
-  const [one, a, b] = [await value(1), await value(2, "a"), await value(2, "b")]
-  const newer = await value(3)
+  const [one, a, b, newer] = [await value(1), await value(2, "a"), await value(2, "b"), await value(3)]
   for (const other of [b, newer]) {
     // It has another value by the time that it is brought up to date, and says so.
     const raced = await server("n3", one, {
@@ -102,9 +142,20 @@ test("settling says when a newer value came to light, or another one of that num
     const survey = await start([...(await all([a, one, one])), raced])
     await survey.hearRest()
     assert.equal(survey.newest().length, 1)
+    assert.equal(await survey.settle(), false)
     while (!(await survey.settle())) assert.ok(survey.newest().some(({ hash }) => hash === hashOf(other)))
-    assert.ok(survey.top.sequence >= 2)
+    assert.ok(survey.newest().some(({ hash }) => hash === hashOf(other)))
   }
+  const never = () => new Promise<never>(() => undefined)
+  const few = [
+    await server("n0", a),
+    await server("n1", one, refusing),
+    await server("n2", one, { proposeRegisters: async () => [{ accepted: false, current: newer, message: "held" }] }),
+    await server("n3", one, { proposeRegisters: never }),
+  ]
+  const survey = await start(few)
+  await survey.hearRest()
+  assert.equal(await survey.settle(), false, "with too few for the old one, and one that does not answer")
 })
 
 test("a value of another register, of another form or with a wrong signature is no answer", async () => {
@@ -136,4 +187,13 @@ test("a number out of reach is not believed of f servers, however they agree, an
   const alone = await start(await all([far, undefined, undefined, undefined]))
   await alone.hearRest()
   assert.equal(alone.top.sequence, 2 ** 21, "who holds nothing would take any number")
+  const [far2, ten] = [await value(2 ** 20 + 5), await value(10)]
+  for (const held of [
+    [far2, one, ten, ten],
+    [far2, undefined, ten, ten],
+  ]) {
+    const reached = await start(await all(held))
+    await reached.hearRest()
+    assert.equal(reached.top.sequence, 2 ** 20 + 5, "the newest of the others decides what is out of reach")
+  }
 })
