@@ -14,7 +14,7 @@ const volume: VolumeDescription = {
   ...{ version: 1, id: "0".repeat(32), name: "disks", registerMode: "byzantine", backends: old },
   coding: { k: 2, happy: 4, n: 5 },
 }
-const kitId = new Uint8Array(32).fill(1)
+const kitId: Uint8Array = new Uint8Array(32).fill(1)
 
 function kitOf(more: Partial<OpenedKit["secrets"]> = {}): OpenedKit {
   const secrets = {
@@ -30,7 +30,7 @@ function kitOf(more: Partial<OpenedKit["secrets"]> = {}): OpenedKit {
 }
 
 const kit = kitOf()
-const part = (index: number, id = kitId): RecoveryPart => ({
+const part = (index: number, id: Uint8Array = kitId): RecoveryPart => ({
   ...{ kitId: id, body: kit.body, index, share: new Uint8Array(33) },
 })
 const found = (place: string, index: number, id?: Uint8Array): FoundPart => ({ place, part: part(index, id) })
