@@ -42,7 +42,7 @@ export const areas: readonly Area[] = [
   },
   {
     files: sources("store/src", "seal", "chunk-reader", "range-reader"),
-    tests: tests("store", "seal", "chunks", "one-content", "ranges", "chunk-2"),
+    tests: tests("store", "seal", "chunks", "one-content", "ranges", "chunk-2", "answers"),
   },
   {
     files: [

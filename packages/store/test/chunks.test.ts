@@ -33,6 +33,20 @@ test("with three of five servers gone the error says how many shares are missing
   assert.deepEqual({ needed: failed.details.needed, found: failed.details.found }, { needed: 3, found: 2 })
 })
 
+test("who has no share is told apart from who gives a damaged one and from who is away", async () => {
+  const grid = testGrid()
+  const ref = await (await grid.client()).chunks.putChunk(sample(1000))
+  const [empty, damaged, away] = grid.servers
+  empty!.empty()
+  damaged!.tamper = (share) => share.subarray(1)
+  away!.down = true
+  const failed = await (await grid.client()).chunks.getChunk(ref).catch((error) => error)
+  assert.match(failed.message, /n1: has no share/)
+  assert.match(failed.message, /n2: its share is damaged/)
+  assert.match(failed.message, /n3: n3 is down/)
+  assert.equal(failed.details.unanswered, 1)
+})
+
 test("a put that reaches fewer distinct servers than happy fails and names those that refused", async () => {
   const grid = testGrid()
   grid.servers[0]!.down = true
