@@ -31,7 +31,7 @@ export const areas: readonly Area[] = [
   },
   {
     files: sources("store/src", "register-quorum", "register-commit"),
-    tests: tests("store", "register-quorum", "registers", "marks", "answers"),
+    tests: tests("store", "register-quorum", "register-propose", "registers", "marks", "answers"),
   },
   {
     files: sources("protocol/src", "register", "register-order", "register-epoch", "register-ancestry"),
