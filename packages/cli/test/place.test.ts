@@ -189,7 +189,10 @@ test("the folder that the user named is made for its owner alone, its links are 
   placeSmallFile(targetIn(linked, "file"), bytes("x"), attributes)
   assert.deepEqual(fs.readdirSync(outside), ["file"])
   for (const work of [() => openDirectory(`${outside}/file`), () => placeDirectory(targetIn(linked, "file"))])
-    assert.throws(work, (error) => isHoldfastError(error, "ERR_NOT_A_DIRECTORY"))
+    assert.throws(work, (error: Error) => {
+      assert.match(error.message, /is a file here and a directory in the tree/)
+      return isHoldfastError(error, "ERR_NOT_A_DIRECTORY")
+    })
   assert.equal(fs.readFileSync(`${outside}/file`, "utf8"), "x")
 })
 
@@ -201,4 +204,19 @@ test("a symlink with a target that no system has is refused, and nothing is left
       (error) => isHoldfastError(error, "ERR_INVALID_NAME"),
     )
   assert.deepEqual(fs.readdirSync(inside), [])
+})
+
+test("what is not there yet is named as it is, and a symlink goes in the place of a link, not of what that points to", (t) => {
+  const { inside, outside } = temporaryFolders(t)
+  fs.writeFileSync(`${outside}/file`, "kept")
+  fs.symlinkSync(`${outside}/file`, `${inside}/link`)
+  for (const [kind, name] of [
+    ["file", "new"],
+    ["symlink", "new"],
+    ["symlink", "link"],
+  ] as const) {
+    const target = openTarget(`${inside}/${name}`, kind)
+    t.after(() => target.folder.close())
+    assert.deepEqual([target.folder.path, target.name], [inside, name])
+  }
 })

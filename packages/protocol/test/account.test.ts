@@ -77,7 +77,7 @@ it("refuses a grant or a record that is too long, of another version, or has wha
     return encodeCbor([...fields, await crypto.sign(seed, message)])
   }
   const deviceKey = crypto.random(32)
-  const grant = [1, publicKey, 1, deviceKey, 3, "laptop"]
+  const grant: CborValue[] = [1, publicKey, 1, deviceKey, 3, "laptop"]
   const good = await signed("grant", grant)
   assert.deepEqual((await decodeGrant(crypto, good)).roles, ["read", "append"])
   const bad: [CborValue[], string][] = [
@@ -93,7 +93,7 @@ it("refuses a grant or a record that is too long, of another version, or has wha
   ]
   for (const [fields, code] of bad) await assert.rejects(decodeGrant(crypto, await signed("grant", fields)), { code })
   await assert.rejects(decodeGrant(crypto, await signed("record", grant)), { code: "ERR_CORRUPT" })
-  const record = [1, publicKey, 1, [good]]
+  const record: CborValue[] = [1, publicKey, 1, [good]]
   assert.equal((await decodeRecord(crypto, await signed("record", record))).devices.length, 1)
   const worse: [CborValue[], string][] = [
     [record.with(0, 2), "ERR_UNSUPPORTED_VERSION"],

@@ -18,7 +18,7 @@ const answers = {
   lost: { accepted: false, current: other, message: "held already" },
   gone: { accepted: false, marksGone: true, message: "marks are gone" },
 } satisfies Record<string, ProposeOutcome>
-type Behaviour = keyof typeof answers | "late" | "never" | "away"
+type Behaviour = keyof typeof answers | "late" | "lostLate" | "never" | "away"
 type Word = Awaited<ReturnType<Backend["confirmMarks"]>> | "never"
 
 /** A server with one chunk of the commit that answers so; asked before the value, it says `word`. */
@@ -30,8 +30,9 @@ function server(id: string, behaviour: Behaviour, word: Word = "held"): Backend 
     proposeRegisters: async () => {
       if (behaviour === "never") return never()
       if (behaviour === "away") throw new Error(`${id} is away`)
-      if (behaviour === "late") await env.clock.sleep(20)
-      return [answers[behaviour === "late" ? "vouches" : behaviour]]
+      if (behaviour !== "late" && behaviour !== "lostLate") return [answers[behaviour]]
+      await env.clock.sleep(20)
+      return [answers[behaviour === "late" ? "vouches" : "lost"]]
     },
   }
 }
@@ -58,6 +59,7 @@ test("a value is taken by a quorum that vouches, whoever does not answer, refuse
 test("it is lost when too few can take it any more and one has another, and that waits for nobody", async () => {
   assert.equal(await proposed(three("lost", "lost", "never")), "lost")
   assert.equal(await proposed(three("lost", "away", "vouches")), "lost")
+  assert.equal(await proposed(three("away", "away", "lostLate")), "lost", "who comes last may have another one")
   await assert.rejects(proposed(three("away", "away", "vouches")), { code: "ERR_NO_QUORUM" })
 })
 
