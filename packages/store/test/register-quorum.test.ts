@@ -132,6 +132,17 @@ test("what a server holds or was offered it is not offered again, and what it la
   assert.deepEqual(offers, ["refuser"])
 })
 
+test("a server that did not answer is offered the value when the others are too few", async () => {
+  const [one, two] = [await value(1), await value(2)]
+  const unread = await server("n3", one)
+  const { readRegisters } = unread
+  const mute = { ...unread, readRegisters: () => Promise.reject(new Error("n3 is away")) }
+  const survey = await start([...(await all([two, one])), await server("n2", one, refusing), mute])
+  await survey.hearRest()
+  assert.equal(await survey.settle(), true)
+  assert.equal(hashOf((await readRegisters([id]))[0]!), hashOf(two))
+})
+
 test("settling says when a newer value came to light, or another one of that number", async () => {
   const [one, a, b, newer] = [await value(1), await value(2, "a"), await value(2, "b"), await value(3)]
   for (const other of [b, newer]) {
