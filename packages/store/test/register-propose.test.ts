@@ -40,7 +40,7 @@ function server(id: string, behaviour: Behaviour, word: Word = "held"): Backend 
 /** What becomes of the value at these servers, each of which holds a share of its own, when `happy` have to vouch. */
 async function proposed(backends: readonly Backend[], { happy = 2, mode = "crash" as const } = {}) {
   const pattern: Pattern = backends.map((backend, index) => ({ backend, indices: [index] }))
-  const commitment = { batch: new Batch(crypto.random(16), [], 0), patterns: [pattern], happy }
+  const commitment = { batch: new Batch({ batch: crypto.random(16), accounts: [] }, 0), patterns: [pattern], happy }
   const proposal = await propose({ env, backends, mode }, value, commitment)
   if (typeof proposal === "string") return proposal
   const ids = (list: readonly Backend[]) => list.map(({ id }) => id).sort()
