@@ -34,7 +34,14 @@ export const areas: readonly Area[] = [
     tests: tests("store", "register-quorum", "register-propose", "registers", "marks", "answers"),
   },
   {
-    files: sources("protocol/src", "register", "register-order", "register-epoch", "register-ancestry"),
+    files: sources(
+      "protocol/src",
+      "register",
+      "register-value",
+      "register-order",
+      "register-epoch",
+      "register-ancestry",
+    ),
     tests: [
       ...tests("protocol", "register-guards", "ancestry", "decoders", "vectors"),
       ...tests("store", "registers", "hostile-history"),
@@ -68,7 +75,8 @@ export const areas: readonly Area[] = [
   {
     files: [
       ...sources("protocol/src", "recovery-kit", "recovery-secrets"),
-      ...sources("cli/src/recovery", "kit", "choose-kit", "parties", "protect", "registers", "restore", "words"),
+      ...sources("client/src", "choose-kit", "erase-kits", "kit", "parts", "threshold"),
+      ...sources("cli/src/recovery", "parties", "protect", "restore", "words"),
     ],
     tests: [
       ...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"),

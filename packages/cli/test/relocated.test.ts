@@ -1,8 +1,8 @@
 /** Where the places of a restored volume are now: by the ids that the user gave, or by the part that exactly one place holds. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import type { FoundPart, OpenedKit } from "@holdfast/client"
 import type { RecoveryPart, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
-import type { FoundPart, OpenedKit } from "../src/recovery/kit.ts"
 import { relocated } from "../src/recovery/restore.ts"
 
 const directory = (id: string, path = `/old/${id}`): VolumeBackend => ({ kind: "directory", id, path })
