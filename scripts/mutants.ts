@@ -1,149 +1,98 @@
 /**
  * Proves that the tests see it when a security check is missing: takes one check after another out of a copy of the sources
  * and runs the unit tests that should fail then. Prints the checks that no test missed; exits with 1 when there is one that
- * `mutants.json` does not explain. `npm run mutants [-- --only WORDS --sample N --seed S --list]`; docs/contributing.md.
+ * `mutants/explained.json` does not explain, and when that explains what is not there.
+ * `npm run mutants [-- --only WORDS --sample N --seed S --tests N --workers N --explained --list]`; docs/contributing.md.
  */
-import { spawnSync } from "node:child_process"
-import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
+import { availableParallelism, loadavg } from "node:os"
 import { dirname, join } from "node:path"
 import { parseArgs } from "node:util"
-import ts from "typescript"
 import { randomFrom } from "../e2e/random.ts"
-import { copySources } from "./copy-sources.ts"
-import { type Area, areas } from "./mutants-areas.ts"
+import { areas } from "./mutants/areas.ts"
+import { type Mutant, mutantsOf } from "./mutants/find.ts"
+import { Workshop } from "./mutants/workshop.ts"
 
 const root = dirname(import.meta.dirname)
 
-/** A check that is taken out: the text from `start` to `end` becomes `replace`. */
-interface Mutant {
-  readonly area: Area
-  readonly file: string
-  readonly line: number
-  readonly start: number
-  readonly end: number
-  readonly replace: string
-  /** The text that goes, on one line. */
-  readonly text: string
-}
-
-/** A survivor that is right to survive. */
+/** A mutant that is right to survive. */
 interface Explained {
   readonly file: string
+  /** The line, and what of it is taken out. */
+  readonly code: string
   readonly text: string
   readonly why: string
 }
 
 const { values } = parseArgs({
   options: {
-    /** Files whose path has these words. */
-    only: { type: "string", default: "" },
+    /** Mutants whose path, line and text, as `--list` prints them, have these words; all when absent. */
+    only: { type: "string", multiple: true, default: [""] },
     /** So many, chosen by the seed; all when absent. */
     sample: { type: "string" },
     seed: { type: "string", default: "1" },
+    /** So many of each area's tests, from the quick end: a first look. All when absent. */
+    tests: { type: "string", default: String(Number.MAX_SAFE_INTEGER) },
+    /** Copies that are worked on at once: two, but one when the machine is busy. */
+    workers: { type: "string", default: String(loadavg()[0]! < availableParallelism() ? 2 : 1) },
+    /** Those that are explained as well: is the explanation still needed? */
+    explained: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
   },
 })
 
-process.exitCode = main()
+process.exitCode = await main()
 
-function main(): number {
-  const explained: Explained[] = JSON.parse(readFileSync(join(root, "scripts/mutants.json"), "utf8"))
-  const all = areas.flatMap((area) => area.files.flatMap((file) => mutantsOf(area, file)))
-  const chosen = sample(all.filter(({ file }) => file.includes(values.only)))
-  if (values.list) {
-    for (const mutant of chosen) console.log(nameOf(mutant))
-    return 0
+async function main(): Promise<number> {
+  const explained: Explained[] = JSON.parse(readFileSync(join(root, "scripts/mutants/explained.json"), "utf8"))
+  const some = areas.map((area) => ({ ...area, tests: area.tests.slice(0, Number(values.tests)) }))
+  const all = some.flatMap((area) => area.files.flatMap((file) => mutantsOf(root, area, file)))
+  const isSame = (mutant: Mutant, one: Explained) =>
+    one.file === mutant.file && one.code === mutant.code && one.text === mutant.text
+  const isExplained = (mutant: Mutant) => explained.some((one) => isSame(mutant, one))
+  const stale = explained.filter((one) => !all.some((mutant) => isSame(mutant, one)))
+  for (const { file, text } of stale) console.log(`Explained, but there is no such check: ${file} ${text}`)
+
+  const wanted = all.filter((mutant) => values.only.some((words) => nameOf(mutant).includes(words)))
+  const chosen = sample(wanted.filter((mutant) => values.explained || !isExplained(mutant)))
+  if (values.list) for (const mutant of chosen) console.log(nameOf(mutant))
+  else {
+    const survivors = await run(chosen)
+    const open = survivors.filter((mutant) => !isExplained(mutant))
+    for (const mutant of open) console.log(`No test misses ${nameOf(mutant)}`)
+    const explainedCount = wanted.filter(isExplained).length
+    console.log(`${chosen.length - survivors.length} seen, ${explainedCount} explained, ${open.length} left.`)
+    if (open.length > 0) return 1
   }
-  const isOurs = (path: string) => !path.slice(root.length).includes("node_modules")
-  const copy = copySources(root, ["packages", "interop", "scripts", "docs", "package.json", "tsconfig.json"], isOurs)
+  return stale.length === 0 ? 0 : 1
+}
+
+/** Tries all; gives those that no test saw. */
+async function run(mutants: readonly Mutant[]): Promise<readonly Mutant[]> {
   const survivors: Mutant[] = []
-  try {
-    for (const [i, mutant] of chosen.entries()) {
-      const killer = tryMutant(copy, mutant)
-      console.log(`${i + 1}/${chosen.length} ${nameOf(mutant)}: ${killer ? `seen by ${killer}` : "NOT SEEN"}`)
-      if (!killer) survivors.push(mutant)
-    }
-  } finally {
-    rmSync(copy, { recursive: true })
-  }
-  const isExplained = ({ file, text }: Mutant) => explained.some((one) => one.file === file && one.text === text)
-  const open = survivors.filter((mutant) => !isExplained(mutant))
-  console.log(
-    `\n${chosen.length - survivors.length} of ${chosen.length} seen, ${survivors.length - open.length} explained.`,
-  )
-  for (const mutant of open) console.log(`No test misses ${nameOf(mutant)}`)
-  return open.length === 0 ? 0 : 1
-}
-
-/**
- * Conditions of `if` statements that end in a throw, a return or a refusal become false; each part of a conjunction or of a
- * disjunction that decides something is left out; each item that is hashed or authenticated with others is left out.
- */
-function mutantsOf(area: Area, file: string): Mutant[] {
-  const source = readFileSync(join(root, file), "utf8")
-  const tree = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true)
-  const mutants: Mutant[] = []
-  const add = (node: ts.Node, replace: string) => {
-    const [start, end] = [node.getStart(), node.getEnd()]
-    const line = tree.getLineAndCharacterOfPosition(start).line + 1
-    mutants.push({ area, file, line, start, end, replace, text: source.slice(start, end).replaceAll(/\s+/g, " ") })
-  }
-  const parts = (node: ts.Expression): void => {
-    if (ts.isParenthesizedExpression(node)) parts(node.expression)
-    if (!ts.isBinaryExpression(node)) return
-    const kind = node.operatorToken.kind
-    if (kind !== ts.SyntaxKind.AmpersandAmpersandToken && kind !== ts.SyntaxKind.BarBarToken) return
-    const neutral = kind === ts.SyntaxKind.BarBarToken ? "false" : "true"
-    for (const side of [node.left, node.right]) {
-      const inner = ts.isParenthesizedExpression(side) ? side.expression : side
-      const isSame = ts.isBinaryExpression(inner) && inner.operatorToken.kind === kind
-      if (!isSame) add(side, neutral)
-      parts(side)
+  const left = mutants.entries()
+  const baselines = new Map<string, Promise<unknown>>()
+  const workshops: Workshop[] = []
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      for (const workshop of workshops) workshop.close()
+      process.exit(1)
+    })
+  const work = async () => {
+    const workshop = new Workshop(root, baselines)
+    workshops.push(workshop)
+    try {
+      for (const [i, mutant] of left) {
+        const killer = await workshop.findKiller(mutant)
+        console.log(`${i + 1}/${mutants.length} ${nameOf(mutant)}: ${killer ? `seen by ${killer}` : "NOT SEEN"}`)
+        if (!killer) survivors.push(mutant)
+      }
+    } finally {
+      workshop.close()
     }
   }
-  const visit = (node: ts.Node): void => {
-    if (ts.isIfStatement(node) && isGuard(node.thenStatement)) {
-      add(node.expression, "false")
-      parts(node.expression)
-    } else if (ts.isReturnStatement(node) && node.expression) parts(node.expression)
-    else if (ts.isArrowFunction(node) && !ts.isBlock(node.body)) parts(node.body)
-    else if (ts.isCallExpression(node) && /^(concat|encodeCbor)$/.test(node.expression.getText())) {
-      const [first] = node.arguments
-      const items = first && ts.isArrayLiteralExpression(first) ? first.elements : node.arguments
-      if (items.length > 1) for (const item of items) if (!ts.isStringLiteral(item)) add(item, emptyFor(node))
-    }
-    ts.forEachChild(node, visit)
-  }
-  visit(tree)
-  return mutants
-}
-
-function emptyFor(call: ts.CallExpression): string {
-  return call.expression.getText() === "concat" ? "new Uint8Array()" : "null"
-}
-
-/** What a condition stands before when it refuses something. */
-function isGuard(then: ts.Statement): boolean {
-  const last = ts.isBlock(then) ? then.statements.at(-1) : then
-  return last !== undefined && (ts.isThrowStatement(last) || ts.isReturnStatement(last) || ts.isContinueStatement(last))
-}
-
-/** The first of the area's tests that fails with the mutant; undefined when none does. */
-function tryMutant(copy: string, { area, file, start, end, replace }: Mutant): string | undefined {
-  const path = join(copy, file)
-  const source = readFileSync(path, "utf8")
-  writeFileSync(path, source.slice(0, start) + replace + source.slice(end))
-  try {
-    return area.tests.find((test) => fails(copy, test))
-  } finally {
-    writeFileSync(path, source)
-  }
-}
-
-function fails(copy: string, test: string): boolean {
-  const args = ["--test", "--test-force-exit", "--test-timeout=120000", test]
-  const { status } = spawnSync("node", args, { cwd: copy, timeout: 300_000, killSignal: "SIGKILL", stdio: "ignore" })
-  return status !== 0
+  await Promise.all(Array.from({ length: Number(values.workers) }, work))
+  return survivors
 }
 
 /** A choice that the seed repeats. */

@@ -97,14 +97,14 @@ export function checkRole({ roles }: AccountAccess, ...needed: readonly AccountR
   if (needed.some((role) => roles.includes(role))) return
   throw new HoldfastError(
     "ERR_REFUSED",
-    `This needs the role ${needed.join(" or ")}; the caller's certificate and grant together give ${roles.join(", ") || "none"}. ${adviceFor(roles, needed)}`,
+    `This needs the role ${needed.join(" or ")}; the caller's certificate and grant together give ${roles.join(", ") || "none"}. ${adviceFor(needed)}`,
     { needed, roles },
   )
 }
 
 /** What somebody does who lacks a role. */
-function adviceFor(roles: readonly AccountRole[], needed: readonly AccountRole[]): string {
-  if (needed.includes("append") && !roles.includes("append"))
+function adviceFor(needed: readonly AccountRole[]): string {
+  if (needed.includes("append"))
     return (
       "This profile may only read here. To name a tree that others keep: holdfast alias add NAME --local. To write, ask for an " +
       "invitation that may."

@@ -10,6 +10,7 @@ import { isHoldfastError } from "@holdfast/core"
 import { Folder } from "@holdfast/core/node"
 import {
   finishDirectory,
+  openDirectory,
   openTarget,
   placeDirectory,
   placeFile,
@@ -175,4 +176,47 @@ test("a link that the user named is followed to its file", (t) => {
   placeSmallFile(target, bytes("new"), attributes)
   assert.equal(fs.readFileSync(`${outside}/file`, "utf8"), "new")
   assert.ok(fs.lstatSync(`${inside}/link`).isSymbolicLink())
+})
+
+test("the folder that the user named is made for its owner alone, its links are followed, and a file is none", (t) => {
+  const { inside, outside } = temporaryFolders(t)
+  const made = openDirectory(`${inside}/a/b`)
+  t.after(() => made.close())
+  assert.equal(fs.statSync(`${inside}/a/b`).mode & 0o777, 0o700)
+  fs.symlinkSync(outside, `${inside}/link`)
+  const linked = openDirectory(`${inside}/link`)
+  t.after(() => linked.close())
+  placeSmallFile(targetIn(linked, "file"), bytes("x"), attributes)
+  assert.deepEqual(fs.readdirSync(outside), ["file"])
+  for (const work of [() => openDirectory(`${outside}/file`), () => placeDirectory(targetIn(linked, "file"))])
+    assert.throws(work, (error: Error) => {
+      assert.match(error.message, /is a file here and a directory in the tree/)
+      return isHoldfastError(error, "ERR_NOT_A_DIRECTORY")
+    })
+  assert.equal(fs.readFileSync(`${outside}/file`, "utf8"), "x")
+})
+
+test("a symlink with a target that no system has is refused, and nothing is left of it", (t) => {
+  const { inside, at } = temporaryFolders(t)
+  for (const target of ["", "a\0b"])
+    assert.throws(
+      () => placeSymlink(at("link"), target, attributes),
+      (error) => isHoldfastError(error, "ERR_INVALID_NAME"),
+    )
+  assert.deepEqual(fs.readdirSync(inside), [])
+})
+
+test("what is not there yet is named as it is, and a symlink goes in the place of a link, not of what that points to", (t) => {
+  const { inside, outside } = temporaryFolders(t)
+  fs.writeFileSync(`${outside}/file`, "kept")
+  fs.symlinkSync(`${outside}/file`, `${inside}/link`)
+  for (const [kind, name] of [
+    ["file", "new"],
+    ["symlink", "new"],
+    ["symlink", "link"],
+  ] as const) {
+    const target = openTarget(`${inside}/${name}`, kind)
+    t.after(() => target.folder.close())
+    assert.deepEqual([target.folder.path, target.name], [inside, name])
+  }
 })

@@ -82,3 +82,16 @@ test("what is looked at stays as it is, be it a Buffer or not", () => {
   isStrictSignature(bytes.key, bytes.signature)
   assert.deepEqual(bytes, { key: Buffer.alloc(32, 0xff), signature: Buffer.alloc(64, 0xff) })
 })
+
+test("keys and signatures of another length are refused, whatever their first bytes are", () => {
+  const honest = vectors.signatures.find(({ name }) => name === "an honest signature")!
+  const [key, signature] = [fromHex(honest.publicKey), fromHex(honest.signature)]
+  for (const length of [0, 31, 33, 64]) assert.ok(!isStrictSignature(resized(key, length), signature), `${length}`)
+  for (const length of [0, 32, 63, 65, 96]) assert.ok(!isStrictSignature(key, resized(signature, length)), `${length}`)
+})
+
+function resized(bytes: Uint8Array, length: number): Uint8Array {
+  const result = new Uint8Array(length)
+  result.set(bytes.subarray(0, length))
+  return result
+}

@@ -58,6 +58,7 @@ test("a subject that is not exactly one of ours names nobody; of a newer authori
     ...[
       "roles:read",
       ["a/b", "roles:read"],
+      ["acme", ["roles:read"]],
       ["acme", `roles:${"read,".repeat(16)}read`],
       { 0: "acme", 1: "roles:read" },
     ],

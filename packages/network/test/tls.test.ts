@@ -147,6 +147,26 @@ test("headers over the bound are refused", async (t) => {
   assert.equal(status, 431)
 })
 
+test("a body comes in chunks or in one piece, and in no coding that nobody asked for", async (t) => {
+  const authority = await newAuthority(t)
+  const port = await serve(t, await newMember(authority, n1), (request, response) => void request.pipe(response))
+  const { keyPem: key, certPem: cert } = await newMember(authority, alice)
+  const answerTo = async (coding: string) => {
+    const socket = connect({ host, port, key, cert, ca: authority.caPem, checkServerIdentity: () => undefined })
+    let answer = ""
+    socket.on("data", (part: Buffer) => {
+      answer += part.toString()
+    })
+    socket.write(
+      `POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: ${coding}\r\n\r\n2\r\nab\r\n0\r\n\r\n`,
+    )
+    await new Promise((resolve) => socket.on("error", () => undefined).on("close", resolve))
+    return answer
+  }
+  assert.match(await answerTo("chunked"), /^HTTP\/1.1 200 [\s\S]*ab/)
+  assert.equal(await answerTo("gzip, chunked"), "")
+})
+
 test("an identity directory is 0700, its files 0600, it loads again, and is never overwritten", async (t) => {
   const dir = join(await temporaryDirectory(t), "deep", "alice")
   const member = await newMember(await newAuthority(t), alice)

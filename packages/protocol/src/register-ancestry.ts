@@ -88,10 +88,11 @@ export function rootOver(leaves: readonly Uint8Array[]): Uint8Array {
 /** True when the proof's level is the one with number `sequence` of the value's history. */
 export function provesLevel(value: Ancestry, sequence: number, { level, path }: LevelProof): boolean {
   const at = sequence - value.base
-  if (at < 0 || sequence >= value.sequence) return false
+  if (at < 0) return false
   const mountains = mountainsOf(value.sequence - value.base)
   const which = mountains.findIndex(({ from, height }) => at < from + 2 ** height)
   const mountain = mountains[which]
+  // Without a mountain the number is the value's own, or above.
   if (!mountain || path.length !== mountain.height) return false
   let node = levelLeaf(sequence, level)
   for (const [i, other] of path.entries()) {

@@ -32,7 +32,7 @@ export function whyRefused(held: RegisterValue, next: RegisterValue): string | u
   const [before, after] = [held.bound, next.bound]
   if (before && !after) return "It is of an older version than the value held."
   if (next.epoch > epoch) {
-    const isOwners = before && after && before.owner.length > 0 && equal(before.owner, after.owner)
+    const isOwners = before && after && equal(before.owner, after.owner) // that of an epoch is never empty
     if (!isOwners) return "Another epoch is begun by the owner that the value held names, and by nobody else."
     return tooFar(statementOf(next)!.sequence, next.sequence)
   }

@@ -1,7 +1,7 @@
 /** Every rule of docs/formats/register.md on values of version 4, on proofs and on what places take, broken by a signed value. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { concat, decodeCbor, encodeCbor, toHex } from "@holdfast/core"
+import { compare, concat, decodeCbor, encodeCbor, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
   decodeRegisterValue,
@@ -58,11 +58,14 @@ test("a value that keeps all rules is taken, also the first one, the last one an
     { sequence: 1, follows: [], peaks: [] },
     { sequence: last, base: last - 1, peaks: [levelLeaf(last - 1, [hash])] },
     { epoch: 1, statement: await statementOf() },
+    { epoch: 1, statement: await statementWith((all) => all) }, // signed here, over what the specification says
     { owner: new Uint8Array() },
     { care: bytes(1, 24_640), sealed: bytes(1, 65_584) },
     late(Array.from({ length: 20 }, (_, i) => bytes(i + 30))),
   ]
   for (const change of taken) assert.equal((await decoded(change)).sequence, change.sequence ?? 6)
+  assert.deepEqual((await decoded({ sequence: 1, follows: [], peaks: [] })).lineage, [])
+  assert.deepEqual((await decoded(late(two))).lineage, [[...two].sort(compare)])
   const writer = await decoded({ epoch: 1, statement: await statementOf({ writer: other }) }, otherSeed)
   assert.equal(writer.epoch, 1)
 })
@@ -187,6 +190,7 @@ test("a place takes later values alone, in small steps, of one owner, read key a
     [held, await decoded(far(6 + 2 ** 20))],
     [ownerless, await later()],
     [first, await later()],
+    [first, { ...first, sequence: 7 }],
     [held, await next()],
   ]
   for (const [i, [a, b]] of taken.entries()) assert.equal(whyRefused(a, b), undefined, `${i}`)

@@ -138,7 +138,7 @@ export class SeenGuard {
     if (to.epoch === from.epoch && isBoundOtherwise(known, held)) return "fork"
     if (to.epoch > from.epoch) {
       const [owner, theirs] = [from.bound?.owner, to.bound!.owner]
-      if (!owner || owner.length === 0 || !equal(owner, theirs)) return "unproven"
+      if (!owner || !equal(owner, theirs)) return "unproven" // an epoch has an owner, whose key is not empty
       // What the owner left out when it began the epoch is left out by its word.
       if (from.sequence >= statementOf(to)!.sequence) return "follows"
     }

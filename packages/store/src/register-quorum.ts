@@ -140,7 +140,7 @@ export class Survey {
     const now = this.newest()
     if (isSame(this.top, order) && this.#count(order) < this.#needed)
       throw noQuorum(this.#count(order), this.#needed, this.#answers(), unsettled)
-    return now.length === before.length && now.every(({ hash }) => before.some((held) => held.hash === hash))
+    return now.every(({ hash }) => before.some((held) => held.hash === hash)) // none of them goes but for a newer one
   }
 
   /** Servers that hold `order` or more. */

@@ -161,9 +161,9 @@ export async function rebuildShares(
   const encoded = encodeDescriptor(descriptor)
   const slices = Array.from({ length: descriptor.k }, (_, slice) => leavesIn(first, slice)!)
   const rebuild = async (payload: Uint8Array, index: number) => {
-    const length = leavesLength(descriptor, index)
-    const own = index < descriptor.k || length === 0 ? [] : [await leavesOf(crypto, payload)]
-    return concat(encodeShareHeader(index, encoded), ...(length > 0 ? [...slices, ...own] : []), payload)
+    const hasOwn = index >= descriptor.k && leavesLength(descriptor, index) > 0
+    const own = hasOwn ? await leavesOf(crypto, payload) : new Uint8Array()
+    return concat(encodeShareHeader(index, encoded), ...slices, own, payload)
   }
   return Promise.all(payloads.map((payload, i) => rebuild(payload, wanted[i]!)))
 }

@@ -33,6 +33,20 @@ test("with three of five servers gone the error says how many shares are missing
   assert.deepEqual({ needed: failed.details.needed, found: failed.details.found }, { needed: 3, found: 2 })
 })
 
+test("who has no share is told apart from who gives a damaged one and from who is away", async () => {
+  const grid = testGrid()
+  const ref = await (await grid.client()).chunks.putChunk(sample(1000))
+  const [empty, damaged, away] = grid.servers
+  empty!.empty()
+  damaged!.tamper = (share) => share.subarray(1)
+  away!.down = true
+  const failed = await (await grid.client()).chunks.getChunk(ref).catch((error) => error)
+  assert.match(failed.message, /n1: has no share/)
+  assert.match(failed.message, /n2: its share is damaged/)
+  assert.match(failed.message, /n3: n3 is down/)
+  assert.equal(failed.details.unanswered, 1)
+})
+
 test("a put that reaches fewer distinct servers than happy fails and names those that refused", async () => {
   const grid = testGrid()
   grid.servers[0]!.down = true
@@ -151,6 +165,20 @@ test("damaged shares are dropped one by one as long as k good ones are left", as
   assert.deepEqual(Buffer.from(read.subarray(0, plaintext.length)), Buffer.from(plaintext))
   grid.servers[2]!.tamper = flip
   await assert.rejects((await grid.client()).chunks.getChunk(ref), { code: "ERR_NOT_ENOUGH_SHARES" })
+})
+
+test("a good share of another chunk, or of another coding, counts as damaged before any share is joined", async () => {
+  const grid = testGrid()
+  const store = await grid.client()
+  const [ref, other] = [await store.chunks.putChunk(sample(20_000)), await store.chunks.putChunk(sample(30_000))]
+  const foreign = await Promise.all(
+    grid.servers.map(async ({ backend }) => (await backend.getShares([{ id: other.id }]))[0]!),
+  )
+  // All that the reader would need of the wrong chunk, from those it asks first.
+  for (const [i, server] of grid.servers.entries()) server.tamper = () => foreign[i]!
+  const failed = await (await grid.client()).chunks.getChunk(ref).catch((error) => error)
+  assert.equal(failed.code, "ERR_NOT_ENOUGH_SHARES")
+  assert.deepEqual({ needed: failed.details.needed, found: failed.details.found }, { needed: 3, found: 0 })
 })
 
 test("repair rebuilds what two emptied servers lost, without a key, and then the others may go", async () => {

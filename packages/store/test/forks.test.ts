@@ -51,12 +51,32 @@ class World {
     return new World(this.keys, servers, this.chunks)
   }
 
+  /** Half of the servers of each. */
+  besides(other: World): World {
+    const mixed = this.#servers.map((server, i) => (i % 2 === 0 ? server : other.#servers[i]!))
+    return new World(this.keys, mixed, this.chunks)
+  }
+
   device(seen: SeenStore, onRollback?: (rollback: Rollback) => void) {
     const options = onRollback ? { onRollback } : {}
     return createRegisterStore({
       ...{ env: nodeEnv, backends: this.#servers, mode: "byzantine", seen, chunks: this.chunks },
       ...options,
     })
+  }
+
+  /** One process of a device whose servers show, at each moment, the history of the world that `show` gives. */
+  static running(show: () => World, seen: SeenStore) {
+    const world = show()
+    const backends = world.#servers.map((server, i): Backend => {
+      const now = () => show().#servers[i]!
+      return {
+        ...server,
+        readRegisters: (...args) => now().readRegisters(...args),
+        proposeRegisters: (...args) => now().proposeRegisters(...args),
+      }
+    })
+    return createRegisterStore({ env: nodeEnv, backends, mode: "byzantine", seen, chunks: world.chunks })
   }
 
   /** Writes `count` more values. */
@@ -153,6 +173,55 @@ test("two devices that were shown different histories find it when one takes ove
   await assert.rejects(world.device(a).read(world.keys), { code: "ERR_ROLLBACK" })
   await world.write(createMemorySeen(), 2, "mine")
   await forkOf(world.device(a).read(world.keys))
+})
+
+test("a process that keeps running compares with the newest that it saw, not with what it saw at first", async () => {
+  const world = await World.create()
+  await world.write(createMemorySeen(), 1, "base")
+  const other = await world.fork()
+  await other.write(createMemorySeen(), 25, "theirs")
+  let shown = world
+  const device = World.running(() => shown, createMemorySeen())
+  for (let i = 0; i < 2; i++) await device.read(world.keys)
+  assert.ok(await device.write(world.keys, 1, parts("mine")))
+  shown = other
+  await forkOf(device.read(world.keys))
+})
+
+test("a process that keeps running also compares with what its device took over from another since", async () => {
+  const world = await World.create()
+  const [a, b] = [createMemorySeen(), createMemorySeen()]
+  await world.write(a, 2, "base")
+  const other = await world.fork()
+  await world.write(a, 25, "mine")
+  await other.write(b, 1, "theirs")
+  const device = World.running(() => world, a)
+  await device.read(world.keys)
+  const register = toHex(world.id)
+  await a.update(register, async (mine) => mergeSeen(nodeCrypto, register, mine!, (await b.get(register))!))
+  assert.equal((await a.get(register))!.others?.length, 1)
+  await forkOf(device.read(world.keys))
+})
+
+test("servers that show nothing at all to who has seen a version are told of as having lost it", async () => {
+  const world = await World.create()
+  const seen = createMemorySeen()
+  await world.write(seen, 1, "kept")
+  const empty = (await World.create()).device(seen)
+  await assert.rejects(empty.read(world.keys), { code: "ERR_ROLLBACK" })
+})
+
+test("values that raced are read though none of them is known to stay, and nothing of them is held against servers", async () => {
+  const world = await World.create()
+  await world.write(createMemorySeen(), 1, "base")
+  const other = await world.fork()
+  await world.write(createMemorySeen(), 1, "one")
+  await other.write(createMemorySeen(), 1, "two")
+  const seen = createMemorySeen()
+  const read = await world.besides(other).device(seen).read(world.keys)
+  assert.deepEqual([read?.sequence, read?.siblings?.length], [2, 1])
+  assert.equal((await seen.get(toHex(world.id)))?.stable, undefined)
+  assert.equal((await other.device(seen).read(world.keys))?.sequence, 2)
 })
 
 test("an older version than another device has seen is refused after taking over what it has seen", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { utf8 } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { toReadCap, verifyKeyOf } from "@holdfast/protocol"
+import { registerIdOf, toReadCap, verifyKeyOf } from "@holdfast/protocol"
 import { createMemorySeen, IdSet, quorumOf, type RegisterKeys } from "@holdfast/store"
 import { collectorOf, owner, testGrid } from "./fixture.ts"
 
@@ -135,4 +135,48 @@ test("a rollback that was accepted is told, read, never written, and not forgott
   await assert.rejects(begun.release(collector, new Map()), { code: "ERR_ROLLBACK" })
   await assert.rejects(begun.run({ collector, graceMs: 0, ...nothing }), { code: "ERR_ROLLBACK" })
   await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
+})
+
+test("a refusal loses the race for another value of the same register that could have come first, and for nothing else", async () => {
+  const grid = testGrid(3, { k: 1, n: 3, happy: 2 })
+  const [keys, others] = [await newKeys(), await newKeys()]
+  const writer = await grid.client()
+  const held = async ({ publicKey }: RegisterKeys) => {
+    const [bytes] = await grid.servers[0]!.backend.readRegisters([registerIdOf(publicKey)])
+    return bytes!
+  }
+  await writer.registers.write(keys, 0, parts("one"))
+  const older = await held(keys)
+  for (let n = 0; n < 3; n++) await writer.registers.write(others, n, parts("of another register"))
+  const foreign = await held(others)
+  assert.ok(await writer.registers.write(keys, 1, parts("two")))
+  const two = await held(keys)
+  const elsewhere = testGrid(3, { k: 1, n: 3, happy: 2 })
+  for (const { backend } of elsewhere.servers) await backend.proposeRegisters([older])
+  assert.ok(await (await elsewhere.client()).registers.write(keys, 1, parts("another two")))
+  const [another] = await elsewhere.servers[0]!.backend.readRegisters([registerIdOf(keys.publicKey)])
+
+  /** What becomes of a third value when all servers refuse it with `answer`. */
+  const refusedWith = async (answer: (proposed: Uint8Array) => Uint8Array | undefined) => {
+    const store = await grid.client()
+    await store.registers.read(keys)
+    for (const { backend } of grid.servers)
+      backend.proposeRegisters = async ([proposed]) => [
+        { accepted: false, message: "no", ...currentOf(answer(proposed!)) },
+      ]
+    return store.registers.write(keys, 2, parts("three"))
+  }
+  const currentOf = (current: Uint8Array | undefined) => (current ? { current } : {})
+  const damaged = two.slice()
+  damaged[damaged.length - 1]! ^= 1
+  const never = { code: "ERR_NO_QUORUM" }
+  await assert.rejects(
+    refusedWith((proposed) => proposed),
+    never,
+  )
+  for (const answer of [undefined, older, two, another, foreign, damaged, new Uint8Array(3)])
+    await assert.rejects(
+      refusedWith(() => answer),
+      never,
+    )
 })

@@ -1,0 +1,121 @@
+/**
+ * Sources with security checks, each area with the unit tests that watch over it: quick ones first, as the first that fails decides.
+ * A check should have a test that takes seconds, so that those that take minutes are not here.
+ */
+
+/** Files of one concern. */
+export interface Area {
+  readonly files: readonly string[]
+  readonly tests: readonly string[]
+  /** Settings that weaken what they guard when they are changed so. */
+  readonly changes?: readonly { readonly file: string; readonly text: string; readonly replace: string }[]
+}
+
+const tests = (folder: string, ...names: string[]) => names.map((name) => `packages/${folder}/test/${name}.test.ts`)
+const sources = (folder: string, ...names: string[]) => names.map((name) => `packages/${folder}/${name}.ts`)
+const inFile = (name: string, changes: readonly (readonly [text: string, replace: string])[]) =>
+  changes.map(([text, replace]) => ({ file: `packages/${name}.ts`, text, replace }))
+
+/** All areas, those whose failure costs most first. */
+export const areas: readonly Area[] = [
+  {
+    files: sources("core/src/crypto", "range", "signature", "small"),
+    tests: [...tests("core", "vectors", "signature"), ...tests("store", "ranges")],
+  },
+  {
+    files: sources("store/src", "register-seal", "register-author", "register-guard"),
+    tests: [
+      ...tests("store", "register-guard", "register-seal", "register-author", "registers", "hostile-history"),
+      ...tests("store", "forks", "ancestry"),
+    ],
+  },
+  {
+    files: sources("store/src", "register-quorum", "register-commit"),
+    tests: tests("store", "register-quorum", "register-propose", "registers", "marks", "answers"),
+  },
+  {
+    files: sources(
+      "protocol/src",
+      "register",
+      "register-value",
+      "register-order",
+      "register-epoch",
+      "register-ancestry",
+    ),
+    tests: [
+      ...tests("protocol", "register-guards", "ancestry", "decoders", "vectors"),
+      ...tests("store", "registers", "hostile-history"),
+    ],
+  },
+  {
+    files: sources("store/src", "seal", "chunk-reader", "range-reader"),
+    tests: tests("store", "seal", "chunks", "one-content", "ranges", "chunk-2", "answers"),
+  },
+  {
+    files: [
+      ...sources("network/src", "tls/agent", "tls/authority", "tls/revoked", "tls/roles", "tls/server"),
+      ...sources("network/src", "tls/subject", "join"),
+    ],
+    changes: [
+      ...inFile("network/src/tls/agent", [
+        ["maxCachedSessions: 0", "maxCachedSessions: 100"],
+        ['minVersion: "TLSv1.3"', 'minVersion: "TLSv1.2"'],
+      ]),
+      ...inFile("network/src/tls/server", [
+        ['minVersion: "TLSv1.3"', 'minVersion: "TLSv1.2"'],
+        ["constants.SSL_OP_NO_TICKET", "0"],
+        ["requestCert: true", "requestCert: false"],
+      ]),
+    ],
+    tests: [
+      ...tests("network", "http-service", "roles", "handshake", "join", "refusal", "tls", "server-limits"),
+      ...tests("coordinator", "roles", "membership", "coordinator"),
+    ],
+  },
+  {
+    files: [
+      ...sources("protocol/src", "recovery-kit", "recovery-secrets"),
+      ...sources("client/src", "choose-kit", "erase-kits", "kit", "parts", "threshold"),
+      ...sources("cli/src/recovery", "parties", "protect", "restore", "words"),
+    ],
+    tests: [
+      ...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"),
+      ...tests("cli", "relocated", "recovery", "kits"),
+    ],
+  },
+  {
+    files: [
+      ...sources("protocol/src", "account", "account-grant"),
+      ...sources("store/src", "collect", "collect-unmark", "collect-adopt"),
+    ],
+    tests: [...tests("protocol", "account"), ...tests("store", "marks", "collection-races")],
+  },
+  {
+    files: sources("backends/src", "rules", "directory/marking", "directory/proposing", "directory/scrub"),
+    tests: tests("backends", "rules", "register-order", "scrub", "administration", "memory", "directory"),
+  },
+  {
+    files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence"),
+    tests: tests(
+      "backends",
+      "register-order",
+      "bucket-objects",
+      "bucket-requests",
+      "bucket-contract",
+      "bucket-races",
+      "bad-bucket",
+    ),
+  },
+  {
+    files: [
+      ...sources("cli/src/transfer", "place"),
+      ...sources("core/src/node", "folder"),
+      ...sources("backends/src/directory", "recover", "files", "node-disk", "schema"),
+    ],
+    tests: [
+      ...tests("core", "folder"),
+      ...tests("cli", "place"),
+      ...tests("backends", "hostile-directory", "directory"),
+    ],
+  },
+]
