@@ -75,12 +75,13 @@ export const areas: readonly Area[] = [
   {
     files: [
       ...sources("protocol/src", "recovery-kit", "recovery-secrets"),
-      ...sources("client/src", "choose-kit", "erase-kits", "kit", "parts", "threshold"),
-      ...sources("cli/src/recovery", "parties", "protect", "restore", "words"),
+      ...sources("client/src/kits", "choose-kit", "erase-kits", "kit", "parts", "threshold"),
+      ...sources("client/src/recovery", "parties", "protect", "restore", "words"),
     ],
     tests: [
       ...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"),
-      ...tests("cli", "relocated", "recovery", "kits"),
+      ...tests("client", "relocated", "recovery", "kits"),
+      ...tests("cli", "kits"),
     ],
   },
   {

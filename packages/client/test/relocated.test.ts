@@ -1,7 +1,7 @@
 /** Where the places of a restored volume are now: by the ids that the user gave, or by the part that exactly one place holds. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { FoundPart, OpenedKit } from "@holdfast/client"
+import type { FoundPart, OpenedKit } from "@holdfast/client/kits"
 import type { RecoveryPart, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
 import { relocated } from "../src/recovery/restore.ts"
 
