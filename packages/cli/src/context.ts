@@ -1,5 +1,4 @@
 /** What a command is given: where to write, how the user wants it, and a session with the grid when it asks for one. */
-
 import type { Profile } from "@holdfast/client/profile"
 import type { GridOptions, Session, SessionOptions } from "@holdfast/client/volumes"
 import type { Rollback } from "@holdfast/store"

@@ -60,7 +60,7 @@ test("of two commands at once the newest that either has seen stays, and what is
 test("of commands at once, in processes of their own, none loses what another has seen", async (t) => {
   const { folder } = setUp(t)
   const script = `
-    import { openSeen } from ${JSON.stringify(new URL("../src/profile/seen.ts", import.meta.url).href)}
+    import { openSeen } from ${JSON.stringify(new URL("../../client/src/profile/seen.ts", import.meta.url).href)}
     const [folder, from] = process.argv.slice(1)
     const { seen } = openSeen(folder, "default")
     for (let i = 0; i < 5; i++)

@@ -2,7 +2,6 @@
  * A bucket of the simulated world: atomic, durable operations on objects, as the large services promise, over which the real
  * S3 backend runs in the client. It can be out of reach, full and slow; objects can rot or be lost.
  */
-
 import {
   type Bucket,
   chunkPrefix,

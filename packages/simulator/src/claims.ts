@@ -1,5 +1,4 @@
 /** What must hold after every step, seen from all disks at once, and in the end when the faults have stopped. */
-
 import { toHex } from "@holdfast/core"
 import type { SimulatedClient } from "./client.ts"
 import { keysBelow } from "./operations.ts"

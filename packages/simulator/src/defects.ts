@@ -2,7 +2,6 @@
  * Deliberate defects, which prove that the simulator has teeth: each is put into a copy of the sources, where some seed must
  * then fail. `npm run simulate:defects` does it; a test of this package sees that each still applies.
  */
-
 import type { Defect, Edit } from "./defect.ts"
 import { kitDefects } from "./kit-defects.ts"
 import { ownershipDefects } from "./ownership-defects.ts"

@@ -2,7 +2,6 @@
  * The history of a register, and what every linearizable one must show: what was acknowledged is never lost, no reader goes
  * back behind what another has read, and no two acknowledged writes have the same place.
  */
-
 import { createHash } from "node:crypto"
 import { toHex } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"

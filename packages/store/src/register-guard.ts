@@ -33,6 +33,11 @@ export type OpenHistory = (held: HeldValue) => Promise<History | undefined>
 
 /** What is judged: values of one order, and the one of them that a quorum holds. */
 export interface Offer {
+  /**
+   * What was remembered before servers were asked. What another command of the profile has written and remembered since, an honest
+   * answer need not have.
+   */
+  readonly seen: Seen | undefined
   readonly values: readonly HeldValue[]
   readonly stable: HeldValue | undefined
   readonly openHistory: OpenHistory
@@ -51,9 +56,13 @@ export class SeenGuard {
     this.#deps = deps
   }
 
+  /** What is remembered of a register now. */
+  seen(register: string): Promise<Seen | undefined> {
+    return this.#deps.seen.get(register)
+  }
+
   /** What is wrong with the offer. */
-  async judge(register: string, { values, stable, openHistory }: Offer): Promise<Rollback | undefined> {
-    const seen = await this.#deps.seen.get(register)
+  async judge(register: string, { seen, values, stable, openHistory }: Offer): Promise<Rollback | undefined> {
     if (!seen) return undefined
     const [first] = values
     const offered = first?.value.sequence ?? 0

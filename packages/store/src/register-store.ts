@@ -76,9 +76,10 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   /** The values of the highest order, held by a quorum when this resolves; empty when no server has any. */
   async function readNewest(keys: CareKeys, read?: RegisterKeys): Promise<readonly HeldValue[]> {
     const register = toHex(registerIdOf(keys.publicKey))
+    const seen = await guard.seen(register)
     const survey = await Survey.start(deps, keys.publicKey)
     const openHistory = async ({ value }: HeldValue) => (await openCare(env, keys, value)).history
-    const judge = () => guard.judge(register, { values: survey.newest(), stable: survey.stable(), openHistory })
+    const judge = () => guard.judge(register, { seen, values: survey.newest(), stable: survey.stable(), openHistory })
     let unproven: Rollback | undefined
     for (;;) {
       let rollback = await judge()

@@ -56,6 +56,7 @@ async function verdict(
   await seen.update(register, async () => ({ ...(epoch > 0 && { epoch }), sequence, stable: of.bytes }))
   const guard = new SeenGuard({ crypto, seen, chunks: createMemoryChunks(crypto) })
   const found = await guard.judge(register, {
+    seen: await guard.seen(register),
     values: offered,
     stable: stable ?? undefined,
     openHistory: async () => undefined,

@@ -60,6 +60,40 @@ test("a rollback by every server is refused by a client that saw more", async ()
   await assert.rejects((await grid.client(seen)).registers.read(keys), { code: "ERR_ROLLBACK" })
 })
 
+test("who reads while another command of the profile writes takes the older value for no rollback", async () => {
+  const grid = testGrid()
+  const keys = await newKeys()
+  const seen = createMemorySeen()
+  const writer = await grid.client(seen)
+  await writer.registers.write(keys, 0, parts("one"))
+  // The reader has its answers when the other's value is acknowledged and remembered, and judges them only then.
+  let isOvertaken = false
+  const [reader, mostAnswers] = [await grid.client({ ...seen, get: getLate }), 5]
+  let answers = 0
+  async function getLate(id: string) {
+    if (answers >= mostAnswers && !isOvertaken) {
+      isOvertaken = true
+      assert.ok(await writer.registers.write(keys, 1, parts("two")))
+    }
+    return seen.get(id)
+  }
+  for (const { backend } of grid.servers) {
+    const { readRegisters } = backend
+    backend.readRegisters = async (...args) => {
+      const values = await readRegisters(...args)
+      answers++
+      return values
+    }
+  }
+  assert.equal((await reader.registers.read(keys))!.sequence, 1)
+  assert.ok(isOvertaken)
+  assert.equal(await reader.registers.write(keys, 1, parts("late")), false)
+  assert.equal((await reader.registers.read(keys))!.sequence, 2)
+  for (const server of grid.servers) server.empty()
+  await (await grid.client()).registers.write(keys, 0, parts("one again"))
+  await assert.rejects(reader.registers.read(keys), { code: "ERR_ROLLBACK" })
+})
+
 test("a read brings servers that came back empty up to date", async () => {
   const grid = testGrid()
   const keys = await newKeys()

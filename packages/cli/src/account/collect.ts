@@ -2,7 +2,6 @@
  * `gc`: takes away what the account marked and none of its roots needs. The steps come in the order that makes it safe beside
  * anything: tokens, the account's list, its roots by quorum and at each place, marks that are missing, then signed orders.
  */
-
 import {
   absorb,
   changeAccountList,

@@ -3,7 +3,6 @@
  * account at once, so that its owner may remove and collect it from then on. What is written into it later, by whoever may not
  * name this account in the tree, is marked by the next collection.
  */
-
 import type { Session } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"

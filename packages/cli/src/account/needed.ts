@@ -3,7 +3,6 @@
  * values than the quorum's. A part of a tree that is lost costs nothing but space, as all that the tree's list names stays;
  * what is only out of reach, and a list that cannot be read, ends all: then nobody knows what is needed.
  */
-
 import type { Session } from "@holdfast/client/volumes"
 import { equal, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"

@@ -3,7 +3,6 @@
  * trees that it can write get an owner and a history that proves itself. Nothing is taken away, and what is done already is not done
  * again: it may be interrupted anywhere and run again.
  */
-
 import {
   appendOnly,
   claimTree,

@@ -1,5 +1,4 @@
 /** Looks at a local grid from outside: processes, ports, permissions and certificates of its parts. */
-
 import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { join } from "node:path"

@@ -4,7 +4,6 @@
  * committed now and then, so that one that was interrupted goes on from there: committed files are skipped, and what was stored of
  * large ones is not sent again.
  */
-
 import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
 import { inspect, type LocalItem, localError, sameTime, type WalkOptions, walkLocal } from "./local.ts"

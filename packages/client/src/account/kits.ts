@@ -2,7 +2,6 @@
  * Recovery kits in the account's list: whoever of its devices collects, the registers of all kits stay. Like a root a kit is
  * listed before it is written; one that was replaced stays listed until it is erased everywhere, so that nobody frees it half.
  */
-
 import { equal } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { type AccountKit, type AccountList, registerIdOf } from "@holdfast/protocol"

@@ -1,5 +1,4 @@
 /** Making a recovery kit of a profile over the places of one of its volumes, and erasing the one before. */
-
 import { equal, fromHex, isHoldfastError } from "@holdfast/core"
 import type { AccountKit } from "@holdfast/protocol"
 import { accountKit, changeKits, ownKits } from "../account/kits.ts"

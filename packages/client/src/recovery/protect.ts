@@ -1,5 +1,4 @@
 /** What protects a recovery kit: words, unless the user chose a passphrase or nothing. */
-
 import { fromHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { recoveryPassphraseParameters } from "@holdfast/protocol"

@@ -1,5 +1,4 @@
 /** From an opened recovery kit to a profile on this machine. */
-
 import { HoldfastError, ownValue, toHex } from "@holdfast/core"
 import {
   parseVolume,

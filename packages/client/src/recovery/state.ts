@@ -1,5 +1,4 @@
 /** Whether a profile's recovery kits would restore what it has now, and whether others can find any. */
-
 import { isoTime, toHex } from "@holdfast/core"
 import { openRecoveryRegisterSeed } from "@holdfast/protocol"
 import { goodParts, readParts } from "../kits/parts.ts"

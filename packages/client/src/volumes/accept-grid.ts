@@ -2,7 +2,6 @@
  * Taking a description with other servers of registers: what the profile's trees have as their roots is given to a quorum
  * of the new ones first, since quorums of both sets need not meet.
  */
-
 import { acceptOffer, loadGrid, loadOffer, loadPins, type Pins } from "@holdfast/network"
 import { type GridDescription, votersOf } from "@holdfast/protocol"
 import { grantFor } from "../account/account.ts"

@@ -1,5 +1,4 @@
 /** A session with a volume: profile, servers and store composed. The only place that knows how they fit together. */
-
 import { existsSync } from "node:fs"
 import type { BufferPool, Env } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"

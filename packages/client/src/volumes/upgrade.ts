@@ -1,5 +1,4 @@
 /** The places of a volume from before there were accounts: buckets are brought to version 2; directories and nodes do it at their start. */
-
 import type { Bucket } from "@holdfast/backends/s3"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import type { VolumeBackend, VolumeDescription } from "@holdfast/protocol"

@@ -4,7 +4,6 @@
  * reference into a tree of account B. Each request is one step at its place; it may be late, and its answer may be lost, after
  * which it is repeated. There is no time: whatever an age or a grace would forbid may happen at once.
  */
-
 import { asTheyAre, type ModelCase } from "./case.ts"
 import { type Breach, explore, type Invariant, type Model } from "./explore.ts"
 import {

@@ -1,5 +1,4 @@
 /** `check --sample`: blocks by chance instead of everything, and what follows from them. */
-
 import type { Session } from "@holdfast/client/volumes"
 import { mapPool, toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"

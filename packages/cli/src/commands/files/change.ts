@@ -1,5 +1,4 @@
 /** `mkdir`, `cp`, `mv`, `rm`, `ln`: changing a tree. Each command is one commit for each tree it touches. */
-
 import { HoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"

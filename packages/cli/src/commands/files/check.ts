@@ -1,5 +1,4 @@
 /** `check`, `rebalance`: looking after what is stored. */
-
 import { collectorOf, ownRegisters } from "@holdfast/client/account"
 import type { Session } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError, ownValue, toHex } from "@holdfast/core"

@@ -1,5 +1,4 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
-
 import { sweepBuckets, volumesFor } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"

@@ -1,5 +1,4 @@
 /** `history`: which versions of a tree there are and which device wrote them, and the ways back: a writer's and the owner's. */
-
 import { keysOfCap } from "@holdfast/client/account"
 import { HoldfastError, isoTime } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"

@@ -2,7 +2,6 @@
  * What servers can learn of a tree though they cannot read it: the numbers behind `holdfast leakage`, and behind the section of
  * docs/threat-model.md about sizes, times and accesses. Sizes and times are those that the servers themselves tell.
  */
-
 import type { Session } from "@holdfast/client/volumes"
 import { HoldfastError, limits, toHex } from "@holdfast/core"
 import { type Backend, type RegisterId, registerIdOf } from "@holdfast/protocol"

@@ -1,5 +1,4 @@
 /** `leakage`: what servers can learn of a tree though they cannot read it. */
-
 import { keysOfCap } from "@holdfast/client/account"
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"

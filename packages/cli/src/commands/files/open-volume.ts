@@ -1,5 +1,4 @@
 /** Opens the tree, file or snapshot that a capability grants, as the file commands see it. */
-
 import { keysOfCap } from "@holdfast/client/account"
 import type { Session } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"

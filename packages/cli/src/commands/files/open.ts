@@ -1,5 +1,4 @@
 /** Opens the sessions and trees that the places of a command line are in. */
-
 import { type Profile, unknownAlias } from "@holdfast/client/profile"
 import type { Session, SessionOptions } from "@holdfast/client/volumes"
 import { gridName } from "@holdfast/client/volumes"

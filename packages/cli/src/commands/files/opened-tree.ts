@@ -1,5 +1,4 @@
 /** An opened tree as reading and writing share it, and the entries that were found in it. */
-
 import type { ProfileUploads } from "@holdfast/client/profile"
 import { toHex } from "@holdfast/core"
 import type { RegisterKeys } from "@holdfast/store"

@@ -1,5 +1,4 @@
 /** Writing to a tree: what the file commands change, and what an upload commits. */
-
 import type { UploadSecret } from "@holdfast/client/profile"
 import { equal, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { decodeCap, registerIdOf } from "@holdfast/protocol"

@@ -1,5 +1,4 @@
 /** A tree, or something immutable, behind the interface of the file commands. */
-
 import { keysOfCap } from "@holdfast/client/account"
 import type { ProfileUploads } from "@holdfast/client/profile"
 import { HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"

@@ -1,5 +1,4 @@
 /** What `coordinator accounts` and `volume accounts` have in common: how accounts are shown, named, and dropped with care. */
-
 import type { AccountTotal } from "@holdfast/client/volumes"
 import { HoldfastError, isoTime, toHex } from "@holdfast/core"
 import { legacyAccount } from "@holdfast/protocol"

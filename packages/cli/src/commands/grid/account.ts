@@ -1,5 +1,4 @@
 /** `holdfast account`: what a person's devices share. `holdfast keep`: how long old versions stay. */
-
 import {
   appendOnly,
   changeAccountList,

@@ -1,5 +1,4 @@
 /** `holdfast alias`: names for capabilities: those of the account's list, cached in the profile, and the profile's own. */
-
 import { addRoot, createAliasTree, holdFor, removeRoot, syncAccount } from "@holdfast/client/account"
 import { checkAlias, unknownAlias } from "@holdfast/client/profile"
 import { gridName, volumeFor, volumeNames } from "@holdfast/client/volumes"

@@ -1,5 +1,4 @@
 /** `holdfast grid`: what the coordinator wants to change of what this profile relies on, and the user's word on it. */
-
 import { requireGrid } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { confirmServers, fetchGrid, type GridOffer, loadOffer, loadPins, standingsOf } from "@holdfast/network"

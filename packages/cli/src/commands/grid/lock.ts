@@ -1,5 +1,4 @@
 /** `holdfast lock` and `unlock`: the profile's secrets under a passphrase, and back. */
-
 import {
   changing,
   hasSecrets,

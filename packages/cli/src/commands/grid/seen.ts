@@ -1,5 +1,4 @@
 /** `holdfast seen`: what this profile remembers of registers, so that no server can show it an older or another history. */
-
 import { type Profile, unknownAlias } from "@holdfast/client/profile"
 import { isoTime, shownJson, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"

@@ -1,5 +1,4 @@
 /** `holdfast upgrade`: what was stored before there were accounts becomes the account's. */
-
 import { gridName, type PlaceUpgrade, upgradePlaces, volumesFor } from "@holdfast/client/volumes"
 import { toHex } from "@holdfast/core"
 import type { Command } from "commander"

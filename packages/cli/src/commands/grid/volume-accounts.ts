@@ -1,5 +1,4 @@
 /** `holdfast volume accounts`: what accounts hold in a volume's buckets and directories, and letting go of one that nobody needs. */
-
 import type { AccountTotal } from "@holdfast/client/volumes"
 import { fromHex, HoldfastError } from "@holdfast/core"
 import type { VolumeDescription } from "@holdfast/protocol"
