@@ -2,7 +2,7 @@
 import { byTest, type Defect } from "./defect.ts"
 import type { Shape } from "./world.ts"
 
-const client = "packages/client/src"
+const client = "packages/client/src/kits"
 const tests = "packages/client/test/kits.test.ts"
 
 /** Small worlds, where a run takes little time. */
