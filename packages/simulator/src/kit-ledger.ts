@@ -82,6 +82,12 @@ export class KitLedger {
     lair.owed = []
   }
 
+  /** New words take the place of these. */
+  async releaseWords(name: string, master: Uint8Array): Promise<void> {
+    const lair = await this.#lair(name, kitSeed(name, master), master)
+    lair.owed = []
+  }
+
   /** All that are owed can be restored from honest places; nobody restores one who has no more than what lies there. */
   async check(): Promise<void> {
     for (const lair of this.#lairs.values()) {

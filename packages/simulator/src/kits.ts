@@ -89,6 +89,9 @@ export async function createKits(world: World): Promise<Role> {
     const tell = async () => {
       const old = papers.get(name)
       if (old && old.lair !== attempt.lair) ledger.release(old)
+      // Words that came to this device in another kit are its owner's too: who makes new ones has done with them.
+      if (before.master !== undefined && before.master !== (master && toHex(master)))
+        await ledger.releaseWords(name, fromHex(before.master))
       ledger.tell(attempt)
       papers.set(name, { lair: attempt.lair, account: client.account })
       if (!isProtected) await ledger.checkParties(attempt, parties, faults)
