@@ -85,8 +85,19 @@ test("aliases that would be taken for something else are refused", async (t) => 
   for (const alias of ["", "hf", "a:b", "a/b", ".", "-x", "__proto__ ", "a b", "é"])
     await assert.rejects(profile.setAlias(alias, capOf()), { code: "ERR_INVALID_ARGUMENT" }, alias)
   await assert.rejects(profile.setAlias("good", "hf:dw:mistyped"), { code: "ERR_BAD_CAPABILITY" })
-  await assert.rejects(profile.removeAlias("nobody"), { code: "ERR_UNKNOWN_ALIAS" })
   assert.equal(profile.aliases.size, 0)
+})
+
+test("an alias that another command has forgotten meanwhile is forgotten, and no other goes with it", async (t) => {
+  const { open } = await setUp(t)
+  const [one, other] = [await open(), await open()]
+  for (const alias of ["a", "b"]) await one.setAlias(alias, capOf(), { state: "listed" })
+  const late = await open()
+  await other.removeAlias("a")
+  assert.ok(late.aliases.has("a"), "opened before")
+  await late.removeAlias("a")
+  assert.deepEqual([...late.aliases.keys()], ["b"])
+  assert.deepEqual([...(await open()).aliases.keys()], ["b"])
 })
 
 test("two commands that add aliases at once lose none", async (t) => {

@@ -43,6 +43,7 @@ export interface Profile extends ProfileSeen, ProfileUploads {
   aliasState(alias: string): AliasState | undefined
   /** Names a capability of the grid, or of a volume. */
   setAlias(alias: string, cap: string, options?: AliasOptions): Promise<void>
+  /** Forgets an alias; nothing happens when another command has done so meanwhile. */
   removeAlias(alias: string): Promise<void>
   /** The account that this device belongs to; made now if there is none. */
   account(): Promise<Account>
@@ -149,7 +150,6 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     },
     removeAlias: (alias) =>
       change(({ aliases, aliasVolumes, aliasStates }) => {
-        if (!Object.hasOwn(aliases, alias)) throw unknownAlias(alias, Object.keys(aliases))
         delete aliases[alias]
         delete aliasVolumes[alias]
         delete aliasStates[alias]
