@@ -76,14 +76,8 @@ export class KitLedger {
     lair.owed = []
   }
 
-  /** A kit without words is erased by whoever makes one with words, if it is his. */
-  async releaseOpen(name: string): Promise<void> {
-    const lair = await this.#lair(name, kitSeed(name, undefined), undefined)
-    lair.owed = []
-  }
-
-  /** New words take the place of these. */
-  async releaseWords(name: string, master: Uint8Array): Promise<void> {
+  /** Another takes the place of the kit with these words, or without any: whoever makes one with words erases his own without. */
+  async releaseKit(name: string, master: Uint8Array | undefined): Promise<void> {
     const lair = await this.#lair(name, kitSeed(name, master), master)
     lair.owed = []
   }

@@ -77,7 +77,7 @@ export async function createKits(world: World): Promise<Role> {
     keeper.attempt = attempt
     const tried = keeper.tried.get(name) ?? new Set()
     keeper.tried.set(name, tried.add(attempt.lair))
-    if (isProtected) await ledger.releaseOpen(name)
+    if (isProtected) await ledger.releaseKit(name, undefined)
     const parts = async (afterMs: number) => {
       const createdMs = Math.max(client.env.clock.nowMs(), afterMs + 1)
       const secrets = secretsOf(world, keeper, { createdMs, kit: [name, master] })
@@ -91,7 +91,7 @@ export async function createKits(world: World): Promise<Role> {
       if (old && old.lair !== attempt.lair) ledger.release(old)
       // Words that came to this device in another kit are its owner's too: who makes new ones has done with them.
       if (before.master !== undefined && before.master !== (master && toHex(master)))
-        await ledger.releaseWords(name, fromHex(before.master))
+        await ledger.releaseKit(name, fromHex(before.master))
       ledger.tell(attempt)
       papers.set(name, { lair: attempt.lair, account: client.account })
       if (!isProtected) await ledger.checkParties(attempt, parties, faults)

@@ -1,7 +1,6 @@
 /** The last step at a place: signed orders to take marks away, a page each. */
 import { assert, compare } from "@holdfast/core"
-import type { RegisterId } from "@holdfast/protocol"
-import { type Backend, type ChunkId, type UnmarkOrder, unmarkBytes } from "@holdfast/protocol"
+import { type Backend, type ChunkId, type RegisterId, type UnmarkOrder, unmarkBytes } from "@holdfast/protocol"
 import { IdList, marksOf, type Tally } from "./collect-list.ts"
 
 /** Values behind the newest that a place need not keep. */

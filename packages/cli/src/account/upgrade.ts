@@ -12,8 +12,7 @@ import {
   syncAccount,
   withKits,
 } from "@holdfast/client/account"
-import type { Session } from "@holdfast/client/volumes"
-import { gridName } from "@holdfast/client/volumes"
+import { gridName, type Session } from "@holdfast/client/volumes"
 import { registerIdOf } from "@holdfast/protocol"
 import type { Collection } from "@holdfast/store"
 import { gather, type Needed } from "./needed.ts"

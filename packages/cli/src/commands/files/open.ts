@@ -1,7 +1,6 @@
 /** Opens the sessions and trees that the places of a command line are in. */
 import { type Profile, unknownAlias } from "@holdfast/client/profile"
-import type { Session, SessionOptions } from "@holdfast/client/volumes"
-import { gridName } from "@holdfast/client/volumes"
+import { gridName, type Session, type SessionOptions } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"

@@ -1,8 +1,7 @@
 /** `put`: local files and folders, or stdin, into a tree. */
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
-import type { Profile } from "@holdfast/client/profile"
-import { type Paths, pathsOf } from "@holdfast/client/profile"
+import { type Paths, type Profile, pathsOf } from "@holdfast/client/profile"
 import { placesOf } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"

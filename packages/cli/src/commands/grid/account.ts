@@ -12,8 +12,7 @@ import {
   syncAccount,
   useAccountFile,
 } from "@holdfast/client/account"
-import type { Profile } from "@holdfast/client/profile"
-import { unknownAlias } from "@holdfast/client/profile"
+import { type Profile, unknownAlias } from "@holdfast/client/profile"
 import { gridName, hasGrid, placesOf, volumeNames } from "@holdfast/client/volumes"
 import { HoldfastError, toHex } from "@holdfast/core"
 import type { Command } from "commander"

@@ -1,7 +1,6 @@
 /** `holdfast recovery kit`. */
 import { shortId } from "@holdfast/client/kits"
-import type { SecretWish } from "@holdfast/client/recovery"
-import { type MadeKit, makeRecoveryKit } from "@holdfast/client/recovery"
+import { type MadeKit, makeRecoveryKit, type SecretWish } from "@holdfast/client/recovery"
 import { HoldfastError } from "@holdfast/core"
 import type { Context } from "../../context.ts"
 import { newSecretFile } from "../../output.ts"
