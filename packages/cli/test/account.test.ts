@@ -245,6 +245,33 @@ test("a damaged part of a tree is named, costs nothing else, and linked trees st
   await assertHolds(harness, "home:/linked/file", bytes)
 })
 
+test("a tree whose link is removed is freed once no kept version links it", async (t) => {
+  const harness = await createHarness(t)
+  const { run, json } = harness
+  const bytes = await putSome(harness, "file", 1)
+  await run("alias", "create", "inner")
+  fs.writeFileSync(`${harness.folder}/inner`, bytes)
+  await run("put", `${harness.folder}/inner`, "inner:/file")
+  fs.writeFileSync(`${harness.folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
+  await run("ln", `@file:${harness.folder}/inner.cap`, "home:/linked")
+  await run("alias", "remove", "inner", "--yes")
+  await run("gc") // notes that it is linked
+  const { liveChunks } = await json<{ liveChunks: number }>("gc")
+  await run("rm", "home:/linked")
+  harness.pass(2 * day)
+  await run("gc")
+  const [, before] = await json<{ sequence: number }[]>("history", "list", "home:")
+  await run("history", "restore", "home:", String(before!.sequence))
+  await assertHolds(harness, "home:/linked/file", bytes) // a version that is kept links it
+  await run("rm", "home:/linked")
+  await run("keep", "none")
+  const collect = () => json<Collected & { liveChunks: number }>("gc")
+  const first = await collect()
+  assert.ok(first.liveChunks < liveChunks, `${first.liveChunks} of ${liveChunks} chunks are needed`)
+  harness.pass(2 * day)
+  assert.ok(first.shares + (await collect()).shares > 0, "something is freed")
+})
+
 test("what a quota does not let an account hold is an error that names place and quota, until there is room", async (t) => {
   let aheadMs = 0
   const nowMs = () => Date.now() + aheadMs

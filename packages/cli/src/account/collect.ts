@@ -115,7 +115,10 @@ function withList(
   return all
 }
 
-/** Remembers which trees are linked in the roots, for when a node that links one cannot be read. */
+/**
+ * Remembers which trees are linked in the roots, for when a node that links one cannot be read. None is remembered for ever: a tree that
+ * nothing links any more would never be freed.
+ */
 async function noteLinked(session: Session, { linked, isWhole }: Needed): Promise<void> {
   await changeAccountList(session, (list) => {
     const next = isWhole ? [...linked].sort() : [...new Set([...list.linked, ...linked])].sort()

@@ -58,9 +58,9 @@ export interface Needed {
   readonly liveAt: ReadonlyMap<string, IdSet>
   readonly registers: IdSet
   readonly trims: ReadonlyMap<string, readonly Trim[]>
-  /** Trees linked in the roots. */
+  /** Trees linked in the roots, in a version or a snapshot that is kept. */
   readonly linked: readonly string[]
-  /** True when every root could be walked, so that `linked` is all. */
+  /** True when every root could be walked, so that `linked` is all; else the trees of the last time are among them. */
   readonly isWhole: boolean
   /** What could not be trimmed, or is gone, by label; all that it lists stays. */
   readonly problems: readonly { readonly label: string; readonly why: string }[]
@@ -76,7 +76,7 @@ export interface GatherOptions {
   readonly account: AccountId
   readonly collection: Collection
   readonly roots: readonly NeededRoot[]
-  /** Trees that were linked in the roots the last time. */
+  /** Trees that were linked in the roots the last time: needed too while not every root can be walked. */
   readonly linked: readonly string[]
   /** Registers that are needed besides. */
   readonly registers: readonly RegisterId[]
@@ -96,7 +96,9 @@ export interface GatherOptions {
 export async function gather(options: GatherOptions): Promise<Needed> {
   const gathering = new Gathering(options, await longestKeeps(options.roots))
   for (const root of options.roots) await gathering.root(root)
-  for (const cap of options.linked) gathering.link(decodeCap(cap), "a linked tree")
+  await gathering.finish()
+  // What a node links that cannot be read now, the collection before may have seen.
+  if (!gathering.isWhole) for (const cap of options.linked) gathering.link(decodeCap(cap), "a linked tree")
   await gathering.finish()
   const [first] = gathering.unknown
   if (first) throw cannotKnow(first.error, gathering)
@@ -178,7 +180,8 @@ class Gathering implements Needed {
     } catch (error) {
       if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
       // A tree that is gone, of somebody else perhaps, must not keep this account from collecting.
-      if (error.code === "ERR_NOT_FOUND" || isNonsense(cap, error)) this.#problem(root.label, error)
+      if (isNonsense(cap, error)) this.#problem(root.label, error)
+      else if (error.code === "ERR_NOT_FOUND") this.#notWalked(root.label, error)
       else this.unknown.push({ label: root.label, error })
     }
   }
@@ -221,8 +224,9 @@ class Gathering implements Needed {
     try {
       return await this.#open(cap, label)
     } catch (error) {
-      if (isHoldfastError(error, "ERR_NOT_FOUND")) return undefined
-      throw error
+      if (!isHoldfastError(error, "ERR_NOT_FOUND")) throw error
+      this.isWhole = false
+      return undefined
     }
   }
 
@@ -264,8 +268,7 @@ class Gathering implements Needed {
         this.link(await volume.capOfLink(junction), label)
       } catch (error) {
         if (!isHoldfastError(error)) throw error
-        this.isWhole = false
-        this.#problem(label, error)
+        this.#notWalked(label, error)
       }
     }
   }
@@ -332,6 +335,11 @@ class Gathering implements Needed {
   #open(cap: Cap, label: string): Promise<TreeVolume> {
     const { session, warn } = this.#options
     return openVolume(session, cap, { label, warn })
+  }
+
+  #notWalked(label: string, error: HoldfastError): void {
+    this.isWhole = false
+    this.#problem(label, error)
   }
 
   #problem(label: string, error: HoldfastError): void {
