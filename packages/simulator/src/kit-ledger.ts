@@ -101,10 +101,13 @@ export class KitLedger {
       fail("a kit that its owner was told of restores", `${lair.name} in ${shown(lair)}: an earlier one was restored`)
   }
 
-  /** After a device has made a kit, those that it began before are gone from every place that was not named. */
-  async checkErased(attempt: Attempt, tried: ReadonlySet<Lair>, named: readonly string[]): Promise<void> {
-    for (const lair of tried) {
-      if (lair === attempt.lair || lair.attempts.some((one) => one.order > attempt.order || one.isRunning)) continue
+  /**
+   * After a device has made a kit, those that it began before are gone from every place that was not named. `tried` has its last making
+   * in each register: one that another device began there since is that one's to erase.
+   */
+  async checkErased(attempt: Attempt, tried: ReadonlyMap<Lair, Attempt>, named: readonly string[]): Promise<void> {
+    for (const [lair, last] of tried) {
+      if (lair === attempt.lair || lair.attempts.some((one) => one.order > last.order || one.isRunning)) continue
       for (const server of this.#honest)
         if (!named.includes(server.id) && (await this.#partAt(server, lair)))
           this.#world.fail("a kit that was replaced is erased or its place named", `${server.id} has ${shown(lair)}`)

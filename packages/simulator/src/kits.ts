@@ -46,8 +46,8 @@ interface Keeper {
   readonly keys: Map<string, KitKeys>
   readonly known: KnownKit[]
   readonly papers: Map<string, Paper>
-  /** Where it began kits of each name, since it last took one over. */
-  readonly tried: Map<string, Set<Lair>>
+  /** Its last making in each register where it began kits of a name, since it last took one over or left none behind. */
+  readonly tried: Map<string, Map<Lair, Attempt>>
   attempt?: Attempt
 }
 
@@ -75,8 +75,8 @@ export async function createKits(world: World): Promise<Role> {
     if (!extent) return "too few parties"
     const attempt = await ledger.begin(client.account, name, master)
     keeper.attempt = attempt
-    const tried = keeper.tried.get(name) ?? new Set()
-    keeper.tried.set(name, tried.add(attempt.lair))
+    const tried = keeper.tried.get(name) ?? new Map<Lair, Attempt>()
+    keeper.tried.set(name, tried.set(attempt.lair, attempt))
     if (isProtected) await ledger.releaseKit(name, undefined)
     const parts = async (afterMs: number) => {
       const createdMs = Math.max(client.env.clock.nowMs(), afterMs + 1)
@@ -102,6 +102,8 @@ export async function createKits(world: World): Promise<Role> {
     const named = left.failed.map(({ place }) => place)
     attempt.isRunning = false
     await ledger.checkErased(attempt, tried, named)
+    // What another device of the owner lays there from now on is not this one's to erase.
+    if (named.length === 0) keeper.tried.set(name, new Map([[attempt.lair, attempt]]))
     const taken = places.filter(({ why }) => why === undefined).length
     return `${wish} ${name} at ${taken} of ${places.length}, ${left.failed.length} places named`
   }
