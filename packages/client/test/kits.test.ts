@@ -27,6 +27,8 @@ interface State {
   /** Seeds of registers in the account's list, and those that were there when a place was first given something. */
   readonly listed: string[]
   listedBefore?: string[]
+  /** Seeds of what was to stay in the list. */
+  staying?: readonly Uint8Array[]
 }
 
 /** A device whose process may end before any of its steps. */
@@ -52,7 +54,10 @@ function device() {
       await step()
       state.listed.push(toHex(seed))
     },
-    unlist: step,
+    async unlist(stay) {
+      await step()
+      state.staying = stay
+    },
   })
   return { state, steps, step, memory }
 }
@@ -174,6 +179,35 @@ test("a kit that replaces another is of a later time, whatever clock made it", a
   await make(own, backends, { master, nowMs: 5_000_000 })
   await make(own, backends, { master, nowMs: 7 })
   assert.equal((await restores(backends, master)).createdMs, 5_000_001)
+})
+
+test("a kit that another device makes meanwhile with the words before stays, is named, and stays listed", async () => {
+  const [a, b] = [device(), device()]
+  const backends = places(3)
+  const [words, newWords] = [crypto.random(32), crypto.random(32)]
+  await make(a, backends, { master: words })
+  Object.assign(b.state, { keys: a.state.keys, known: [...a.state.known] })
+  let meanwhile: Promise<unknown> | undefined
+  const besides = backends.map(
+    (backend): Backend => ({
+      ...backend,
+      async proposeRegisters(...args) {
+        meanwhile ??= make(a, backends, { master: words, nowMs: 5 })
+        await meanwhile
+        return backend.proposeRegisters(...args)
+      },
+    }),
+  )
+  const { left } = await make(b, besides, { master: newWords, nowMs: 9 })
+  assert.equal((await restores(backends, words)).createdMs, 5)
+  assert.equal((await restores(backends, newWords)).createdMs, 9)
+  assert.deepEqual(
+    left.failed.map(({ place }) => place),
+    ["p0", "p1", "p2"],
+  )
+  assert.ok(left.failed.every(({ why }) => /another device made a kit there/.test(why)))
+  assert.deepEqual(b.state.keys.erase, [], "it is not erased later either")
+  assert.deepEqual(b.state.staying?.map(toHex), [toHex(kitSeed("main", words))])
 })
 
 test("a run that died after it gave places their parts is known to the next one", async () => {

@@ -247,8 +247,8 @@ function memoryOf(keeper: Keeper, name: string): KitMemory {
       listed = await words([])
       await changeList(store.registers, listKeys, { add: [...listed, ...(await words([seed]))] })
     },
-    async unlist() {
-      const kept = await words([])
+    async unlist(stay) {
+      const kept = await words(stay)
       const remove = listed.filter((word) => !kept.includes(word))
       await changeList(store.registers, listKeys, { add: kept, remove })
     },

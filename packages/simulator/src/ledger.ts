@@ -146,7 +146,9 @@ export class Ledger {
   async #promiseRegister(bytes: Uint8Array, { accounts, atMs }: Promised): Promise<void> {
     const { publicKey, sequence } = await decodeRegisterValue(this.#crypto, bytes)
     const name = toHex(registerIdOf(publicKey))
-    const known = this.#registers.get(name) ?? { sequence: 0, holders: new Map() }
+    const found = this.#registers.get(name)
+    // Once nobody holds it, it may be collected, and begun anew by who comes to hold it later.
+    const known = found && found.holders.size > 0 ? found : { sequence: 0, holders: new Map() }
     this.#registers.set(name, known)
     known.sequence = Math.max(sequence, known.sequence)
     for (const account of accounts) known.holders.set(account, atMs)

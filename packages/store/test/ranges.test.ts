@@ -121,6 +121,7 @@ const flipped = (bytes: Uint8Array, at: number) =>
 /** What a lying server can do to an answer. */
 const lies: Readonly<Record<string, (answer: BlockAnswer, query: BlockQuery) => BlockAnswer | undefined>> = {
   "a changed byte": (answer) => ({ ...answer, blocks: flipped(answer.blocks, 77) }),
+  "all bytes changed": (answer) => ({ ...answer, blocks: answer.blocks.map((byte) => byte ^ 1) }),
   "a changed leaf": (answer) => ({
     ...answer,
     leaves: answer.leaves.length > 0 ? flipped(answer.leaves, 40) : answer.leaves,
@@ -145,13 +146,31 @@ for (const [name, lie] of Object.entries(lies))
     const grid = testGrid()
     const ref = await (await grid.client()).chunks.putChunk(wholeChunk.slice())
     for (const liar of [1, 3]) tamper(grid, liar, lie)
-    const client = await grid.client()
+    const knowing = await grid.client()
     for (let offset = 0; offset < 4 * mib; offset += 600_000) {
       const length = Math.min(100_000, 4 * mib - offset)
-      const read = await client.chunks.readRange(ref, { offset, length })
-      assert.ok(Buffer.from(read).equals(wholeChunk.subarray(offset, offset + length)), `${offset}`)
+      for (const client of [knowing, await grid.client()]) {
+        const read = await client.chunks.readRange(ref, { offset, length, likelyBytes: 4 * mib })
+        assert.ok(Buffer.from(read).equals(wholeChunk.subarray(offset, offset + length)), `${offset}`)
+      }
     }
   })
+
+test("blocks that were asked for where the chunk was thought to have another length are not taken for those of the range", async () => {
+  const grid = testGrid()
+  const ref = await (await grid.client()).chunks.putChunk(wholeChunk.slice())
+  const third = mib // of 3 MiB, which is what the chunk is thought to have
+  const ranges = [
+    { offset: third - 50_000, length: 100_000 }, // one block more than in a slice that ended there
+    { offset: third + third / 2, length: 1000 }, // in the same slice, at another place
+    { offset: 2 * third + 1000, length: 1000 }, // in another slice
+  ]
+  for (const range of ranges) {
+    const { chunks } = await grid.client()
+    const read = await chunks.readRange(ref, { ...range, likelyBytes: 3 * mib })
+    assert.ok(Buffer.from(read).equals(wholeChunk.subarray(range.offset, range.offset + range.length)))
+  }
+})
 
 test("when all servers lie about blocks the whole chunk is read", async () => {
   const grid = testGrid()

@@ -39,8 +39,8 @@ export interface KitMemory {
   remember(kit: { readonly id: string; readonly isWhole: boolean; readonly missing: readonly string[] }): Promise<void>
   /** The account's list has the registers of all that the keys name, and this one, so that nobody collects them. */
   list(seed: Uint8Array): Promise<void>
-  /** What the keys no longer name goes out of the list. */
-  unlist(): Promise<void>
+  /** What the keys no longer name goes out of the list, but for these registers, on which another device relies. */
+  unlist(stay: readonly Uint8Array[]): Promise<void>
 }
 
 /** The seed of the register in which a kit lies; without a master key it is not protected. */

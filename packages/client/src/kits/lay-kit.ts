@@ -5,7 +5,7 @@
 import { equal, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { decodeRecoveryPart } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
-import { eraseEarlier, goneFrom, type LeftBehind } from "./erase-kits.ts"
+import { eraseEarlier, goneFrom, kitsBefore, type LeftBehind } from "./erase-kits.ts"
 import { groupParts, keyOfKit, openKit } from "./kit.ts"
 import { type KitKeys, type KitMemory, type KnownKit, kitSeed, type PendingErasure } from "./kit-memory.ts"
 import { goodParts, type KitPlaces, type PlaceAnswer, readParts, writeParts } from "./parts.ts"
@@ -54,19 +54,21 @@ export async function layKit(at: KitPlaces, kit: KitToLay, memory: KitMemory): P
   const parts = await kit.parts(await newestMs(at, answers, master))
   const ids = at.backends.map(({ id }) => id)
   const isSame = before.master !== undefined && master !== undefined && equal(fromHex(before.master), master)
+  const last = isSame ? [] : lastOf(name, before, ids)
+  const earlier = [...before.erase, ...last]
+  const there = await kitsBefore(at, name, earlier)
   const fresh: PendingErasure[] = master && !isSame ? [{ seed: toHex(seed), places: ids }] : []
   // First, so that what a run that dies here leaves behind is erased by the next one.
   if (fresh.length > 0) await memory.setKeys({ ...before, erase: [...before.erase, ...fresh] })
   await memory.list(seed)
   const { id, places } = await lay(at, { kit, seed, answers, parts, needed }, memory)
-  const earlier = [...before.erase, ...(isSame ? [] : lastOf(name, before, ids))]
   // Whoever dies from here on leaves it open which words were told: then the next kit has new ones.
   if (!isSame) await memory.setKeys({ places: [], erase: [...earlier, ...fresh] })
   await kit.tell()
-  const left = await eraseEarlier(at, { ...kit, seed, earlier, known })
+  const left = await eraseEarlier(at, { ...kit, seed, earlier, before: there, known })
   const failed = isSame ? before.places.filter((place) => !ids.includes(place)).map(goneFrom) : []
   await memory.setKeys({ ...(master && { master: toHex(master) }), places: ids, erase: left.pending })
-  await memory.unlist()
+  await memory.unlist(left.staying)
   return { id, places, left: { ...left, failed: [...failed, ...left.failed] } }
 }
 

@@ -116,15 +116,28 @@ export interface Erasure {
   readonly place: string
   /** Why the place may still hold its part. */
   readonly why?: string
+  /** It is not this kit's to erase: another device relies on it. */
+  readonly stays?: true
 }
 
-/** Writes nothing over the part that each place holds, of those that hold any; says of each that did not take it why. */
-export async function eraseParts({ env, backends }: KitPlaces, seed: Uint8Array): Promise<Erasure[]> {
+const madeSince = "another device made a kit there at the same time, which stays"
+
+/**
+ * Writes nothing over the part that each place holds, of those that hold any; says of each that did not take it why. Parts of kits that
+ * `isMeant` says no to stay.
+ */
+export async function eraseParts(
+  { env, backends }: KitPlaces,
+  seed: Uint8Array,
+  isMeant: (kitId: string) => boolean = () => true,
+): Promise<Erasure[]> {
   const answers = await readParts({ env, backends }, seed)
   return Promise.all(
     backends.map(async (backend, i): Promise<Erasure> => {
       const [place, answer] = [backend.id, answers[i]!]
       if (answer.state === "none" || answer.state === "erased") return { place }
+      const id = kitOf(answer)
+      if (id !== undefined && !isMeant(id)) return { place, why: madeSince, stays: true }
       const why = await writeOver({ env, backend }, seed, answer, new Uint8Array())
       return why === undefined ? { place } : { place, why }
     }),

@@ -103,8 +103,9 @@ function memoryOf(
       listed = await ownKits(profile, volume)
       await changeKits(session, { add: [...listed, await accountKit(name, seed)] })
     },
-    async unlist() {
-      const kept = await ownKits(profile, volume)
+    async unlist(stay) {
+      const staying = await Promise.all(stay.map((seed) => accountKit(name, seed)))
+      const kept = [...(await ownKits(profile, volume)), ...staying]
       await changeKits(session, { add: kept, remove: listed.filter((kit) => !isAmong(kept, kit)) })
     },
   }
