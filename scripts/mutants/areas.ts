@@ -89,7 +89,7 @@ export const areas: readonly Area[] = [
       ...sources("protocol/src", "account", "account-grant"),
       ...sources("store/src", "collect", "collect-unmark", "collect-adopt"),
     ],
-    tests: [...tests("protocol", "account"), ...tests("store", "marks", "collection-races")],
+    tests: [...tests("protocol", "account"), ...tests("store", "collection", "marks", "collection-races")],
   },
   {
     files: sources("backends/src", "rules", "directory/marking", "directory/proposing", "directory/scrub"),
