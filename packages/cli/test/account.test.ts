@@ -256,7 +256,17 @@ test("a tree whose link is removed is freed once no kept version links it", asyn
   await run("ln", `@file:${harness.folder}/inner.cap`, "home:/linked")
   await run("alias", "remove", "inner", "--yes")
   await run("gc") // notes that it is linked
-  const { liveChunks } = await json<{ liveChunks: number }>("gc")
+  const { liveChunks, neededBy } = await json<{ liveChunks: number; neededBy: { tree: string; chunks: number }[] }>(
+    "gc",
+  )
+  assert.deepEqual(
+    neededBy.map(({ tree }) => tree),
+    ["home:", "home:/linked"],
+  )
+  assert.equal(
+    neededBy.reduce((sum, { chunks }) => sum + chunks, 0),
+    liveChunks,
+  )
   await run("rm", "home:/linked")
   harness.pass(2 * day)
   await run("gc")

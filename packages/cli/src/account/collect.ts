@@ -26,7 +26,7 @@ export interface CollectAccountOptions {
 }
 
 /** What was collected on a volume. */
-export interface CollectReport extends Pick<Needed, "problems" | "lost" | "outOfReach"> {
+export interface CollectReport extends Pick<Needed, "byRoot" | "problems" | "lost" | "outOfReach"> {
   readonly volume: string
   readonly places: ReadonlyMap<string, Collected>
   readonly leftOut: ReadonlyMap<string, string>
@@ -86,6 +86,7 @@ export async function collectAccount(session: Session, options: CollectAccountOp
     places,
     leftOut: collection.leftOut,
     refused: collection.refused,
+    byRoot: needed.byRoot,
     problems: needed.problems,
     lost: needed.lost,
     outOfReach: needed.outOfReach,

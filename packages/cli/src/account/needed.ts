@@ -38,9 +38,7 @@ import { lostPlace, placeIn } from "../commands/files/lost.ts"
 import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
 import type { LostPlace } from "../commands/files/volume.ts"
-
-/** How values behind the newest are kept where the account cannot have wanted them gone, unless it says otherwise. */
-export const usualKeepMs = 14 * 86_400_000
+import { longestKeeps, trimBelow, usualKeepMs } from "./keeps.ts"
 
 /** A root to keep. */
 export interface NeededRoot {
@@ -58,6 +56,8 @@ export interface Needed {
   readonly liveAt: ReadonlyMap<string, IdSet>
   readonly registers: IdSet
   readonly trims: ReadonlyMap<string, readonly Trim[]>
+  /** How many chunks each root needs that none before it needs, of those that need any. */
+  readonly byRoot: readonly { readonly label: string; readonly chunks: number }[]
   /** Trees linked in the roots, in a version or a snapshot that is kept. */
   readonly linked: readonly string[]
   /** True when every root could be walked, so that `linked` is all; else the trees of the last time are among them. */
@@ -105,27 +105,12 @@ export async function gather(options: GatherOptions): Promise<Needed> {
   return gathering
 }
 
-/**
- * How long old values are kept, by register. One tree may be listed under several capabilities, by devices that may not shorten what
- * another listing says: the longest time holds. Without one the last values of any age stay.
- */
-async function longestKeeps(roots: readonly NeededRoot[]): Promise<ReadonlyMap<string, number | undefined>> {
-  const keeps = new Map<string, number | undefined>()
-  for (const { cap: text, keepMs } of roots) {
-    const cap = decodeCap(text)
-    if (cap.kind === "ci" || cap.kind === "cv" || cap.kind === "lit") continue
-    const key = toHex((await toVerifyCap(crypto, cap)).publicKey)
-    const other = keeps.has(key) ? keeps.get(key) : keepMs
-    keeps.set(key, keepMs === undefined || other === undefined ? undefined : Math.max(keepMs, other))
-  }
-  return keeps
-}
-
 class Gathering implements Needed {
   readonly live = new IdSet(crypto)
   readonly liveAt = new Map<string, IdSet>()
   readonly registers = new IdSet(crypto)
   readonly trims = new Map<string, Trim[]>()
+  readonly byRoot: { label: string; chunks: number }[] = []
   readonly problems: { label: string; why: string }[] = []
   readonly lost: LostPlace[] = []
   readonly outOfReach: LostPlace[] = []
@@ -172,6 +157,12 @@ class Gathering implements Needed {
     const key = keyOf(cap)
     if (this.#done.has(key)) return
     this.#done.add(key)
+    const before = this.live.size
+    await this.#needsOf(root, cap)
+    if (this.live.size > before) this.byRoot.push({ label: root.label, chunks: this.live.size - before })
+  }
+
+  async #needsOf(root: NeededRoot, cap: Cap): Promise<void> {
     try {
       if (cap.kind === "lit") return
       if (cap.kind === "cv") for await (const id of idsOf(cap)) this.live.add(id)
@@ -389,11 +380,4 @@ const stopsAll: ReadonlySet<string> = new Set([
 
 function keyOf(cap: Cap): string {
   return "seed" in cap || "publicKey" in cap ? encodeCap(cap) : `${cap.kind} ${encodeCap(cap)}`
-}
-
-/** The lowest sequence that a place is to keep; undefined when all of its values are. By that place's clock alone. */
-export function trimBelow(values: readonly OwnValue[], nowMs: number | undefined, keepMs: number): number | undefined {
-  if (nowMs === undefined) return undefined
-  const first = values.findIndex((_, i) => i > 0 && nowMs - values[i - 1]!.receivedMs >= keepMs)
-  return first > 0 ? values[first - 1]!.sequence : undefined
 }

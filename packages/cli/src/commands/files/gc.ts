@@ -114,6 +114,10 @@ function show(context: Context, { reports, swept, failed }: Done, dryRun: boolea
     lines.push(
       `${plural(condemned, "object")} of buckets will go with a \`gc\` a day from now, unless somebody needs them again.`,
     )
+  const neededBy = reports.flatMap(({ volume, byRoot }) =>
+    byRoot.map(({ label, chunks }) => ({ volume, tree: label, chunks })),
+  )
+  if (dryRun) lines.push(...neededBy.map(({ tree, chunks }) => `${tree} needs ${plural(chunks, "chunk")}.`))
   const notHeld = reports.flatMap(({ refused }) => [...refused])
   for (const { label, why } of problems)
     lines.push(`${label} was not looked through, so all that it lists stays: ${why}`)
@@ -131,7 +135,7 @@ function show(context: Context, { reports, swept, failed }: Done, dryRun: boolea
   const outOfReach = untouched.flatMap(({ volume, outOfReach }) => outOfReach.map(({ place }) => ({ volume, place })))
   const failures = failed.map(({ volume, error: { code, message } }) => ({ volume, code, message }))
   for (const { volume, message } of failures) lines.push(`${volume} was not collected: ${message}`)
-  const json = { ...total, dryRun, errors, problems, unreadable, outOfReach, failed: failures }
+  const json = { ...total, neededBy, dryRun, errors, problems, unreadable, outOfReach, failed: failures }
   context.output({ ...json, notHeld: notHeld.map(([server, refusal]) => ({ server, ...refusal })) }, lines)
   if (notHeld.length > 0)
     process.exitCode = notHeld.some(([, { isQuota }]) => isQuota) ? exitCodes.refused : exitCodes.unavailable
