@@ -50,6 +50,7 @@ function secrets(n: number): RecoverySecrets {
       ["home", encodeCap({ kind: "dr", publicKey: bytesOf("public key"), readKey: bytesOf("read key") })],
     ]),
     aliasVolumes: new Map([["disks", "disks"]]),
+    localAliases: [],
     volumes: [
       {
         version: 1,
@@ -79,6 +80,7 @@ function empty(n: number): RecoverySecrets {
     convergenceSecret: bytesOf("convergence secret"),
     aliases: new Map(),
     aliasVolumes: new Map(),
+    localAliases: [],
     volumes: [],
     seen: "",
     bucketKeys: new Map(),

@@ -105,3 +105,18 @@ test("kits and `account export` carry the keys that move volumes", async (t) => 
   assert.deepEqual(secrets.volumeKeys, { [id]: toHex(seed) })
   assert.ok(!Object.keys(secrets).some((name) => name.startsWith("volumeKey0")))
 })
+
+test("an alias that the account does not own is none of its own after a recovery either", async (t) => {
+  const { laptop } = await setUp(t)
+  await createAliasTree(await laptop.open(), "home")
+  await createAliasTree(await laptop.open(), "friend")
+  const volume = laptop.profile.volumeOf("home")!
+  await laptop.profile.setAlias("friend", laptop.profile.aliases.get("friend")!, { volume, state: "local" })
+  const { words } = await makeRecoveryKit(await laptop.open(), kitOptions())
+  const paths = pathsOf({ HOME: join(laptop.folder, "new") })
+  const ask = () => Promise.reject(new Error("asked for a passphrase"))
+  await restoreProfile(await opened(laptop, words!), { paths, profile: "default", ask, overwrite: false })
+  const { secrets } = await readSecrets(profileDir(paths, "default"), ask)
+  assert.deepEqual(Object.keys(secrets.aliases).sort(), ["friend", "home"])
+  assert.deepEqual(secrets.aliasStates, { friend: "local" })
+})

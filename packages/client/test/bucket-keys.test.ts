@@ -49,7 +49,7 @@ test("keys of buckets come back as files that only the owner may read, but for b
 
   const secrets = {
     ...{ createdMs: 1, volume: "clouds", places: [], convergenceSecret: nodeCrypto.random(32), seen: "" },
-    ...{ aliases: new Map(), aliasVolumes: new Map(), kits: new Map(), others: new Map() },
+    ...{ aliases: new Map(), aliasVolumes: new Map(), localAliases: [], kits: new Map(), others: new Map() },
     ...{ volumes: [volume], bucketKeys: keys },
   }
   const dir = join(folder, "profile")

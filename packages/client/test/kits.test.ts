@@ -69,7 +69,7 @@ const places = (count: number) => Array.from({ length: count }, (_, i) => create
 function secretsOf(backends: readonly Backend[], createdMs: number): RecoverySecrets {
   return {
     ...{ createdMs, volume: "v", places: backends.map(({ id }) => id), convergenceSecret: crypto.random(32) },
-    ...{ aliases: new Map(), aliasVolumes: new Map(), volumes: [], seen: "", bucketKeys: new Map() },
+    ...{ aliases: new Map(), aliasVolumes: new Map(), localAliases: [], volumes: [], seen: "", bucketKeys: new Map() },
     ...{ kits: new Map(), others: new Map() },
   }
 }

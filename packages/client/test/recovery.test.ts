@@ -60,6 +60,7 @@ function secretsFor(n: number, createdMs = 1_700_000_000_000): RecoverySecrets {
     convergenceSecret: new Uint8Array(nodeCrypto.random(32)),
     aliases: new Map([["clouds", encodeCap({ kind: "dw", seed: new Uint8Array(nodeCrypto.random(32)) })]]),
     aliasVolumes: new Map([["clouds", "clouds"]]),
+    localAliases: [],
     volumes: [],
     seen: "{}",
     grid: { coordinator: "coord.example.org:7443", caFingerprint: new Uint8Array(nodeCrypto.random(32)) },

@@ -19,7 +19,14 @@ const kitId: Uint8Array = new Uint8Array(32).fill(1)
 function kitOf(more: Partial<OpenedKit["secrets"]> = {}): OpenedKit {
   const secrets = {
     ...{ createdMs: 1, volume: "disks", places: old.map(({ id }) => id), convergenceSecret: new Uint8Array(32) },
-    ...{ aliases: new Map(), aliasVolumes: new Map(), volumes: [volume], seen: "", bucketKeys: new Map() },
+    ...{
+      aliases: new Map(),
+      aliasVolumes: new Map(),
+      localAliases: [],
+      volumes: [volume],
+      seen: "",
+      bucketKeys: new Map(),
+    },
     ...{ kits: new Map(), others: new Map(), ...more },
   }
   const body = {

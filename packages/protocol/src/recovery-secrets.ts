@@ -1,5 +1,5 @@
 /** What a recovery kit restores: the secrets of a profile. Specification: docs/formats/recovery-kit.md. */
-import { type CborValue, decodeCbor, encodeCbor, FieldReader, HoldfastError } from "@holdfast/core"
+import { type CborValue, decodeCbor, encodeCbor, FieldReader, fromUtf8, HoldfastError, utf8 } from "@holdfast/core"
 import { decodeCap } from "./cap.ts"
 import { parseVolume, type VolumeDescription } from "./volume.ts"
 
@@ -15,6 +15,8 @@ export interface RecoverySecrets {
   readonly aliases: ReadonlyMap<string, string>
   /** The volume of an alias; the grid's when it is not named. */
   readonly aliasVolumes: ReadonlyMap<string, string>
+  /** Aliases that the account does not own: what they stand for is another's to keep. */
+  readonly localAliases: readonly string[]
   readonly volumes: readonly VolumeDescription[]
   /** What the profile has seen of registers, as it writes it; may be empty. */
   readonly seen: string
@@ -66,6 +68,8 @@ const reserved = new Set([
   "aliasStates",
   "accountDevice",
 ])
+/** Names of aliases that the account does not own lie among the other secrets, which also an older Holdfast carries on. */
+const localPattern = /^localAliases[0-9]{1,2}$/
 const mostAliases = 65_536
 const mostOthers = 64
 const mostOtherBytes = 4096
@@ -89,8 +93,27 @@ export function encodeRecoverySecrets(secrets: RecoverySecrets): Uint8Array {
       [...secrets.bucketKeys].map(([place, keys]) => [place, [keys.accessKeyId, keys.secretAccessKey]]),
     ),
     Object.fromEntries(secrets.kits),
-    Object.fromEntries(secrets.others),
+    Object.fromEntries([...secrets.others, ...encodeLocal(secrets.localAliases, mostOthers - secrets.others.size)]),
   ])
+}
+
+/** As many as have room, in pages; one that has none is owned by whoever restores the kit, which costs space and loses nothing. */
+function encodeLocal(names: readonly string[], mostPages: number): [string, Uint8Array][] {
+  const pages: string[] = []
+  for (const name of names) {
+    const last = pages.at(-1)
+    if (last !== undefined && last.length + 1 + name.length <= mostOtherBytes)
+      pages[pages.length - 1] = `${last}\n${name}`
+    else pages.push(name)
+  }
+  return pages.slice(0, Math.max(0, mostPages)).map((page, i) => [`localAliases${i}`, utf8(page)])
+}
+
+function takeLocal(others: ReadonlyMap<string, Uint8Array>): Pick<RecoverySecrets, "others" | "localAliases"> {
+  const local = [...others].filter(([name]) => localPattern.test(name))
+  const localAliases = local.flatMap(([, page]) => fromUtf8(page).split("\n"))
+  if (!localAliases.every((name) => namePattern.test(name))) throw damaged("aliases that are not owned")
+  return { others: new Map([...others].filter(([name]) => !localPattern.test(name))), localAliases }
 }
 
 /**
@@ -116,12 +139,12 @@ export function decodeRecoverySecrets(bytes: Uint8Array): RecoverySecrets {
   }
   const more =
     version === 1
-      ? { bucketKeys: new Map(), kits: new Map(), others: new Map() }
+      ? { bucketKeys: new Map(), kits: new Map(), others: new Map(), localAliases: [] }
       : {
           grid: gridOf(fields.any()),
           bucketKeys: mapOf(fields.any(), placePattern, keysOf),
           kits: mapOf(fields.any(), kitPattern, (value) => bytesOf(value, 32)),
-          others: mapOf(fields.any(), otherPattern, otherOf),
+          ...takeLocal(mapOf(fields.any(), otherPattern, otherOf)),
         }
   fields.end()
   for (const cap of first.aliases.values()) decodeCap(cap)

@@ -17,6 +17,7 @@ const secrets: RecoverySecrets = {
   ...{ createdMs: 1, volume: "clouds", places: ["a", "b"], convergenceSecret: bytes(32), volumes: [], seen: "{}" },
   aliases: new Map([["home", cap]]),
   aliasVolumes: new Map([["home", "clouds"]]),
+  localAliases: [],
   grid: { coordinator: "coord.example.org:7443", caFingerprint: bytes(32) },
   bucketKeys: new Map([["s3://a", { accessKeyId: "AK", secretAccessKey: "a+b/c=" }]]),
   kits: new Map([["clouds/main", bytes(32)]]),
@@ -37,6 +38,18 @@ test("secrets come back as they were, of a grid and of none, and of version 1", 
   assert.deepEqual(decodeRecoverySecrets(encodeRecoverySecrets(without)), { ...without, grid: undefined })
   const old = decode([1, ...fields.slice(1, 9)])
   assert.deepEqual([old.aliases, old.kits.size, old.grid], [secrets.aliases, 0, undefined])
+})
+
+test("aliases that the account does not own come back as such, as many as have room", () => {
+  const localAliases = Array.from({ length: 3000 }, (_, i) => `friend-${i}`)
+  const restored = decodeRecoverySecrets(encodeRecoverySecrets({ ...secrets, localAliases }))
+  assert.deepEqual(restored.localAliases, localAliases)
+  assert.deepEqual(restored.others, secrets.others)
+  const many = Array.from({ length: 30_000 }, (_, i) => `friend-${i}`)
+  const some = decodeRecoverySecrets(encodeRecoverySecrets({ ...secrets, localAliases: many })).localAliases
+  assert.ok(some.length > 20_000 && some.every((name, i) => name === many[i]))
+  const forged = { ...secrets, others: new Map([["localAliases0", new TextEncoder().encode("../home")]]) }
+  assert.throws(() => decodeRecoverySecrets(encodeRecoverySecrets(forged)), { code: "ERR_BAD_FORMAT" })
 })
 
 test("a name, a text, a length or a number of things that no kit has is refused", () => {

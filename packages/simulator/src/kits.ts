@@ -283,6 +283,7 @@ function secretsOf(
       treesOf(world, client).map((tree) => [tree.name, encodeCap({ kind: "dw", seed: tree.keys.seed })]),
     ),
     aliasVolumes: new Map(),
+    localAliases: [],
     volumes: [],
     seen: "",
     bucketKeys: new Map(),

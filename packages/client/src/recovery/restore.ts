@@ -169,14 +169,20 @@ function merged(current: Secrets, restored: RecoverySecrets): Secrets {
       ...withoutKeys(current.aliasVolumes, restored.aliases),
       ...Object.fromEntries(restored.aliasVolumes),
     },
+    aliasStates: {
+      ...withoutKeys(current.aliasStates, restored.aliases),
+      ...Object.fromEntries(
+        restored.localAliases.filter((name) => restored.aliases.has(name)).map((name) => [name, "local" as const]),
+      ),
+    },
     recoveryKits: { ...Object.fromEntries(kits), ...current.recoveryKits },
   }
 }
 
-/** A restored alias may be in the grid now: then no volume is named. */
-function withoutKeys(
-  record: Readonly<Record<string, string>> | undefined,
+/** A restored alias may be in the grid now, and the account's own: then nothing is said of it. */
+function withoutKeys<T>(
+  record: Readonly<Record<string, T>> | undefined,
   keys: ReadonlyMap<string, unknown>,
-): Record<string, string> {
+): Record<string, T> {
   return Object.fromEntries(Object.entries(record ?? {}).filter(([key]) => !keys.has(key)))
 }

@@ -24,6 +24,7 @@ export async function secretsOf(
     convergenceSecret: profile.convergenceSecret,
     aliases: profile.aliases,
     aliasVolumes: new Map(aliasVolumes),
+    localAliases: [...profile.aliases.keys()].filter((alias) => profile.aliasState(alias) === "local"),
     volumes: [...profile.volumes.values()],
     seen: "",
     grid: await gridOf(profile),
