@@ -12,6 +12,17 @@ export interface Reference {
   readonly length: number
 }
 
+/** Files up to this size share packs. */
+export const packedFileBytes = 1024 * 1024
+
+/**
+ * True for what has its chunk alone, by how it looks: packs hold nothing so long at their beginning, and a patch refers to no part of a
+ * chunk in this way.
+ */
+export function isOwnChunk({ offset, length }: Reference): boolean {
+  return offset === 0 && length > packedFileBytes
+}
+
 /** Entries of a directory; null when it is empty. */
 export type DirectoryRef = Reference | null
 
