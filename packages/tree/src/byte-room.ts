@@ -8,11 +8,14 @@ interface Waiting {
 /** Room for a number of bytes. What is larger than all of it may go alone. */
 export class ByteRoom {
   readonly #mostBytes: number
+  readonly #onTaken: () => void
   readonly #waiting: Waiting[] = []
   #takenBytes = 0
 
-  constructor(mostBytes: number) {
+  /** `onTaken` is called whenever more was taken. */
+  constructor(mostBytes: number, onTaken: () => void) {
     this.#mostBytes = mostBytes
+    this.#onTaken = onTaken
   }
 
   /** Bytes taken by all that runs. */
@@ -29,7 +32,7 @@ export class ByteRoom {
   async run<T>(bytes: number, task: () => Promise<T>): Promise<T> {
     if (this.#waiting.length > 0 || !this.#fits(bytes))
       await new Promise<void>((go) => this.#waiting.push({ bytes, go }))
-    else this.#takenBytes += bytes
+    else this.#take(bytes)
     try {
       return await task()
     } finally {
@@ -41,9 +44,14 @@ export class ByteRoom {
   #wake(): void {
     for (let next = this.#waiting[0]; next && this.#fits(next.bytes); next = this.#waiting[0]) {
       this.#waiting.shift()
-      this.#takenBytes += next.bytes
+      this.#take(next.bytes)
       next.go()
     }
+  }
+
+  #take(bytes: number): void {
+    this.#takenBytes += bytes
+    this.#onTaken()
   }
 
   #fits(bytes: number): boolean {

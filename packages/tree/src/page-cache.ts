@@ -63,7 +63,7 @@ export class PageCache {
       )
     this.#chunks = chunks
     this.#maxBytes = maxBytes
-    this.#room = new ByteRoom(Math.min(mostUnderWayBytes, maxBytes))
+    this.#room = new ByteRoom(Math.min(mostUnderWayBytes, maxBytes), () => this.#evict())
   }
 
   /** Bytes of pages held, and of what is under way at most. Never more than the limit. */
@@ -175,7 +175,6 @@ export class PageCache {
 
   async #readWhole(chunk: ChunkRef): Promise<Uint8Array> {
     return this.#room.run(2 * limits.chunkBytes, async () => {
-      this.#evict()
       const whole = await this.#chunks.getChunk(chunk)
       this.#keep(chunkKey(chunk), whole)
       return whole
@@ -188,7 +187,6 @@ export class PageCache {
     const start = first * pageBytes
     const end = Math.min(offset + length, (last + 1) * pageBytes)
     return this.#room.run(Math.max(mostBytes, 2 * (end - start)), async () => {
-      this.#evict()
       let whole: Uint8Array | undefined
       let hasBlocks = true
       const range = { offset: start, length: end - start, likelyBytes: offset + length }
@@ -283,7 +281,7 @@ function pagesOf(whole: Uint8Array, { reference, first, last }: Run): readonly U
 
 /** Each page of its own memory: none keeps more than itself. */
 function cutPages(bytes: Uint8Array, count: number): readonly Uint8Array[] {
-  if (count === 1 && bytes.buffer.byteLength === bytes.length) return [bytes]
+  if (count === 1 && bytes.length <= pageBytes && bytes.buffer.byteLength === bytes.length) return [bytes]
   return Array.from({ length: count }, (_, i) => bytes.slice(i * pageBytes, (i + 1) * pageBytes))
 }
 

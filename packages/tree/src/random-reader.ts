@@ -21,6 +21,7 @@ export interface RandomReadOptions {
 /** First bytes read ahead when reads follow each other; each time twice as many. */
 const leastAheadBytes = 128 * 1024
 const mostAheadBytes = 4 * 1024 * 1024
+const leastWholeBytes = 1024 * 1024
 /** Reads of a kernel overtake each other: so far from the end of the last one is next to it. */
 const nearBytes = 256 * 1024
 const mostPiecesAtOnce = 32
@@ -121,9 +122,14 @@ export class RandomReader {
   async #prefetch(start: number, end: number): Promise<void> {
     const content = this.#content
     const { pages } = this.#io
+    const isWhole = end - start >= leastWholeBytes // who reads so much will read what is left of the last piece too
     if (content.form === "single" && content.reference.offset === 0) pages.prefetch(content.reference, start, end)
     if (content.form !== "manifest") return
-    for await (const slice of slicesOf(this.#io, content.reference, content.size, { start, end }))
-      if (slice.reference) pages.prefetch(slice.reference, slice.start, slice.end)
+    for await (const slice of slicesOf(this.#io, content.reference, content.size, { start, end })) {
+      if (!slice.reference) continue
+      const to = isWhole ? slice.reference.length : slice.end
+      this.#aheadEnd += to - slice.end
+      pages.prefetch(slice.reference, slice.start, to)
+    }
   }
 }
