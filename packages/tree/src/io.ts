@@ -6,7 +6,7 @@ import { decodeManifestNode, type ManifestNode } from "./manifest.ts"
 import { checkManifestPlace, checkPlace, type ManifestPlace, type NodePlace } from "./node-place.ts"
 import { NodePack } from "./pack.ts"
 import { PageCache } from "./page-cache.ts"
-import type { Reference } from "./reference.ts"
+import { cacheKey, type Reference } from "./reference.ts"
 
 /** What a TreeIo is made of. */
 export interface TreeIoOptions {
@@ -118,14 +118,6 @@ export class TreeIo {
     )
     return loading
   }
-}
-
-/**
- * The name of a chunk in a cache that serves many trees. With its key: a tree that names another's chunk, and does not
- * know the key, must not get what was read by right.
- */
-function cacheKey({ id, key }: ChunkRef): string {
-  return `${toHex(id)}${toHex(key)}`
 }
 
 function nodeKey({ chunk, offset, length }: Reference): string {

@@ -6,7 +6,7 @@
 import { assert, HoldfastError, limits, toHex } from "@holdfast/core"
 import type { ChunkRef, ChunkStore } from "@holdfast/store"
 import { ByteRoom } from "./byte-room.ts"
-import type { Reference } from "./reference.ts"
+import { cacheKey, type Reference } from "./reference.ts"
 
 /** Bytes of a page, as many as a block of a share has. */
 export const pageBytes = 64 * 1024
@@ -95,7 +95,7 @@ export class PageCache {
 
   /** Begins to fetch what will be read soon, when there is room for it. */
   prefetch(reference: Reference, start: number, end: number): void {
-    if (start < end && !this.#room.isBusy) this.#load(runOf(reference, start, end))
+    if (start < end && !this.#room.isBusy) void this.#load(runOf(reference, start, end))
   }
 
   /** The pages of a run, of which those that are not here are fetched. */
@@ -247,9 +247,9 @@ export class PageCache {
   }
 }
 
-/** With its key: whoever names a chunk of others without knowing the key must not get what was read by right. */
-function chunkKey({ id, key }: ChunkRef): string {
-  return `${toHex(id)}${toHex(key)}:`
+/** What the names of a chunk's pages begin with. */
+function chunkKey(chunk: ChunkRef): string {
+  return `${cacheKey(chunk)}:`
 }
 
 function runOf(reference: Reference, start: number, end: number): Run {

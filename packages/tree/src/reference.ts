@@ -93,6 +93,14 @@ export function referenceKey(reference: Reference): string {
   return `${toHex(reference.chunk.id)}:${reference.offset}:${reference.length}`
 }
 
+/**
+ * The name of a chunk in a cache that serves many trees. With its key: a tree that names another's chunk, and does not
+ * know the key, must not get what was read by right.
+ */
+export function cacheKey({ id, key }: ChunkRef): string {
+  return `${toHex(id)}${toHex(key)}`
+}
+
 /** The reference as plain data, so that nothing of a finished pack is kept alive. */
 export function settle<T extends Reference | null>(reference: T): Reference | T {
   if (!(reference instanceof PackedReference)) return reference

@@ -195,6 +195,18 @@ test("a chunk that is shorter than the list of the file says is an error, never 
   sameBytes(await reader.read(70 * kib, 10), noise(300 * kib).subarray(70 * kib, 70 * kib + 10), "what is there")
 })
 
+test("who names a chunk without its key gets nothing of what was read from it by right", async () => {
+  const { io } = memoryIo()
+  const whole = noise(3 * mib)
+  const content = await stored(io, whole)
+  assert.ok(content.form === "single")
+  const { chunk } = content.reference
+  sameBytes(await new RandomReader(io, content).read(0, 3 * mib), whole, "by right")
+  const reference = { ...content.reference, chunk: { id: chunk.id, key: new Uint8Array(32) } }
+  const thief = new RandomReader(io, { ...content, reference })
+  for (const length of [100, 3 * mib]) await assert.rejects(thief.read(0, length), { code: "ERR_CORRUPT" })
+})
+
 /** A client of five places in memory, which counts what it asks them for. */
 async function realStore() {
   const account = await makeAccount(env.crypto)
