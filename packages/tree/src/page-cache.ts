@@ -14,6 +14,8 @@ export const pageBytes = 64 * 1024
 const mostUnderWayBytes = 16 * 1024 * 1024
 /** Of less than this blocks are fetched, however little there may be beside them. */
 const leastWholeBytes = 1024 * 1024
+/** What a page takes beside its bytes, about: pages of a few bytes are not held by the million. */
+const overheadBytes = 512
 /** Chunks of which it is remembered how they can be read. */
 const mostKinds = 8192
 
@@ -24,7 +26,7 @@ interface Page {
   readonly loading: Promise<Uint8Array>
   /** Bytes wanted of it; it may have more. */
   readonly bytes: number
-  /** Bytes that it takes; 0 while it is on its way. */
+  /** Bytes that it takes with all about it; 0 while it is on its way. */
   held: number
 }
 
@@ -93,9 +95,11 @@ export class PageCache {
     return bytes
   }
 
-  /** Begins to fetch what will be read soon, when there is room for it. */
-  prefetch(reference: Reference, start: number, end: number): void {
-    if (start < end && !this.#room.isBusy) void this.#load(runOf(reference, start, end))
+  /** Begins to fetch what will be read soon. False when there is no room for that now. */
+  prefetch(reference: Reference, start: number, end: number): boolean {
+    if (this.#room.isBusy) return false
+    if (start < end) void this.#load(runOf(reference, start, end))
+    return true
   }
 
   /** The pages of a run, of which those that are not here are fetched. */
@@ -222,8 +226,8 @@ export class PageCache {
 
   #loaded(name: string, page: Page, bytes: number): void {
     if (this.#pages.get(name) !== page) return
-    page.held = bytes
-    this.#loadedBytes += bytes
+    page.held = bytes + overheadBytes
+    this.#loadedBytes += page.held
     this.#touch(name, page)
     this.#evict()
   }

@@ -32,7 +32,9 @@ const smallFileBytes = 256 * 1024
 /** Where a piece ends at the latest: at multiples of this, as in a file that is written at once. */
 const windowBytes = limits.chunkBytes
 /** Pieces of a window; where there are more it is made one by whatever changes it. */
-const mostPieces = 16
+const mostPieces = 32
+/** No patch leaves more: whoever made them so small does not make others read them all. */
+const mostJoined = 1024
 
 /**
  * The content of `file` with `edits`, which are in the order of the file and do not overlap. The old content stays as it is, and shares
@@ -184,8 +186,8 @@ class Patch {
   async #grainAt(start: number): Promise<number> {
     const from = roundDown(start, windowBytes)
     const window = { start: from, end: Math.min(from + windowBytes, this.#oldEnd) }
-    const count = await this.#old.countPieces(window, mostPieces + 1)
-    return count > mostPieces ? windowBytes : pageBytes
+    const count = await this.#old.countPieces(window, mostJoined + 1)
+    return count > mostPieces && count <= mostJoined ? windowBytes : pageBytes
   }
 
   /** Continues a run up to `end` with what the file had there. */

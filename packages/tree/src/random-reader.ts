@@ -129,7 +129,7 @@ export class RandomReader {
       if (!slice.reference) continue
       const to = isWhole ? slice.reference.length : slice.end
       this.#aheadEnd += to - slice.end
-      pages.prefetch(slice.reference, slice.start, to)
+      if (!pages.prefetch(slice.reference, slice.start, to)) return
     }
   }
 }

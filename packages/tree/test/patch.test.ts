@@ -288,7 +288,7 @@ test("a file of a thousand changes stays flat, and its windows are made one agai
   }
   assert.ok(whole.equals(await bytesOf(readFile(io, content))))
   const { pieces, nodes } = await shapeOf(io, content)
-  assert.ok(pieces.length <= 3 * 19, `${pieces.length} pieces`)
+  assert.ok(pieces.length <= 3 * 35, `${pieces.length} pieces`)
   assert.ok(nodes.length <= 3, `${nodes.length} levels`)
   const leaves = nodes[0]!
   assert.ok(leaves.length <= pieces.length / 4 + 1, `${leaves.length} leaves of ${pieces.length} pieces`)
