@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
-const all = ["erasure", "pipeline", "tls", "files", "warm", "clouds", "slow"]
+const all = ["erasure", "pipeline", "tls", "files", "warm", "ranges", "clouds", "slow"]
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !all.includes(name))
 if (unknown.length > 0) {

@@ -13,9 +13,12 @@ import {
   diff,
   type Entry,
   encodeManifestNode,
+  type FileEdit,
   type ManifestItem,
   merge,
+  patchFile,
   plainAttributes,
+  RandomReader,
   type Reference,
   readFile,
   type TreeIo,
@@ -46,6 +49,7 @@ async function runTree(input: Uint8Array): Promise<void> {
     ["n7", null],
   ])
   await tolerated(() => walkAll(io(), a))
+  await tolerated(() => patchAll(io(), a))
   await tolerated(() => some(diff(io(), a, b)))
   await tolerated(() => merge(io(), a, b, c))
   await tolerated(() => withOwnChunks(io(), { ...plain, name: "given", kind: "directory", size: 0, reference: a }))
@@ -66,6 +70,28 @@ async function walkAll(io: TreeIo, root: DirectoryRef): Promise<void> {
   let files = 0
   for (const { entry } of await some(walk(io, root)))
     if (entry.kind === "file" && files++ < 20) await tolerated(() => some(readFile(io, entry, { end: 100_000 })))
+}
+
+/** Changes a part of each file, where its list is asked for what is at the beginning, in the middle and at the end. */
+async function patchAll(io: TreeIo, root: DirectoryRef): Promise<void> {
+  let files = 0
+  for (const { entry } of await some(walk(io, root))) {
+    if (entry.kind !== "file" || files++ >= 3) continue
+    const { size } = entry
+    const middle = Math.floor(size / 2)
+    const bytes = new Uint8Array(100).fill(7)
+    const edits: FileEdit[] = [
+      { offset: 0, bytes: bytes.subarray(0, Math.min(100, middle)) },
+      { offset: middle, bytes },
+    ]
+    await tolerated(() => patchFile(io, entry, edits))
+    await tolerated(() => patchFile(io, entry, [{ offset: middle, zeros: 1_000_000 }]))
+    await tolerated(() => patchFile(io, entry, [{ offset: size, bytes }], { size: size + 10_000_000 }))
+    await tolerated(async () => {
+      const cut = await patchFile(io, entry, [], { size: middle })
+      return new RandomReader(io, cut).read(Math.max(0, middle - 5000), 5000)
+    })
+  }
 }
 
 async function some<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -23,7 +23,7 @@ export const roleDefects: readonly Defect[] = [
   ),
   one(
     "a chunk that was read is found by its id alone",
-    `${tree}/io.ts`,
+    `${tree}/reference.ts`,
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a text of the source
     "  return `${toHex(id)}${toHex(key)}`\n",
     "  return toHex(id) + (key.length > 32)\n",

@@ -33,6 +33,7 @@ export type {
   Levels,
   OwnedRegisterStore,
   PutChunkResult,
+  ReadRangeOptions,
   RegisterCare,
   RegisterContent,
   RegisterKeys,

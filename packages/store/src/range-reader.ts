@@ -91,6 +91,12 @@ export class RangeReader {
     return this.#deps.crypto.openRange(ref.key, zeroNonce, range.offset, ciphertext)
   }
 
+  /** False when the chunk is known to have no blocks that prove themselves. */
+  isInBlocks(id: ChunkId): boolean {
+    const known = this.#known.get(id)
+    return !known || versionOf(known.descriptor) !== 1
+  }
+
   /** Learns the descriptor from the first servers that give it, and with luck the first blocks of the range at once. */
   async #firstBlocks(id: ChunkId, range: ChunkRange, ranked: readonly Server[]) {
     const { usual } = this.#deps

@@ -140,6 +140,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       const found = await ranges.read(ref, range, rankedServers(ref.id))
       if (found) return found
       const whole = await readChunk(ref, rankedServers(ref.id), readOptions)
+      options?.onWhole?.(whole, { isInBlocks: ranges.isInBlocks(ref.id) })
       if (offset + length > whole.length) throw tooShort(ref.id)
       return whole.subarray(offset, offset + length)
     },

@@ -45,6 +45,15 @@ export interface ChunkRange {
   readonly likelyBytes?: number
 }
 
+/** Options of a read of a range. */
+export interface ReadRangeOptions extends StoreOptions {
+  /**
+   * Hears of the whole plaintext, with the padding at its end, when that had to be read; who keeps it need not ask again.
+   * `isInBlocks` is false for a chunk that is always read whole, true when too few servers gave blocks this time.
+   */
+  readonly onWhole?: (plaintext: Uint8Array, chunk: { readonly isInBlocks: boolean }) => void
+}
+
 /** What a put did. */
 export interface PutChunkResult extends ChunkRef {
   /** Bytes sent to servers; 0 when `before` holds the same and all of its shares were there. */
@@ -69,7 +78,7 @@ export interface ChunkStore {
    * Some bytes of the plaintext, from as few servers and bytes as can be: blocks that prove themselves where the chunk is of version
    * 2, else the whole chunk. Throws as `getChunk`, and ERR_CORRUPT when the chunk is shorter.
    */
-  readRange(ref: ChunkRef, range: ChunkRange, options?: StoreOptions): Promise<Uint8Array>
+  readRange(ref: ChunkRef, range: ChunkRange, options?: ReadRangeOptions): Promise<Uint8Array>
 }
 
 /** The newest content of a register, opened. */

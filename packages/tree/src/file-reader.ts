@@ -17,7 +17,8 @@ export interface ReadFileOptions {
   readonly transient?: boolean
 }
 
-interface Slice {
+/** A part of a file: bytes `start` to `end` of what is referred to, or so many zeros. */
+export interface Slice {
   readonly start: number
   readonly end: number
   readonly reference: Reference | null
@@ -59,7 +60,7 @@ export async function* readFile(
 }
 
 /** The parts of a manifest's pieces that make up a range. Throws ERR_BAD_FORMAT unless nodes have the lengths claimed. */
-async function* slicesOf(
+export async function* slicesOf(
   io: TreeIo,
   reference: Reference,
   length: number,

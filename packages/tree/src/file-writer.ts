@@ -10,7 +10,7 @@ import type { FileContent } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { encodeManifestNode, type ManifestItem, maxManifestItems, writeManifest } from "./manifest.ts"
 import { Pack } from "./pack.ts"
-import { type PackedReference, type Reference, sameReference, settle } from "./reference.ts"
+import { type PackedReference, packedFileBytes, type Reference, sameReference, settle } from "./reference.ts"
 
 /** Options of a file writer. */
 export interface FileWriterOptions {
@@ -43,8 +43,6 @@ export interface FileWriter {
 
 /** Most bytes kept inline by the writer. The format permits limits.inlineBytes. */
 export const writerInlineBytes = 512
-/** Files up to this size share packs. */
-export const packedFileBytes = 1024 * 1024
 const chunksInFlight = 6
 
 /** A piece that is stored, or a hole. */
@@ -269,7 +267,7 @@ async function* iterate(source: Uint8Array | AsyncIterable<Uint8Array>): AsyncGe
 }
 
 /** True when all bytes are zero; stops at the first that is not. */
-function isZero(bytes: Uint8Array): boolean {
+export function isZero(bytes: Uint8Array): boolean {
   for (const byte of bytes) if (byte !== 0) return false
   return true
 }

@@ -160,9 +160,10 @@ class FreshWalk {
     const rootOf = ({ reference, size }: typeof after) => ({ reference, place: { length: size } })
     const old = before?.form === "manifest" ? rootOf(before) : null
     const [oldLeaves, freshLeaves] = await this.#leaves(read, old, rootOf(after))
-    const held = new Set((await below(read, oldLeaves)).nodes.map(({ reference }) => referenceKey(reference)))
+    // By chunk: what a patch left of a piece lies where the piece lay.
+    const held = new Set((await below(read, oldLeaves)).nodes.map(({ reference }) => toHex(reference.chunk.id)))
     for (const { reference } of (await below(read, freshLeaves)).nodes)
-      if (!held.has(referenceKey(reference))) this.#add(reference.chunk.id)
+      if (!held.has(toHex(reference.chunk.id))) this.#add(reference.chunk.id)
   }
 
   #removed(entry: Entry): void {

@@ -14,6 +14,7 @@ export { type Difference, diff, diffEntries, type EntryDifference } from "./diff
 export { countEntries, type ListOptions, listDirectory, listPages, lookupEntry } from "./directory.ts"
 export { type ChildNode, type DirectoryNode, decodeDirectoryNode, encodeDirectoryNode } from "./directory-node.ts"
 export { type DirectoryChanges, updateDirectory } from "./directory-update.ts"
+export type { FileEdit, WriteEdit, ZeroEdit } from "./edits.ts"
 export {
   type Attributes,
   checkEntry,
@@ -37,7 +38,6 @@ export {
   createFileWriter,
   type FileWriter,
   type FileWriterOptions,
-  packedFileBytes,
 } from "./file-writer.ts"
 export { createTreeIo, TreeIo, type TreeIoOptions } from "./io.ts"
 export { type JunctionContent, openJunction, sealJunction } from "./junction.ts"
@@ -48,11 +48,15 @@ export { createMutableFile, mutableFileName, mutableFileOf } from "./mutable-fil
 export { checkName, compareNames, nameProblem } from "./name.ts"
 export { hasOwnChunks, withOwnChunks } from "./own-chunks.ts"
 export { NodePack } from "./pack.ts"
+export { PageCache } from "./page-cache.ts"
+export { type PatchOptions, patchFile } from "./patch.ts"
+export { RandomReader, type RandomReaderOptions, type RandomReadOptions } from "./random-reader.ts"
 export { type Reached, type ReachOptions, type ReachStart, reach, reachEntry, Seen } from "./reach.ts"
 export {
   type DirectoryRef,
   decodeReference,
   encodeReference,
+  packedFileBytes,
   type Reference,
   referenceKey,
   sameReference,

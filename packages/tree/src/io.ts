@@ -5,16 +5,23 @@ import { type DirectoryNode, decodeDirectoryNode } from "./directory-node.ts"
 import { decodeManifestNode, type ManifestNode } from "./manifest.ts"
 import { checkManifestPlace, checkPlace, type ManifestPlace, type NodePlace } from "./node-place.ts"
 import { NodePack } from "./pack.ts"
-import type { Reference } from "./reference.ts"
+import { PageCache } from "./page-cache.ts"
+import { cacheKey, type Reference } from "./reference.ts"
 
 /** What a TreeIo is made of. */
 export interface TreeIoOptions {
   readonly chunks: ChunkStore
   readonly env: Env
+  /** Most bytes of files that are kept for reading here and there; 32 MiB unless told, 8 MiB at least. */
+  readonly pageCacheBytes?: number
 }
 
 const nodeCacheBytes = 6 * 1024 * 1024
 const packCacheBytes = 16 * 1024 * 1024
+const manifestCacheBytes = 8 * 1024 * 1024
+/** What a decoded node takes, times its encoded bytes, about. */
+const decodedRatio = 5
+const defaultPageCacheBytes = 32 * 1024 * 1024
 /** Slices of at least this much are read past the cache, for the reader alone: they are most of their chunk. */
 export const uncachedBytes = 2 * 1024 * 1024
 
@@ -25,12 +32,16 @@ const leastRangedBytes = 256 * 1024
 export class TreeIo {
   readonly chunks: ChunkStore
   readonly env: Env
+  /** Pages of files read here and there. */
+  readonly pages: PageCache
+  readonly #manifests = new ByteCache<ManifestNode>(manifestCacheBytes)
   readonly #nodes = new ByteCache<DirectoryNode>(nodeCacheBytes)
   readonly #packs = new ByteCache<Promise<Uint8Array>>(packCacheBytes)
 
-  constructor({ chunks, env }: TreeIoOptions) {
+  constructor({ chunks, env, pageCacheBytes = defaultPageCacheBytes }: TreeIoOptions) {
     this.chunks = chunks
     this.env = env
+    this.pages = new PageCache(chunks, pageCacheBytes)
   }
 
   /** Starts a pack for new nodes, which are read from memory at first. */
@@ -44,7 +55,8 @@ export class TreeIo {
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */
   async readSlice(reference: Reference): Promise<Uint8Array> {
     const { chunk, offset, length } = reference
-    const whole = await (length < uncachedBytes ? this.#readPack(chunk) : this.chunks.getChunk(chunk))
+    const isCached = length < uncachedBytes || this.#packs.has(cacheKey(chunk)) // of a patched file, parts of a chunk come one by one
+    const whole = await (isCached ? this.#readPack(chunk) : this.chunks.getChunk(chunk))
     if (offset + length > whole.length)
       throw new HoldfastError("ERR_CORRUPT", `Chunk ${toHex(chunk.id)} is shorter than the tree says.`, {
         chunk: toHex(chunk.id),
@@ -77,9 +89,21 @@ export class TreeIo {
 
   /** A node of a file's manifest, which must stand at `place`. Throws ERR_BAD_FORMAT when it does not. */
   async readManifest(reference: Reference, place: ManifestPlace): Promise<ManifestNode> {
-    const node = decodeManifestNode(await this.readSlice(reference), reference)
+    const key = nodeKey(reference)
+    let node = this.#manifests.get(key)
+    if (!node) {
+      node = decodeManifestNode(await this.#readNodeBytes(reference), reference)
+      this.#manifests.set(key, node, decodedRatio * reference.length)
+    }
     checkManifestPlace(node, place)
     return node
+  }
+
+  /** A patch puts nodes after the pieces that it made: of such a pack only the node is fetched. */
+  async #readNodeBytes(reference: Reference): Promise<Uint8Array> {
+    const { chunk, offset, length } = reference
+    const isLittle = offset >= leastRangedBytes && length <= offset / 4 && !this.#packs.has(cacheKey(chunk))
+    return isLittle ? this.pages.read(reference, 0, length) : this.readSlice(reference)
   }
 
   #readPack(chunk: ChunkRef): Promise<Uint8Array> {
@@ -94,14 +118,6 @@ export class TreeIo {
     )
     return loading
   }
-}
-
-/**
- * The name of a chunk in a cache that serves many trees. With its key: a tree that names another's chunk, and does not
- * know the key, must not get what was read by right.
- */
-function cacheKey({ id, key }: ChunkRef): string {
-  return `${toHex(id)}${toHex(key)}`
 }
 
 function nodeKey({ chunk, offset, length }: Reference): string {

@@ -7,19 +7,20 @@ import type { ChunkRef } from "@holdfast/store"
 import { listDirectory } from "./directory.ts"
 import { updateDirectory } from "./directory-update.ts"
 import type { Entry, FileContent, FileEntry } from "./entry.ts"
-import { createFileWriter, packedFileBytes } from "./file-writer.ts"
+import { createFileWriter } from "./file-writer.ts"
 import type { TreeIo } from "./io.ts"
 import { decodeManifestNode, encodeManifestNode, type ManifestItem } from "./manifest.ts"
 import type { ManifestPlace } from "./node-place.ts"
 import type { NodePack } from "./pack.ts"
 import { reachEntry, tooDeep } from "./reach.ts"
-import { type DirectoryRef, type Reference, referenceKey, settle } from "./reference.ts"
+import { type DirectoryRef, isOwnChunk, packedFileBytes, type Reference, referenceKey, settle } from "./reference.ts"
 
 /** True when the chunks that `entry` and all below it stand on hold nothing else. Throws what cannot be read. */
 export async function hasOwnChunks(io: TreeIo, entry: Entry): Promise<boolean> {
   const chunks = new Map<string, { readonly chunk: ChunkRef; readonly parts: Map<number, number> }>()
-  const onReference = ({ chunk, offset, length }: Reference) => {
-    if (offset === 0 && length > packedFileBytes) return // a piece of a large file
+  const onReference = (reference: Reference) => {
+    if (isOwnChunk(reference)) return
+    const { chunk, offset, length } = reference
     const held = chunks.get(toHex(chunk.id)) ?? { chunk, parts: new Map<number, number>() }
     held.parts.set(offset, Math.max(length, held.parts.get(offset) ?? 0))
     chunks.set(toHex(chunk.id), held)
@@ -59,7 +60,7 @@ async function copiedContents(io: TreeIo, entry: Entry): Promise<ReadonlyMap<str
   for (const [key, content] of found) {
     if (content.form === "manifest")
       copied.set(key, { ...content, reference: await listCopy.node(content.reference, { length: content.size }) })
-    else if (content.form === "single" && content.reference.length <= packedFileBytes) {
+    else if (content.form === "single" && !isOwnChunk(content.reference)) {
       const adding = writer.add((await io.readSlice(content.reference)).slice())
       adding.catch(() => undefined) // the flush tells
       copied.set(key, adding)
@@ -77,13 +78,14 @@ async function copiedContents(io: TreeIo, entry: Entry): Promise<ReadonlyMap<str
 }
 
 /**
- * Makes the lists of large files anew, whose pieces have chunks of their own. Node by node, each once however often it is named: a
- * list of a few KB may claim more pieces than could ever be told.
+ * Makes the lists of large files anew, and those pieces that have no chunks of their own. Node by node and piece by piece, each once
+ * however often it is named: a list of a few KB may claim more pieces than could ever be told.
  */
 class ListCopy {
   readonly #io: TreeIo
   readonly #pack: NodePack
   readonly #nodes = new Map<string, Reference>()
+  readonly #copied = new Map<string, Reference>()
 
   constructor(io: TreeIo, pack: NodePack) {
     this.#io = io
@@ -99,11 +101,38 @@ class ListCopy {
     for (const { length, reference } of items)
       copied.push({
         length,
-        reference: level > 0 ? await this.node(reference!, { length, level: level - 1 }) : reference,
+        reference:
+          level > 0
+            ? await this.node(reference!, { length, level: level - 1 })
+            : reference && (await this.#piece(reference)),
       })
     const copy = await this.#pack.write((holder) => encodeManifestNode(level, copied, holder), decodeManifestNode)
     this.#nodes.set(key, copy)
     return copy
+  }
+
+  /** A piece in a chunk of which it is not all: part of it is something else, or was before a patch. */
+  async #piece(reference: Reference): Promise<Reference> {
+    if (isOwnChunk(reference)) return reference
+    const key = referenceKey(reference)
+    const known = this.#copied.get(key)
+    if (known) return known
+    const bytes = (await this.#io.readSlice(reference)).slice()
+    const { length } = bytes
+    const copy =
+      length > packedFileBytes
+        ? { chunk: await this.#putChunk(bytes), offset: 0, length }
+        : await this.#pack.write(
+            () => bytes,
+            () => undefined,
+          )
+    this.#copied.set(key, copy)
+    return copy
+  }
+
+  async #putChunk(bytes: Uint8Array): Promise<ChunkRef> {
+    const { id, key } = await this.#io.chunks.putChunk(bytes)
+    return { id, key }
   }
 }
 

@@ -12,6 +12,17 @@ export interface Reference {
   readonly length: number
 }
 
+/** Files up to this size share packs. */
+export const packedFileBytes = 1024 * 1024
+
+/**
+ * True for what has its chunk alone, by how it looks: packs hold nothing so long at their beginning, and a patch refers to no part of a
+ * chunk in this way.
+ */
+export function isOwnChunk({ offset, length }: Reference): boolean {
+  return offset === 0 && length > packedFileBytes
+}
+
 /** Entries of a directory; null when it is empty. */
 export type DirectoryRef = Reference | null
 
@@ -80,6 +91,14 @@ function chunkOf(reference: Reference): ChunkRef | undefined {
 /** A name for the referenced bytes, as key of a map. */
 export function referenceKey(reference: Reference): string {
   return `${toHex(reference.chunk.id)}:${reference.offset}:${reference.length}`
+}
+
+/**
+ * The name of a chunk in a cache that serves many trees. With its key: a tree that names another's chunk, and does not
+ * know the key, must not get what was read by right.
+ */
+export function cacheKey({ id, key }: ChunkRef): string {
+  return `${toHex(id)}${toHex(key)}`
 }
 
 /** The reference as plain data, so that nothing of a finished pack is kept alive. */

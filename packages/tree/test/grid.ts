@@ -29,6 +29,7 @@ export class MemoryChunks implements ChunkStore {
   readonly stored = new Map<string, Uint8Array>()
   putBytes = 0
   gets = 0
+  gotBytes = 0
   ranges = 0
   inFlight = 0
   mostInFlight = 0
@@ -58,12 +59,16 @@ export class MemoryChunks implements ChunkStore {
     const bytes = this.stored.get(toHex(id))
     if (!bytes) throw new HoldfastError("ERR_NOT_ENOUGH_SHARES", "no such chunk")
     if (!equal(await env.crypto.sha256(bytes), key)) throw new HoldfastError("ERR_CORRUPT", "wrong chunk")
+    this.gotBytes += bytes.length
     return bytes.slice()
   }
 
   async readRange(ref: ChunkRef, { offset, length }: ChunkRange): Promise<Uint8Array> {
     this.ranges++
-    return (await this.getChunk(ref)).subarray(offset, offset + length)
+    const whole = await this.getChunk(ref)
+    if (offset + length > whole.length) throw new HoldfastError("ERR_CORRUPT", "too short")
+    this.gotBytes -= whole.length - length
+    return whole.subarray(offset, offset + length)
   }
 }
 
