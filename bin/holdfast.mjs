@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url"
 
 const built = new URL("../dist/holdfast.mjs", import.meta.url)
 const ownNode = fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url))
+/** What asks a process to end; each one ends the other too, and with the status that it would have had alone. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]
 
 if (!existsSync(built)) {
   process.stderr.write("holdfast: not built yet. Run `npm start` (or `npm run setup`) in the checkout first.\n")
@@ -13,15 +15,27 @@ if (!existsSync(built)) {
 } else if (Number.parseInt(process.versions.node, 10) >= 24) {
   await import(built.href)
 } else if (existsSync(ownNode)) {
-  const child = spawn(ownNode, [fileURLToPath(built), ...process.argv.slice(2)], { stdio: "inherit" })
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
-  child.on("exit", (code, signal) => {
-    if (signal) process.kill(process.pid, signal)
-    else process.exit(code ?? 1)
-  })
+  startUnder(ownNode)
 } else {
   process.stderr.write(
     `holdfast: needs Node 24 or newer; this is ${process.version}. Run \`npm start\`, which brings its own.\n`,
   )
   process.exit(1)
+}
+
+function startUnder(node) {
+  // By the channel the command notices when this process is killed, and ends too.
+  const stdio = ["inherit", "inherit", "inherit", "ipc"]
+  const env = { ...process.env, HOLDFAST_LAUNCHED: "1" }
+  const child = spawn(node, [fileURLToPath(built), ...process.argv.slice(2)], { stdio, env })
+  for (const signal of signals) process.on(signal, () => child.kill(signal))
+  child.on("error", (error) => {
+    process.stderr.write(`holdfast: ${node} cannot be started: ${error.message}\n`)
+    process.exit(1)
+  })
+  child.on("exit", (code, signal) => {
+    if (!signal) process.exit(code ?? 1)
+    for (const one of signals) process.removeAllListeners(one) // else it would be heard here, and end nothing
+    process.kill(process.pid, signal)
+  })
 }

@@ -6,6 +6,14 @@ import { createScreen } from "./screen.ts"
 import { growSmallHeap } from "./small-heap.ts"
 import { version } from "./version.ts"
 
+/** Under an older Node the command is the child of a launcher: nobody would know of it once that was killed. */
+function endWithLauncher(): void {
+  if (process.env["HOLDFAST_LAUNCHED"] !== "1" || !process.channel) return
+  delete process.env["HOLDFAST_LAUNCHED"]
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"))
+  process.channel.unref()
+}
+
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
     process.stdout.write(`${version}\n`)
@@ -30,6 +38,7 @@ async function main(args: readonly string[]): Promise<void> {
   await context.close().catch(report)
 }
 
+endWithLauncher()
 growSmallHeap()
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that goes away (holdfast cat … | head) is not an error, and makes none undone.
