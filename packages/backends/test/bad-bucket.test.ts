@@ -18,7 +18,7 @@ import {
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createMemoryBackend } from "../src/index.ts"
 import { type BucketBackend, createS3Backend, parseS3Location } from "../src/s3/index.ts"
-import { type BadService, badServices, send, startBadBucket } from "./bad-bucket.ts"
+import { type BadService, badServices, send, startBadBucket, xml } from "./bad-bucket.ts"
 
 let folder: string
 let chunk: TestChunk
@@ -141,4 +141,33 @@ it("an honest service is asked once for a share, and for a commit three times an
   const [share] = await backend.getShares([{ id: chunk.id, likely: 1 }])
   assert.ok(Buffer.from(share!).equals(chunk.shares[1]!))
   assert.equal(seen.length, 1)
+})
+
+it("a bucket of another region, or at another address, says what to write", async (t) => {
+  const region = "<Region>eu-central-1</Region>"
+  const answers: readonly (readonly [status: number, headers: Record<string, string>, body: string, told: RegExp])[] = [
+    [
+      400,
+      {},
+      `<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong</Message>${region}</Error>`,
+      /region=eu-central-1$/,
+    ],
+    [301, { "x-amz-bucket-region": "eu-west-3" }, "<Error><Code>PermanentRedirect</Code></Error>", /region=eu-west-3$/],
+    [
+      301,
+      {},
+      "<Error><Code>PermanentRedirect</Code><Endpoint>bucket.s3.example.org</Endpoint></Error>",
+      /endpoint=https:\/\/bucket\.s3\.example\.org$/,
+    ],
+    [301, { "x-amz-bucket-region": "Not A Region" }, "<Error><Code>PermanentRedirect</Code></Error>", /region=NAME$/],
+  ]
+  for (const [status, headers, body, told] of answers) {
+    const backend = await badBackend(
+      t,
+      (response) =>
+        send(response, { ...xml(body, status), headers: { "content-type": "application/xml", ...headers } }),
+      false,
+    )
+    await assert.rejects(backend.usage(), { code: "ERR_REMOTE", message: told }, String(status))
+  }
 })

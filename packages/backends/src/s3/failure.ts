@@ -6,6 +6,11 @@ interface ServiceFailure {
   readonly code?: string
   readonly message?: string
   readonly $metadata?: { readonly httpStatusCode?: number }
+  /** Where AuthorizationHeaderMalformed says the bucket is. */
+  readonly Region?: string
+  /** Where PermanentRedirect sends to. */
+  readonly Endpoint?: string
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
 }
 
 /** There is no such object. A bucket that is not there is another matter. */
@@ -48,6 +53,8 @@ export function s3Error(name: string, error: unknown): HoldfastError {
     new HoldfastError(code, `Bucket ${name}: ${why}`, details, { cause: error })
   if (status === undefined) return fail("ERR_SERVER_UNREACHABLE", unreachable(error))
   if (status < 300) return fail("ERR_BAD_FORMAT", "its answer is not one that S3 gives.")
+  const elsewhere = elsewhereOf(error)
+  if (elsewhere) return fail("ERR_REMOTE", elsewhere)
   if (said === "NoSuchBucket") return fail("ERR_REMOTE", "there is no such bucket. Make it with your provider's tools.")
   // Before the status: Ceph and others answer 403 to who has used up a quota.
   if (status === 507 || fullCodes.has(said)) return fail("ERR_SERVER_FULL", "it is full, or its quota is used up.")
@@ -56,6 +63,19 @@ export function s3Error(name: string, error: unknown): HoldfastError {
   if (status === 429 || (status >= 500 && status !== 501))
     return fail("ERR_SERVER_UNREACHABLE", `it answered with status ${status} (${said || "no reason given"}).`)
   return fail("ERR_REMOTE", `it answered with status ${status} (${said || "no reason given"}).`)
+}
+
+/** What to write instead, when the service says that the bucket is in another region, or under another address. */
+function elsewhereOf(error: unknown): string | undefined {
+  const { name, Region, Endpoint, $response } = error as ServiceFailure
+  const isMoved = (status?: number) => status === 301 || status === 307
+  if (name !== "AuthorizationHeaderMalformed" && !isMoved(statusOf(error))) return undefined
+  const region = Region ?? $response?.headers?.["x-amz-bucket-region"]
+  if (typeof region === "string" && /^[a-z0-9-]{1,40}$/.test(region))
+    return `it is in region ${region}. Say so in its address: region=${region}`
+  if (typeof Endpoint === "string" && /^[A-Za-z0-9.-]{1,200}$/.test(Endpoint))
+    return `it is at ${Endpoint}. Say so in its address: endpoint=https://${Endpoint}`
+  return "it is in another region, and does not say in which. Say so in its address: region=NAME"
 }
 
 function unreachable(error: unknown): string {
