@@ -9,7 +9,7 @@ import {
   type RegisterId,
 } from "@holdfast/protocol"
 import { countPayers, type Ledger } from "./memory-marks.ts"
-import { rowBytes } from "./rules.ts"
+import { markBytes, rowBytes } from "./rules.ts"
 
 interface Mark {
   stamp: number
@@ -65,6 +65,25 @@ export function takeValue(
     else setMark(register, account, { stamp: value.stamp, payer }, ledger)
   }
   return register
+}
+
+/** What a value costs who proposes it: bytes that are more than those of the one before, copies that stay of that, and new marks. */
+export function costOfValue(
+  held: HeldRegister | undefined,
+  { sequence, bytes }: Pick<NewValue, "sequence" | "bytes">,
+  { access, accounts }: { access: AccountAccess; accounts: readonly AccountId[] },
+): number {
+  const marks = held?.marks ?? new Map<string, Mark>()
+  const payer = toHex(access.account)
+  const newMarks = accounts.map(toHex).filter((account) => {
+    const mark = marks.get(account)
+    return !mark || (account === payer && mark.payer !== payer)
+  })
+  const keepers = [...marks.keys()].filter((account) => mustKeep(access, account))
+  const kept = held && sequence > held.sequence ? keepers.length * (held.bytes.length + rowBytes) : 0
+  const growth = Math.max(0, bytes.length - (held?.bytes.length ?? 0))
+  const pays = [...marks.values()].some((mark) => mark.payer === payer)
+  return (pays ? growth : bytes.length + rowBytes) + newMarks.length * markBytes + kept
 }
 
 /** What `account` may see: the newest value, then those kept for it. */

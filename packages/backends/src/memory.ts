@@ -23,7 +23,7 @@ import {
 } from "@holdfast/protocol"
 import { answerBlocks } from "./blocks.ts"
 import { addMarks, type Batch, batchOf, type HeldShare, Ledger, pays } from "./memory-marks.ts"
-import { dropMark, type HeldRegister, takeValue, trim, valuesOf } from "./memory-registers.ts"
+import { costOfValue, dropMark, type HeldRegister, takeValue, trim, valuesOf } from "./memory-registers.ts"
 import {
   accountsToMark,
   checkBatch,
@@ -254,9 +254,16 @@ async function put(place: Place, bytes: Uint8Array, marking: Marking): Promise<P
 function mark(place: Place, shares: readonly HeldShare[], { access, accounts, options }: Marking): MarkOutcome {
   if (shares.length === 0) return { ok: true, held: [] }
   const payer = toHex(access.account)
-  const unpaid = shares.filter((share) => !pays(share, payer))
-  const moreBytes = unpaid.reduce((sum, { bytes }) => sum + bytes.length + rowBytes + accounts.length * markBytes, 0)
-  const message = unpaid.length > 0 ? place.overQuota(payer, moreBytes, options.forRemoval) : undefined
+  const known = place.batches.get(`${payer} ${toHex(options.batch)}`)
+  const isNew = (share: HeldShare) => (id: Uint8Array) => !known || !share.marks.get(toHex(id))?.has(known)
+  const moreBytes = shares.reduce(
+    (sum, share) =>
+      sum +
+      (pays(share, payer) ? 0 : share.bytes.length + rowBytes) +
+      accounts.filter(isNew(share)).length * markBytes,
+    0,
+  )
+  const message = moreBytes > 0 ? place.overQuota(payer, moreBytes, options.forRemoval) : undefined
   if (message !== undefined) return { ok: false, code: "quota", message }
   const batch = batchOf(place.batches, payer, options.batch)
   batch.stamp = place.nextStamp()
@@ -280,8 +287,7 @@ async function propose(
   const held = place.registers.get(toHex(id))
   const outcome = judgeProposal(held, { sequence: rank, bytes })
   if (!outcome.accepted) return outcome
-  // What it may cost at most: the value, and what is kept behind it.
-  const moreBytes = held && held.sequence === rank ? 0 : bytes.length + rowBytes
+  const moreBytes = costOfValue(held, { sequence: rank, bytes }, { access, accounts: accountsToMark(access, options) })
   const overQuota = place.overQuota(payer, moreBytes, options.forRemoval)
   if (overQuota !== undefined && moreBytes > 0) return { accepted: false, message: overQuota }
   const stamp = place.nextStamp()

@@ -92,20 +92,41 @@ function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): Propos
   const held = index.registers.get(tenant.tenant, id)
   const outcome = judgeProposal(held && { sequence: held.sequence, bytes: held.value }, { sequence, bytes })
   if (!outcome.accepted) return outcome
-  const isNewer = held?.sequence !== sequence
-  const kept = isNewer && held ? keepersOf(parts, tenant, proposal).length * (held.value.length + rowBytes) : 0
-  const moreBytes = isNewer ? bytes.length + rowBytes + proposal.accounts.length * markBytes + kept : 0
-  const { account } = proposal.access
-  const storedBytes = moreBytes + (isNewer ? newAccountBytes(parts, tenant, [account, ...proposal.accounts]) : 0)
-  const message = isNewer ? overQuota(parts, tenant, { account, moreBytes, storedBytes, forRemoval }) : undefined
+  const { chargedBytes, storedBytes } = costOf(parts, tenant, proposal, held)
+  const wanted = { account: proposal.access.account, moreBytes: chargedBytes, storedBytes, forRemoval }
+  const message = overQuota(parts, tenant, wanted)
   if (message !== undefined) return { accepted: false, message }
   if (isCrowded(parts, tenant, proposal))
     return { accepted: false, message: "So many accounts hold this register that no more is held on behalf of others." }
-  if (isNewer && (!held || kept > 0) && !takeSpace(parts, tenant, storedBytes, proposal))
+  if (storedBytes > 0 && !takeSpace(parts, tenant, storedBytes, proposal))
     return { accepted: false, message: "The server has no space left for registers." }
   take(parts, tenant, proposal, held)
   if (batch) index.marks.setUsed(stamp, batch.batch)
   return { accepted: true, vouches: batch !== undefined }
+}
+
+/**
+ * What a value costs: its bytes, as far as they are more than those of the one in whose place it comes, copies that stay of that, and
+ * marks, which the value that is held may get as well. Not a byte of the disk when it is no larger and there is nothing else.
+ */
+function costOf(parts: EngineParts, tenant: Tenant, proposal: Proposal, held: RegisterRow | undefined) {
+  const { access, accounts, bytes, id, sequence } = proposal
+  const { marks, registers } = parts.index
+  const numberOf = (account: Uint8Array) => marks.account(tenant.tenant, account)?.account
+  const own = numberOf(access.account)
+  const marked = registers.marksOf(tenant.tenant, id)
+  const newMarks = accounts.filter((other) => {
+    const mark = marked.find(({ account }) => account === numberOf(other))
+    return !mark || (mark.account === own && mark.payer !== own) // who marks for itself pays from then on
+  })
+  const isNewer = held?.sequence !== sequence
+  const kept = isNewer && held ? keepersOf(parts, tenant, proposal).length * (held.value.length + rowBytes) : 0
+  const newBytes = newMarks.length * markBytes + kept
+  const rows = newBytes + newAccountBytes(parts, tenant, [access.account, ...accounts])
+  const growth = held ? Math.max(0, bytes.length - held.value.length) : bytes.length + rowBytes
+  const pays = marked.some(({ payer }) => payer === own)
+  const chargedBytes = newBytes + (pays ? growth : bytes.length + rowBytes)
+  return { chargedBytes, storedBytes: rows + growth }
 }
 
 /** Accounts for which the value held stays beside the new one; whoever replaces its own takes no more of the disk. */

@@ -67,12 +67,12 @@ export class AccountRecords {
       if (known && record.epoch <= known.epoch) return
       const moreBytes = encoded.length - (known?.record?.length ?? -rowBytes)
       const storedBytes = moreBytes + newAccountBytes(this.#parts, this.#tenant, [account])
-      // Who takes a device's access back must be able to: a record in place of another may go beyond the quota, and needs no space.
+      // Who takes a device's access back must be able to: a record in place of another may go beyond limits as removals may.
       const forRemoval = known?.record != null
       const message = overQuota(this.#parts, this.#tenant, { account, moreBytes, storedBytes, forRemoval })
       if (message !== undefined) throw new HoldfastError("ERR_QUOTA_EXCEEDED", message)
-      if (!forRemoval && !takeSpace(this.#parts, this.#tenant, storedBytes, { forRemoval }))
-        throw new HoldfastError("ERR_SERVER_FULL", "The server has no space left for another account.")
+      if (storedBytes > 0 && !takeSpace(this.#parts, this.#tenant, storedBytes, { forRemoval }))
+        throw new HoldfastError("ERR_SERVER_FULL", "The server has no space left for what an account has to say of its devices.")
       const row = index.marks.accountFor(this.#tenant.tenant, account)
       index.marks.setRecord(encoded, record.epoch, row.account)
       index.marks.charge(moreBytes, 0, row.account)
