@@ -258,9 +258,7 @@ function mark(place: Place, shares: readonly HeldShare[], { access, accounts, op
   const isNew = (share: HeldShare) => (id: Uint8Array) => !known || !share.marks.get(toHex(id))?.has(known)
   const moreBytes = shares.reduce(
     (sum, share) =>
-      sum +
-      (pays(share, payer) ? 0 : share.bytes.length + rowBytes) +
-      accounts.filter(isNew(share)).length * markBytes,
+      sum + (pays(share, payer) ? 0 : share.bytes.length + rowBytes) + accounts.filter(isNew(share)).length * markBytes,
     0,
   )
   const message = moreBytes > 0 ? place.overQuota(payer, moreBytes, options.forRemoval) : undefined

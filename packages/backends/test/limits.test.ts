@@ -100,6 +100,8 @@ it("takes no record of devices in place of a smaller one that a full disk has no
   await engine.close()
   const index = new DatabaseSync(join(dir, "index.sqlite"))
   t.after(() => index.close())
-  const { epochs } = index.prepare("SELECT count(*) AS epochs FROM accounts WHERE epoch = 3").get() as { epochs: number }
+  const { epochs } = index.prepare("SELECT count(*) AS epochs FROM accounts WHERE epoch = 3").get() as {
+    epochs: number
+  }
   assert.equal(epochs, seeds.length)
 })

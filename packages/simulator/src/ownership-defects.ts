@@ -149,7 +149,7 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "B2: an unproven history is taken",
     `${store}/register-guard.ts`,
-    `        if (relation === "fork") return { ...rollback, evidence }\n        if (relation === "unproven") unproven`,
+    `        if (relation === "fork") return { rollback: { ...rollback, evidence }, followed: nothing }\n        if (relation === "unproven") unproven`,
     `        if (relation === undefined) unproven`,
   ),
   one(
@@ -203,8 +203,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "B7: what was seen is written after success is reported",
     `${store}/register-store.ts`,
-    "    await guard.note(register, value, value)\n",
-    "    void guard.note(register, value, value)\n",
+    "    await guard.note(register, value, value, { followed })\n",
+    "    void guard.note(register, value, value, { followed })\n",
   ),
 ]
 

@@ -34,8 +34,8 @@ export type OpenHistory = (held: HeldValue) => Promise<History | undefined>
 /** What is judged: values of one order, and the one of them that a quorum holds. */
 export interface Offer {
   /**
-   * What was remembered before servers were asked. What another command of the profile has written and remembered since, an honest
-   * answer need not have.
+   * What was remembered before servers were asked, or later as far as it comes before what they answered. What another command of the
+   * profile has written and remembered since, an honest answer need not have.
    */
   readonly seen: Seen | undefined
   readonly values: readonly HeldValue[]
@@ -43,14 +43,29 @@ export interface Offer {
   readonly openHistory: OpenHistory
 }
 
+/** What an offer is worth. */
+export interface Verdict {
+  /** What is wrong with it. */
+  readonly rollback?: Rollback
+  /** Hashes of the known values that all values of the offer follow, or that the user may go on from though nothing proves it. */
+  readonly followed: ReadonlySet<string>
+}
+
+/** How values are remembered. */
+export interface NoteOptions {
+  /** Hashes of known values that the noted one follows: they need not be remembered beside it. Of no other value is that known. */
+  readonly followed: ReadonlySet<string>
+  readonly accepted?: AcceptedHistory | undefined
+}
+
 const maxRelations = 1000
+const nothing: ReadonlySet<string> = new Set()
 
 /** Remembers, and compares with what is remembered. */
 export class SeenGuard {
   readonly #deps: GuardDeps
   readonly #relations = new Map<string, Relation>() // by both hashes
   readonly #known = new Map<string, readonly HeldValue[]>() // decoded, by register
-  readonly #judged = new Map<string, ReadonlySet<string>>() // hashes of the known values that the last offer follows, by register
 
   constructor(deps: GuardDeps) {
     this.#deps = deps
@@ -61,27 +76,27 @@ export class SeenGuard {
     return this.#deps.seen.get(register)
   }
 
-  /** What is wrong with the offer. */
-  async judge(register: string, { seen, values, stable, openHistory }: Offer): Promise<Rollback | undefined> {
-    if (!seen) return undefined
+  /** What is wrong with the offer, and what it follows. */
+  async judge(register: string, { seen, values, stable, openHistory }: Offer): Promise<Verdict> {
+    if (!seen) return { followed: nothing }
     const [first] = values
     const offered = first?.value.sequence ?? 0
     const rollback = { register, offered, seen: seen.sequence }
-    if (!first || compareOrder(first.value, orderOf(seen)) < 0) return rollback
+    if (!first || compareOrder(first.value, orderOf(seen)) < 0) return { rollback, followed: nothing }
     let unproven: Rollback | undefined
     const all = await this.#knownOf(register, seen)
     for (const known of all) {
       const other = forkBeside(known, values, stable)
-      if (other) return { ...rollback, evidence: [evidenceOf(known), evidenceOf(other)] }
+      if (other)
+        return { rollback: { ...rollback, evidence: [evidenceOf(known), evidenceOf(other)] }, followed: nothing }
       for (const held of values) {
         const relation = await this.#relate(known, held, openHistory)
         const evidence = [evidenceOf(known), evidenceOf(held)] as const
-        if (relation === "fork") return { ...rollback, evidence }
+        if (relation === "fork") return { rollback: { ...rollback, evidence }, followed: nothing }
         if (relation === "unproven") unproven ??= { ...rollback, evidence, unproven: true }
       }
     }
-    this.#judged.set(register, new Set(all.map(({ hash }) => hash)))
-    return unproven
+    return { ...(unproven && { rollback: unproven }), followed: new Set(all.map(({ hash }) => hash)) }
   }
 
   /**
@@ -92,11 +107,10 @@ export class SeenGuard {
     register: string,
     { value }: HeldValue,
     stable: HeldValue | undefined,
-    accepted?: AcceptedHistory,
+    { followed, accepted }: NoteOptions,
   ): Promise<void> {
     const { crypto, seen } = this.#deps
     const before = await seen.get(register)
-    const proven = this.#judged.get(register)
     const mine: Seen = {
       ...(value.epoch > 0 && { epoch: value.epoch }),
       sequence: value.sequence,
@@ -104,7 +118,7 @@ export class SeenGuard {
       ...(accepted && { accepted: [accepted] }),
     }
     const merged = (held: Seen | undefined) =>
-      mergeSeen(crypto, register, held ?? { sequence: 0 }, mine, stable ? proven : undefined)
+      mergeSeen(crypto, register, held ?? { sequence: 0 }, mine, stable ? followed : undefined)
     if (before && sameSeen(before, await merged(before))) return
     await seen.update(register, merged)
   }

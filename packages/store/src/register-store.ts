@@ -3,14 +3,21 @@
  * while at most f servers fail or lie; a client never goes back behind what it has seen, nor over to another history.
  */
 import { fromHex, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
-import { type ChunkId, readCheckOf, registerIdOf, signEpochStatement, verifyKeyOf } from "@holdfast/protocol"
+import {
+  type ChunkId,
+  compareOrder,
+  readCheckOf,
+  registerIdOf,
+  signEpochStatement,
+  verifyKeyOf,
+} from "@holdfast/protocol"
 import { type CommitMarks, createCommits } from "./register-commit.ts"
 import { SeenGuard } from "./register-guard.ts"
 import { makeNextValue, type NextValue, type WriterDeps } from "./register-next.ts"
 import { decodeHeld, type HeldValue, type QuorumDeps, Survey } from "./register-quorum.ts"
 import { type Rollback, rollbackError, type SignedEvidence } from "./register-rollback.ts"
 import { type OpenedParts, openCare, openParts } from "./register-seal.ts"
-import type { AcceptedHistory, SeenStore } from "./register-seen.ts"
+import { type AcceptedHistory, orderOf, type SeenStore, sameSeen } from "./register-seen.ts"
 import type { CareKeys, OwnedRegisterStore, RegisterContent, RegisterKeys, WriteOptions } from "./types.ts"
 
 /** What a register store stands on. */
@@ -29,15 +36,23 @@ export interface RegisterDeps extends QuorumDeps, WriterDeps {
   readonly marks?: CommitMarks
 }
 
+/** The values of the highest order that were read or written, and hashes of known values that all of them follow. */
+interface Newest {
+  readonly values: readonly HeldValue[]
+  readonly followed: ReadonlySet<string>
+}
+
 /** Values opened by one store, so that what was read just now is not decrypted again to be followed. */
 const maxOpened = 64
+
+const none: Newest = { values: [], followed: new Set() }
 
 /** Registers over `backends`. */
 export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   const { env } = deps
   const commit = createCommits(deps, deps.marks)
   const guard = new SeenGuard({ crypto: env.crypto, seen: deps.seen, chunks: deps.chunks })
-  const newest = new Map<string, readonly HeldValue[]>() // values last read or written, by register
+  const newest = new Map<string, Newest>() // by register
   const rolledBack = new Map<string, Rollback>()
   const opened = new Map<string, Promise<OpenedParts>>() // by hash
 
@@ -74,48 +89,51 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   }
 
   /** The values of the highest order, held by a quorum when this resolves; empty when no server has any. */
-  async function readNewest(keys: CareKeys, read?: RegisterKeys): Promise<readonly HeldValue[]> {
+  async function readNewest(keys: CareKeys, read?: RegisterKeys): Promise<Newest> {
     const register = toHex(registerIdOf(keys.publicKey))
-    const seen = await guard.seen(register)
+    let seen = await guard.seen(register)
     const survey = await Survey.start(deps, keys.publicKey)
     const openHistory = async ({ value }: HeldValue) => (await openCare(env, keys, value)).history
     const judge = () => guard.judge(register, { seen, values: survey.newest(), stable: survey.stable(), openHistory })
     let unproven: Rollback | undefined
+    let followed: ReadonlySet<string>
     for (;;) {
-      let rollback = await judge()
-      if (rollback || survey.newest().length > 1) {
+      let verdict = await judge()
+      if (verdict.rollback || survey.newest().length > 1) {
         await survey.hearRest() // of a fork, to know the most held value; before an alarm, to spare a false one
-        rollback = await judge()
+        verdict = await judge()
       }
+      const { rollback } = verdict
+      followed = verdict.followed
       unproven = rollback?.unproven && deps.onUnproven ? rollback : undefined
       if (rollback && !unproven) {
         await accept(rollback, read)
-        return survey.newest()
+        return { values: survey.newest(), followed }
       }
-      if (await survey.settle()) break
+      if (!(await survey.settle())) continue
+      const now = await guard.seen(register)
+      if (!now || (seen && sameSeen(now, seen)) || compareOrder(survey.top, orderOf(now)) < 0) break
+      seen = now // what others saw meanwhile of what comes before the answer, that has to follow
     }
     const values = await guard.knownFirst(register, survey.newest())
     const [first] = values
-    if (!first) return values
+    if (!first) return { values, followed }
     if (unproven) deps.onUnproven?.(unproven)
-    await guard.note(register, first, survey.stable(), unproven && stepOf(unproven, env.clock.nowMs()))
-    newest.set(register, values)
-    return values
+    const accepted = unproven && stepOf(unproven, env.clock.nowMs())
+    await guard.note(register, first, survey.stable(), { followed, accepted })
+    newest.set(register, { values, followed })
+    return { values, followed }
   }
 
   /** The values with sequence `after` that the next one follows; undefined when there are newer ones. */
-  async function baseOf(
-    keys: RegisterKeys,
-    register: string,
-    after: number,
-  ): Promise<readonly HeldValue[] | undefined> {
+  async function baseOf(keys: RegisterKeys, register: string, after: number): Promise<Newest | undefined> {
     const seen = await deps.seen.get(register)
     if (after < (seen?.sequence ?? 0)) return undefined
-    if (after === 0) return []
-    let values = newest.get(register) ?? []
-    if (sequenceOf(values) < after) values = await readNewest(careKeysOf(keys), keys)
-    if (sequenceOf(values) > after) return undefined
-    if (sequenceOf(values) === after) return values
+    if (after === 0) return none
+    let base = newest.get(register) ?? none
+    if (sequenceOf(base.values) < after) base = await readNewest(careKeysOf(keys), keys)
+    if (sequenceOf(base.values) > after) return undefined
+    if (sequenceOf(base.values) === after) return base
     throw new HoldfastError(
       "ERR_CONFLICT",
       `The value with sequence ${after} that this write follows is gone: read again and repeat.`,
@@ -125,12 +143,12 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   /** Makes the next value and proposes it; false when the race is lost. */
   async function writeNext(
     keys: RegisterKeys & { readonly seed: Uint8Array },
-    base: readonly HeldValue[],
+    { values: base, followed: before }: Newest,
     next: Omit<NextValue, "base">,
     options: WriteOptions,
   ): Promise<boolean> {
     const register = toHex(registerIdOf(keys.publicKey))
-    const followed = await Promise.all(base.map(async (held) => ({ ...held, parts: await open(keys, held) })))
+    const parents = await Promise.all(base.map(async (held) => ({ ...held, parts: await open(keys, held) })))
     const owner = base.length === 0 || options.claim ? await deps.ownerOf?.(register) : undefined
     const levels: ChunkId[] = [] // where the history of the value lies, as far as that is written anew
     const putChunk: typeof deps.chunks.putChunk = async (...args) => {
@@ -139,22 +157,23 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       return put
     }
     const writer = { ...deps, chunks: { getChunk: deps.chunks.getChunk, putChunk } }
-    const bytes = await makeNextValue(writer, keys, { ...next, base: followed, owner }, options)
+    const bytes = await makeNextValue(writer, keys, { ...next, base: parents, owner }, options)
     const value = await decodeHeld(env.crypto, bytes)
     if (!(await commit(value, { ...options, chunks: [...(options.chunks ?? []), ...levels] }))) return false
-    newest.set(register, [value])
-    await guard.note(register, value, value)
+    const followed = new Set([...before, ...base.map(({ hash }) => hash)])
+    newest.set(register, { values: [value], followed })
+    await guard.note(register, value, value, { followed })
     return true
   }
 
   return {
     async read(keys) {
-      const values = await readNewest(careKeysOf(keys), keys)
+      const { values } = await readNewest(careKeysOf(keys), keys)
       if (values.length === 0) return undefined
       return toContent(values, await Promise.all(values.map((held) => open(keys, held))))
     },
     async readCare(keys) {
-      const values = await readNewest(keys)
+      const { values } = await readNewest(keys)
       if (values.length === 0) return undefined
       const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
       return {
@@ -168,9 +187,10 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       const register = toHex(registerIdOf(keys.publicKey))
       const base = await baseOf(keys, register, after)
       refuseRolledBack(rolledBack.get(register))
-      const { afterEpoch = base?.[0]?.value.epoch } = options
+      const epoch = base?.values[0]?.value.epoch
+      const { afterEpoch = epoch } = options
       // What was made of a value that an owner left out since must not follow another one of that number.
-      if (!base || base[0]?.value.epoch !== afterEpoch) return (requireSeed(keys), false)
+      if (!base || epoch !== afterEpoch) return (requireSeed(keys), false)
       return writeNext(requireSeed(keys), base, { parts }, options)
     },
     async beginEpoch(keys, ownerSeed, options = {}) {
@@ -191,7 +211,7 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
       const bytes = await signEpochStatement(env.crypto, ownerSeed, statement)
       const { content, care } = await open(keys, known)
       const next = { parts: { content, care }, statement: { epoch: epoch + 1, bytes } }
-      if (!(await writeNext(writer, [known], next, options)))
+      if (!(await writeNext(writer, { values: [known], followed: none.followed }, next, options)))
         throw new HoldfastError("ERR_CONFLICT", "Another epoch was begun at the same time. Read again.")
       return { epoch: epoch + 1, sequence: sequence + 1 }
     },

@@ -245,3 +245,46 @@ test("what was seen of another register is not taken over", async () => {
   const taken = mergeSeen(nodeCrypto, toHex(one.id), (await a.get(toHex(one.id)))!, (await b.get(toHex(two.id)))!)
   await assert.rejects(taken, { code: "ERR_BAD_FORMAT" })
 })
+
+test("reads of one process that overlap forget nothing that one of them saw", async () => {
+  const world = await World.create()
+  const seen = createMemorySeen()
+  const writer = world.device(createMemorySeen())
+  await writer.write(world.keys, 0, parts("one"))
+  const other = await world.fork()
+  // When the first read has judged its answer and not yet remembered it, others see the next version.
+  let asked = 0
+  const reader = world.device({
+    ...seen,
+    async get(id) {
+      if (++asked === 2) {
+        assert.ok(await writer.write(world.keys, 1, parts("two")))
+        for (let i = 0; i < 2; i++) assert.equal((await reader.read(world.keys))?.sequence, 2)
+      }
+      return seen.get(id)
+    },
+  })
+  assert.equal((await reader.read(world.keys))?.sequence, 1)
+  assert.ok(asked > 2)
+  await other.write(createMemorySeen(), 1, "another")
+  await forkOf(other.device(seen).read(other.keys))
+})
+
+test("a read is held also against what another command saw meanwhile, as far as that comes before its answer", async () => {
+  const world = await World.create()
+  const seen = createMemorySeen()
+  await world.write(seen, 1, "base")
+  const other = await world.fork()
+  await other.write(createMemorySeen(), 70, "theirs") // so far on that the value alone does not name the known one
+  let isOvertaken = false
+  const reader = other.device({
+    ...seen,
+    async get(id) {
+      const before = await seen.get(id)
+      if (!isOvertaken) await world.write(seen, 1, "mine")
+      isOvertaken = true
+      return before
+    },
+  })
+  await forkOf(reader.read(world.keys))
+})

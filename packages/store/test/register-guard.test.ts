@@ -55,7 +55,7 @@ async function verdict(
   const { epoch, sequence } = of.value
   await seen.update(register, async () => ({ ...(epoch > 0 && { epoch }), sequence, stable: of.bytes }))
   const guard = new SeenGuard({ crypto, seen, chunks: createMemoryChunks(crypto) })
-  const found = await guard.judge(register, {
+  const { rollback: found } = await guard.judge(register, {
     seen: await guard.seen(register),
     values: offered,
     stable: stable ?? undefined,

@@ -72,7 +72,10 @@ export class AccountRecords {
       const message = overQuota(this.#parts, this.#tenant, { account, moreBytes, storedBytes, forRemoval })
       if (message !== undefined) throw new HoldfastError("ERR_QUOTA_EXCEEDED", message)
       if (storedBytes > 0 && !takeSpace(this.#parts, this.#tenant, storedBytes, { forRemoval }))
-        throw new HoldfastError("ERR_SERVER_FULL", "The server has no space left for what an account has to say of its devices.")
+        throw new HoldfastError(
+          "ERR_SERVER_FULL",
+          "The server has no space left for what an account has to say of its devices.",
+        )
       const row = index.marks.accountFor(this.#tenant.tenant, account)
       index.marks.setRecord(encoded, record.epoch, row.account)
       index.marks.charge(moreBytes, 0, row.account)
