@@ -2,7 +2,7 @@
 import { HoldfastError } from "@holdfast/core"
 import { decodeCap } from "@holdfast/protocol"
 import type { Command } from "commander"
-import { holdNow } from "../../account/hold.ts"
+import { holdLinks, holdNow } from "../../account/hold.ts"
 import type { Context } from "../../context.ts"
 import { readSecret } from "../../input.ts"
 import type { Problem } from "../../transfer/local.ts"
@@ -95,9 +95,10 @@ async function mkdir(context: Context, paths: readonly string[], { parents, ...f
 
 async function copy(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
   const [sources, destination] = sourcesAndDestination(paths, "cp")
-  await withVolumes(context, flags, async (open) => {
+  await withVolumes(context, flags, async (open, sessionOf) => {
     let to = await openPlace(open, destination, { follow: true })
     if (sources.length > 1) to = { ...to, inside: true }
+    const { warn } = context
     const one = async (source: string) => {
       const from = await find(open, source)
       const place = await target(to, nameOf(from, source), { merge: false })
@@ -106,6 +107,8 @@ async function copy(context: Context, paths: readonly string[], flags: VolumeFla
         await mustBeFree(edit, place.volume, place.path)
         await edit.set(place.path, from.item)
       })
+      if (from.volume !== place.volume)
+        await holdLinks(await sessionOf(parseRemote(destination).base), from.item, { label: show(place), warn })
     }
     context.output({ copied: await all(sources, "copied", one) }, "")
   })
