@@ -18,7 +18,8 @@ async function beforeReadOf(harness: Harness, alias: string, work: () => Promise
   for (const backend of harness.backends) {
     const { readRegisters } = backend
     backend.readRegisters = async (ids) => {
-      if (ids.some((one) => equal(one, id))) await (once ??= work())
+      if (ids.some((one) => equal(one, id))) once ??= work()
+      await once
       return readRegisters(ids)
     }
   }
@@ -52,5 +53,33 @@ test("a link that is copied to another tree, and removed where it was, keeps wha
   await run("gc")
   await phone.reopen()
   await phone.run("get", "home:/linked/file", `${folder}/back`)
+  assert.ok(fs.readFileSync(`${folder}/back`).equals(bytes))
+})
+
+test("a fellow writer who drops a link with all history takes no linked tree away while its versions are kept", async (t) => {
+  const alice = await createHarness(t)
+  const bob = await alice.other()
+  const { run, folder } = alice
+  await run("alias", "create", "inner")
+  const bytes = Buffer.alloc(300_000, 3)
+  fs.writeFileSync(`${folder}/inner`, bytes)
+  await run("put", `${folder}/inner`, "inner:/file")
+  fs.writeFileSync(`${folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
+  await run("ln", `@file:${folder}/inner.cap`, "home:/linked")
+  await run("alias", "remove", "inner", "--yes")
+  await run("gc")
+  alice.pass(2 * day)
+  fs.writeFileSync(`${folder}/home.cap`, await run("cap", "home:"), { mode: 0o600 })
+  await bob.run("alias", "add", "shared", "--cap-file", `${folder}/home.cap`)
+  await bob.run("rm", "shared:/linked")
+  await bob.run("keep", "none")
+  await bob.run("gc") // writes every older version out of the tree
+  for (const harness of [alice, bob, alice]) {
+    alice.pass(2 * day)
+    await harness.run("gc")
+  }
+  await alice.reopen()
+  await run("alias", "add", "back", "--cap-file", `${folder}/inner.cap`)
+  await run("get", "back:/file", `${folder}/back`)
   assert.ok(fs.readFileSync(`${folder}/back`).equals(bytes))
 })

@@ -4,7 +4,7 @@
  * taken away at a place that gave no token or did not itself say what it holds. Specification: docs/protocols/marks.md.
  */
 import { assert, compare, concat, type Env, equal, HoldfastError, isHoldfastError } from "@holdfast/core"
-import { type Backend, type ChunkId, type RegisterValue, rankOf, registerIdOf } from "@holdfast/protocol"
+import { type Backend, type ChunkId, type RegisterValue, rankOf, registerIdOf, verifyKeyOf } from "@holdfast/protocol"
 import { type Answer, answerOf, refusedByServers } from "./answers.ts"
 import { adopt, adoptRegisters, missingAt, type Refusal, settle } from "./collect-adopt.ts"
 import { listGarbage, type Tally } from "./collect-list.ts"
@@ -214,8 +214,13 @@ function planned({ shares, bytes, garbageRegisters }: Tally): Omit<Collected, "a
 
 async function ownValues(env: Env, backend: Backend, keys: CareKeys | RegisterKeys): Promise<OwnValue[]> {
   const id = registerIdOf(keys.publicKey)
-  const open = (value: RegisterValue): Promise<OpenedCare & Partial<OpenedParts>> =>
-    "readKey" in keys ? openParts(env, keys, value) : openCare(env, keys, value)
+  const open = async (value: RegisterValue): Promise<OpenedCare & Partial<OpenedParts>> => {
+    if (!("readKey" in keys)) return openCare(env, keys, value)
+    return openParts(env, keys, value).catch((error: unknown) => {
+      if (!isHoldfastError(error)) throw error
+      return openCare(env, { verifyKey: verifyKeyOf(keys.readKey) }, value) // content that is nonsense still needs what its care names
+    })
+  }
   const all: OwnValue[] = []
   for (let page = await backend.keptValues(id); page.length > 0; ) {
     for (const { bytes, receivedMs } of page) {

@@ -51,7 +51,7 @@ export { NodePack } from "./pack.ts"
 export { PageCache } from "./page-cache.ts"
 export { type PatchOptions, patchFile } from "./patch.ts"
 export { RandomReader, type RandomReaderOptions, type RandomReadOptions } from "./random-reader.ts"
-export { type Reached, type ReachOptions, type ReachStart, reach, reachEntry, Seen } from "./reach.ts"
+export { type Reached, type ReachOptions, type ReachStart, reach, reachEntry, Seen, startsOf } from "./reach.ts"
 export {
   type DirectoryRef,
   decodeReference,

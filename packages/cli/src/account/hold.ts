@@ -53,11 +53,7 @@ export async function holdLinks(session: Session, item: Item, { label, warn }: H
  * Marks all that `cap` stands for. What cannot be marked is told to `warn` with what to do: the capability stays good as long as
  * others keep its tree.
  */
-export async function holdNow(
-  session: Session,
-  cap: string,
-  { label, warn }: HoldOptions,
-): Promise<boolean> {
+export async function holdNow(session: Session, cap: string, { label, warn }: HoldOptions): Promise<boolean> {
   if (decodeCap(cap).kind === "lit") return true
   try {
     const { id: account } = await session.profile.account()

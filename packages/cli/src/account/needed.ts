@@ -16,7 +16,7 @@ import {
   registerIdOf,
   toVerifyCap,
 } from "@holdfast/protocol"
-import { type CareKeys, type Collection, IdSet, type OwnValue, type Trim } from "@holdfast/store"
+import { type CareKeys, type Collection, IdSet, type OwnValue, type RegisterKeys, type Trim } from "@holdfast/store"
 import {
   type CareList,
   careIds,
@@ -24,13 +24,11 @@ import {
   emptyCare,
   isDamage,
   isOutOfReach,
-  type JunctionEntry,
   type KeepsPast,
   type LostNode,
   liveSetOf,
   reachEntry,
   referenceKey,
-  type Whereabouts,
   withLevels,
 } from "@holdfast/tree"
 import { idsOf } from "../commands/files/check.ts"
@@ -39,6 +37,8 @@ import { openVolume } from "../commands/files/open-volume.ts"
 import type { TreeVolume } from "../commands/files/tree-volume.ts"
 import type { LostPlace } from "../commands/files/volume.ts"
 import { longestKeeps, trimBelow, usualKeepMs } from "./keeps.ts"
+import { type KeptContent, type Link, linksKept } from "./kept-links.ts"
+import { cannotKnow, isNonsense, stopsAll } from "./unknown.ts"
 
 /** A root to keep. */
 export interface NeededRoot {
@@ -207,7 +207,15 @@ class Gathering implements Needed {
     const isWhole = !volume || (await this.#readable({ ...root, keepMs }, volume, readList))
     if (!volume) await readList((error) => void this.unknown.push({ label: root.label, error }))
     // While it cannot be walked its list alone says what it needs; lists of the values before may say more, and stay.
-    await this.#ownValues(isWhole ? keepMs : Number.POSITIVE_INFINITY, keys, newest)
+    const kept = await this.#ownValues(isWhole ? keepMs : Number.POSITIVE_INFINITY, volume?.access ?? keys, newest)
+    if (volume) await this.#keptLinks(volume, kept)
+  }
+
+  /** What a fellow writer took out of the history, its owner may go back to as long as places keep it: its links too. */
+  async #keptLinks(volume: TreeVolume, kept: readonly KeptContent[]): Promise<void> {
+    const { links, isWhole } = await linksKept(volume.io, kept)
+    if (!isWhole) this.isWhole = false // for what it cannot tell the collection before may
+    await this.#links(volume, links)
   }
 
   /** Undefined for a tree that no server knows: single places may. */
@@ -277,9 +285,15 @@ class Gathering implements Needed {
     return Math.min(this.#options.session.env.clock.nowMs(), middle ?? 0)
   }
 
-  async #ownValues(keepMs: number | undefined, keys: CareKeys, newest: Newest): Promise<void> {
+  /** Gives what is in values that are kept behind the newest. */
+  async #ownValues(
+    keepMs: number | undefined,
+    keys: CareKeys | RegisterKeys,
+    newest: Newest,
+  ): Promise<readonly KeptContent[]> {
     const own = await this.#options.collection.ownValues(keys)
     const rank = newest ? rankOf({ epoch: 0, ...newest }) : 0
+    const kept: KeptContent[] = []
     for (const [place, values] of own) {
       for (const value of values) {
         const isListed = newest?.care.some((care) => value.care && equal(care, value.care)) ?? false
@@ -290,11 +304,13 @@ class Gathering implements Needed {
         })
       }
       const below = trimBelow(values, this.#options.clocks.get(place), keepMs ?? usualKeepMs)
+      kept.push(...values.filter(({ sequence }) => sequence !== rank && sequence >= (below ?? 0)))
       const register = registerIdOf(keys.publicKey)
       const trims = this.trims.get(place) ?? []
       const isKnown = trims.some((trim) => equal(trim.register, register)) // a tree may be listed more than once
       if (below !== undefined && !isKnown) this.trims.set(place, [...trims, { register, below }])
     }
+    return kept
   }
 
   /** A list that is the newest one's too is taken for its history alone, which may be another. */
@@ -343,40 +359,8 @@ class Gathering implements Needed {
   }
 }
 
-/** A tree that is linked in, and where. */
-interface Link {
-  readonly junction: JunctionEntry
-  readonly where: Whereabouts
-}
-
 type Newest = Awaited<ReturnType<Session["store"]["registers"]["readCare"]>>
 type OnUnreadable = (error: HoldfastError) => void
-
-/** True for an immutable capability that stands for nothing, and never did: any device may list one. */
-function isNonsense(cap: Cap, { code }: HoldfastError): boolean {
-  return cap.kind === "ci" && code === "ERR_BAD_CAPABILITY"
-}
-
-/** Removing nothing is all that is left when it cannot be known what a tree needs. */
-function cannotKnow(first: HoldfastError, { unknown, lost }: Pick<Gathering, "unknown" | "lost">): HoldfastError {
-  const whys = unknown.map(({ label, error }) => `${label}: ${error.message}`)
-  const lines = [...whys, ...lost.map(({ place, message }) => `${place}: ${message}`)].map((line) => `  ${line}`)
-  return new HoldfastError(
-    first.code,
-    `Nothing was removed, as it cannot be known what these trees need:`,
-    { ...first.details, lines, unknown: whys, unreadable: lost.map(({ place }) => place) },
-    { cause: first },
-  )
-}
-
-/** Where history does not fit, or nobody can say what is needed: nothing is taken away then. */
-const stopsAll: ReadonlySet<string> = new Set([
-  "ERR_ROLLBACK",
-  "ERR_FORK",
-  "ERR_UNPROVEN",
-  "ERR_NO_QUORUM",
-  "ERR_REFUSED",
-])
 
 function keyOf(cap: Cap): string {
   return "seed" in cap || "publicKey" in cap ? encodeCap(cap) : `${cap.kind} ${encodeCap(cap)}`
