@@ -16,9 +16,8 @@ import {
 } from "@holdfast/client/kits"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv as env } from "@holdfast/core/node"
-import type { Backend, RecoverySecrets } from "@holdfast/protocol"
-
-const threshold = 2
+import { type Backend, type RecoverySecrets, registerIdOf } from "@holdfast/protocol"
+import { quorumOf } from "@holdfast/store"
 
 interface State {
   keys: KitKeys
@@ -78,7 +77,7 @@ function secretsOf(backends: readonly Backend[], createdMs: number): RecoverySec
 async function make(
   own: Device,
   backends: readonly Backend[],
-  { master, nowMs = 1 }: { master: Uint8Array; nowMs?: number },
+  { master, nowMs = 1, mode = "crash" }: { master: Uint8Array; nowMs?: number; mode?: "crash" | "byzantine" },
 ) {
   const stepped = backends.map(
     (backend): Backend => ({
@@ -91,9 +90,12 @@ async function make(
     }),
   )
   const parts = async (afterMs: number) =>
-    makeKit(crypto, secretsOf(backends, Math.max(nowMs, afterMs + 1)), { threshold, master })
+    makeKit(crypto, secretsOf(backends, Math.max(nowMs, afterMs + 1)), {
+      threshold: backends.length - quorumOf(backends.length, mode) + 1,
+      master,
+    })
   const tell = async () => void own.state.told.push(master)
-  const kit = { name: "main", volume: "v", mode: "crash", master, replace: false, parts, tell } as const
+  const kit = { name: "main", volume: "v", mode, master, replace: false, parts, tell } as const
   return layKit({ env, backends: stepped }, kit, own.memory())
 }
 
@@ -208,6 +210,23 @@ test("a kit that another device makes meanwhile with the words before stays, is 
   assert.ok(left.failed.every(({ why }) => /another device made a kit there/.test(why)))
   assert.deepEqual(b.state.keys.erase, [], "it is not erased later either")
   assert.deepEqual(b.state.staying?.map(toHex), [toHex(kitSeed("main", words))])
+})
+
+test("places that lie about their part and others that were full bring no older kit back", async () => {
+  const [backends, own, master] = [places(7), device(), crypto.random(32)]
+  const mode = "byzantine"
+  await make(own, backends, { master, mode })
+  const old = places(7)
+  for (const [i, { readRegisters }] of backends.entries()) {
+    const [bytes] = await readRegisters([registerIdOf(await crypto.publicKeyOf(kitSeed("main", master)))])
+    await old[i]!.proposeRegisters([bytes!])
+  }
+  const full = async () => [{ accepted: false as const, message: "The quota of 1000 bytes is used up." }]
+  const someFull = backends.map((backend, i): Backend => (i < 2 ? { ...backend, proposeRegisters: full } : backend))
+  const { places: laid } = await make(own, someFull, { master, mode, nowMs: 9 })
+  assert.equal(laid.filter(({ why }) => why === undefined).length, 5)
+  const lying = backends.map((backend, i) => (i < 5 ? backend : old[i]!))
+  assert.equal((await restores(lying, master)).createdMs, 9)
 })
 
 test("a run that died after it gave places their parts is known to the next one", async () => {

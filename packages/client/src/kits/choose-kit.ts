@@ -1,7 +1,8 @@
 /**
- * Which of the kits that places hold is restored. Only who knows the words can write where a protected kit lies; anybody
- * who may write to a place can put another there, so what counts is how many places hold parts of one that opens: up to f
- * that lie are always fewer than those that hold the true one.
+ * Which of the kits that places hold is restored. Only who knows the words can make a protected kit, so the newest that opens is the
+ * one: places that were full when it was made, and others that lie, may together hold more parts of the one before. Anybody who may
+ * write to a place can make one without words, so of those it counts how many places hold parts: up to f that lie are always fewer than
+ * those that hold the true one.
  */
 import { type CryptoProvider, HoldfastError } from "@holdfast/core"
 import { type FoundKit, type KitSecret, keyOfKit, type OpenedKit, openKit } from "./kit.ts"
@@ -32,7 +33,7 @@ export interface Choice {
 }
 
 /**
- * Opens the kit that most places hold, the newest of several; one of version 1 only when there is no other. Throws
+ * Opens the newest kit; without words the one that most places hold, the newest of several. One of version 1 only when there is no other. Throws
  * ERR_NOT_FOUND, ERR_NOT_ENOUGH_SHARES, ERR_WRONG_PASSPHRASE, ERR_LOCKED, ERR_REFUSED, ERR_CORRUPT.
  */
 export async function chooseKit(crypto: CryptoProvider, held: Held, wish: Wish): Promise<Choice> {
@@ -53,10 +54,13 @@ export async function chooseKit(crypto: CryptoProvider, held: Held, wish: Wish):
     const one = await openKit(crypto, kit, { key, secret })
     if (one) opened.push(one)
   }
-  opened.sort(
-    (a, b) =>
-      b.body.version - a.body.version || b.parts.size - a.parts.size || b.secrets.createdMs - a.secrets.createdMs,
-  )
+  const [byParts, byTime] = [
+    (a: OpenedKit, b: OpenedKit) => b.parts.size - a.parts.size,
+    (a: OpenedKit, b: OpenedKit) => b.secrets.createdMs - a.secrets.createdMs,
+  ]
+  const byWorth = (a: OpenedKit, b: OpenedKit) =>
+    secret ? byTime(a, b) || byParts(a, b) : byParts(a, b) || byTime(a, b)
+  opened.sort((a, b) => b.body.version - a.body.version || byWorth(a, b))
   const [kit, ...others] = opened
   if (kit) return { kit, others }
   if (secret && whole.every((one) => one.kit.body.version === 1))
