@@ -34,6 +34,7 @@ import {
   leastGraceMs,
   markBytes,
   mostUnder,
+  type Purposes,
   quotaUsedUp,
   rowBytes,
   takeable,
@@ -129,11 +130,11 @@ class Place {
     this.storedBytes -= share.bytes.length
   }
 
-  overQuota(payer: string, moreBytes: number, forRemoval: boolean | undefined): string | undefined {
+  overQuota(payer: string, moreBytes: number, purposes: Purposes): string | undefined {
     const { quotaBytes = Number.POSITIVE_INFINITY } = this.options
     const usedBytes = this.ledger.of(payer).bytes
-    if (usedBytes + moreBytes <= mostUnder(quotaBytes, forRemoval)) return undefined
-    return quotaUsedUp(quotaBytes, `${usedBytes} bytes are charged to this account`, forRemoval)
+    if (usedBytes + moreBytes <= mostUnder(quotaBytes, purposes)) return undefined
+    return quotaUsedUp(quotaBytes, `${usedBytes} bytes are charged to this account`, purposes.forRemoval)
   }
 }
 
@@ -241,7 +242,7 @@ async function put(place: Place, bytes: Uint8Array, marking: Marking): Promise<P
   const [existing] = place.find(checked)
   const existed = existing?.marks.has(toHex(marking.access.account)) ?? false
   const { capacityBytes = Number.POSITIVE_INFINITY } = place.options
-  if (!existing && place.storedBytes + bytes.length > mostUnder(capacityBytes, marking.options.forRemoval))
+  if (!existing && place.storedBytes + bytes.length > mostUnder(capacityBytes, marking.options))
     return { ok: false, code: "full", message: `Server ${place.id} is full.` }
   const { id, index } = checked
   const share = existing ?? { id: id.slice(), index, bytes: bytes.slice(), marks: new Map() }
@@ -261,7 +262,7 @@ function mark(place: Place, shares: readonly HeldShare[], { access, accounts, op
       sum + (pays(share, payer) ? 0 : share.bytes.length + rowBytes) + accounts.filter(isNew(share)).length * markBytes,
     0,
   )
-  const message = moreBytes > 0 ? place.overQuota(payer, moreBytes, options.forRemoval) : undefined
+  const message = moreBytes > 0 ? place.overQuota(payer, moreBytes, { forRemoval: options.forRemoval }) : undefined
   if (message !== undefined) return { ok: false, code: "quota", message }
   const batch = batchOf(place.batches, payer, options.batch)
   batch.stamp = place.nextStamp()
@@ -286,7 +287,8 @@ async function propose(
   const outcome = judgeProposal(held, { sequence: rank, bytes })
   if (!outcome.accepted) return outcome
   const moreBytes = costOfValue(held, { sequence: rank, bytes }, { access, accounts: accountsToMark(access, options) })
-  const overQuota = place.overQuota(payer, moreBytes, options.forRemoval)
+  const purposes = { forRemoval: options.forRemoval, isReplacing: held !== undefined }
+  const overQuota = place.overQuota(payer, moreBytes, purposes)
   if (overQuota !== undefined && moreBytes > 0) return { accepted: false, message: overQuota }
   const stamp = place.nextStamp()
   if (batch) Object.assign(batch, { stamp, used: true })

@@ -38,9 +38,22 @@ export function removalReserve(limitBytes: number): number {
   return Math.min(mostRemovalBytes, Math.max(leastRemovalBytes, Math.floor(limitBytes * removalPart)))
 }
 
+/**
+ * How much more values in place of others may take of what is kept for removals: who has used up the rest by removing must be able to
+ * collect, which writes the account's list, and anybody to bring a value that few places have to the others.
+ */
+export const replacingFactor = 1.5
+
+/** What is to be stored, as far as limits ask. */
+export interface Purposes {
+  readonly forRemoval?: boolean | undefined
+  /** A value in place of another one. */
+  readonly isReplacing?: boolean | undefined
+}
+
 /** Most bytes that may be stored under a limit. */
-export function mostUnder(limitBytes: number, forRemoval = false): number {
-  return forRemoval ? limitBytes + removalReserve(limitBytes) : limitBytes
+export function mostUnder(limitBytes: number, { forRemoval = false, isReplacing = false }: Purposes = {}): number {
+  return forRemoval ? limitBytes + removalReserve(limitBytes) * (isReplacing ? replacingFactor : 1) : limitBytes
 }
 
 /** Why no more is stored under a limit. */

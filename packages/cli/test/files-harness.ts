@@ -97,7 +97,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
     name: "laptop/default",
     sign: (message: Uint8Array) => nodeCrypto.sign(deviceSeed, message),
   }
-  const open = async (): Promise<Session> => {
+  const open = async (forRemoval = false): Promise<Session> => {
     const store = await createStore({
       env: nodeEnv,
       servers: backends.map((backend) => ({ backend, weight: 1 })),
@@ -106,6 +106,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       registerMode: "crash",
       seen,
       device: async () => device,
+      forRemoval,
     })
     return {
       store,
@@ -137,6 +138,8 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
     } as unknown as Session
   }
   let session = await open()
+  let removing: Promise<Session> | undefined
+  const sessionFor = (forRemoval = false) => (forRemoval ? (removing ??= open(true)) : session)
   if (!around.hasHome) aliases.set("home", await addTree(session))
   const harness: Harness = {
     folder,
@@ -160,7 +163,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
           done()
         },
       })
-      const context = contextOf(stdout, warnings, session, args.includes("--json"))
+      const context = contextOf(stdout, warnings, sessionFor, args.includes("--json"))
       const program = new Command().exitOverride().option("--json")
       for (const module of [put, get, ls, change, snapshot, history, check, leakage, gc, alias, accountCommands])
         module.register(program, context)
@@ -178,6 +181,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
     },
     async reopen() {
       session = await open()
+      removing = undefined
     },
   }
   return harness
@@ -192,7 +196,12 @@ export async function addTree(session: Session): Promise<string> {
   return encodeCap({ kind: "dw", seed })
 }
 
-function contextOf(stdout: Writable, warnings: string[], session: Session, json: boolean): Context {
+function contextOf(
+  stdout: Writable,
+  warnings: string[],
+  sessionFor: (forRemoval?: boolean) => Session | Promise<Session>,
+  json: boolean,
+): Context {
   return {
     stdin: process.stdin,
     stdout: stdout as unknown as Context["stdout"],
@@ -204,10 +213,10 @@ function contextOf(stdout: Writable, warnings: string[], session: Session, json:
     passphraseFile: undefined,
     volume: "grid",
     passphrase: () => Promise.reject(new Error("the profile is not locked")),
-    openProfile: async () => session.profile,
+    openProfile: async () => (await sessionFor()).profile,
     ...createScreen({ stdout, stderr: { write: (text) => warnings.push(text) }, json }),
     progress: () => ({ add: () => undefined, close: () => undefined }),
-    openSession: async () => session,
+    openSession: async (_volume, { forRemoval } = {}) => sessionFor(forRemoval),
     close: async () => undefined,
   }
 }

@@ -46,8 +46,8 @@ export const roleDefects: readonly Defect[] = [
   one(
     "an account's quota is not looked at",
     `${directory}/parts.ts`,
-    "  if (moreBytes > 0 && chargedBytes + moreBytes > mostUnder(accountQuotaBytes, forRemoval))\n",
-    "  if (moreBytes > 0 && chargedBytes + moreBytes > 100 * mostUnder(accountQuotaBytes, forRemoval))\n",
+    "  if (moreBytes > 0 && chargedBytes + moreBytes > mostUnder(accountQuotaBytes, wanted))\n",
+    "  if (moreBytes > 0 && chargedBytes + moreBytes > 100 * mostUnder(accountQuotaBytes, wanted))\n",
     hoardsAtNodes,
   ),
   one(

@@ -45,6 +45,12 @@ export function quorumOf(servers: number, mode: "crash" | "byzantine"): number {
   return servers - faulty
 }
 
+/**
+ * A value that few places took, as the others had no room, would keep everybody from reading until they have: places take it as what
+ * a removal needs, and what is removed or collected is read first.
+ */
+const bringsUp = { forRemoval: true }
+
 /** Before every value there is. */
 const noOrder: RegisterOrder = { epoch: 0, sequence: 0 }
 
@@ -208,7 +214,7 @@ export class Survey {
     if ((held && compareOrder(held, order) >= 0) || (offered && compareOrder(offered, order) >= 0)) return
     this.#offered.set(backend, order)
     this.#offering++
-    void offer(this.#deps.env.crypto, backend, newest)
+    void offer(this.#deps.env.crypto, backend, newest, bringsUp)
       .then((answer) => this.#vote(backend, typeof answer === "object" ? answer.bytes : newest.bytes))
       .catch((error) => void this.#problems.set(backend, answerOf(backend.id, error)))
       .finally(() => {

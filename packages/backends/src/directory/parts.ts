@@ -1,7 +1,7 @@
 /** What the parts of an open storage directory share. */
 import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { AccountAccess } from "@holdfast/protocol"
-import { batchBytes, mostUnder, quotaUsedUp, rowBytes } from "../rules.ts"
+import { batchBytes, mostUnder, type Purposes, quotaUsedUp, rowBytes } from "../rules.ts"
 import type { Committer } from "./committer.ts"
 import type { ShareIndex } from "./database.ts"
 import type { ShareFiles } from "./files.ts"
@@ -63,9 +63,10 @@ export function takeSpace(
   { index, space }: EngineParts,
   { name }: Tenant,
   bytes: number,
-  { forRemoval }: Pick<Caller, "forRemoval">,
+  { forRemoval, isReplacing }: Purposes,
 ): boolean {
-  return space.take(bytes, { name, cost: index.tenantNamed(name)!.cost, tenants: index.tenantCount(), forRemoval })
+  const { cost } = index.tenantNamed(name)!
+  return space.take(bytes, { name, cost, tenants: index.tenantCount(), forRemoval, isReplacing })
 }
 
 /** What the rows of those accounts take that are not known here yet. */
@@ -81,7 +82,7 @@ export function newRowBytes(parts: EngineParts, tenant: Tenant, { access, accoun
 }
 
 /** What somebody wants to store. */
-export interface Wanted extends Pick<Caller, "forRemoval"> {
+export interface Wanted extends Purposes {
   readonly account: Uint8Array
   /** What the account is charged. */
   readonly moreBytes: number
@@ -94,10 +95,10 @@ export function overQuota({ index }: EngineParts, tenant: Tenant, wanted: Wanted
   const { account, moreBytes, storedBytes, forRemoval } = wanted
   const { quotaBytes, accountQuotaBytes } = tenant
   const chargedBytes = index.marks.account(tenant.tenant, account)?.bytes ?? 0
-  if (moreBytes > 0 && chargedBytes + moreBytes > mostUnder(accountQuotaBytes, forRemoval))
+  if (moreBytes > 0 && chargedBytes + moreBytes > mostUnder(accountQuotaBytes, wanted))
     return quotaUsedUp(accountQuotaBytes, `${chargedBytes} bytes are charged to this account`, forRemoval)
   if (quotaBytes === Number.POSITIVE_INFINITY) return undefined
   const { cost } = index.tenantNamed(tenant.name)!
-  if (storedBytes <= 0 || cost + storedBytes <= mostUnder(quotaBytes, forRemoval)) return undefined
+  if (storedBytes <= 0 || cost + storedBytes <= mostUnder(quotaBytes, wanted)) return undefined
   return quotaUsedUp(quotaBytes, `the tenant's data takes ${cost} bytes`, forRemoval)
 }

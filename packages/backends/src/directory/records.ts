@@ -68,10 +68,11 @@ export class AccountRecords {
       const moreBytes = encoded.length - (known?.record?.length ?? -rowBytes)
       const storedBytes = moreBytes + newAccountBytes(this.#parts, this.#tenant, [account])
       // Who takes a device's access back must be able to: a record in place of another may go beyond limits as removals may.
-      const forRemoval = known?.record != null
-      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes, storedBytes, forRemoval })
+      const isReplacing = known?.record != null
+      const purposes = { forRemoval: isReplacing, isReplacing }
+      const message = overQuota(this.#parts, this.#tenant, { account, moreBytes, storedBytes, ...purposes })
       if (message !== undefined) throw new HoldfastError("ERR_QUOTA_EXCEEDED", message)
-      if (storedBytes > 0 && !takeSpace(this.#parts, this.#tenant, storedBytes, { forRemoval }))
+      if (storedBytes > 0 && !takeSpace(this.#parts, this.#tenant, storedBytes, purposes))
         throw new HoldfastError(
           "ERR_SERVER_FULL",
           "The server has no space left for what an account has to say of its devices.",

@@ -4,7 +4,7 @@
  * tenant has a little for removals, which free more than they store.
  */
 import type { Clock } from "@holdfast/core"
-import { removalReserve } from "../rules.ts"
+import { type Purposes, removalReserve, replacingFactor } from "../rules.ts"
 import type { Disk } from "./disk.ts"
 
 const refreshMs = 500
@@ -14,14 +14,12 @@ const fairPart = 1 / 10
 const removalPart = 1 / 2
 
 /** Who wants to store something. */
-export interface Storer {
+export interface Storer extends Purposes {
   readonly name: string
   /** What it takes of the disk by now. */
   readonly cost: number
   /** How many tenants there are. */
   readonly tenants: number
-  /** It says that it serves a removal. */
-  readonly forRemoval: boolean
 }
 
 /** Free space of the file system under a directory. */
@@ -59,19 +57,22 @@ export class FreeSpace {
   }
 
   /** Takes `bytes` of what was measured; false when that is not there for this tenant. */
-  take(bytes: number, { name, cost, tenants, forRemoval }: Storer): boolean {
+  take(bytes: number, storer: Storer): boolean {
+    const { name, cost, tenants, forRemoval } = storer
     const isOverShare = cost + bytes > this.#usableBytes / tenants
     if (bytes <= this.#freeBytes - (isOverShare ? this.#usableBytes * fairPart : 0)) this.#drawnBytes.delete(name)
-    else if (!forRemoval || !this.#draw(bytes, name, tenants)) return false
+    else if (!forRemoval || !this.#draw(bytes, storer)) return false
     this.#freeBytes -= bytes
     return true
   }
 
   /** True when a tenant may take `bytes` of what is reserved. An equal part for each: none uses up what others need to remove. */
-  #draw(bytes: number, name: string, tenants: number): boolean {
-    const removalBytes = Math.min(removalReserve(this.#usableBytes), (this.#keptBytes * removalPart) / tenants)
+  #draw(bytes: number, { name, tenants, isReplacing }: Storer): boolean {
+    const factor = isReplacing ? replacingFactor : 1
+    const keptBytes = this.#keptBytes * removalPart * factor
+    const removalBytes = Math.min(removalReserve(this.#usableBytes) * factor, keptBytes / tenants)
     const drawnBytes = (this.#drawnBytes.get(name) ?? 0) + bytes
-    if (drawnBytes > removalBytes || this.#freeBytes - bytes < -this.#keptBytes * removalPart) return false
+    if (drawnBytes > removalBytes || this.#freeBytes - bytes < -keptBytes) return false
     this.#drawnBytes.set(name, drawnBytes)
     return true
   }

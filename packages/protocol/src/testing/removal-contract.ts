@@ -61,6 +61,19 @@ export function removalContract(open: (quotaBytes: number) => Promise<ContractPl
     assert.ok((await backend.usage()).usedBytes <= quotaBytes + reserveBytes)
   })
 
+  it("takes a value in place of another with the reserve full, so that what there is can be collected", async (t) => {
+    const place = await open(quotaBytes)
+    t.after(() => place.close())
+    const backend = await place.backendOf(await makeAccount(crypto))
+    const seed = crypto.random(32)
+    const value = (sequence: number, length: number) => makeRegisterValue(crypto, seed, sequence, "x".repeat(length))
+    assert.equal((await backend.proposeRegisters([await value(1, 1_000)]))[0]!.accepted, true)
+    await fill(backend, true)
+    const removal = { ...newBatch(crypto), forRemoval: true }
+    assert.equal((await backend.proposeRegisters([await value(2, 60_000)]))[0]!.accepted, false)
+    assert.equal((await backend.proposeRegisters([await value(2, 60_000)], removal))[0]!.accepted, true)
+  })
+
   it("takes all else again once what was removed is collected, with reserve and quota full", async (t) => {
     const { place, account, backend } = await full(t)
     if (!place.advance) return t.skip("nobody moves this place's clock")
