@@ -139,7 +139,11 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
   }
   let session = await open()
   let removing: Promise<Session> | undefined
-  const sessionFor = (forRemoval = false) => (forRemoval ? (removing ??= open(true)) : session)
+  const sessionFor = async (forRemoval = false) => {
+    if (!forRemoval) return session
+    removing ??= open(true)
+    return removing
+  }
   if (!around.hasHome) aliases.set("home", await addTree(session))
   const harness: Harness = {
     folder,
@@ -199,7 +203,7 @@ export async function addTree(session: Session): Promise<string> {
 function contextOf(
   stdout: Writable,
   warnings: string[],
-  sessionFor: (forRemoval?: boolean) => Session | Promise<Session>,
+  sessionFor: (forRemoval?: boolean) => Promise<Session>,
   json: boolean,
 ): Context {
   return {
