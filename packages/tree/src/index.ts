@@ -32,6 +32,7 @@ export {
   sameEntry,
 } from "./entry.ts"
 export { decodeEntryCap, encodeEntryCap } from "./entry-cap.ts"
+export { type DraftCallOptions, FileDraft, type FileDraftOptions } from "./file-draft.ts"
 export { type ReadFileOptions, readFile } from "./file-reader.ts"
 export {
   type AddOptions,

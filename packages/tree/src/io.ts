@@ -75,6 +75,15 @@ export class TreeIo {
     return this.chunks.readRange(chunk, { offset: offset + start, length: end - start, likelyBytes: offset + length })
   }
 
+  /**
+   * The same for who reads here and there, and comes again: through the pages, unless it lies in a pack that is small or here already.
+   * What shares a small pack is likely to be read next.
+   */
+  async readAt(reference: Reference, start: number, end: number): Promise<Uint8Array> {
+    const isPacked = reference.length < leastRangedBytes || this.#packs.has(cacheKey(reference.chunk))
+    return isPacked ? (await this.readSlice(reference)).subarray(start, end) : this.pages.read(reference, start, end)
+  }
+
   /** A node of a directory: its root, or one that must stand at `place`. Throws ERR_BAD_FORMAT when it does not. */
   async readNode(reference: Reference, place?: NodePlace): Promise<DirectoryNode> {
     const key = nodeKey(reference)

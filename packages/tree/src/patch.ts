@@ -22,7 +22,7 @@ export interface PatchOptions {
    * is a hole, which costs nothing.
    */
   readonly size?: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Most items of a node of the manifest that is made; 256 unless told, 2,000 at most. */
   readonly mostItems?: number
 }

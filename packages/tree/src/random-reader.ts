@@ -66,7 +66,7 @@ export class RandomReader {
   async #read(start: number, end: number): Promise<Uint8Array> {
     const content = this.#content
     if (content.form === "inline") return content.bytes.subarray(start, end)
-    if (content.form === "single") return this.#readSingle(content, start, end)
+    if (content.form === "single") return this.#io.readAt(content.reference, start, end)
     const { pages } = this.#io
     let whole: Uint8Array | undefined
     const running: Promise<unknown>[] = []
@@ -91,13 +91,6 @@ export class RandomReader {
     } finally {
       await Promise.allSettled(running)
     }
-  }
-
-  /** What shares a pack is read with it, as its neighbours are likely to be read next. */
-  #readSingle({ reference }: FileContent & { readonly form: "single" }, start: number, end: number) {
-    const { offset, length } = reference
-    const isPacked = offset > 0 || length < 256 * 1024
-    return isPacked ? this.#io.readPart(reference, start, end) : this.#io.pages.read(reference, start, end)
   }
 
   #readAhead(start: number, end: number): void {

@@ -66,6 +66,30 @@ test("a part that was read is not fetched again, its neighbours in the page neit
   assert.equal(chunks.gets - gets, 0)
 })
 
+test("of files that share a chunk small ones are read together, and large ones by pages", async () => {
+  const { io: writing, chunks } = memoryIo()
+  const writer = createFileWriter(writing)
+  const files = [300 * kib, 900 * kib, 5 * kib, 6 * kib].map((size, i) => noise(size, i + 1))
+  const adding = files.map((bytes) => writer.add(bytes.slice()))
+  await writer.flush()
+  const contents = await Promise.all(adding)
+  assert.equal(chunks.stored.size, 1)
+  const fetches = async (which: readonly number[]) => {
+    const io = createTreeIo({ chunks, env })
+    const before = { gets: chunks.gets, got: chunks.gotBytes }
+    for (const i of which)
+      for (let round = 0; round < 20; round++) {
+        const reader = new RandomReader(io, contents[i]!, { readAhead: false })
+        const offset = 4000 + 10 * round
+        sameBytes(await reader.read(offset, 1000), files[i]!.subarray(offset, offset + 1000), `${i}`)
+      }
+    return { gets: chunks.gets - before.gets, gotBytes: chunks.gotBytes - before.got }
+  }
+  assert.deepEqual(await fetches([1]), { gets: 1, gotBytes: 64 * kib })
+  assert.equal((await fetches([2, 3])).gets, 1)
+  assert.equal((await fetches([3, 1, 0])).gets, 1)
+})
+
 test("many who want one page at once share one fetch, and those who want its chunk too", async () => {
   const { io: writing, chunks } = memoryIo()
   const whole = noise(4 * mib)
