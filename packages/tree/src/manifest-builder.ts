@@ -1,6 +1,6 @@
 /**
  * Makes the manifest of a file from left to right, out of pieces and of nodes that stay as they are. A node that would get few
- * items is joined with the one before it, so that a file changed a thousand times is as flat as one that was written at once.
+ * items is joined with the one before it, so that a file changed again and again is as flat as one written at once.
  */
 import { HoldfastError } from "@holdfast/core"
 import type { TreeIo } from "./io.ts"
