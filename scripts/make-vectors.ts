@@ -40,7 +40,7 @@ import { recoveryVectors } from "./recovery-vectors.ts"
 
 import { boundVectors } from "./register-vectors.ts"
 import { signatureVectors } from "./signature-vectors.ts"
-import { treeVectors } from "./tree-vectors.ts"
+import { patchedVectors, treeVectors } from "./tree-vectors.ts"
 
 import { volumeHostVectors, volumeVectors } from "./volume-vectors.ts"
 
@@ -243,6 +243,7 @@ const makers = {
   "recovery-kit-2": recoveryVectors,
   signature: signatureVectors,
   tree: treeVectors,
+  "tree-patched": patchedVectors,
   "grid-description-3": gridVectors,
   "bucket-2": bucketVectors,
   "bucket-dropped": droppedVectors,

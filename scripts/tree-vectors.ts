@@ -28,6 +28,30 @@ export async function treeVectors() {
   }
 }
 
+/** Files of which parts were changed, with the bytes that they have. */
+export async function patchedVectors() {
+  const parts = (name: string, content: string, make: (at: Maker) => ManifestItem[]) => ({
+    ...fileOf(name, content.length / 2, (at) => at.manifest(0, ...make(at)).reference),
+    content,
+  })
+  const nine = (at: Maker) => at.piece(9) // 01 nine times
+  const good = [
+    parts("something new within a piece", "0101010202020101", (at) => {
+      const piece = nine(at)
+      return [at.part(piece, 0, 3), at.piece(3), at.part(piece, 7, 9)]
+    }),
+    parts("a hole within a piece", "01010000000001", (at) => {
+      const piece = nine(at)
+      return [at.part(piece, 0, 2), at.hole(4), at.part(piece, 8, 9)]
+    }),
+    parts("the beginning of a piece, in two parts", "01010101", (at) => {
+      const piece = nine(at)
+      return [at.part(piece, 0, 1), at.part(piece, 1, 4)]
+    }),
+  ]
+  return { good, bad: [] }
+}
+
 function goodDirectories() {
   return [
     directory("one leaf", (at) => at.leaf("a", "b").reference),
@@ -152,6 +176,12 @@ class Maker {
 
   piece(length: number): ManifestItem {
     return { length, reference: this.#put(new Uint8Array(length).fill(++this.#pieces)) }
+  }
+
+  /** What a patch leaves of a piece. */
+  part({ reference }: ManifestItem, start: number, end: number): ManifestItem {
+    const { chunk, offset } = reference!
+    return { length: end - start, reference: { chunk, offset: offset + start, length: end - start } }
   }
 
   hole(length: number): ManifestItem {

@@ -2210,8 +2210,16 @@ def check_trees(name, vectors):
             return [entry.name for entry in entries(nodes, root)]
         return sum(length for length, _ in pieces(nodes, root, vector["size"]))
 
+    def content(vector):
+        root = decode_reference(Cbor.decode(bytes.fromhex(vector["root"]), "reference"), None)
+        nodes = Nodes(vector["chunks"])
+        parts = [nodes.slice(at) if at else bytes(length) for length, at in pieces(nodes, root, vector["size"])]
+        return b"".join(parts).hex()
+
     for vector in vectors["good"]:
         same(read(vector), vector["names"] if vector["kind"] == "directory" else vector["size"], vector["name"])
+        if "content" in vector:
+            same(content(vector), vector["content"], vector["name"])
     for vector in vectors["bad"]:
         refuses(read, vector, vector["error"], vector["name"])
     print(f"{name}: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
@@ -2233,6 +2241,7 @@ CHECKS = {
     "bucket-2": check_bucket,
     "signature": check_signatures,
     "tree": check_trees,
+    "tree-patched": check_trees,
     "volume": check_volumes,
     "volume-2": check_volumes,
     "volume-hosts": check_volumes,

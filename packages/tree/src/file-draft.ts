@@ -7,7 +7,7 @@ import type { FileContent, FileEntry } from "./entry.ts"
 import type { TreeIo } from "./io.ts"
 import { pageBytes } from "./page-cache.ts"
 import { patchFile } from "./patch.ts"
-import { RandomReader, type RandomReadOptions } from "./random-reader.ts"
+import { checkRead, RandomReader, type RandomReadOptions } from "./random-reader.ts"
 
 /** Options of a draft. */
 export interface FileDraftOptions {
@@ -52,7 +52,7 @@ export class FileDraft {
 
   /** `length` bytes from `offset`, fewer at the end; never change them. Throws as RandomReader's. */
   async read(offset: number, length: number, options: DraftCallOptions = {}): Promise<Uint8Array> {
-    checkRange(offset, length)
+    checkRead(offset, length)
     const end = Math.min(offset + length, this.#size)
     if (offset >= end) return new Uint8Array()
     // All that counts is taken now; what is written meanwhile may or may not be seen.

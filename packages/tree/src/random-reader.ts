@@ -50,9 +50,7 @@ export class RandomReader {
    * ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros. Also ERR_INVALID_ARGUMENT, and the signal's reason.
    */
   async read(offset: number, length: number, { signal }: RandomReadOptions = {}): Promise<Uint8Array> {
-    const isRange = [offset, length].every((number) => Number.isSafeInteger(number) && number >= 0)
-    if (!isRange || length > mostReadBytes)
-      throw new HoldfastError("ERR_INVALID_ARGUMENT", `${length} bytes from byte ${offset} cannot be read.`)
+    checkRead(offset, length)
     signal?.throwIfAborted()
     const end = Math.min(offset + length, this.size)
     if (offset >= end) return new Uint8Array()
@@ -125,4 +123,14 @@ export class RandomReader {
       if (!pages.prefetch(slice.reference, slice.start, to)) return
     }
   }
+}
+
+/** Throws ERR_INVALID_ARGUMENT for what is no range of a file, and for more than one read may ask for (64 MiB). */
+export function checkRead(offset: number, length: number): void {
+  const isRange = [offset, length].every((number) => Number.isSafeInteger(number) && number >= 0)
+  if (isRange && length <= mostReadBytes) return
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    `${length} bytes from byte ${offset} cannot be read at once: ask for a part of the file of at most ${mostReadBytes} bytes.`,
+  )
 }

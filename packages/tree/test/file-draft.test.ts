@@ -116,3 +116,25 @@ test("when storing fails what was written stays, and the next flush stores it", 
   chunks.putChunk = put
   assert.ok(Buffer.from(model).equals(await bytesOf(readFile(io, await draft.flush()))))
 })
+
+test("what is no part of a file is refused, however large the file says it is, and changes nothing", async () => {
+  const { io } = memoryIo()
+  const draft = new FileDraft(io, await stored(io, noise(100)))
+  await draft.resize(2 ** 50)
+  const bytes = noise(10)
+  for (const call of [
+    () => draft.read(0, 2 ** 40),
+    () => draft.read(-1, 5),
+    () => draft.write(-5, bytes),
+    () => draft.write(2 ** 53 - 5, bytes),
+    () => draft.resize(-1),
+    () => draft.resize(0.5),
+    () => draft.zero(5, -1),
+  ])
+    await assert.rejects(call, { code: "ERR_INVALID_ARGUMENT" })
+  assert.equal(draft.size, 2 ** 50)
+  await draft.write(2 ** 50 - 10, bytes)
+  const content = await draft.flush()
+  assert.equal(content.size, 2 ** 50)
+  assert.deepEqual([...(await draft.read(2 ** 50 - 11, 20))], [0, ...bytes])
+})

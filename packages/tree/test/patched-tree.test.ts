@@ -1,18 +1,22 @@
 /** Patched files in a tree: committed, kept, given away, written again. */
 import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { test } from "node:test"
-import { toHex } from "@holdfast/core"
+import { decodeCbor, fromHex, toHex } from "@holdfast/core"
 import { freshChunks } from "../src/fresh-chunks.ts"
 import {
   chunksOf,
   createFileWriter,
   createTree,
+  decodeReference,
   type FileContent,
   type FileEntry,
   hasOwnChunks,
   openTree,
   patchFile,
   plainAttributes,
+  RandomReader,
   readFile,
   type Tree,
   type TreeIo,
@@ -111,6 +115,30 @@ test("who is given a patched file can read nothing of what it had before", async
     assert.ok(Buffer.from(await bytesOf(readFile(io, content))).equals(await bytesOf(readFile(io, given))), how)
   }
 })
+
+test("files that refer to parts of pieces are read as their vectors say, and patched again", async () => {
+  const path = join(import.meta.dirname, "../../../interop/vectors/tree-patched.json")
+  const { good } = JSON.parse(readFileSync(path, "utf8")) as { readonly good: readonly PatchedVector[] }
+  assert.ok(good.length >= 3)
+  for (const { name, root, size, content, chunks: held } of good) {
+    const { io, chunks } = memoryIo()
+    for (const { id, plaintext } of held) chunks.stored.set(id, fromHex(plaintext))
+    const reference = decodeReference(decodeCbor(fromHex(root), "reference"), undefined)
+    const file: FileContent = { form: "manifest", size, reference }
+    assert.equal(toHex(await bytesOf(readFile(io, file))), content, name)
+    assert.equal(toHex(await new RandomReader(io, file).read(0, size)), content, name)
+    const longer = await patchFile(io, file, [{ offset: 1_000_000, bytes: new Uint8Array([7]) }])
+    assert.equal(toHex(await bytesOf(readFile(io, longer, { end: size }))), content, name)
+  }
+})
+
+interface PatchedVector {
+  readonly name: string
+  readonly root: string
+  readonly size: number
+  readonly content: string
+  readonly chunks: readonly { readonly id: string; readonly plaintext: string }[]
+}
 
 test("a patch that is committed is there for others, the version before stays, and writing the whole sends what is new", async () => {
   const chunks = new MemoryChunks()
