@@ -3,7 +3,7 @@
  * A page is fetched once however many want it, as blocks that prove themselves; where most of a chunk is wanted, and for chunks of
  * version 1, the whole chunk is, once. What fails is forgotten, and tried again by the next who asks.
  */
-import { assert, HoldfastError, limits, toHex } from "@holdfast/core"
+import { assert, HoldfastError, isHoldfastError, limits, toHex } from "@holdfast/core"
 import type { ChunkRef, ChunkStore } from "@holdfast/store"
 import { ByteRoom } from "./byte-room.ts"
 import { cacheKey, type Reference } from "./reference.ts"
@@ -146,7 +146,7 @@ export class PageCache {
   async #fetch(run: Run, key: string, isMost: boolean): Promise<readonly Uint8Array[]> {
     const { chunk } = run.reference
     for (let coming = this.#wholes.get(key); coming; coming = this.#wholes.get(key)) {
-      const whole = await coming.catch(() => undefined)
+      const whole = await coming.catch(ofOneReader)
       if (whole) return pagesOf(whole, run)
     }
     const kind = this.#kinds.get(key)
@@ -160,7 +160,6 @@ export class PageCache {
       const read = await this.#readBlocks(run, limits.chunkBytes)
       pages = read.pages
       this.#learn(key, read.hasBlocks ? "blocks" : "whole")
-      if (read.whole) this.#keep(key, read.whole)
       return read.whole
     })
     return pages
@@ -200,6 +199,7 @@ export class PageCache {
       }
       const bytes = await this.#chunks.readRange(chunk, range, { onWhole })
       if (bytes.length < end - start) throw tooShort(chunk)
+      if (whole) this.#keep(chunkKey(chunk), whole)
       return { pages: cutPages(bytes, last - first + 1), whole, hasBlocks }
     })
   }
@@ -249,6 +249,12 @@ export class PageCache {
     this.#loadedBytes -= this.#pages.get(name)?.held ?? 0
     this.#pages.delete(name)
   }
+}
+
+/** What fails for the store fails for all that wait; that one asked for more than the chunk has does not. */
+function ofOneReader(error: unknown): undefined {
+  if (!isHoldfastError(error, "ERR_CORRUPT")) throw error
+  return undefined
 }
 
 /** What the names of a chunk's pages begin with. */

@@ -95,7 +95,7 @@ test("many who want one page at once share one fetch, and those who want its chu
   const whole = noise(4 * mib)
   const content = await stored(writing, whole)
   const io = createTreeIo({ chunks, env })
-  const readers = Array.from({ length: 50 }, () => new RandomReader(io, content))
+  const readers = Array.from({ length: 15 }, () => new RandomReader(io, content))
   const { gets } = chunks
   const reads = await Promise.all(readers.map((reader) => reader.read(3 * mib + 7, 4096)))
   for (const bytes of reads) sameBytes(bytes, whole.subarray(3 * mib + 7, 3 * mib + 7 + 4096), "shared")
@@ -136,7 +136,7 @@ test("the cache holds as much as it may, whatever is read by how many", async ()
   chunks.getChunk = watch(chunks.getChunk.bind(chunks))
   const lanes = Array.from({ length: 12 }, async (_, lane) => {
     const reader = new RandomReader(io, content)
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 12; i++) {
       const offset = lane % 3 === 0 ? i * 128 * kib : random(whole.length)
       const length = lane % 4 === 1 ? random(6 * mib) : 5000
       sameBytes(await reader.read(offset, length), whole.subarray(offset, offset + length), `${length} at ${offset}`)
@@ -181,8 +181,10 @@ test("a cache that is too small for a chunk, and reads that are none, are refuse
 /** Chunks that fail as long as they are told to. */
 class FailingChunks extends MemoryChunks {
   isDown = false
+  tries = 0
 
   override async getChunk(ref: ChunkRef): Promise<Uint8Array> {
+    this.tries++
     await new Promise((resolve) => setImmediate(resolve))
     if (this.isDown) throw new HoldfastError("ERR_NOT_ENOUGH_SHARES", "the network is gone")
     return super.getChunk(ref)
@@ -203,6 +205,19 @@ test("what fails, fails for all that wait for it, and is tried again by the next
   await Promise.all(failing)
   chunks.isDown = false
   sameBytes(await reader.read(5 * mib, 4 * mib), whole.subarray(5 * mib), "after that")
+})
+
+test("while places are away those who want one chunk wait for one try, not one after another", async () => {
+  const chunks = new FailingChunks()
+  const content = await stored(createTreeIo({ chunks, env }), noise(4 * mib))
+  const reader = new RandomReader(createTreeIo({ chunks, env }), content, { readAhead: false })
+  chunks.isDown = true
+  chunks.tries = 0
+  const failing = Array.from({ length: 30 }, (_, i) =>
+    assert.rejects(reader.read(i * 128 * kib, 100), { code: "ERR_NOT_ENOUGH_SHARES" }),
+  )
+  await Promise.all(failing)
+  assert.equal(chunks.tries, 1)
 })
 
 test("a chunk that is shorter than the list of the file says is an error, never zeros", async () => {
@@ -290,3 +305,32 @@ for (const version of [1, 2] as const)
     assert.ok(io.pages.heldBytes <= 4 * mib + 64 * kib, `${io.pages.heldBytes}`)
     await store.close()
   })
+
+test("while too few places give blocks a chunk is read whole once, and by blocks when they are back", async () => {
+  const { store, backends, asked } = await realStore()
+  const whole = noise(4 * mib)
+  const chunk = await store.chunks.putChunk(whole.slice())
+  const reference = { chunk, offset: 0, length: 4 * mib }
+  const content: FileContent = { form: "single", size: 4 * mib, reference }
+  const io = createTreeIo({ chunks: store.chunks, env, pageCacheBytes: 8 * mib })
+  const reader = new RandomReader(io, content, { readAhead: false })
+  const spots = Array.from({ length: 30 }, (_, i) => i * 130 * kib)
+  const readAll = async () => {
+    for (const at of spots) sameBytes(await reader.read(at, 1000), whole.subarray(at, at + 1000), `${at}`)
+  }
+  sameBytes(await reader.read(4 * mib - 5, 5), whole.subarray(4 * mib - 5), "with all places")
+  assert.equal(asked.shares, 0)
+  const working = backends.map(({ getBlocks }) => getBlocks)
+  for (const backend of backends)
+    backend.getBlocks = async () => {
+      throw new Error("no blocks now")
+    }
+  await readAll()
+  assert.ok(asked.shares >= 3 && asked.shares <= 5, `${asked.shares} shares were read`)
+  for (const [i, backend] of backends.entries()) backend.getBlocks = working[i]!
+  const later = asked.shares
+  const fresh = createTreeIo({ chunks: store.chunks, env })
+  sameBytes(await new RandomReader(fresh, content).read(2 * mib, 9), whole.subarray(2 * mib, 2 * mib + 9), "back")
+  assert.equal(asked.shares, later)
+  await store.close()
+})
