@@ -24,6 +24,7 @@ import {
 import { answerBlocks } from "./blocks.ts"
 import { addMarks, type Batch, batchOf, type HeldShare, Ledger, pays } from "./memory-marks.ts"
 import { costOfValue, dropMark, type HeldRegister, takeValue, trim, valuesOf } from "./memory-registers.ts"
+import { RegisterWaits } from "./register-waits.ts"
 import {
   accountsToMark,
   checkBatch,
@@ -85,6 +86,7 @@ class Place {
   readonly batches = new Map<string, Batch>()
   readonly ledger = new Ledger()
   readonly instance: Uint8Array
+  readonly waits: RegisterWaits
   storedBytes = 0
   #stamp = 0
 
@@ -94,6 +96,7 @@ class Place {
     this.options = options
     this.graceMs = Math.max(leastGraceMs, options.graceMs ?? usualGraceMs)
     this.instance = crypto.random(16)
+    this.waits = new RegisterWaits({ crypto, read: (key) => this.registers.get(key)?.bytes })
   }
 
   nowMs(): number {
@@ -202,6 +205,13 @@ function backendOf(place: Place, access: AccountAccess): Backend {
       checkRole(access, "read")
       return ids.map((id) => place.registers.get(toHex(id))?.bytes.slice())
     },
+    async watchRegisters(watched, { signal } = {}) {
+      checkRole(access, "read")
+      return place.waits.wait(
+        watched.map(({ id, hash }) => ({ key: toHex(id), ...(hash && { hash }) })),
+        { signal },
+      )
+    },
     async keptValues(id, { below } = {}) {
       checkRole(access, "read")
       const register = place.registers.get(toHex(id))
@@ -295,6 +305,7 @@ async function propose(
   const taken = { id, sequence: rank, bytes, receivedMs: place.nowMs(), stamp }
   const accounts = accountsToMark(access, options)
   place.registers.set(toHex(id), takeValue(held, taken, { access, accounts, ledger: place.ledger }))
+  place.waits.changed(toHex(id))
   return { accepted: true, vouches: batch !== undefined }
 }
 
@@ -346,6 +357,7 @@ function unmarkRegisters(
     done.marks++
     if (register.marks.size > 0) continue
     place.registers.delete(key)
+    place.waits.changed(key)
     done.bytes += register.bytes.length
   }
 }

@@ -14,6 +14,8 @@ export interface NodeMetrics {
   answered(endpoint: string, status: number, durationMs: number): void
   /** Counts bodies. */
   moved(receivedBytes: number, sentBytes: number): void
+  /** Says how many requests wait for something to change. */
+  waiting(count: number): void
   /** Counts a connection refused in the handshake. */
   refused(): void
   /** Says how many bytes the scrub under way has checked. */
@@ -35,6 +37,8 @@ export function createNodeMetrics(engine: Engine, certificateEndsMs: number): No
   const storedShares = sumOf(({ shareCount }) => shareCount)
   metrics.gauge("holdfast_node_stored_shares", "Shares stored for all tenants.", storedShares)
   metrics.gauges("holdfast_node_tenant_stored_bytes", tenantHelp, "tenant", () => largest(engine.tenants()))
+  const waits = { count: 0 }
+  metrics.gauge("holdfast_node_waiting_requests", "Requests that wait for a register to change.", () => waits.count)
   const scrub = { bytes: 0, endedMs: 0 }
   const scrubHelp = "Bytes that the present scrub, or the last one, has checked; compare with the stored bytes."
   metrics.gauge("holdfast_node_scrub_checked_bytes", scrubHelp, () => scrub.bytes)
@@ -70,6 +74,9 @@ export function createNodeMetrics(engine: Engine, certificateEndsMs: number): No
     moved(receivedBytes, sentBytes) {
       received.add(receivedBytes)
       sent.add(sentBytes)
+    },
+    waiting(count) {
+      waits.count = count
     },
     refused: () => refused.add(),
     scrubbing(bytes) {

@@ -126,7 +126,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     log: outside,
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
-    stopping: () => ended.signal.aborted,
+    stopped: ended.signal,
     namespaceOptions: optionsOf,
   })
   const revoked = new RevokedKeys()

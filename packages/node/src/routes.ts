@@ -18,11 +18,13 @@ import {
   decodeQueries,
   decodeRegistersRequest,
   decodeUnmark,
+  decodeWaitRequest,
   encodeAccounts,
   encodeBatchState,
   encodeBlockAnswers,
   encodeFailure,
   encodeFrames,
+  encodeHashes,
   encodeHeld,
   encodeKept,
   encodeMarkInfos,
@@ -35,8 +37,11 @@ import {
   type MarkOptions,
   recordBytes,
   registersPerRequest,
+  registersPerWait,
   statementBytes,
+  waitRequestBytes,
 } from "@holdfast/protocol"
+import type { Wish } from "./waiting.ts"
 
 /** What a request says that it is for. */
 export type Purpose = Pick<MarkOptions, "forRemoval">
@@ -44,6 +49,14 @@ export type Purpose = Pick<MarkOptions, "forRemoval">
 /** By the header `holdfast-purpose`. It is in no body, so that nodes from before it take requests that have it. */
 export function purposeOf(header: string | undefined): Purpose {
   return { forRemoval: header === "removal" }
+}
+
+/** What a request comes with beside its body. */
+export interface Context extends Purpose {
+  /** Of one that waits: aborts when nobody hears the answer any more. */
+  readonly signal?: AbortSignal
+  /** Of one that waits: aborts when it is to be answered. At once without it. */
+  readonly until?: AbortSignal
 }
 
 /** One endpoint. */
@@ -55,7 +68,9 @@ export interface Route {
   readonly answerBytes: number
   /** The same for one request: small ones need not wait for the memory of large ones. */
   readonly answerBytesFor?: (backend: TenantBackend, body: Uint8Array) => number
-  readonly handle: (backend: TenantBackend, body: Uint8Array, purpose: Purpose) => Promise<readonly Uint8Array[]>
+  /** Of an endpoint whose requests wait: for what. Throws for what is no request of the route. */
+  readonly wishOf?: (body: Uint8Array) => Wish
+  readonly handle: (backend: TenantBackend, body: Uint8Array, context: Context) => Promise<readonly Uint8Array[]>
 }
 
 /** Most memory that the answer to `body` may take. Throws for what is no request of the route. */
@@ -179,6 +194,18 @@ export const routes: Readonly<Record<string, Route>> = {
       const { id, ...options } = decodeKeptRequest(body)
       return encodeKept(await backend.keptValues(id, options))
     },
+  },
+  "registers/wait": {
+    method: "POST",
+    maxBytes: waitRequestBytes,
+    answerBytes: 1024 + 32 * registersPerWait,
+    wishOf: (body) => {
+      const { waitMs, watched } = decodeWaitRequest(body)
+      return { waitMs, registers: watched.length }
+    },
+    handle: async (backend, body, { signal, until = AbortSignal.abort() }) => [
+      encodeHashes(await backend.watchRegisters(decodeWaitRequest(body).watched, { ...(signal && { signal }), until })),
+    ],
   },
   "registers/propose": {
     method: "POST",

@@ -13,7 +13,8 @@ import { readBody } from "./body.ts"
 import { legacyRoutes } from "./legacy-routes.ts"
 import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
-import { answerBytesOf, failureAnswer, framedBytes, purposeOf, type Route, routes } from "./routes.ts"
+import { answerBytesOf, type Context, failureAnswer, framedBytes, purposeOf, type Route, routes } from "./routes.ts"
+import { Waiting } from "./waiting.ts"
 
 /** What the service works with. */
 export interface ServiceParts {
@@ -24,8 +25,8 @@ export interface ServiceParts {
   readonly namespaceOptions: (tenant: string) => NamespaceOptions
   /** Memory for bodies and answers at once. Default 512 MiB. */
   readonly memoryBytes?: number | undefined
-  /** True once the node takes no more requests: then each answer ends its connection. */
-  readonly stopping: () => boolean
+  /** Aborts once the node takes no more requests: then each answer ends its connection. */
+  readonly stopped: AbortSignal
 }
 
 const versions: Readonly<Record<string, Readonly<Record<string, Route>>>> = { "/v1/": legacyRoutes, "/v2/": routes }
@@ -33,6 +34,8 @@ const versions: Readonly<Record<string, Readonly<Record<string, Route>>>> = { "/
 const usualMemoryBytes = 512 * 1024 * 1024
 /** What a request costs at least, whatever it carries. */
 const leastBytes = 16 * 1024
+/** What requests that wait may cost, beside the memory of the others. */
+const waitingPart = 1 / 16
 /** Memory for bodies that is kept for the next ones. */
 const idleBytes = 32 * 1024 * 1024
 
@@ -48,6 +51,15 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     later: (ms, run) => void setTimeout(run, ms).unref(),
   })
   const bodies = new BufferPool({ maxIdleBytes: idleBytes })
+  const waiting = new Waiting({
+    totalBytes: memoryBytes * waitingPart,
+    stopped: parts.stopped,
+    later: (ms, run) => {
+      const timer = setTimeout(run, ms).unref()
+      return () => clearTimeout(timer)
+    },
+    onCount: (count) => parts.metrics.waiting(count),
+  })
   const clientOf = (socket: Socket): Peer => {
     const peer = peers.get(socket) ?? {
       ...peerOf(socket),
@@ -60,7 +72,7 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
   }
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const startMs = parts.nowMs()
-    if (parts.stopping()) response.shouldKeepAlive = false
+    if (parts.stopped.aborted) response.shouldKeepAlive = false
     const [version, path] = [request.url?.slice(0, 4) ?? "", request.url?.slice(4) ?? ""]
     const route = ownValue(ownValue(versions, version), path)
     let holding: Holding | undefined
@@ -92,9 +104,21 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       await holding.grow(length + answerBytesOf(route!, backend, body))
       ended.signal.throwIfAborted()
       if (holding.isReleased) return bodies.give(body) // its connection closed while it waited
+      let answer: readonly Uint8Array[]
+      if (route!.wishOf) {
+        const own = Uint8Array.from(body)
+        bodies.give(body)
+        holding.release() // while it waits others need the memory
+        const asker = { tenant, member: peer.memberId }
+        const work = (context: Context) => route!.handle(backend, own, context)
+        answer = await untilChange(response, (signal) =>
+          waiting.run(asker, route!.wishOf!(own), (until) => work({ signal, until })),
+        )
+        await grants.accessOf(peer, grant, namespace) // it may have been taken back meanwhile
+      }
       // Not when the connection closes: that may be before the work is done.
-      const answer = await route!.handle(backend, body, purpose).finally(() => bodies.give(body))
-      if (parts.stopping()) response.shouldKeepAlive = false
+      else answer = await route!.handle(backend, body, purpose).finally(() => bodies.give(body))
+      if (parts.stopped.aborted) response.shouldKeepAlive = false
       const droppedAtMs = grant === undefined ? undefined : backend.droppedAtMs()
       if (droppedAtMs !== undefined) response.setHeader("holdfast-dropped", String(droppedAtMs))
       parts.metrics.moved(length, send(response, 200, answer, holding))
@@ -103,6 +127,19 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     }
   }
   return (request, response) => void serve(request, response)
+}
+
+/** Runs `work`, and ends it with the connection. */
+async function untilChange<T>(response: ServerResponse, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const gone = new AbortController()
+  const onClose = () => gone.abort(new HoldfastError("ERR_ABORTED", "The connection is closed."))
+  if (response.destroyed) onClose()
+  response.once("close", onClose)
+  try {
+    return await work(gone.signal)
+  } finally {
+    response.off("close", onClose)
+  }
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {

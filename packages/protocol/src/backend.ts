@@ -135,6 +135,13 @@ export type ProposeOutcome =
       readonly message: string
     }
 
+/** A register that somebody watches. */
+export interface WatchedRegister {
+  readonly id: RegisterId
+  /** Hash (`registerHashOf`) of the value that the watcher knows of; absent for none. */
+  readonly hash?: Uint8Array
+}
+
 /** What a place says of a batch: all that it marked is here; something of it was taken away; or it marked nothing here. */
 export type BatchState = "held" | "gone" | "unknown"
 
@@ -186,6 +193,15 @@ export interface Backend {
    * as many as fit, at least one: go on with `below` until it is empty.
    */
   keptValues(id: RegisterId, options?: KeptOptions): Promise<KeptValue[]>
+  /**
+   * Hashes of the values held of 1 to `registersPerWait` registers, in the order asked; undefined where there is none. Answers at once
+   * when one is another than its watcher knows. Else it waits until one changes, if the place can, and as long as it likes: the caller
+   * asks again. Whoever may read may watch. Throws the signal's reason.
+   */
+  watchRegisters?(
+    watched: readonly WatchedRegister[],
+    options?: CallOptions,
+  ): Promise<readonly (Uint8Array | undefined)[]>
   /**
    * Takes each correctly signed value whose sequence number is higher than the one held (or equal, byte for byte). With a batch
    * it answers, in the same transaction, whether what that marked here is still marked. The register is marked for the caller's

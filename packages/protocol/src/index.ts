@@ -71,6 +71,7 @@ export type {
   SweepOutcome,
   UnmarkOutcome,
   Usage,
+  WatchedRegister,
 } from "./backend.ts"
 export { blockBytes, blockCount, leavesOf, rootOf } from "./block-tree.ts"
 export {
@@ -163,6 +164,7 @@ export {
   ancestryOf,
   boundFieldsOf,
   decodeRegisterValue,
+  hashRegisterValue,
   parseRegisterValue,
   readCheckOf,
   registerHashOf,
@@ -192,6 +194,7 @@ export type { BoundFields, Lineage, RegisterOrder, RegisterValue, UnsignedValue 
 export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
+export { readHashes } from "./watch.ts"
 export {
   decodeFailure,
   decodeFrames,
@@ -244,3 +247,13 @@ export {
   keptPerAnswer,
   type MarkHeader,
 } from "./wire-marks.ts"
+export {
+  decodeHashes,
+  decodeWaitRequest,
+  encodeHashes,
+  encodeWaitRequest,
+  longestWaitMs,
+  registersPerWait,
+  type WaitRequest,
+  waitRequestBytes,
+} from "./wire-watch.ts"

@@ -42,5 +42,6 @@ export type {
   RegisterVersion,
   StoreOptions,
   UploadKey,
+  WatchOptions,
   WriteOptions,
 } from "./types.ts"

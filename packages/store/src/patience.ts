@@ -26,6 +26,8 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
     proposeRegisters: (...args) => call(() => backend.proposeRegisters(...args)),
     usage: (...args) => call(() => backend.usage(...args)),
     ...(backend.publishRecord && { publishRecord: (...args) => call(() => backend.publishRecord!(...args)) }),
+    // Who waits has a patience of its own, and nobody should have to wait for it.
+    ...(backend.watchRegisters && { watchRegisters: (...args) => backend.watchRegisters!(...args) }),
     ...(backend.sweep && { sweep: (...args) => call(() => backend.sweep!(...args)) }),
     close: () => backend.close(),
   }

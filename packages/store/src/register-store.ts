@@ -18,7 +18,15 @@ import { decodeHeld, type HeldValue, type QuorumDeps, Survey } from "./register-
 import { type Rollback, rollbackError, type SignedEvidence } from "./register-rollback.ts"
 import { type OpenedParts, openCare, openParts } from "./register-seal.ts"
 import { type AcceptedHistory, orderOf, type SeenStore, sameSeen } from "./register-seen.ts"
-import type { CareKeys, OwnedRegisterStore, RegisterContent, RegisterKeys, WriteOptions } from "./types.ts"
+import { Watches, watchValues } from "./register-watch.ts"
+import type {
+  CareKeys,
+  OwnedRegisterStore,
+  RegisterCare,
+  RegisterContent,
+  RegisterKeys,
+  WriteOptions,
+} from "./types.ts"
 
 /** What a register store stands on. */
 export interface RegisterDeps extends QuorumDeps, WriterDeps {
@@ -34,6 +42,8 @@ export interface RegisterDeps extends QuorumDeps, WriterDeps {
   readonly ownerOf?: (register: string) => Promise<Uint8Array>
   /** The marks of commits; without, nothing is known of whether chunks stay that values refer to. */
   readonly marks?: CommitMarks
+  /** How the servers are watched, if that is shared or ended with others. */
+  readonly watches?: Watches
 }
 
 /** The values of the highest order that were read or written, and hashes of known values that all of them follow. */
@@ -50,6 +60,7 @@ const none: Newest = { values: [], followed: new Set() }
 /** Registers over `backends`. */
 export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   const { env } = deps
+  const watches = deps.watches ?? new Watches(env, deps.backends)
   const commit = createCommits(deps, deps.marks)
   const guard = new SeenGuard({ crypto: env.crypto, seen: deps.seen, chunks: deps.chunks })
   const newest = new Map<string, Newest>() // by register
@@ -140,6 +151,20 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
     )
   }
 
+  async function contentOf(keys: RegisterKeys, values: readonly HeldValue[]): Promise<RegisterContent> {
+    return toContent(values, await Promise.all(values.map((held) => open(keys, held))))
+  }
+
+  async function careOf(keys: CareKeys, values: readonly HeldValue[]): Promise<RegisterCare> {
+    const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
+    return {
+      epoch: values[0]!.value.epoch,
+      sequence: sequenceOf(values),
+      care: parts.map(({ care }) => care),
+      levels: parts.map(({ history }) => history?.levels),
+    }
+  }
+
   /** Makes the next value and proposes it; false when the race is lost. */
   async function writeNext(
     keys: RegisterKeys & { readonly seed: Uint8Array },
@@ -168,22 +193,27 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
 
   return {
     async read(keys) {
+      watches.activity.touch()
       const { values } = await readNewest(careKeysOf(keys), keys)
-      if (values.length === 0) return undefined
-      return toContent(values, await Promise.all(values.map((held) => open(keys, held))))
+      return values.length === 0 ? undefined : contentOf(keys, values)
     },
     async readCare(keys) {
+      watches.activity.touch()
       const { values } = await readNewest(keys)
-      if (values.length === 0) return undefined
-      const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
-      return {
-        epoch: values[0]!.value.epoch,
-        sequence: sequenceOf(values),
-        care: parts.map(({ care }) => care),
-        levels: parts.map(({ history }) => history?.levels),
-      }
+      return values.length === 0 ? undefined : careOf(keys, values)
+    },
+    async *watch(keys, options) {
+      const read = async () => (await readNewest(careKeysOf(keys), keys)).values
+      for await (const values of watchValues(watches, { id: registerIdOf(keys.publicKey), read }, options))
+        yield contentOf(keys, values)
+    },
+    async *watchCare(keys, options) {
+      const read = async () => (await readNewest(keys)).values
+      for await (const values of watchValues(watches, { id: registerIdOf(keys.publicKey), read }, options))
+        yield careOf(keys, values)
     },
     async write(keys, after, parts, options = {}) {
+      watches.activity.touch()
       const register = toHex(registerIdOf(keys.publicKey))
       const base = await baseOf(keys, register, after)
       refuseRolledBack(rolledBack.get(register))

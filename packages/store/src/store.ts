@@ -19,6 +19,7 @@ import { RangeReader, tooShort } from "./range-reader.ts"
 import { type Rollback, rollbackError } from "./register-rollback.ts"
 import type { SeenStore } from "./register-seen.ts"
 import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
+import { Watches } from "./register-watch.ts"
 import { createServer, type Server } from "./server.ts"
 import type { BlockSample, ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
 
@@ -116,10 +117,15 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
   const known = new KnownChunks(deps.env.crypto)
   const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
+  const watches = new Watches(
+    deps.env,
+    voters.map(({ backend }) => backend),
+  )
   const chunks: ChunkStore = {
     buffers: pipeline.buffers,
     async putChunk(plaintext, options) {
       options?.signal?.throwIfAborted()
+      watches.activity.touch()
       const { sealed, isNew } = await sealOnce(pipeline, plaintext, {
         ...{ coding: { k, n }, crypto: deps.env.crypto },
         ...{ before: options?.before, upload: options?.upload },
@@ -132,10 +138,12 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
     async getChunk(ref, options) {
       options?.signal?.throwIfAborted()
+      watches.activity.touch()
       return readChunk(ref, rankedServers(ref.id), readOptions)
     },
     async readRange(ref, range, options) {
       options?.signal?.throwIfAborted()
+      watches.activity.touch()
       const { offset, length } = range
       const found = await ranges.read(ref, range, rankedServers(ref.id))
       if (found) return found
@@ -152,6 +160,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     registers: createRegisterStore({
       env: deps.env,
       chunks,
+      watches,
       ...(device && { device }),
       ...(onUnproven && { onUnproven }),
       ...(ownerOf && { ownerOf }),
@@ -211,6 +220,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       }
     },
     async close() {
+      watches.close()
       await pipeline.close()
       await Promise.all(all.map(({ backend }) => backend.close()))
     },

@@ -143,6 +143,14 @@ export interface WriteOptions extends StoreOptions {
   readonly afterEpoch?: number | undefined
 }
 
+/** Options of a watch. */
+export interface WatchOptions {
+  /** Ends it, without an error. */
+  readonly signal?: AbortSignal | undefined
+  /** Hears each time that no quorum can be read after something changed; it is tried again. What it throws ends the watch. */
+  readonly onFailure?: ((error: Error) => void) | undefined
+}
+
 /** Registers kept by quorum. */
 export interface RegisterStore {
   /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK, ERR_FORK, ERR_UNPROVEN. */
@@ -158,8 +166,16 @@ export interface RegisterStore {
   write(keys: RegisterKeys, after: number, parts: RegisterParts, options?: WriteOptions): Promise<boolean>
 }
 
-/** Registers whose owner may begin another epoch. */
+/** Registers that tell of their changes, and whose owner may begin another epoch. */
 export interface OwnedRegisterStore extends RegisterStore {
+  /**
+   * What `read` gives now, if there is anything, and then each newer version, once. Who takes them slowly gets the newest and not each in
+   * between. Servers that lie or are silent delay nothing as long as one tells the truth; outages are waited for. Ends when the signal
+   * aborts or the store closes; throws as `read`, but for ERR_NO_QUORUM.
+   */
+  watch(keys: RegisterKeys, options?: WatchOptions): AsyncIterable<RegisterContent>
+  /** The same of the care, which needs no read key. */
+  watchCare(keys: CareKeys, options?: WatchOptions): AsyncIterable<RegisterCare>
   /**
    * Begins another epoch with what was seen here last: whatever was written since is left out, as the owner says. Throws
    * ERR_WRONG_CAPABILITY when that version names another owner.

@@ -1,7 +1,7 @@
 import { HoldfastError } from "@holdfast/core"
 import type { Disk, DiskDatabase } from "./disk.ts"
 import { markTable } from "./marks.ts"
-import { registerTable } from "./registers.ts"
+import { type OnRegister, registerTable } from "./registers.ts"
 import { checkSchema, prepareSchema } from "./schema.ts"
 import { shareTable } from "./shares.ts"
 import { statementsOf } from "./statements.ts"
@@ -19,8 +19,11 @@ export interface TenantRow {
 /** The index's statements. Those that change it are called inside a transaction of the Committer. */
 export type ShareIndex = ReturnType<typeof openIndex>
 
-/** Opens or makes the index at `path`, for this process alone. Throws ERR_IO. */
-export function openIndex(disk: Disk, path: string) {
+/**
+ * Opens or makes the index at `path`, for this process alone. `onRegister` hears of each register whose value a transaction changes,
+ * before that is committed. Throws ERR_IO.
+ */
+export function openIndex(disk: Disk, path: string, onRegister: OnRegister) {
   const database = openDatabase(disk, path)
   const statements = statementsOf(database)
   const { one, all, change } = statements
@@ -40,7 +43,7 @@ export function openIndex(disk: Disk, path: string) {
     chargeTenant: (moreBytes: number, tenant: number) => addUsage(0, 0, moreBytes, tenant),
     ...shareTable(statements, addUsage),
     marks: markTable(statements, addUsage),
-    registers: registerTable(statements, addUsage),
+    registers: registerTable(statements, addUsage, onRegister),
     statements: {
       get: one<{ serial: number; drops: 0 | 1; stamp: number }>(
         "SELECT serial, drops, stamp FROM statements WHERE tenant = ? AND id = ?",

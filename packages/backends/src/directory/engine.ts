@@ -3,7 +3,8 @@
  * acknowledged. Small shares and registers are in an SQLite database, large shares in files. One process at a time.
  */
 import { join } from "node:path"
-import { type Clock, type CryptoProvider, HoldfastError } from "@holdfast/core"
+import { type Clock, type CryptoProvider, fromHex, HoldfastError } from "@holdfast/core"
+import { RegisterWaits } from "../register-waits.ts"
 import { batchBytes, leastGraceMs, rowBytes, usualDropGraceMs, usualGraceMs } from "../rules.ts"
 import { finishDrops, leastDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
@@ -11,7 +12,7 @@ import { openIndex, type ShareIndex } from "./database.ts"
 import type { Disk } from "./disk.ts"
 import { isTenantName, makeDurableDirectory, ShareFiles } from "./files.ts"
 import { createNodeDisk } from "./node-disk.ts"
-import type { EngineParts } from "./parts.ts"
+import { type EngineParts, registerName } from "./parts.ts"
 import { type RecoveryReport, recover } from "./recover.ts"
 import { type ScrubOptions, type ScrubReport, scrub } from "./scrub.ts"
 import { FreeSpace } from "./space.ts"
@@ -75,22 +76,38 @@ export interface Engine {
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const disk = options.disk ?? createNodeDisk(options.dir)
   await makeDurableDirectory(disk, options.dir)
-  const index = openIndex(disk, join(options.dir, "index.sqlite"))
+  const turn = () => new Promise<void>((resolve) => disk.schedule(resolve))
+  const waits = new RegisterWaits({ crypto: options.crypto, read: (name) => registerNamed(index, name), turn })
+  const index = openIndex(disk, join(options.dir, "index.sqlite"), (tenant, id) => {
+    if (waits.size === 0) return
+    const name = registerName(tenant, id)
+    queueMicrotask(() => waits.changed(name)) // a transaction runs through without a break: it is over then
+  })
   try {
-    return await engineOver(options, disk, index)
+    return await engineOver(options, { disk, index, waits, turn })
   } catch (error) {
     index.close() // its lock would keep the next from opening it
     throw error
   }
 }
 
-async function engineOver(options: EngineOptions, disk: Disk, index: ShareIndex): Promise<Engine> {
+/** The value of the register that a name (`registerName`) stands for. */
+function registerNamed(index: ShareIndex, name: string): Uint8Array | undefined {
+  const [tenant = "", id = ""] = name.split(" ")
+  return index.registers.get(Number(tenant), fromHex(id))?.value
+}
+
+interface Opened extends Pick<EngineParts, "index" | "waits" | "turn"> {
+  readonly disk: Disk
+}
+
+async function engineOver(options: EngineOptions, { disk, index, waits, turn }: Opened): Promise<Engine> {
   const { dir, crypto, clock, reservedBytes } = options
   const running = new Set<Promise<unknown>>()
   let failures = 0
   let closed = false
   const track = async <T>(operation: () => Promise<T>): Promise<T> => {
-    if (closed) throw new HoldfastError("ERR_IO", "The storage directory is closed.")
+    if (closed) throw closedError()
     const work = operation()
     running.add(work)
     try {
@@ -113,7 +130,8 @@ async function engineOver(options: EngineOptions, disk: Disk, index: ShareIndex)
     }),
     dropGraceMs: Math.max(leastDropGraceMs, options.dropGraceMs ?? usualDropGraceMs),
     graceMs: Math.max(leastGraceMs, options.graceMs ?? usualGraceMs),
-    turn: () => new Promise((resolve) => disk.schedule(resolve)),
+    waits,
+    turn,
     track,
     readFailed: () => void failures++,
   }
@@ -149,6 +167,7 @@ async function engineOver(options: EngineOptions, disk: Disk, index: ShareIndex)
     async close() {
       if (closed) return
       closed = true
+      waits.close(closedError())
       await Promise.allSettled(running)
       parts.committer.close()
       index.setMeta("clean", 1)
@@ -156,6 +175,10 @@ async function engineOver(options: EngineOptions, disk: Disk, index: ShareIndex)
       disk.close()
     },
   }
+}
+
+function closedError(): HoldfastError {
+  return new HoldfastError("ERR_IO", "The storage directory is closed.")
 }
 
 /** Once: directories from before rows of accounts and commands were counted. */

@@ -10,7 +10,7 @@ export type { Disk, DiskDatabase, DiskFile, DiskStatement } from "./disk.ts"
 export { type Engine, type EngineOptions, type NamespaceOptions, openEngine, type TenantUsage } from "./engine.ts"
 export type { RecoveryReport } from "./recover.ts"
 export type { Rot, ScrubOptions, ScrubReport } from "./scrub.ts"
-export type { Namespace, TenantBackend } from "./tenant.ts"
+export type { Namespace, TenantBackend, WatchOptions } from "./tenant.ts"
 
 /** Options of a directory backend. */
 export interface DirectoryOptions extends EngineOptions {
@@ -37,8 +37,11 @@ export async function openDirectoryBackend(options: DirectoryOptions): Promise<B
     throw new HoldfastError("ERR_REFUSED", `${id} lets this device in no more. ${grantTakenBack(access.account)}`)
   }
   const backend = tenant.backendOf(access)
+  const over = AbortSignal.abort()
   return {
     ...backend,
+    // Not for this process alone to know: others may come to share the folder, so it is looked at again and again.
+    watchRegisters: (watched, watchOptions) => backend.watchRegisters(watched, { ...watchOptions, until: over }),
     async collectToken(...args) {
       await engine.finishDrops() // no process but those of clients ever looks after a directory
       return backend.collectToken(...args)

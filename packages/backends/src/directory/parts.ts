@@ -1,6 +1,7 @@
 /** What the parts of an open storage directory share. */
 import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { AccountAccess } from "@holdfast/protocol"
+import type { RegisterWaits } from "../register-waits.ts"
 import { batchBytes, mostUnder, type Purposes, quotaUsedUp, rowBytes } from "../rules.ts"
 import type { Committer } from "./committer.ts"
 import type { ShareIndex } from "./database.ts"
@@ -18,6 +19,8 @@ export interface EngineParts {
   readonly files: ShareFiles
   readonly space: FreeSpace
   readonly stamps: Stamps
+  /** Who waits for registers to change, by `registerName`. */
+  readonly waits: RegisterWaits
   /** How old a mark must be to be taken away; never under the least. */
   readonly graceMs: number
   /** How long after a drop was first heard of it is acted on; never under the least. */
@@ -42,6 +45,11 @@ export interface Tenant {
   readonly accountQuotaBytes: number
   /** The key whose statements on accounts hold; undefined when nobody's do. */
   readonly administrator: () => Uint8Array | undefined
+}
+
+/** Names a register among those of all tenants. */
+export function registerName(tenant: number, id: Uint8Array): string {
+  return `${tenant} ${toHex(id)}`
 }
 
 /** Who calls, and for whom it stores. */

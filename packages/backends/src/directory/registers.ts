@@ -36,8 +36,15 @@ export type KeptSize = Pick<KeptRow, "sequence" | "stamp" | "payer"> & { readonl
 /** The registers of a storage directory. */
 export type RegisterTable = ReturnType<typeof registerTable>
 
+/** Hears of a register whose value is replaced or goes. */
+export type OnRegister = (tenant: number, id: RegisterId) => void
+
 /** Statements over registers. Those that change them are called inside a transaction. */
-export function registerTable(statements: Statements, addUsage: (...values: SQLInputValue[]) => number) {
+export function registerTable(
+  statements: Statements,
+  addUsage: (...values: SQLInputValue[]) => number,
+  onRegister: OnRegister,
+) {
   const { one, all, change } = statements
   const value = bounded("value", limits.registerValueBytes)
   const fields = `register, sequence, ${value}, received`
@@ -79,12 +86,14 @@ export function registerTable(statements: Statements, addUsage: (...values: SQLI
     /** Takes a value; who holds the register pays for what it is longer. */
     put(tenant: number, id: RegisterId, value: Omit<RegisterRow, "register">, held: RegisterRow | undefined): void {
       write(tenant, id, value.sequence, value.value, value.received)
+      onRegister(tenant, id)
       const moreBytes = value.value.length - (held?.value.length ?? 0)
       addUsage(moreBytes, 0, moreBytes + (held ? 0 : rowBytes), tenant)
       for (const payer of new Set(marksOf(tenant, id).map((mark) => mark.payer))) charge(moreBytes, payer)
     },
     drop(tenant: number, held: RegisterRow): void {
       drop(tenant, held.register)
+      onRegister(tenant, held.register)
       addUsage(-held.value.length, 0, -held.value.length - rowBytes, tenant)
     },
     /** Marks a register. Whoever marked it first for an account pays, until that account itself marks it. */

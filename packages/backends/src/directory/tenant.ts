@@ -6,9 +6,11 @@ import type {
   AccountInfo,
   AccountRecord,
   Backend,
+  CallOptions,
   ChunkId,
   MarkOptions,
   ShareQuery,
+  WatchedRegister,
 } from "@holdfast/protocol"
 import { keptPerAnswer } from "@holdfast/protocol"
 import { accountsToMark, checkBatch, checkListLimit, checkRole, encodeCollectToken } from "../rules.ts"
@@ -16,14 +18,24 @@ import { checkNotDropped, droppedAt, listAccounts, notGone, takeStatement } from
 import { readBlocks } from "./blocks.ts"
 import { rowsAtOnce } from "./committer.ts"
 import { markChunks, unmark } from "./marking.ts"
-import type { EngineParts, Tenant } from "./parts.ts"
+import { type EngineParts, registerName, type Tenant } from "./parts.ts"
 import { confirmMarks, proposeRegisters } from "./proposing.ts"
 import { SharePutter } from "./putter.ts"
 import { AccountRecords } from "./records.ts"
 import type { ShareRow } from "./shares.ts"
 
+/** Watching with an end. */
+export interface WatchOptions extends CallOptions {
+  /** Answers what is held when it aborts. */
+  readonly until?: AbortSignal | undefined
+}
+
 /** A caller's backend, with what a server needs besides. */
 export interface TenantBackend extends Backend {
+  watchRegisters(
+    watched: readonly WatchedRegister[],
+    options?: WatchOptions,
+  ): Promise<readonly (Uint8Array | undefined)[]>
   /** Answers the first queries whose shares together stay under `maxBytes`, one at least; the rest is to be asked again. */
   getSharesWithin(queries: readonly ShareQuery[], maxBytes: number): Promise<(Uint8Array | undefined)[]>
   /** How many bytes that takes at most, so that their memory can be had first. */
@@ -137,6 +149,13 @@ function callerBackend(
     async readRegisters(ids) {
       checkRole(access, "read")
       return ids.map((id) => index.registers.get(tenant.tenant, id)?.value)
+    },
+    async watchRegisters(watched, { signal, until } = {}) {
+      checkRole(access, "read")
+      return parts.waits.wait(
+        watched.map(({ id, hash }) => ({ key: registerName(tenant.tenant, id), ...(hash && { hash }) })),
+        { signal, until },
+      )
     },
     async keptValues(id, { below = Number.MAX_SAFE_INTEGER } = {}) {
       checkRole(access, "read")

@@ -44,6 +44,7 @@ import {
 } from "@holdfast/protocol"
 import { checkListLimit } from "../rules.ts"
 import { type NodeBackendOptions, type NodeCall, send } from "./send.ts"
+import { watchRegisters } from "./watching.ts"
 
 /** A storage node as one account sees it. */
 export interface NodeBackend extends Backend {
@@ -82,16 +83,22 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const headers = options.grant ? { "holdfast-grant": Buffer.from(options.grant).toString("base64url") } : {}
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
-  const call: Call = (path, body, { signal, method = "POST", forRemoval } = {}, answerBytes = 0) => {
+  const call: Call = (path, body, { signal, method = "POST", forRemoval, waits } = {}, answerBytes = 0) => {
     const maxBytes = Math.min(mostAnswerBytes, failureBytes + answerBytes)
     const sent = forRemoval ? { ...headers, ...removalHeader } : headers
-    return send(options, { method, path: `/v2/${path}`, headers: sent, body, maxBytes, signal: until(signal) })
+    const request = { method, path: `/v2/${path}`, headers: sent, body, maxBytes, signal: until(signal) }
+    return send(options, waits ? { ...request, waits } : request)
   }
+  const registers = registerCalls(call)
   return {
     id: options.id,
     ...shareCalls(call),
     ...markCalls(call),
-    ...registerCalls(call),
+    ...registers,
+    watchRegisters: watchRegisters(
+      (body, answerBytes, callOptions) => call("registers/wait", [body], { ...callOptions, waits: true }, answerBytes),
+      registers,
+    ),
     usage: async (callOptions) => decodeUsage(await call("usage", [], { ...callOptions, method: "GET" })),
     ...administrationCalls(call),
     async close() {
@@ -105,7 +112,10 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
 type Call = (
   path: string,
   body: readonly Uint8Array[],
-  options?: CallOptions & { readonly method?: NodeCall["method"]; readonly forRemoval?: boolean },
+  options?: CallOptions & { readonly method?: NodeCall["method"]; readonly forRemoval?: boolean } & Pick<
+      NodeCall,
+      "waits"
+    >,
   answerBytes?: number,
 ) => Promise<Uint8Array>
 

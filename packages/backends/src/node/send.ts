@@ -10,6 +10,8 @@ export interface NodeCall {
   readonly body: readonly Uint8Array[]
   /** Largest answer that can be right. */
   readonly maxBytes: number
+  /** The node keeps it for a while: a connection that other requests use would keep them waiting. */
+  readonly waits?: true
   readonly signal?: AbortSignal
 }
 

@@ -14,6 +14,7 @@ import { Registers } from "./registers.ts"
 import { shareCalls } from "./shares.ts"
 import { Sweeper } from "./sweep.ts"
 import { Voucher } from "./vouch.ts"
+import { Watching } from "./watching.ts"
 
 export type { Bucket, Listing, ObjectInfo } from "./bucket.ts"
 export { chunkPrefix, parseShareKey, registerPrefix } from "./keys.ts"
@@ -61,6 +62,7 @@ export function createObjectBackend(bucket: Bucket, options: ObjectOptions): Buc
   const marks = new MarkObjects(place)
   const voucher = new Voucher(place, fence, marks)
   const registers = new Registers(place)
+  const watching = new Watching(place, registers)
   const collector = new Collector(place, marks, registers)
   const inventory = new Inventory(place, marks)
   const sweeper = new Sweeper(place, fence, marks)
@@ -73,6 +75,7 @@ export function createObjectBackend(bucket: Bucket, options: ObjectOptions): Buc
     ...shareCalls(place, { batches, fence, voucher }),
     ...proposeCalls(place, { batches, registers, voucher }),
     readRegisters: (ids, rest) => registers.read(ids, rest),
+    watchRegisters: (watched, rest = {}) => watching.hashes(watched, rest.signal),
     keptValues: (id, rest) => registers.kept(id, rest),
     async listMarks(rest) {
       await written(rest)

@@ -48,7 +48,7 @@ export class Registers {
 
   /** The newest value of each register. */
   read(ids: readonly RegisterId[], { signal }: CallOptions = {}): Promise<(Uint8Array | undefined)[]> {
-    return mapPool(ids, parallel, async (id) => (await this.#newest(id, signal))?.bytes)
+    return mapPool(ids, parallel, async (id) => (await this.newest(id, signal))?.bytes)
   }
 
   /** Values held, newest first; as many as fit into one answer. */
@@ -86,7 +86,7 @@ export class Registers {
       const { bucket, conditional } = this.#place
       const key = registerKey(proposed.id, proposed.sequence)
       if (!conditional) {
-        const newest = await this.#newest(proposed.id, signal)
+        const newest = await this.newest(proposed.id, signal)
         const judgement = judgeProposal(newest, proposed)
         if (!judgement.accepted) return judgement
         if (newest?.sequence === proposed.sequence) {
@@ -98,7 +98,7 @@ export class Registers {
       if (!stored && !(await this.#valid(proposed.id, key, signal))) await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
       // Without conditional writes another writer may have replaced it meanwhile.
       const known = conditional && stored ? { ...proposed, key, modifiedMs: 0 } : undefined
-      const [newest] = await Promise.all([this.#newest(proposed.id, signal, known), alongside()])
+      const [newest] = await Promise.all([this.newest(proposed.id, signal, known), alongside()])
       const judgement = judgeProposal(newest, proposed)
       // Tidying fails nothing: keys that cannot delete leave a value behind that was never the newest.
       if (!judgement.accepted && stored && judgement.current && !equal(judgement.current, proposed.bytes))
@@ -109,7 +109,7 @@ export class Registers {
 
   /** Removes the values below a sequence, but never the newest; how many. */
   async trim(id: RegisterId, below: number, signal: Signal): Promise<number> {
-    const newest = await this.#newest(id, signal)
+    const newest = await this.newest(id, signal)
     if (!newest) return 0
     const after = registerKey(id, Math.min(below, newest.sequence))
     let count = 0
@@ -136,8 +136,8 @@ export class Registers {
     }
   }
 
-  /** The newest value that is truly one of the register; objects that are none are passed over. `known` is not read. */
-  async #newest(id: RegisterId, signal: Signal, known?: Newest): Promise<Newest | undefined> {
+  /** The newest value that is truly one of the register, and its object; others are passed over. `known` is not read. */
+  async newest(id: RegisterId, signal: Signal, known?: Newest): Promise<Newest | undefined> {
     for (let attempt = 0; attempt < 2; attempt++) {
       const { infos } = await this.#place.bucket.list(registerPrefix(id), { limit: mostTried, signal })
       const unlisted = await this.#unlisted(id, infos[0]?.key, { known, signal })

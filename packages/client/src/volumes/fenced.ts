@@ -5,7 +5,7 @@
  */
 import { type CryptoProvider, HoldfastError, isHoldfastError } from "@holdfast/core"
 import { type Backend, openVolumeMove, type VolumeDescription, type VolumeMove } from "@holdfast/protocol"
-import type { OwnedRegisterStore } from "@holdfast/store"
+import type { OwnedRegisterStore, WatchOptions } from "@holdfast/store"
 import { fenceNameOf, type PlaceFence } from "./fence.ts"
 
 /**
@@ -16,11 +16,20 @@ export function tellingMoves(
   registers: OwnedRegisterStore,
   moves: readonly Pick<FencedPlace, "moved">[],
 ): OwnedRegisterStore {
+  const movedNow = () => moves.find((place) => place.moved())?.moved()
+  const failing = ({ onFailure, ...options }: WatchOptions = {}): WatchOptions => ({
+    ...options,
+    onFailure(error) {
+      const moved = movedNow()
+      if (moved) throw moved
+      onFailure?.(error)
+    },
+  })
   const told = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work
     } catch (error) {
-      const moved = moves.find((place) => place.moved())?.moved()
+      const moved = movedNow()
       throw moved && isHoldfastError(error, "ERR_NO_QUORUM") ? moved : error
     }
   }
@@ -28,9 +37,14 @@ export function tellingMoves(
     read: (...args) => told(registers.read(...args)),
     readCare: (...args) => told(registers.readCare(...args)),
     write: (...args) => told(registers.write(...args)),
+    watch: (keys, options) => registers.watch(keys, failing(options)),
+    watchCare: (keys, options) => registers.watchCare(keys, failing(options)),
     beginEpoch: (...args) => told(registers.beginEpoch(...args)),
   }
 }
+
+/** In each so many looks at a watched place one is at its fence too: what moved changes there no more. */
+const watchedUnchecked = 10
 
 /** A place behind its fence. */
 export interface FencedPlace {
@@ -47,6 +61,7 @@ export function fenced(
   crypto: CryptoProvider,
 ): FencedPlace {
   let met: HoldfastError | undefined
+  let watched = 0
   const check = () =>
     checkEpoch(fence, volume, crypto).catch((error: unknown) => {
       if (isHoldfastError(error, "ERR_MOVED")) met = error
@@ -64,6 +79,11 @@ export function fenced(
         return async (...args: Parameters<Backend["readRegisters"]>) => {
           const [values] = await Promise.all([target.readRegisters(...args), check()])
           return values
+        }
+      if (name === "watchRegisters" && target.watchRegisters)
+        return async (...args: Parameters<NonNullable<Backend["watchRegisters"]>>) => {
+          if (watched++ % watchedUnchecked === 0) await check()
+          return target.watchRegisters!(...args)
         }
       const member = target[name]
       return typeof member === "function" ? member.bind(target) : member

@@ -201,12 +201,9 @@ class Links {
 
   connect(server: GridServer, expectedKey: string | undefined, buffers: BufferPool | undefined): Backend {
     const { id } = server
-    const agent = createAgent(this.#identity, {
-      expectedId: id,
-      expectedRole: "node",
-      expectedKey,
-      revoked: this.#revoked,
-    })
+    const expected = { expectedId: id, expectedRole: "node" as const, expectedKey, revoked: this.#revoked }
+    const agent = createAgent(this.#identity, expected)
+    const waiting = createAgent(this.#identity, expected) // what waits takes no connection that work needs
     const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}
     let { address } = server
     return createNodeBackend({
@@ -214,17 +211,21 @@ class Links {
       address,
       ...(this.#grant && { grant: this.#grant }),
       onDropped: (atMs) => this.#onDropped?.(server.name, atMs),
-      request: async (call) => {
+      request: async ({ waits, ...call }) => {
+        const chosen = waits ? waiting : agent
         try {
-          return await requestBytes(agent, { ...parseAddress(address), ...allocation, ...call })
+          return await requestBytes(chosen, { ...parseAddress(address), ...allocation, ...call })
         } catch (error) {
           const moved = isAbsence(error) ? await this.#addressOf(id) : undefined
           if (moved === undefined || moved === address) throw error
           address = moved
-          return requestBytes(agent, { ...parseAddress(address), ...allocation, ...call })
+          return requestBytes(chosen, { ...parseAddress(address), ...allocation, ...call })
         }
       },
-      close: () => agent.destroy(),
+      close() {
+        agent.destroy()
+        waiting.destroy()
+      },
     })
   }
 

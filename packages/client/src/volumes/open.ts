@@ -1,7 +1,7 @@
 /** From a volume's description to its backends. One that cannot be opened fails when it is asked, not before. */
 import { type BufferPool, HoldfastError } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
-import type { AccountAccess, Backend, VolumeBackend } from "@holdfast/protocol"
+import { type AccountAccess, type Backend, readHashes, type VolumeBackend } from "@holdfast/protocol"
 import { accessOf } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import type { GridOptions } from "./grid.ts"
@@ -118,6 +118,10 @@ function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backen
     collectToken: async (...args) => (await backend()).collectToken(...args),
     unmark: async (...args) => (await backend()).unmark(...args),
     readRegisters: async (...args) => (await backend()).readRegisters(...args),
+    watchRegisters: async (watched, options) => {
+      const opened = await backend()
+      return opened.watchRegisters ? opened.watchRegisters(watched, options) : readHashes(opened, watched, options)
+    },
     keptValues: async (...args) => (await backend()).keptValues(...args),
     confirmMarks: async (...args) => (await backend()).confirmMarks(...args),
     proposeRegisters: async (...args) => (await backend()).proposeRegisters(...args),

@@ -16,6 +16,7 @@ import type { ContractOptions, ContractPlace, Opened } from "./contract-place.ts
 import { ownershipContract } from "./ownership-contract.ts"
 import { removalContract } from "./removal-contract.ts"
 import { makeChunk, makeRegisterValue, randomChunk } from "./shares.ts"
+import { watchContract } from "./watch-contract.ts"
 
 /** Sizes on both sides of where backends change how they store a share. */
 const sizes = [16, 4096, 65_000, 70_000, 1_500_000]
@@ -34,6 +35,7 @@ export function backendContract(name: string, open: () => Promise<ContractPlace>
     existingContract(opened)
     listContract(opened)
     registerContract(opened)
+    watchContract(opened, options)
     ownershipContract(opened, options)
     if (options.limited) removalContract(options.limited)
   })
