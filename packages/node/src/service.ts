@@ -13,7 +13,7 @@ import { readBody } from "./body.ts"
 import { legacyRoutes } from "./legacy-routes.ts"
 import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
-import { answerBytesOf, type Context, failureAnswer, framedBytes, purposeOf, type Route, routes } from "./routes.ts"
+import { answerBytesOf, failureAnswer, framedBytes, purposeOf, type Route, routes } from "./routes.ts"
 import { Waiting } from "./waiting.ts"
 
 /** What the service works with. */
@@ -88,7 +88,8 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       const { tenant } = peer
       const length = checkRequest(request, route)
       const ended = new AbortController()
-      holding = memory.open({ tenant, member: peer.memberId }, () => {
+      const asker = { tenant, member: peer.memberId }
+      holding = memory.open(asker, () => {
         if (response.headersSent) response.destroy()
         ended.abort(tooSlow())
       })
@@ -104,20 +105,20 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       await holding.grow(length + answerBytesOf(route!, backend, body))
       ended.signal.throwIfAborted()
       if (holding.isReleased) return bodies.give(body) // its connection closed while it waited
-      let answer: readonly Uint8Array[]
-      if (route!.wishOf) {
+      const { wishOf, handle } = route!
+      const work = async (): Promise<readonly Uint8Array[]> => {
+        // Not when the connection closes: that may be before the work is done.
+        if (!wishOf) return handle(backend, body, purpose).finally(() => bodies.give(body))
         const own = Uint8Array.from(body)
         bodies.give(body)
-        holding.release() // while it waits others need the memory
-        const asker = { tenant, member: peer.memberId }
-        const work = (context: Context) => route!.handle(backend, own, context)
-        answer = await untilChange(response, (signal) =>
-          waiting.run(asker, route!.wishOf!(own), (until) => work({ signal, until })),
+        holding?.release() // while it waits others need the memory
+        const answer = await withConnection(response, (signal) =>
+          waiting.run(asker, wishOf(own), (until) => handle(backend, own, { signal, until })),
         )
         await grants.accessOf(peer, grant, namespace) // it may have been taken back meanwhile
+        return answer
       }
-      // Not when the connection closes: that may be before the work is done.
-      else answer = await route!.handle(backend, body, purpose).finally(() => bodies.give(body))
+      const answer = await work()
       if (parts.stopped.aborted) response.shouldKeepAlive = false
       const droppedAtMs = grant === undefined ? undefined : backend.droppedAtMs()
       if (droppedAtMs !== undefined) response.setHeader("holdfast-dropped", String(droppedAtMs))
@@ -130,7 +131,7 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
 }
 
 /** Runs `work`, and ends it with the connection. */
-async function untilChange<T>(response: ServerResponse, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function withConnection<T>(response: ServerResponse, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const gone = new AbortController()
   const onClose = () => gone.abort(new HoldfastError("ERR_ABORTED", "The connection is closed."))
   if (response.destroyed) onClose()

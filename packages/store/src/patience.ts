@@ -8,7 +8,7 @@ const longestPauseMs = 60_000
 
 /** The same backend; after ERR_SERVER_UNREACHABLE its calls fail with the same error at once, until the next try is due. */
 export function withPatience(backend: Backend, clock: Clock): Backend {
-  const call = circuit(clock)
+  const { call, isBack } = circuit(clock)
   return {
     id: backend.id,
     putShares: (...args) => call(() => backend.putShares(...args)),
@@ -26,20 +26,34 @@ export function withPatience(backend: Backend, clock: Clock): Backend {
     proposeRegisters: (...args) => call(() => backend.proposeRegisters(...args)),
     usage: (...args) => call(() => backend.usage(...args)),
     ...(backend.publishRecord && { publishRecord: (...args) => call(() => backend.publishRecord!(...args)) }),
-    // Who waits has a patience of its own, and nobody should have to wait for it.
-    ...(backend.watchRegisters && { watchRegisters: (...args) => backend.watchRegisters!(...args) }),
+    // Who waits has a patience of its own, and nobody should have to wait for it; but its answer says that the server is back.
+    ...(backend.watchRegisters && {
+      watchRegisters: async (...args) => {
+        const hashes = await backend.watchRegisters!(...args)
+        isBack()
+        return hashes
+      },
+    }),
     ...(backend.sweep && { sweep: (...args) => call(() => backend.sweep!(...args)) }),
     close: () => backend.close(),
   }
 }
 
 /** A circuit breaker: closed, open after a failure, half open when the pause is over: one call tries, others wait for it. */
-function circuit(clock: Clock): <T>(call: () => Promise<T>) => Promise<T> {
+function circuit(clock: Clock): {
+  readonly call: <T>(call: () => Promise<T>) => Promise<T>
+  /** Something else was answered by the server. */
+  readonly isBack: () => void
+} {
   let failure: unknown
   let retryMs = 0
   let pauseMs = firstPauseMs
   let trial: Promise<unknown> | undefined
-  return async (call) => {
+  const isBack = () => {
+    failure = undefined
+    pauseMs = firstPauseMs
+  }
+  const guarded = async <T>(call: () => Promise<T>) => {
     while (trial) await trial.catch(() => undefined)
     const isTrial = failure !== undefined
     if (isTrial && clock.nowMs() < retryMs) throw failure
@@ -47,8 +61,7 @@ function circuit(clock: Clock): <T>(call: () => Promise<T>) => Promise<T> {
     if (isTrial) trial = work
     try {
       const result = await work
-      failure = undefined
-      pauseMs = firstPauseMs
+      isBack()
       return result
     } catch (error) {
       if (!isHoldfastError(error, "ERR_SERVER_UNREACHABLE")) failure = undefined
@@ -62,4 +75,5 @@ function circuit(clock: Clock): <T>(call: () => Promise<T>) => Promise<T> {
       if (trial === work) trial = undefined
     }
   }
+  return { call: guarded, isBack }
 }

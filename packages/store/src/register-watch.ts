@@ -13,7 +13,7 @@ import type { WatchOptions } from "./types.ts"
 
 /** Pauses before a read without a quorum is tried again: the first and the longest. */
 const firstPauseMs = 500
-const longestPauseMs = 15_000
+const longestPauseMs = 5_000
 
 /** The servers as they are watched, for all registers of a store. */
 export class Watches {

@@ -95,7 +95,8 @@ export class ServerWatch {
   /** Asks for what is watched now, in place of what was asked for. */
   #askAnew(): void {
     this.#asking?.abort()
-    if (this.#run && !this.#run.signal.aborted) return this.#changes.notify()
+    this.#changes.notify()
+    if (this.#run && !this.#run.signal.aborted) return
     const run = new AbortController()
     this.#run = run
     void this.#askAll(run.signal)

@@ -14,6 +14,7 @@ class World {
   readonly asked = new Map<string, number>()
   readonly reads = new Map<string, number>()
   waiting = 0
+  #connected = new AbortController()
   readonly #places: ReturnType<typeof createMemoryPlace>[]
   /** What a server does other than an honest one. */
   readonly instead = new Map<string, (honest: Backend) => Partial<Backend>>()
@@ -33,6 +34,15 @@ class World {
     })
   }
 
+  /** All servers are away, and all connections end, until `instead` says otherwise. */
+  loseAll(): void {
+    const away = new HoldfastError("ERR_SERVER_UNREACHABLE", "it is away")
+    const lost = () => Promise.reject(away)
+    for (const { id } of this.#places) this.instead.set(id, () => ({ watchRegisters: lost, readRegisters: lost }))
+    this.#connected.abort(away)
+    this.#connected = new AbortController()
+  }
+
   #counted(honest: Backend): Backend {
     const now = (): Backend => ({ ...honest, ...this.instead.get(honest.id)?.(honest) })
     return {
@@ -42,11 +52,13 @@ class World {
         count(this.reads, honest.id)
         return now().readRegisters(...args)
       },
-      watchRegisters: async (...args) => {
+      watchRegisters: async (watched, { signal } = {}) => {
         count(this.asked, honest.id)
         this.waiting++
         try {
-          return await now().watchRegisters!(...args)
+          return await now().watchRegisters!(watched, {
+            signal: AbortSignal.any([this.#connected.signal, ...(signal ? [signal] : [])]),
+          })
         } finally {
           this.waiting--
         }
@@ -230,23 +242,28 @@ test("a watch outlives lost connections and an outage of all servers, and tells 
   const failures: Error[] = []
   const all = follow(reader.registers.watch(keys, { onFailure: (error) => failures.push(error) }))
   await world.clock.pass(1_000)
-  const lose = (...ids: string[]) => {
-    const lost = async () => {
-      throw new HoldfastError("ERR_SERVER_UNREACHABLE", "it is away")
-    }
-    for (const id of ids) world.instead.set(id, () => ({ watchRegisters: lost, readRegisters: lost }))
-  }
-  // The memory places go on waiting, so a version wakes them: what they say then is of a server that is away.
-  lose("n1", "n2", "n3", "n4")
-  await world.clock.until(writer.registers.write(keys, 1, partsOf("two")))
-  await world.clock.pass(60_000)
-  assert.deepEqual(all.told, ["one"])
-  assert.ok(failures.length > 0 && failures.length < 30, `${failures.length} failures were told`)
+  world.loseAll()
+  await world.clock.pass(600_000)
   world.instead.clear()
+  await world.clock.until(writer.registers.write(keys, 1, partsOf("two")))
   await world.clock.pass(20_000)
   assert.deepEqual(all.told, ["one", "two"])
+  assert.deepEqual(failures, [], "nothing was said that could not be read")
+
+  // Said by all, and then none can be read.
+  for (const id of ["n1", "n2", "n3", "n4"])
+    world.instead.set(id, () => ({
+      readRegisters: async () => {
+        throw new HoldfastError("ERR_SERVER_UNREACHABLE", "it is away")
+      },
+    }))
   await world.clock.until(writer.registers.write(keys, 2, partsOf("three")))
-  await world.clock.pass(1_000)
+  world.loseAll()
+  await world.clock.pass(600_000)
+  assert.deepEqual(all.told, ["one", "two"])
+  assert.ok(failures.length > 0 && failures.length < 250, `${failures.length} failures were told`)
+  world.instead.clear()
+  await world.clock.pass(70_000) // by then whatever could not be reached is tried again
   assert.deepEqual(all.told, ["one", "two", "three"])
   await reader.close()
 })
