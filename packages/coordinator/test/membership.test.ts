@@ -7,7 +7,7 @@ import { join as joinPath } from "node:path"
 import { type TestContext, test } from "node:test"
 import { connect, type TLSSocket } from "node:tls"
 import { createNodeBackend } from "@holdfast/backends/node"
-import { fromUtf8, utf8 } from "@holdfast/core"
+import { fromUtf8, isHoldfastError, utf8 } from "@holdfast/core"
 import { systemClock } from "@holdfast/core/node"
 import {
   createAgent,
@@ -151,6 +151,8 @@ test("a revoked client is refused by the coordinator at once and by nodes soon a
   await bad.usage()
   const open = await dial(t, node.address, mallory.identity)
   const ended = once(open, "close")
+  const waits = bad.watchRegisters!([{ id: new Uint8Array(32).fill(1) }])
+  const cut = assert.rejects(waits, (error) => isHoldfastError(error)) // nobody could say how often it tries again before it is refused
 
   const revoked = revokeMember({ dir: coordinator.dir, member: "mallory" })
   assert.equal(revoked.name, "mallory")
@@ -158,6 +160,7 @@ test("a revoked client is refused by the coordinator at once and by nodes soon a
   await assert.rejects(fetchGrid(mallory.dir), { code: "ERR_REFUSED", message: /was revoked/ })
   await assert.rejects(fetchMembers(mallory.dir), { code: "ERR_REFUSED" })
   await ended
+  await cut
   await assert.rejects(bad.usage(), { code: "ERR_REFUSED", message: /was revoked/ })
   await good.usage()
   assert.deepEqual((await fetchMembers(alice.dir)).map(({ name }) => name).sort(), ["alice", "n1"])

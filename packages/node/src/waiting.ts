@@ -99,13 +99,13 @@ export class Waiting {
   }
 }
 
-/** Those of the member that has most. */
+/** Those of the member that has most; of several, the one that came last. */
 function busiest(waits: readonly Wait[]): readonly Wait[] {
   return heaviest(groups(waits, ({ member }) => member))
 }
 
 function heaviest(parts: ReadonlyMap<string, readonly Wait[]>): readonly Wait[] {
-  return [...parts.values()].reduce<readonly Wait[]>((most, part) => (bytesOf(part) > bytesOf(most) ? part : most), [])
+  return [...parts.values()].reduce<readonly Wait[]>((most, part) => (bytesOf(part) >= bytesOf(most) ? part : most), [])
 }
 
 function groups(waits: Iterable<Wait>, nameOf: (wait: Wait) => string): Map<string, Wait[]> {

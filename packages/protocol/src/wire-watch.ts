@@ -31,7 +31,7 @@ export function encodeWaitRequest({ waitMs, watched }: WaitRequest): Uint8Array 
 
 /** Inverse of encodeWaitRequest, whose ids and hashes are copies. Throws ERR_BAD_FORMAT, ERR_LIMIT. */
 export function decodeWaitRequest(bytes: Uint8Array): WaitRequest {
-  const fields = new FieldReader(decodeCbor(bytes, "request to wait", { maxItems: 4 }), "request to wait")
+  const fields = new FieldReader(decodeCbor(bytes, "request to wait", { maxItems: 8 }), "request to wait")
   const waitMs = fields.integer(0, longestWaitMs)
   const ids = decodeIdList(copyOf(fields.bytes()), registersPerWait)
   if (ids.length === 0) throw new HoldfastError("ERR_BAD_FORMAT", "A request to wait names no register.")

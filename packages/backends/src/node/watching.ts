@@ -14,8 +14,8 @@ import {
 /** Sends a request to wait, on a connection of its own: one that others use would keep them waiting. */
 type Wait = (body: Uint8Array, answerBytes: number, options: CallOptions) => Promise<Uint8Array>
 
-/** After an answer that the node cannot wait, it is read for so many times before it is asked again. */
-const readsBeforeTry = 100
+/** After an answer that the node cannot wait, or has no place for that, it is read for so many times before it is asked again. */
+const readsBeforeTry = 50
 
 /** `Backend.watchRegisters` of a node. */
 export function watchRegisters(
@@ -31,9 +31,13 @@ export function watchRegisters(
       const answer = await wait(encodeWaitRequest({ waitMs: longestWaitMs, watched }), 32 * watched.length, options)
       return decodeHashes(answer, watched.length)
     } catch (error) {
-      if (!isHoldfastError(error, "ERR_UNSUPPORTED_VERSION")) throw error
+      if (!isHoldfastError(error, "ERR_UNSUPPORTED_VERSION") && !hasNoPlace(error)) throw error
       readsLeft = readsBeforeTry
       return readHashes(backend, watched, options)
     }
   }
+}
+
+function hasNoPlace(error: unknown): boolean {
+  return isHoldfastError(error, "ERR_REMOTE") && error.details.status === 503
 }
