@@ -13,6 +13,7 @@ import {
   decodeFailure,
   decodeFrames,
   decodeGrant,
+  decodeHashes,
   decodeHeld,
   decodeIds,
   decodeInvite,
@@ -33,6 +34,7 @@ import {
   decodeStatement,
   decodeUnmark,
   decodeUsage,
+  decodeWaitRequest,
   encodeDescriptor,
   verifyShare,
 } from "@holdfast/protocol"
@@ -94,6 +96,8 @@ const decoders: Readonly<Record<string, { from: readonly string[]; decode: (byte
     "ids asked for": (bytes) => decodeIds(bytes, 4096),
     "marks asked for": decodeMarkRequest,
     "listing asked for": decodeListRequest,
+    "wait asked for": decodeWaitRequest,
+    hashes: (bytes) => decodeHashes(bytes, 3),
   }),
 }
 

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
-import { concat, HoldfastError } from "@holdfast/core"
+import { concat, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import fc from "fast-check"
 import {
   checkUnmark,
   decodeFailure,
   decodeFrames,
+  decodeHashes,
   decodeHeld,
   decodeIds,
   decodeKept,
@@ -25,8 +26,10 @@ import {
   decodeUnmark,
   decodeUnmarkOutcome,
   decodeUsage,
+  decodeWaitRequest,
   encodeFailure,
   encodeFrames,
+  encodeHashes,
   encodeHeld,
   encodeIds,
   encodeKept,
@@ -43,6 +46,7 @@ import {
   encodeUnmark,
   encodeUnmarkOutcome,
   encodeUsage,
+  encodeWaitRequest,
   signUnmark,
   verifyShare,
 } from "../src/index.ts"
@@ -140,9 +144,37 @@ describe("wire messages", () => {
     )
   })
 
+  it("requests to wait come back as they were sent, and are what the specification shows", () => {
+    const hash = fc.option(id, { nil: undefined })
+    const one = fc.record({ id, hash }).map(({ id, hash }) => (hash?.some((byte) => byte > 0) ? { id, hash } : { id }))
+    const wait = fc.record({ waitMs: fc.nat(25_000), watched: fc.array(one, { minLength: 1, maxLength: 64 }) })
+    fc.assert(
+      fc.property(wait, (request) => {
+        assert.deepEqual(decodeWaitRequest(encodeWaitRequest(request)), request)
+        const hashes = request.watched.map(({ hash }) => hash)
+        assert.deepEqual(decodeHashes(encodeHashes(hashes), hashes.length), hashes)
+      }),
+    )
+    const [elevens, zeros] = ["11".repeat(32), "00".repeat(32)]
+    const shown = encodeWaitRequest({ waitMs: 10, watched: [{ id: fromHex(elevens) }] })
+    assert.equal(toHex(shown), `830a5820${elevens}5820${zeros}`)
+    assert.equal(toHex(encodeHashes([undefined])), `5820${zeros}`)
+  })
+
+  it("what was decoded of a request to wait is no part of the memory that the request came in", () => {
+    const bytes = Buffer.from(
+      encodeWaitRequest({ waitMs: 1, watched: [{ id: new Uint8Array(32).fill(7), hash: new Uint8Array(32).fill(8) }] }),
+    )
+    const [watched] = decodeWaitRequest(bytes).watched
+    bytes.fill(0)
+    assert.deepEqual([watched!.id[0], watched!.hash![0]], [7, 8])
+  })
+
   it("an answer with the wrong number of items is refused", () => {
     assert.throws(() => decodePutOutcomes(encodePutOutcomes([]), 1), { code: "ERR_BAD_FORMAT" })
     assert.throws(() => decodeHeld(encodeHeld([[1], [2]]), 1), { code: "ERR_LIMIT" })
+    for (const count of [1, 3])
+      assert.throws(() => decodeHashes(encodeHashes([undefined, undefined]), count), { code: "ERR_BAD_FORMAT" })
   })
 })
 
@@ -167,6 +199,8 @@ describe("bytes from outside", () => {
     kept: decodeKept,
     unmark: decodeUnmark,
     "unmark outcome": decodeUnmarkOutcome,
+    "request to wait": decodeWaitRequest,
+    hashes: (bytes) => decodeHashes(bytes, 2),
   }
 
   for (const [name, decode] of Object.entries(decoders))

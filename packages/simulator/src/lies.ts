@@ -77,6 +77,10 @@ export class Liar {
         if (!this.#lies()) return honest.unmark(order)
         return { marks: order.chunks.length, shares: order.chunks.length, bytes: 0, young: 0 }
       },
+      watchRegisters: async (watched, options) => {
+        if (!this.#lies()) return honest.watchRegisters(watched, options)
+        return watched.map(() => this.#random.pick([undefined, this.#random.bytes(32)]))
+      },
       keptValues: async (id, options) => {
         const values = await honest.keptValues(id, options)
         if (!this.#lies()) return values

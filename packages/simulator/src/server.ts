@@ -29,6 +29,7 @@ const dropGraceMs = 7 * 86_400_000
 const outside = "/outside/thesis.tex"
 const outsideBytes = 5000
 const tenantName = "tenant"
+const mostWaitMs = 5_000
 const grantHeader = "holdfast-grant"
 
 interface Incarnation extends Process {
@@ -302,9 +303,9 @@ export class SimulatedServer implements Storage {
       if (body.length > route.maxBytes) throw new HoldfastError("ERR_LIMIT", "The body is over the endpoint's limit.")
       const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
       const backend = this.#ledger.watch(namespace.backendOf(access), access)
-      const answer = concat(
-        ...(await route.handle(liar?.wrap(backend) ?? backend, body, purposeOf(headers["holdfast-purpose"]))),
-      )
+      const wish = route.wishOf?.(body)
+      const context = wish ? { until: this.#after(wish.waitMs) } : purposeOf(headers["holdfast-purpose"])
+      const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body, context)))
       return { status: 200, body: liar?.distort(answer, maxBytes) ?? answer }
     } catch (error) {
       if (error instanceof DeadProcess) throw error
@@ -312,6 +313,13 @@ export class SimulatedServer implements Storage {
       if (!isHoldfastError(error) && typeof code !== "string" && errcode === undefined) onBug(error)
       return failureAnswer(error)
     }
+  }
+
+  /** Aborts when a request has waited long enough; before the network gives it up. */
+  #after(waitMs: number): AbortSignal {
+    const over = new AbortController()
+    this.#parts.time.after(Math.min(waitMs, mostWaitMs), () => over.abort())
+    return over.signal
   }
 
   async #open(incarnation: Incarnation): Promise<void> {

@@ -55,3 +55,16 @@ export async function quietSleep({ clock, crypto }: Env, ms: number, signal?: Ab
     if (!signal?.aborted) throw error
   }
 }
+
+/** The result of `work`; undefined as soon as the signal aborts, whatever comes of it then. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  work.catch(() => undefined) // nobody hears of it after that
+  const aborted = Promise.withResolvers<undefined>()
+  const stop = () => aborted.resolve(undefined)
+  signal.addEventListener("abort", stop)
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener("abort", stop)
+  }
+}

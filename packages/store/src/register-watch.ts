@@ -5,7 +5,7 @@
  */
 import { type Env, equal, fromHex, isHoldfastError } from "@holdfast/core"
 import { type Backend, compareOrder, type RegisterId, type RegisterOrder } from "@holdfast/protocol"
-import { Activity, quietSleep } from "./activity.ts"
+import { Activity, quietSleep, unlessAborted } from "./activity.ts"
 import { Changes } from "./changes.ts"
 import type { HeldValue } from "./register-quorum.ts"
 import { ServerWatches, type WatchedThere, type Word } from "./server-watch.ts"
@@ -187,17 +187,4 @@ async function untilRead(
       await quietSleep(env, pauseMs, signal)
     }
   return undefined
-}
-
-/** The result of `work`; undefined as soon as the signal aborts, whatever comes of it then. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  work.catch(() => undefined)
-  const aborted = Promise.withResolvers<undefined>()
-  const stop = () => aborted.resolve(undefined)
-  signal.addEventListener("abort", stop)
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener("abort", stop)
-  }
 }

@@ -5,7 +5,7 @@
  */
 import { type Env, equal, isHoldfastError } from "@holdfast/core"
 import { type Backend, type RegisterId, readHashes, registersPerWait } from "@holdfast/protocol"
-import { type Activity, quietSleep } from "./activity.ts"
+import { type Activity, quietSleep, unlessAborted } from "./activity.ts"
 import { Changes } from "./changes.ts"
 
 /** The hash of the value that a server says to hold, if any; "refused" when it does not let itself be asked. */
@@ -122,14 +122,16 @@ export class ServerWatch {
 
   async #ask(asked: readonly Entry[], ended: AbortSignal): Promise<void> {
     const { env, activity } = this.#deps
-    const asking = new AbortController()
-    this.#asking = asking
+    const stop = new AbortController()
+    this.#asking = stop
     const startMs = env.clock.nowMs()
-    const words = await this.#hashes(asked, asking.signal).catch((error: unknown) => ({ error }))
-    if (this.#asking === asking) this.#asking = undefined
-    if (ended.aborted) return
+    // Not every place heeds the signal at once, and others are to be asked for meanwhile.
+    const asking = unlessAborted(this.#hashes(asked, stop.signal), stop.signal)
+    const words = await asking.catch((error: unknown) => ({ error }))
+    if (this.#asking === stop) this.#asking = undefined
+    if (ended.aborted || !words) return
     if ("error" in words) {
-      if (asking.signal.aborted) return
+      if (stop.signal.aborted) return
       if (isHoldfastError(words.error) && refusals.has(words.error.code))
         for (const entry of asked) this.#tell(entry, "refused")
       return quietSleep(env, pauseOf(failurePause, ++this.#failures), ended)
