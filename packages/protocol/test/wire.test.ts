@@ -150,7 +150,7 @@ describe("wire messages", () => {
     const wait = fc.record({ waitMs: fc.nat(25_000), watched: fc.array(one, { minLength: 1, maxLength: 64 }) })
     fc.assert(
       fc.property(wait, (request) => {
-        assert.deepEqual(decodeWaitRequest(encodeWaitRequest(request)), request)
+        assert.deepEqual(decodeWaitRequest(encodeWaitRequest(request)), { ...request })
         const hashes = request.watched.map(({ hash }) => hash)
         assert.deepEqual(decodeHashes(encodeHashes(hashes), hashes.length), hashes)
       }),

@@ -8,7 +8,7 @@ import type { Backend, CallOptions, WatchedRegister } from "../backend.ts"
 import type { RegisterId } from "../ids.ts"
 import { registerHashOf, registerIdOf } from "../register.ts"
 import { registersPerWait } from "../wire-watch.ts"
-import { makeAccount } from "./accounts.ts"
+import { makeAccount, makeOrder } from "./accounts.ts"
 import type { ContractOptions, Opened } from "./contract-place.ts"
 import { makeRegisterValue } from "./shares.ts"
 
@@ -62,6 +62,22 @@ export function watchContract(opened: Opened, { cannot = [] }: ContractOptions):
     await backend.proposeRegisters([first])
     assert.deepEqual(texts(await backend.watchRegisters!([{ id }])), [toHex(registerHashOf(first))])
   })
+
+  if (!cannot.includes("kept"))
+    it("tells watchers that a register has gone with its last mark", async (t) => {
+      const { place, account, backend } = await opened(t)
+      if (!place.advance) return t.skip("nobody can move this place's clock")
+      const { id, value } = await newRegister()
+      const bytes = await value(1)
+      await backend.proposeRegisters([bytes])
+      place.advance(25 * 3_600_000)
+      const told = nextWord(backend, [{ id, hash: registerHashOf(bytes) }])
+      await delay(10)
+      const collector = await place.backendOf(account)
+      const done = await collector.unmark(await makeOrder(crypto, collector, { seed: account.seed, registers: [id] }))
+      assert.equal(done.marks, 1)
+      assert.deepEqual(texts(await told), [undefined])
+    })
 
   if (!cannot.includes("roles"))
     it("lets nobody watch who may not read", async (t) => {
