@@ -4,7 +4,7 @@ import { after, before, type TestContext, test } from "node:test"
 import { connect as connectTls } from "node:tls"
 import type { NodeBackend } from "@holdfast/backends/node"
 import { encodeCbor, toHex } from "@holdfast/core"
-import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { nodeCrypto as crypto, systemClock } from "@holdfast/core/node"
 import { createAgent, type Identity, parseAddress, requestBytes } from "@holdfast/network"
 import {
   decodeFailure,
@@ -15,7 +15,7 @@ import {
   signRecord,
   type WatchedRegister,
 } from "@holdfast/protocol"
-import { makeAccount, makeRegisterValue } from "@holdfast/protocol/testing"
+import { makeAccount, makeOrder, makeRegisterValue } from "@holdfast/protocol/testing"
 import { checkHonest, measured } from "../../network/test/honest.ts"
 import { parsePrometheus } from "../../network/test/prometheus.ts"
 import type { NodeOptions } from "../src/index.ts"
@@ -89,6 +89,23 @@ test("whoever waits is told at once of what another connection changes", async (
   }
   t.diagnostic(`told within ${worstMs.toFixed(1)} ms of the writer's answer`)
   assert.ok(worstMs < 1000, `it took ${worstMs} ms`)
+})
+
+test("whoever waits is told that a register has gone", async (t) => {
+  let offsetMs = 0
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + offsetMs }
+  const { client, waiting } = await started(t, { clock })
+  const account = await makeAccount(crypto)
+  const [reader, owner] = [await client(alice), await client(alice, Promise.resolve(account))]
+  const { id, value } = await newRegister()
+  const bytes = await value(1)
+  await owner.proposeRegisters([bytes])
+  offsetMs = 25 * 3_600_000
+  const order = await makeOrder(crypto, owner, { seed: account.seed, registers: [id] })
+  const watch = told(reader.watchRegisters!([{ id, hash: registerHashOf(bytes) }]))
+  await until(async () => (await waiting()) === 1)
+  assert.equal((await owner.unmark(order)).marks, 1)
+  assert.deepEqual(await watch, [undefined])
 })
 
 test("nobody is told of another tenant's register of the same id", async (t) => {

@@ -43,6 +43,34 @@ test("a server that cannot be reached is tried once for each pause, which grows;
   assert.equal(calls, 6)
 })
 
+test("who waits at a server that cannot be reached is let through, and an answer says that it is back", async () => {
+  const clock: Clock = { nowMs: () => 0, sleep: () => Promise.reject(new Error("not used")) }
+  const memory = createMemoryBackend("a", nodeEnv.crypto)
+  let isDown = true
+  const gone = () => new HoldfastError("ERR_SERVER_UNREACHABLE", "gone")
+  const patient = withPatience(
+    {
+      ...memory,
+      readRegisters: async (ids) => {
+        if (isDown) throw gone()
+        return memory.readRegisters(ids)
+      },
+      watchRegisters: async (watched) => {
+        if (isDown) throw gone()
+        return watched.map(() => undefined)
+      },
+    },
+    clock,
+  )
+  const [id] = [new Uint8Array(32)]
+  await assert.rejects(patient.readRegisters([id]))
+  await assert.rejects(patient.watchRegisters!([{ id }]))
+  isDown = false
+  await assert.rejects(patient.readRegisters([id]), "its pause is not over")
+  assert.deepEqual(await patient.watchRegisters!([{ id }]), [undefined])
+  assert.deepEqual(await patient.readRegisters([id]), [undefined])
+})
+
 test("other errors close nothing", async () => {
   const memory = createMemoryBackend("a", nodeEnv.crypto)
   let calls = 0

@@ -39,7 +39,12 @@ class World {
     const away = new HoldfastError("ERR_SERVER_UNREACHABLE", "it is away")
     const lost = () => Promise.reject(away)
     for (const { id } of this.#places) this.instead.set(id, () => ({ watchRegisters: lost, readRegisters: lost }))
-    this.#connected.abort(away)
+    this.cut()
+  }
+
+  /** Connections that wait end. */
+  cut(): void {
+    this.#connected.abort(new HoldfastError("ERR_SERVER_UNREACHABLE", "the connection is lost"))
     this.#connected = new AbortController()
   }
 
@@ -301,6 +306,8 @@ test("what cannot wait is looked at twice a second while something happens, rare
   const again = await during(5_000)
   assert.ok(again >= 7, `${again} looks in 5 s after the session worked again`)
   await reader.close()
+  await world.clock.pass(0)
+  assert.equal(world.clock.sleeping, 0)
 })
 
 test("servers of before watching are read instead", async () => {
@@ -333,7 +340,7 @@ test("a watch ends with the error when servers refuse the caller, or show what w
   }
   for (const id of ["n1", "n2", "n3", "n4"])
     world.instead.set(id, () => ({ watchRegisters: refuse, readRegisters: refuse }))
-  await world.clock.until(writer.registers.write(keys, 1, partsOf("two")))
+  world.cut()
   await world.clock.pass(10_000)
   assert.equal((refusedWatch.error as HoldfastError | undefined)?.code, "ERR_REFUSED")
   assert.deepEqual([refusedWatch.told, world.waiting], [["one"], 0])
@@ -347,7 +354,7 @@ test("a watch ends with the error when servers refuse the caller, or show what w
       watchRegisters: async (watched) => watched.map(() => undefined),
       readRegisters: async (ids) => ids.map(() => undefined),
     }))
-  await world.clock.until(writer.registers.write(keys, 2, partsOf("three")).catch(() => false))
+  world.cut()
   await world.clock.pass(10_000)
   assert.equal((all.error as HoldfastError | undefined)?.code, "ERR_ROLLBACK")
 })
