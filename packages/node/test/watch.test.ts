@@ -128,7 +128,9 @@ test("a stopping node answers who waits, so that it neither takes long nor leave
   const { id } = await newRegister()
   const watches = [1, 2, 3].map(() => told(reader.watchRegisters!([{ id }])))
   await until(async () => (await waiting()) === 3)
+  const startedMs = performance.now()
   await node.close()
+  assert.ok(performance.now() - startedMs < longestWaitMs / 2, "it did not wait until they had waited long enough")
   assert.deepEqual(await Promise.all(watches), [[undefined], [undefined], [undefined]])
 })
 
