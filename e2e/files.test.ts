@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { after, before, test } from "node:test"
-import { sameTime } from "../packages/cli/src/transfer/local.ts"
+import { sameTime } from "@holdfast/fs/node"
 import { finish, type Grid, startGrid, until } from "./grid.ts"
 
 const root = paths.dirname(import.meta.dirname)

@@ -19,13 +19,16 @@ export const layers: Readonly<Record<string, number>> = {
   node: 3,
   coordinator: 3,
   client: 4,
+  fs: 4,
   cli: 7,
   simulator: 7,
 }
 
-const isoPackages = new Set(["core", "protocol", "store", "tree", "backends"])
+const isoPackages = new Set(["core", "protocol", "store", "tree", "fs", "backends"])
 const platformFolder = /\/src\/(?:.*\/)?(?:node|directory|s3|testing)\//
 const nodeGlobals = new Set(["Buffer", "process", "require", "__dirname", "__filename", "setImmediate"])
+/** Packages of smaller numbers that a package has no use for: what it needs of them is passed to it. */
+const apart: Readonly<Record<string, ReadonlySet<string>>> = { fs: new Set(["network", "backends"]) }
 const servers = new Set(["node", "coordinator"])
 const decryption = new Set(["createCipheriv", "createDecipheriv", "decodeCap", "toReadCap", "deriveKey", "subtle"])
 
@@ -68,6 +71,7 @@ function checkImports(root: string, name: string, file: SourceFile): Violation[]
     const layer = layers[other]
     if (layer === undefined || layer >= layers[name]!)
       report("upward-import", `${name} (${layers[name]}) imports ${specifier} (${layer ?? "unknown"})`)
+    if (apart[name]?.has(other)) report("apart", `${name} takes what it needs of ${other} as a parameter`)
     if (servers.has(name) && (other === "store" || other === "tree"))
       report("server-decrypts", `${name} is a server and may not import ${specifier}`)
     if (!exportsOf(root, other).has(`.${path}`))

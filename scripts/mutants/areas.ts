@@ -109,13 +109,13 @@ export const areas: readonly Area[] = [
   },
   {
     files: [
-      ...sources("cli/src/transfer", "place"),
+      ...sources("fs/src/node", "place"),
       ...sources("core/src/node", "folder"),
       ...sources("backends/src/directory", "recover", "files", "node-disk", "schema"),
     ],
     tests: [
       ...tests("core", "folder"),
-      ...tests("cli", "place"),
+      ...tests("fs", "place"),
       ...tests("backends", "hostile-directory", "directory"),
     ],
   },

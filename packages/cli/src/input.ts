@@ -2,9 +2,8 @@
 import { readFile } from "node:fs/promises"
 import { text as readAll } from "node:stream/consumers"
 import { fromUtf8, HoldfastError } from "@holdfast/core"
-import { readSecretFile } from "@holdfast/core/node"
+import { localError, readSecretFile } from "@holdfast/core/node"
 import type { Context } from "./context.ts"
-import { localError } from "./transfer/local.ts"
 
 /**
  * The first line of a file, or of stdin for `-`: a secret that is not on the command line. Throws ERR_EXPOSED when others may

@@ -1,8 +1,7 @@
 /** Results that are no text for the screen: secrets that were asked for, and bytes. */
 import * as fs from "node:fs"
-import { createSecretFile, type NewSecretFile } from "@holdfast/core/node"
+import { createSecretFile, localError, type NewSecretFile } from "@holdfast/core/node"
 import type { Context } from "./context.ts"
-import { localError } from "./transfer/local.ts"
 
 /** Prints a secret that was asked for, or writes it into the new file `out` that only its owner may read. */
 export async function handOver(

@@ -5,8 +5,7 @@
 import { closeSync, openSync, writeSync } from "node:fs"
 import { ReadStream } from "node:tty"
 import { HoldfastError, isHoldfastError, shownLine } from "@holdfast/core"
-import { readSecretFile } from "@holdfast/core/node"
-import { localError } from "./transfer/local.ts"
+import { localError, readSecretFile } from "@holdfast/core/node"
 
 const longest = 1024
 const shortest = 8

@@ -13,10 +13,10 @@ import {
   signGrant,
   toReadCap,
 } from "@holdfast/protocol"
+import { keysOfCap } from "@holdfast/store"
 import { decodeEntryCap, emptyCare, encodeCare, encodeEntryCap } from "@holdfast/tree"
 import { appendOnlyRoles, listKeysOn } from "../../client/src/account/account.ts"
 import { changeAccountList } from "../../client/src/account/list.ts"
-import { keysOfCap } from "../../client/src/account/tree-keys.ts"
 import { exitCodes } from "../src/exit-codes.ts"
 import { addTree, createHarness, type Harness } from "./files-harness.ts"
 

@@ -15,11 +15,10 @@ import {
   signGrant,
   verifyKeyOf,
 } from "@holdfast/protocol"
-import type { RegisterKeys } from "@holdfast/store"
+import { keysOfCap, type RegisterKeys } from "@holdfast/store"
 import { emptyCare, encodeCare } from "@holdfast/tree"
 import { appendOnlyRoles, listKeysOn } from "../../client/src/account/account.ts"
 import { changeAccountList } from "../../client/src/account/list.ts"
-import { keysOfCap } from "../../client/src/account/tree-keys.ts"
 import { createHarness, type Harness } from "./files-harness.ts"
 
 const day = 86_400_000

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { globMatches } from "../src/commands/files/glob.ts"
 import { formatListing, humanSize, type Listed, modeText, timeText } from "../src/commands/files/listing.ts"
 
 const item: Listed = { name: "a", kind: "file", mode: 0o644, sizeBytes: 1536, mtimeNs: 1_700_000_000_000_000_000n }
@@ -31,4 +32,12 @@ test("sizes round to the unit people expect", () => {
 test("modes and times of any value have a text", () => {
   assert.equal(modeText({ kind: "directory", mode: 0o750 }), "drwxr-x---")
   assert.equal(timeText(-(10n ** 30n)), "????-??-?? ??:??")
+})
+
+test("globs match whole names, and no pattern takes long", () => {
+  assert.ok(
+    globMatches("*.jpg", "a.jpg") && globMatches("?", "🎉") && globMatches("*", "") && globMatches("a*b*c", "aXbbYc"),
+  )
+  assert.ok(!globMatches("*.jpg", "a.jpeg") && !globMatches("?", "") && !globMatches("a*b", "abc"))
+  assert.ok(!globMatches(`${"*a".repeat(60)}b`, "a".repeat(255)))
 })

@@ -18,11 +18,11 @@ import {
   signStatement,
 } from "@holdfast/protocol"
 import { makeAccount } from "@holdfast/protocol/testing"
+import { keysOfCap } from "@holdfast/store"
 import { Tree } from "@holdfast/tree"
 import { type Found, findAll } from "../../../e2e/golden.ts"
 import { version1 } from "../../backends/src/directory/schema.ts"
 import { MemoryBucket } from "../../backends/test/memory-bucket.ts"
-import { keysOfCap } from "../../client/src/account/tree-keys.ts"
 import { upgradePlaces } from "../../client/src/volumes/upgrade.ts"
 import { createDevice, type Device, openOver, type TestPlace, volumeId, volumeOver } from "../../client/test/devices.ts"
 import { collectAccount } from "../src/account/collect.ts"

@@ -17,6 +17,7 @@ import {
   type VolumeDescription,
 } from "@holdfast/protocol"
 import {
+  checkRegister,
   createMemorySeen,
   createRegisterStore,
   createStore,
@@ -27,7 +28,6 @@ import { createMemoryChunks } from "@holdfast/store/testing"
 import { directoryFence, fenceNameOf, memoryFence, type PlaceFence } from "../../client/src/volumes/fence.ts"
 import { checkEpoch, fenced, tellingMoves } from "../../client/src/volumes/fenced.ts"
 import { begunMove, type MovingPlace, moveVolume, nextEpoch } from "../../client/src/volumes/move.ts"
-import { checkRegister } from "../src/commands/files/health.ts"
 
 type Places = ReadonlyMap<string, MovingPlace>
 type Kind = (t: TestContext, id: string) => Promise<MovingPlace>

@@ -1,5 +1,6 @@
 /** Store: chunks and registers over many backends. */
 export { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
+export { keysOfCap } from "./cap-keys.ts"
 export type { CheckOptions, Rebalanced } from "./chunk-health.ts"
 export type { Collection, CollectOptions, Collector, OwnValue } from "./collect.ts"
 export type { Collected, Trim } from "./collect-unmark.ts"
@@ -9,6 +10,7 @@ export { type ChunkPipeline, createLocalPipeline, type OpenResult, openEncoded }
 export { type PlacedServer, rankServers } from "./placement.ts"
 export { type Author, type Device, deviceName, type PastAuthor } from "./register-author.ts"
 export type { CommitMarks } from "./register-commit.ts"
+export { checkRegister, type RegisterCopy } from "./register-health.ts"
 export { levelChunks } from "./register-levels.ts"
 export { quorumOf } from "./register-quorum.ts"
 export { type Rollback, rollbackError, type SignedEvidence } from "./register-rollback.ts"

@@ -13,9 +13,10 @@ import {
   withKits,
 } from "@holdfast/client/account"
 import { gridName, type Session } from "@holdfast/client/volumes"
+import { gather, type Needed } from "@holdfast/fs/care"
 import { registerIdOf } from "@holdfast/protocol"
 import type { Collection } from "@holdfast/store"
-import { gather, type Needed } from "./needed.ts"
+import { filesOfSession } from "../commands/files/open.ts"
 
 /** How it is done. */
 export interface UpgradeAccountOptions {
@@ -58,7 +59,18 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
   const listRegister = registerIdOf((await listKeysOn(account, session.storage)).publicKey)
   const { kits } = withKits(list, await ownKits(profile, volume))
   const needed = await gather({
-    ...{ session, account: account.id, collection, roots, linked: list.linked, warn, trim: false, clocks: new Map() },
+    ...{
+      env: session.env,
+      store,
+      files: filesOfSession(session),
+      account: account.id,
+      collection,
+      roots,
+      linked: list.linked,
+      warn,
+      trim: false,
+      clocks: new Map(),
+    },
     registers: [listRegister, ...kits.map(({ register }) => register)],
   })
   const { live, registers, problems, lost } = needed

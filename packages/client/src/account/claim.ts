@@ -5,9 +5,9 @@
 import { HoldfastError } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
 import { decodeCap } from "@holdfast/protocol"
+import { keysOfCap } from "@holdfast/store"
 import { decodeCare, Tree } from "@holdfast/tree"
 import type { Session } from "../volumes/session.ts"
-import { keysOfCap } from "./tree-keys.ts"
 
 const maxAttempts = 10
 

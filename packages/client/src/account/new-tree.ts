@@ -1,11 +1,11 @@
 /** A new, empty tree or mutable file under a new alias. */
 import { HoldfastError } from "@holdfast/core"
 import { encodeCap, type WriteCap } from "@holdfast/protocol"
+import { keysOfCap } from "@holdfast/store"
 import { createMutableFile, createTree } from "@holdfast/tree"
 import { gridName } from "../volumes/choose.ts"
 import type { Session } from "../volumes/session.ts"
 import { addRoot, removeRoot, syncAccount } from "./sync.ts"
-import { keysOfCap } from "./tree-keys.ts"
 
 /**
  * Makes it on the session's volume and keeps its write capability as `alias`. The account's list has it first: what is put for a

@@ -5,6 +5,7 @@
 import { equal, isHoldfastError } from "@holdfast/core"
 import { nodeEnv } from "@holdfast/core/node"
 import { type AccountList, type AccountRoot, decodeCap, removedKeyOf } from "@holdfast/protocol"
+import { keysOfCap } from "@holdfast/store"
 import { Tree } from "@holdfast/tree"
 import type { AliasState, Profile } from "../profile/profile.ts"
 import { gridName } from "../volumes/choose.ts"
@@ -12,7 +13,6 @@ import type { Session } from "../volumes/session.ts"
 import type { Account } from "./account.ts"
 import { ownKits, withKits } from "./kits.ts"
 import { changeAccountList, freeName } from "./list.ts"
-import { keysOfCap } from "./tree-keys.ts"
 
 /** What became of aliases, for people. */
 export interface Synced {

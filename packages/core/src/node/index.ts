@@ -105,6 +105,7 @@ export const systemClock: Clock = {
 export const nodeEnv: Env = { crypto: nodeCrypto, clock: systemClock }
 
 export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
+export { localError } from "./local-error.ts"
 export { isDenied, whoseIs } from "./other-user.ts"
 export { keepOwner, makePrivateFolder } from "./private-files.ts"
 export { createSecretFile, exposed, type NewSecretFile, readSecretFile, refuseExposed } from "./secret-file.ts"

@@ -1,28 +1,32 @@
 /** `check`, `rebalance`: looking after what is stored. */
 import { collectorOf, ownRegisters } from "@holdfast/client/account"
 import type { Session } from "@holdfast/client/volumes"
-import { HoldfastError, isHoldfastError, ownValue, toHex } from "@holdfast/core"
-import { type Cap, type ChunkId, type ImmutableVerifyCap, registerIdOf, type VerifyCap } from "@holdfast/protocol"
-import type { Rebalanced } from "@holdfast/store"
-import { careIds, readCare } from "@holdfast/tree"
+import { HoldfastError, ownValue } from "@holdfast/core"
+import { type LostPlace, show } from "@holdfast/fs"
+import {
+  addUnreadable,
+  checkHealth,
+  emptyReport,
+  type Footing,
+  type FootingOptions,
+  footingOf,
+  footingOfCap,
+  type Health,
+  type HealthReport,
+  isBad,
+  onlyVerifies,
+  type RebalanceReport,
+  rebalance,
+} from "@holdfast/fs/care"
+import type { RegisterCopy } from "@holdfast/store"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
-import { parseRemote } from "../../transfer/path-spec.ts"
+import { parseRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { audit } from "./audit.ts"
-import {
-  addHealth,
-  addUnreadable,
-  checkChunks,
-  checkRegister,
-  emptyReport,
-  type HealthReport,
-  type RegisterCopy,
-} from "./health.ts"
-import { type CapFinder, type VolumeFlags, withVolumes } from "./open.ts"
-import { find, show, type VolumeOpener } from "./places.ts"
-import type { LostPlace, StoredChunk } from "./volume.ts"
+import { find, type Opener } from "./locations.ts"
+import { type CapFinder, type FileFlags, withFiles } from "./open.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
 
@@ -60,10 +64,10 @@ export function register(program: Command, context: Context): void {
     .argument("[paths...]", "places in a tree", ["home:"])
     .option(...capFile)
     .addHelpText("after", examples(["holdfast rebalance home:"]))
-    .action(async (paths: string[], flags: VolumeFlags) => rebalance(context, paths, flags))
+    .action(async (paths: string[], flags: FileFlags) => rebalanceAll(context, paths, flags))
 }
 
-interface CheckFlags extends VolumeFlags {
+interface CheckFlags extends FileFlags {
   readonly deep?: boolean
   readonly verify?: boolean
   readonly repair?: boolean
@@ -79,27 +83,27 @@ function parseCount(text: string): number {
 }
 
 async function check(context: Context, text: string, flags: CheckFlags): Promise<void> {
-  await withVolumes(context, flags, async (open, sessionOf, capOf) => {
-    if (flags.sample !== undefined && (flags.verify || flags.repair))
+  await withFiles(context, flags, async (open, sessionOf, capOf) => {
+    const { sample, deep = false, verify = false, repair = false } = flags
+    if (sample !== undefined && (verify || repair))
       throw new HoldfastError(
         "ERR_INVALID_ARGUMENT",
         "--sample goes neither with --verify nor with --repair: these read everything.",
       )
     const session = await sessionOf(parseRemote(text).base)
+    if (sample !== undefined) {
+      const { footing } = await standsOn({ session, open, capOf }, text, { deep })
+      return audit(context, session, footing, sample)
+    }
     const report = emptyReport()
-    const onLost = flags.sample === undefined ? { onLost: (lost: LostPlace) => addUnreadable(report, lost) } : {}
-    const options = { deep: flags.deep ?? false, ...onLost }
-    const { chunks, registers, place } = await standsOn(session, open, await capAt(capOf, text), text, options)
-    if (flags.sample !== undefined) return audit(context, session, idsOnly(chunks), flags.sample)
-    const own = await accountsOwn(context, session, text)
-    await checkAll(context, session, joined(chunks, own.chunks), report, flags)
-    const copies: RegisterCopy[] = []
-    const { crypto } = session.env
-    for (const publicKey of registers)
-      copies.push(...(await checkRegister(session.voters, crypto, registerIdOf(publicKey), flags)))
-    for (const { register, what } of own.registers)
-      copies.push(...(await checkRegister(session.voters, crypto, register, { ...flags, what })))
-    conclude(context, flags, report, copies, place)
+    const onLost = (lost: LostPlace) => addUnreadable(report, lost)
+    const { footing, place } = await standsOn({ session, open, capOf }, text, { deep, onLost })
+    const more = await accountsOwn(context, session, text)
+    const progress = context.progress(repair ? "repair" : "check", undefined, "chunks")
+    const { store, env } = session
+    const options = { report, verify, repair, more, onChunk: () => progress.add(1) }
+    const health = await checkHealth({ crypto: env.crypto, store }, footing, options).finally(() => progress.close())
+    conclude(context, health, { isRepair: repair, place })
   })
 }
 
@@ -111,79 +115,23 @@ async function accountsOwn(context: Context, session: Session, text: string) {
   return isRoot ? ownRegisters(session, warn) : { registers: [], chunks: [] }
 }
 
-async function* joined(
-  chunks: AsyncIterable<StoredChunk>,
-  more: readonly ChunkId[],
-): AsyncGenerator<StoredChunk, void, void> {
-  yield* chunks
-  for (const id of more) yield { id }
-}
-
-/** What a place stands on. */
-interface Footing {
-  readonly chunks: AsyncIterable<StoredChunk>
-  /** Public keys of registers; complete when all chunks were given. */
-  readonly registers: readonly Uint8Array[]
-  readonly place?: string
+interface Sources {
+  readonly session: Session
+  readonly open: Opener
+  readonly capOf: CapFinder
 }
 
 /** What `text` stands on; of a verify capability all that it lists, whether `deep` or not. */
 async function standsOn(
-  session: Session,
-  open: VolumeOpener,
-  cap: Cap | undefined,
+  { session, open, capOf }: Sources,
   text: string,
-  options: { readonly deep: boolean; readonly onLost?: (lost: LostPlace) => void },
-): Promise<Footing> {
-  if (cap?.kind === "cv") return { chunks: unnamed(idsOf(cap)), registers: [] }
-  if (cap?.kind === "dv" || cap?.kind === "fv")
-    return { chunks: unnamed(listedIds(session, cap)), registers: [cap.publicKey] }
-  const found = await find(open, text)
-  const registers: Uint8Array[] = []
-  const onRegister = (publicKey: Uint8Array) => void registers.push(publicKey)
-  return { chunks: found.volume.chunksOf(found.item, { ...options, onRegister }), registers, place: show(found) }
-}
-
-async function* idsOnly(chunks: AsyncIterable<StoredChunk>): AsyncGenerator<ChunkId, void, void> {
-  for await (const { id } of chunks) yield id
-}
-
-async function* unnamed(ids: AsyncIterable<ChunkId>): AsyncGenerator<StoredChunk, void, void> {
-  for await (const id of ids) yield { id }
-}
-
-/** The capability that is itself the place. */
-async function capAt(capOf: CapFinder, text: string): Promise<Cap | undefined> {
+  options: FootingOptions,
+): Promise<{ readonly footing: Footing; readonly place?: string }> {
   const { base, path } = parseRemote(text)
-  return path.length === 0 ? capOf(base) : undefined
-}
-
-/** What the register of a verify capability lists: all that its tree needs. A part that is lost shows by its own id. */
-async function* listedIds(session: Session, cap: VerifyCap): AsyncGenerator<ChunkId, void, void> {
-  for (const list of await readCare(session.store.registers, cap))
-    yield* careIds(session.store.chunks, list, () => undefined)
-}
-
-async function checkAll(
-  context: Context,
-  session: Session,
-  chunks: AsyncIterable<StoredChunk>,
-  report: HealthReport,
-  { verify = false, repair = false }: CheckFlags,
-): Promise<void> {
-  const progress = context.progress(repair ? "repair" : "check", undefined, "chunks")
-  try {
-    await checkChunks(
-      chunks,
-      (id) => session.store.checkChunk(id, { verify, repair }),
-      (health, { place }) => {
-        addHealth(report, health, { servers: session.backends.length, repaired: repair, place })
-        progress.add(1)
-      },
-    )
-  } finally {
-    progress.close()
-  }
+  const cap = path.length === 0 ? await capOf(base) : undefined
+  if (cap && onlyVerifies(cap)) return { footing: footingOfCap(session.store, cap) }
+  const found = await find(open, text)
+  return { footing: footingOf(found.item, options), place: show(found) }
 }
 
 const inconsistentText =
@@ -192,11 +140,10 @@ const inconsistentText =
 
 function conclude(
   context: Context,
-  flags: CheckFlags,
-  report: HealthReport,
-  copies: readonly RegisterCopy[],
-  place?: string,
+  health: Health,
+  { isRepair, place }: { readonly isRepair: boolean; readonly place: string | undefined },
 ): void {
+  const { report, copies } = health
   const lines: string[] = []
   if (report.chunks > 0) {
     lines.push(
@@ -225,11 +172,9 @@ function conclude(
   const good = copies.filter(({ problem }) => problem === undefined).length
   if (roots.length > 0) lines.push(`${goodOf(roots)} of the root are good.`)
   if (others.length > 0) lines.push(`${goodOf(others)} of the account's own list, and of what belongs to it, are good.`)
-  if (report.damaged + copies.length - good > 0 && !flags.repair)
+  if (report.damaged + copies.length - good > 0 && !isRepair)
     lines.push(`"holdfast check --repair" with the same words puts it right.`)
-  const bad =
-    report.damaged + report.lost + report.inconsistent + report.unreadable.length > 0 ||
-    copies.some(({ problem }) => problem !== undefined)
+  const bad = isBad(health)
   const finite = (value: number) => (Number.isFinite(value) ? value : null)
   context.output(
     {
@@ -255,40 +200,27 @@ function placeOf({ places }: HealthReport, id: string): string {
   return place === undefined ? "" : `, of ${place}`
 }
 
-async function rebalance(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
-  await withVolumes(context, flags, async (open, sessionOf, capOf) => {
-    let moved = 0
-    const inconsistent: string[] = []
+async function rebalanceAll(context: Context, paths: readonly string[], flags: FileFlags): Promise<void> {
+  await withFiles(context, flags, async (open, sessionOf, capOf) => {
+    const reports: RebalanceReport[] = []
     const unreadable: LostPlace[] = []
-    let released = 0
     const progress = context.progress("rebalance", undefined, "chunks")
     try {
       for (const path of paths) {
         const session = await sessionOf(parseRemote(path).base)
         const options = { deep: true, onLost: (lost: LostPlace) => void unreadable.push(lost) }
-        const { chunks } = await standsOn(session, open, await capAt(capOf, path), path, options)
+        const { footing } = await standsOn({ session, open, capOf }, path, options)
         const account = await session.profile.account()
-        const collection = account.keys && (await session.store.beginCollection())
-        const surplus = new Map<string, ChunkId[]>()
-        const seen = new Set<string>()
-        for await (const { id } of chunks) {
-          if (seen.has(toHex(id))) continue
-          seen.add(toHex(id))
-          const done = await session.store.rebalanceChunk(id).catch((error): Rebalanced => {
-            if (!isHoldfastError(error, "ERR_INCONSISTENT")) throw error
-            inconsistent.push(toHex(id))
-            return { moved: 0, surplus: [] }
-          })
-          moved += done.moved
-          for (const { id: place } of done.surplus) surplus.set(place, [...(surplus.get(place) ?? []), id])
-          progress.add(1)
-        }
-        // Others hold there what they need; a device that may only append leaves it to the next that may collect.
-        if (collection) released += await collection.release(collectorOf(account), surplus)
+        // A device that may only append leaves what is freed to the next that may collect.
+        const collector = account.keys && collectorOf(account)
+        reports.push(await rebalance(session.store, footing, { collector, onChunk: () => progress.add(1) }))
       }
     } finally {
       progress.close()
     }
+    const sum = (of: "moved" | "released") => reports.reduce((total, report) => total + report[of], 0)
+    const [moved, released] = [sum("moved"), sum("released")]
+    const inconsistent = reports.flatMap((report) => report.inconsistent)
     const lines = [`${plural(moved, "share")} moved, ${released} freed where they lay before.`]
     for (const id of inconsistent) lines.push(`inconsistent: chunk ${id}`)
     if (inconsistent.length > 0) lines.push(inconsistentText)
@@ -299,9 +231,4 @@ async function rebalance(context: Context, paths: readonly string[], flags: Volu
     )
     if (inconsistent.length + unreadable.length > 0) process.exitCode = exitCodes.damaged
   })
-}
-
-/** What an immutable verify capability names. */
-export async function* idsOf({ chunkIds }: ImmutableVerifyCap): AsyncGenerator<ChunkId, void, void> {
-  for (let at = 0; at < chunkIds.length; at += 32) yield chunkIds.slice(at, at + 32)
 }

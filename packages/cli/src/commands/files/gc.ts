@@ -4,13 +4,13 @@ import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
-import { type CollectReport, collectAccount } from "../../account/collect.ts"
+import { collectAccount, type VolumeReport } from "../../account/collect.ts"
 import type { Context } from "../../context.ts"
 import { exitCodeOf, exitCodes } from "../../exit-codes.ts"
-import { parseRemote } from "../../transfer/path-spec.ts"
+import { parseRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
-import { withVolumes } from "./open.ts"
+import { withFiles } from "./open.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command, context: Context): void {
@@ -44,13 +44,13 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
       `--grace ${grace} is too short: places spare at least what was stored within the last hour, most within the last day, as a ` +
         "command under way may need it. Leave --grace out, or ask for more.",
     )
-  await withVolumes(context, { forRemoval: true }, async (_open, _sessionOf, capOf) => {
+  await withFiles(context, { forRemoval: true }, async (_open, _sessionOf, capOf) => {
     const kept = await Promise.all(
       keep.map(async (text) => ({ label: nameOf(text), cap: encodeCap(await capOf(parseRemote(text).base)) })),
     )
     const profile = await context.openProfile()
     const { warn } = context
-    const reports: CollectReport[] = []
+    const reports: VolumeReport[] = []
     const swept: SweepOutcome[] = []
     const failed: FailedVolume[] = []
     for (const name of volumesFor(profile, context.volume)) {
@@ -69,7 +69,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
 }
 
 interface Done {
-  readonly reports: readonly CollectReport[]
+  readonly reports: readonly VolumeReport[]
   readonly swept: readonly SweepOutcome[]
   readonly failed: readonly FailedVolume[]
 }

@@ -2,18 +2,17 @@
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
 import { HoldfastError } from "@holdfast/core"
+import { holdsEntries, show } from "@holdfast/fs"
+import { addTotals, doneOf, download, noTotals, type Problem } from "@holdfast/fs/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { writeOut } from "../../output.ts"
-import { download } from "../../transfer/download.ts"
-import type { Problem } from "../../transfer/local.ts"
-import { eachOf, incomplete } from "../../transfer/partial.ts"
-import { isStdio, looksRemote } from "../../transfer/path-spec.ts"
-import { addTotals, doneOf, noTotals } from "../../transfer/ports.ts"
+import { eachOf, incomplete } from "../../partial.ts"
+import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
-import { type TransferFlags, withVolumes } from "./open.ts"
-import { type Found, find, holdsEntries, nameAt, show } from "./places.ts"
+import { type Found, find, nameAt } from "./locations.ts"
+import { type TransferFlags, withFiles } from "./open.ts"
 
 /** Adds `get` and `cat` to the program. */
 export function register(program: Command, context: Context): void {
@@ -40,7 +39,7 @@ export function register(program: Command, context: Context): void {
     .option("--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)")
     .addHelpText("after", examples(["holdfast cat home:/notes.txt"]))
     .action(async (paths: string[], flags: TransferFlags) =>
-      withVolumes(context, flags, async (open) => {
+      withFiles(context, flags, async (open) => {
         for (const path of paths) await catFile(context, await find(open, path))
       }),
     )
@@ -56,7 +55,7 @@ async function get(context: Context, paths: readonly string[], flags: TransferFl
       "ERR_INVALID_ARGUMENT",
       "The destination of get is a local path; write ./ before it if it holds a colon, or use cp to copy within a grid.",
     )
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     const found: Found[] = []
     const problems: Problem[] = []
     const onProblem = (problem: Problem) => void problems.push(problem)
@@ -67,14 +66,14 @@ async function get(context: Context, paths: readonly string[], flags: TransferFl
     }
     await eachOf(sources, async (source) => void found.push(await find(open, source)), onProblem)
     const totals = noTotals()
-    const known = found.every(({ item }) => item.kind === "file")
-    const total = known ? found.reduce((sum, { item }) => sum + item.sizeBytes, 0) : undefined
+    const known = found.every(({ item }) => item.entry.kind === "file")
+    const total = known ? found.reduce((sum, { item }) => sum + item.entry.size, 0) : undefined
     const progress = context.progress("get", total)
     try {
       for (const one of found) {
         const to = localTarget(one, local, sources.length > 1)
         const options = { ...flags, onProblem, onBytes: progress.add }
-        addTotals(totals, await download(one.volume, one.item, to, options))
+        addTotals(totals, await download(one.item, to, options))
       }
     } finally {
       progress.close()
@@ -103,12 +102,13 @@ function localTarget(found: Found, local: string, several: boolean): string {
 }
 
 async function catFile(context: Context, found: Found): Promise<void> {
-  if (holdsEntries(found.item))
+  const { files, item } = found
+  if (holdsEntries(item))
     throw new HoldfastError("ERR_IS_A_DIRECTORY", `${show(found)} is a directory; get fetches it, ls lists it.`)
-  if (found.item.kind === "symlink")
+  if (item.entry.kind === "symlink")
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
-      `${show(found)} is a symlink to "${found.item.target ?? ""}"; name the file it points to.`,
+      `${show(found)} is a symlink to "${item.entry.target}"; name the file it points to.`,
     )
-  for await (const piece of found.volume.read(found.item)) await writeOut(context, piece)
+  for await (const piece of files.read(item)) await writeOut(context, piece)
 }

@@ -3,8 +3,8 @@ import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { examples } from "../../words.ts"
-import { type VolumeFlags, withVolumes } from "./open.ts"
-import { openTop } from "./places.ts"
+import { openTop } from "./locations.ts"
+import { type FileFlags, withFiles } from "./open.ts"
 
 /** Adds `restore` to the command `history`. */
 export function registerRestore(history: Command, context: Context): void {
@@ -15,11 +15,11 @@ export function registerRestore(history: Command, context: Context): void {
     .argument("<version>", "number of the version")
     .option("--cap-file <file>", "file with the capability that `cap:` stands for; - is stdin")
     .addHelpText("after", examples(["holdfast history restore home: 12"]))
-    .action(async (tree: string, version: string, flags: VolumeFlags) => {
+    .action(async (tree: string, version: string, flags: FileFlags) => {
       const number = Number(version)
       if (!/^\d{1,15}$/.test(version))
         throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${version}" is not the number of a version.`)
-      await withVolumes(context, flags, async (open) => {
+      await withFiles(context, flags, async (open) => {
         const now = await (await openTop(open, tree)).restoreVersion(number)
         context.output(
           { restored: number, version: now },

@@ -1,15 +1,15 @@
 /** `history`: which versions of a tree there are and which device wrote them, and the ways back: a writer's and the owner's. */
-import { keysOfCap } from "@holdfast/client/account"
 import { HoldfastError, isoTime } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
+import { keysOfCap } from "@holdfast/store"
 import type { TreeVersion } from "@holdfast/tree"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { parseRemote } from "../../transfer/path-spec.ts"
+import { parseRemote } from "../../places.ts"
 import { examples } from "../../words.ts"
 import { registerRestore } from "./history-restore.ts"
-import { type VolumeFlags, withVolumes } from "./open.ts"
-import { openTop } from "./places.ts"
+import { openTop } from "./locations.ts"
+import { type FileFlags, withFiles } from "./open.ts"
 
 const capFile = ["--cap-file <file>", "file with the capability that `cap:` stands for; - is stdin"] as const
 
@@ -24,7 +24,7 @@ export function register(program: Command, context: Context): void {
     .argument("<tree>", "a tree or mutable file, such as home:")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast history list home:"]))
-    .action(async (tree: string, flags: VolumeFlags) => list(context, tree, flags))
+    .action(async (tree: string, flags: FileFlags) => list(context, tree, flags))
   registerRestore(history, context)
   history
     .command("epoch")
@@ -38,19 +38,19 @@ When a writer took changes out of the history (ERR_UNPROVEN, ERR_FORK), or used 
 another epoch of it with what it saw last. Places and other devices then refuse all that is of the epoch before.
 ${examples(["holdfast history epoch home:"])}`,
     )
-    .action(async (tree: string, flags: VolumeFlags) => beginEpoch(context, tree, flags))
+    .action(async (tree: string, flags: FileFlags) => beginEpoch(context, tree, flags))
 }
 
-async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
-  await withVolumes(context, flags, async (open) => {
+async function list(context: Context, tree: string, flags: FileFlags): Promise<void> {
+  await withFiles(context, flags, async (open) => {
     const versions = await (await openTop(open, tree)).listVersions()
     context.output(versions.map(lineOf), versions.map(textOf))
   })
 }
 
-async function beginEpoch(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
+async function beginEpoch(context: Context, tree: string, flags: FileFlags): Promise<void> {
   const profile = await context.openProfile()
-  await withVolumes(context, flags, async (_open, sessionOf, capOf) => {
+  await withFiles(context, flags, async (_open, sessionOf, capOf) => {
     // Not opened first: what servers offer is what this leaves behind.
     const { base, path } = parseRemote(tree)
     if (path.length > 0)

@@ -1,13 +1,13 @@
 /** `leakage`: what servers can learn of a tree though they cannot read it. */
-import { keysOfCap } from "@holdfast/client/account"
 import { HoldfastError } from "@holdfast/core"
+import { keysOfCap } from "@holdfast/store"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { parseRemote } from "../../transfer/path-spec.ts"
+import { parseRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { type Leakage, measureLeakage, type SeenByServer } from "./leakage-meter.ts"
 import { humanSize } from "./listing.ts"
-import { type VolumeFlags, withVolumes } from "./open.ts"
+import { type FileFlags, withFiles } from "./open.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command, context: Context): void {
@@ -27,11 +27,11 @@ ${examples(
   ["holdfast leakage home: --json", "all of them: each size of share at each server"],
 )}`,
     )
-    .action(async (tree: string, flags: VolumeFlags) => leakage(context, tree, flags))
+    .action(async (tree: string, flags: FileFlags) => leakage(context, tree, flags))
 }
 
-async function leakage(context: Context, text: string, flags: VolumeFlags): Promise<void> {
-  await withVolumes(context, flags, async (_open, sessionOf, capOf) => {
+async function leakage(context: Context, text: string, flags: FileFlags): Promise<void> {
+  await withFiles(context, flags, async (_open, sessionOf, capOf) => {
     const { base, path } = parseRemote(text)
     if (path.length > 0)
       throw new HoldfastError(

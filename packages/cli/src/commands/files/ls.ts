@@ -1,16 +1,15 @@
 /** `ls`, `tree`, `stat`, `du`, `find`: looking at a tree. */
-import { isHoldfastError } from "@holdfast/core"
+import { toHex } from "@holdfast/core"
+import { formatPath, holdsEntries, type Item, identityOf, show, sizeOf, walkItems } from "@holdfast/fs"
+import { footingOf } from "@holdfast/fs/care"
 import { RepeatGuard } from "@holdfast/tree"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { formatPath } from "../../transfer/path-spec.ts"
 import { examples } from "../../words.ts"
 import { globMatches } from "./glob.ts"
 import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
-import { type VolumeFlags, withVolumes } from "./open.ts"
-import { identityOf } from "./opened-tree.ts"
-import { find, findDirectory, holdsEntries, nameAt, show } from "./places.ts"
-import type { Item, Volume } from "./volume.ts"
+import { find, findDirectory, nameAt } from "./locations.ts"
+import { type FileFlags, withFiles } from "./open.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
 
@@ -40,7 +39,7 @@ export function register(program: Command, context: Context): void {
     .argument("<paths...>", "places in a tree")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast stat home:/docs/a.txt"]))
-    .action(async (paths: string[], flags: VolumeFlags) => stat(context, paths, flags))
+    .action(async (paths: string[], flags: FileFlags) => stat(context, paths, flags))
   program
     .command("du")
     .description("add up the sizes below directories")
@@ -62,14 +61,14 @@ export function register(program: Command, context: Context): void {
     .action(async (path: string, flags: FindFlags) => search(context, path, flags))
 }
 
-interface LsFlags extends VolumeFlags {
+interface LsFlags extends FileFlags {
   readonly long?: boolean
   readonly human?: boolean
 }
-interface TreeFlags extends VolumeFlags {
+interface TreeFlags extends FileFlags {
   readonly depth?: number
 }
-interface FindFlags extends VolumeFlags {
+interface FindFlags extends FileFlags {
   readonly name?: string
   readonly type?: string
   readonly larger?: number
@@ -77,18 +76,18 @@ interface FindFlags extends VolumeFlags {
 
 async function ls(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
   const style = { long: flags.long ?? false, human: flags.human ?? false }
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     const results: { path: string; entries: unknown[] }[] = []
     const texts: string[] = []
     for (const text of paths) {
       const found = await find(open, text)
       const listed: Listed[] = []
       if (holdsEntries(found.item))
-        for await (const [name, item] of found.volume.list(found.item)) listed.push({ ...item, name })
+        for await (const [name, item] of found.files.list(found.item)) listed.push(listedOf(item, name))
       else {
-        listed.push({ ...found.item, name: nameAt(found) ?? "/" })
+        listed.push(listedOf(found.item, nameAt(found) ?? "/"))
         if (found.path.length === 0)
-          for await (const [name, item] of found.volume.copies()) listed.push({ ...item, name })
+          for await (const [name, item] of found.files.copies()) listed.push(listedOf(item, name))
       }
       if (context.json) results.push({ path: formatPath(found.path), entries: listed.map(asJson) })
       else {
@@ -101,24 +100,24 @@ async function ls(context: Context, paths: readonly string[], flags: LsFlags): P
 }
 
 async function tree(context: Context, path: string, { depth = Number.POSITIVE_INFINITY, ...flags }: TreeFlags) {
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     const found = await findDirectory(open, path)
     const lines = [show(found)]
     const guard = new RepeatGuard()
     const walk = async (item: Item, indent: string, level: number): Promise<unknown[]> => {
       const children: [string, Item][] = []
-      for await (const [name, child] of found.volume.list(item)) children.push([name, child])
+      for await (const [name, child] of found.files.list(item)) children.push([name, child])
       guard.enter(identityOf(item))(children.length)
       const result: unknown[] = []
       for (const [index, [name, child]] of children.entries()) {
         const isLast = index === children.length - 1
-        const arrow = child.target === undefined ? "" : ` -> ${child.target}`
+        const arrow = child.entry.kind === "symlink" ? ` -> ${child.entry.target}` : ""
         lines.push(`${indent}${isLast ? "└── " : "├── "}${name}${arrow}`)
         const below =
           holdsEntries(child) && level < depth
             ? await walk(child, `${indent}${isLast ? "    " : "│   "}`, level + 1)
             : undefined
-        result.push({ ...asJson({ ...child, name }), ...(below ? { children: below } : {}) })
+        result.push({ ...asJson(listedOf(child, name)), ...(below ? { children: below } : {}) })
       }
       return result
     }
@@ -127,29 +126,28 @@ async function tree(context: Context, path: string, { depth = Number.POSITIVE_IN
   })
 }
 
-async function stat(context: Context, paths: readonly string[], flags: VolumeFlags): Promise<void> {
-  await withVolumes(context, flags, async (open) => {
+async function stat(context: Context, paths: readonly string[], flags: FileFlags): Promise<void> {
+  await withFiles(context, flags, async (open) => {
     const values: object[] = []
     const texts: string[] = []
     for (const text of paths) {
       const found = await find(open, text)
-      const { item } = found
+      const listed = listedOf(found.item, nameAt(found) ?? "/")
       const chunks = new Set<string>()
-      for await (const { id } of found.volume.chunksOf(item, { deep: false }))
-        chunks.add(Buffer.from(id).toString("hex"))
+      for await (const { id } of footingOf(found.item, { deep: false }).chunks) chunks.add(toHex(id))
       values.push({
         path: formatPath(found.path),
-        ...asJson({ ...item, name: nameAt(found) ?? "/" }),
+        ...asJson(listed),
         chunks: chunks.size,
       })
       texts.push(
         ...(texts.length > 0 ? [""] : []),
         ...[
           `path    ${show(found)}`,
-          `type    ${item.kind}${item.target === undefined ? "" : ` to ${item.target}`}`,
-          `mode    ${modeText(item)} (${item.mode.toString(8).padStart(4, "0")})`,
-          `size    ${item.sizeBytes} (${humanSize(item.sizeBytes)})`,
-          `mtime   ${isoTime(item.mtimeNs)}`,
+          `type    ${listed.kind}${listed.target === undefined ? "" : ` to ${listed.target}`}`,
+          `mode    ${modeText(listed)} (${listed.mode.toString(8).padStart(4, "0")})`,
+          `size    ${listed.sizeBytes} (${humanSize(listed.sizeBytes)})`,
+          `mtime   ${isoTime(listed.mtimeNs)}`,
           `chunks  ${chunks.size}`,
         ],
       )
@@ -159,12 +157,12 @@ async function stat(context: Context, paths: readonly string[], flags: VolumeFla
 }
 
 async function du(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     const values: object[] = []
     const texts: string[][] = []
     for (const text of paths) {
       const found = await find(open, text)
-      const { bytes, files } = await sizeOf(found.volume, found.item, new Map())
+      const { bytes, files } = await sizeOf(found.item)
       values.push({ path: formatPath(found.path), bytes, files })
       texts.push([`${flags.human ? humanSize(bytes) : bytes}`, show(found)])
     }
@@ -172,77 +170,26 @@ async function du(context: Context, paths: readonly string[], flags: LsFlags): P
   })
 }
 
-interface Size {
-  readonly bytes: number
-  readonly files: number
-}
-
-/** Sums below an item. What is linked in several places counts in each, and is read once. */
-async function sizeOf(volume: Volume, item: Item, known: Map<string, Size>): Promise<Size> {
-  if (item.kind === "file") return { bytes: item.sizeBytes, files: 1 }
-  if (!holdsEntries(item)) return { bytes: 0, files: 0 }
-  const identity = identityOf(item)
-  const before = known.get(identity)
-  if (before) return before
-  let [bytes, files] = [0, 0]
-  let hasEntries = false
-  try {
-    for await (const [, child] of volume.list(item)) {
-      hasEntries = true
-      const below = await sizeOf(volume, child, known)
-      bytes += below.bytes
-      files += below.files
-    }
-  } catch (error) {
-    // A tree linked in itself: what is in it was told further above.
-    if (item.kind !== "junction" || hasEntries || !isHoldfastError(error, "ERR_LIMIT")) throw error
-  }
-  const size = { bytes, files }
-  known.set(identity, size)
-  return size
-}
-
 async function search(context: Context, path: string, flags: FindFlags): Promise<void> {
   const kind = flags.type && { f: "file", d: "directory", l: "symlink", j: "junction" }[flags.type]
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     const found = await find(open, path)
     const values: object[] = []
     const texts: string[] = []
-    for await (const { path: at, item } of walk(found.volume, found.item, found.path)) {
+    for await (const { path: at, item } of walkItems(found.item, found.path)) {
       if (flags.name !== undefined && !globMatches(flags.name, at.at(-1) ?? "")) continue
-      if (kind && item.kind !== kind) continue
-      if (flags.larger !== undefined && !(item.kind === "file" && item.sizeBytes > flags.larger)) continue
-      if (context.json) values.push({ path: formatPath(at), ...asJson({ ...item, name: at.at(-1) ?? "/" }) })
-      else texts.push(show({ volume: found.volume, path: at }))
+      if (kind && item.entry.kind !== kind) continue
+      if (flags.larger !== undefined && !(item.entry.kind === "file" && item.entry.size > flags.larger)) continue
+      if (context.json) values.push({ path: formatPath(at), ...asJson(listedOf(item, at.at(-1) ?? "/")) })
+      else texts.push(show({ files: found.files, path: at }))
     }
     context.output(values, texts)
   })
 }
 
-/**
- * An item and all below it, each directory before what is in it. Throws ERR_LIMIT when the same directories come again and
- * again without end.
- */
-export async function* walk(
-  volume: Volume,
-  item: Item,
-  path: readonly string[],
-  guard = new RepeatGuard(),
-): AsyncGenerator<{ path: readonly string[]; item: Item }, void, void> {
-  yield { path, item }
-  if (!holdsEntries(item)) return
-  const tell = guard.enter(identityOf(item))
-  let entries = 0
-  try {
-    for await (const [name, child] of volume.list(item)) {
-      entries++
-      tell(1)
-      yield* walk(volume, child, [...path, name], guard)
-    }
-  } catch (error) {
-    // A tree linked in itself: what is in it was told further above.
-    if (item.kind !== "junction" || entries > 0 || !isHoldfastError(error, "ERR_LIMIT")) throw error
-  }
+function listedOf({ entry }: Item, name: string): Listed {
+  const { kind, mode, mtimeNs, size } = entry
+  return { name, kind, mode, mtimeNs, sizeBytes: size, ...(entry.kind === "symlink" && { target: entry.target }) }
 }
 
 function asJson({ name, kind, mode, sizeBytes, mtimeNs, target }: Listed) {

@@ -2,21 +2,21 @@
 import { type Profile, unknownAlias } from "@holdfast/client/profile"
 import { gridName, type Session, type SessionOptions } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
+import { type FileSystem, type Files, filesOf } from "@holdfast/fs"
 import { type Cap, decodeCap } from "@holdfast/protocol"
+import { advised } from "../../advice.ts"
 import type { Context } from "../../context.ts"
 import { readSecret } from "../../input.ts"
-import type { RemoteBase } from "../../transfer/path-spec.ts"
-import { openVolume } from "./open-volume.ts"
-import type { VolumeOpener } from "./places.ts"
-import type { Volume } from "./volume.ts"
+import type { RemoteBase } from "../../places.ts"
+import type { Opener } from "./locations.ts"
 
 /** Options of every command that names places. */
-export interface VolumeFlags {
+export interface FileFlags {
   readonly capFile?: string
 }
 
 /** Options of put and get. */
-export interface TransferFlags extends VolumeFlags {
+export interface TransferFlags extends FileFlags {
   readonly overwrite?: boolean
 }
 
@@ -27,10 +27,10 @@ export type CapFinder = (base: RemoteBase) => Promise<Cap>
 export type SessionFinder = (base: RemoteBase) => Promise<Session>
 
 /** Runs `work` with a way to open trees; each tree is opened once. */
-export async function withVolumes<T>(
+export async function withFiles<T>(
   context: Context,
-  flags: VolumeFlags & Pick<SessionOptions, "forRemoval">,
-  work: (open: VolumeOpener, sessionOf: SessionFinder, capOf: CapFinder) => Promise<T>,
+  flags: FileFlags & Pick<SessionOptions, "forRemoval">,
+  work: (open: Opener, sessionOf: SessionFinder, capOf: CapFinder) => Promise<T>,
 ): Promise<T> {
   const profile = await context.openProfile()
   const { warn } = context
@@ -42,12 +42,33 @@ export async function withVolumes<T>(
     if (isAlias && !profile.aliases.has(base.alias)) await sessionOf(base).catch(ignoreRefusal)
     return findCap(profile, flags, base)
   })
-  const open = once(async (base: RemoteBase): Promise<Volume> => {
+  const filesOn = filesOfSessions()
+  const open = once(async (base: RemoteBase): Promise<FileSystem> => {
     const cap = await capOf(base)
     const label = base.kind === "alias" ? `${base.alias}:` : "(capability)"
-    return openVolume(await sessionOf(base), cap, { label, warn })
+    return filesOn(await sessionOf(base)).open(cap, { label, warn })
   })
-  return work(open, sessionOf, capOf)
+  try {
+    return await work(open, sessionOf, capOf)
+  } catch (error) {
+    throw isHoldfastError(error) ? advised(error) : error
+  }
+}
+
+/** The file systems of a session's volume. */
+export function filesOfSession({ store, env, profile, volume }: Session): Files {
+  const { chunks, registers } = store
+  return filesOf({ chunks, registers, env, volume, uploads: profile })
+}
+
+/** The same for each session, so that what one tree has read the next need not read again. */
+function filesOfSessions(): (session: Session) => Files {
+  const known = new Map<Session, Files>()
+  return (session) => {
+    const files = known.get(session) ?? filesOfSession(session)
+    known.set(session, files)
+    return files
+  }
 }
 
 /** What is not known here stays unknown, for whatever reason the list could not be read. */
@@ -84,7 +105,7 @@ function once<T>(work: (base: RemoteBase) => Promise<T>): (base: RemoteBase) => 
   }
 }
 
-async function findCap(profile: Profile, { capFile }: VolumeFlags, base: RemoteBase): Promise<Cap> {
+async function findCap(profile: Profile, { capFile }: FileFlags, base: RemoteBase): Promise<Cap> {
   if (base.kind === "cap") return decodeCap(base.text)
   if (base.kind === "cap-file") return decodeCap(await readSecret(base.file))
   if (base.alias === "cap" && capFile !== undefined) return decodeCap(await readSecret(capFile))

@@ -4,17 +4,29 @@ import * as nodePath from "node:path"
 import { type Paths, type Profile, pathsOf } from "@holdfast/client/profile"
 import { placesOf } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"
+import { localError } from "@holdfast/core/node"
+import { holdsEntries, notFound, show } from "@holdfast/fs"
+import {
+  addTotals,
+  doneOf,
+  folderIdentity,
+  noTotals,
+  type Problem,
+  type TransferTotals,
+  upload,
+  uploadStream,
+  type WalkOptions,
+  walkLocal,
+} from "@holdfast/fs/node"
+import { checkName } from "@holdfast/tree"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { folderIdentity, localError, type Problem, type WalkOptions, walkLocal } from "../../transfer/local.ts"
-import { eachOf, incomplete } from "../../transfer/partial.ts"
-import { checkName, isStdio, looksRemote } from "../../transfer/path-spec.ts"
-import { addTotals, doneOf, noTotals, type TransferTotals } from "../../transfer/ports.ts"
-import { upload, uploadStream } from "../../transfer/upload.ts"
+import { eachOf, incomplete } from "../../partial.ts"
+import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
-import { type TransferFlags, withVolumes } from "./open.ts"
-import { holdsEntries, notFound, openPlace, type Place, show, target } from "./places.ts"
+import { openPlace, type Place, target } from "./locations.ts"
+import { type TransferFlags, withFiles } from "./open.ts"
 
 /** Adds `put` to the program. */
 export function register(program: Command, context: Context): void {
@@ -40,7 +52,7 @@ async function put(context: Context, paths: readonly string[], flags: TransferFl
   const sources = paths.slice(0, -1)
   if (sources.length === 0)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "put needs a source and a destination: holdfast put SRC… DEST.")
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     let place = await openPlace(open, paths.at(-1)!, { follow: true })
     if (sources.length > 1) place = { ...place, inside: true }
     const totals = noTotals()
@@ -84,30 +96,30 @@ async function putOne(
       )
     await requireParent(place)
     const mtimeNs = BigInt(Date.now()) * 1_000_000n
-    return uploadStream(place.volume.upload(), context.stdin, place.path, {
+    return uploadStream(place.files.writer(), context.stdin, place.path, {
       mode: 0o644,
       mtimeNs,
       onBytes: options.onBytes,
     })
   }
   const isFolder = statOf(source).isDirectory()
-  if (isFolder && place.volume.isFile)
+  if (isFolder && place.files.isFile)
     throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show(place)} is a file, and "${source}" is a folder.`)
   const name = nodePath.basename(nodePath.resolve(source))
   if (place.inside) checkName(name)
   const to =
     isFolder && place.path.length === 0 && source.endsWith("/") ? place : await target(place, name, { merge: isFolder })
   await requireParent(to)
-  return upload(to.volume.upload(), source, to.path, options)
+  return upload(to.files.writer(), source, to.path, options)
 }
 
 /** Found out before anything is sent. */
-async function requireParent({ volume, path }: Place): Promise<void> {
+async function requireParent({ files, path }: Place): Promise<void> {
   if (path.length === 0) return
-  const parent = await volume.lookup(path.slice(0, -1))
-  if (!parent) throw notFound(volume, path.slice(0, -1))
-  if (!holdsEntries(parent))
-    throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show({ volume, path: path.slice(0, -1) })} is not a directory.`)
+  const above = { files, path: path.slice(0, -1) }
+  const parent = await files.lookup(above.path)
+  if (!parent) throw notFound(above)
+  if (!holdsEntries(parent)) throw new HoldfastError("ERR_NOT_A_DIRECTORY", `${show(above)} is not a directory.`)
 }
 
 function statOf(source: string): fs.Stats {

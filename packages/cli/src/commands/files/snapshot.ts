@@ -1,13 +1,13 @@
 /** `snapshot`, `diff`, `cap`: versions of a tree, and handing it over. */
 import { HoldfastError } from "@holdfast/core"
+import { formatPath } from "@holdfast/fs"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { handOver } from "../../output.ts"
-import { formatPath } from "../../transfer/path-spec.ts"
 import { examples } from "../../words.ts"
+import { find, openTop } from "./locations.ts"
 import { isoTime } from "./ls.ts"
-import { type VolumeFlags, withVolumes } from "./open.ts"
-import { find, openTop } from "./places.ts"
+import { type FileFlags, withFiles } from "./open.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
 
@@ -32,21 +32,21 @@ export function register(program: Command, context: Context): void {
     .argument("<tree>", "the tree, such as home:")
     .argument("<name>", "name of the snapshot")
     .option(...capFile)
-    .action(async (tree: string, name: string, flags: VolumeFlags) => create(context, tree, name, flags))
+    .action(async (tree: string, name: string, flags: FileFlags) => create(context, tree, name, flags))
   snapshot
     .command("list")
     .description("list the snapshots of a tree")
     .argument("[tree]", "the tree", "home:")
     .option(...capFile)
-    .action(async (tree: string, flags: VolumeFlags) => list(context, tree, flags))
+    .action(async (tree: string, flags: FileFlags) => list(context, tree, flags))
   snapshot
     .command("remove")
     .description("give a snapshot up; gc then frees what only it held")
     .argument("<tree>", "the tree")
     .argument("<name>", "name of the snapshot")
     .option(...capFile)
-    .action(async (tree: string, name: string, flags: VolumeFlags) =>
-      withVolumes(context, { ...flags, forRemoval: true }, async (open) => {
+    .action(async (tree: string, name: string, flags: FileFlags) =>
+      withFiles(context, { ...flags, forRemoval: true }, async (open) => {
         await (await openTop(open, tree)).removeSnapshot(name)
         context.output({ removed: name }, "")
       }),
@@ -57,8 +57,8 @@ export function register(program: Command, context: Context): void {
     .argument("<tree>", "the tree")
     .argument("<name>", "name of the snapshot")
     .option(...capFile)
-    .action(async (tree: string, name: string, flags: VolumeFlags) =>
-      withVolumes(context, flags, async (open) => {
+    .action(async (tree: string, name: string, flags: FileFlags) =>
+      withFiles(context, flags, async (open) => {
         await (await openTop(open, tree)).restoreSnapshot(name)
         context.output({ restored: name }, "")
       }),
@@ -70,7 +70,7 @@ export function register(program: Command, context: Context): void {
     .argument("<after>", "another, or the same in a snapshot")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast diff home:/docs@friday home:/docs"]))
-    .action(async (before: string, after: string, flags: VolumeFlags) => diff(context, before, after, flags))
+    .action(async (before: string, after: string, flags: FileFlags) => diff(context, before, after, flags))
   program
     .command("cap")
     .description("print a capability to a place: whoever has it needs nothing else")
@@ -83,26 +83,26 @@ export function register(program: Command, context: Context): void {
     .action(async (path: string, flags: CapFlags) => cap(context, path, flags))
 }
 
-interface CapFlags extends VolumeFlags {
+interface CapFlags extends FileFlags {
   readonly read?: boolean
   readonly verify?: boolean
   readonly out?: string
 }
 
-async function create(context: Context, tree: string, name: string, flags: VolumeFlags): Promise<void> {
+async function create(context: Context, tree: string, name: string, flags: FileFlags): Promise<void> {
   if (name === "" || /[/@\0]/.test(name) || name.length > 64 || !name.isWellFormed())
     throw new HoldfastError(
       "ERR_INVALID_NAME",
       `"${name}" cannot name a snapshot: use 1 to 64 letters without / and @.`,
     )
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     await (await openTop(open, tree)).createSnapshot(name)
     context.output({ created: name }, "")
   })
 }
 
-async function list(context: Context, tree: string, flags: VolumeFlags): Promise<void> {
-  await withVolumes(context, flags, async (open) => {
+async function list(context: Context, tree: string, flags: FileFlags): Promise<void> {
+  await withFiles(context, flags, async (open) => {
     const snapshots = await (await openTop(open, tree)).listSnapshots()
     context.output(
       snapshots.map(({ name, createdNs }) => ({ name, created: isoTime(createdNs) })),
@@ -111,14 +111,14 @@ async function list(context: Context, tree: string, flags: VolumeFlags): Promise
   })
 }
 
-async function diff(context: Context, before: string, after: string, flags: VolumeFlags): Promise<void> {
-  await withVolumes(context, flags, async (open) => {
+async function diff(context: Context, before: string, after: string, flags: FileFlags): Promise<void> {
+  await withFiles(context, flags, async (open) => {
     const [a, b] = [await find(open, before), await find(open, after)]
-    if (a.volume.home !== b.volume.home)
+    if (a.files.io !== b.files.io)
       throw new HoldfastError("ERR_INVALID_ARGUMENT", "diff compares places of one volume; these are in two.")
     const values: object[] = []
     const lines: string[] = []
-    for await (const { kind, path } of b.volume.diff(a.item, b.item)) {
+    for await (const { kind, path } of b.files.diff(a.item, b.item)) {
       values.push({ kind, path: formatPath(path) })
       lines.push(`${{ added: "+", removed: "-", changed: "~" }[kind]} ${formatPath(path)}`)
     }
@@ -129,9 +129,9 @@ async function diff(context: Context, before: string, after: string, flags: Volu
 async function cap(context: Context, path: string, { read, verify, out, ...flags }: CapFlags): Promise<void> {
   if (read && verify)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "Choose one of --read and --verify: read includes verify.")
-  await withVolumes(context, flags, async (open) => {
+  await withFiles(context, flags, async (open) => {
     const found = await find(open, path)
-    const text = await found.volume.capOf(found.path, verify ? "verify" : read ? "read" : "write")
+    const text = await found.files.capOf(found.path, verify ? "verify" : read ? "read" : "write")
     await handOver(context, { out, value: { cap: text }, text })
   })
 }

@@ -100,7 +100,7 @@ async function signEpoch(context: Context, { dir, rootFile, epoch }: SignFlags):
 
 /** PEM of a few lines. */
 async function readKeyFile(file: string): Promise<string> {
-  const { localError } = await import("../../transfer/local.ts")
+  const { localError } = await import("@holdfast/core/node")
   try {
     return fromUtf8(readSecretFile(file))
   } catch (error) {

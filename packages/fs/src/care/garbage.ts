@@ -1,0 +1,112 @@
+/**
+ * Collection: takes away what an account marked and none of its roots needs. The steps come in the order that makes it safe beside
+ * anything: tokens, the account's list, its roots by quorum and at each place, marks that are missing, then signed orders.
+ */
+import type { Env } from "@holdfast/core"
+import { type AccountId, type RegisterId, registerIdOf } from "@holdfast/protocol"
+import type { CareKeys, Collected, Collection, CollectOptions, Collector, OwnValue, Store, Trim } from "@holdfast/store"
+import type { Files } from "../files.ts"
+import { gather, type Needed, type NeededRoot } from "./needed.ts"
+
+/** What an account keeps on the volume, as its list has it. */
+export interface AccountListing {
+  readonly roots: readonly NeededRoot[]
+  /** Trees that were linked in the roots the last time. */
+  readonly linked: readonly string[]
+  /** Keys of the account's list, which is needed too. */
+  readonly list: CareKeys
+  /** Registers that are needed besides: lists of devices, recovery kits. */
+  readonly registers: readonly RegisterId[]
+}
+
+/** The account that collects. */
+export interface CollectingAccount {
+  readonly id: AccountId
+  readonly collector: Collector
+  /**
+   * What it lists, with what its devices that may only append have ever listed. Unless nothing is to be changed the list is written,
+   * also when it is the same: so each place has just said by its own clock when that was.
+   */
+  list(collection: Collection): Promise<AccountListing>
+  /** Remembers which trees are linked in the roots, for when a node that links one cannot be read. Not called on a dry run. */
+  noteLinked(needed: Pick<Needed, "linked" | "isWhole">, listing: AccountListing): Promise<void>
+}
+
+/** Where is collected. */
+export interface CollectingVolume {
+  readonly env: Env
+  readonly store: Pick<Store, "chunks" | "registers" | "beginCollection">
+  readonly files: Pick<Files, "open">
+}
+
+/** How to collect. */
+export interface CollectGarbageOptions {
+  /** Spares what was stored or used since; places spare more. */
+  readonly graceMs: number
+  /** Only tells what would be removed. */
+  readonly dryRun: boolean
+  /** Further trees that stay. */
+  readonly keep: readonly NeededRoot[]
+  readonly warn: (text: string) => void
+}
+
+/** What was collected on a volume. */
+export interface CollectReport extends Pick<Needed, "byRoot" | "problems" | "lost" | "outOfReach"> {
+  readonly places: ReadonlyMap<string, Collected>
+  readonly leftOut: ReadonlyMap<string, string>
+  /** Why places do not hold all that the account needs. */
+  readonly refused: Collection["refused"]
+  readonly liveChunks: number
+}
+
+/** Collects for an account. Throws when it cannot be known what a root needs: then nothing was taken away. */
+export async function collectGarbage(
+  { env, store, files }: CollectingVolume,
+  account: CollectingAccount,
+  { graceMs, dryRun, keep, warn }: CollectGarbageOptions,
+): Promise<CollectReport> {
+  const collection = await store.beginCollection()
+  const listing = await account.list(collection)
+  const list = registerIdOf(listing.list.publicKey)
+  // The newest value's time is what each place's clock says: it took that one a moment ago.
+  const listed = await collection.ownValues(listing.list)
+  const needed = await gather({
+    ...{ env, store, files, warn, collection, account: account.id, linked: listing.linked, trim: !dryRun },
+    goesOn: true,
+    roots: [...listing.roots, ...keep],
+    registers: [list, ...listing.registers],
+    clocks: new Map([...listed].flatMap(([place, [newest]]) => (newest ? [[place, newest.receivedMs] as const] : []))),
+  })
+  if (!dryRun) await account.noteLinked(needed, listing)
+  const how = {
+    ...{ collector: account.collector, ...needed, list, graceMs, dryRun },
+    trims: withList(needed.trims, list, listed),
+  }
+  // An immutable root has no list: whatever is not known to be needed may be below what is out of reach.
+  const places = needed.outOfReach.length > 0 ? await holdOnly(collection, how) : await collection.run(how)
+  const { byRoot, problems, lost, outOfReach, live } = needed
+  const { leftOut, refused } = collection
+  return { places, leftOut, refused, byRoot, problems, lost, outOfReach, liveChunks: live.size }
+}
+
+/** Marks what is needed and is not marked, and takes nothing away. */
+async function holdOnly(collection: Collection, options: CollectOptions): Promise<ReadonlyMap<string, Collected>> {
+  const nothing = { shares: 0, bytes: 0, marks: 0, young: 0, registers: 0 }
+  const adopted = await collection.adopt(options)
+  return new Map([...adopted].map(([place, count]) => [place, { ...nothing, adopted: count }]))
+}
+
+/**
+ * Trims the account's list too: each collection writes it anew, and nothing is ever read of what it was. A place that enforces the
+ * account's rights keeps nothing of it in the first place, a bucket everything.
+ */
+function withList(
+  trims: Needed["trims"],
+  register: RegisterId,
+  listed: ReadonlyMap<string, readonly OwnValue[]>,
+): Map<string, readonly Trim[]> {
+  const all = new Map(trims)
+  for (const [place, [newest, ...older]] of listed)
+    if (newest && older.length > 0) all.set(place, [...(trims.get(place) ?? []), { register, below: newest.sequence }])
+  return all
+}

@@ -1,0 +1,196 @@
+/** What the health of all that something stands on comes to: its chunks, its registers, what cannot be read. */
+import { type CryptoProvider, mapPool, toHex } from "@holdfast/core"
+import { type ChunkId, type RegisterId, registerIdOf } from "@holdfast/protocol"
+import { type ChunkHealth, checkRegister, type RegisterCopy, type Store } from "@holdfast/store"
+import type { LostPlace } from "../damage.ts"
+import type { Footing, StoredChunk } from "./footing.ts"
+
+/** Sums over the chunks checked. */
+export interface HealthReport {
+  chunks: number
+  /** All n shares are good, each on a server of its own as far as there are servers. */
+  healthy: number
+  /** Readable, but shares are missing, damaged or share a server. */
+  damaged: number
+  /** Fewer than k good shares are left. */
+  lost: number
+  /** Their parity does not follow from their data. */
+  inconsistent: number
+  /** Shares that a repair wrote. */
+  placed: number
+  /** Least distinct servers and least spare shares (good ones beyond k) of any chunk. */
+  leastServers: number
+  leastSpare: number
+  /** Shares that do not verify, as "server/index" of a chunk. */
+  corrupt: string[]
+  /** Ids of lost chunks; the first 1000. */
+  lostChunks: string[]
+  /** Ids of inconsistent chunks; the first 1000. */
+  inconsistentChunks: string[]
+  /** Where lost and inconsistent chunks were met first, by their ids. */
+  places: Record<string, string>
+  /** Directories and lists of files' pieces that cannot be read; the first 1000. */
+  unreadable: { readonly place: string; readonly what: "directory" | "file"; readonly message: string }[]
+  /** Why servers gave no answer, by their ids. */
+  silent: Record<string, string>
+}
+
+/** A report on nothing yet. */
+export function emptyReport(): HealthReport {
+  return {
+    chunks: 0,
+    healthy: 0,
+    damaged: 0,
+    lost: 0,
+    inconsistent: 0,
+    placed: 0,
+    leastServers: Number.POSITIVE_INFINITY,
+    leastSpare: Number.POSITIVE_INFINITY,
+    corrupt: [],
+    lostChunks: [],
+    inconsistentChunks: [],
+    places: {},
+    unreadable: [],
+    silent: {},
+  }
+}
+
+/** Where health is checked. */
+export interface HealthStore {
+  readonly crypto: CryptoProvider
+  readonly store: Pick<Store, "checkChunk" | "backends" | "voters">
+}
+
+/** How health is checked. */
+export interface CheckHealthOptions {
+  /** Reads and verifies every share instead of believing the servers. */
+  readonly verify?: boolean
+  /** Puts missing and damaged shares right, and values of registers; implies `verify`. */
+  readonly repair?: boolean
+  /** What is looked after besides: registers that are no roots of trees, with what they are, and chunks. */
+  readonly more?: {
+    readonly registers: readonly { readonly register: RegisterId; readonly what: string }[]
+    readonly chunks: readonly ChunkId[]
+  }
+  /** Hears of each chunk as it is checked. */
+  readonly onChunk?: () => void
+}
+
+/** What a check found. */
+export interface Health {
+  readonly report: HealthReport
+  /** What each server has of each register. */
+  readonly copies: readonly RegisterCopy[]
+}
+
+/**
+ * Checks all of a footing, and mends it when asked to; what it tells as lost goes to the report with `addUnreadable`, which its
+ * caller passes. Needs no keys.
+ */
+export async function checkHealth(
+  { crypto, store }: HealthStore,
+  footing: Footing,
+  options: CheckHealthOptions & { readonly report?: HealthReport } = {},
+): Promise<Health> {
+  const { verify = false, repair = false, more = { registers: [], chunks: [] }, report = emptyReport() } = options
+  await checkChunks(
+    joined(footing.chunks, more.chunks),
+    async ({ id, holders }) =>
+      store.checkChunk(id, { verify, repair, accounts: repair && holders ? await holders() : [] }),
+    (health, { place }) => {
+      addHealth(report, health, { servers: store.backends.length, repaired: repair, place })
+      options.onChunk?.()
+    },
+  )
+  const copies: RegisterCopy[] = []
+  for (const publicKey of footing.registers)
+    copies.push(...(await checkRegister(store.voters, crypto, registerIdOf(publicKey), { repair })))
+  for (const { register, what } of more.registers)
+    copies.push(...(await checkRegister(store.voters, crypto, register, { repair, what })))
+  return { report, copies }
+}
+
+/** True when anything is damaged, lost or cannot be read, and was not mended. */
+export function isBad({ report, copies }: Health): boolean {
+  const { damaged, lost, inconsistent, unreadable } = report
+  return damaged + lost + inconsistent + unreadable.length > 0 || copies.some(({ problem }) => problem !== undefined)
+}
+
+async function* joined(
+  chunks: AsyncIterable<StoredChunk>,
+  more: readonly ChunkId[],
+): AsyncGenerator<StoredChunk, void, void> {
+  yield* chunks
+  for (const id of more) yield { id }
+}
+
+const most = 1000
+
+/** What is known of a chunk beside its health. */
+export interface HealthOptions {
+  /** How many servers there are. */
+  readonly servers: number
+  readonly repaired: boolean
+  /** Where the chunk was met, for messages. */
+  readonly place?: (() => string) | undefined
+}
+
+/** Notes what cannot be read. */
+export function addUnreadable(report: HealthReport, { place, what, message }: LostPlace): void {
+  if (report.unreadable.length < most) report.unreadable.push({ place, what, message })
+}
+
+/** Adds one chunk. `repaired` says that damaged shares were replaced where that was possible. */
+export function addHealth(
+  report: HealthReport,
+  health: ChunkHealth,
+  { servers, repaired, place }: HealthOptions,
+): void {
+  report.chunks++
+  report.placed += health.placed
+  report.leastServers = Math.min(report.leastServers, health.distinctServers)
+  report.leastSpare = Math.min(report.leastSpare, Math.max(0, health.goodShares - health.k))
+  for (const where of health.corrupt)
+    if (report.corrupt.length < most) report.corrupt.push(`${where} of ${toHex(health.id).slice(0, 16)}`)
+  for (const [server, why] of health.silent) if (!Object.hasOwn(report.silent, server)) report.silent[server] = why
+  const isSpread = health.distinctServers >= Math.min(health.n, servers)
+  const name = (list: string[]) => {
+    if (list.length >= most) return
+    list.push(toHex(health.id))
+    if (place) report.places[toHex(health.id)] = place()
+  }
+  if (health.k === 0 || health.goodShares < health.k) {
+    report.lost++
+    name(report.lostChunks)
+  } else if (health.inconsistent) {
+    report.inconsistent++
+    name(report.inconsistentChunks)
+  } else if (health.goodShares < health.n || !isSpread || (health.corrupt.length > 0 && !repaired)) report.damaged++
+  else report.healthy++
+}
+
+/** Checks chunks as they come, each once, several at a time. */
+export async function checkChunks(
+  chunks: AsyncIterable<StoredChunk>,
+  check: (chunk: StoredChunk) => Promise<ChunkHealth>,
+  onHealth: (health: ChunkHealth, chunk: StoredChunk) => void,
+): Promise<void> {
+  const batchSize = 256
+  const atOnce = 16
+  const maxSeen = 1_000_000 // beyond, some are checked twice
+  const seen = new Set<string>()
+  let batch: StoredChunk[] = []
+  const drain = async () => {
+    await mapPool(batch, atOnce, async (chunk) => onHealth(await check(chunk), chunk))
+    batch = []
+  }
+  for await (const chunk of chunks) {
+    const key = toHex(chunk.id)
+    if (seen.has(key)) continue
+    if (seen.size >= maxSeen) seen.clear()
+    seen.add(key)
+    batch.push(chunk)
+    if (batch.length >= batchSize) await drain()
+  }
+  await drain()
+}

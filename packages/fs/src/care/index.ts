@@ -1,0 +1,31 @@
+/** Looking after what file systems stand on: health and repair, samples, rebalancing, holding, collection. */
+export {
+  type Footing,
+  type FootingOptions,
+  footingOf,
+  footingOfCap,
+  idsOf,
+  onlyVerifies,
+  type StoredChunk,
+} from "./footing.ts"
+export {
+  type AccountListing,
+  type CollectGarbageOptions,
+  type CollectingAccount,
+  type CollectingVolume,
+  type CollectReport,
+  collectGarbage,
+} from "./garbage.ts"
+export {
+  addUnreadable,
+  type CheckHealthOptions,
+  checkHealth,
+  emptyReport,
+  type Health,
+  type HealthReport,
+  isBad,
+} from "./health.ts"
+export { holdCap, type LinkedTree, linkedIn } from "./hold.ts"
+export { gather, type Needed, type NeededRoot } from "./needed.ts"
+export { type RebalanceReport, rebalance } from "./rebalance.ts"
+export { type SampleReport, sampleHealth } from "./sample.ts"

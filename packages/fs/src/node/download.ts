@@ -1,0 +1,171 @@
+/**
+ * Brings files and directories of a tree into a local folder, in the tree's order, since neighbours share chunks. Files
+ * that are the same already are left alone, so an interrupted download goes on from there.
+ */
+import * as fs from "node:fs"
+import { concat, mapOrdered, Semaphore } from "@holdfast/core"
+import type { Folder } from "@holdfast/core/node"
+import { type Entry, RepeatGuard } from "@holdfast/tree"
+import type { Item } from "../file-system.ts"
+import { identityOf, isBare } from "../items.ts"
+import { sameTime } from "./local.ts"
+import {
+  finishDirectory,
+  openDirectory,
+  openTarget,
+  pathOf,
+  placeDirectory,
+  placeFile,
+  placeSmallFile,
+  placeSymlink,
+  plainModeBits,
+  type Target,
+  targetIn,
+} from "./place.ts"
+import { concernsOne, type Problem } from "./problem.ts"
+import { noTotals, type TransferTotals } from "./totals.ts"
+
+/** How a download is done. */
+export interface DownloadOptions {
+  /** Writes files again even when size, time and mode are the same. */
+  readonly overwrite?: boolean
+  readonly signal?: AbortSignal
+  readonly onProblem: (problem: Problem) => void
+  /** Hears of bytes as they are written or skipped. */
+  readonly onBytes?: (count: number) => void
+}
+
+const filesAtOnce = 32
+/** Files that are streamed: each has several chunks in memory. */
+const largeAtOnce = 2
+/** Files up to this size are held in memory and written in one go. */
+const smallBytes = 256 * 1024
+type Step =
+  | { readonly end: false; readonly target: Target; readonly item: Item }
+  /** All of a directory is there; its folder is done with. */
+  | { readonly end: true; readonly folder: Folder; readonly item: Item }
+
+/** A download under way. */
+interface Download {
+  readonly options: DownloadOptions
+  readonly totals: TransferTotals
+  readonly large: Semaphore
+  readonly guard: RepeatGuard
+  /** Folders that are held open: those of directories whose end has not come. */
+  readonly open: Set<Folder>
+}
+
+/** Brings `item` to the local path `local`. */
+export async function download(item: Item, local: string, options: DownloadOptions): Promise<TransferTotals> {
+  const job: Download = {
+    ...{ options, totals: noTotals(), large: new Semaphore(largeAtOnce) },
+    ...{ guard: new RepeatGuard(), open: new Set() },
+  }
+  const work = async (step: Step) => {
+    if (step.end) return step
+    options.signal?.throwIfAborted()
+    await orReport(pathOf(step.target), options, () => place(job, step.item, step.target))
+    return undefined
+  }
+  try {
+    // Steps end in order, so everything inside a directory is there when its end comes.
+    for await (const ended of mapOrdered(rootSteps(job, item, local), filesAtOnce, work)) {
+      if (!ended) continue
+      const { folder } = ended
+      if (!isBare(ended.item))
+        await orReport(folder.path, options, async () => finishDirectory(folder, ended.item.entry))
+      job.open.delete(folder)
+      folder.close()
+    }
+  } finally {
+    for (const folder of job.open) folder.close()
+  }
+  return job.totals
+}
+
+async function* rootSteps(job: Download, item: Item, local: string): AsyncGenerator<Step, void, void> {
+  const { options, open } = job
+  const { kind } = item.entry
+  if (kind === "file" || kind === "symlink") {
+    const target = await orReport(local, options, async () => openTarget(local, kind))
+    if (!target) return
+    open.add(target.folder)
+    yield { end: false, target, item }
+    return
+  }
+  const folder = await orReport(local, options, async () => openDirectory(local))
+  if (folder) yield* directorySteps(job, item, folder)
+}
+
+/** What is in a directory, then its end. */
+async function* directorySteps(job: Download, item: Item, folder: Folder): AsyncGenerator<Step, void, void> {
+  const { options, totals, guard, open } = job
+  open.add(folder)
+  totals.directories++
+  const tell = guard.enter(identityOf(item))
+  const listing = item.owner.list(item)[Symbol.asyncIterator]()
+  for (;;) {
+    const next = await orReport(folder.path, options, () => listing.next())
+    if (!next || next.done) break
+    const [name, child] = next.value
+    tell(1)
+    const shown = `${folder.path}/${name}`
+    const target = await orReport(shown, options, async () => targetIn(folder, name))
+    if (!target) continue
+    if (child.entry.kind === "file" || child.entry.kind === "symlink") {
+      yield { end: false, target, item: child }
+      continue
+    }
+    const made = await orReport(shown, options, async () => placeDirectory(target))
+    if (made) yield* directorySteps(job, child, made)
+  }
+  yield { end: true, folder, item }
+}
+
+async function place({ totals, large, options }: Download, item: Item, target: Target): Promise<void> {
+  const { entry, owner } = item
+  if (!options.overwrite && isThere(entry, target)) {
+    totals.unchanged++
+    options.onBytes?.(entry.size)
+    return
+  }
+  if (entry.kind === "symlink") {
+    placeSymlink(target, entry.target, entry)
+    totals.symlinks++
+    return
+  }
+  if (entry.size <= smallBytes) {
+    const content = await readSmall(owner.read(item))
+    placeSmallFile(target, content, entry)
+    options.onBytes?.(content.length)
+  } else await large.run(() => placeFile(target, owner.read(item, { transient: true }), entry, options.onBytes))
+  totals.files++
+  totals.bytes += entry.size
+}
+
+async function readSmall(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of source) pieces.push(piece)
+  return pieces.length === 1 ? pieces[0]! : concat(...pieces)
+}
+
+function isThere(entry: Entry, { folder, name }: Target): boolean {
+  const local = folder.at(name)
+  const stat = fs.lstatSync(local, { bigint: true, throwIfNoEntry: false })
+  if (!stat || !sameTime(stat.mtimeNs, entry.mtimeNs)) return false
+  if (entry.kind === "symlink") return stat.isSymbolicLink() && fs.readlinkSync(local) === entry.target
+  return (
+    stat.isFile() && Number(stat.size) === entry.size && (Number(stat.mode) & 0o7777) === (entry.mode & plainModeBits)
+  )
+}
+
+/** The result of `work`; what concerns this place only is reported and gives undefined. */
+async function orReport<T>(local: string, options: DownloadOptions, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!concernsOne(error)) throw error
+    options.onProblem({ path: local, code: error.code, message: error.message })
+    return undefined
+  }
+}

@@ -1,0 +1,6 @@
+/** Local folders of Node: what is in them goes up, and comes down. */
+export { type DownloadOptions, download } from "./download.ts"
+export { folderIdentity, type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
+export { concernsOne, type Problem } from "./problem.ts"
+export { addTotals, doneOf, noTotals, type TransferTotals } from "./totals.ts"
+export { type UploadOptions, upload, uploadStream } from "./upload.ts"

@@ -1,0 +1,206 @@
+/**
+ * Writes what comes out of a tree into a local folder. The tree may be hostile, and so may another user of the folder: every
+ * name is checked, each folder is held open while something is placed in it, so that nothing lands outside whatever becomes of
+ * its path, and no symlink is followed below it. A file appears whole, under its name, or not at all, and takes the place of
+ * files and symlinks only.
+ */
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import * as paths from "node:path"
+import { HoldfastError } from "@holdfast/core"
+import { createFlags, Folder, localError } from "@holdfast/core/node"
+import { checkName } from "@holdfast/tree"
+import { utimesValue } from "./local.ts"
+
+/** What a file, folder or symlink is given besides its content. */
+export interface Attributes {
+  readonly mode: number
+  readonly mtimeNs: bigint
+}
+
+/** Where something is placed: a name in an open folder. */
+export interface Target {
+  readonly folder: Folder
+  readonly name: string
+}
+
+/** Mode bits that are restored; set-user-id and its kin only on request, since the tree may be another person's. */
+export const plainModeBits = 0o777
+
+/** A name in a folder; throws ERR_INVALID_NAME for one that could lead elsewhere. */
+export function targetIn(folder: Folder, name: string): Target {
+  checkName(name)
+  if (paths.sep !== "/" && name.includes(paths.sep))
+    throw new HoldfastError("ERR_INVALID_NAME", `The name "${name}" cannot be used on this system.`)
+  return { folder, name }
+}
+
+/** Where a target is, for people. */
+export function pathOf({ folder, name }: Target): string {
+  return folder.path.endsWith("/") ? `${folder.path}${name}` : `${folder.path}/${name}`
+}
+
+/**
+ * Opens where a file or symlink goes that was named by the user: a link to a file is followed for a file, and what is no file is
+ * not replaced. The folder is the caller's to close. Throws ERR_NOT_FOUND, ERR_ALREADY_EXISTS.
+ */
+export function openTarget(local: string, kind: "file" | "symlink"): Target {
+  return guarded(local, () => {
+    const isLink = kind === "file" && fs.lstatSync(local, { throwIfNoEntry: false })?.isSymbolicLink()
+    if (isLink && !fs.statSync(local, { throwIfNoEntry: false })?.isFile()) throw notReplaced(local)
+    const place = isLink ? fs.realpathSync(local) : paths.resolve(local)
+    return { folder: Folder.open(paths.dirname(place)), name: paths.basename(place) }
+  })
+}
+
+/** Opens the folder that the user named, made when it is not there; its links are followed. The caller closes it. */
+export function openDirectory(local: string): Folder {
+  return guarded(local, () => {
+    const stat = fs.statSync(local, { throwIfNoEntry: false })
+    if (stat && !stat.isDirectory()) throw notADirectory(local)
+    if (!stat) fs.mkdirSync(local, { recursive: true, mode: 0o700 })
+    return Folder.open(local)
+  })
+}
+
+/** Opens a folder below another: made when it is not there, in the place of a symlink too. The caller closes it. */
+export function placeDirectory(target: Target): Folder {
+  const local = pathOf(target)
+  return guarded(local, () => {
+    const { folder, name } = target
+    const stat = folder.stat(name)
+    if (stat?.isSymbolicLink()) fs.unlinkSync(folder.at(name))
+    else if (stat && !stat.isDirectory()) throw notADirectory(local)
+    folder.makeFolder(name)
+    return folder.folder(name)
+  })
+}
+
+/** Gives a folder its mode and time, after everything inside it was written. */
+export function finishDirectory(folder: Folder, { mode, mtimeNs }: Attributes): void {
+  guarded(folder.path, () => {
+    fs.fchmodSync(folder.fd, mode & plainModeBits)
+    fs.futimesSync(folder.fd, utimesValue(mtimeNs), utimesValue(mtimeNs))
+  })
+}
+
+/** Writes a small file in one go. */
+export function placeSmallFile(target: Target, content: Uint8Array, attributes: Attributes): void {
+  guarded(pathOf(target), () => {
+    const temporary = temporaryBeside(target)
+    const file = fs.openSync(temporary, createFlags, 0o600)
+    try {
+      try {
+        let offset = 0
+        while (offset < content.length) offset += fs.writeSync(file, content, offset)
+        finishFile(file, attributes)
+      } finally {
+        fs.closeSync(file)
+      }
+    } catch (error) {
+      fs.rmSync(temporary, { force: true })
+      throw error
+    }
+    renameOver(temporary, target)
+  })
+}
+
+/** Writes a file from a stream; `onBytes` hears of each piece written. */
+export async function placeFile(
+  target: Target,
+  source: AsyncIterable<Uint8Array>,
+  attributes: Attributes,
+  onBytes: (count: number) => void = () => undefined,
+): Promise<void> {
+  const local = pathOf(target)
+  const temporary = temporaryBeside(target)
+  let file: number | undefined
+  try {
+    file = guarded(local, () => fs.openSync(temporary, createFlags, 0o600))
+    for await (const piece of source) {
+      await writeAll(file, piece, local)
+      onBytes(piece.length)
+    }
+    const opened = file
+    guarded(local, () => finishFile(opened, attributes))
+    file = undefined
+    guarded(local, () => fs.closeSync(opened))
+  } catch (error) {
+    if (file !== undefined) fs.closeSync(file)
+    fs.rmSync(temporary, { force: true })
+    throw error
+  }
+  guarded(local, () => renameOver(temporary, target))
+}
+
+/** Makes a symlink, replacing a file or symlink of that name. Nothing is ever written through it. */
+export function placeSymlink(to: Target, target: string, { mtimeNs }: Attributes): void {
+  const local = pathOf(to)
+  if (target === "" || target.includes("\0"))
+    throw new HoldfastError("ERR_INVALID_NAME", `The symlink "${local}" has a target that cannot be used.`)
+  guarded(local, () => {
+    const temporary = temporaryBeside(to)
+    fs.symlinkSync(target, temporary)
+    fs.lutimesSync(temporary, utimesValue(mtimeNs), utimesValue(mtimeNs))
+    renameOver(temporary, to)
+  })
+}
+
+function finishFile(file: number, { mode, mtimeNs }: Attributes): void {
+  fs.fchmodSync(file, mode & plainModeBits)
+  fs.futimesSync(file, utimesValue(mtimeNs), utimesValue(mtimeNs))
+}
+
+function renameOver(temporary: string, target: Target): void {
+  try {
+    const stat = target.folder.stat(target.name)
+    // A folder makes the rename fail, which says so.
+    if (stat && !stat.isFile() && !stat.isSymbolicLink() && !stat.isDirectory()) throw notReplaced(pathOf(target))
+    fs.renameSync(temporary, target.folder.at(target.name))
+  } catch (error) {
+    fs.rmSync(temporary, { force: true })
+    throw error
+  }
+}
+
+function notReplaced(local: string): HoldfastError {
+  return new HoldfastError(
+    "ERR_ALREADY_EXISTS",
+    `"${local}" is a device, a pipe, a socket or a link to none, and is not replaced. Name another place.`,
+  )
+}
+
+function notADirectory(local: string): HoldfastError {
+  return new HoldfastError(
+    "ERR_NOT_A_DIRECTORY",
+    `"${local}" is a file here and a directory in the tree. Move it away first.`,
+  )
+}
+
+function writeAll(file: number, piece: Uint8Array, local: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const step = (offset: number) => {
+      if (offset >= piece.length) return resolve()
+      fs.write(file, piece, offset, piece.length - offset, null, (error, written) =>
+        error ? reject(localError(error, local)) : step(offset + written),
+      )
+    }
+    step(0)
+  })
+}
+
+let temporaryCount = 0
+const temporaryTag = randomBytes(6).toString("hex")
+
+/** A name in the same folder, so that the rename is atomic. */
+function temporaryBeside({ folder }: Target): string {
+  return folder.at(`.holdfast-${temporaryTag}-${(temporaryCount++).toString(36)}.part`)
+}
+
+function guarded<T>(local: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw localError(error, local)
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * Stores local files and folders in a tree. Small files are read in one go, large ones streamed; bytes in flight are
+ * bounded. Unchanged files (size, time, mode) are skipped, and of large ones that changed, pieces that stay. A long upload is
+ * committed now and then, so that one that was interrupted goes on from there: committed files are skipped, and what was stored of
+ * large ones is not sent again.
+ */
+import * as fs from "node:fs"
+import { setTimeout as delay } from "node:timers/promises"
+import { localError } from "@holdfast/core/node"
+import type { Change, Item, Writer, WriteTarget } from "../file-system.ts"
+import { holdsEntries } from "../items.ts"
+import { inspect, type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
+import { noTotals, type TransferTotals } from "./totals.ts"
+
+/** How an upload is done. */
+export interface UploadOptions extends WalkOptions {
+  /** Stores files again even when size, time and mode are the same. */
+  readonly overwrite?: boolean
+  readonly signal?: AbortSignal
+  /** Hears of bytes as they are stored or skipped. */
+  readonly onBytes?: (count: number) => void
+  /** Commits at least this often; 1 GiB and 30 s when absent. */
+  readonly commitBytes?: number
+  readonly commitMs?: number
+}
+
+/** Files up to this size are read in one go. */
+const smallBytes = 1024 * 1024
+const readBytes = 4 * 1024 * 1024
+/** Most bytes read and not yet stored; several packs of small files, so that packs fill. */
+const flightBytes = 24 * 1024 * 1024
+/** What a small file costs in memory besides its content. */
+const itemBytes = 1024
+/** After so long without progress, what waits for a full pack is sent in a smaller one. */
+const idleMs = 500
+/** What a streamed file may hold at once. */
+const streamBytes = 8 * 1024 * 1024
+
+/** Stores the file, folder or symlink `local` as `path`. */
+export async function upload(
+  writer: Writer,
+  local: string,
+  path: readonly string[],
+  options: UploadOptions,
+): Promise<TransferTotals> {
+  const job = new UploadJob(writer, options)
+  const listings = new Map<string, ReadonlyMap<string, Item> | undefined>()
+  const listingOf = async (parts: readonly string[]) => {
+    const key = parts.join("/")
+    if (!listings.has(key)) {
+      if (listings.size > 64) listings.delete(listings.keys().next().value!) // the walk is depth first
+      listings.set(key, await writer.list(parts))
+    }
+    return listings.get(key)
+  }
+  try {
+    for (const item of walkLocal(local, options)) {
+      const place = [...path, ...item.path]
+      // What is beside the root of the upload does not matter, and may be much.
+      const existing =
+        item.path.length === 0 ? await writer.lookup(place) : (await listingOf(place.slice(0, -1)))?.get(place.at(-1)!)
+      const wait = job.add(item, place, existing)
+      if (wait) await wait
+    }
+    await job.commit()
+  } catch (error) {
+    await job.abandon()
+    throw error
+  }
+  return job.totals
+}
+
+/** Stores one stream, such as stdin, as `path`. */
+export async function uploadStream(
+  writer: Writer,
+  source: AsyncIterable<Uint8Array>,
+  path: readonly string[],
+  { onBytes, ...attributes }: { mode: number; mtimeNs: bigint; onBytes?: (count: number) => void },
+): Promise<TransferTotals> {
+  const totals = { ...noTotals(), files: 1 }
+  const counted = count(source, (bytes) => {
+    totals.bytes += bytes
+    onBytes?.(bytes)
+  })
+  const stored = writer.add(counted, { path, before: await writer.lookup(path) })
+  const content = await flushUntil(writer, stored)
+  await writer.commit([{ path, kind: "file", ...attributes, content }])
+  return totals
+}
+
+/** One upload: what is in flight, what is stored and not yet committed. */
+class UploadJob {
+  readonly totals = noTotals()
+  readonly #writer: Writer
+  readonly #options: UploadOptions
+  #changes: Change[] = []
+  #inFlight = new Set<Promise<void>>()
+  #flightBytes = 0
+  #uncommittedBytes = 0
+  #lastCommit = performance.now()
+  #failure: unknown
+  #room: (() => void) | undefined
+
+  constructor(writer: Writer, options: UploadOptions) {
+    this.#writer = writer
+    this.#options = options
+  }
+
+  /** Takes an item; gives a promise only when the caller must wait before the next one. */
+  add(item: LocalItem, path: readonly string[], existing: Item | undefined): Promise<void> | undefined {
+    if (existing && item.kind !== "directory" && holdsEntries(existing)) {
+      const message = `"${item.local}" was left out: a directory of this name is there. Remove it first.`
+      this.#options.onProblem({ path: item.local, code: "ERR_IS_A_DIRECTORY", message })
+    } else if (item.kind === "directory") {
+      this.totals.directories++
+      if (path.length > 0 && !isSame(item, existing))
+        this.#changes.push({ ...attributesOf(item), path, kind: "directory" })
+    } else if (!this.#options.overwrite && isSame(item, existing)) {
+      this.totals.unchanged++
+      this.#options.onBytes?.(item.sizeBytes)
+    } else if (item.kind === "symlink") {
+      this.totals.symlinks++
+      this.#changes.push({ ...attributesOf(item), path, kind: "symlink", target: item.target! })
+    } else this.#addFile(item, path, existing)
+    const isDue =
+      this.#uncommittedBytes >= (this.#options.commitBytes ?? 2 ** 30) ||
+      performance.now() - this.#lastCommit >= (this.#options.commitMs ?? 30_000)
+    if (isDue) return this.commit()
+    if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
+    return undefined
+  }
+
+  /** Waits for all that was added and commits it. */
+  async commit(): Promise<void> {
+    this.#options.signal?.throwIfAborted()
+    await flushUntil(this.#writer, Promise.all(this.#inFlight))
+    if (this.#failure) throw this.#failure
+    const changes = this.#changes
+    this.#changes = []
+    if (changes.length > 0) await this.#writer.commit(changes)
+    this.#uncommittedBytes = 0
+    this.#lastCommit = performance.now()
+  }
+
+  /** After an error: lets what is in flight end, so that nothing is left unobserved. */
+  async abandon(): Promise<void> {
+    await flushUntil(this.#writer, Promise.all(this.#inFlight)).catch(() => undefined)
+  }
+
+  #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
+    let source: Uint8Array | AsyncIterable<Uint8Array>
+    let read = item
+    try {
+      if (item.sizeBytes <= smallBytes) [read, source] = readWhole(item)
+      else source = this.#stream(item)
+    } catch (error) {
+      this.#report(item, error)
+      return
+    }
+    let weight = Math.min(item.sizeBytes, streamBytes) + itemBytes
+    this.#flightBytes += weight
+    this.#uncommittedBytes += item.sizeBytes
+    const release = (rest: number) => {
+      this.#flightBytes -= weight - rest
+      weight = rest
+      this.#room?.()
+    }
+    // Once it was read to its end, a stream holds nothing, though it may have to wait for its pack to be stored.
+    if (!(source instanceof Uint8Array)) source = whenEnded(source, () => release(itemBytes))
+    const stored = this.#store(source, read, { path, before: existing }).finally(() => {
+      this.#inFlight.delete(stored)
+      release(0)
+    })
+    this.#inFlight.add(stored)
+  }
+
+  async #store(source: Uint8Array | AsyncIterable<Uint8Array>, item: LocalItem, target: WriteTarget): Promise<void> {
+    try {
+      let sizeBytes = 0
+      const tally = (bytes: number) => {
+        sizeBytes += bytes
+        this.#options.onBytes?.(bytes)
+      }
+      if (source instanceof Uint8Array) tally(source.length)
+      const content = await this.#writer.add(source instanceof Uint8Array ? source : count(source, tally), target)
+      this.#changes.push({ ...attributesOf(item), path: target.path, kind: "file", content })
+      this.totals.files++
+      this.totals.bytes += sizeBytes
+    } catch (error) {
+      if (error instanceof LocalReadError) this.#report(item, error.cause)
+      else this.#failure ??= error
+    }
+  }
+
+  async *#stream(item: LocalItem): AsyncGenerator<Uint8Array, void, void> {
+    let file: fs.promises.FileHandle | undefined
+    try {
+      file = await fs.promises.open(item.local, openFlags)
+      for (;;) {
+        this.#options.signal?.throwIfAborted()
+        const piece = this.#writer.buffers.take(readBytes)
+        const { bytesRead } = await file.read(piece, 0, readBytes)
+        if (bytesRead === 0) return this.#writer.buffers.give(piece)
+        yield piece.subarray(0, bytesRead)
+      }
+    } catch (cause) {
+      throw this.#options.signal?.aborted ? cause : new LocalReadError("local file cannot be read", { cause })
+    } finally {
+      await file?.close()
+    }
+  }
+
+  async #waitForRoom(): Promise<void> {
+    while (this.#flightBytes >= flightBytes && !this.#failure) {
+      const room = new Promise<void>((resolve) => {
+        this.#room = resolve
+      })
+      const isIdle = await Promise.race([room.then(() => false), delay(idleMs, true)])
+      if (isIdle) await this.#writer.flush() // what is in flight may wait for company that cannot come
+    }
+    this.#options.signal?.throwIfAborted()
+    if (this.#failure) throw this.#failure
+  }
+
+  #report(item: LocalItem, error: unknown): void {
+    const { code, message } = localError(error, item.local)
+    this.#options.onProblem({ path: item.local, code, message })
+  }
+}
+
+/** A local file could not be read while it was being stored: the rest of the upload goes on. */
+class LocalReadError extends Error {}
+
+// A file that was replaced by a symlink since it was looked at must not lead elsewhere.
+const openFlags = fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0)
+
+/** Reads a small file, again when it changed meanwhile, so that content and attributes belong together. */
+function readWhole(item: LocalItem): [LocalItem, Uint8Array] {
+  let expected = item
+  for (let attempt = 0; ; attempt++) {
+    const content = readUpTo(item.local, expected.sizeBytes + 1, item.path.length === 0)
+    if (content.length === expected.sizeBytes || attempt === 3) return [expected, content]
+    expected = inspect(item.path, item.local, item.path.length === 0)
+  }
+}
+
+function readUpTo(local: string, limit: number, follow: boolean): Uint8Array {
+  const file = fs.openSync(local, follow ? fs.constants.O_RDONLY : openFlags)
+  try {
+    const content = new Uint8Array(limit)
+    let filled = 0
+    while (filled < limit) {
+      const bytes = fs.readSync(file, content, filled, limit - filled, null)
+      if (bytes === 0) break
+      filled += bytes
+      if (filled === limit - 1) break // the expected end; a longer file is found by its size and time next time
+    }
+    return content.subarray(0, filled)
+  } finally {
+    fs.closeSync(file)
+  }
+}
+
+function isSame(item: LocalItem, existing: Item | undefined): boolean {
+  if (!existing) return false
+  const { entry } = existing
+  return (
+    entry.kind === item.kind &&
+    entry.mode === item.mode &&
+    sameTime(entry.mtimeNs, item.mtimeNs) &&
+    (entry.kind !== "file" || entry.size === item.sizeBytes) &&
+    (entry.kind !== "symlink" || entry.target === item.target)
+  )
+}
+
+function attributesOf({ mode, mtimeNs, uid, gid }: LocalItem) {
+  return { mode, mtimeNs, uid, gid }
+}
+
+/** Waits for `done`, flushing as long as it takes: the end of a stream may come to wait for company after a flush. */
+async function flushUntil<T>(writer: Writer, done: Promise<T>): Promise<T> {
+  let isDone = false
+  const finished = done.finally(() => {
+    isDone = true
+  })
+  finished.catch(() => undefined) // reported by the return below
+  for (let pauseMs = 0; ; pauseMs = Math.min(pauseMs + 1, 20)) {
+    await Promise.race([finished.then(noop, noop), delay(pauseMs)])
+    if (isDone) return finished
+    await writer.flush()
+  }
+}
+
+function noop(): void {}
+
+async function* whenEnded(
+  source: AsyncIterable<Uint8Array>,
+  onEnd: () => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  yield* source
+  onEnd()
+}
+
+async function* count(
+  source: AsyncIterable<Uint8Array>,
+  onBytes: (count: number) => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const piece of source) {
+    onBytes(piece.length)
+    yield piece
+  }
+}

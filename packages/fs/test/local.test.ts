@@ -1,0 +1,103 @@
+import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as paths from "node:path"
+import { test } from "node:test"
+import { isHoldfastError } from "@holdfast/core"
+import { localError } from "@holdfast/core/node"
+import { folderIdentity, inspect, sameTime, utimesValue, walkLocal } from "../src/node/local.ts"
+import type { Problem } from "../src/node/problem.ts"
+
+function temporaryFolder(t: { after(done: () => void): void }): string {
+  const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-local-"))
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+function walk(root: string, ownFolders: ReadonlySet<string> = new Set()) {
+  const problems: Problem[] = []
+  const leftOut: string[] = []
+  const options = { onProblem: (problem: Problem) => void problems.push(problem), ownFolders }
+  const items = [...walkLocal(root, { ...options, onLeftOut: (text) => void leftOut.push(text) })]
+  return { items, problems, leftOut, names: items.map((item) => item.path.join("/")) }
+}
+
+test("a walk gives each folder before what is in it, in order", (t) => {
+  const root = temporaryFolder(t)
+  fs.mkdirSync(`${root}/b/c`, { recursive: true })
+  fs.writeFileSync(`${root}/b/c/1`, "x")
+  fs.writeFileSync(`${root}/b/0`, "x")
+  fs.writeFileSync(`${root}/a`, "x")
+  fs.symlinkSync("a", `${root}/z`)
+  const { names, items, problems } = walk(root)
+  assert.deepEqual(names, ["", "a", "b", "b/0", "b/c", "b/c/1", "z"])
+  assert.deepEqual(problems, [])
+  assert.equal(items.at(-1)!.target, "a")
+})
+
+test("mode and nanoseconds of the modification time are read exactly", (t) => {
+  const root = temporaryFolder(t)
+  fs.writeFileSync(`${root}/a`, "abc", { mode: 0o640 })
+  fs.chmodSync(`${root}/a`, 0o640)
+  execFileSync("touch", ["-d", "2021-02-03T04:05:06.123456789Z", `${root}/a`])
+  const item = inspect(["a"], `${root}/a`)
+  assert.deepEqual([item.mode, item.mtimeNs, item.sizeBytes], [0o640, 1612325106123456789n, 3])
+})
+
+test("a time set through utimesValue comes back as the same time, before 1970 too", (t) => {
+  const file = `${temporaryFolder(t)}/a`
+  fs.writeFileSync(file, "")
+  for (const ns of [0n, 1n, 1763685600999999999n, 1700000000123456789n, -1_500_000_000n]) {
+    fs.lutimesSync(file, utimesValue(ns), utimesValue(ns))
+    assert.ok(sameTime(fs.lstatSync(file, { bigint: true }).mtimeNs, ns), String(ns))
+  }
+  assert.ok(!sameTime(0n, 1000n))
+})
+
+test("a name that is not UTF-8 is reported and the rest is walked", (t) => {
+  const root = temporaryFolder(t)
+  fs.writeFileSync(Buffer.concat([Buffer.from(`${root}/bad`), Buffer.from([0xff])]), "x")
+  fs.writeFileSync(`${root}/\ufffd`, "a true replacement character")
+  fs.writeFileSync(`${root}/good`, "x")
+  const { names, problems } = walk(root)
+  assert.deepEqual(names, ["", "good", "\ufffd"])
+  assert.equal(problems.length, 1)
+  assert.equal(problems[0]!.code, "ERR_INVALID_NAME")
+  assert.match(problems[0]!.message, /badÿ.*not valid UTF-8/)
+})
+
+test("a pipe in a folder is left out and told, and is a problem only where it was named", (t) => {
+  const root = temporaryFolder(t)
+  execFileSync("mkfifo", [`${root}/pipe`])
+  const { names, problems, leftOut } = walk(root)
+  assert.deepEqual(names, [""])
+  assert.deepEqual(problems, [])
+  assert.match(leftOut[0]!, /pipe/)
+  assert.equal(walk(`${root}/pipe`).problems[0]!.code, "ERR_INVALID_ARGUMENT")
+})
+
+test("own folders are left out below what was named, by whatever path they are known", (t) => {
+  const root = temporaryFolder(t)
+  for (const name of ["home/a/own/deep", "home/b"]) fs.mkdirSync(`${root}/${name}`, { recursive: true })
+  fs.symlinkSync("home/a/own", `${root}/link`)
+  const own = new Set([folderIdentity(`${root}/link`)!])
+  assert.equal(folderIdentity(`${root}/none`), undefined)
+  const { names, problems, leftOut } = walk(`${root}/home`, own)
+  assert.deepEqual(names, ["", "a", "b"])
+  assert.deepEqual(problems, [])
+  assert.match(leftOut[0]!, /home\/a\/own" was left out/)
+  assert.deepEqual(walk(`${root}/home/a/own`, own).names, ["", "deep"])
+})
+
+test("a symlink that points to its own folder does not make the walk endless", (t) => {
+  const root = temporaryFolder(t)
+  fs.symlinkSync(".", `${root}/loop`)
+  assert.deepEqual(walk(root).names, ["", "loop"])
+})
+
+test("a full disk becomes ERR_DISK_FULL and names the file", () => {
+  const error = localError(Object.assign(new Error("no space"), { code: "ENOSPC" }), "/data/x")
+  assert.ok(isHoldfastError(error, "ERR_DISK_FULL"))
+  assert.match(error.message, /\/data\/x/)
+})
