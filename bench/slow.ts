@@ -6,6 +6,8 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as net from "node:net"
+import { openProfile, pathsOf } from "@holdfast/client/profile"
+import { openSession } from "@holdfast/client/volumes"
 import { nodeEnv } from "@holdfast/core/node"
 import { decodeCap } from "@holdfast/protocol"
 import { keysOfCap } from "@holdfast/store"
@@ -13,9 +15,6 @@ import { createFileWriter, type FileContent, openTree, plainAttributes, readFile
 import { credentialLines, makeBucket } from "../e2e/bucket.ts"
 import { missingCephPrograms, startCeph } from "../e2e/ceph.ts"
 import { createClient } from "../e2e/client.ts"
-import { pathsOf } from "../packages/client/src/profile/paths.ts"
-import { openProfile } from "../packages/client/src/profile/profile.ts"
-import { openSession } from "../packages/client/src/volumes/session.ts"
 
 const files = 200
 const commands = 20

@@ -6,6 +6,9 @@
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
+import { grantFor } from "@holdfast/client/account"
+import { openProfile, pathsOf } from "@holdfast/client/profile"
+import { openedGrid } from "@holdfast/client/volumes"
 import { nodeEnv } from "@holdfast/core/node"
 import { loadGrid, loadIdentity, loadPins } from "@holdfast/network"
 import { type Backend, decodeCap } from "@holdfast/protocol"
@@ -13,10 +16,6 @@ import { createStore, keysOfCap } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { createFileWriter, type Entry, openTree, plainAttributes, readFile, type Tree } from "@holdfast/tree"
 import { startGrid } from "../e2e/grid.ts"
-import { grantFor } from "../packages/client/src/account/account.ts"
-import { pathsOf } from "../packages/client/src/profile/paths.ts"
-import { openProfile } from "../packages/client/src/profile/profile.ts"
-import { openedGrid } from "../packages/client/src/volumes/grid.ts"
 
 const entries = 100_000
 const delayMs = 40

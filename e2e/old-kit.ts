@@ -4,6 +4,8 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { deflateRawSync } from "node:zlib"
 import { readParts, writeParts } from "@holdfast/client/kits"
+import { keyOfPassphrase, openProfile, pathsOf } from "@holdfast/client/profile"
+import { openSession } from "@holdfast/client/volumes"
 import { concat, encodeCbor, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import {
@@ -17,10 +19,6 @@ import {
 } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 import { split } from "shamir-secret-sharing"
-import { pathsOf } from "../packages/client/src/profile/paths.ts"
-import { openProfile } from "../packages/client/src/profile/profile.ts"
-import { keyOfPassphrase } from "../packages/client/src/profile/sealed-secrets.ts"
-import { openSession } from "../packages/client/src/volumes/session.ts"
 
 /** Puts one on the places of the profile that `env` has, and into what the profile remembers. */
 export async function makeOldKit(env: NodeJS.ProcessEnv, passphrase?: string): Promise<void> {

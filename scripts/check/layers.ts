@@ -29,6 +29,8 @@ const platformFolder = /\/src\/(?:.*\/)?(?:node|directory|s3|testing)\//
 const nodeGlobals = new Set(["Buffer", "process", "require", "__dirname", "__filename", "setImmediate"])
 /** Packages of smaller numbers that a package has no use for: what it needs of them is passed to it. */
 const apart: Readonly<Record<string, ReadonlySet<string>>> = { fs: new Set(["network", "backends"]) }
+/** Folders that use packages as anybody may. */
+const outside = ["bench", "e2e"]
 const servers = new Set(["node", "coordinator"])
 const decryption = new Set(["createCipheriv", "createDecipheriv", "decodeCap", "toReadCap", "deriveKey", "subtle"])
 
@@ -48,7 +50,20 @@ export function checkLayers(root: string): Violation[] {
     }
     violations.push(...checkCycles(files))
   }
+  for (const folder of outside)
+    for (const path of listFiles(root, folder, ".ts")) violations.push(...checkDoors(parseSource(root, path)))
   return violations
+}
+
+/** What stands beside the packages comes in by their doors. */
+function checkDoors({ path, imports }: SourceFile): Violation[] {
+  return imports
+    .filter(({ specifier }) => /^\..*\/packages\/[^/]+\/src\//.test(specifier))
+    .map(({ specifier, line }) => ({
+      where: `${path}:${line}`,
+      rule: "deep-import",
+      message: `imports ${specifier}, which is private to its package`,
+    }))
 }
 
 function packageNames(root: string): string[] {

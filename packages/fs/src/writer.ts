@@ -15,6 +15,7 @@ export function writerOf(files: FileSystem): Writer {
     secret ??= files.uploads?.uploadSecret(register)
     return secret
   }
+  const starting = new Set<Promise<unknown>>() // streams that wait for the secret, and are not yet read
   const linked = new Map<string, FileSystem>() // mutable files by their path here: their content is replaced, not the link
   return {
     lookup: (path) => files.lookup(path),
@@ -29,13 +30,20 @@ export function writerOf(files: FileSystem): Writer {
       return entries
     },
     buffers: files.io.chunks.buffers,
-    async add(source, { path, before }) {
+    async add(source, target) {
+      const before = target.before && fileIn(files, target.before)
       // Small ones share packs, which come together otherwise the next time.
-      const known = source instanceof Uint8Array ? undefined : await secretOf()
-      const upload = known && { ...known, place: path.join("/") }
-      return writer.add(source, { before: before && fileIn(files, before), upload })
+      if (source instanceof Uint8Array) return writer.add(source, { before })
+      const beginning = secretOf()?.then((known) => ({ ...known, place: target.path.join("/") }))
+      const begun = Promise.resolve(beginning).then((upload) => ({ stored: writer.add(source, { before, upload }) }))
+      starting.add(begun)
+      const { stored } = await begun.finally(() => starting.delete(begun))
+      return stored
     },
-    flush: () => writer.flush(),
+    async flush() {
+      await Promise.allSettled(starting) // whoever added them is told
+      await writer.flush()
+    },
     async commit(changes) {
       const own: Change[] = []
       for (const change of changes) {

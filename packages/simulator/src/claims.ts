@@ -1,8 +1,8 @@
 /** What must hold after every step, seen from all disks at once, and in the end when the faults have stopped. */
 import { toHex } from "@holdfast/core"
 import type { SimulatedClient } from "./client.ts"
-import { keysBelow } from "./operations.ts"
 import { describe, nameOf } from "./oracle.ts"
+import { keysBelow } from "./reading.ts"
 import type { SimulatedTree } from "./trees.ts"
 import type { World } from "./world.ts"
 

@@ -1,6 +1,7 @@
 /** A client of the simulated world: the real store and tree over simulated links, with a clock of its own that is wrong. */
 import type { CryptoProvider, Env } from "@holdfast/core"
-import { type AccountRole, accountRoles, type Backend } from "@holdfast/protocol"
+import { type FileSystem, type Files, filesOf } from "@holdfast/fs"
+import { type AccountRole, accountRoles, type Backend, encodeCap } from "@holdfast/protocol"
 import { type Collector, createStore, type Device, type RegisterKeys, type Store } from "@holdfast/store"
 import { createTreeIo, Tree, type TreeIo } from "@holdfast/tree"
 import { addDeviceList, type DeviceGrant, grantTo, type SimulatedAccount } from "./accounts.ts"
@@ -184,5 +185,31 @@ export class SimulatedClient {
 
   tree(tree: SimulatedTree): Tree {
     return new Tree(this.treeOptions(tree))
+  }
+
+  /** The strongest capability to a tree that its account has. */
+  capOf({ keys: { seed, publicKey, readKey }, owners }: SimulatedTree): string {
+    return encodeCap(owners.includes(this.account) ? { kind: "dw", seed } : { kind: "dr", publicKey, readKey })
+  }
+
+  /** File systems whose one register is that of this tree, watched. */
+  filesOf(tree: SimulatedTree): Files {
+    return filesOf(this.treeOptions(tree))
+  }
+
+  /** The tree as files and directories. */
+  files(tree: SimulatedTree): Promise<FileSystem> {
+    return this.filesOf(tree).open(this.capOf(tree), { label: `${tree.name}:` })
+  }
+
+  /** Opens trees of the world by their capabilities, each through its own history; `unwatched` ones through none. */
+  openerOf(trees: readonly SimulatedTree[], unwatched: readonly SimulatedTree[]): Pick<Files, "open"> {
+    const all = new Map(trees.map((tree) => [this.capOf(tree), this.filesOf(tree)]))
+    const { store, env } = this
+    const other = filesOf({ chunks: store.chunks, registers: store.registers, env, io: this.#io })
+    for (const tree of unwatched) all.set(this.capOf(tree), other)
+    return {
+      open: (cap, options) => (all.get(typeof cap === "string" ? cap : encodeCap(cap)) ?? other).open(cap, options),
+    }
   }
 }

@@ -35,6 +35,8 @@ interface Change {
   readonly path: string
   /** Where it went; absent when it was removed or replaced. */
   readonly to?: string
+  /** What the span itself moved here stays: only what was here before gives way. */
+  readonly isByMove?: boolean
 }
 
 /** All that the model knows. */
@@ -82,9 +84,9 @@ export class Model {
     this.#changes.push({ span, path })
   }
 
-  /** What is at `path` and below goes to `to`. */
+  /** What is at `path` and below goes to `to`, in place of a file that is there. */
   move(span: Span, path: string, to: string): void {
-    this.#changes.push({ span, path, to })
+    this.#changes.push({ span, path, to }, { span, path: to, isByMove: true })
   }
 
   /** A snapshot is acknowledged. */
@@ -115,15 +117,31 @@ export class Model {
 
   #mayBeGone(token: Token): boolean {
     const later = this.#changes.filter(({ span }) => span !== token.span && span.endMs >= token.span.startMs)
-    const paths = new Set([token.path])
-    for (let before = -1; before !== paths.size; ) {
-      before = paths.size
-      for (const { path, to } of later)
-        if (to !== undefined) for (const at of [...paths]) if (isBelow(at, path)) paths.add(to + at.slice(path.length))
-      if (paths.size > 200) return true
-    }
-    return later.some(({ path, to }) => to === undefined && [...paths].some((at) => isBelow(at, path)))
+    const paths = placesOf(token.path, later)
+    if (!paths) return true
+    return later.some(({ path, to, span, isByMove }) => {
+      if (to !== undefined) return false
+      const reached = isByMove
+        ? placesOf(
+            token.path,
+            later.filter((one) => one.span !== span),
+          )
+        : paths
+      return reached === undefined || [...reached].some((at) => isBelow(at, path))
+    })
   }
+}
+
+/** Where something may be that was at `path` before the changes; undefined for more places than can be told. */
+function placesOf(path: string, changes: readonly Change[]): ReadonlySet<string> | undefined {
+  const paths = new Set([path])
+  for (let before = -1; before !== paths.size; ) {
+    before = paths.size
+    for (const { path: from, to } of changes)
+      if (to !== undefined) for (const at of [...paths]) if (isBelow(at, from)) paths.add(to + at.slice(from.length))
+    if (paths.size > 200) return undefined
+  }
+  return paths
 }
 
 function isBelow(path: string, above: string): boolean {

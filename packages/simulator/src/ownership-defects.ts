@@ -40,7 +40,10 @@ export const ownershipDefects: readonly Defect[] = [
   {
     name: "O4: a tree is listed after what is stored for it",
     edits: [
-      edit("  await addToList(client.store.registers, client.listKeys, [tree.name])\n  const made", "  const made"),
+      edit(
+        "  await addToList(client.store.registers, client.listKeys, [tree.name])\n  await client.filesOf",
+        "  await client.filesOf",
+      ),
       edit(
         "  if (sleep) await sleepThrough(context, sleep)\n  return `",
         "  if (sleep) await sleepThrough(context, sleep)\n" +
@@ -175,8 +178,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "lists of devices that may only append are not taken over",
     "packages/simulator/src/collecting.ts",
-    "  const appended = await absorb(client, collection)\n",
-    "  const appended = (await absorb(client, collection)).slice(0, 0)\n",
+    "      const appended = await absorb(client, collection)\n",
+    "      const appended = (await absorb(client, collection)).slice(0, 0)\n",
     (shape) => sleepsOn("node")(shape) && shape.clients >= shape.accounts + 2,
   ),
   one(

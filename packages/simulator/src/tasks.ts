@@ -1,6 +1,6 @@
 /** What operations are about: which tree, and by what chance. */
 import type { SimulatedClient } from "./client.ts"
-import type { OperationContext } from "./operations.ts"
+import type { OperationContext } from "./operation.ts"
 import type { Random } from "./random.ts"
 import type { SimulatedTree } from "./trees.ts"
 import type { World } from "./world.ts"

@@ -1,7 +1,7 @@
 /** The trees of a world: one that all accounts write into, and one of each account alone. Claims are made for each of them. */
 import type { CryptoProvider } from "@holdfast/core"
 import { verifyKeyOf } from "@holdfast/protocol"
-import type { CareKeys, RegisterKeys } from "@holdfast/store"
+import { type CareKeys, keysOfCap, type RegisterKeys } from "@holdfast/store"
 import type { SimulatedAccount } from "./accounts.ts"
 import { type Fail, RegisterHistory } from "./history.ts"
 import { Model } from "./model.ts"
@@ -36,8 +36,8 @@ export async function newTree(
   { name, owners }: Pick<SimulatedTree, "name" | "owners">,
 ): Promise<SimulatedTree> {
   const { crypto, time, fail } = parts
-  const seed = crypto.random(32)
-  const keys = { seed, publicKey: await crypto.publicKeyOf(seed), readKey: crypto.random(32) }
+  const cap = { kind: "dw", seed: crypto.random(32) } as const
+  const keys = { ...(await keysOfCap(crypto, cap)), seed: cap.seed }
   const history = new RegisterHistory(time, (claim, details) => fail(claim, `${name}: ${details}`))
   const model = new Model()
   history.onAcknowledged = (sequence) => model.acknowledged(sequence, time.nowMs)

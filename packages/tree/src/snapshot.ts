@@ -25,6 +25,7 @@ export class Snapshots {
 
   /** Keeps the newest root as `name`. Throws ERR_ALREADY_EXISTS, ERR_INVALID_NAME. */
   async create(name: string): Promise<DirectoryEntry> {
+    checkSnapshotName(name)
     const { io } = this.#tree
     const attributes = plainAttributes(0o755, io.env.clock.nowMs())
     let made: DirectoryEntry | undefined
@@ -58,6 +59,18 @@ export class Snapshots {
       return { ...state, snapshots: await updateDirectory(io, pack, state.snapshots, new Map([[name, null]])) }
     })
   }
+}
+
+const maxNameLength = 64
+
+/** "/" and "@" would make a snapshot that no path can name. */
+function checkSnapshotName(name: string): void {
+  if (name !== "" && !/[/@\0]/.test(name) && name.length <= maxNameLength && name.isWellFormed()) return
+  throw new HoldfastError(
+    "ERR_INVALID_NAME",
+    `"${name}" cannot name a snapshot: use 1 to ${maxNameLength} letters without / and @.`,
+    { name },
+  )
 }
 
 function isSnapshot(entry: Entry): entry is DirectoryEntry {

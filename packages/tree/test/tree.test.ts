@@ -163,6 +163,8 @@ test("snapshots keep what was and can be forgotten", async () => {
   assert.deepEqual(await paths(tree, snapshot!.reference), ["old"])
   assert.equal((await tree.lookup(["old"], snapshot!.reference))?.kind, "file")
   await assert.rejects(tree.snapshots.create("monday"), { code: "ERR_ALREADY_EXISTS" })
+  for (const name of ["", "a/b", "mon@day", "a\0", "x".repeat(65), "\ud800"])
+    await assert.rejects(tree.snapshots.create(name), { code: "ERR_INVALID_NAME" }, JSON.stringify(name))
   assert.equal((await collect(tree.snapshots.list())).length, 1)
   await tree.snapshots.remove("monday")
   await assert.rejects(tree.snapshots.remove("monday"), { code: "ERR_NOT_FOUND" })

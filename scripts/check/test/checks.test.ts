@@ -55,6 +55,12 @@ const broken: [title: string, path: string, text: string, rule: string][] = [
   ["a Node half of a package in iso code", "packages/store/src/a.ts", 'import "@holdfast/core/node"\n', "iso"],
   ["a Buffer in iso code", "packages/tree/src/a.ts", "export const a = Buffer.from([])\n", "iso"],
   ["process in iso code", "packages/protocol/src/a.ts", "if (process.env.X) throw 1\n", "iso"],
+  [
+    "a benchmark that knows the inside of a package",
+    "bench/a.ts",
+    'import "../packages/core/src/a.ts"\n',
+    "deep-import",
+  ],
   ["files that know places", "packages/fs/src/a.ts", 'import "@holdfast/backends"\n', "apart"],
   ["a server that imports the store", "packages/node/src/a.ts", 'import "@holdfast/store"\n', "server-decrypts"],
   [

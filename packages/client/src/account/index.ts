@@ -1,6 +1,6 @@
 /** What a person's devices share: the roots they care for, and who may do what with them. */
 export { absorb, deviceRegisters } from "./absorb.ts"
-export { appendOnly, collectorOf, deviceKeyOf, listKeysOn } from "./account.ts"
+export { appendOnly, collectorOf, deviceKeyOf, grantFor, listKeysOn } from "./account.ts"
 export { claimTree } from "./claim.ts"
 export { deviceNameOf, grantedDevices, publishListed, revokeDevice, revokedDevices } from "./devices.ts"
 export { exportAccount, exportDevice, useAccountFile } from "./files.ts"

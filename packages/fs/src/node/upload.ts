@@ -82,8 +82,8 @@ export async function uploadStream(
     totals.bytes += bytes
     onBytes?.(bytes)
   })
-  const stored = writer.add(counted, { path, before: await writer.lookup(path) })
-  const content = await flushUntil(writer, stored)
+  const before = await writer.lookup(path)
+  const [content] = await Promise.all([writer.add(counted, { path, before }), writer.flush()])
   await writer.commit([{ path, kind: "file", ...attributes, content }])
   return totals
 }
@@ -133,7 +133,7 @@ class UploadJob {
   /** Waits for all that was added and commits it. */
   async commit(): Promise<void> {
     this.#options.signal?.throwIfAborted()
-    await flushUntil(this.#writer, Promise.all(this.#inFlight))
+    await Promise.all([...this.#inFlight, this.#writer.flush()])
     if (this.#failure) throw this.#failure
     const changes = this.#changes
     this.#changes = []
@@ -144,7 +144,7 @@ class UploadJob {
 
   /** After an error: lets what is in flight end, so that nothing is left unobserved. */
   async abandon(): Promise<void> {
-    await flushUntil(this.#writer, Promise.all(this.#inFlight)).catch(() => undefined)
+    await Promise.allSettled([...this.#inFlight, this.#writer.flush()])
   }
 
   #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
@@ -276,22 +276,6 @@ function isSame(item: LocalItem, existing: Item | undefined): boolean {
 function attributesOf({ mode, mtimeNs, uid, gid }: LocalItem) {
   return { mode, mtimeNs, uid, gid }
 }
-
-/** Waits for `done`, flushing as long as it takes: the end of a stream may come to wait for company after a flush. */
-async function flushUntil<T>(writer: Writer, done: Promise<T>): Promise<T> {
-  let isDone = false
-  const finished = done.finally(() => {
-    isDone = true
-  })
-  finished.catch(() => undefined) // reported by the return below
-  for (let pauseMs = 0; ; pauseMs = Math.min(pauseMs + 1, 20)) {
-    await Promise.race([finished.then(noop, noop), delay(pauseMs)])
-    if (isDone) return finished
-    await writer.flush()
-  }
-}
-
-function noop(): void {}
 
 async function* whenEnded(
   source: AsyncIterable<Uint8Array>,

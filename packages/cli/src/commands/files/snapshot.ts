@@ -90,11 +90,6 @@ interface CapFlags extends FileFlags {
 }
 
 async function create(context: Context, tree: string, name: string, flags: FileFlags): Promise<void> {
-  if (name === "" || /[/@\0]/.test(name) || name.length > 64 || !name.isWellFormed())
-    throw new HoldfastError(
-      "ERR_INVALID_NAME",
-      `"${name}" cannot name a snapshot: use 1 to 64 letters without / and @.`,
-    )
   await withFiles(context, flags, async (open) => {
     await (await openTop(open, tree)).createSnapshot(name)
     context.output({ created: name }, "")
