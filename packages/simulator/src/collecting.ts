@@ -1,6 +1,5 @@
 /** What `gc` does: the real collection, of an account of the world, and the sweep of buckets. */
-import { isHoldfastError } from "@holdfast/core"
-import { type CollectingAccount, collectGarbage, type NeededRoot } from "@holdfast/fs/care"
+import { type CollectingAccount, collectGarbage, type NeededRoot, sweepBuckets } from "@holdfast/fs/care"
 import { registerIdOf, verifyKeyOf } from "@holdfast/protocol"
 import type { Collection } from "@holdfast/store"
 import { addToList, kitOfWord, namesIn } from "./accounts.ts"
@@ -25,13 +24,8 @@ export async function collect(client: SimulatedClient, options: CollectingOption
   const how = { graceMs, dryRun: false, keep: more.map((tree) => rootOf(client, tree, options)), warn: () => undefined }
   const files = client.openerOf(trees, more)
   const report = await collectGarbage({ env, store, files }, accountOf(client, options), how)
-  let condemned = 0
-  for (const backend of store.backends) {
-    const outcome = await backend.sweep?.().catch((error: unknown) => {
-      if (!isHoldfastError(error)) throw error
-    })
-    condemned += outcome?.condemned ?? 0
-  }
+  const swept = await sweepBuckets(store.backends, () => undefined)
+  const condemned = [...swept.values()].reduce((total, outcome) => total + outcome.condemned, 0)
   const { places, leftOut, liveChunks } = report
   const sum = (of: "shares" | "marks" | "young") => [...places.values()].reduce((total, done) => total + done[of], 0)
   return (

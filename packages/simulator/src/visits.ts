@@ -1,17 +1,18 @@
 /** What honest clients do with the tree of a malicious writer, and what must hold of it whatever they find. */
 import { isHoldfastError } from "@holdfast/core"
+import { copy } from "@holdfast/fs"
+import { checkHealth, footingOfCap } from "@holdfast/fs/care"
 import {
   compareNames,
   diff,
   type Entry,
   type FileEntry,
-  joinAccounts,
   merge,
   plainAttributes,
-  readCare,
   readFile,
   Tree,
   walk,
+  withOwnChunks,
 } from "@holdfast/tree"
 import type { SimulatedClient } from "./client.ts"
 import { collect } from "./collecting.ts"
@@ -87,19 +88,12 @@ const visits: Record<VisitKind, (tree: Tree, context: Visit) => Promise<string>>
     return counted(context, diff(tree.io, a!, b ?? null))
   },
   reach: (tree, context) => counted(context, tree.reach()),
-  async check(tree, context) {
-    const { client, random } = context
-    const repair = random.chance(0.5)
-    const accounts = repair ? joinAccounts(await readCare(client.store.registers, context.tree.careKeys)) : []
-    let [checked, lost] = [0, 0]
-    for await (const id of tree.caredFor(() => undefined)) {
-      if (++checked > mostRead) break
-      await client.store.checkChunk(id, { verify: true, repair, accounts }).catch((error: unknown) => {
-        if (!isHoldfastError(error)) throw error
-        lost++
-      })
-    }
-    return `${lost} of ${checked} chunks could not be checked`
+  async check(_, { client: { store, env }, tree: { careKeys }, random }) {
+    const { chunks, registers } = footingOfCap(store, { kind: "dv", ...careKeys })
+    const some = { chunks: first(chunks, mostRead), registers }
+    const how = { verify: true, repair: random.chance(0.5) }
+    const { report } = await checkHealth({ crypto: env.crypto, store }, some, how)
+    return `${report.healthy} of ${report.chunks} chunks are healthy, ${report.lost} lost`
   },
   async merge(tree, { random }) {
     const roots = [...(await tree.versions()).map(({ root }) => root), null]
@@ -144,7 +138,10 @@ async function readOwn({ world, client, random }: Visit): Promise<void> {
     if (entry.kind === "file") for await (const _ of readFile(own.io, entry, { end: foreignBytes }));
 }
 
-/** Takes a file of it, by reference, into a tree of its own: that is refused, or all that it names is there from then on. */
+/**
+ * Takes a file of it into a tree of its own: that is refused, or all that it names is there from then on. By the verb, with chunks
+ * of its own, or by reference, which no door does.
+ */
 async function copyFrom(hostile: Tree, context: Visit): Promise<string> {
   const { world, client, random } = context
   const { files, error } = await walked(hostile, context, mostFiles)
@@ -154,8 +151,30 @@ async function copyFrom(hostile: Tree, context: Visit): Promise<string> {
   world.foreign.add(foreignKey(entry))
   const name = `x${random.between(0, 5)}`
   const own = someTree(world, client, random)
-  await client.tree(own).commit(async (session) => session.set([name], { ...entry, name }))
-  return `${entry.name} to ${name} of ${own.name}`
+  const how = random.chance(0.5) ? "by reference" : "whole"
+  if (how === "whole") await copyWhole(entry, name, { ...context, own })
+  else await client.tree(own).commit(async (session) => session.set([name], { ...entry, name }))
+  return `${entry.name} ${how} to ${name} of ${own.name}`
+}
+
+async function copyWhole(
+  entry: FileEntry,
+  name: string,
+  { world, client, tree, own }: Visit & { readonly own: SimulatedTree },
+): Promise<void> {
+  const from = await client.openerOf([], [tree]).open(client.capOf(tree), { label: tree.name })
+  const copied = await withOwnChunks(from.io, entry)
+  if (copied.kind === "file") world.foreign.add(foreignKey(copied)) // known before the commit
+  await copy(from.item(copied), { files: await client.files(own), path: [name] })
+}
+
+/** The first items of many. */
+async function* first<T>(items: AsyncIterable<T>, count: number): AsyncGenerator<T, void, void> {
+  let told = 0
+  for await (const item of items) {
+    if (++told > count) return
+    yield item
+  }
 }
 
 /** Everything below its root, as far as that is told: names come once and in order, and none is below what no key opens. */

@@ -1,6 +1,7 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
-import { sweepBuckets, volumesFor } from "@holdfast/client/volumes"
+import { volumesFor } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { sweepBuckets } from "@holdfast/fs/care"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
