@@ -105,6 +105,13 @@ export const ownershipDefects: readonly Defect[] = [
     "batches.present(accounts.filter(isOther).slice(accounts.length), renewAfterMs)",
   ),
   one(
+    "O11: what a repair places is marked for whoever repairs alone",
+    "packages/fs/src/care/health.ts",
+    "accounts: repair && holders ? await holders() : []",
+    "accounts: repair && holders ? [] : []",
+    byTest("packages/fs/test/care.test.ts", "what a repair places is held for every account of the tree"),
+  ),
+  one(
     "O12: what a commit copies is not marked",
     `${store}/register-commit.ts`,
     "    await marks.mark(chunks, batch, doubted)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }\n",
