@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
+import { createClient } from "./client.ts"
 import { startGrid } from "./grid.ts"
 
 interface Shown {
@@ -61,4 +62,26 @@ test("a revoked device stores nothing more, on nodes and in directories, and wha
   await run([...camera, "put", "-", "photos-grid:/three"], { input: photo })
   const last = await json<Shown>(["account", "show"])
   for (const { devices, revoked } of last.volumes) assert.deepEqual([devices.length, revoked], [1, []])
+})
+
+test("an alias that another device made on any volume of the account is found when it is named", async (t) => {
+  const client = createClient()
+  t.after(() => client.close())
+  const { run, folder } = client
+  const phone = ["--profile", "phone"]
+  for (const volume of ["disks", "more"]) {
+    const places = [1, 2, 3].map((i) => `dir:${folder}/${volume}${i}`)
+    await run(["volume", "create", volume, "--coding", "2/2/3", "--backend", ...places])
+    const { stdout } = await run(["volume", "export", volume])
+    await run([...phone, "volume", "import", "--yes"], { input: stdout })
+  }
+  await run(["account", "export", "--out", `${folder}/account`])
+  await run([...phone, "account", "use", `${folder}/account`])
+  for (const volume of ["disks", "more"]) {
+    await run(["alias", "create", `on-${volume}`, "--volume", volume])
+    await run(["put", "-", `on-${volume}:/x`], { input: volume })
+    assert.equal((await run([...phone, "cat", `on-${volume}:/x`])).stdout, volume)
+  }
+  const { stderr } = await run([...phone, "ls", "nowhere:"], { code: 3 })
+  assert.match(stderr, /There is no alias "nowhere"\. Known aliases: .*on-disks, on-more/)
 })

@@ -1,6 +1,6 @@
 /** Opens the sessions and trees that the places of a command line are in. */
 import { type Profile, unknownAlias } from "@holdfast/client/profile"
-import { gridName, type Session, type SessionOptions } from "@holdfast/client/volumes"
+import { gridName, type Session, type SessionOptions, volumesFor } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { type FileSystem, type Files, filesOf } from "@holdfast/fs"
 import { type Cap, decodeCap } from "@holdfast/protocol"
@@ -38,8 +38,7 @@ export async function withFiles<T>(
   const sessionOf: SessionFinder = (base) => listedSession(context, profile, base, { forRemoval })
   const capOf = once(async (base: RemoteBase) => {
     const isAlias = base.kind === "alias" && !(base.alias === "cap" && flags.capFile !== undefined)
-    // Another device of the account may have made the alias since.
-    if (isAlias && !profile.aliases.has(base.alias)) await sessionOf(base).catch(ignoreRefusal)
+    if (isAlias) await lookForAlias(context, profile, base.alias, { forRemoval })
     return findCap(profile, flags, base)
   })
   const filesOn = filesOfSessions()
@@ -90,9 +89,29 @@ async function listedSession(
   const isCap = base.kind !== "alias" || base.alias === "cap"
   const session = await context.openSession(isKnown ? (profile.volumeOf(base.alias) ?? gridName) : undefined, how)
   if (isCap || (isKnown && profile.aliasState(base.alias) !== undefined)) return session
+  await sync(context, session)
+  return session
+}
+
+/** An alias that is not known here may have been made since on another device of the account, on any of its volumes. */
+async function lookForAlias(
+  context: Context,
+  profile: Profile,
+  alias: string,
+  how: Pick<SessionOptions, "forRemoval">,
+): Promise<void> {
+  for (const volume of volumesFor(profile, context.volume)) {
+    if (profile.aliases.has(alias)) return
+    await context
+      .openSession(volume, how)
+      .then((session) => sync(context, session))
+      .catch(ignoreRefusal)
+  }
+}
+
+async function sync(context: Context, session: Session): Promise<void> {
   const { syncAccount } = await import("@holdfast/client/account")
   for (const note of (await syncAccount(session)).notes) context.warn(note)
-  return session
 }
 
 function once<T>(work: (base: RemoteBase) => Promise<T>): (base: RemoteBase) => Promise<T> {
