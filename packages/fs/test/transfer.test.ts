@@ -227,6 +227,36 @@ test("a damaged file is reported and the rest comes down; a full disk ends the d
   assert.deepEqual(fs.readdirSync(to), ["b"])
 })
 
+test("a time that no entry can have is stored as the nearest one, and the file is unchanged the next time", async (t) => {
+  const { from, home, options, problems } = await setUp(t)
+  fs.writeFileSync(`${from}/plain`, "a")
+  fs.writeFileSync(`${from}/future`, "b")
+  fs.utimesSync(`${from}/future`, 13_569_465_600, 13_569_465_600) // the year 2400, which ext4 and tmpfs have
+  if (fs.statSync(`${from}/future`).mtime.getUTCFullYear() !== 2400) return t.skip("no such times on this file system")
+  await upload(home.writer(), from, ["docs"], options)
+  assert.deepEqual(problems, [])
+  assert.equal((await home.lookup(["docs", "future"]))!.entry.mtimeNs, 2n ** 63n - 1n)
+  assert.equal((await upload(home.writer(), from, ["docs"], options)).unchanged, 2)
+})
+
+test("a file that is longer than its size says is stored to its end", async (t) => {
+  const { home, options, problems } = await setUp(t)
+  const totals = await upload(home.writer(), "/proc/self/environ", ["environ"], options)
+  const { entry } = (await home.lookup(["environ"]))!
+  const expected = fs.readFileSync("/proc/self/environ").length
+  assert.deepEqual([totals.bytes, entry.kind === "file" && entry.size, problems], [expected, expected, []])
+})
+
+test("a large file that is named by a symlink is stored", async (t) => {
+  const { from, base, home, options, problems } = await setUp(t)
+  fs.writeFileSync(`${from}/large`, Buffer.alloc(1_500_000, 7))
+  fs.symlinkSync("from/large", `${base}/link`)
+  await upload(home.writer(), `${base}/link`, ["large"], options)
+  assert.deepEqual(problems, [])
+  const { entry } = (await home.lookup(["large"]))!
+  assert.equal(entry.kind === "file" && entry.size, 1_500_000)
+})
+
 test("times keep more than microseconds on the way up", async (t) => {
   const { from, home, options } = await setUp(t)
   fs.writeFileSync(`${from}/a`, "x")

@@ -296,6 +296,11 @@ function isWithin(value: number, max: number): boolean {
   return Number.isSafeInteger(value) && value >= 0 && value <= max
 }
 
+/** The time that an entry can have next to `ns`, in nanoseconds since the epoch: between the years 1677 and 2262. */
+export function storableTime(ns: bigint): bigint {
+  return ns < minTimeNs ? minTimeNs : ns > maxTimeNs ? maxTimeNs : ns
+}
+
 function isTime(value: bigint): boolean {
   return typeof value === "bigint" && value >= minTimeNs && value <= maxTimeNs
 }

@@ -30,6 +30,7 @@ export {
   sameAttributes,
   sameContent,
   sameEntry,
+  storableTime,
 } from "./entry.ts"
 export { decodeEntryCap, encodeEntryCap } from "./entry-cap.ts"
 export { type DraftCallOptions, FileDraft, type FileDraftOptions } from "./file-draft.ts"

@@ -5,7 +5,7 @@
 import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
-import { nameProblem } from "@holdfast/tree"
+import { nameProblem, storableTime } from "@holdfast/tree"
 import type { Problem } from "./problem.ts"
 
 /** One file, folder or symlink of a local tree. */
@@ -17,6 +17,7 @@ export interface LocalItem {
   readonly kind: "file" | "directory" | "symlink"
   /** Permission bits, 0 to 0o7777. */
   readonly mode: number
+  /** The nearest that can be stored; see `storableTime`. */
   readonly mtimeNs: bigint
   readonly uid: number
   readonly gid: number
@@ -83,7 +84,7 @@ export function inspect(path: readonly string[], local: string, follow = false):
     path,
     local,
     mode: Number(stat.mode) & 0o7777,
-    mtimeNs: stat.mtimeNs,
+    mtimeNs: storableTime(stat.mtimeNs),
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     dev: stat.dev,

@@ -151,7 +151,8 @@ class UploadJob {
     let source: Uint8Array | AsyncIterable<Uint8Array>
     let read = item
     try {
-      if (item.sizeBytes <= smallBytes) [read, source] = readWhole(item)
+      const whole = item.sizeBytes <= smallBytes ? readWhole(item) : undefined
+      if (whole) [read, source] = whole
       else source = this.#stream(item)
     } catch (error) {
       this.#report(item, error)
@@ -195,7 +196,7 @@ class UploadJob {
   async *#stream(item: LocalItem): AsyncGenerator<Uint8Array, void, void> {
     let file: fs.promises.FileHandle | undefined
     try {
-      file = await fs.promises.open(item.local, openFlags)
+      file = await fs.promises.open(item.local, flagsFor(item))
       for (;;) {
         this.#options.signal?.throwIfAborted()
         const piece = this.#writer.buffers.take(readBytes)
@@ -231,21 +232,27 @@ class UploadJob {
 /** A local file could not be read while it was being stored: the rest of the upload goes on. */
 class LocalReadError extends Error {}
 
-// A file that was replaced by a symlink since it was looked at must not lead elsewhere.
-const openFlags = fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0)
+/** A file that was replaced by a symlink since it was looked at must not lead elsewhere; what the user named may be one. */
+function flagsFor({ path }: LocalItem): number {
+  return fs.constants.O_RDONLY | (path.length === 0 ? 0 : (fs.constants.O_NOFOLLOW ?? 0))
+}
 
-/** Reads a small file, again when it changed meanwhile, so that content and attributes belong together. */
-function readWhole(item: LocalItem): [LocalItem, Uint8Array] {
+/**
+ * Reads a small file, again when it changed meanwhile, so that content and attributes belong together. Undefined for one that is longer
+ * than is said, again and again, as files of /proc and of some network file systems are: it is to be read to its end.
+ */
+function readWhole(item: LocalItem): [LocalItem, Uint8Array] | undefined {
   let expected = item
   for (let attempt = 0; ; attempt++) {
-    const content = readUpTo(item.local, expected.sizeBytes + 1, item.path.length === 0)
-    if (content.length === expected.sizeBytes || attempt === 3) return [expected, content]
+    const content = readUpTo(item, expected.sizeBytes + 1)
+    if (content.length === expected.sizeBytes) return [expected, content]
+    if (attempt === 3) return content.length > expected.sizeBytes ? undefined : [expected, content]
     expected = inspect(item.path, item.local, item.path.length === 0)
   }
 }
 
-function readUpTo(local: string, limit: number, follow: boolean): Uint8Array {
-  const file = fs.openSync(local, follow ? fs.constants.O_RDONLY : openFlags)
+function readUpTo(item: LocalItem, limit: number): Uint8Array {
+  const file = fs.openSync(item.local, flagsFor(item))
   try {
     const content = new Uint8Array(limit)
     let filled = 0
