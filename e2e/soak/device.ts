@@ -13,6 +13,8 @@ export interface CallOptions {
   readonly killAfterMs?: number
   /** Error codes that are right here besides those of the faults under way. */
   readonly allowed?: readonly string[]
+  /** An exit code that is right here: what a check found while nodes are away is no failure of the run. */
+  readonly allowedCode?: number
   /** What it is counted as; its first word unless told. */
   readonly kind?: string
 }
@@ -33,8 +35,8 @@ export class Device {
   readonly person: string
   readonly client: Client
   readonly machine: Machine
-  /** While its certificate is revoked, commands may be refused. */
-  isRevoked = false
+  #isRevoked = false
+  #revocations = 0
   readonly #history: History
   #fetched = 0
 
@@ -46,11 +48,21 @@ export class Device {
     this.#history = history
   }
 
+  /** While its certificate is revoked, commands may be refused. */
+  get isRevoked(): boolean {
+    return this.#isRevoked
+  }
+
+  set isRevoked(isRevoked: boolean) {
+    if (isRevoked) this.#revocations++
+    this.#isRevoked = isRevoked
+  }
+
   /** Runs a command to its end. A failure that no fault explains is one of the run. */
   async call(args: readonly string[], options: CallOptions = {}): Promise<Outcome> {
     const { input, killAfterMs, allowed = [], kind = args[0]! } = options
     const started = performance.now()
-    const wasRevoked = this.isRevoked
+    const [wasRevoked, revocations] = [this.isRevoked, this.#revocations]
     const child = this.client.start([...args, "--json"])
     let isHung = false
     const timers = [
@@ -64,7 +76,7 @@ export class Device {
     timers.forEach(clearTimeout)
     const value = parsed(stdout)
     const { code: error, message } = problemOf(value) ?? {}
-    const isShutOut = (wasRevoked || this.isRevoked) && error !== undefined && shutOut.includes(error)
+    const isShutOut = (wasRevoked || this.#revocations > revocations) && error !== undefined && shutOut.includes(error)
     const outcome: Outcome = {
       ...{ isDone: code === 0, isShutOut, code, value, stderr },
       ...(error !== undefined && message !== undefined && { error, message }),
@@ -73,6 +85,7 @@ export class Device {
     if (isHung) this.#history.fail(`${this.name}: ${args.join(" ")} did not end within ${hungAfterMs / 1000} s`)
     const isExplained =
       code === 0 ||
+      code === options.allowedCode ||
       (code === null && killAfterMs !== undefined) ||
       (error !== undefined && [...transient, ...allowed].includes(error)) ||
       isShutOut

@@ -3,6 +3,7 @@ import type { Profile } from "@holdfast/client/profile"
 import type { GridOptions, Session, SessionOptions } from "@holdfast/client/volumes"
 import type { Rollback } from "@holdfast/store"
 import { firstWord, hasFlag, optionValue } from "./arguments.ts"
+import { createInterruption, type Interruption } from "./interruption.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import { createScreen, type Screen } from "./screen.ts"
 
@@ -30,6 +31,8 @@ export interface Context extends Screen {
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
   openSession(volume?: string, options?: Pick<SessionOptions, "forRemoval">): Promise<Session>
+  /** What stops work that looks at it: from the first use on, a signal to the process does not end it at once. */
+  readonly interruption: Interruption
   /** Closes the sessions. Throws what one of them throws, once all are closed. */
   close(): Promise<void>
 }
@@ -81,6 +84,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   return {
     ...screen,
     ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase, volume },
+    interruption: createInterruption(process),
     progress: (label, total, unit) =>
       createProgress(isTerminal && !json ? stderr : undefined, label, total, Date.now, unit),
     openProfile() {

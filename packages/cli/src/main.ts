@@ -33,9 +33,10 @@ async function main(args: readonly string[]): Promise<void> {
     const { runProgram } = await import("./program.ts")
     await runProgram(args, context, commands)
   } catch (error) {
-    report(error)
+    report(context.interruption.reason ?? error)
   }
   await context.close().catch(report)
+  context.interruption.finish()
 }
 
 endWithLauncher()

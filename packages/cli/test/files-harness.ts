@@ -221,6 +221,7 @@ function contextOf(
     ...createScreen({ stdout, stderr: { write: (text) => warnings.push(text) }, json }),
     progress: () => ({ add: () => undefined, close: () => undefined }),
     openSession: async (_volume, { forRemoval } = {}) => sessionFor(forRemoval),
+    interruption: { signal: new AbortController().signal, reason: undefined, finish: () => undefined },
     close: async () => undefined,
   }
 }

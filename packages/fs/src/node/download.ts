@@ -135,12 +135,25 @@ async function place({ totals, large, options }: Download, item: Item, target: T
     return
   }
   if (entry.size <= smallBytes) {
-    const content = await readSmall(owner.read(item))
+    const content = await readSmall(untilAborted(owner.read(item), options.signal))
     placeSmallFile(target, content, entry)
     options.onBytes?.(content.length)
-  } else await large.run(() => placeFile(target, owner.read(item, { transient: true }), entry, options.onBytes))
+  } else {
+    const source = untilAborted(owner.read(item, { transient: true }), options.signal)
+    await large.run(() => placeFile(target, source, entry, options.onBytes))
+  }
   totals.files++
   totals.bytes += entry.size
+}
+
+async function* untilAborted(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const piece of source) {
+    signal?.throwIfAborted()
+    yield piece
+  }
 }
 
 async function readSmall(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

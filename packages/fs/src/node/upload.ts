@@ -65,6 +65,7 @@ export async function upload(
     await job.commit()
   } catch (error) {
     await job.abandon()
+    if (options.signal?.aborted) await job.keep()
     throw error
   }
   return job.totals
@@ -145,6 +146,12 @@ class UploadJob {
   /** After an error: lets what is in flight end, so that nothing is left unobserved. */
   async abandon(): Promise<void> {
     await Promise.allSettled([...this.#inFlight, this.#writer.flush()])
+  }
+
+  /** After it was stopped: what is stored is committed, so that it need not be sent again. */
+  async keep(): Promise<void> {
+    const isOnlyStopped = this.#failure === undefined || this.#failure === this.#options.signal?.reason
+    if (this.#changes.length > 0 && isOnlyStopped) await this.#writer.commit(this.#changes)
   }
 
   #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {

@@ -72,7 +72,7 @@ async function get(context: Context, paths: readonly string[], flags: TransferFl
     try {
       for (const one of found) {
         const to = localTarget(one, local, sources.length > 1)
-        const options = { ...flags, onProblem, onBytes: progress.add }
+        const options = { ...flags, onProblem, onBytes: progress.add, signal: context.interruption.signal }
         addTotals(totals, await download(one.item, to, options))
       }
     } finally {

@@ -1,6 +1,8 @@
 /** `put`: local files and folders, or stdin, into a tree. */
+
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
+import { addAbortSignal } from "node:stream"
 import { type Paths, type Profile, pathsOf } from "@holdfast/client/profile"
 import { placesOf } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"
@@ -65,7 +67,7 @@ async function put(context: Context, paths: readonly string[], flags: TransferFl
     }
     const progress = context.progress("put", context.isTerminal ? measure(sources, walked.ownFolders) : undefined)
     try {
-      const options = { ...flags, ...walked, onBytes: progress.add }
+      const options = { ...flags, ...walked, onBytes: progress.add, signal: context.interruption.signal }
       const one = async (source: string) => addTotals(totals, await putOne(context, source, place, options))
       await eachOf(sources, one, walked.onProblem)
     } finally {
@@ -86,7 +88,7 @@ async function putOne(
   context: Context,
   source: string,
   place: Place,
-  options: TransferFlags & WalkOptions & { onBytes: (count: number) => void },
+  options: TransferFlags & WalkOptions & { onBytes: (count: number) => void; signal: AbortSignal },
 ): Promise<TransferTotals> {
   if (isStdio(source)) {
     if (place.inside)
@@ -96,7 +98,7 @@ async function putOne(
       )
     await requireParent(place)
     const mtimeNs = BigInt(Date.now()) * 1_000_000n
-    return uploadStream(place.files.writer(), context.stdin, place.path, {
+    return uploadStream(place.files.writer(), addAbortSignal(options.signal, context.stdin), place.path, {
       mode: 0o644,
       mtimeNs,
       onBytes: options.onBytes,
