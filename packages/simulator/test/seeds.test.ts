@@ -1,5 +1,5 @@
 /**
- * Every seed that ever failed, and HOLDFAST_SIMULATE_SEEDS (24 when absent) that follow from the sources: each state of them is tried with
+ * Every seed that ever failed, and HOLDFAST_SIMULATE_SEEDS (16 when absent) that follow from the sources: each state of them is tried with
  * seeds of its own, and tried again with the same, so that a change alone decides whether the tests pass. Without those who mean harm:
  * `npm run simulate` has them, and seeds that are fresh each time. A failure says how to repeat it: mend the bug and add the seed to seeds.json.
  */
@@ -39,7 +39,7 @@ function hashOfSources(): string {
 
 test("seeds of this state of the sources hold every claim", async () => {
   const sources = hashOfSources().slice(0, 12)
-  for (let i = 0; i < Number(process.env.HOLDFAST_SIMULATE_SEEDS ?? 24); i++) {
+  for (let i = 0; i < Number(process.env.HOLDFAST_SIMULATE_SEEDS ?? 16); i++) {
     const result = await simulate({ seed: `${sources}-${i}`, steps: usualSteps, without: harmfulRoles })
     if (result.failure) assert.fail(await failureReport(result, shortenMs))
   }
