@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { it } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { registerIdOf } from "@holdfast/protocol"
-import { makeAccount, makeRegisterValue } from "@holdfast/protocol/testing"
+import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { createObjectBackend } from "../src/s3/objects.ts"
 import { MemoryBucket } from "./memory-bucket.ts"
 
@@ -26,4 +26,21 @@ it("where lists lag nobody takes a number that another writer has, and who wrote
   const next = await makeRegisterValue(crypto, seed, 2, "next")
   assert.equal((await other.proposeRegisters([next]))[0]!.accepted, true)
   assert.deepEqual(await other.readRegisters([id]), [next])
+})
+
+it("where lists lag a share that was stored a moment ago is there for whoever marks it or asks for it", async () => {
+  const bucket = new MemoryBucket({ listDelayMs: 3_600_000 })
+  const open = async () =>
+    createObjectBackend(bucket.connect(), {
+      ...{ id: "bucket", crypto, access: await makeAccount(crypto), conditionalWrites: true, listing: "delayed" },
+    })
+  const [writer, other] = [await open(), await open()]
+  const chunk = await randomChunk(crypto, 3000)
+  await writer.putShares([chunk.shares[1]!], newBatch(crypto))
+  for (const backend of [writer, other]) {
+    assert.deepEqual(await backend.hasShares([chunk.id]), [[1]])
+    assert.deepEqual(await backend.markShares([chunk.id], newBatch(crypto)), [{ ok: true, held: [1] }])
+  }
+  const absent = await randomChunk(crypto, 3000)
+  assert.deepEqual(await other.hasShares([absent.id]), [[]])
 })

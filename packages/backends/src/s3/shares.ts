@@ -25,6 +25,8 @@ import type { Voucher } from "./vouch.ts"
 const parallel = 32
 /** All generations of all shares of a chunk. */
 const mostOfChunk = 4 * limits.maxShares
+/** Where lists lag, a chunk that is not listed is looked for under these indices: volumes with more shares are rare. */
+const usualShares = 16
 
 /** What marks are kept with. */
 export interface Marking {
@@ -88,7 +90,15 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
   /** What is held of a chunk, in order of indices and generations. */
   const held = async (id: ChunkId, signal: Signal) => {
     const { infos, atMs } = await bucket.list(chunkPrefix(id), { limit: mostOfChunk, signal })
-    return { shares: infos.flatMap(({ key }) => parseShareKey(key) ?? []), atMs }
+    const shares = infos.flatMap(({ key }) => parseShareKey(key) ?? [])
+    return { shares: shares.length === 0 && place.listDelayMs > 0 ? await unlisted(id, signal) : shares, atMs }
+  }
+
+  /** What was stored a moment ago, which a list that lags does not show. */
+  const unlisted = async (id: ChunkId, signal: Signal): Promise<ShareKey[]> => {
+    const indices = Array.from({ length: usualShares }, (_, index) => index)
+    const found = await mapPool(indices, parallel, (index) => bucket.getPart(shareKey(id, index), 0, 1, { signal }))
+    return indices.filter((index) => found[index]).map((index) => ({ id, index, generation: 0 }))
   }
 
   const get = async ({ id, index, likely }: ShareQuery, signal: Signal) => {
