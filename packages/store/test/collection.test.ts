@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createMemoryPlace } from "@holdfast/backends"
-import { BufferPool, toHex, utf8 } from "@holdfast/core"
+import { BufferPool, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
 import { accountRoles, type Backend, type ChunkId, registerIdOf, verifyKeyOf } from "@holdfast/protocol"
@@ -173,7 +173,7 @@ test("a place that gives values of another register, or the same ones again and 
   assert.ok(await (await grid.client()).registers.write(keys, 0, emptyParts))
   const foreign = await grid.servers[0]!.backend.keptValues(registerIdOf(keys.publicKey))
   const lies: ((honest: Backend) => Partial<Backend>)[] = [
-    () => ({ keptValues: async () => foreign }),
+    () => ({ keptValues: async (_id, options) => (options?.below === undefined ? foreign : []) }),
     ({ keptValues }) => ({ keptValues: (id) => keptValues(id) }),
   ]
   for (const lie of lies) {
@@ -194,4 +194,27 @@ test("a value that no key opens is among a place's values without its list", asy
   assert.equal(values.size, 5)
   for (const own of values.values()) assert.deepEqual([own.length, own[0]!.care], [1, undefined])
   assert.deepEqual([...collection.leftOut], [])
+})
+
+test("a collection that takes nothing asks for no token, and one whose tokens all are refused does not begin", async () => {
+  const grid = testGrid()
+  const store = await grid.client()
+  for (const position of grid.servers.keys())
+    alter(grid, position, () => ({
+      collectToken: async () => {
+        throw new HoldfastError("ERR_REFUSED", "this device may not")
+      },
+    }))
+  const { leftOut } = await store.beginCollection({ takes: false })
+  assert.deepEqual([...leftOut], [])
+  await assert.rejects(store.beginCollection(), { code: "ERR_REFUSED" })
+})
+
+test("a bucket where nothing has to be marked is collected although it does not hold the account's list", async () => {
+  const grid = testGrid()
+  const { store, needed, garbage } = await twoChunks(grid)
+  alter(grid, 0, () => ({ sweep: async () => ({ condemned: 0, shares: 0, bytes: 0 }) }))
+  const { collection } = await collect(store, [needed])
+  assert.deepEqual([...collection.leftOut], [])
+  assert.deepEqual(await heldAt(grid, garbage), [0, 0, 0, 0, 0])
 })
