@@ -4,7 +4,7 @@ import { readdir, stat } from "node:fs/promises"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { test } from "node:test"
-import { connect } from "node:tls"
+import { connect, createServer as createTlsListener } from "node:tls"
 import { fromUtf8, utf8 } from "@holdfast/core"
 import {
   createAgent,
@@ -136,6 +136,31 @@ test("nothing listening, a server that is not TLS, silence, size and cancelling 
   await assert.rejects(requestBytes(agent, { ...get, port, signal: AbortSignal.abort() }), { code: "ERR_ABORTED" })
 })
 
+test("a server of the grid that speaks no HTTP, and one that closes every connection, are told as such", async (t) => {
+  const authority = await newAuthority(t)
+  const agent = createAgent(await newMember(authority, alice), { expectedId: "n1" })
+  t.after(() => agent.destroy())
+  const { keyPem, certPem, caPem } = await newMember(authority, n1)
+  const options = { key: keyPem, cert: certPem, ca: caPem, requestCert: true, minVersion: "TLSv1.3" } as const
+  let answer = "SSH-2.0-some\r\n"
+  let connections = 0
+  const server = createTlsListener(options, (socket) => {
+    connections++
+    socket.on("error", () => undefined).once("data", () => socket.end(answer))
+  })
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  t.after(() => server.close())
+  const { port } = server.address() as { port: number }
+  await assert.rejects(requestBytes(agent, { ...get, port }), {
+    code: "ERR_BAD_FORMAT",
+    message: /does not answer as a server of a grid does \(HPE_/,
+  })
+  answer = ""
+  connections = 0
+  await assert.rejects(requestBytes(agent, { ...get, port }), { code: "ERR_SERVER_UNREACHABLE" })
+  assert.ok(connections <= 2, `${connections} connections`)
+})
+
 test("headers over the bound are refused", async (t) => {
   const authority = await newAuthority(t)
   const port = await serve(t, await newMember(authority, n1), (_request, response) => {
@@ -228,6 +253,17 @@ test("requests that are damaged, or names that are not names, are not signed", a
 test("addresses are host:port", () => {
   assert.deepEqual(parseAddress("n1.example.org:8440"), { host: "n1.example.org", port: 8440 })
   assert.deepEqual(parseAddress("[::1]:1"), { host: "::1", port: 1 })
-  for (const bad of ["", "host", "host:0", "host:65536", "a b:1", "::1:80", "[host]:1", "http://h:1", "h:1/x"])
+  for (const bad of [
+    "",
+    "host",
+    "host:0",
+    "host:65536",
+    "a b:1",
+    "::1:80",
+    "[host]:1",
+    "[1:2]:1",
+    "http://h:1",
+    "h:1/x",
+  ])
     assert.throws(() => parseAddress(bad), { code: "ERR_INVALID_ARGUMENT" }, bad)
 })
