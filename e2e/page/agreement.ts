@@ -51,6 +51,7 @@ const checks: Readonly<Record<string, Check>> = {
   "register-lineage": (vectors) => checkRegisterVectors(webCrypto, vectors),
   signature: (vectors) => checkSignatureVectors(webCrypto, vectors),
   tree: checkTrees,
+  "tree-patched": checkTrees,
   volume: (vectors) => checkVolumeVectors(webCrypto, vectors),
   "volume-2": (vectors) => checkVolumeVectors(webCrypto, vectors),
   "volume-hosts": (vectors) => checkVolumeVectors(webCrypto, vectors),
@@ -90,6 +91,8 @@ interface TreeVector {
   readonly kind: "directory" | "file"
   readonly root: string
   readonly size?: number
+  /** All bytes of a file, in hexadecimal. */
+  readonly content?: string
   readonly names: readonly string[]
   readonly chunks: readonly { readonly id: string; readonly plaintext: string }[]
   readonly error?: string
@@ -107,17 +110,18 @@ async function checkTrees({ good, bad }: { good: TreeVector[]; bad: TreeVector[]
 }
 
 /** The names in a directory, or the length of a file. */
-async function lookAt({ kind, root, size = 0, chunks }: TreeVector): Promise<string> {
+async function lookAt({ name, kind, root, size = 0, content, chunks }: TreeVector): Promise<string> {
   const held = new Map(chunks.map(({ id, plaintext }) => [id, fromHex(plaintext)]))
   const store = { getChunk: async ({ id }: { id: Uint8Array }) => held.get(toHex(id)) }
   const io: TreeIo = createTreeIo({ chunks: store as never, env: webEnv })
   const [id, key, offset, length] = decodeCbor(fromHex(root), "reference") as [Uint8Array, Uint8Array, number, number]
   const reference: Reference = { chunk: { id, key }, offset, length }
   const names: string[] = []
-  let bytes = 0
-  if (kind === "directory") for await (const { name } of listDirectory(io, reference)) names.push(name)
-  else for await (const piece of readFile(io, { form: "manifest", size, reference })) bytes += piece.length
-  return kind === "directory" ? names.join(" ") : `${bytes}`
+  let bytes = ""
+  if (kind === "directory") for await (const entry of listDirectory(io, reference)) names.push(entry.name)
+  else for await (const piece of readFile(io, { form: "manifest", size, reference })) bytes += toHex(piece)
+  if (content !== undefined && bytes !== content) throw new Error(`vector ${name}: other content`)
+  return kind === "directory" ? names.join(" ") : `${bytes.length / 2}`
 }
 
 function refused(what: string, code: string | undefined, attempt: () => unknown): void {
