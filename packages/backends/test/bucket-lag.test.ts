@@ -7,12 +7,17 @@ import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast
 import { createObjectBackend } from "../src/s3/objects.ts"
 import { MemoryBucket } from "./memory-bucket.ts"
 
-it("where lists lag nobody takes a number that another writer has, and who wrote a version reads it", async () => {
+/** Opens one bucket whose lists lag by an hour, for another account each time. */
+function laggingBucket() {
   const bucket = new MemoryBucket({ listDelayMs: 3_600_000 })
-  const open = async () =>
+  return async () =>
     createObjectBackend(bucket.connect(), {
       ...{ id: "bucket", crypto, access: await makeAccount(crypto), conditionalWrites: true, listing: "delayed" },
     })
+}
+
+it("where lists lag nobody takes a number that another writer has, and who wrote a version reads it", async () => {
+  const open = laggingBucket()
   const [backend, other] = [await open(), await open()]
   const seed = crypto.random(32)
   const [mine, theirs] = await Promise.all(["mine", "theirs"].map((text) => makeRegisterValue(crypto, seed, 1, text)))
@@ -29,11 +34,7 @@ it("where lists lag nobody takes a number that another writer has, and who wrote
 })
 
 it("where lists lag a share that was stored a moment ago is there for whoever marks it or asks for it", async () => {
-  const bucket = new MemoryBucket({ listDelayMs: 3_600_000 })
-  const open = async () =>
-    createObjectBackend(bucket.connect(), {
-      ...{ id: "bucket", crypto, access: await makeAccount(crypto), conditionalWrites: true, listing: "delayed" },
-    })
+  const open = laggingBucket()
   const [writer, other] = [await open(), await open()]
   const chunk = await randomChunk(crypto, 3000)
   await writer.putShares([chunk.shares[1]!], newBatch(crypto))

@@ -8,7 +8,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import { registerIdOf } from "@holdfast/protocol"
 import { listKeysOn } from "../../client/src/account/account.ts"
 import { exitCodes } from "../src/exit-codes.ts"
-import { createHarness, type Harness } from "./files-harness.ts"
+import { createHarness, type Harness, linkInner } from "./files-harness.ts"
 
 const day = 86_400_000
 const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
@@ -221,11 +221,7 @@ test("a damaged part of a tree is named, costs nothing else, and linked trees st
   const harness = await createHarness(t)
   const { run, json, backends, reopen } = harness
   const bytes = await putSome(harness, "file", 1)
-  await run("alias", "create", "inner")
-  fs.writeFileSync(`${harness.folder}/inner`, bytes)
-  await run("put", `${harness.folder}/inner`, "inner:/file")
-  fs.writeFileSync(`${harness.folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
-  await run("ln", `@file:${harness.folder}/inner.cap`, "home:/linked")
+  await linkInner(harness, bytes)
   await run("gc")
   await run("alias", "remove", "inner", "--yes") // only the link keeps it now
   await run("alias", "create", "broken")
@@ -249,11 +245,7 @@ test("a tree whose link is removed is freed once no kept version links it", asyn
   const harness = await createHarness(t)
   const { run, json } = harness
   const bytes = await putSome(harness, "file", 1)
-  await run("alias", "create", "inner")
-  fs.writeFileSync(`${harness.folder}/inner`, bytes)
-  await run("put", `${harness.folder}/inner`, "inner:/file")
-  fs.writeFileSync(`${harness.folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
-  await run("ln", `@file:${harness.folder}/inner.cap`, "home:/linked")
+  await linkInner(harness, bytes)
   await run("alias", "remove", "inner", "--yes")
   await run("gc") // notes that it is linked
   const { liveChunks, neededBy } = await json<{ liveChunks: number; neededBy: { tree: string; chunks: number }[] }>(

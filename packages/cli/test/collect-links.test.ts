@@ -5,7 +5,7 @@ import { test } from "node:test"
 import { equal } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { decodeCap, registerIdOf, toVerifyCap } from "@holdfast/protocol"
-import { createHarness, type Harness } from "./files-harness.ts"
+import { createHarness, type Harness, linkInner } from "./files-harness.ts"
 
 const day = 86_400_000
 
@@ -29,13 +29,9 @@ async function beforeReadOf(harness: Harness, alias: string, work: () => Promise
 test("a link that is copied to another tree, and removed where it was, keeps what it links beside a collection", async (t) => {
   const laptop = await createHarness(t)
   const { run, folder } = laptop
-  await run("alias", "create", "inner")
   const bytes = Buffer.alloc(300_000, 3)
-  fs.writeFileSync(`${folder}/inner`, bytes)
-  await run("put", `${folder}/inner`, "inner:/file")
-  fs.writeFileSync(`${folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
   await run("alias", "create", "project")
-  await run("ln", `@file:${folder}/inner.cap`, "project:/linked")
+  await linkInner(laptop, bytes, "project:/linked")
   await run("alias", "remove", "inner", "--yes")
   await run("keep", "none")
   await run("gc")
@@ -60,12 +56,8 @@ test("a fellow writer who drops a link with all history takes no linked tree awa
   const alice = await createHarness(t)
   const bob = await alice.other()
   const { run, folder } = alice
-  await run("alias", "create", "inner")
   const bytes = Buffer.alloc(300_000, 3)
-  fs.writeFileSync(`${folder}/inner`, bytes)
-  await run("put", `${folder}/inner`, "inner:/file")
-  fs.writeFileSync(`${folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
-  await run("ln", `@file:${folder}/inner.cap`, "home:/linked")
+  await linkInner(alice, bytes)
   await run("alias", "remove", "inner", "--yes")
   await run("gc")
   alice.pass(2 * day)

@@ -225,3 +225,16 @@ function contextOf(
     close: async () => undefined,
   }
 }
+
+/** A tree `inner:` with `bytes` as its file, linked in at `where`. */
+export async function linkInner(
+  { folder, run }: Pick<Harness, "folder" | "run">,
+  bytes: Uint8Array,
+  where = "home:/linked",
+): Promise<void> {
+  await run("alias", "create", "inner")
+  fs.writeFileSync(`${folder}/inner`, bytes)
+  await run("put", `${folder}/inner`, "inner:/file")
+  fs.writeFileSync(`${folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
+  await run("ln", `@file:${folder}/inner.cap`, where)
+}
