@@ -254,3 +254,31 @@ test("a kit counts as made only when a quorum took its part, and else nobody is 
   await assert.rejects(made, { code: "ERR_NO_QUORUM", message: /2 of the 3 places needed took/ })
   assert.deepEqual(own.state.told, [])
 })
+
+test("a kit that needs most places counts as made only when lying ones can hold back their part", async () => {
+  const [own, backends] = [device(), places(5)]
+  const refuse = async () => [{ accepted: false as const, message: "it is full" }]
+  const oneFull = backends.map((backend, i): Backend => (i > 0 ? backend : { ...backend, proposeRegisters: refuse }))
+  const kit = (on: readonly Backend[], told: () => void) => ({
+    name: "main",
+    volume: "v",
+    mode: "byzantine" as const,
+    replace: false,
+    parts: (afterMs: number) => makeKit(crypto, secretsOf(on, afterMs + 1), { threshold: 4 }),
+    tell: async () => told(),
+  })
+  const refused = layKit({ env, backends: oneFull }, kit(oneFull, assert.fail), own.memory())
+  await assert.rejects(refused, { code: "ERR_NO_QUORUM", message: /4 of the 5 places needed took/ })
+
+  const { places: laid } = await layKit(
+    { env, backends },
+    kit(backends, () => undefined),
+    own.memory(),
+  )
+  assert.ok(laid.every(({ why }) => why === undefined))
+  const without = (i: number) => backends.filter((_, j) => j !== i)
+  for (const i of backends.keys()) {
+    const open = groupParts(goodParts(await readParts({ env, backends: without(i) }, kitSeed("main", undefined))))
+    assert.equal((await chooseKit(crypto, { hidden: [], open }, { name: "main" })).kit.parts.size, 4)
+  }
+})

@@ -97,10 +97,13 @@ async function newestMs({ env }: KitPlaces, answers: readonly PlaceAnswer[], mas
 
 /** Gives the places their parts. Throws ERR_NO_QUORUM when too few took them. */
 async function lay(at: KitPlaces, laying: Laying, memory: KitMemory): Promise<{ id: string; places: LaidPart[] }> {
-  const { kit, seed, answers, parts, needed } = laying
-  const id = toHex(decodeRecoveryPart(parts[0]!).kitId)
+  const { kit, seed, answers, parts } = laying
+  const { kitId, body } = decodeRecoveryPart(parts[0]!)
+  const id = toHex(kitId)
   const missing = memory.known.find((one) => one.name === kit.name && one.volume === kit.volume)?.missing
-  const liars = kit.mode === "byzantine" ? parts.length - needed : 0
+  const liars = kit.mode === "byzantine" ? parts.length - laying.needed : 0
+  // A kit without words may need more parts than are left of a quorum when some of it lie.
+  const needed = Math.max(laying.needed, body.threshold + liars)
   // Before it lies anywhere: the next run must know it for one of ours.
   await memory.remember({ id, isWhole: false, missing: missing ?? [] })
   const failures = await writeParts(at, seed, { parts, answers, liars, ...(missing && { missing }) })
