@@ -44,8 +44,24 @@ so (mode 0600). No message and no log shows a capability or a key: it says \`[hi
 Names may come from others. Text for people has control characters, line ends within names, text-direction marks and letters that are not
 seen made visible (\`\\x1b\`, \`\\u202e\`), in a pipe too. \`--json\` and \`cat\` are exact; \`cat\` to a terminal gives it what the file holds.
 
+## What is stored, and what is not
+
+\`put\` stores content, names, permissions, owner (as numbers), time of change, and symlinks. \`get\` brings permissions and times back; owners when
+root runs it, or with \`--owner\`; set-user-id, set-group-id and sticky bits with \`--special-bits\`. Long runs of zeros come back as holes. Hard
+links are stored as files of their own, and counted. **Extended attributes and ACLs are not stored.** A file counts as unchanged when size, time,
+permissions and owner are the same; when only permissions or owner differ, its content is not sent again.
+
 \`put\` leaves out sockets, pipes and devices, and the folders in which Holdfast itself keeps keys, grid and volumes, unless they are what was
-named. It says so, with \`--json\` in \`leftOut\`.
+named. It says so, with \`--json\` in \`leftOut\`. What you want left out:
+
+- \`--exclude PATTERN\` and \`--exclude-from FILE\`: patterns as in \`.gitignore\`, read from what is stored: \`*.tmp\`, \`/build/\`, \`!keep.tmp\`.
+- a file \`.holdfastignore\` in any folder, for what is in it; inner ones decide over outer ones, those asked for over all.
+  \`--no-ignore-files\` takes them for files like others.
+- \`--exclude-caches\`: of a folder that a program marked with a \`CACHEDIR.TAG\`, the tag alone is stored.
+- \`-x\`: what other file systems that are mounted below hold.
+
+What patterns leave out is counted in the last line, and in \`excluded\` with \`--json\`. \`put --delete\` makes the directory a mirror: it removes what the
+folder does not have. What is left out, or in a folder that cannot be read, stays. \`--dry-run\` tells what would be done.
 
 ## Options of all commands
 
@@ -55,6 +71,12 @@ ${options}
 
 With \`--json\` a command prints one JSON value, and an error is \`{"error":{"code","message","details"}}\`. Codes and exit codes are in
 [errors.md](../errors.md). \`HOLDFAST_DEBUG=1\` adds where in the code an error arose.
+
+## Defaults
+
+Each flag has a variable: \`HOLDFAST_\` and its name in capitals, as \`HOLDFAST_ONE_FILE_SYSTEM=1\` for \`--one-file-system\`; \`0\`, \`no\` and \`false\` leave a
+flag without a value out, and each line of \`HOLDFAST_EXCLUDE\` is a pattern. The file \`\${XDG_CONFIG_HOME:-~/.config}/holdfast/defaults\` has such
+lines, \`NAME=VALUE\`, for what the environment does not say. What is typed counts more than both.
 
 ## Files and environment
 

@@ -3,6 +3,7 @@ import type { Profile } from "@holdfast/client/profile"
 import type { GridOptions, Session, SessionOptions } from "@holdfast/client/volumes"
 import type { Rollback } from "@holdfast/store"
 import { firstWord, hasFlag, optionValue } from "./arguments.ts"
+import { isOn, variableOf } from "./defaults.ts"
 import { createInterruption, type Interruption } from "./interruption.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import { createScreen, type Screen } from "./screen.ts"
@@ -43,7 +44,8 @@ const newestCommands = new Set(["check", "rebalance", "status", "gc", "up", "upg
 /** The context of a real process. */
 export function createContext(process: NodeJS.Process, args: readonly string[]): Context {
   const { stdin, stdout, stderr, env } = process
-  const json = hasFlag(args, "--json")
+  const flag = (name: string) => hasFlag(args, name) || isOn(env[variableOf({ long: name })])
+  const json = flag("--json")
   const isTerminal = stderr.isTTY === true
   const screen = createScreen({ stdout, stderr, json })
   const profile = optionValue(args, "--profile") ?? (env["HOLDFAST_PROFILE"] || "default")
@@ -86,21 +88,18 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase, volume },
     interruption: createInterruption(process),
     progress: (label, total, unit) =>
-      createProgress(isTerminal && !json ? stderr : undefined, label, total, Date.now, unit),
+      createProgress(isTerminal && !json && !screen.verbosity.quiet ? stderr : undefined, label, total, Date.now, unit),
     openProfile() {
       opened ??= openProfileNamed(profile, env, passphrase)
       return opened
     },
     async openSession(asked = volume, how = {}) {
-      const [{ openSession }, { volumeFor }] = await Promise.all([
-        import("@holdfast/client/volumes"),
-        import("@holdfast/client/volumes"),
-      ])
+      const { openSession, volumeFor } = await import("@holdfast/client/volumes")
       const own = await this.openProfile()
       const name = volumeFor(own, asked)
       const accepted = {
-        ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
-        ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
+        ...(flag("--accept-rollback") && { onRollback: warnOfRollback }),
+        ...(flag("--accept-history") && { onUnproven: warnOfUnproven }),
       }
       const session = sessions.get(name) ?? openSession(own, { volume: name, ...gridOptions, ...accepted, ...how })
       sessions.set(name, session)
@@ -119,9 +118,6 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
 }
 
 async function openProfileNamed(name: string, env: NodeJS.ProcessEnv, passphrase: () => Promise<string>) {
-  const [{ openProfile }, { pathsOf }] = await Promise.all([
-    import("@holdfast/client/profile"),
-    import("@holdfast/client/profile"),
-  ])
+  const { openProfile, pathsOf } = await import("@holdfast/client/profile")
   return openProfile(pathsOf(env), name, passphrase)
 }

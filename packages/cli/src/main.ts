@@ -1,6 +1,7 @@
 /** The `holdfast` command. Only the command that is asked for is loaded, so that starting is quick. */
 import { commands } from "./command-table.ts"
 import { createContext } from "./context.ts"
+import { readDefaults } from "./defaults.ts"
 import { exitCodeOf, exitCodes, reportError } from "./exit-codes.ts"
 import { createScreen } from "./screen.ts"
 import { growSmallHeap } from "./small-heap.ts"
@@ -14,11 +15,23 @@ function endWithLauncher(): void {
   process.channel.unref()
 }
 
+/** Gives why the file of defaults could not be read. */
+async function readDefaultsOf(env: NodeJS.ProcessEnv): Promise<unknown> {
+  const { pathsOf } = await import("@holdfast/client/profile")
+  try {
+    readDefaults(pathsOf(env).config, env)
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
     process.stdout.write(`${version}\n`)
     return
   }
+  const unread = await readDefaultsOf(process.env)
   const context = createContext(process, args)
   const report = (error: unknown) => {
     reportError(context, error)
@@ -30,6 +43,7 @@ async function main(args: readonly string[]): Promise<void> {
     process.exit()
   })
   try {
+    if (unread) throw unread
     const { runProgram } = await import("./program.ts")
     await runProgram(args, context, commands)
   } catch (error) {

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander"
 import { firstWord } from "./arguments.ts"
 import type { CommandModule, CommandSource } from "./command.ts"
 import type { Context } from "./context.ts"
+import { CommandWithVariables } from "./defaults.ts"
 import { refuseSecrets } from "./refuse-secrets.ts"
 import { version } from "./version.ts"
 
@@ -58,10 +59,12 @@ export async function buildProgram(
 }
 
 function globalProgram(context: Context): Command {
-  const program = new Command("holdfast")
+  const program = new CommandWithVariables("holdfast")
     .description("End-to-end encrypted files on machines that nobody has to trust")
     .version(version, "-V, --version")
     .option("--json", "print one JSON value instead of text")
+    .option("-v, --verbose", "say what is done with each file")
+    .option("-q, --quiet", "say nothing when all went well, and show no progress")
     .option("--profile <name>", "use another profile (or set HOLDFAST_PROFILE)")
     .option("--volume <name>", "use a volume of your own, or `grid` (or set HOLDFAST_VOLUME)")
     .option("--passphrase-file <file>", "passphrase of a locked profile; - is stdin (or set HOLDFAST_PASSPHRASE_FILE)")
@@ -82,6 +85,10 @@ function globalProgram(context: Context): Command {
     outputError: (text, write) => write(`${shownError(text)}\n`),
   })
   program.configureHelp({ showGlobalOptions: true })
+  program.hook("preAction", () => {
+    const { verbose = false, quiet = false } = program.opts<Partial<Context["verbosity"]>>()
+    Object.assign(context.verbosity, { verbose, quiet })
+  })
   return program.exitOverride()
 }
 

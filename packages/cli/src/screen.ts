@@ -7,8 +7,21 @@ import { shownJson, shownLine } from "@holdfast/core"
 /** A line of text, or the cells of one, with tabs between. Line ends and tabs within are data, and made visible. */
 export type Line = string | readonly string[]
 
+/** How much people want to hear; set once the arguments are parsed. */
+export interface Verbosity {
+  quiet: boolean
+  verbose: boolean
+}
+
 /** What a command shows people. */
 export interface Screen {
+  readonly verbosity: Verbosity
+  /** Prints that something was done: as `output`, but no text with --quiet. */
+  done(value: unknown, text: string | readonly Line[]): void
+  /** A line on standard output, at once; not with --json. */
+  line(text: string): void
+  /** A line on standard error, with --verbose only. */
+  detail(text: string): void
   /** Prints a result: `value` with --json, exactly; else the line or lines. */
   output(value: unknown, text: string | readonly Line[]): void
   /** Prints what is to be used as it is: a capability that was asked for, a script. */
@@ -32,8 +45,14 @@ export function createScreen({ stdout, stderr, json }: Streams): Screen {
     if (json) stdout.write(`${shownJson(value)}\n`)
     else if (text !== "") stdout.write(text.endsWith("\n") ? text : `${text}\n`)
   }
+  const verbosity: Verbosity = { quiet: false, verbose: false }
+  const output: Screen["output"] = (value, text) => result(value, json ? "" : linesOf(text).map(shownCells).join("\n"))
   return {
-    output: (value, text) => result(value, json ? "" : linesOf(text).map(shownCells).join("\n")),
+    verbosity,
+    output,
+    done: (value, text) => output(value, verbosity.quiet ? "" : text),
+    line: (text) => void (json || stdout.write(`${shownLine(text)}\n`)),
+    detail: (text) => void (verbosity.verbose && !json && stderr.write(`${shownLine(text)}\n`)),
     outputExact: result,
     warn: (text) => void stderr.write(`holdfast: ${shownLine(text)}\n`),
     tell: (lines) => void stderr.write(lines.map((line) => `${shownLine(line)}\n`).join("")),

@@ -36,7 +36,7 @@ test("a folder put into a tree is listed, read and fetched", async (t) => {
   assert.equal(await run("ls", "home:/docs"), "a.txt\nb.bin\nsub/\n")
   assert.match(
     await run("ls", "-l", "home:/docs/sub"),
-    /^-rw-r--r-- 2000 .* c.txt\nlrwxrwxrwx +\d+ .* l -> \.\.\/a.txt\n$/,
+    /^-rw-r--r-- \d+:\d+ 2000 .* c.txt\nlrwxrwxrwx \d+:\d+ +\d+ .* l -> \.\.\/a.txt\n$/,
   )
   assert.equal(await run("cat", "home:/docs/a.txt"), "alpha")
   await run("get", "home:/docs", `${folder}/back`)

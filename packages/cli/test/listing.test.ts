@@ -3,13 +3,26 @@ import { test } from "node:test"
 import { globMatches } from "../src/commands/files/glob.ts"
 import { formatListing, humanSize, type Listed, modeText, timeText } from "../src/commands/files/listing.ts"
 
-const item: Listed = { name: "a", kind: "file", mode: 0o644, sizeBytes: 1536, mtimeNs: 1_700_000_000_000_000_000n }
+const item: Listed = {
+  ...{ name: "a", kind: "file", mode: 0o644, uid: 0, gid: 0, sizeBytes: 1536 },
+  mtimeNs: 1_700_000_000_000_000_000n,
+}
+process.env["TZ"] = "UTC"
 
 test("a long listing lines up sizes and shows where symlinks point", () => {
-  const link: Listed = { ...item, name: "l", kind: "symlink", mode: 0o777, sizeBytes: 0, target: "a" }
+  const link: Listed = {
+    ...item,
+    uid: 1000,
+    gid: 100,
+    name: "l",
+    kind: "symlink",
+    mode: 0o777,
+    sizeBytes: 0,
+    target: "a",
+  }
   assert.deepEqual(formatListing([item, link], { long: true, human: false }), [
-    "-rw-r--r-- 1536 2023-11-14 22:13 a",
-    "lrwxrwxrwx    0 2023-11-14 22:13 l -> a",
+    "-rw-r--r-- 0:0      1536 2023-11-14 22:13 a",
+    "lrwxrwxrwx 1000:100    0 2023-11-14 22:13 l -> a",
   ])
 })
 
@@ -31,7 +44,17 @@ test("sizes round to the unit people expect", () => {
 
 test("modes and times of any value have a text", () => {
   assert.equal(modeText({ kind: "directory", mode: 0o750 }), "drwxr-x---")
+  assert.equal(modeText({ kind: "file", mode: 0o6754 }), "-rwsr-sr--")
+  assert.equal(modeText({ kind: "file", mode: 0o4644 }), "-rwSr--r--")
+  assert.equal(modeText({ kind: "directory", mode: 0o1777 }), "drwxrwxrwt")
   assert.equal(timeText(-(10n ** 30n)), "????-??-?? ??:??")
+})
+
+test("times are those of the time zone of who looks", () => {
+  process.env["TZ"] = "Asia/Kolkata"
+  assert.equal(timeText(item.mtimeNs), "2023-11-15 03:43")
+  process.env["TZ"] = "UTC"
+  assert.equal(timeText(item.mtimeNs), "2023-11-14 22:13")
 })
 
 test("globs match whole names, and no pattern takes long", () => {

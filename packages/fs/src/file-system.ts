@@ -58,8 +58,11 @@ export interface Edit {
   link(path: readonly string[], cap: Cap): Promise<void>
 }
 
+/** What is done at a path. */
+export type Change = NamedChange | { readonly path: readonly string[]; readonly kind: "remove" }
+
 /** A file, directory or symlink to be stored; a directory keeps what is in it already. Bits of the mode as in POSIX. */
-export type Change = {
+export type NamedChange = {
   readonly path: readonly string[]
   readonly mode: number
   readonly mtimeNs: bigint
@@ -93,7 +96,9 @@ export interface Writer {
   add(source: Uint8Array | AsyncIterable<Uint8Array>, target: WriteTarget): Promise<FileContent>
   /** Sends what was added and still waits for company. */
   flush(): Promise<void>
-  /** Makes all changes visible at once. Parents come before what is in them. */
+  /** The content of a file of this tree, to be named again with other attributes; undefined for one of another tree. */
+  contentOf(item: Item): FileContent | undefined
+  /** Makes all changes visible at once, in order. Parents come before what is in them; what is not there need not be removed. */
   commit(changes: readonly Change[]): Promise<void>
 }
 

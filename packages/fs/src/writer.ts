@@ -40,6 +40,7 @@ export function writerOf(files: FileSystem): Writer {
       const { stored } = await begun.finally(() => starting.delete(begun))
       return stored
     },
+    contentOf: ({ entry, owner }) => (entry.kind === "file" && owner === files ? entry.content : undefined),
     async flush() {
       await Promise.allSettled(starting) // whoever added them is told
       await writer.flush()
@@ -49,6 +50,7 @@ export function writerOf(files: FileSystem): Writer {
       for (const change of changes) {
         const file = change.kind === "file" ? linked.get(change.path.join("/")) : undefined
         if (file) await writerOf(file).commit([{ ...change, path: [] }])
+        else if (change.kind === "remove") own.push(change)
         else own.push({ ...change, path: inTree(files, change.path, change.kind) })
       }
       const nowMs = files.io.env.clock.nowMs()
@@ -68,6 +70,7 @@ function fileIn({ io }: FileSystem, { entry, owner }: Item): FileContent | undef
 }
 
 async function applyChange(session: CommitSession, change: Change, nowMs: number): Promise<void> {
+  if (change.kind === "remove") return void ((await session.lookup(change.path)) && session.remove(change.path))
   const { path, mode, mtimeNs, uid = 0, gid = 0 } = change
   const attributes = { ...plainAttributes(mode, nowMs), uid, gid, mtimeNs }
   const own = { ...attributes, name: path.at(-1)! }

@@ -19,7 +19,7 @@ import {
   targetIn,
 } from "../src/node/place.ts"
 
-const attributes = { mode: 0o640, mtimeNs: 1700000000123456000n }
+const attributes = { mode: 0o640, mtimeNs: 1700000000123456000n, uid: 0, gid: 0 }
 const bytes = (text: string) => new TextEncoder().encode(text)
 
 function temporaryFolders(t: { after(done: () => void): void }) {
@@ -117,7 +117,7 @@ test("a directory gets its mode and time last, and set-user-id never comes out o
   const { inside, at } = temporaryFolders(t)
   const d = placeDirectory(at("d"))
   t.after(() => d.close())
-  finishDirectory(d, { mode: 0o4755, mtimeNs: 1_000_000_000n })
+  finishDirectory(d, { ...attributes, mode: 0o4755, mtimeNs: 1_000_000_000n })
   const stat = fs.statSync(`${inside}/d`)
   assert.deepEqual([stat.mode & 0o7777, stat.mtimeMs], [0o755, 1000])
 })

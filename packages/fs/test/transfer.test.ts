@@ -266,3 +266,115 @@ test("times keep more than microseconds on the way up", async (t) => {
   assert.equal(stored, exact)
   assert.ok(sameTime(stored, exact))
 })
+
+test("a mirror has what the folder has; what is left out of it, or cannot be read, stays", async (t) => {
+  const { from, home, options, problems } = await setUp(t)
+  fill(from)
+  fs.mkdirSync(`${from}/kept`)
+  fs.writeFileSync(`${from}/kept/x`, "x")
+  await upload(home.writer(), from, ["docs"], options)
+  for (const gone of ["d/5", "empty", "link"]) fs.rmSync(`${from}/${gone}`, { recursive: true })
+  fs.rmSync(`${from}/d/7`)
+  fs.mkdirSync(`${from}/d/7`)
+  fs.rmSync(`${from}/kept/x`)
+  const exclude = { patterns: ["/kept", "/d/6"] }
+
+  const seen: string[] = []
+  const onItem = (what: string, path: readonly string[]) => void seen.push(`${what} ${path.join("/")}`)
+  const tried = await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true, dryRun: true, onItem })
+  assert.equal(tried.removed, 3)
+  assert.ok(await home.lookup(["docs", "d", "5"]), "nothing was done")
+  const planned = seen.splice(0)
+
+  const done = await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true, onItem })
+  assert.deepEqual([done.removed, seen.toSorted()], [3, planned.toSorted()])
+  const names = async (...path: string[]) => [...((await home.writer().list(path)) ?? new Map()).keys()]
+  assert.deepEqual(await names("docs"), ["d", "e\u0301 ü\n", "kept"])
+  assert.deepEqual(await names("docs", "kept"), ["x"])
+  assert.equal((await home.lookup(["docs", "d", "7"]))?.entry.kind, "directory")
+  assert.ok(await home.lookup(["docs", "d", "6"]))
+
+  fs.rmdirSync(`${from}/d/7`)
+  fs.writeFileSync(`${from}/d/7`, "a file again")
+  await upload(home.writer(), from, ["docs"], { ...options, exclude })
+  assert.match(problems.pop()!.message, /a directory of this name is there/)
+  await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true })
+  assert.equal((await home.lookup(["docs", "d", "7"]))?.entry.kind, "file")
+  assert.deepEqual(problems, [])
+  fs.chmodSync(`${from}/d/e`, 0o755)
+})
+
+test("an owner or mode that changed is stored without the content, which is not read", async (t) => {
+  const { from, home, options } = await setUp(t)
+  fs.writeFileSync(`${from}/large`, Buffer.alloc(3_000_000, 7))
+  fs.writeFileSync(`${from}/small`, "x")
+  await upload(home.writer(), from, [], options)
+  const before = fs.statSync(`${from}/large`).atimeMs
+  for (const name of ["large", "small"]) fs.chmodSync(`${from}/${name}`, 0o4711)
+  if (process.getuid?.() === 0) for (const name of ["large", "small"]) fs.lchownSync(`${from}/${name}`, 77, 78)
+  for (const name of ["large", "small"]) fs.chmodSync(`${from}/${name}`, 0o4711)
+  const again = await upload(home.writer(), from, [], options)
+  assert.deepEqual([again.files, again.bytes, again.unchanged], [2, 0, 0])
+  assert.equal(fs.statSync(`${from}/large`).atimeMs, before)
+  for (const name of ["large", "small"]) {
+    const { entry } = (await home.lookup([name]))!
+    const own = fs.statSync(`${from}/${name}`)
+    assert.deepEqual([entry.mode, entry.uid, entry.gid], [0o4711, own.uid, own.gid])
+  }
+  assert.equal((await upload(home.writer(), from, [], options)).unchanged, 2)
+})
+
+test("owner and special bits come back when that is asked for", { skip: process.getuid?.() !== 0 }, async (t) => {
+  const { from, to, home, options } = await setUp(t)
+  fs.writeFileSync(`${from}/file`, "x")
+  fs.mkdirSync(`${from}/dir`)
+  fs.symlinkSync("file", `${from}/link`)
+  for (const name of ["file", "dir", "link"]) fs.lchownSync(`${from}/${name}`, 77, 78)
+  fs.chmodSync(`${from}/file`, 0o4755)
+  fs.chmodSync(`${from}/dir`, 0o1777)
+  await upload(home.writer(), from, [], options)
+  const root = (await home.lookup([]))!
+  const shown = () =>
+    ["file", "dir", "link"].map((name) => {
+      const { uid, gid, mode } = fs.lstatSync(`${to}/${name}`)
+      return [uid, gid, (mode & 0o7777).toString(8)]
+    })
+  await download(root, to, options)
+  assert.deepEqual(shown().slice(0, 2), [
+    [0, 0, "755"],
+    [0, 0, "777"],
+  ])
+  const same = { ...options, owner: true, specialBits: true }
+  assert.equal((await download(root, to, same)).files, 1)
+  assert.deepEqual(shown(), [
+    [77, 78, "4755"],
+    [77, 78, "1777"],
+    [77, 78, "777"],
+  ])
+  assert.equal((await download(root, to, same)).unchanged, 2)
+})
+
+test("hard links are counted, and their content is read once", async (t) => {
+  const { from, to, home, options } = await setUp(t)
+  fs.writeFileSync(`${from}/a`, Buffer.alloc(3_000_000, 7))
+  fs.writeFileSync(`${from}/small`, "x")
+  for (const name of ["b", "c"]) fs.linkSync(`${from}/a`, `${from}/${name}`)
+  fs.linkSync(`${from}/small`, `${from}/tiny`)
+  const up = await upload(home.writer(), from, [], options)
+  assert.deepEqual([up.files, up.hardLinks, up.bytes], [5, 3, 3_000_001])
+  await download((await home.lookup([]))!, to, options)
+  assert.deepEqual(fingerprint(to), fingerprint(from))
+})
+
+test("long runs of zeros come back as holes", async (t) => {
+  const { from, to, home, options } = await setUp(t)
+  const file = fs.openSync(`${from}/sparse`, "w")
+  fs.writeSync(file, "start", 0)
+  fs.writeSync(file, "middle", 20_000_003)
+  fs.ftruncateSync(file, 50_000_000)
+  fs.closeSync(file)
+  await upload(home.writer(), from, [], options)
+  await download((await home.lookup([]))!, to, options)
+  assert.deepEqual(fingerprint(to), fingerprint(from))
+  assert.ok(fs.statSync(`${to}/sparse`).blocks * 512 < 1_000_000)
+})

@@ -2,13 +2,13 @@
  * Brings files and directories of a tree into a local folder, in the tree's order, since neighbours share chunks. Files
  * that are the same already are left alone, so an interrupted download goes on from there.
  */
-import * as fs from "node:fs"
 import { concat, mapOrdered, Semaphore } from "@holdfast/core"
 import type { Folder } from "@holdfast/core/node"
-import { type Entry, RepeatGuard } from "@holdfast/tree"
+import { RepeatGuard } from "@holdfast/tree"
 import type { Item } from "../file-system.ts"
 import { identityOf, isBare } from "../items.ts"
-import { sameTime } from "./local.ts"
+import { type ExcludeOptions, Exclusion } from "./exclude.ts"
+import { isThere } from "./is-there.ts"
 import {
   finishDirectory,
   openDirectory,
@@ -18,17 +18,23 @@ import {
   placeFile,
   placeSmallFile,
   placeSymlink,
-  plainModeBits,
+  type Restored,
   type Target,
   targetIn,
 } from "./place.ts"
-import { concernsOne, type Problem } from "./problem.ts"
+import { orReport, type Problem } from "./problem.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
 
 /** How a download is done. */
-export interface DownloadOptions {
+export interface DownloadOptions extends Restored {
   /** Writes files again even when size, time and mode are the same. */
   readonly overwrite?: boolean
+  /** Patterns of what is left where it is; files with patterns and marks of caches mean nothing here. */
+  readonly exclude?: Pick<ExcludeOptions, "patterns">
+  /** Hears of what `exclude` leaves out, a directory with all in it. */
+  readonly onExcluded?: (path: readonly string[]) => void
+  /** Hears of each thing that is written. */
+  readonly onItem?: (local: string) => void
   readonly signal?: AbortSignal
   readonly onProblem: (problem: Problem) => void
   /** Hears of bytes as they are written or skipped. */
@@ -51,6 +57,7 @@ interface Download {
   readonly totals: TransferTotals
   readonly large: Semaphore
   readonly guard: RepeatGuard
+  readonly exclusion: Exclusion
   /** Folders that are held open: those of directories whose end has not come. */
   readonly open: Set<Folder>
 }
@@ -59,7 +66,7 @@ interface Download {
 export async function download(item: Item, local: string, options: DownloadOptions): Promise<TransferTotals> {
   const job: Download = {
     ...{ options, totals: noTotals(), large: new Semaphore(largeAtOnce) },
-    ...{ guard: new RepeatGuard(), open: new Set() },
+    ...{ guard: new RepeatGuard(), open: new Set(), exclusion: Exclusion.of(options.exclude) },
   }
   const work = async (step: Step) => {
     if (step.end) return step
@@ -73,7 +80,7 @@ export async function download(item: Item, local: string, options: DownloadOptio
       if (!ended) continue
       const { folder } = ended
       if (!isBare(ended.item))
-        await orReport(folder.path, options, async () => finishDirectory(folder, ended.item.entry))
+        await orReport(folder.path, options, async () => finishDirectory(folder, ended.item.entry, options))
       job.open.delete(folder)
       folder.close()
     }
@@ -94,12 +101,17 @@ async function* rootSteps(job: Download, item: Item, local: string): AsyncGenera
     return
   }
   const folder = await orReport(local, options, async () => openDirectory(local))
-  if (folder) yield* directorySteps(job, item, folder)
+  if (folder) yield* directorySteps(job, item, folder, [])
 }
 
 /** What is in a directory, then its end. */
-async function* directorySteps(job: Download, item: Item, folder: Folder): AsyncGenerator<Step, void, void> {
-  const { options, totals, guard, open } = job
+async function* directorySteps(
+  job: Download,
+  item: Item,
+  folder: Folder,
+  path: readonly string[],
+): AsyncGenerator<Step, void, void> {
+  const { options, totals, guard, open, exclusion } = job
   open.add(folder)
   totals.directories++
   const tell = guard.enter(identityOf(item))
@@ -109,39 +121,47 @@ async function* directorySteps(job: Download, item: Item, folder: Folder): Async
     if (!next || next.done) break
     const [name, child] = next.value
     tell(1)
+    const isFile = child.entry.kind === "file" || child.entry.kind === "symlink"
+    const below = [...path, name]
+    if (options.exclude && exclusion.excludes(below, !isFile)) {
+      options.onExcluded?.(below)
+      continue
+    }
     const shown = `${folder.path}/${name}`
     const target = await orReport(shown, options, async () => targetIn(folder, name))
     if (!target) continue
-    if (child.entry.kind === "file" || child.entry.kind === "symlink") {
+    if (isFile) {
       yield { end: false, target, item: child }
       continue
     }
     const made = await orReport(shown, options, async () => placeDirectory(target))
-    if (made) yield* directorySteps(job, child, made)
+    if (made) yield* directorySteps(job, child, made, below)
   }
   yield { end: true, folder, item }
 }
 
 async function place({ totals, large, options }: Download, item: Item, target: Target): Promise<void> {
   const { entry, owner } = item
-  if (!options.overwrite && isThere(entry, target)) {
+  if (!options.overwrite && isThere(entry, target.folder.at(target.name), options)) {
     totals.unchanged++
     options.onBytes?.(entry.size)
     return
   }
   if (entry.kind === "symlink") {
-    placeSymlink(target, entry.target, entry)
+    placeSymlink(target, entry.target, entry, options)
+    options.onItem?.(pathOf(target))
     totals.symlinks++
     return
   }
   if (entry.size <= smallBytes) {
     const content = await readSmall(untilAborted(owner.read(item), options.signal))
-    placeSmallFile(target, content, entry)
+    placeSmallFile(target, content, entry, options)
     options.onBytes?.(content.length)
   } else {
     const source = untilAborted(owner.read(item, { transient: true }), options.signal)
-    await large.run(() => placeFile(target, source, entry, options.onBytes))
+    await large.run(() => placeFile(target, source, entry, options))
   }
+  options.onItem?.(pathOf(target))
   totals.files++
   totals.bytes += entry.size
 }
@@ -160,25 +180,4 @@ async function readSmall(source: AsyncIterable<Uint8Array>): Promise<Uint8Array>
   const pieces: Uint8Array[] = []
   for await (const piece of source) pieces.push(piece)
   return pieces.length === 1 ? pieces[0]! : concat(...pieces)
-}
-
-function isThere(entry: Entry, { folder, name }: Target): boolean {
-  const local = folder.at(name)
-  const stat = fs.lstatSync(local, { bigint: true, throwIfNoEntry: false })
-  if (!stat || !sameTime(stat.mtimeNs, entry.mtimeNs)) return false
-  if (entry.kind === "symlink") return stat.isSymbolicLink() && fs.readlinkSync(local) === entry.target
-  return (
-    stat.isFile() && Number(stat.size) === entry.size && (Number(stat.mode) & 0o7777) === (entry.mode & plainModeBits)
-  )
-}
-
-/** The result of `work`; what concerns this place only is reported and gives undefined. */
-async function orReport<T>(local: string, options: DownloadOptions, work: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!concernsOne(error)) throw error
-    options.onProblem({ path: local, code: error.code, message: error.message })
-    return undefined
-  }
 }

@@ -6,6 +6,7 @@ import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
 import { nameProblem, storableTime } from "@holdfast/tree"
+import { type ExcludeOptions, Exclusion } from "./exclude.ts"
 import type { Problem } from "./problem.ts"
 
 /** One file, folder or symlink of a local tree. */
@@ -24,8 +25,12 @@ export interface LocalItem {
   readonly dev: bigint
   readonly ino: bigint
   readonly sizeBytes: number
+  /** Under so many names it is there. */
+  readonly links: bigint
   /** What a symlink points to. */
   readonly target?: string
+  /** All names in a directory, also those that are left out; absent when it cannot be read. */
+  readonly names?: ReadonlySet<string>
 }
 
 /** How a folder is walked. */
@@ -35,10 +40,21 @@ export interface WalkOptions {
   readonly onLeftOut?: (text: string) => void
   /** Folders that are left out below the root, as `folderIdentity` names them. */
   readonly ownFolders?: ReadonlySet<string>
+  readonly exclude?: ExcludeOptions
+  /** Hears of what `exclude` leaves out, a directory with all in it. */
+  readonly onExcluded?: (path: readonly string[]) => void
+  /** Of folders on other file systems than the root's, only the folder itself. */
+  readonly oneFileSystem?: boolean
 }
 
 const lossy = "\ufffd"
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+interface Step {
+  readonly path: readonly string[]
+  readonly local: string
+  readonly exclusion: Exclusion
+}
 
 /**
  * Walks `root` depth first, each folder before what is in it, names in order. What cannot be stored (a name that is not UTF-8,
@@ -46,24 +62,48 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
  * walk goes on. The root itself is what the user named.
  */
 export function* walkLocal(root: string, options: WalkOptions): Generator<LocalItem, void, void> {
-  const { onProblem, onLeftOut, ownFolders } = options
-  const stack: { path: readonly string[]; local: string }[] = [{ path: [], local: root }]
+  const { onProblem, onExcluded } = options
+  const stack: Step[] = [{ path: [], local: root, exclusion: Exclusion.of(options.exclude) }]
+  let device: bigint | undefined
   while (stack.length > 0) {
-    const { path, local } = stack.pop()!
-    const isRoot = path.length === 0
-    const item = attempt(local, onProblem, () => inspect(path, local, isRoot), isRoot ? undefined : onLeftOut)
+    const step = stack.pop()!
+    const { path, local } = step
+    const item = inspectStep(step, options)
     if (!item) continue
-    if (item.kind === "directory" && !isRoot && ownFolders?.has(identityOf(item))) {
-      onLeftOut?.(`"${local}" was left out: Holdfast keeps its own data there. Name it to store it all the same.`)
+    device ??= item.dev
+    if (item.kind !== "directory") {
+      yield item
       continue
     }
-    yield item
-    if (item.kind !== "directory") continue
-    const names = attempt(local, onProblem, () => listNames(local, onProblem)) ?? []
-    for (let i = names.length - 1; i >= 0; i--) {
-      const name = names[i]!
-      stack.push({ path: [...path, name], local: `${local}/${name}` })
+    if (options.oneFileSystem && item.dev !== device) {
+      options.onLeftOut?.(`What is in "${local}" was left out: another file system is mounted there.`)
+      yield item
+      continue
     }
+    const listed = attempt(local, onProblem, () => listNames(local, onProblem))
+    yield listed ? { ...item, names: listed.all } : item
+    if (!listed) continue
+    const exclusion = step.exclusion.within(path, local, listed.all, onProblem)
+    for (let i = listed.names.length - 1; i >= 0; i--) {
+      const name = listed.names[i]!
+      stack.push({ path: [...path, name], local: `${local}/${name}`, exclusion })
+    }
+  }
+
+  /** What is there, unless it is left out. */
+  function inspectStep({ path, local, exclusion }: Step, { onLeftOut, ownFolders }: WalkOptions) {
+    const isRoot = path.length === 0
+    const leaveOut = (text: string) => (exclusion.excludes(path, false) ? onExcluded?.(path) : onLeftOut?.(text))
+    const item = attempt(local, onProblem, () => inspect(path, local, isRoot), isRoot ? undefined : leaveOut)
+    if (!item || isRoot) return item
+    const isDirectory = item.kind === "directory"
+    if (exclusion.excludes(path, isDirectory)) {
+      onExcluded?.(path)
+      return undefined
+    }
+    if (!isDirectory || !ownFolders?.has(identityOf(item))) return item
+    onLeftOut?.(`"${local}" was left out: Holdfast keeps its own data there. Name it to store it all the same.`)
+    return undefined
   }
 }
 
@@ -90,6 +130,7 @@ export function inspect(path: readonly string[], local: string, follow = false):
     dev: stat.dev,
     ino: stat.ino,
     sizeBytes: stat.isFile() ? Number(stat.size) : 0,
+    links: stat.nlink,
   }
   if (stat.isFile()) return { ...common, kind: "file" }
   if (stat.isDirectory()) return { ...common, kind: "directory" }
@@ -129,7 +170,11 @@ function attempt<T>(
   }
 }
 
-function listNames(local: string, onProblem: (problem: Problem) => void): string[] {
+/** Names in a folder: all that text can say, and in order those that can be stored. */
+function listNames(
+  local: string,
+  onProblem: (problem: Problem) => void,
+): { readonly all: ReadonlySet<string>; readonly names: readonly string[] } {
   let names = fs.readdirSync(local)
   if (names.some((name) => name.includes(lossy)))
     names = fs.readdirSync(local, { encoding: "buffer" }).flatMap((bytes) => {
@@ -143,13 +188,14 @@ function listNames(local: string, onProblem: (problem: Problem) => void): string
       })
       return []
     })
-  return names.sort().filter((name) => {
+  const storable = names.sort().filter((name) => {
     const why = nameProblem(name)
     if (why === undefined) return true
     const shown = `${local}/${name}`
     onProblem({ path: shown, code: "ERR_INVALID_NAME", message: `"${shown}" was left out: ${why}.` })
     return false
   })
+  return { all: new Set(names), names: storable }
 }
 
 function readTarget(local: string): string {

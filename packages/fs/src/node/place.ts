@@ -16,6 +16,16 @@ import { utimesValue } from "./local.ts"
 export interface Attributes {
   readonly mode: number
   readonly mtimeNs: bigint
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Which of them are restored beside time and permissions. The tree may be another person's, so neither is unless asked for. */
+export interface Restored {
+  /** User and group, by number; which is root's to do. */
+  readonly owner?: boolean
+  /** The bits set-user-id, set-group-id and sticky. */
+  readonly specialBits?: boolean
 }
 
 /** Where something is placed: a name in an open folder. */
@@ -24,8 +34,10 @@ export interface Target {
   readonly name: string
 }
 
-/** Mode bits that are restored; set-user-id and its kin only on request, since the tree may be another person's. */
-export const plainModeBits = 0o777
+/** The mode that a file gets. */
+export function restoredMode(mode: number, { specialBits = false }: Restored): number {
+  return mode & (specialBits ? 0o7777 : 0o777)
+}
 
 /** A name in a folder; throws ERR_INVALID_NAME for one that could lead elsewhere. */
 export function targetIn(folder: Folder, name: string): Target {
@@ -77,15 +89,17 @@ export function placeDirectory(target: Target): Folder {
 }
 
 /** Gives a folder its mode and time, after everything inside it was written. */
-export function finishDirectory(folder: Folder, { mode, mtimeNs }: Attributes): void {
-  guarded(folder.path, () => {
-    fs.fchmodSync(folder.fd, mode & plainModeBits)
-    fs.futimesSync(folder.fd, utimesValue(mtimeNs), utimesValue(mtimeNs))
-  })
+export function finishDirectory(folder: Folder, attributes: Attributes, restored: Restored = {}): void {
+  guarded(folder.path, () => finish(folder.fd, attributes, restored))
 }
 
 /** Writes a small file in one go. */
-export function placeSmallFile(target: Target, content: Uint8Array, attributes: Attributes): void {
+export function placeSmallFile(
+  target: Target,
+  content: Uint8Array,
+  attributes: Attributes,
+  restored: Restored = {},
+): void {
   guarded(pathOf(target), () => {
     const temporary = temporaryBeside(target)
     const file = fs.openSync(temporary, createFlags, 0o600)
@@ -93,7 +107,7 @@ export function placeSmallFile(target: Target, content: Uint8Array, attributes: 
       try {
         let offset = 0
         while (offset < content.length) offset += fs.writeSync(file, content, offset)
-        finishFile(file, attributes)
+        finish(file, attributes, restored)
       } finally {
         fs.closeSync(file)
       }
@@ -105,24 +119,29 @@ export function placeSmallFile(target: Target, content: Uint8Array, attributes: 
   })
 }
 
-/** Writes a file from a stream; `onBytes` hears of each piece written. */
+/** Writes a file from a stream, long runs of zeros as holes; `onBytes` hears of each piece written. */
 export async function placeFile(
   target: Target,
   source: AsyncIterable<Uint8Array>,
   attributes: Attributes,
-  onBytes: (count: number) => void = () => undefined,
+  { onBytes, ...restored }: Restored & { readonly onBytes?: ((count: number) => void) | undefined } = {},
 ): Promise<void> {
   const local = pathOf(target)
   const temporary = temporaryBeside(target)
   let file: number | undefined
   try {
     file = guarded(local, () => fs.openSync(temporary, createFlags, 0o600))
-    for await (const piece of source) {
-      await writeAll(file, piece, local)
-      onBytes(piece.length)
-    }
     const opened = file
-    guarded(local, () => finishFile(opened, attributes))
+    let end = 0
+    for await (const piece of source) {
+      for (const [from, to] of filledParts(piece)) await writeAll(file, piece.subarray(from, to), end + from, local)
+      end += piece.length
+      onBytes?.(piece.length)
+    }
+    guarded(local, () => {
+      if (fs.fstatSync(opened).size < end) fs.ftruncateSync(opened, end) // it ends in a hole
+      finish(opened, attributes, restored)
+    })
     file = undefined
     guarded(local, () => fs.closeSync(opened))
   } catch (error) {
@@ -134,20 +153,28 @@ export async function placeFile(
 }
 
 /** Makes a symlink, replacing a file or symlink of that name. Nothing is ever written through it. */
-export function placeSymlink(to: Target, target: string, { mtimeNs }: Attributes): void {
+export function placeSymlink(to: Target, target: string, attributes: Attributes, { owner }: Restored = {}): void {
+  const { mtimeNs, uid, gid } = attributes
   const local = pathOf(to)
   if (target === "" || target.includes("\0"))
     throw new HoldfastError("ERR_INVALID_NAME", `The symlink "${local}" has a target that cannot be used.`)
   guarded(local, () => {
     const temporary = temporaryBeside(to)
     fs.symlinkSync(target, temporary)
-    fs.lutimesSync(temporary, utimesValue(mtimeNs), utimesValue(mtimeNs))
+    try {
+      if (owner) fs.lchownSync(temporary, uid, gid)
+      fs.lutimesSync(temporary, utimesValue(mtimeNs), utimesValue(mtimeNs))
+    } catch (error) {
+      fs.rmSync(temporary, { force: true })
+      throw error
+    }
     renameOver(temporary, to)
   })
 }
 
-function finishFile(file: number, { mode, mtimeNs }: Attributes): void {
-  fs.fchmodSync(file, mode & plainModeBits)
+function finish(file: number, { mode, mtimeNs, uid, gid }: Attributes, restored: Restored): void {
+  if (restored.owner) fs.fchownSync(file, uid, gid) // first, as it takes set-user-id away
+  fs.fchmodSync(file, restoredMode(mode, restored))
   fs.futimesSync(file, utimesValue(mtimeNs), utimesValue(mtimeNs))
 }
 
@@ -177,11 +204,27 @@ function notADirectory(local: string): HoldfastError {
   )
 }
 
-function writeAll(file: number, piece: Uint8Array, local: string): Promise<void> {
+/** What file systems keep no blocks for when nothing is written there. */
+const holeBytes = 64 * 1024
+const zeros = new Uint8Array(holeBytes)
+
+/** The parts of `piece` that are not whole blocks of zeros, from and to which byte. */
+function* filledParts(piece: Uint8Array): Generator<[from: number, to: number]> {
+  let start = 0
+  for (let at = 0; at + holeBytes <= piece.length; at += holeBytes) {
+    // The first byte decides nearly always, and what is compared is memory.
+    if (piece[at] !== 0 || Buffer.compare(piece.subarray(at, at + holeBytes), zeros) !== 0) continue
+    if (at > start) yield [start, at]
+    start = at + holeBytes
+  }
+  if (piece.length > start) yield [start, piece.length]
+}
+
+function writeAll(file: number, piece: Uint8Array, position: number, local: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const step = (offset: number) => {
       if (offset >= piece.length) return resolve()
-      fs.write(file, piece, offset, piece.length - offset, null, (error, written) =>
+      fs.write(file, piece, offset, piece.length - offset, position + offset, (error, written) =>
         error ? reject(localError(error, local)) : step(offset + written),
       )
     }

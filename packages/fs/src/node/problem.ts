@@ -31,3 +31,18 @@ export function concernsOne(error: unknown): error is HoldfastError {
   if (!isHoldfastError(error)) return false
   return ofOne.has(error.code) || (error.code === "ERR_IO" && error.details["path"] !== undefined)
 }
+
+/** The result of `work`; what concerns this place only is reported and gives undefined. */
+export async function orReport<T>(
+  path: string,
+  { onProblem }: { readonly onProblem: (problem: Problem) => void },
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!concernsOne(error)) throw error
+    onProblem({ path, code: error.code, message: error.message })
+    return undefined
+  }
+}

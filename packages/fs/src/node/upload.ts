@@ -1,22 +1,31 @@
 /**
  * Stores local files and folders in a tree. Small files are read in one go, large ones streamed; bytes in flight are
- * bounded. Unchanged files (size, time, mode) are skipped, and of large ones that changed, pieces that stay. A long upload is
+ * bounded. Unchanged files (size, time, mode, owner) are skipped, and of large ones that changed, pieces that stay. A long upload is
  * committed now and then, so that one that was interrupted goes on from there: committed files are skipped, and what was stored of
  * large ones is not sent again.
  */
 import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
 import { localError } from "@holdfast/core/node"
+import type { FileContent } from "@holdfast/tree"
 import type { Change, Item, Writer, WriteTarget } from "../file-system.ts"
 import { holdsEntries } from "../items.ts"
-import { inspect, type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
+import { type Linked, LinkedFiles } from "./linked-files.ts"
+import { type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
+import { count, flagsFor, LocalReadError, readWhole, whenEnded } from "./read-local.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
 
 /** How an upload is done. */
 export interface UploadOptions extends WalkOptions {
-  /** Stores files again even when size, time and mode are the same. */
+  /** Stores files again even when size, time and attributes are the same. */
   readonly overwrite?: boolean
+  /** Removes from directories what their local folder does not have; what is left out of it stays. */
+  readonly mirror?: boolean
+  /** Finds out what would be done, and does nothing. */
+  readonly dryRun?: boolean
   readonly signal?: AbortSignal
+  /** Hears of each thing that is stored or removed, or would be. */
+  readonly onItem?: (what: "stored" | "removed", path: readonly string[]) => void
   /** Hears of bytes as they are stored or skipped. */
   readonly onBytes?: (count: number) => void
   /** Commits at least this often; 1 GiB and 30 s when absent. */
@@ -61,6 +70,8 @@ export async function upload(
         item.path.length === 0 ? await writer.lookup(place) : (await listingOf(place.slice(0, -1)))?.get(place.at(-1)!)
       const wait = job.add(item, place, existing)
       if (wait) await wait
+      if (!options.mirror || !item.names || existing?.entry.kind !== "directory") continue
+      for (const name of (await listingOf(place))?.keys() ?? []) if (!item.names.has(name)) job.remove([...place, name])
     }
     await job.commit()
   } catch (error) {
@@ -100,6 +111,7 @@ class UploadJob {
   #uncommittedBytes = 0
   #lastCommit = performance.now()
   #failure: unknown
+  readonly #links = new LinkedFiles<FileContent>()
   #room: (() => void) | undefined
 
   constructor(writer: Writer, options: UploadOptions) {
@@ -110,18 +122,21 @@ class UploadJob {
   /** Takes an item; gives a promise only when the caller must wait before the next one. */
   add(item: LocalItem, path: readonly string[], existing: Item | undefined): Promise<void> | undefined {
     if (existing && item.kind !== "directory" && holdsEntries(existing)) {
+      if (this.#options.mirror) {
+        this.remove(path)
+        return this.add(item, path, undefined)
+      }
       const message = `"${item.local}" was left out: a directory of this name is there. Remove it first.`
       this.#options.onProblem({ path: item.local, code: "ERR_IS_A_DIRECTORY", message })
     } else if (item.kind === "directory") {
       this.totals.directories++
-      if (path.length > 0 && !isSame(item, existing))
-        this.#changes.push({ ...attributesOf(item), path, kind: "directory" })
+      if (path.length > 0 && !isSame(item, existing)) this.#change({ ...attributesOf(item), path, kind: "directory" })
     } else if (!this.#options.overwrite && isSame(item, existing)) {
       this.totals.unchanged++
       this.#options.onBytes?.(item.sizeBytes)
     } else if (item.kind === "symlink") {
       this.totals.symlinks++
-      this.#changes.push({ ...attributesOf(item), path, kind: "symlink", target: item.target! })
+      this.#change({ ...attributesOf(item), path, kind: "symlink", target: item.target! })
     } else this.#addFile(item, path, existing)
     const isDue =
       this.#uncommittedBytes >= (this.#options.commitBytes ?? 2 ** 30) ||
@@ -129,6 +144,12 @@ class UploadJob {
     if (isDue) return this.commit()
     if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
     return undefined
+  }
+
+  /** Takes what is at `path` away with the next commit. */
+  remove(path: readonly string[]): void {
+    this.totals.removed++
+    this.#change({ path, kind: "remove" })
   }
 
   /** Waits for all that was added and commits it. */
@@ -154,7 +175,31 @@ class UploadJob {
     if (this.#changes.length > 0 && isOnlyStopped) await this.#writer.commit(this.#changes)
   }
 
+  #change(change: Change): void {
+    this.#options.onItem?.(change.kind === "remove" ? "removed" : "stored", change.path)
+    if (!this.#options.dryRun) this.#changes.push(change)
+  }
+
   #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
+    const stays = !this.#options.overwrite && existing && hasSameContent(item, existing)
+    const content = stays ? this.#writer.contentOf(existing) : undefined
+    const link = this.#links.find(item)
+    if (this.#options.dryRun || content) {
+      this.#done(item, content ? 0 : item.sizeBytes)
+      if (content) this.#options.onBytes?.(item.sizeBytes)
+      if (content) this.#change({ ...attributesOf(item), path, kind: "file", content })
+      else this.#options.onItem?.("stored", path)
+    } else if (link) this.#keepInFlight(itemBytes, () => this.#addLink(item, path, link))
+    else this.#readFile(item, path, existing)
+  }
+
+  #done(item: LocalItem, bytes: number): void {
+    this.totals.files++
+    this.totals.bytes += bytes
+    if (this.#links.isAgain(item)) this.totals.hardLinks++
+  }
+
+  #readFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
     let source: Uint8Array | AsyncIterable<Uint8Array>
     let read = item
     try {
@@ -165,24 +210,49 @@ class UploadJob {
       this.#report(item, error)
       return
     }
-    let weight = Math.min(item.sizeBytes, streamBytes) + itemBytes
-    this.#flightBytes += weight
     this.#uncommittedBytes += item.sizeBytes
-    const release = (rest: number) => {
-      this.#flightBytes -= weight - rest
-      weight = rest
-      this.#room?.()
-    }
-    // Once it was read to its end, a stream holds nothing, though it may have to wait for its pack to be stored.
-    if (!(source instanceof Uint8Array)) source = whenEnded(source, () => release(itemBytes))
-    const stored = this.#store(source, read, { path, before: existing }).finally(() => {
-      this.#inFlight.delete(stored)
-      release(0)
+    this.#keepInFlight(Math.min(item.sizeBytes, streamBytes) + itemBytes, (release) => {
+      // Once it was read to its end, a stream holds nothing, though it may have to wait for its pack to be stored.
+      if (!(source instanceof Uint8Array)) source = whenEnded(source, () => release(itemBytes))
+      const stored = this.#store(source, read, { path, before: existing })
+      this.#links.keep(item, stored)
+      return stored
     })
-    this.#inFlight.add(stored)
   }
 
-  async #store(source: Uint8Array | AsyncIterable<Uint8Array>, item: LocalItem, target: WriteTarget): Promise<void> {
+  /** Counts `work` among what is in flight, with `weight` bytes until it ends or releases all but some of them. */
+  #keepInFlight(weight: number, work: (release: (rest: number) => void) => Promise<unknown>): void {
+    let held = weight
+    this.#flightBytes += weight
+    const release = (rest: number) => {
+      this.#flightBytes -= held - rest
+      held = rest
+      this.#room?.()
+    }
+    const ended = work(release).then(() => {
+      this.#inFlight.delete(ended)
+      release(0)
+    })
+    this.#inFlight.add(ended)
+  }
+
+  /** Another name of a file that is being stored: its content is not read again. */
+  async #addLink(item: LocalItem, path: readonly string[], link: Linked<FileContent>): Promise<void> {
+    const content = await link
+    if (!content) {
+      const message = `"${item.local}" was left out, as it is one with a file that could not be read.`
+      return this.#options.onProblem({ path: item.local, code: "ERR_IO", message })
+    }
+    this.#options.onBytes?.(item.sizeBytes)
+    this.#done(item, 0)
+    this.#change({ ...attributesOf(item), path, kind: "file", content })
+  }
+
+  async #store(
+    source: Uint8Array | AsyncIterable<Uint8Array>,
+    item: LocalItem,
+    target: WriteTarget,
+  ): Promise<FileContent | undefined> {
     try {
       let sizeBytes = 0
       const tally = (bytes: number) => {
@@ -191,12 +261,13 @@ class UploadJob {
       }
       if (source instanceof Uint8Array) tally(source.length)
       const content = await this.#writer.add(source instanceof Uint8Array ? source : count(source, tally), target)
-      this.#changes.push({ ...attributesOf(item), path: target.path, kind: "file", content })
-      this.totals.files++
-      this.totals.bytes += sizeBytes
+      this.#done(item, sizeBytes)
+      this.#change({ ...attributesOf(item), path: target.path, kind: "file", content })
+      return content
     } catch (error) {
       if (error instanceof LocalReadError) this.#report(item, error.cause)
       else this.#failure ??= error
+      return undefined
     }
   }
 
@@ -236,75 +307,24 @@ class UploadJob {
   }
 }
 
-/** A local file could not be read while it was being stored: the rest of the upload goes on. */
-class LocalReadError extends Error {}
-
-/** A file that was replaced by a symlink since it was looked at must not lead elsewhere; what the user named may be one. */
-function flagsFor({ path }: LocalItem): number {
-  return fs.constants.O_RDONLY | (path.length === 0 ? 0 : (fs.constants.O_NOFOLLOW ?? 0))
-}
-
-/**
- * Reads a small file, again when it changed meanwhile, so that content and attributes belong together. Undefined for one that is longer
- * than is said, again and again, as files of /proc and of some network file systems are: it is to be read to its end.
- */
-function readWhole(item: LocalItem): [LocalItem, Uint8Array] | undefined {
-  let expected = item
-  for (let attempt = 0; ; attempt++) {
-    const content = readUpTo(item, expected.sizeBytes + 1)
-    if (content.length === expected.sizeBytes) return [expected, content]
-    if (attempt === 3) return content.length > expected.sizeBytes ? undefined : [expected, content]
-    expected = inspect(item.path, item.local, item.path.length === 0)
-  }
-}
-
-function readUpTo(item: LocalItem, limit: number): Uint8Array {
-  const file = fs.openSync(item.local, flagsFor(item))
-  try {
-    const content = new Uint8Array(limit)
-    let filled = 0
-    while (filled < limit) {
-      const bytes = fs.readSync(file, content, filled, limit - filled, null)
-      if (bytes === 0) break
-      filled += bytes
-      if (filled === limit - 1) break // the expected end; a longer file is found by its size and time next time
-    }
-    return content.subarray(0, filled)
-  } finally {
-    fs.closeSync(file)
-  }
-}
-
 function isSame(item: LocalItem, existing: Item | undefined): boolean {
   if (!existing) return false
   const { entry } = existing
   return (
-    entry.kind === item.kind &&
     entry.mode === item.mode &&
+    entry.uid === item.uid &&
+    entry.gid === item.gid &&
     sameTime(entry.mtimeNs, item.mtimeNs) &&
-    (entry.kind !== "file" || entry.size === item.sizeBytes) &&
+    (item.kind === "file" ? hasSameContent(item, existing) : entry.kind === item.kind) &&
     (entry.kind !== "symlink" || entry.target === item.target)
   )
 }
 
+/** A file of the same size and time is taken for the same. */
+function hasSameContent(item: LocalItem, { entry }: Item): boolean {
+  return entry.kind === "file" && entry.size === item.sizeBytes && sameTime(entry.mtimeNs, item.mtimeNs)
+}
+
 function attributesOf({ mode, mtimeNs, uid, gid }: LocalItem) {
   return { mode, mtimeNs, uid, gid }
-}
-
-async function* whenEnded(
-  source: AsyncIterable<Uint8Array>,
-  onEnd: () => void,
-): AsyncGenerator<Uint8Array, void, void> {
-  yield* source
-  onEnd()
-}
-
-async function* count(
-  source: AsyncIterable<Uint8Array>,
-  onBytes: (count: number) => void,
-): AsyncGenerator<Uint8Array, void, void> {
-  for await (const piece of source) {
-    onBytes(piece.length)
-    yield piece
-  }
 }

@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import * as nodePath from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { holdsEntries, show } from "@holdfast/fs"
-import { addTotals, doneOf, download, noTotals, type Problem } from "@holdfast/fs/node"
+import { addTotals, doneOf, download, noTotals, type Problem, preview } from "@holdfast/fs/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { writeOut } from "../../output.ts"
@@ -12,16 +12,24 @@ import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
 import { type Found, find, nameAt } from "./locations.ts"
-import { type TransferFlags, withFiles } from "./open.ts"
+import { withFiles } from "./open.ts"
+import { itemTeller, patternsOf, type TransferFlags, withTransferFlags } from "./transfer-flags.ts"
+
+interface GetFlags extends TransferFlags {
+  readonly owner?: boolean
+  readonly specialBits?: boolean
+}
 
 /** Adds `get` and `cat` to the program. */
 export function register(program: Command, context: Context): void {
-  program
+  const command = program
     .command("get")
     .description("fetch files and directories")
     .argument("<paths...>", "SRC… DEST: places in a tree, then a local path (or - for stdout)")
-    .option("--overwrite", "write files again even when size, time and mode are the same")
-    .option("--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)")
+  withTransferFlags(command, "write")
+    .option("--owner", "restore user and group, by number (what root does unless told --no-owner)")
+    .option("--no-owner", "leave user and group to the system")
+    .option("--special-bits", "restore set-user-id, set-group-id and sticky bits")
     .addHelpText(
       "after",
       examples(
@@ -31,7 +39,7 @@ export function register(program: Command, context: Context): void {
         ["holdfast get home:/all.tar - | tar x", "stdout"],
       ),
     )
-    .action(async (paths: string[], flags: TransferFlags) => get(context, paths, flags))
+    .action(async (paths: string[], flags: GetFlags) => get(context, paths, flags))
   program
     .command("cat")
     .description("write files to stdout")
@@ -45,7 +53,7 @@ export function register(program: Command, context: Context): void {
     )
 }
 
-async function get(context: Context, paths: readonly string[], flags: TransferFlags): Promise<void> {
+async function get(context: Context, paths: readonly string[], flags: GetFlags): Promise<void> {
   const sources = paths.slice(0, -1)
   const local = paths.at(-1)!
   if (sources.length === 0)
@@ -66,35 +74,54 @@ async function get(context: Context, paths: readonly string[], flags: TransferFl
     }
     await eachOf(sources, async (source) => void found.push(await find(open, source)), onProblem)
     const totals = noTotals()
+    let excluded = 0
+    const tell = itemTeller(context, flags.dryRun)
+    const options = {
+      ...{ onProblem, overwrite: flags.overwrite ?? false },
+      ...{ owner: flags.owner ?? process.getuid?.() === 0, specialBits: flags.specialBits ?? false },
+      ...{ exclude: { patterns: patternsOf(flags) }, onExcluded: () => void excluded++ },
+      ...(tell && { onItem: (path: string) => tell(`write ${path}`) }),
+    }
     const known = found.every(({ item }) => item.entry.kind === "file")
     const total = known ? found.reduce((sum, { item }) => sum + item.entry.size, 0) : undefined
     const progress = context.progress("get", total)
     try {
       for (const one of found) {
-        const to = localTarget(one, local, sources.length > 1)
-        const options = { ...flags, onProblem, onBytes: progress.add, signal: context.interruption.signal }
-        addTotals(totals, await download(one.item, to, options))
+        const to = localTarget(one, local, { several: sources.length > 1, dryRun: flags.dryRun ?? false })
+        const { signal } = context.interruption
+        addTotals(
+          totals,
+          await (flags.dryRun ? preview : download)(one.item, to, { ...options, onBytes: progress.add, signal }),
+        )
       }
     } finally {
       progress.close()
     }
-    if (problems.length > 0)
-      throw incomplete({ problems, verb: "fetched", done: doneOf(totals), details: { ...totals } })
-    context.output(
-      totals,
-      `Fetched ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, to ${local}.`,
+    const details = { ...totals, excluded }
+    if (problems.length > 0) throw incomplete({ problems, verb: "fetched", done: doneOf(totals), details })
+    const parts = [`${totals.unchanged} unchanged`, ...(excluded > 0 ? [`${excluded} left out by patterns`] : [])]
+    const fetched = `${plural(totals.files, "file")} (${humanSize(totals.bytes)})`
+    context.done(
+      { ...details, ...(flags.dryRun && { dryRun: true }) },
+      flags.dryRun
+        ? `Would fetch ${fetched} to ${local}; ${parts.join(", ")}.`
+        : `Fetched ${fetched}, ${parts.join(", ")}, to ${local}.`,
     )
   })
 }
 
 /** A directory takes the local name, or goes inside after a slash; a file goes into an existing folder. */
-function localTarget(found: Found, local: string, several: boolean): string {
+function localTarget(
+  found: Found,
+  local: string,
+  { several, dryRun }: { readonly several: boolean; readonly dryRun: boolean },
+): string {
   const inside = several || local.endsWith("/") || local === "." || local === ".." || /\/\.\.?$/.test(local)
   const name = nameAt(found)
   const isFolder = holdsEntries(found.item)
   if (name === undefined) return local // the root has no name: its entries go into the folder
   if (inside) {
-    fs.mkdirSync(local, { recursive: true })
+    if (!dryRun) fs.mkdirSync(local, { recursive: true })
     return nodePath.join(local, name)
   }
   if (!isFolder && fs.statSync(local, { throwIfNoEntry: false })?.isDirectory()) return nodePath.join(local, name)

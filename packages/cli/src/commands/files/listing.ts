@@ -5,6 +5,9 @@ export interface Listed {
   readonly name: string
   readonly kind: "file" | "directory" | "symlink" | "junction"
   readonly mode: number
+  /** User and group, as numbers. */
+  readonly uid: number
+  readonly gid: number
   readonly sizeBytes: number
   readonly mtimeNs: bigint
   readonly target?: string
@@ -21,26 +24,36 @@ export interface ListingStyle {
 export function formatListing(items: readonly Listed[], style: ListingStyle): string[] {
   if (!style.long) return items.map((item) => shownName(item))
   const sizes = items.map((item) => (style.human ? humanSize(item.sizeBytes) : String(item.sizeBytes)))
-  const width = sizes.reduce((widest, size) => Math.max(widest, size.length), 1)
+  const owners = items.map(({ uid, gid }) => `${uid}:${gid}`)
+  const widest = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, text.length), 1)
+  const [width, ownerWidth] = [widest(sizes), widest(owners)]
   return items.map((item, i) => {
     const arrow = item.target === undefined ? "" : ` -> ${item.target}`
-    return `${modeText(item)} ${sizes[i]!.padStart(width)} ${timeText(item.mtimeNs)} ${shownName(item)}${arrow}`
+    const owner = owners[i]!.padEnd(ownerWidth)
+    return `${modeText(item)} ${owner} ${sizes[i]!.padStart(width)} ${timeText(item.mtimeNs)} ${shownName(item)}${arrow}`
   })
 }
 
-/** `drwxr-xr-x`, with `j` for a junction: another tree linked in here. */
+/** `drwxr-xr-x`, with `s` and `t` as `ls` has them, and `j` for a junction: another tree linked in here. */
 export function modeText({ kind, mode }: Pick<Listed, "kind" | "mode">): string {
   const type = { file: "-", directory: "d", symlink: "l", junction: "j" }[kind]
+  const has = (bit: number) => ((mode >> bit) & 1) === 1
   let text = type
-  for (let bit = 8; bit >= 0; bit--) text += (mode >> bit) & 1 ? "rwx"[(8 - bit) % 3] : "-"
+  for (let bit = 8; bit >= 0; bit--) {
+    const special = bit % 3 === 0 && has(9 + bit / 3) ? (bit === 0 ? "t" : "s") : undefined
+    if (special) text += has(bit) ? special : special.toUpperCase()
+    else text += has(bit) ? "rwx"[(8 - bit) % 3] : "-"
+  }
   return text
 }
 
-/** `2026-03-01 12:00`, in UTC so that it is the same everywhere. */
+/** `2026-03-01 12:00`, in the time zone of who looks (TZ), as `ls` has it. */
 export function timeText(ns: bigint): string {
-  const ms = Number(ns / 1_000_000n)
-  const date = new Date(ms)
-  return Number.isNaN(date.getTime()) ? "????-??-?? ??:??" : date.toISOString().slice(0, 16).replace("T", " ")
+  const date = new Date(Number(ns / 1_000_000n))
+  if (Number.isNaN(date.getTime())) return "????-??-?? ??:??"
+  const two = (part: number) => String(part).padStart(2, "0")
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
 /** `1.5K`, `20M`: powers of 1024. */

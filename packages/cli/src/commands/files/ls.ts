@@ -19,7 +19,7 @@ export function register(program: Command, context: Context): void {
     .command("ls")
     .description("list directories")
     .argument("[paths...]", "places in a tree", ["home:"])
-    .option("-l, --long", "with mode, size and time")
+    .option("-l, --long", "with mode, owner, size and time")
     .option("-h, --human", "sizes as 1.5K")
     .option(...capFile)
     .helpOption("--help", "show this help")
@@ -146,6 +146,7 @@ async function stat(context: Context, paths: readonly string[], flags: FileFlags
           `path    ${show(found)}`,
           `type    ${listed.kind}${listed.target === undefined ? "" : ` to ${listed.target}`}`,
           `mode    ${modeText(listed)} (${listed.mode.toString(8).padStart(4, "0")})`,
+          `owner   ${listed.uid}:${listed.gid}`,
           `size    ${listed.sizeBytes} (${humanSize(listed.sizeBytes)})`,
           `mtime   ${isoTime(listed.mtimeNs)}`,
           `chunks  ${chunks.size}`,
@@ -188,15 +189,18 @@ async function search(context: Context, path: string, flags: FindFlags): Promise
 }
 
 function listedOf({ entry }: Item, name: string): Listed {
-  const { kind, mode, mtimeNs, size } = entry
-  return { name, kind, mode, mtimeNs, sizeBytes: size, ...(entry.kind === "symlink" && { target: entry.target }) }
+  const { kind, mode, uid, gid, mtimeNs, size } = entry
+  const common = { name, kind, mode, uid, gid, mtimeNs, sizeBytes: size }
+  return entry.kind === "symlink" ? { ...common, target: entry.target } : common
 }
 
-function asJson({ name, kind, mode, sizeBytes, mtimeNs, target }: Listed) {
+function asJson({ name, kind, mode, uid, gid, sizeBytes, mtimeNs, target }: Listed) {
   return {
     name,
     kind,
     mode: mode.toString(8).padStart(4, "0"),
+    uid,
+    gid,
     size: sizeBytes,
     mtime: isoTime(mtimeNs),
     mtimeNs: String(mtimeNs),

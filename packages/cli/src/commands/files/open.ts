@@ -15,11 +15,6 @@ export interface FileFlags {
   readonly capFile?: string
 }
 
-/** Options of put and get. */
-export interface TransferFlags extends FileFlags {
-  readonly overwrite?: boolean
-}
-
 /** Gives the capability that a place starts with; `cap:` stands for that of --cap-file. Each file is read once. */
 export type CapFinder = (base: RemoteBase) => Promise<Cap>
 

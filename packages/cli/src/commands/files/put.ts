@@ -12,6 +12,7 @@ import {
   addTotals,
   doneOf,
   folderIdentity,
+  ignoreFileName,
   noTotals,
   type Problem,
   type TransferTotals,
@@ -22,80 +23,120 @@ import {
 } from "@holdfast/fs/node"
 import { checkName } from "@holdfast/tree"
 import type { Command } from "commander"
+import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { eachOf, incomplete } from "../../partial.ts"
 import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
 import { openPlace, type Place, target } from "./locations.ts"
-import { type TransferFlags, withFiles } from "./open.ts"
+import { withFiles } from "./open.ts"
+import { itemTeller, patternsOf, type TransferFlags, withTransferFlags } from "./transfer-flags.ts"
+
+interface PutFlags extends TransferFlags {
+  readonly excludeCaches?: boolean
+  readonly ignoreFiles: boolean
+  readonly oneFileSystem?: boolean
+  readonly delete?: boolean
+  readonly yes?: boolean
+}
 
 /** Adds `put` to the program. */
 export function register(program: Command, context: Context): void {
-  program
+  const command = program
     .command("put")
     .description("store local files and folders")
     .argument("<paths...>", "SRC… DEST: local files or folders (or - for stdin), then where they go")
-    .option("--overwrite", "store files again even when size, time and mode are the same")
-    .option("--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)")
+  withTransferFlags(command, "store")
+    .option("--exclude-caches", "of folders that hold a CACHEDIR.TAG store the tag alone")
+    .option("--no-ignore-files", `take ${ignoreFileName} files for files like others`)
+    .option("-x, --one-file-system", "leave out what other file systems that are mounted below hold")
+    .option("--delete", "mirror: remove from the directory what the folder does not have")
+    .option("--yes", "do not ask before an empty folder empties a directory")
     .addHelpText(
       "after",
       examples(
         ["holdfast put photos home:/photos", "the folder becomes home:/photos, or is merged into it"],
         ["holdfast put photos home:/backup/", "with a slash: becomes home:/backup/photos"],
         ["holdfast put a.txt b.txt home:/docs", "several files go into the directory"],
+        ['holdfast put --exclude "*.tmp" -x ~ home:/home', "patterns as in .gitignore"],
+        ["holdfast put --delete --dry-run photos home:/photos", "what a mirror would change"],
         ["tar c . | holdfast put - home:/all.tar", "stdin"],
       ),
     )
-    .action(async (paths: string[], flags: TransferFlags) => put(context, paths, flags))
+    .action(async (paths: string[], flags: PutFlags) => put(context, paths, flags))
 }
 
-async function put(context: Context, paths: readonly string[], flags: TransferFlags): Promise<void> {
+async function put(context: Context, paths: readonly string[], flags: PutFlags): Promise<void> {
   const sources = paths.slice(0, -1)
   if (sources.length === 0)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "put needs a source and a destination: holdfast put SRC… DEST.")
+  const { dryRun = false } = flags
   await withFiles(context, flags, async (open) => {
     let place = await openPlace(open, paths.at(-1)!, { follow: true })
     if (sources.length > 1) place = { ...place, inside: true }
     const totals = noTotals()
     const problems: Problem[] = []
     const leftOut: string[] = []
-    const walked = {
+    let excluded = 0
+    const walk: WalkOptions = {
       onProblem: (problem: Problem) => void problems.push(problem),
       onLeftOut: (text: string) => void leftOut.push(text),
+      onExcluded: () => void excluded++,
       ownFolders: ownFolders(pathsOf(context.env), await context.openProfile()),
+      oneFileSystem: flags.oneFileSystem ?? false,
+      exclude: {
+        patterns: patternsOf(flags),
+        caches: flags.excludeCaches ?? false,
+        noIgnoreFiles: !flags.ignoreFiles,
+      },
     }
-    const progress = context.progress("put", context.isTerminal ? measure(sources, walked.ownFolders) : undefined)
+    const progress = context.progress("put", context.isTerminal && !dryRun ? measure(sources, walk) : undefined)
     try {
-      const options = { ...flags, ...walked, onBytes: progress.add, signal: context.interruption.signal }
-      const one = async (source: string) => addTotals(totals, await putOne(context, source, place, options))
-      await eachOf(sources, one, walked.onProblem)
+      const options = { ...walk, onBytes: progress.add, signal: context.interruption.signal }
+      const one = async (source: string) =>
+        addTotals(totals, await putOne(context, source, place, { flags, ...options }))
+      await eachOf(sources, one, walk.onProblem)
     } finally {
       progress.close()
     }
     for (const text of leftOut.slice(0, mostTold)) context.warn(text)
     if (leftOut.length > mostTold) context.warn(`${leftOut.length - mostTold} more were left out.`)
-    if (problems.length > 0)
-      throw incomplete({ problems, verb: "stored", done: doneOf(totals), details: { ...totals } })
-    context.output(
-      { ...totals, leftOut: leftOut.slice(0, 1000) },
-      `Stored ${plural(totals.files, "file")} (${humanSize(totals.bytes)}), ${totals.unchanged} unchanged, in ${show(place)}.`,
-    )
+    if (totals.hardLinks > 0)
+      context.warn(
+        `${plural(totals.hardLinks, "file is a hard link", "files are hard links")} to another one, and stored as files of their own.`,
+      )
+    const details = { ...totals, excluded }
+    if (problems.length > 0) throw incomplete({ problems, verb: "stored", done: doneOf(totals), details })
+    context.done({ ...details, leftOut: leftOut.slice(0, 1000), ...(dryRun && { dryRun }) }, summary())
+
+    function summary(): string {
+      const parts = [`${totals.unchanged} unchanged`]
+      if (totals.removed > 0) parts.push(`${totals.removed} removed`)
+      if (excluded > 0) parts.push(`${excluded} left out by patterns`)
+      const stored = `${plural(totals.files, "file")} (${humanSize(totals.bytes)})`
+      return dryRun
+        ? `Would store ${stored} in ${show(place)}; ${parts.join(", ")}.`
+        : `Stored ${stored}, ${parts.join(", ")}, in ${show(place)}.`
+    }
   })
 }
 
-async function putOne(
-  context: Context,
-  source: string,
-  place: Place,
-  options: TransferFlags & WalkOptions & { onBytes: (count: number) => void; signal: AbortSignal },
-): Promise<TransferTotals> {
+interface PutOptions extends WalkOptions {
+  readonly flags: PutFlags
+  readonly onBytes: (count: number) => void
+  readonly signal: AbortSignal
+}
+
+async function putOne(context: Context, source: string, place: Place, options: PutOptions): Promise<TransferTotals> {
+  const { flags, ...rest } = options
   if (isStdio(source)) {
     if (place.inside)
       throw new HoldfastError(
         "ERR_INVALID_ARGUMENT",
         "Stdin has no name: give the destination one, such as home:/a.txt.",
       )
+    if (flags.dryRun) throw new HoldfastError("ERR_INVALID_ARGUMENT", "What comes from stdin cannot be tried first.")
     await requireParent(place)
     const mtimeNs = BigInt(Date.now()) * 1_000_000n
     return uploadStream(place.files.writer(), addAbortSignal(options.signal, context.stdin), place.path, {
@@ -112,7 +153,28 @@ async function putOne(
   const to =
     isFolder && place.path.length === 0 && source.endsWith("/") ? place : await target(place, name, { merge: isFolder })
   await requireParent(to)
-  return upload(to.files.writer(), source, to.path, options)
+  if (isFolder && flags.delete && !flags.dryRun && !flags.yes) await confirmEmpty(context, source, to)
+  const tell = itemTeller(context, flags.dryRun)
+  return upload(to.files.writer(), source, to.path, {
+    ...rest,
+    overwrite: flags.overwrite ?? false,
+    mirror: flags.delete ?? false,
+    dryRun: flags.dryRun ?? false,
+    ...(tell && { onItem: (what, path) => tell(`${what === "stored" ? "store" : "remove"} ${show({ ...to, path })}`) }),
+  })
+}
+
+/** A disk that is not mounted is an empty folder. */
+async function confirmEmpty(context: Context, source: string, to: Place): Promise<void> {
+  if (fs.readdirSync(source).length > 0) return
+  const there = await to.files.writer().list(to.path)
+  if (!there || there.size === 0) return
+  await confirm(context, {
+    warning: `"${source}" is empty, so --delete would remove all ${plural(there.size, "entry", "entries")} of ${show(to)}.`,
+    question: "Remove them?",
+    insteadOfAsking: "Is a disk not mounted? Use --yes to remove them.",
+    refusal: "Nothing was changed.",
+  })
 }
 
 /** Found out before anything is sent. */
@@ -138,11 +200,11 @@ function statOf(source: string): fs.Stats {
 }
 
 /** Bytes to store, for the progress bar. */
-function measure(sources: readonly string[], own: ReadonlySet<string>): number | undefined {
+function measure(sources: readonly string[], walk: WalkOptions): number | undefined {
   if (sources.some(isStdio)) return undefined
+  const silent = { onProblem: () => undefined, onLeftOut: () => undefined, onExcluded: () => undefined }
   let bytes = 0
-  for (const source of sources)
-    for (const item of walkLocal(source, { onProblem: () => undefined, ownFolders: own })) bytes += item.sizeBytes
+  for (const source of sources) for (const item of walkLocal(source, { ...walk, ...silent })) bytes += item.sizeBytes
   return bytes
 }
 

@@ -1,0 +1,65 @@
+/**
+ * What stands for flags that were not typed: a variable of the environment for each, and a file with the same names. `--one-file-system`
+ * is HOLDFAST_ONE_FILE_SYSTEM; 0, no, false and nothing at all mean that a flag without a value is not given.
+ */
+import * as fs from "node:fs"
+import { join } from "node:path"
+import { parseEnv } from "node:util"
+import { HoldfastError } from "@holdfast/core"
+import { localError } from "@holdfast/core/node"
+import { Command, type Option } from "commander"
+
+/** The file's name, in the folder of the configuration. */
+export const defaultsFile = "defaults"
+const mostBytes = 64 * 1024
+
+/** The variable that stands for an option. */
+export function variableOf({ long, short }: Pick<Option, "long" | "short">): string {
+  return `HOLDFAST_${(long ?? short ?? "").replace(/^-+/, "").replaceAll("-", "_").toUpperCase()}`
+}
+
+/** True when a variable turns a flag on. */
+export function isOn(value: string | undefined): boolean {
+  return value !== undefined && !["", "0", "no", "false", "off"].includes(value.trim().toLowerCase())
+}
+
+/**
+ * Takes what the file in the folder `config` says into `env`, where that says nothing. Throws ERR_IO, ERR_INVALID_ARGUMENT
+ * for a name that is no variable of ours: a slip of the pen is not to go unseen.
+ */
+export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
+  const path = join(config, defaultsFile)
+  let text: string
+  try {
+    const stat = fs.statSync(path, { throwIfNoEntry: false })
+    if (!stat) return
+    if (!stat.isFile() || stat.size > mostBytes)
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${path}" is not a file of at most ${mostBytes / 1024} KiB.`)
+    text = fs.readFileSync(path, "utf8")
+  } catch (error) {
+    throw localError(error, path)
+  }
+  for (const [name, value] of Object.entries(parseEnv(text))) {
+    if (!/^HOLDFAST_[A-Z0-9_]+$/.test(name))
+      throw new HoldfastError(
+        "ERR_INVALID_ARGUMENT",
+        `"${path}" sets ${name}, and there are only names as HOLDFAST_ONE_FILE_SYSTEM, one for each flag.`,
+      )
+    env[name] ??= value
+  }
+}
+
+/** A command whose options, and those of commands below it, take what was not typed from the process's environment. */
+export class CommandWithVariables extends Command {
+  override createCommand(name?: string): CommandWithVariables {
+    return new CommandWithVariables(name)
+  }
+
+  override createOption(flags: string, description?: string): Option {
+    const option = super.createOption(flags, description)
+    const name = variableOf(option)
+    const given = process.env[name]
+    const isGiven = option.required || option.optional ? (given ?? "") !== "" : isOn(given)
+    return isGiven && option.long !== "--version" ? option.env(name) : option
+  }
+}

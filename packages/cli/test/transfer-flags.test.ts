@@ -1,0 +1,61 @@
+import assert from "node:assert/strict"
+import * as fs from "node:fs"
+import { test } from "node:test"
+import { isHoldfastError } from "@holdfast/core"
+import { createHarness } from "./files-harness.ts"
+
+const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
+
+function fill(folder: string): void {
+  fs.mkdirSync(`${folder}/src/sub`, { recursive: true })
+  fs.writeFileSync(`${folder}/src/a.txt`, "alpha")
+  fs.writeFileSync(`${folder}/src/b.bin`, Buffer.alloc(3_000_000, 1))
+  fs.writeFileSync(`${folder}/src/sub/c.txt`, "c".repeat(2000))
+  fs.symlinkSync("../a.txt", `${folder}/src/sub/l`)
+}
+
+test("a mirror asks before an empty folder empties a directory, and tells beforehand what it would do", async (t) => {
+  const { folder, run, json } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  fs.rmSync(`${folder}/src/b.bin`)
+  fs.writeFileSync(`${folder}/src/new`, "new")
+  fs.writeFileSync(`${folder}/src/.holdfastignore`, "*.swp\n")
+  fs.writeFileSync(`${folder}/src/x.swp`, "")
+  const planned = await run("put", "--delete", "--dry-run", `${folder}/src`, "home:/docs")
+  assert.deepEqual(planned.split("\n").slice(0, -2).toSorted(), [
+    "remove home:/docs/b.bin",
+    "store home:/docs",
+    "store home:/docs/.holdfastignore",
+    "store home:/docs/new",
+  ])
+  assert.match(planned, /Would store 2 files \(9\) in home:\/docs; 3 unchanged, 1 removed, 1 left out by patterns/)
+  assert.equal(await run("ls", "home:/docs"), "a.txt\nb.bin\nsub/\n")
+  const done = await json<object>("put", "--delete", `${folder}/src`, "home:/docs")
+  assert.deepEqual(done, {
+    ...{ files: 2, directories: 2, symlinks: 0, bytes: 9, unchanged: 3, removed: 1, hardLinks: 0 },
+    ...{ excluded: 1, leftOut: [] },
+  })
+  assert.equal(await run("ls", "home:/docs"), ".holdfastignore\na.txt\nnew\nsub/\n")
+
+  fs.mkdirSync(`${folder}/unmounted`)
+  const empty = ["put", "--delete", `${folder}/unmounted`, "home:/docs"]
+  await assert.rejects(run(...empty), withCode("ERR_INVALID_ARGUMENT"))
+  assert.match(await run("put", "--delete", `${folder}/unmounted/`, "home:/other"), /Stored 0 files/)
+  assert.match(await run(...empty, "--yes"), /4 removed/)
+  assert.equal(await run("ls", "home:/docs"), "")
+})
+
+test("patterns and --dry-run of get", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fill(folder)
+  await run("put", `${folder}/src`, "home:/docs")
+  fs.writeFileSync(`${folder}/patterns`, "# none of these\n*.bin\n")
+  const flags = ["--exclude-from", `${folder}/patterns`, "--exclude", "/sub/l"]
+  const planned = await run("get", ...flags, "--dry-run", "home:/docs", `${folder}/to/`)
+  assert.match(planned, /^write .*\/to\/docs\/a.txt\nwrite .*\/to\/docs\/sub\/c.txt\nWould fetch 2 files/)
+  assert.ok(!fs.existsSync(`${folder}/to`))
+  assert.match(await run("get", ...flags, "home:/docs", `${folder}/to/`), /Fetched 2 files .* 2 left out by patterns/)
+  assert.deepEqual(fs.readdirSync(`${folder}/to/docs`), ["a.txt", "sub"])
+  assert.deepEqual(fs.readdirSync(`${folder}/to/docs/sub`), ["c.txt"])
+})

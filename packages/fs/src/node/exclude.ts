@@ -1,0 +1,132 @@
+/**
+ * What a walk over a local folder leaves out because its owner wants so: patterns as in .gitignore, `.holdfastignore` files on the
+ * way, folders that programs mark as caches. Syntax: https://git-scm.com/docs/gitignore; caches: https://bford.info/cachedir/.
+ */
+import * as fs from "node:fs"
+import { HoldfastError } from "@holdfast/core"
+import { localError } from "@holdfast/core/node"
+import ignore, { type Ignore } from "ignore"
+import type { Problem } from "./problem.ts"
+
+/** What is left out. */
+export interface ExcludeOptions {
+  /** Patterns as in .gitignore, read from the root of the walk; they decide over those of files. */
+  readonly patterns?: readonly string[]
+  /** Of a folder that is marked as a cache the mark alone is stored. */
+  readonly caches?: boolean
+  /** `.holdfastignore` files are files like others. */
+  readonly noIgnoreFiles?: boolean
+}
+
+/** A file with patterns for the folder that it is in. */
+export const ignoreFileName = ".holdfastignore"
+
+const cacheTagName = "CACHEDIR.TAG"
+const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55"
+/** Bytes of a file with patterns. */
+const mostIgnoreBytes = 1024 * 1024
+
+/** Patterns of a folder, read from there on. */
+interface Rules {
+  /** Names of the folder that they are in. */
+  readonly depth: number
+  readonly matcher: Ignore
+}
+
+/** What is left out below a folder. */
+export class Exclusion {
+  readonly #options: ExcludeOptions
+  readonly #asked: Rules | undefined
+  readonly #files: readonly Rules[]
+  readonly #isCache: boolean
+
+  private constructor(options: ExcludeOptions, asked: Rules | undefined, files: readonly Rules[], isCache: boolean) {
+    this.#options = options
+    this.#asked = asked
+    this.#files = files
+    this.#isCache = isCache
+  }
+
+  /** At the root of a walk. Throws ERR_INVALID_ARGUMENT for a pattern that cannot be read. */
+  static of(options: ExcludeOptions = {}): Exclusion {
+    const asked = options.patterns && options.patterns.length > 0 ? rulesOf(options.patterns, 0) : undefined
+    return new Exclusion(options, asked, [], false)
+  }
+
+  /** Of what is in the folder `local`, whose names are `names`. */
+  within(path: readonly string[], local: string, names: ReadonlySet<string>, onProblem: (problem: Problem) => void) {
+    const isCache = this.#options.caches === true && names.has(cacheTagName) && isTag(`${local}/${cacheTagName}`)
+    const rules =
+      this.#options.noIgnoreFiles !== true && names.has(ignoreFileName)
+        ? readRules(`${local}/${ignoreFileName}`, path.length, onProblem)
+        : undefined
+    if (!rules && !isCache) return this.#isCache ? new Exclusion(this.#options, this.#asked, this.#files, false) : this
+    return new Exclusion(this.#options, this.#asked, rules ? [...this.#files, rules] : this.#files, isCache)
+  }
+
+  /** True when what is at `path`, directly in the folder, is left out. */
+  excludes(path: readonly string[], isDirectory: boolean): boolean {
+    if (this.#isCache && path.at(-1) !== cacheTagName) return true
+    let isExcluded = false
+    for (const { depth, matcher } of this.#asked ? [...this.#files, this.#asked] : this.#files) {
+      const { ignored, unignored } = matcher.test(path.slice(depth).join("/") + (isDirectory ? "/" : ""))
+      if (ignored) isExcluded = true
+      else if (unignored) isExcluded = false
+    }
+    return isExcluded
+  }
+}
+
+function rulesOf(patterns: readonly string[], depth: number): Rules {
+  try {
+    return { depth, matcher: ignore({ ignorecase: false, allowRelativePaths: true }).add([...patterns]) }
+  } catch {
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `One of the patterns ${patterns.join(" ")} cannot be read.`)
+  }
+}
+
+function readRules(file: string, depth: number, onProblem: (problem: Problem) => void): Rules | undefined {
+  try {
+    const text = readStart(file, mostIgnoreBytes + 1)
+    if (text === undefined) return undefined
+    if (text.length > mostIgnoreBytes)
+      throw new HoldfastError("ERR_LIMIT", `"${file}" is longer than a list of patterns may be; it was not applied.`)
+    return rulesOf(
+      text
+        .toString("utf8")
+        .replace(/^\ufeff/, "")
+        .split(/\r?\n/),
+      depth,
+    )
+  } catch (error) {
+    const { code, message } = localError(error, file)
+    onProblem({ path: file, code, message })
+    return undefined
+  }
+}
+
+function isTag(file: string): boolean {
+  try {
+    return readStart(file, cacheTag.length)?.toString("latin1") === cacheTag
+  } catch {
+    return false // it is stored, and what is wrong with it is told then
+  }
+}
+
+/** The first bytes of a regular file; undefined for anything else, which is not waited for. */
+function readStart(path: string, limit: number): Buffer | undefined {
+  if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isFile()) return undefined
+  const file = fs.openSync(
+    path,
+    fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0),
+  )
+  try {
+    const bytes = Buffer.alloc(limit)
+    let filled = 0
+    for (let read = -1; read !== 0 && filled < limit; filled += read)
+      read = fs.readSync(file, bytes, filled, limit - filled, null)
+    return bytes.subarray(0, filled)
+  } finally {
+    fs.closeSync(file)
+  }
+}

@@ -1,0 +1,15 @@
+/** Whether a file was fetched already. */
+import * as fs from "node:fs"
+import type { Entry } from "@holdfast/tree"
+import { sameTime } from "./local.ts"
+import { type Restored, restoredMode } from "./place.ts"
+
+/** True when the file or symlink `local` has size, time and attributes of the entry, those that are restored. */
+export function isThere(entry: Entry, local: string, restored: Restored): boolean {
+  const stat = fs.lstatSync(local, { bigint: true, throwIfNoEntry: false })
+  if (!stat || !sameTime(stat.mtimeNs, entry.mtimeNs)) return false
+  if (restored.owner && (Number(stat.uid) !== entry.uid || Number(stat.gid) !== entry.gid)) return false
+  if (entry.kind === "symlink") return stat.isSymbolicLink() && fs.readlinkSync(local) === entry.target
+  const mode = Number(stat.mode) & 0o7777
+  return stat.isFile() && Number(stat.size) === entry.size && mode === restoredMode(entry.mode, restored)
+}
