@@ -147,10 +147,16 @@ it("answers what is held of a chunk with many shares, asked for over and over, w
 it("lets tenants take turns, whatever number of changes one of them has waiting", async () => {
   let isOpen = false
   const exec = (sql: string) => {
-    isOpen = sql.startsWith("BEGIN")
+    assert.equal(sql, "COMMIT")
+    isOpen = false
   }
   let nowMs = 0
-  const committer = new Committer({ exec, later: setImmediate, nowMs: () => nowMs })
+  const begin = () => {
+    isOpen = true
+    return true
+  }
+  const sometime = (ms: number, work: () => void) => void setTimeout(work, ms)
+  const committer = new Committer({ exec, begin, later: setImmediate, sometime, nowMs: () => nowMs })
   const order: string[] = []
   const change = (name: string) => () => {
     assert.ok(isOpen)

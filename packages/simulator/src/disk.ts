@@ -96,6 +96,7 @@ export class SimulatedDisk {
           folder.durable = new Map(folder.names)
         }),
       space: () => run(() => ({ freeBytes: this.isFull ? 0 : capacityBytes, totalBytes: capacityBytes })),
+      isLocal: async () => true,
       openDatabase: (path) => this.#openDatabase(process, path),
       randomName: () => this.#random.bits().toString(16).padStart(8, "0"),
       schedule: (work) => {

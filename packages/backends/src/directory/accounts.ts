@@ -7,10 +7,10 @@ import { type EngineOptions, openEngine } from "./engine.ts"
 const tenant = "local"
 const pageSize = 1024
 
-/** Opens them; nobody else may have the directory open meanwhile. */
+/** Opens them, beside others who have the directory open. */
 export async function openDirectoryAccounts(options: EngineOptions & { readonly id: string }): Promise<PlaceAccounts> {
   const { id, crypto, clock } = options
-  const engine = await openEngine(options)
+  const engine = await openEngine({ isShared: true, ...options })
   // The engine takes signed statements alone; that its folder could be opened is all the authority there is.
   const seed = crypto.random(32)
   const administrator = await crypto.publicKeyOf(seed)

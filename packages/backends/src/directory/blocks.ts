@@ -12,7 +12,7 @@ export async function readBlocks(
   const { index, files } = parts
   const row = index.share(tenant.tenant, query.id, query.index)
   if (!row) return undefined
-  const small = row.file === null ? index.small(row.row) : undefined
+  const small = row.file === null ? index.small(row) : undefined
   try {
     return await answerBlocks(query, async (offset, length) => {
       if (row.file === null) return small?.subarray(offset, offset + length)

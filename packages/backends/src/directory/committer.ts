@@ -1,7 +1,7 @@
 /**
  * Group commit: changes that arrive while others are being made durable go into the next transaction together, so that
  * many small writes share one synchronisation of the disk. A change that throws fails alone. Tenants take turns: who has many
- * changes waiting keeps nobody else's waiting behind them.
+ * changes waiting keeps nobody else's waiting behind them. Where another process is making changes, these wait for it.
  */
 import { HoldfastError } from "@holdfast/core"
 
@@ -16,12 +16,20 @@ export const rowsAtOnce = 512
 /** After so long a transaction takes no more changes, so that none keeps the event loop for long; and after so many. */
 const turnMs = 20
 const jobsPerTransaction = 256
+/** Before it looks again whether another process is done it waits up to so long, by chance. */
+const busyStepMs = 8
+/** The changes of others take milliseconds. Who holds the database for so long is stuck. */
+const mostBusyMs = 60_000
 
 /** What a committer works with. */
 export interface CommitterParts {
   readonly exec: (sql: string) => void
+  /** Begins a transaction that writes; false when another process is in one. */
+  readonly begin: () => boolean
   /** Changes that come before it runs what it is given share a transaction. */
   readonly later: (work: () => void) => void
+  /** Runs `work` after up to `mostMs`, by chance. */
+  readonly sometime: (mostMs: number, work: () => void) => void
   readonly nowMs: () => number
 }
 
@@ -30,8 +38,14 @@ export class Committer {
   readonly #parts: CommitterParts
   /** Those of each tenant in the order in which they came; whose turn is first is first here. */
   readonly #queues = new Map<string, Job[]>()
+  /** Those whose transaction failed, perhaps because of another: each comes in one of its own, before all others. */
+  readonly #failed: Job[] = []
   #scheduled = false
   #closed = false
+  /** Since when another process is in a transaction. */
+  #busySinceMs: number | undefined
+  /** Hears that nothing waits any more. */
+  #onIdle: (() => void) | undefined
 
   constructor(parts: CommitterParts) {
     this.#parts = parts
@@ -52,19 +66,50 @@ export class Committer {
   }
 
   /** Commits what waits; takes no more. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
-    while (this.#queues.size > 0) this.#commit()
+    while (this.#hasJobs && this.#begin()) this.#commit()
+    if (!this.#hasJobs) return
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve
+      this.#schedule()
+    })
+  }
+
+  get #hasJobs(): boolean {
+    return this.#failed.length > 0 || this.#queues.size > 0
   }
 
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#parts.later(() => {
+    const turn = () => {
       this.#scheduled = false
-      this.#commit()
-      if (this.#queues.size > 0) this.#schedule()
-    })
+      if (this.#hasJobs && this.#begin()) this.#commit()
+      if (this.#hasJobs) this.#schedule()
+      else this.#onIdle?.()
+    }
+    if (this.#busySinceMs === undefined) this.#parts.later(turn)
+    else this.#parts.sometime(busyStepMs, turn)
+  }
+
+  /** True inside a new transaction; false when that has to be tried again. */
+  #begin(): boolean {
+    const { begin, nowMs } = this.#parts
+    try {
+      if (begin()) {
+        this.#busySinceMs = undefined
+        return true
+      }
+      this.#busySinceMs ??= nowMs()
+      if (Math.abs(nowMs() - this.#busySinceMs) < mostBusyMs) return false
+      this.#busySinceMs = undefined
+      throw stuckError()
+    } catch (error) {
+      const job = this.#failed.shift() ?? this.#next()
+      job?.reject(error)
+      return false
+    }
   }
 
   /** The next of whose turn it is. */
@@ -78,37 +123,30 @@ export class Committer {
     return job
   }
 
+  /** Inside a transaction, which it ends. */
   #commit(): void {
-    const first = this.#next()
-    if (!first) return
+    const failed = this.#failed.shift()
+    const first = failed ?? this.#next()!
     const jobs = [first]
     const startedMs = this.#parts.nowMs()
     const more = () => {
-      const isOver = jobs.length >= jobsPerTransaction || Math.abs(this.#parts.nowMs() - startedMs) >= turnMs
+      const isOver = failed || jobs.length >= jobsPerTransaction || Math.abs(this.#parts.nowMs() - startedMs) >= turnMs
       const job = isOver ? undefined : this.#next()
       if (job) jobs.push(job)
       return job
     }
     try {
-      const results = this.#transaction(first, more)
+      const results = this.#finish(first, more)
       for (const [i, job] of jobs.entries()) job.resolve(results[i])
     } catch (error) {
-      if (jobs.length === 1) jobs[0]!.reject(error)
-      else for (const job of jobs) this.#commitAlone(job)
+      if (jobs.length === 1) first.reject(error)
+      else this.#failed.push(...jobs)
+      while (this.#failed.length > 0 && this.#begin()) this.#commit()
     }
   }
 
-  #commitAlone(job: Job): void {
-    try {
-      job.resolve(this.#transaction(job)[0])
-    } catch (error) {
-      job.reject(error)
-    }
-  }
-
-  #transaction(first: Job, more: () => Job | undefined = () => undefined): unknown[] {
+  #finish(first: Job, more: () => Job | undefined): unknown[] {
     const { exec } = this.#parts
-    exec("BEGIN IMMEDIATE")
     try {
       const results: unknown[] = []
       for (let job: Job | undefined = first; job; job = more()) results.push(job.work())
@@ -123,4 +161,11 @@ export class Committer {
       throw error
     }
   }
+}
+
+function stuckError(): HoldfastError {
+  return new HoldfastError(
+    "ERR_IO",
+    `Another process has been changing this storage directory for ${mostBusyMs / 1000} seconds: it hangs. Find the Holdfast that is stopped or stuck, and end it.`,
+  )
 }

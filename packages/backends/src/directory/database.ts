@@ -1,3 +1,4 @@
+import { dirname } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import type { Disk, DiskDatabase } from "./disk.ts"
 import { markTable } from "./marks.ts"
@@ -19,12 +20,17 @@ export interface TenantRow {
 /** The index's statements. Those that change it are called inside a transaction of the Committer. */
 export type ShareIndex = ReturnType<typeof openIndex>
 
-/**
- * Opens or makes the index at `path`, for this process alone. `onRegister` hears of each register whose value a transaction changes,
- * before that is committed. Throws ERR_IO.
- */
-export function openIndex(disk: Disk, path: string, onRegister: OnRegister) {
-  const database = openDatabase(disk, path)
+/** How an index is opened. */
+export interface IndexOptions {
+  /** For this process alone, or together with others. */
+  readonly access: "alone" | "shared"
+  /** Hears of each register whose value a transaction changes, before that is committed. */
+  readonly onRegister: OnRegister
+}
+
+/** Opens or makes the index at `path`. Throws ERR_IO; `isBusy` tells when that may work later. */
+export function openIndex(disk: Disk, path: string, { access, onRegister }: IndexOptions) {
+  const database = openDatabase(disk, path, access)
   const statements = statementsOf(database)
   const { one, all, change } = statements
   const readMeta = one<{ value: number }>("SELECT value FROM meta WHERE name = ?")
@@ -32,6 +38,8 @@ export function openIndex(disk: Disk, path: string, onRegister: OnRegister) {
   const countTenants = one<{ count: number }>("SELECT count(*) AS count FROM tenants")
   return {
     exec: (sql: string) => database.exec(sql),
+    /** Begins a transaction that writes; false when another process is in one. */
+    begin: access === "alone" ? () => beginAlone(database) : () => beginShared(database),
     close: () => database.close(),
     meta: (name: string) => readMeta(name)?.value,
     setMeta: change("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"),
@@ -59,25 +67,68 @@ export function openIndex(disk: Disk, path: string, onRegister: OnRegister) {
   }
 }
 
-function openDatabase(disk: Disk, path: string): DiskDatabase {
+function openDatabase(disk: Disk, path: string, access: IndexOptions["access"]): DiskDatabase {
+  let database: DiskDatabase | undefined
   try {
-    const database = disk.openDatabase(path)
+    database = disk.openDatabase(path)
     database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0")
+    if (access === "shared") database.exec("BEGIN") // another may be making the tables: all or none of that is looked at
     checkSchema(database, path)
-    database.exec("PRAGMA page_size = 8192; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL")
+    if (access === "shared") database.exec("ROLLBACK")
+    const locking = access === "alone" ? "EXCLUSIVE" : "NORMAL"
+    database.exec(`PRAGMA page_size = 8192; PRAGMA locking_mode = ${locking}; PRAGMA journal_mode = WAL`)
     database.exec("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536")
-    database.exec("BEGIN IMMEDIATE; COMMIT") // takes the lock: a second process fails here
+    if (access === "alone") database.exec("BEGIN IMMEDIATE; COMMIT") // takes the lock: a second process fails here
     prepareSchema(database, path)
+    if (access === "shared") database.exec(`PRAGMA busy_timeout = ${readWaitMs}`)
     return database
   } catch (cause) {
+    database?.close() // its lock would keep the next from opening it
     if (cause instanceof HoldfastError) throw cause
+    const why = isLocked(cause) ? inUse : `${path} cannot be opened: ${(cause as Error).message}.`
     throw new HoldfastError(
       "ERR_IO",
-      `The storage index ${path} cannot be opened: ${(cause as Error).message}. Is another node running over this folder?`,
+      `The storage directory ${dirname(path)} cannot be used. ${why}`,
       { path },
       { cause },
     )
   }
+}
+
+const inUse =
+  "It is in use by another process: a storage node, or a Holdfast of an earlier version; and where other machines may see the folder as well, one command at a time uses it. Try again when that is done."
+
+/** Reading waits only while another process opens the index for the first time, closes it as the last, or mends it after a crash. */
+const readWaitMs = 10_000
+
+function beginAlone(database: DiskDatabase): true {
+  database.exec("BEGIN IMMEDIATE")
+  return true
+}
+
+/** SQLite would wait without letting anything else run, so it must not. */
+function beginShared(database: DiskDatabase): boolean {
+  database.exec("PRAGMA busy_timeout = 0")
+  try {
+    database.exec("BEGIN IMMEDIATE")
+    return true
+  } catch (error) {
+    if (isLocked(error)) return false
+    throw error
+  } finally {
+    database.exec(`PRAGMA busy_timeout = ${readWaitMs}`)
+  }
+}
+
+/** True for what is thrown when another process has the index open in a way that leaves no room for this one. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof HoldfastError && isLocked(error.cause)
+}
+
+/** SQLITE_BUSY, and what SQLite adds to it in the higher bits. */
+function isLocked(error: unknown): boolean {
+  const code = (error as { errcode?: unknown } | undefined)?.errcode
+  return typeof code === "number" && (code & 0xff) === 5
 }
 
 /** True when SQLite or the file system reports a full disk. */

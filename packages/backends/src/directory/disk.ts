@@ -44,6 +44,8 @@ export interface Disk {
   /** Makes the names in a folder durable. */
   syncDirectory(path: string): Promise<void>
   space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+  /** True when it is sure that only processes of this machine see a folder: they may share memory over its files. */
+  isLocal(path: string): Promise<boolean>
   openDatabase(path: string): DiskDatabase
   /** Eight hexadecimal digits by chance. */
   randomName(): string

@@ -1,6 +1,7 @@
 /**
  * The storage engine of a node: shares and registers of many tenants in one directory, durable before they are
- * acknowledged. Small shares and registers are in an SQLite database, large shares in files. One process at a time.
+ * acknowledged. Small shares and registers are in an SQLite database, large shares in files. Several processes may have it open
+ * where they ask for that: see docs/decisions/0017-shared-directories.md.
  */
 import { join } from "node:path"
 import { type Clock, type CryptoProvider, fromHex, HoldfastError } from "@holdfast/core"
@@ -8,7 +9,7 @@ import { RegisterWaits } from "../register-waits.ts"
 import { batchBytes, leastGraceMs, rowBytes, usualDropGraceMs, usualGraceMs } from "../rules.ts"
 import { finishDrops, leastDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
-import { openIndex, type ShareIndex } from "./database.ts"
+import { isBusy, openIndex, type ShareIndex } from "./database.ts"
 import type { Disk } from "./disk.ts"
 import { isTenantName, makeDurableDirectory, ShareFiles } from "./files.ts"
 import { createNodeDisk } from "./node-disk.ts"
@@ -31,9 +32,20 @@ export interface EngineOptions {
   readonly graceMs?: number
   /** How long after it heard that an account is dropped it acts on it. Default 30 days, never under 7. */
   readonly dropGraceMs?: number
+  /**
+   * Other processes of this machine may have it open too. Where it is not sure that its file system is this machine's own, and without
+   * this, one at a time has it.
+   */
+  readonly isShared?: boolean
+  /** How long it waits for a process that leaves no room for this one; not at all by default. */
+  readonly waitMs?: number
   /** This machine's when absent. */
   readonly disk?: Disk
 }
+
+/** Between two attempts to open what another process leaves no room for. */
+const retryMs = 50
+const mostUsers = 1_000_000
 
 /** What differs between tenants. */
 export interface NamespaceOptions {
@@ -74,19 +86,67 @@ export interface Engine {
 
 /** Opens a storage directory. Throws ERR_IO when it is in use or broken. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const disk = options.disk ?? createNodeDisk(options.dir)
-  await makeDurableDirectory(disk, options.dir)
-  const turn = () => new Promise<void>((resolve) => disk.schedule(resolve))
-  const waits = new RegisterWaits({ crypto: options.crypto, read: (name) => registerNamed(index, name), turn })
-  const index = openIndex(disk, join(options.dir, "index.sqlite"), (tenant, id) => {
-    if (waits.size === 0) return
-    const name = registerName(tenant, id)
-    queueMicrotask(() => waits.changed(name)) // a transaction runs through without a break: it is over then
+  const { dir, clock, waitMs = 0 } = options
+  const disk = options.disk ?? createNodeDisk(dir)
+  await makeDurableDirectory(disk, dir)
+  const isShared = options.isShared === true && (await disk.isLocal(dir))
+  const endMs = clock.nowMs() + waitMs
+  for (;;)
+    try {
+      return await (isShared ? openShared(options, disk) : openAlone(options, disk))
+    } catch (error) {
+      if (!isBusy(error) || clock.nowMs() >= endMs) throw error
+      await clock.sleep(retryMs)
+    }
+}
+
+async function openAlone(options: EngineOptions, disk: Disk): Promise<Engine> {
+  const opened = openParts(options, disk, "alone")
+  return orClose(opened.index, async () => {
+    const recovery = isClean(opened.index) ? undefined : await recover(opened)
+    return engineOver(opened, recovery)
   })
+}
+
+async function openShared(options: EngineOptions, disk: Disk): Promise<Engine> {
+  let opened = openParts(options, disk, "shared")
+  let recovery: RecoveryReport | undefined
+  if (!isClean(opened.index)) {
+    opened.index.close()
+    recovery = await recoverAlone(options, disk)
+    opened = openParts(options, disk, "shared")
+  }
+  return orClose(opened.index, () => engineOver(opened, recovery))
+}
+
+/**
+ * Recovers what a process left that ended without closing the directory. Nobody else may have it open: files that no row names yet
+ * are what others are about to store. Where others have, it is left to the next who is alone.
+ */
+async function recoverAlone(options: EngineOptions, disk: Disk): Promise<RecoveryReport | undefined> {
+  let parts: EngineParts
   try {
-    return await engineOver(options, { disk, index, waits, turn })
+    parts = openParts(options, disk, "alone")
   } catch (error) {
-    index.close() // its lock would keep the next from opening it
+    if (isBusy(error)) return undefined
+    throw error
+  }
+  const { index } = parts
+  const report = await orClose(index, async () => {
+    const recovery = isClean(index) ? undefined : await recover(parts)
+    index.setMeta("clean", 1)
+    return recovery
+  })
+  index.close()
+  return report
+}
+
+/** Closes the index when `work` fails: its lock would keep the next from opening it. */
+async function orClose<T>(index: ShareIndex, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    index.close()
     throw error
   }
 }
@@ -97,51 +157,81 @@ function registerNamed(index: ShareIndex, name: string): Uint8Array | undefined 
   return index.registers.get(Number(tenant), fromHex(id))?.value
 }
 
-interface Opened extends Pick<EngineParts, "index" | "waits" | "turn"> {
+/** What is in work in an open directory. */
+interface OpenParts extends EngineParts {
   readonly disk: Disk
+  /** Takes no more; waits for what is in work. */
+  finish(): Promise<void>
+  readErrors(): number
 }
 
-async function engineOver(options: EngineOptions, { disk, index, waits, turn }: Opened): Promise<Engine> {
+function openParts(options: EngineOptions, disk: Disk, access: "alone" | "shared"): OpenParts {
   const { dir, crypto, clock, reservedBytes } = options
+  const turn = () => new Promise<void>((resolve) => disk.schedule(resolve))
+  const waits = new RegisterWaits({ crypto, read: (name) => registerNamed(index, name), turn })
+  const onRegister = (tenant: number, id: Uint8Array) => {
+    if (waits.size === 0) return
+    const name = registerName(tenant, id)
+    queueMicrotask(() => waits.changed(name)) // a transaction runs through without a break: it is over then
+  }
+  const index = openIndex(disk, join(dir, "index.sqlite"), { access, onRegister })
   const running = new Set<Promise<unknown>>()
   let failures = 0
   let closed = false
-  const track = async <T>(operation: () => Promise<T>): Promise<T> => {
-    if (closed) throw closedError()
-    const work = operation()
-    running.add(work)
-    try {
-      return await work
-    } finally {
-      running.delete(work)
-    }
+  const { exec, begin } = index
+  const sometime = (mostMs: number, work: () => void) => {
+    const [by = 0] = crypto.random(1)
+    void clock.sleep(1 + (by / 256) * mostMs).then(work)
   }
-  const parts: EngineParts = {
+  return {
+    disk,
     crypto,
     clock,
     index,
-    committer: new Committer({ exec: index.exec, later: disk.schedule, nowMs: () => clock.nowMs() }),
+    committer: new Committer({ exec, begin, later: disk.schedule, sometime, nowMs: () => clock.nowMs() }),
     files: new ShareFiles(disk, dir),
     space: new FreeSpace(disk, dir, reservedBytes, clock),
-    stamps: new Stamps(clock, {
+    stamps: new Stamps({
+      clock,
       instance: crypto.random(16),
-      last: index.meta("stamp") ?? 0,
+      saved: () => index.meta("stamp") ?? 0,
       save: (stamp) => void index.setMeta("stamp", stamp),
     }),
     dropGraceMs: Math.max(leastDropGraceMs, options.dropGraceMs ?? usualDropGraceMs),
     graceMs: Math.max(leastGraceMs, options.graceMs ?? usualGraceMs),
     waits,
+    isShared: access === "shared",
     turn,
-    track,
+    async track(operation) {
+      if (closed) throw closedError()
+      const work = operation()
+      running.add(work)
+      try {
+        return await work
+      } finally {
+        running.delete(work)
+      }
+    },
     readFailed: () => void failures++,
+    readErrors: () => failures,
+    async finish() {
+      if (closed) return
+      closed = true
+      waits.close(closedError())
+      await Promise.allSettled(running)
+    },
   }
-  const recovery = index.meta("clean") === 1 ? undefined : await recover(parts)
+}
+
+async function engineOver(parts: OpenParts, recovery: RecoveryReport | undefined): Promise<Engine> {
+  const { index, disk, track } = parts
   await parts.committer.run(() => {
-    index.setMeta("clean", 0)
+    comeIn(parts)
     countRows(index)
     index.marks.forgetBatches(parts.stamps.next())
   })
   const tenants = new Map<string, Promise<Namespace>>()
+  let isClosed = false
   const openTenant = async (name: string, given: NamespaceOptions) => {
     checkTenantName(name)
     if (!index.tenantNamed(name)) await parts.committer.run(() => index.addTenant(name))
@@ -161,20 +251,43 @@ async function engineOver(options: EngineOptions, { disk, index, waits, turn }: 
     },
     tenants: () => index.tenants().map(({ name, bytes, shares }) => ({ name, usedBytes: bytes, shareCount: shares })),
     availableBytes: () => parts.space.measure(),
-    readErrors: () => failures,
+    readErrors: () => parts.readErrors(),
     finishDrops: (signal) => track(() => finishDrops(parts, signal)),
     scrub: (scrubOptions = {}) => scrub(parts, scrubOptions),
     async close() {
-      if (closed) return
-      closed = true
-      waits.close(closedError())
-      await Promise.allSettled(running)
-      parts.committer.close()
-      index.setMeta("clean", 1)
-      index.close()
-      disk.close()
+      if (isClosed) return
+      isClosed = true
+      await parts.finish()
+      const left = parts.isShared ? parts.committer.run(() => goOut(index)) : undefined
+      try {
+        await Promise.all([left, parts.committer.close()])
+        if (!left) goOut(index)
+      } finally {
+        index.close()
+        disk.close()
+      }
     },
   }
+}
+
+/** Whether all who had the directory open have closed it: `clean` is 1 then, and less by one for each who has not. */
+function isClean(index: ShareIndex): boolean {
+  return index.meta("clean") === 1
+}
+
+/** Inside a transaction. */
+function comeIn({ index, isShared }: EngineParts): void {
+  const others = isShared ? usersOf(index) : 0 // whoever is alone has recovered what others left
+  index.setMeta("clean", 0 - others)
+}
+
+function goOut(index: ShareIndex): void {
+  index.setMeta("clean", Math.min(1, 2 - usersOf(index)))
+}
+
+/** How many have it open or ended without closing it. Somebody else may have written the index: never more than can be counted. */
+function usersOf(index: ShareIndex): number {
+  return Math.min(mostUsers, Math.max(0, 1 - (index.meta("clean") ?? 1)))
 }
 
 function closedError(): HoldfastError {

@@ -28,7 +28,7 @@ const noAccount: AccountAccess = { account: legacyAccount, roles: ["read", "appe
 
 /** Opens a directory as a backend for one user. */
 export async function openDirectoryBackend(options: DirectoryOptions): Promise<Backend> {
-  const engine = await openEngine(options)
+  const engine = await openEngine({ isShared: true, ...options })
   const { id, quotaBytes, access = noAccount, grant } = options
   const tenant = await engine.tenant("local", { placeId: id, ...(quotaBytes !== undefined && { quotaBytes }) })
   const record = grant && (await tenant.recordOf(access.account))

@@ -19,6 +19,7 @@ import {
   whoseIs,
 } from "@holdfast/core/node"
 import type { Disk, DiskDatabase } from "./disk.ts"
+import { isLocalFileSystem } from "./file-systems.ts"
 
 /** Folders that are held open though nobody uses them. */
 const mostIdle = 64
@@ -68,6 +69,7 @@ export function createNodeDisk(root: string): Disk {
       const { bavail, blocks, bsize } = await statfs(path)
       return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
     },
+    isLocal: async (path) => isLocalFileSystem((await statfs(path)).type),
     openDatabase: (path) => openDatabase(path),
     randomName: () => randomBytes(4).toString("hex"),
     schedule: (work) => void setImmediate(work),

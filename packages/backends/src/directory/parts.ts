@@ -25,6 +25,8 @@ export interface EngineParts {
   readonly graceMs: number
   /** How long after a drop was first heard of it is acted on; never under the least. */
   readonly dropGraceMs: number
+  /** Other processes may change rows at any time, so none may be remembered from one transaction to the next. */
+  readonly isShared: boolean
   /** Lets others have their turn. */
   turn(): Promise<void>
   /** Runs an operation that closing must know of. */

@@ -119,7 +119,7 @@ export class SharePutter {
 
   async #holds(held: ShareRow, bytes: Uint8Array): Promise<boolean> {
     if (held.size !== bytes.length) return false
-    if (held.file === null) return equalIfThere(this.#parts.index.small(held.row), bytes)
+    if (held.file === null) return equalIfThere(this.#parts.index.small(held), bytes)
     return equalIfThere(await this.#parts.files.read(this.#tenant.name, held.file).catch(() => undefined), bytes)
   }
 

@@ -30,6 +30,7 @@ export class AccountRecords {
 
   /** The record held of an account. */
   get(account: AccountId): Promise<KnownRecord | undefined> {
+    if (this.#parts.isShared) return this.#read(account)
     const key = toHex(account)
     const known = this.#known.get(key)
     if (known) return known

@@ -103,8 +103,14 @@ export function prepareSchema(database: DiskDatabase, path: string): void {
   if (version > schemaVersion)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `The storage index ${path} needs a newer Holdfast.`, { path })
   if (version === schemaVersion) return
-  const change = version === 0 ? tables + ownership : toVersion2
   database.exec("BEGIN IMMEDIATE")
+  checkSchema(database, path) // another process may have made the tables meanwhile
+  if (versionOf(database) !== version) {
+    database.exec("ROLLBACK")
+    prepareSchema(database, path)
+    return
+  }
+  const change = version === 0 ? tables + ownership : toVersion2
   database.exec(`${change}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
 }
 

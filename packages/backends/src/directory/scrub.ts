@@ -100,7 +100,7 @@ async function checkShare(
   let share: Share | undefined
   let why: string | undefined
   try {
-    bytes = row.file === null ? index.small(row.row) : await files.read(tenant.name, row.file)
+    bytes = row.file === null ? index.small(row) : await files.read(tenant.name, row.file)
     const checked = bytes ? await examine(parts, row, bytes) : "it is missing"
     if (typeof checked === "string") why = checked
     else share = checked

@@ -23,7 +23,10 @@ export function shareTable({ one, all, change, insert }: Statements, addUsage: (
   const deleteShare = change("DELETE FROM shares WHERE row = ?")
   const deleteSmall = change("DELETE FROM small WHERE row = ?")
   const updateShare = change("UPDATE shares SET size = ?, file = ? WHERE row = ?")
-  const smallBytes = one<{ bytes: Uint8Array }>(`SELECT ${bounded("bytes", smallShareBytes)} FROM small WHERE row = ?`)
+  // With its share in one statement: another process may take that away at any time, and its number goes to the next.
+  const smallBytes = one<{ bytes: Uint8Array }>(
+    `SELECT ${bounded("bytes", smallShareBytes)} FROM small JOIN shares USING (row) WHERE row = ? AND chunk = ? AND idx = ?`,
+  )
   return {
     share: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx = ?`),
     sharesOf: all<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx`),
@@ -34,7 +37,7 @@ export function shareTable({ one, all, change, insert }: Statements, addUsage: (
     sharesAfter: all<ShareRow>(
       `SELECT ${fields} FROM shares WHERE tenant = ? AND (chunk, idx) > (?, ?) ORDER BY chunk, idx LIMIT ?`,
     ),
-    small: (row: number) => smallBytes(row)?.bytes,
+    small: ({ row, chunk, idx }: ShareRow) => smallBytes(row, chunk, idx)?.bytes,
     /** Adds a share whose bytes are given, or in the file named. It needs a mark in the same transaction. */
     addShare(tenant: number, id: ChunkId, idx: number, size: number, place: Uint8Array | string): ShareRow {
       const file = typeof place === "string" ? place : null

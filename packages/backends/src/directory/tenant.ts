@@ -140,7 +140,9 @@ function callerBackend(
     },
     async collectToken() {
       checkRole(access, "collect")
-      return encodeCollectToken(parts.stamps.instance, parts.stamps.issue())
+      // Known to all who have the directory open, so that whatever they mark from now on is later.
+      const stamp = parts.isShared ? await parts.committer.run(() => parts.stamps.next()) : parts.stamps.issue()
+      return encodeCollectToken(parts.stamps.instance, stamp)
     },
     async unmark(order) {
       checkRole(access, "collect")
@@ -241,13 +243,14 @@ function findShare({ index }: EngineParts, { tenant }: Tenant, query: ShareQuery
 /** A share that the disk no longer gives is as good as absent: the reader takes another, the scrub reports it. */
 async function readShare(parts: EngineParts, tenant: Tenant, query: ShareQuery, row: ShareRow | undefined) {
   if (!row) return undefined
+  const bytesOf = async (share: ShareRow) =>
+    share.file === null ? parts.index.small(share) : parts.files.read(tenant.name, share.file)
   try {
-    if (row.file === null) return parts.index.small(row.row)
-    const bytes = await parts.files.read(tenant.name, row.file)
+    const bytes = await bytesOf(row)
     if (bytes) return bytes
     const now = findShare(parts, tenant, query) // it may have been replaced since
-    if (!now || now.file === row.file) return undefined
-    return now.file === null ? parts.index.small(now.row) : await parts.files.read(tenant.name, now.file)
+    if (!now || (now.row === row.row && now.file === row.file)) return undefined
+    return await bytesOf(now)
   } catch {
     parts.readFailed()
     return undefined

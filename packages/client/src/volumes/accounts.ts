@@ -32,9 +32,10 @@ async function openAccounts(place: OwnPlace): Promise<Accounts> {
     const { openBucket, openBucketAccounts } = await import("@holdfast/backends/s3")
     return openBucketAccounts(openBucket(place), { id, crypto })
   }
-  const [{ openDirectoryAccounts }, { openWhenFree }] = await Promise.all([
+  const [{ openDirectoryAccounts }, { checkDirectory, waitMs }] = await Promise.all([
     import("@holdfast/backends/node"),
     import("./open.ts"),
   ])
-  return openWhenFree(place, () => openDirectoryAccounts({ id, dir: place.path, crypto, clock }))
+  checkDirectory(place)
+  return openDirectoryAccounts({ id, dir: place.path, crypto, clock, waitMs })
 }

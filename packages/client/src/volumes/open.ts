@@ -12,9 +12,8 @@ type Directory = Extract<VolumeBackend, { kind: "directory" }>
 type Node = Extract<VolumeBackend, { kind: "node" }>
 type Connect = (place: VolumeBackend, buffers: BufferPool) => Backend
 
-/** Another command may hold a directory for so long. */
-const waitMs = 15_000
-const retryMs = 50
+/** Another process may leave no room in a directory for so long. */
+export const waitMs = 15_000
 
 /** How places are opened. */
 export interface OpenPlacesOptions extends GridOptions {
@@ -69,31 +68,15 @@ function directoryBackend({ id, path }: Directory, access: AccountAccess | undef
   return lazyBackend(id, async () => {
     const { openDirectoryBackend } = await import("@holdfast/backends/node")
     const whose = { ...(access && { access }), ...(grant && { grant }) }
-    return openWhenFree({ id, path }, () => openDirectoryBackend({ id, dir: path, crypto, clock, ...whose }))
+    checkDirectory({ id, path })
+    return openDirectoryBackend({ id, dir: path, crypto, clock, waitMs, ...whose })
   })
 }
 
-/** Opens what lies in a directory, which one process has open at a time. Throws ERR_SERVER_UNREACHABLE when it is not there. */
-export async function openWhenFree<T>(
-  { id, path }: Pick<Directory, "id" | "path">,
-  open: () => Promise<T>,
-): Promise<T> {
+/** Throws ERR_SERVER_UNREACHABLE when the volume's directory is not there. */
+export function checkDirectory({ id, path }: Pick<Directory, "id" | "path">): void {
   if (readMarkerIn(path) === undefined)
     throw unreachable(id, `${path} is not there, or is not this volume's. Is its disk mounted?`)
-  const until = clock.nowMs() + waitMs
-  for (;;)
-    try {
-      return await open()
-    } catch (error) {
-      if (!isBusy(error) || clock.nowMs() > until) throw error
-      await clock.sleep(retryMs)
-    }
-}
-
-/** SQLite's word for a database that another process has open. */
-function isBusy(error: unknown): boolean {
-  const cause = error instanceof Error ? (error.cause as { errcode?: unknown } | undefined) : undefined
-  return cause?.errcode === 5
 }
 
 /** A backend that is opened by its first call; when that fails, each call tries again. */
