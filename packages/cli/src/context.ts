@@ -1,12 +1,14 @@
 /** What a command is given: where to write, how the user wants it, and a session with the grid when it asks for one. */
 import type { Profile } from "@holdfast/client/profile"
 import type { GridOptions, Session, SessionOptions } from "@holdfast/client/volumes"
+import { isHoldfastError } from "@holdfast/core"
 import type { Rollback } from "@holdfast/store"
 import { firstWord, hasFlag, optionValue } from "./arguments.ts"
 import { isOn, variableOf } from "./defaults.ts"
+import type { Degraded } from "./degraded.ts"
 import { createInterruption, type Interruption } from "./interruption.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
-import { createScreen, type Screen } from "./screen.ts"
+import { createScreen, type Line, type Screen } from "./screen.ts"
 
 /** The surroundings of one run of the command. */
 export interface Context extends Screen {
@@ -32,10 +34,17 @@ export interface Context extends Screen {
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
   openSession(volume?: string, options?: Pick<SessionOptions, "forRemoval">): Promise<Session>
+  /** Prints the result of a command that changes something, as `done` does: `degraded` in it says what places did not take. */
+  outputChanged(value: object, text: string | readonly Line[]): Promise<void>
+  /** What places did not take of what was stored so far. */
+  degraded(): Promise<Degraded | undefined>
   /** What stops work that looks at it: from the first use on, a signal to the process does not end it at once. */
   readonly interruption: Interruption
-  /** Closes the sessions. Throws what one of them throws, once all are closed. */
-  close(): Promise<void>
+  /**
+   * Closes the sessions, once it has said what places did not take; not after an error that says it. Throws what one of them throws,
+   * once all are closed.
+   */
+  close(error?: unknown): Promise<void>
 }
 
 /** Commands that look at the servers themselves: a server that was replaced a moment ago is no fault to them. */
@@ -105,7 +114,18 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       sessions.set(name, session)
       return session
     },
-    async close() {
+    async degraded() {
+      const open = await Promise.all([...sessions.values()].map((opening) => opening.catch(() => undefined)))
+      if (open.length === 0) return undefined
+      const { degradedOf } = await import("./degraded.ts")
+      return degradedOf(open.filter((session) => session !== undefined))
+    },
+    async outputChanged(value, text) {
+      screen.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)
+    },
+    async close(error) {
+      const degraded = saysWhoTookNothing(error) ? undefined : await this.degraded()
+      if (degraded) screen.warn((await import("./degraded.ts")).degradedText(degraded))
       const closed = await Promise.allSettled(
         [...sessions.values()].map(async (opening) => {
           const session = await opening.catch(() => undefined) // who asked for it was told
@@ -115,6 +135,12 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       for (const outcome of closed) if (outcome.status === "rejected") throw outcome.reason
     },
   }
+}
+
+/** Errors of a write that too few places took. */
+function saysWhoTookNothing(error: unknown): boolean {
+  const codes = ["ERR_NOT_ENOUGH_SERVERS", "ERR_QUOTA_EXCEEDED", "ERR_NO_QUORUM", "ERR_REFUSED"] as const
+  return codes.some((code) => isHoldfastError(error, code))
 }
 
 async function openProfileNamed(name: string, env: NodeJS.ProcessEnv, passphrase: () => Promise<string>) {

@@ -42,14 +42,16 @@ async function main(args: readonly string[]): Promise<void> {
     if (context.env["HOLDFAST_DEBUG"] !== "1") context.tell((error.stack ?? "").split("\n")) // for a daemon's log
     process.exit()
   })
+  let failure: unknown
   try {
     if (unread) throw unread
     const { runProgram } = await import("./program.ts")
     await runProgram(args, context, commands)
   } catch (error) {
-    report(context.interruption.reason ?? error)
+    failure = context.interruption.reason ?? error
+    report(failure)
   }
-  await context.close().catch(report)
+  await context.close(failure).catch(report)
   context.interruption.finish()
 }
 

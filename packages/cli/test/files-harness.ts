@@ -25,6 +25,7 @@ import * as snapshot from "../src/commands/files/snapshot.ts"
 import * as accountCommands from "../src/commands/grid/account.ts"
 import * as alias from "../src/commands/grid/alias.ts"
 import type { Context } from "../src/context.ts"
+import { degradedOf } from "../src/degraded.ts"
 import { createScreen } from "../src/screen.ts"
 
 /** A grid of five servers in memory with the alias `home:` and a folder on disk. */
@@ -115,6 +116,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       coding: { k: 3, happy: 4, n: 5 },
       env: nodeEnv,
       volume: "grid",
+      nameOf: (id: string) => id,
       storage: "grid/test",
       profile: {
         aliases,
@@ -222,6 +224,10 @@ function contextOf(
     progress: () => ({ add: () => undefined, close: () => undefined }),
     openSession: async (_volume, { forRemoval } = {}) => sessionFor(forRemoval),
     interruption: { signal: new AbortController().signal, reason: undefined, finish: () => undefined },
+    degraded: async () => degradedOf([await sessionFor()]),
+    async outputChanged(value, text) {
+      this.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)
+    },
     close: async () => undefined,
   }
 }

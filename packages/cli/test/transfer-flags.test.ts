@@ -34,7 +34,7 @@ test("a mirror asks before an empty folder empties a directory, and tells before
   const done = await json<object>("put", "--delete", `${folder}/src`, "home:/docs")
   assert.deepEqual(done, {
     ...{ files: 2, directories: 2, symlinks: 0, bytes: 9, unchanged: 3, removed: 1, hardLinks: 0 },
-    ...{ excluded: 1, leftOut: [] },
+    ...{ excluded: 1, leftOut: [], degraded: null },
   })
   assert.equal(await run("ls", "home:/docs"), ".holdfastignore\na.txt\nnew\nsub/\n")
 

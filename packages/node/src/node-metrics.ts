@@ -1,6 +1,7 @@
 /** What a storage node measures. Few tenants are named, however many there are: the largest, so that series stay few. */
 import type { Engine } from "@holdfast/backends/node"
 import { Metrics } from "@holdfast/network"
+import type { NotTaken } from "./not-taken.ts"
 
 const tenantsNamed = 32
 const tenantHelp = `Bytes stored for each of the ${tenantsNamed} largest tenants; (other) is the sum of the rest.`
@@ -16,6 +17,8 @@ export interface NodeMetrics {
   moved(receivedBytes: number, sentBytes: number): void
   /** Says how many requests wait for something to change. */
   waiting(count: number): void
+  /** Counts what was not taken of what clients store. */
+  notTaken(notTaken: NotTaken): void
   /** Counts a connection refused in the handshake. */
   refused(): void
   /** Says how many bytes the scrub under way has checked. */
@@ -55,6 +58,11 @@ export function createNodeMetrics(engine: Engine, certificateEndsMs: number): No
   const received = metrics.counter("holdfast_node_received_bytes_total", "Bytes of request bodies.")
   const sent = metrics.counter("holdfast_node_sent_bytes_total", "Bytes of answers.")
   const refused = metrics.counter("holdfast_node_refused_connections_total", "Connections refused by TLS.")
+  const notTaken = metrics.counter(
+    "holdfast_node_not_taken_total",
+    "What clients were to store and the node did not take.",
+  )
+  for (const why of ["full", "quota", "io"]) notTaken.add(0, { what: "share", why }) // there from the start
   const scrubs = metrics.counter("holdfast_node_scrubs_total", "Finished scrubs.")
   const rot = metrics.counter("holdfast_node_rot_total", "Rotten shares and registers that scrubs found.")
   const requests = metrics.counter("holdfast_node_requests_total", "Requests answered.")
@@ -78,6 +86,7 @@ export function createNodeMetrics(engine: Engine, certificateEndsMs: number): No
     waiting(count) {
       waits.count = count
     },
+    notTaken: ({ what, why, count }) => notTaken.add(count, { what, why }),
     refused: () => refused.add(),
     scrubbing(bytes) {
       scrub.bytes = bytes

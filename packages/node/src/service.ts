@@ -13,6 +13,7 @@ import { readBody } from "./body.ts"
 import { legacyRoutes } from "./legacy-routes.ts"
 import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
+import { tellingNotTaken } from "./not-taken.ts"
 import { answerBytesOf, failureAnswer, framedBytes, purposeOf, type Route, routes } from "./routes.ts"
 import { Waiting } from "./waiting.ts"
 
@@ -98,7 +99,10 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
       const grant = version === "/v1/" ? undefined : headerOf(request, "holdfast-grant")
       const access = version === "/v1/" ? legacyAccess(peer) : await grants.accessOf(peer, grant, namespace)
-      const backend = namespace.backendOf(access)
+      const backend = tellingNotTaken(namespace.backendOf(access), (notTaken) => {
+        parts.metrics.notTaken(notTaken)
+        parts.log.warn("not-taken", { tenant, ...notTaken })
+      })
       const purpose = purposeOf(headerOf(request, "holdfast-purpose"))
       await namespace.noteSeen(access.account)
       const body = await readBody(request, { length, bodies, holding, signal: ended.signal })

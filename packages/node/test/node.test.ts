@@ -346,3 +346,16 @@ it("lets a tenant's administrator list and drop accounts, and tells the devices 
   assert.deepEqual([toHex(listed!.account), listed!.shares], [toHex(account.account), 1])
   assert.ok(listed!.droppedAtMs! > Date.now())
 })
+
+it("counts and logs what it does not take, by what and why", async (t) => {
+  const lines: string[] = []
+  const logger = createLogger({ stream: { write: (line: string) => lines.push(line) } })
+  const { node, client } = await started(t, { reservedBytes: 2 ** 50, logger })
+  const { shares } = await randomChunk(crypto, 300)
+  const [outcome] = await client(alice).putShares([shares[0]!], newBatch(crypto))
+  assert.equal(outcome!.ok, false)
+  const metrics = await (await fetch(`http://${node.monitorAddress}/metrics`)).text()
+  assert.match(metrics, /^holdfast_node_not_taken_total\{what="share",why="full"\} 1$/m)
+  assert.match(metrics, /^holdfast_node_not_taken_total\{what="share",why="quota"\} 0$/m)
+  assert.ok(lines.some((line) => /not-taken/.test(line) && /no space left/.test(line)))
+})

@@ -32,8 +32,11 @@ export interface ChunkWriteOptions {
 /** What a put did. */
 export interface WriteResult {
   readonly sentBytes: number
-  /** Resolves when nothing of the chunk is being sent any more: slow servers may take longer than the result. */
-  readonly settled: Promise<unknown>
+  /**
+   * Resolves when nothing of the chunk is being sent any more: slow servers may take longer than the result. True when each share
+   * has a server of its own, as far as there are servers.
+   */
+  readonly settled: Promise<boolean>
 }
 
 /** When `happy` servers have answered what they hold, the others have so long to answer too. */
@@ -88,7 +91,8 @@ export async function writeChunk(
     }
   }
   if (isHappy()) resolve()
-  const settled = Promise.all(missing.map(place))
+  const isWhole = () => distinct() >= Math.min(chunk.shares.length, ranked.length)
+  const settled = Promise.all(missing.map(place)).then(isWhole)
   const stop = new AbortController()
   const late = happily
     .then(() => clock.sleep(Math.max(storeGraceMs, clock.nowMs() - startMs), stop.signal))

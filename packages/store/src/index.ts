@@ -24,6 +24,7 @@ export {
 } from "./register-seen.ts"
 export { createRegisterStore } from "./register-store.ts"
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
+export type { PlaceShortfall, Shortfall } from "./shortfall.ts"
 export { createStore, type Held, type Store, type StoreDeps } from "./store.ts"
 export type {
   BlockSample,

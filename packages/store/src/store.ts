@@ -21,6 +21,7 @@ import type { SeenStore } from "./register-seen.ts"
 import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
 import { Watches } from "./register-watch.ts"
 import { createServer, type Server } from "./server.ts"
+import { type Shortfall, Shortfalls } from "./shortfall.ts"
 import type { BlockSample, ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
 
 /** Memory kept for the next chunks where no pipeline is given. */
@@ -69,6 +70,11 @@ export interface Store {
    * that keep it for the account. Throws ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS.
    */
   hold(chunks: IdSet, registers: IdSet): Promise<void>
+  /**
+   * What places did not take of all that was written since the store was opened; undefined when they took all of it. Waits a
+   * moment for places that have not answered.
+   */
+  shortfall(): Promise<Shortfall | undefined>
   /** Begins a collection: nothing that is marked from now on goes in it. Throws ERR_ROLLBACK. */
   beginCollection(options?: BeginOptions): Promise<Collection>
   close(): Promise<void>
@@ -91,7 +97,11 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const pipeline =
     deps.pipeline ??
     createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
-  const all = deps.servers.map((server) => ({ ...server, backend: withPatience(server.backend, deps.env.clock) }))
+  const shortfalls = new Shortfalls()
+  const all = deps.servers.map((server) => ({
+    ...server,
+    backend: shortfalls.watched(withPatience(server.backend, deps.env.clock)),
+  }))
   const placed = all.filter(({ keeps }) => keeps?.shares ?? true)
   const voters = all.filter(({ keeps }) => keeps?.registers ?? true)
   const servers = new Map<Backend, Server>(
@@ -133,7 +143,11 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), {
         ...{ happy, isNew, clock: deps.env.clock, batch: presentBatch() },
       })
-      void settled.then(() => pipeline.buffers.give(sealed.memory))
+      const end = shortfalls.begin()
+      void settled.then((isWhole) => {
+        end(isWhole)
+        pipeline.buffers.give(sealed.memory)
+      })
       return { id: sealed.id, key: sealed.key, sentBytes }
     },
     async getChunk(ref, options) {
@@ -197,6 +211,10 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         voters.map(({ backend }) => adoptRegisters(backend, { tally, registers, batch: batch.token })),
       )
       batches.leave(batch) // no commit follows that these marks would belong to
+    },
+    async shortfall() {
+      await shortfalls.settle(deps.env.clock)
+      return shortfalls.now()
     },
     async beginCollection(options) {
       const refuseRollback = (): void => {

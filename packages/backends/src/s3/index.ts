@@ -9,7 +9,7 @@ export { type CredentialSource, credentialsFor } from "./credentials.ts"
 export { checkS3Location, nameOfBucket, parseS3Location, type S3Location } from "./location.ts"
 export { encodeMarker, type Marker, markerKey, newMarker, readMarker } from "./marker.ts"
 export type { BucketBackend } from "./objects.ts"
-export { type Capabilities, probeBucket } from "./probe.ts"
+export { type Capabilities, probeBucket, probeWriting } from "./probe.ts"
 export { type UpgradeProgress, upgradeBucket } from "./upgrade.ts"
 
 /** How a bucket serves as a backend. */

@@ -32,6 +32,20 @@ export async function probeBucket(
   }
 }
 
+/**
+ * Whether a bucket takes anything, which nothing but trying tells. Always the same small object, so that nothing piles up where it may
+ * not be deleted. Throws ERR_SERVER_FULL, ERR_REFUSED, ERR_SERVER_UNREACHABLE, ERR_REMOTE, ERR_CREDENTIALS.
+ */
+export async function probeWriting(location: S3Location, options: BucketOptions = {}): Promise<void> {
+  const bucket = openBucket(location, options)
+  try {
+    await bucket.put("probe/doctor", new Uint8Array(64))
+    await bucket.remove("probe/doctor").catch(() => undefined) // these keys may be such as only store
+  } finally {
+    bucket.close()
+  }
+}
+
 /** Tries an open bucket, which stays open. */
 export async function probeOpenBucket(bucket: Bucket, crypto: CryptoProvider): Promise<Capabilities> {
   const prefix = `probe/${toHex(crypto.random(8))}/`

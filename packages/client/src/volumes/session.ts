@@ -25,6 +25,8 @@ export interface Session {
   /** Servers of registers. */
   readonly voters: readonly Backend[]
   readonly store: Store
+  /** What a place is called by people: the name of a node; else its id. */
+  nameOf(id: string): string
   close(): Promise<void>
 }
 
@@ -62,7 +64,12 @@ export async function openGridSession(profile: Profile, opened: OpenedGrid, opti
     registerMode,
     servers: opened.place(buffers),
   }))
-  return { ...session, close: () => session.close().finally(() => opened.close()) }
+  const names = new Map(opened.grid.servers.map(({ id, name }) => [id, name]))
+  return {
+    ...session,
+    nameOf: (id) => names.get(id) ?? id,
+    close: () => session.close().finally(() => opened.close()),
+  }
 }
 
 /** Opens a volume that the profile need not know yet. */
@@ -127,6 +134,7 @@ async function compose(
     backends: store.backends,
     voters: store.voters,
     store,
+    nameOf: (id) => id,
     close: () => store.close(),
   }
 }

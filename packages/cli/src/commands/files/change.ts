@@ -80,7 +80,7 @@ async function makeDirectories(
 ): Promise<void> {
   await withFiles(context, flags, async (open) => {
     const one = async (path: string) => mkdir(await openPlace(open, path), { parents: parents ?? false })
-    context.output({ made: await all(paths, "made", one) }, "")
+    await context.outputChanged({ made: await all(paths, "made", one) }, "")
   })
 }
 
@@ -96,7 +96,7 @@ async function copyAll(context: Context, paths: readonly string[], flags: FileFl
       if (from.files !== place.files)
         await holdLinks(await sessionOf(parseRemote(destination).base), from.item, { label: show(place), warn })
     }
-    context.output({ copied: await all(sources, "copied", one) }, "")
+    await context.outputChanged({ copied: await all(sources, "copied", one) }, "")
   })
 }
 
@@ -108,7 +108,7 @@ async function moveAll(context: Context, paths: readonly string[], flags: FileFl
       const from = await openPlace(open, source)
       await move(from, await target(to, nameOf(from, source), { merge: false }))
     }
-    context.output({ moved: await all(sources, "moved", one) }, "")
+    await context.outputChanged({ moved: await all(sources, "moved", one) }, "")
   })
 }
 
@@ -116,7 +116,10 @@ async function removeAll(context: Context, paths: readonly string[], flags: RmFl
   await withFiles(context, { ...flags, forRemoval: true }, async (open) => {
     const one = async (text: string) => remove(await openPlace(open, text), flags)
     const removed = await all(paths, "removed", one)
-    context.output({ removed }, context.stdout.isTTY ? `Removed ${plural(removed, "entry", "entries")}.` : "")
+    await context.outputChanged(
+      { removed },
+      context.stdout.isTTY ? `Removed ${plural(removed, "entry", "entries")}.` : "",
+    )
   })
 }
 
@@ -137,7 +140,7 @@ async function linkCap(context: Context, text: string, path: string, flags: File
     // Linked first: should this end in between, the next collection finds the link.
     const { warn } = context
     await holdNow(await sessionOf(parseRemote(path).base), cap, { label: show(place), warn })
-    context.output({ linked: path }, "")
+    await context.outputChanged({ linked: path }, "")
   })
 }
 

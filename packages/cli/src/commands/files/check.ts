@@ -103,7 +103,7 @@ async function check(context: Context, text: string, flags: CheckFlags): Promise
     const { store, env } = session
     const options = { report, verify, repair, more, onChunk: () => progress.add(1) }
     const health = await checkHealth({ crypto: env.crypto, store }, footing, options).finally(() => progress.close())
-    conclude(context, health, { isRepair: repair, place })
+    await conclude(context, health, { isRepair: repair, place })
   })
 }
 
@@ -138,11 +138,11 @@ const inconsistentText =
   "Parity of these does not follow from their data, so they would read differently from different servers. Whoever wrote them made " +
   "them so, and no repair mends it: go back to an older version, or have it written again."
 
-function conclude(
+async function conclude(
   context: Context,
   health: Health,
   { isRepair, place }: { readonly isRepair: boolean; readonly place: string | undefined },
-): void {
+): Promise<void> {
   const { report, copies } = health
   const lines: string[] = []
   if (report.chunks > 0) {
@@ -176,7 +176,7 @@ function conclude(
     lines.push(`"holdfast check --repair" with the same words puts it right.`)
   const bad = isBad(health)
   const finite = (value: number) => (Number.isFinite(value) ? value : null)
-  context.output(
+  await context.outputChanged(
     {
       ...report,
       leastServers: finite(report.leastServers),
@@ -225,7 +225,7 @@ async function rebalanceAll(context: Context, paths: readonly string[], flags: F
     for (const id of inconsistent) lines.push(`inconsistent: chunk ${id}`)
     if (inconsistent.length > 0) lines.push(inconsistentText)
     for (const { place, message } of unreadable) lines.push(`cannot be read: ${place}: ${message}`)
-    context.output(
+    await context.outputChanged(
       { moved, released, inconsistent, unreadable: unreadable.map(({ place, message }) => ({ place, message })) },
       lines,
     )

@@ -65,7 +65,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
       }
     }
     if (reports.length === 0 && failed[0]) throw failed[0].error
-    show(context, { reports, swept, failed }, dryRun)
+    await show(context, { reports, swept, failed }, dryRun)
   })
 }
 
@@ -81,7 +81,7 @@ interface FailedVolume {
   readonly error: HoldfastError
 }
 
-function show(context: Context, { reports, swept, failed }: Done, dryRun: boolean): void {
+async function show(context: Context, { reports, swept, failed }: Done, dryRun: boolean): Promise<void> {
   const all = reports.flatMap(({ places }) => [...places.values()])
   const condemned = swept.reduce((total, one) => total + one.condemned, 0)
   const sum = (of: (one: (typeof all)[number]) => number) => all.reduce((total, one) => total + of(one), 0)
@@ -137,7 +137,7 @@ function show(context: Context, { reports, swept, failed }: Done, dryRun: boolea
   const failures = failed.map(({ volume, error: { code, message } }) => ({ volume, code, message }))
   for (const { volume, message } of failures) lines.push(`${volume} was not collected: ${message}`)
   const json = { ...total, neededBy, dryRun, errors, problems, unreadable, outOfReach, failed: failures }
-  context.output({ ...json, notHeld: notHeld.map(([server, refusal]) => ({ server, ...refusal })) }, lines)
+  await context.outputChanged({ ...json, notHeld: notHeld.map(([server, refusal]) => ({ server, ...refusal })) }, lines)
   if (notHeld.length > 0)
     process.exitCode = notHeld.some(([, { isQuota }]) => isQuota) ? exitCodes.refused : exitCodes.unavailable
   if (untouched.length > 0) process.exitCode = exitCodes.unavailable

@@ -21,7 +21,7 @@ export function registerRestore(history: Command, context: Context): void {
         throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${version}" is not the number of a version.`)
       await withFiles(context, flags, async (open) => {
         const now = await (await openTop(open, tree)).restoreVersion(number)
-        context.output(
+        await context.outputChanged(
           { restored: number, version: now },
           `Version ${number} is the present one again, as version ${now}.`,
         )

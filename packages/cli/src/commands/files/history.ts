@@ -59,7 +59,10 @@ async function beginEpoch(context: Context, tree: string, flags: FileFlags): Pro
     const keys = await keysOfCap(env.crypto, await capOf(base))
     const owner = await profile.ownerSeed(hex(registerIdOf(keys.publicKey)))
     const begun = await store.registers.beginEpoch(keys, owner)
-    context.output(begun, `Epoch ${begun.epoch} goes on from version ${begun.sequence - 1}, which was seen here last.`)
+    await context.outputChanged(
+      begun,
+      `Epoch ${begun.epoch} goes on from version ${begun.sequence - 1}, which was seen here last.`,
+    )
   })
 }
 

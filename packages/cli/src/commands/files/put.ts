@@ -107,8 +107,11 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         `${plural(totals.hardLinks, "file is a hard link", "files are hard links")} to another one, and stored as files of their own.`,
       )
     const details = { ...totals, excluded }
-    if (problems.length > 0) throw incomplete({ problems, verb: "stored", done: doneOf(totals), details })
-    context.done({ ...details, leftOut: leftOut.slice(0, 1000), ...(dryRun && { dryRun }) }, summary())
+    if (problems.length > 0) {
+      const degraded = (await context.degraded()) ?? null
+      throw incomplete({ problems, verb: "stored", done: doneOf(totals), details: { ...details, degraded } })
+    }
+    await context.outputChanged({ ...details, leftOut: leftOut.slice(0, 1000), ...(dryRun && { dryRun }) }, summary())
 
     function summary(): string {
       const parts = [`${totals.unchanged} unchanged`]

@@ -48,7 +48,7 @@ export function register(program: Command, context: Context): void {
     .action(async (tree: string, name: string, flags: FileFlags) =>
       withFiles(context, { ...flags, forRemoval: true }, async (open) => {
         await (await openTop(open, tree)).removeSnapshot(name)
-        context.output({ removed: name }, "")
+        await context.outputChanged({ removed: name }, "")
       }),
     )
   snapshot
@@ -60,7 +60,7 @@ export function register(program: Command, context: Context): void {
     .action(async (tree: string, name: string, flags: FileFlags) =>
       withFiles(context, flags, async (open) => {
         await (await openTop(open, tree)).restoreSnapshot(name)
-        context.output({ restored: name }, "")
+        await context.outputChanged({ restored: name }, "")
       }),
     )
   program
@@ -92,7 +92,7 @@ interface CapFlags extends FileFlags {
 async function create(context: Context, tree: string, name: string, flags: FileFlags): Promise<void> {
   await withFiles(context, flags, async (open) => {
     await (await openTop(open, tree)).createSnapshot(name)
-    context.output({ created: name }, "")
+    await context.outputChanged({ created: name }, "")
   })
 }
 

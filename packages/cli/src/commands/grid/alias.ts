@@ -35,7 +35,7 @@ export function register(program: Command, context: Context): void {
       checkAlias(name) // the account's list takes any
       const kind = file ? "fw" : "dw"
       await createAliasTree(await context.openSession(), name, kind)
-      context.output({ alias: name, kind }, `${name}: is a new, empty ${file ? "file" : "tree"}.`)
+      await context.outputChanged({ alias: name, kind }, `${name}: is a new, empty ${file ? "file" : "tree"}.`)
     })
   alias
     .command("list")

@@ -6,6 +6,7 @@ import { hasGrid, openedGrid, volumeNames } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { exposed, makePrivateFolder } from "@holdfast/core/node"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
+import type { Backend, Usage, VolumeBackend } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
@@ -13,6 +14,7 @@ import { configOfGrid } from "../../local-grid/config.ts"
 import { examineLocalGrid } from "../../local-grid/examine.ts"
 import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
 import { sizeText } from "../../progress.ts"
+import { whyFull } from "../../room.ts"
 import { plural } from "../../words.ts"
 
 const lowSpaceBytes = 1024 ** 3
@@ -122,26 +124,39 @@ async function examineRecovery(context: Context): Promise<Finding[]> {
 async function examineVolumes(context: Context): Promise<Finding[]> {
   const { volumes } = await context.openProfile()
   const findings: Finding[] = []
-  for (const { name } of volumes.values()) {
+  for (const { name, backends: described } of volumes.values()) {
     const session = await context.openSession(name).catch((error: unknown) => {
       if (!isHoldfastError(error)) throw error
       findings.push(bad(`volume ${name}`, error.message, `Then look again: holdfast volume test ${name}`))
     })
     if (!session) continue
-    const { backends } = session
-    const places = backends.map((backend) =>
+    const places = session.backends.map((backend, i) =>
       attempt(
         `volume ${name}`,
-        async () => {
-          await backend.readRegisters([new Uint8Array(32)])
-          return `${backend.id} answers`
-        },
-        `\`holdfast volume test ${name}\` says more; what a lost place held is made anew with: holdfast check --deep --repair`,
+        () => examinePlace(backend, described[i]!),
+        `\`holdfast volume test ${name}\` says more. Make room there, or bring it back; what it missed or lost is made anew with: holdfast check --deep --repair`,
       ),
     )
     findings.push(...(await Promise.all(places)))
   }
   return findings
+}
+
+/** Says that a place answers and takes something. Throws when it does not. */
+async function examinePlace(backend: Backend, place: VolumeBackend): Promise<string> {
+  await backend.readRegisters([new Uint8Array(32)])
+  if (place.kind === "s3") {
+    const { probeWriting } = await import("@holdfast/backends/s3")
+    await probeWriting(place)
+    return `${backend.id} answers, and takes what is written`
+  }
+  requireRoom(backend.id, await backend.usage())
+  return `${backend.id} answers, and has room`
+}
+
+function requireRoom(name: string, usage: Usage): void {
+  const why = whyFull(usage)
+  if (why) throw new Error(`${name}: ${why}`)
 }
 
 async function examineMembership(context: Context, identityDir: string): Promise<Finding[]> {
@@ -215,13 +230,13 @@ async function servers(identityDir: string, identity: Identity): Promise<Finding
         async () => {
           const backend = connect(server)
           try {
-            await backend.usage()
-            return `${server.address} answers`
+            requireRoom(server.address, await backend.usage())
+            return `${server.address} answers, and has room`
           } finally {
             await backend.close()
           }
         },
-        "Start it again (`holdfast up` for a local grid), or repair what it held: holdfast check --deep --repair home:",
+        "Start it again (`holdfast up` for a local grid) or make room on its disk; then repair what it missed: holdfast check --deep --repair home:",
       ),
     ),
   )

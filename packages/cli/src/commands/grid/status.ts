@@ -3,15 +3,18 @@ import { join } from "node:path"
 import { isListening, isLocked, isRunning, pathsOf, profileDir } from "@holdfast/client/profile"
 import { gridName, hasGrid, survivalOf, survivalText } from "@holdfast/client/volumes"
 import { loadGrid, parseAddress } from "@holdfast/network"
-import { type Backend, type GridDescription, votersOf } from "@holdfast/protocol"
+import { type Backend, type GridDescription, type Usage, votersOf } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
 import { loadState } from "../../local-grid/state.ts"
 import { sizeText } from "../../progress.ts"
+import { roomOf, whyFull } from "../../room.ts"
 
 interface ServerState {
   readonly up: boolean
-  readonly usage?: { readonly usedBytes: number; readonly shareCount: number }
+  readonly usage?: Usage
+  /** Why it takes nothing, or little, though it answers. */
+  readonly full?: string
   readonly error?: string
 }
 
@@ -80,7 +83,9 @@ async function volumesPart(context: Context): Promise<Part<object[]>> {
   const { volumes } = await context.openProfile()
   const parts = [...volumes.values()].map(async ({ name, coding, registerMode, backends }) => {
     const session = await context.openSession(name)
-    const states = new Map(await Promise.all(session.backends.map(askAnything)))
+    const kinds = new Map(backends.map(({ id, kind }) => [id, kind]))
+    const ask = (backend: Backend) => (kinds.get(backend.id) === "s3" ? askAnything(backend) : askUsage(backend))
+    const states = new Map(await Promise.all(session.backends.map(ask)))
     const places = backends.map(({ id, kind }) => ({ id, kind, ...(states.get(id) ?? { up: false }) }))
     const survives = survivalOf(session, places.length)
     const up = places.filter((place) => place.up).length
@@ -88,9 +93,10 @@ async function volumesPart(context: Context): Promise<Part<object[]>> {
       value: { name, coding, registerMode, survives, places },
       lines: [
         `Volume ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${places.length} places up`,
-        ...places.map(
-          ({ id, up: isUp, error }) => `  ${isUp ? "up  " : "DOWN"} ${id}${error === undefined ? "" : ` (${error})`}`,
-        ),
+        ...places.map(({ id, up: isUp, full, error }) => {
+          const why = error ?? full
+          return `  ${full ? "FULL" : isUp ? "up  " : "DOWN"} ${id}${why === undefined ? "" : ` (${why})`}`
+        }),
       ],
     }
   })
@@ -101,15 +107,25 @@ async function volumesPart(context: Context): Promise<Part<object[]>> {
 function lineOf(server: ServerState & { name: string; address: string; pid?: number }): string {
   const process = server.pid === undefined ? "" : `process ${server.pid}`
   const { usage } = server
-  const space = usage ? `${sizeText(usage.usedBytes)} in ${usage.shareCount} shares` : server.up ? "" : "not reachable"
-  return `  ${server.name.padEnd(8)} ${(server.up ? "up" : "DOWN").padEnd(5)} ${server.address.padEnd(22)} ${process.padEnd(16)} ${space}`.trimEnd()
+  const space = usage ? spaceOf(usage, server.full) : server.up ? "" : "not reachable"
+  return `  ${server.name.padEnd(8)} ${(server.full ? "FULL" : server.up ? "up" : "DOWN").padEnd(5)} ${server.address.padEnd(22)} ${process.padEnd(16)} ${space}`.trimEnd()
+}
+
+function spaceOf(usage: Usage, full: string | undefined): string {
+  const room = roomOf(usage)
+  const left = full ? `; ${full}` : room === undefined ? "" : `, ${sizeText(room)} left`
+  return `${sizeText(usage.usedBytes)} in ${usage.shareCount} shares${left}`
 }
 
 function askUsage(backend: Backend): Promise<[string, ServerState]> {
-  return stateOf(backend, async () => ({ usage: await backend.usage() }))
+  return stateOf(backend, async () => {
+    const usage = await backend.usage()
+    const full = whyFull(usage)
+    return { usage, ...(full && { full }) }
+  })
 }
 
-/** Only whether it answers: a bucket has to be listed whole to know how much is in it. */
+/** Only whether it answers: a bucket has to be listed whole to know how much is in it, and whether it is full is known by writing. */
 function askAnything(backend: Backend): Promise<[string, ServerState]> {
   return stateOf(backend, async () => {
     await backend.readRegisters([new Uint8Array(32)])
@@ -119,7 +135,7 @@ function askAnything(backend: Backend): Promise<[string, ServerState]> {
 
 async function stateOf(
   { id }: Backend,
-  ask: () => Promise<Pick<ServerState, "usage">>,
+  ask: () => Promise<Pick<ServerState, "usage" | "full">>,
 ): Promise<[string, ServerState]> {
   try {
     return [id, { up: true, ...(await ask()) }]
