@@ -110,6 +110,17 @@ test("after the supervisor itself is killed, up starts anew and down leaves no p
   const grid = await gridOf(t)
   await grid.run(["put", "-", "home:file"], { input: "kept" })
   process.kill(supervisorOf(grid), "SIGKILL")
+  const left = (await wrong(grid)).filter(({ check }) => check.startsWith("process "))
+  assert.deepEqual(left.map(({ check }) => check).sort(), [
+    "process coordinator",
+    "process n1",
+    "process n2",
+    "process n3",
+  ])
+  for (const { message, mend } of left) {
+    assert.match(message, /runs on as \d+ without the supervisor/)
+    assert.match(mend!, /holdfast up/)
+  }
   await grid.run(["up"])
   assert.equal((await grid.run(["cat", "home:file"])).stdout, "kept")
   assert.equal(processesOf(grid).length, 5)

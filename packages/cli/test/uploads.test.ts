@@ -73,3 +73,17 @@ test("of a secret that is damaged a new one is made, and small files leave none"
   await assert.rejects(put())
   assert.match(fs.readFileSync(secret, "utf8"), /^[0-9a-f]{64}$/)
 })
+
+test("a note of an upload that cannot be removed is told, and fails nothing: all of it is stored", async (t) => {
+  const harness = await createHarness(t)
+  fs.writeFileSync(paths.join(harness.folder, "large"), randomBytes(2 * mib))
+  const { profile } = harness.session()
+  profile.uploadDone = async () => {
+    throw new Error("EACCES: permission denied")
+  }
+  await harness.run("put", paths.join(harness.folder, "large"), "home:/large")
+  assert.match(harness.warnings.join(""), /All of it is stored, but .*could not be removed: EACCES/)
+  await harness.run("get", "home:/large", paths.join(harness.folder, "back"))
+  const [was, is] = ["large", "back"].map((name) => fs.readFileSync(paths.join(harness.folder, name)))
+  assert.ok(was!.equals(is!))
+})

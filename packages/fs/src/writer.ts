@@ -15,6 +15,13 @@ export function writerOf(files: FileSystem): Writer {
     secret ??= files.uploads?.uploadSecret(register)
     return secret
   }
+  /** What is committed is stored, whatever becomes of the note that it was under way. */
+  const forgetUpload = async () => {
+    const failure = await files.uploads?.uploadDone(register).catch((error: unknown) => error)
+    if (failure === undefined) return
+    const why = failure instanceof Error ? failure.message : String(failure)
+    files.warn(`All of it is stored, but the note that this upload was under way could not be removed: ${why}`)
+  }
   const starting = new Set<Promise<unknown>>() // streams that wait for the secret, and are not yet read
   const linked = new Map<string, FileSystem>() // mutable files by their path here: their content is replaced, not the link
   return {
@@ -58,7 +65,7 @@ export function writerOf(files: FileSystem): Writer {
         for (const change of own) await applyChange(session, change, nowMs)
       })
       await files.adopt(result)
-      if (secret) await files.uploads?.uploadDone(register)
+      if (secret) await forgetUpload()
       secret = undefined
     },
   }

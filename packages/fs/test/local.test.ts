@@ -101,3 +101,14 @@ test("a full disk becomes ERR_DISK_FULL and names the file", () => {
   assert.ok(isHoldfastError(error, "ERR_DISK_FULL"))
   assert.match(error.message, /\/data\/x/)
 })
+
+test("what an interrupted download left is left out and told, unless it is what was named", (t) => {
+  const root = temporaryFolder(t)
+  const part = ".holdfast-56ebf361ac6d-0.part"
+  for (const name of [part, ".holdfast-notes.part", "a.part"]) fs.writeFileSync(`${root}/${name}`, "half")
+  const { names, problems, leftOut } = walk(root)
+  assert.deepEqual(names, ["", ".holdfast-notes.part", "a.part"])
+  assert.deepEqual(problems, [])
+  assert.match(leftOut[0]!, /56ebf361ac6d-0\.part" was left out: an interrupted `get` left it/)
+  assert.deepEqual(walk(`${root}/${part}`).names, [""])
+})

@@ -8,6 +8,7 @@ import * as paths from "node:path"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
 import { Folder } from "@holdfast/core/node"
+import { removeOldParts } from "../src/node/parts.ts"
 import {
   finishDirectory,
   openDirectory,
@@ -219,4 +220,19 @@ test("what is not there yet is named as it is, and a symlink goes in the place o
     t.after(() => target.folder.close())
     assert.deepEqual([target.folder.path, target.name], [inside, name])
   }
+})
+
+test("parts that nobody writes any more are removed, and nothing else", (t) => {
+  const { inside } = temporaryFolders(t)
+  const hourMs = 3_600_000
+  const names = [".holdfast-56ebf361ac6d-0.part", ".holdfast-56ebf361ac6d-zz.part", ".holdfast-x.part", "a.part", "a"]
+  for (const name of names) fs.writeFileSync(`${inside}/${name}`, "")
+  fs.mkdirSync(`${inside}/.holdfast-56ebf361ac6d-1.part`)
+  const folder = Folder.open(inside)
+  t.after(() => folder.close())
+  fs.utimesSync(`${inside}/${names[0]!}`, 0, 0) // that of what is fetched, already
+  removeOldParts(folder, Date.now())
+  assert.equal(fs.readdirSync(inside).length, 6, "another download may be writing them")
+  removeOldParts(folder, Date.now() + 2 * hourMs)
+  assert.deepEqual(fs.readdirSync(inside).sort(), [".holdfast-56ebf361ac6d-1.part", ".holdfast-x.part", "a", "a.part"])
 })

@@ -258,10 +258,13 @@ async function engineOver(parts: OpenParts, recovery: RecoveryReport | undefined
       if (isClosed) return
       isClosed = true
       await parts.finish()
-      const left = parts.isShared ? parts.committer.run(() => goOut(index)) : undefined
+      // All that was acknowledged is there. Where this cannot be written down (the disk is full), the next who is alone looks through it.
+      const left = parts.isShared ? parts.committer.run(() => goOut(index)).catch(() => undefined) : undefined
       try {
         await Promise.all([left, parts.committer.close()])
         if (!left) goOut(index)
+      } catch {
+        // As above.
       } finally {
         index.close()
         disk.close()

@@ -18,7 +18,7 @@ export async function examineLocalGrid(dir: string): Promise<Finding[]> {
   const findings = [await permissions(dir), ...(await certificates(dir, settings))]
   const state = await loadState(dir)
   if (!state || !(await isRunning(state.supervisor))) {
-    const taken = await Promise.all(portsOf(settings).map(takenPort))
+    const taken = await Promise.all(portsOf(settings).map((part) => leftBehind(state, part)))
     return [...findings, bad("local grid", "is stopped", "Start it: holdfast up"), ...taken.flat()]
   }
   const parts = await Promise.all(portsOf(settings).map((part) => examinePart(dir, state, part)))
@@ -50,6 +50,15 @@ async function examinePart(dir: string, state: GridState, { name, port }: Part):
       `It is started again by itself. If it ends again, its log says why: ${log}`,
     )
   return bad(check, `runs, but does not answer on port ${port}`, `Its log may say why: ${log}`)
+}
+
+/** A finding when something has the port of a part whose supervisor is gone: the part itself, which goes on by itself, or another program. */
+async function leftBehind(state: GridState | undefined, { name, port }: Part): Promise<Finding[]> {
+  const part = state?.parts.find((candidate) => candidate.name === name)
+  const runs = part?.pid !== undefined && (await isRunning({ pid: part.pid, started: part.started ?? "" }))
+  if (!runs) return takenPort({ name, port })
+  const message = `runs on as ${part.pid} without the supervisor, which ended and did not take it along`
+  return [bad(`process ${name}`, message, "Start the grid, which takes its place: holdfast up")]
 }
 
 /** A finding when another program has the port of a part that does not run. */

@@ -12,6 +12,8 @@ import { originOf } from "./leads.ts"
 export interface PlaceOptions {
   /** Tries what a bucket can do, which writes to it; without, it counts as one that can do little. Default true. */
   readonly probe?: boolean
+  /** Hears what the user should know of a bucket that can be used. */
+  readonly onNote?: (text: string) => void
 }
 
 /**
@@ -21,9 +23,9 @@ export interface PlaceOptions {
 export async function parsePlaces(
   profile: Profile | undefined,
   texts: readonly string[],
-  { probe = true }: PlaceOptions = {},
+  options: PlaceOptions = {},
 ): Promise<VolumeBackend[]> {
-  const places = (await Promise.all(texts.map((text) => parsePlace(profile, text, probe)))).flat()
+  const places = (await Promise.all(texts.map((text) => parsePlace(profile, text, options)))).flat()
   const ids = places.map(({ id }) => id)
   const twice = ids.find((id, i) => ids.indexOf(id) !== i)
   if (twice !== undefined)
@@ -38,8 +40,8 @@ export function describePlace(place: VolumeBackend): string {
   return `bucket ${place.id}${place.conditionalWrites ? "" : ", without conditional writes"}, at ${originOf(place)}`
 }
 
-async function parsePlace(profile: Profile | undefined, text: string, probe: boolean): Promise<VolumeBackend[]> {
-  if (text.startsWith("s3:")) return [await parseBucket(text, probe)]
+async function parsePlace(profile: Profile | undefined, text: string, options: PlaceOptions): Promise<VolumeBackend[]> {
+  if (text.startsWith("s3:")) return [await parseBucket(text, options)]
   if (text.startsWith("dir:")) return [parseDirectory(text.slice("dir:".length))]
   if (text.startsWith("node:")) return parseNodes(profile, text.slice("node:".length))
   throw new HoldfastError(
@@ -48,16 +50,20 @@ async function parsePlace(profile: Profile | undefined, text: string, probe: boo
   )
 }
 
-async function parseBucket(text: string, probe: boolean): Promise<VolumeBackend> {
+async function parseBucket(text: string, { probe = true, onNote }: PlaceOptions): Promise<VolumeBackend> {
   const { nameOfBucket, parseS3Location, probeBucket } = await import("@holdfast/backends/s3")
   const parsed = parseS3Location(text)
   const location = parsed.credentials === undefined ? parsed : { ...parsed, credentials: resolve(parsed.credentials) }
   if (!probe) return { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites: false }
-  const { conditionalWrites, listing } = await probeBucket(location, { crypto })
+  const { conditionalWrites, listing, deleting } = await probeBucket(location, { crypto })
   if (listing === "broken")
     throw new HoldfastError(
       "ERR_REMOTE",
       `Bucket ${nameOfBucket(location)} does not list its objects in order, so it cannot hold a volume.`,
+    )
+  if (!deleting)
+    onNote?.(
+      `the keys of bucket ${nameOfBucket(location)} may not delete, as is right for a device that only stores: old versions and garbage pile up there until \`holdfast gc\` runs with keys that may.`,
     )
   return bucketAsFound(
     { kind: "s3", id: nameOfBucket(location), ...location, conditionalWrites },

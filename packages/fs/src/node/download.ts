@@ -9,6 +9,7 @@ import type { Item } from "../file-system.ts"
 import { identityOf, isBare } from "../items.ts"
 import { type ExcludeOptions, Exclusion } from "./exclude.ts"
 import { isThere } from "./is-there.ts"
+import { removeOldParts } from "./parts.ts"
 import {
   finishDirectory,
   openDirectory,
@@ -96,12 +97,17 @@ async function* rootSteps(job: Download, item: Item, local: string): AsyncGenera
   if (kind === "file" || kind === "symlink") {
     const target = await orReport(local, options, async () => openTarget(local, kind))
     if (!target) return
+    removeOldParts(target.folder, nowOf(item))
     open.add(target.folder)
     yield { end: false, target, item }
     return
   }
   const folder = await orReport(local, options, async () => openDirectory(local))
   if (folder) yield* directorySteps(job, item, folder, [])
+}
+
+function nowOf({ owner }: Item): number {
+  return owner.io.env.clock.nowMs()
 }
 
 /** What is in a directory, then its end. */
@@ -112,6 +118,7 @@ async function* directorySteps(
   path: readonly string[],
 ): AsyncGenerator<Step, void, void> {
   const { options, totals, guard, open, exclusion } = job
+  removeOldParts(folder, nowOf(item))
   open.add(folder)
   totals.directories++
   const tell = guard.enter(identityOf(item))

@@ -7,6 +7,7 @@ import { HoldfastError } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
 import { nameProblem, storableTime } from "@holdfast/tree"
 import { type ExcludeOptions, Exclusion } from "./exclude.ts"
+import { isPart } from "./parts.ts"
 import type { Problem } from "./problem.ts"
 
 /** One file, folder or symlink of a local tree. */
@@ -86,6 +87,10 @@ export function* walkLocal(root: string, options: WalkOptions): Generator<LocalI
     const exclusion = step.exclusion.within(path, local, listed.all, onProblem)
     for (let i = listed.names.length - 1; i >= 0; i--) {
       const name = listed.names[i]!
+      if (isPart(name)) {
+        options.onLeftOut?.(`"${local}/${name}" was left out: an interrupted \`get\` left it, or one is writing it.`)
+        continue
+      }
       stack.push({ path: [...path, name], local: `${local}/${name}`, exclusion })
     }
   }

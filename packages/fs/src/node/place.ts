@@ -4,13 +4,13 @@
  * its path, and no symlink is followed below it. A file appears whole, under its name, or not at all, and takes the place of
  * files and symlinks only.
  */
-import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { createFlags, Folder, localError } from "@holdfast/core/node"
 import { checkName } from "@holdfast/tree"
 import { utimesValue } from "./local.ts"
+import { newPartName } from "./parts.ts"
 
 /** What a file, folder or symlink is given besides its content. */
 export interface Attributes {
@@ -232,12 +232,9 @@ function writeAll(file: number, piece: Uint8Array, position: number, local: stri
   })
 }
 
-let temporaryCount = 0
-const temporaryTag = randomBytes(6).toString("hex")
-
 /** A name in the same folder, so that the rename is atomic. */
 function temporaryBeside({ folder }: Target): string {
-  return folder.at(`.holdfast-${temporaryTag}-${(temporaryCount++).toString(36)}.part`)
+  return folder.at(newPartName())
 }
 
 function guarded<T>(local: string, work: () => T): T {

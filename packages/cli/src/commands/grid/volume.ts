@@ -148,7 +148,7 @@ async function create(context: Context, name: string, { backend, coding, mode }:
   refuseTaken(profile, name)
   if (profile.aliases.has(name))
     throw new HoldfastError("ERR_ALREADY_EXISTS", `The alias "${name}" exists already. Choose another name.`)
-  const backends = await parsePlaces(profile, backend)
+  const backends = await parsePlaces(profile, backend, { onNote: context.warn })
   refuseUsed(profile, backends)
   const seed = new Uint8Array(randomBytes(32))
   const key = await firstKey(seed)
@@ -226,7 +226,7 @@ async function addPlaces(
 ): Promise<void> {
   const profile = await context.openProfile()
   const volume = find(profile, name)
-  const added = await parsePlaces(profile, texts)
+  const added = await parsePlaces(profile, texts, { onNote: context.warn })
   const known = new Set(volume.backends.map(({ id }) => id))
   const again = added.find(({ id }) => known.has(id))
   if (again) throw new HoldfastError("ERR_ALREADY_EXISTS", `${again.id} is part of ${name} already.`)
