@@ -99,8 +99,10 @@ export const areas: readonly Area[] = [
     files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence"),
     tests: tests(
       "backends",
-      "register-order",
       "bucket-objects",
+      "bucket-writer",
+      "bucket-sweep",
+      "bucket-lag",
       "bucket-requests",
       "bucket-contract",
       "bucket-races",

@@ -1,18 +1,8 @@
-/** Rules O13 to O16 over all orders of requests, and that each of them is needed. */
+/** Rules O13 to O16 over all orders of requests. */
 import assert from "node:assert/strict"
-import { spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { it } from "node:test"
-import { bucketDefects } from "./bucket-races/defects.ts"
 import { explore, sample } from "./bucket-races/explore.ts"
 import { makeCast, scenario } from "./bucket-races/scenarios.ts"
-
-const root = join(import.meta.dirname, "../../..")
-/** Found within a few seconds; the others take `node bucket-races/main.ts` longer. */
-const quick =
-  /does not look for what is condemned|under the same key|before the new ones|with what it condemned|seen long ago/
 
 for (const [start, who, interruptions] of [
   ["condemned", "bs", 2],
@@ -33,27 +23,3 @@ it("what was acknowledged stays in orders picked by chance, with all of them and
     assert.equal(found.failure && `${found.failure.why}\n${found.failure.steps.join("\n")}`, undefined)
   }
 })
-
-for (const { name, file, find, replace, scenario: words } of bucketDefects)
-  it(`the weaker rule still applies${quick.test(name) ? ", and fails" : ""}: ${name}`, () => {
-    const text = readFileSync(join(root, "packages/backends/src/s3", file), "utf8")
-    assert.equal(text.split(find).length, 2)
-    if (!quick.test(name)) return
-    const copy = mkdtempSync(join(tmpdir(), "holdfast-bucket-defect-"))
-    try {
-      mkdirSync(join(copy, "packages"))
-      for (const part of ["src", "test", "package.json"])
-        cpSync(join(root, "packages/backends", part), join(copy, "packages/backends", part), { recursive: true })
-      symlinkSync(join(root, "node_modules"), join(copy, "node_modules"))
-      writeFileSync(
-        join(copy, "packages/backends/src/s3", file),
-        text.replace(find, () => replace),
-      )
-      const main = join(copy, "packages/backends/test/bucket-races/main.ts")
-      const { status, stdout, stderr } = spawnSync("node", [main, ...words], { encoding: "utf8", timeout: 120_000 })
-      assert.equal(status, 1, `${stdout}${stderr}`)
-      assert.match(stdout, /is gone|nothing marks it|told to store X again/)
-    } finally {
-      rmSync(copy, { recursive: true })
-    }
-  })

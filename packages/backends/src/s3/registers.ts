@@ -100,9 +100,9 @@ export class Registers {
       const known = conditional && stored ? { ...proposed, key, modifiedMs: 0 } : undefined
       const [newest] = await Promise.all([this.newest(proposed.id, signal, known), alongside()])
       const judgement = judgeProposal(newest, proposed)
-      // Tidying fails nothing: keys that cannot delete leave a value behind that was never the newest.
-      if (!judgement.accepted && stored && judgement.current && !equal(judgement.current, proposed.bytes))
-        await bucket.remove(key, { signal }).catch(() => undefined)
+      // What was created atomically goes again; elsewhere another writer's value may lie there by now. Tidying fails nothing: keys that
+      // cannot delete leave a value behind that was never the newest.
+      if (!judgement.accepted && conditional && stored) await bucket.remove(key, { signal }).catch(() => undefined)
       return judgement
     })
   }
