@@ -73,14 +73,17 @@ export const areas: readonly Area[] = [
     ],
   },
   {
-    files: [
-      ...sources("protocol/src", "recovery-kit", "recovery-secrets"),
-      ...sources("client/src/kits", "choose-kit", "erase-kits", "kit", "parts", "threshold"),
-      ...sources("client/src/recovery", "parties", "protect", "restore", "words"),
-    ],
+    files: sources("protocol/src", "recovery-kit", "recovery-secrets"),
+    tests: [...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"), ...tests("client", "recovery")],
+  },
+  {
+    files: sources("client/src/kits", "choose-kit", "erase-kits", "kit", "parts", "threshold"),
+    tests: [...tests("client", "choose-kit", "erase-kits", "kits", "recovery"), ...tests("cli", "kits")],
+  },
+  {
+    files: sources("client/src/recovery", "parties", "protect", "restore", "words"),
     tests: [
-      ...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"),
-      ...tests("client", "relocated", "recovery", "kits"),
+      ...tests("client", "restore-profile", "relocated", "passphrases", "recovery"),
       ...tests("cli", "kits"),
     ],
   },

@@ -74,8 +74,8 @@ test("a part of another kit, and one that a place shows that is known by its id,
 })
 
 test("a place of one kind is never taken for one of another", () => {
-  const { volume: now } = relocate([bucket("x", "new")], [found("x", 1)])
-  assert.deepEqual(now?.backends, old)
+  assert.deepEqual(relocate([bucket("x", "new")], [found("x", 1)]).volume?.backends, old)
+  assert.deepEqual(relocate([directory("x")], [found("x", 3)]).volume?.backends, old)
 })
 
 test("the volume on the named places alone keeps its coding as far as these can hold it, and needs k of them", () => {

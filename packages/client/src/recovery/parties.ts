@@ -13,8 +13,11 @@ import type { Session } from "../volumes/session.ts"
 
 type Bucket = Extract<VolumeBackend, { kind: "s3" }>
 
+/** The places of a session, as far as it matters who can read them. */
+type Places = Pick<Session, "volume" | "backends"> & { readonly profile: Pick<Session["profile"], "volumes"> }
+
 /** The parties of a volume: sizes of the groups of places, the largest first. */
-export async function partiesOf({ volume, profile, backends }: Session): Promise<number[]> {
+export async function partiesOf({ volume, profile, backends }: Places): Promise<number[]> {
   if (volume === gridName) return [backends.length]
   return groupSizes(await Promise.all(profile.volumes.get(volume)!.backends.map(marksOf)))
 }
@@ -23,7 +26,10 @@ export async function partiesOf({ volume, profile, backends }: Session): Promise
  * How many parts a kit needs: f+1, where f is how many places may be lost, or lie. One that is not protected needs more
  * than any f parties hold. Throws ERR_INVALID_ARGUMENT when no such number exists.
  */
-export async function thresholdOf(session: Session, isProtected: boolean): Promise<KitThreshold> {
+export async function thresholdOf(
+  session: Places & Pick<Session, "registerMode">,
+  isProtected: boolean,
+): Promise<KitThreshold> {
   const { backends, registerMode, volume } = session
   const places = backends.length
   const faults = places - quorumOf(places, registerMode)
