@@ -68,7 +68,7 @@ export const areas: readonly Area[] = [
       ]),
     ],
     tests: [
-      ...tests("network", "http-service", "roles", "handshake", "join", "refusal", "tls", "server-limits"),
+      ...tests("network", "authority", "roles", "join", "handshake", "http-service", "refusal", "tls", "server-limits"),
       ...tests("coordinator", "roles", "membership", "coordinator"),
     ],
   },
@@ -123,5 +123,17 @@ export const areas: readonly Area[] = [
       ...tests("fs", "place"),
       ...tests("backends", "hostile-directory", "directory"),
     ],
+  },
+  {
+    files: sources("tree/src", "node-place", "directory-node", "directory-cursor", "manifest", "io", "name", "file-reader"),
+    tests: tests("tree", "order", "formats", "directory", "files", "random-access", "patch", "hostile-writer"),
+  },
+  {
+    files: sources("tree/src", "page-cache", "random-reader", "patch", "file-draft"),
+    tests: tests("tree", "patch", "patch-cost", "random-access", "file-draft", "patched-tree"),
+  },
+  {
+    files: ["packages/backends/src/register-waits.ts", "packages/node/src/waiting.ts"],
+    tests: [...tests("node", "waiting"), ...tests("backends", "memory"), ...tests("store", "watch"), ...tests("node", "watch")],
   },
 ]
