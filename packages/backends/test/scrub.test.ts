@@ -1,12 +1,14 @@
 /** A scrub believes no row of the index: neither which share or register it is, nor its number. */
 import assert from "node:assert/strict"
+import { readdir, truncate } from "node:fs/promises"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { it } from "node:test"
+import { it, type TestContext } from "node:test"
 import { toHex } from "@holdfast/core"
-import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { registerIdOf, shareName } from "@holdfast/protocol"
-import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { makeAccount, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { createNodeDisk } from "../src/directory/node-disk.ts"
 import { opened, temporary, tenantOf } from "./engine-fixture.ts"
 
 it("sets aside registers whose value has another number, is of another key, or of another signature than the row says", async (t) => {
@@ -55,6 +57,88 @@ it("sets aside shares that are those of another chunk, or others of the same one
   assert.deepEqual(rot.map(({ share }) => share).sort(), names.sort())
   assert.deepEqual(await tenant.hasShares([one.id, two.id]), [[], []])
 })
+
+/** An engine whose scrub is interrupted once, when it has read a file, or is about to hash a share or to check a signature. */
+async function interruptible(t: TestContext) {
+  const dir = await temporary(t)
+  const account = await makeAccount(crypto)
+  const time = { aheadMs: 0 }
+  let next: (() => Promise<void>) | undefined
+  const interrupt = async () => {
+    const work = next
+    next = undefined
+    await work?.()
+  }
+  const disk = createNodeDisk(dir)
+  const options = {
+    clock: { ...clock, nowMs: () => clock.nowMs() + time.aheadMs },
+    disk: {
+      ...disk,
+      readFile: async (...args: Parameters<typeof disk.readFile>) => disk.readFile(...args).finally(interrupt),
+    },
+    crypto: {
+      ...crypto,
+      sha256: (...args: Parameters<typeof crypto.sha256>) => interrupt().then(() => crypto.sha256(...args)),
+      verify: (...args: Parameters<typeof crypto.verify>) => interrupt().then(() => crypto.verify(...args)),
+    },
+  }
+  const open = async () => {
+    const engine = await opened(t, dir, options)
+    const tenant = (await engine.tenant("alice", { placeId: "d1" })).backendOf(account)
+    const unmark = async (what: { chunks?: Uint8Array[]; registers?: Uint8Array[] }) => {
+      time.aheadMs += 25 * 3_600_000
+      return tenant.unmark(await makeOrder(crypto, tenant, { seed: account.seed, ...what }))
+    }
+    const scrub = async (meanwhile: () => Promise<unknown>) => {
+      next = async () => void (await meanwhile())
+      const { rot } = await engine.scrub()
+      assert.equal(next, undefined)
+      return rot
+    }
+    return { tenant, unmark, scrub, close: () => engine.close() }
+  }
+  return { dir, open }
+}
+
+for (const sizeBytes of [300, 200_000])
+  for (const isRemoved of [false, true])
+    it(`a share of ${sizeBytes} bytes that was ${isRemoved ? "removed and stored again" : "repaired"} while its rotten bytes were read stays`, async (t) => {
+      const { dir, open } = await interruptible(t)
+      const before = await open()
+      const { id, shares } = await randomChunk(crypto, sizeBytes)
+      await before.tenant.putShares([shares[0]!], newBatch(crypto))
+      await before.close()
+      alter(dir, (database) => void database.prepare("UPDATE small SET bytes = ?").run(shares[1]!))
+      for (const name of await readdir(dir, { recursive: true }))
+        if (name.includes(toHex(id))) await truncate(join(dir, name), 1000)
+      const { tenant, scrub, unmark } = await open()
+      const rot = await scrub(async () => {
+        if (isRemoved) assert.equal((await unmark({ chunks: [id] })).shares, 1)
+        assert.deepEqual(await tenant.putShares([shares[0]!], newBatch(crypto)), [{ ok: true, existed: false }])
+      })
+      assert.deepEqual(rot, [])
+      assert.deepEqual(await tenant.hasShares([id]), [[0]])
+      assert.deepEqual((await tenant.getShares([{ id }])).map(plain), [shares[0]!])
+    })
+
+for (const isRemoved of [false, true])
+  it(`a register that ${isRemoved ? "went" : "got another value"} while its rotten one was checked is left as it is`, async (t) => {
+    const { dir, open } = await interruptible(t)
+    const before = await open()
+    const seed = crypto.random(32)
+    const id = registerIdOf(await crypto.publicKeyOf(seed))
+    const [one, two] = await Promise.all([1, 2].map((number) => makeRegisterValue(crypto, seed, number, "root")))
+    await before.tenant.proposeRegisters([one!])
+    await before.close()
+    alter(dir, (database) => database.exec("UPDATE registers SET sequence = 9"))
+    const { tenant, scrub, unmark } = await open()
+    const rot = await scrub(async () => {
+      if (isRemoved) assert.equal((await unmark({ registers: [id] })).marks, 1)
+      else assert.equal((await tenant.proposeRegisters([two!]))[0]!.accepted, true)
+    })
+    assert.deepEqual(rot, [])
+    assert.deepEqual((await tenant.readRegisters([id])).map(plain), [isRemoved ? undefined : two])
+  })
 
 const plain = (bytes: Uint8Array | undefined) => bytes && new Uint8Array(bytes)
 

@@ -111,7 +111,8 @@ async function checkShare(
   if (why === undefined) return undefined
   const dropped = await committer.run(() => {
     const now = index.share(tenant.tenant, row.chunk, row.idx)
-    if (now?.row !== row.row) return false // replaced or removed since
+    if (now?.row !== row.row || now.file !== row.file) return false // removed since, or a good one came in its place
+    if (now.file === null && !isSame(index.small(now.row), bytes)) return false // numbers of rows come again
     index.marks.dropMarks(tenant.tenant, now, index.marks.marksOf(now.row)) // commands that count on it must know
     index.dropShare(tenant.tenant, now)
     return true
@@ -120,6 +121,10 @@ async function checkShare(
   if (row.file !== null) await files.quarantine(tenant.name, row.file)
   else if (bytes) await files.quarantine(tenant.name, shareName(row.chunk, row.idx), bytes)
   return why
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a && b ? equal(a, b) : a === b
 }
 
 /** The share, or what is wrong with it. */
