@@ -96,7 +96,18 @@ export const areas: readonly Area[] = [
   },
   {
     files: sources("backends/src", "rules", "directory/marking", "directory/proposing", "directory/scrub"),
-    tests: tests("backends", "rules", "register-order", "scrub", "administration", "memory", "directory"),
+    tests: tests(
+      "backends",
+      "rules",
+      "register-order",
+      "scrub",
+      "administration",
+      "limits",
+      "fair-disk",
+      "fair-turns",
+      "memory",
+      "directory",
+    ),
   },
   {
     files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence"),

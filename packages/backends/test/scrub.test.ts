@@ -140,6 +140,28 @@ for (const isRemoved of [false, true])
     assert.deepEqual((await tenant.readRegisters([id])).map(plain), [isRemoved ? undefined : two])
   })
 
+it("a share that cannot be read just now is reported and stays; one that the disk gives no more is set aside", async (t) => {
+  const dir = await temporary(t)
+  const disk = createNodeDisk(dir)
+  let code: string | undefined
+  const readFile = async (...args: Parameters<typeof disk.readFile>) => {
+    if (code !== undefined) throw Object.assign(new Error("not now"), { code })
+    return disk.readFile(...args)
+  }
+  const engine = await opened(t, dir, { disk: { ...disk, readFile } })
+  const tenant = await tenantOf(engine, "alice")
+  const { id, shares } = await randomChunk(crypto, 200_000)
+  await tenant.putShares([shares[0]!], newBatch(crypto))
+  for (code of ["EMFILE", "ENOMEM", "EACCES", "EIO"]) {
+    const { rot } = await engine.scrub()
+    assert.deepEqual(
+      rot.map(({ why }) => why),
+      [`it cannot be read (${code})`],
+    )
+    assert.deepEqual(await tenant.hasShares([id]), [code === "EIO" ? [] : [0]])
+  }
+})
+
 const plain = (bytes: Uint8Array | undefined) => bytes && new Uint8Array(bytes)
 
 /** Changes the index while no engine has it, as rot or another program would. */

@@ -40,6 +40,8 @@ export interface ScrubOptions {
 
 const rowsAtOnce = 64
 const notReported = 1000
+/** What reading fails with whatever lies there: too many files are open, memory is short, rights were taken away. */
+const saysNothing: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EACCES", "EPERM"])
 
 /** Checks every share and register of every tenant. */
 export async function scrub(parts: EngineParts, options: ScrubOptions): Promise<ScrubReport> {
@@ -88,7 +90,7 @@ function* pages<T>(page: (last?: T) => T[]): Generator<T> {
   for (let rows = page(); rows.length > 0; rows = page(rows.at(-1))) yield* rows
 }
 
-/** Why a share is rotten, once it is out of the way; undefined when it is good. */
+/** Why a share is rotten, once it is out of the way, or cannot be read now; undefined when it is good. */
 async function checkShare(
   parts: EngineParts,
   tenant: TenantRow,
@@ -105,7 +107,9 @@ async function checkShare(
     if (typeof checked === "string") why = checked
     else share = checked
   } catch (error) {
-    why = `it cannot be read (${(error as { code?: unknown }).code ?? "unknown error"})`
+    const { code = "unknown error" } = error as { code?: string }
+    why = `it cannot be read (${code})`
+    if (saysNothing.has(code)) return why // it stays: it may well be good
   }
   if (share) await onGood(share)
   if (why === undefined) return undefined
