@@ -68,7 +68,7 @@ export const areas: readonly Area[] = [
       ]),
     ],
     tests: [
-      ...tests("network", "authority", "roles", "join", "handshake", "http-service", "refusal", "tls", "server-limits"),
+      ...tests("network", "authority", "roles", "agent", "join", "handshake", "http-service", "refusal", "tls", "server-limits"),
       ...tests("coordinator", "roles", "membership", "coordinator"),
     ],
   },

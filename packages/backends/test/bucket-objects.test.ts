@@ -56,20 +56,21 @@ for (const conditional of [true, false]) {
       assert.ok(same((await backend.readRegisters([mine.id]))[0], next))
     }
   })
-}
 
-it("a value that is refused answers with the newest one, and leaves nothing behind", async () => {
-  const { bucket, backend } = await opened()
-  const { id, value } = await newRegister()
-  const [two, three] = [await value(2), await value(3)]
-  await backend.proposeRegisters([two])
-  await backend.proposeRegisters([three])
-  for (const late of [await value(1), await value(2, "another"), await value(3, "another")]) {
-    const [outcome] = await backend.proposeRegisters([late])
-    assert.ok(outcome && !outcome.accepted && same(outcome.current, three))
-  }
-  assert.deepEqual(bucket.keys("registers/"), [registerKey(id, 3), registerKey(id, 2)])
-})
+  it(`${where}, a value that is refused answers with the newest one, and leaves all as it was`, async () => {
+    const { bucket, backend } = await opened(conditional)
+    const { id, value } = await newRegister()
+    const [two, three] = [await value(2), await value(3)]
+    await backend.proposeRegisters([two])
+    await backend.proposeRegisters([three])
+    for (const late of [await value(1), await value(2, "another"), await value(3, "another")]) {
+      const [outcome] = await backend.proposeRegisters([late])
+      assert.ok(outcome && !outcome.accepted && same(outcome.current, three))
+    }
+    assert.deepEqual(bucket.keys("registers/"), [registerKey(id, 3), registerKey(id, 2)])
+    assert.ok(same(bucket.objects.get(registerKey(id, 2))!.bytes, two))
+  })
+}
 
 it("kept values come newest first, a full answer at a time, and no number of objects that are none hides them", async () => {
   const { backend, lay } = await opened()
