@@ -101,6 +101,7 @@ export const areas: readonly Area[] = [
       "rules",
       "register-order",
       "scrub",
+      "marking",
       "administration",
       "limits",
       "fair-disk",
