@@ -65,17 +65,34 @@ for (const listDelayMs of [0, hourMs])
     assert.notDeepEqual(marks, before)
   })
 
+/** A collection says that it is about to take the marks. */
+const retire: Event = {
+  at: atValue,
+  what: async ({ account, lay, marks }) => {
+    const names = marks().map((key) => key.slice(accountPrefix(account).length))
+    lay(retireKey(account, new Uint8Array(16)), await encodeRetired(crypto, names))
+  },
+}
+
 it("marks that a collection is about to take are put again behind them", async () => {
-  let before: string[] = []
-  const retire = async ({ account, lay, marks }: Moment) => {
-    before = marks()
-    const names = before.map((key) => key.slice(accountPrefix(account).length))
-    lay(retireKey(account, crypto.random(16)), await encodeRetired(crypto, names))
-  }
-  const { outcome, marks } = await commitWith([{ at: atValue, what: retire }])
+  const { outcome, marks } = await commitWith([retire])
   assert.deepEqual(outcome, vouched)
   assert.equal(marks.length, 2)
-  assert.deepEqual(marks.slice(0, 1), before)
+})
+
+it("marks that a collection took between the list of them and its word are put again", async () => {
+  let before: string[] = []
+  const take: Event = {
+    at: ({ kind, key }) => kind === "get" && key.includes("!retire"),
+    what: ({ account, bucket, marks }) => {
+      before = marks()
+      for (const key of [...before, retireKey(account, new Uint8Array(16))]) bucket.objects.delete(key)
+    },
+  }
+  const { outcome, marks } = await commitWith([retire, take])
+  assert.deepEqual(outcome, vouched)
+  assert.equal(marks.length, 1)
+  assert.notDeepEqual(marks, before)
 })
 
 const later: Event = {
