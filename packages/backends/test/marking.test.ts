@@ -36,6 +36,7 @@ async function setUp(t: TestContext, options: NamespaceOptions = {}) {
       },
     },
     clock: { ...clock, nowMs: () => clock.nowMs() + (time.aheadMs += 1_000) },
+    reservedBytes: 1_000,
   })
   const namespace = await engine.tenant("acme", { placeId: "d1", ...options })
   const unmark = async (account: TestAccount, what: { chunks?: Uint8Array[]; registers?: Uint8Array[] }) => {
@@ -91,11 +92,13 @@ it("a full disk takes a value no larger than the one before, and marks nothing m
     ["x", "y", "x".repeat(60_000)].map((text, i) => makeRegisterValue(crypto, seed, i + 2, text)),
   )
   const { id, shares } = await randomChunk(crypto, 300)
-  await backend.putShares([shares[0]!], newBatch(crypto))
+  const batch = newBatch(crypto)
+  await backend.putShares([shares[0]!], batch)
   assert.equal((await backend.proposeRegisters([one!]))[0]!.accepted, true)
   left.freeBytes = 0
   assert.equal((await backend.proposeRegisters([two!]))[0]!.accepted, true)
   assert.equal((await backend.proposeRegisters([large!]))[0]!.accepted, false)
+  assert.equal((await backend.markShares([id], batch))[0]!.ok, true, "it has marked it already")
   const [marked] = await backend.markShares([id], newBatch(crypto))
   assert.ok(marked && !marked.ok && /no space left for marks/.test(marked.message))
 })
