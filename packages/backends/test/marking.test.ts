@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { it, type TestContext } from "node:test"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
-import { registerIdOf } from "@holdfast/protocol"
+import { legacyAccount, registerIdOf } from "@holdfast/protocol"
 import {
   makeAccount,
   makeOrder,
@@ -117,14 +117,61 @@ it("a disk that is full for the index itself is told as such, and the registers 
   assert.deepEqual((await backend.readRegisters([id])).map((bytes) => bytes && new Uint8Array(bytes)), [one])
 })
 
-it("whoever marks a register for itself pays for that from then on, and nobody pays for another's", async (t) => {
-  const { namespace } = await setUp(t)
-  const [giver, taker] = [await makeAccount(crypto), await makeAccount(crypto)]
+it("whoever marks a register for itself pays for that from then on, nobody pays for another's, and each as much as counts", async (t) => {
   const value = await makeRegisterValue(crypto, crypto.random(32), 1, "root")
-  const usage = async (account: TestAccount) => (await namespace.backendOf(account).usage()).usedBytes
   const full = value.length + rowBytes + markBytes
-  await namespace.backendOf(giver).proposeRegisters([value], { accounts: [taker.account] })
-  assert.deepEqual([await usage(giver), await usage(taker)], [full + markBytes, 0])
-  await namespace.backendOf(taker).proposeRegisters([value], { accounts: [giver.account] })
-  assert.deepEqual([await usage(giver), await usage(taker)], [full, full])
+  for (const [accountQuotaBytes, accepted] of [
+    [full - 1, false],
+    [full, true],
+  ] as const) {
+    const { namespace } = await setUp(t, { accountQuotaBytes })
+    const [giver, taker] = [await makeAccount(crypto), await makeAccount(crypto)]
+    const usage = async (account: TestAccount) => (await namespace.backendOf(account).usage()).usedBytes
+    const beyond = { accounts: [taker.account], forRemoval: true }
+    assert.equal((await namespace.backendOf(giver).proposeRegisters([value], beyond))[0]!.accepted, true)
+    assert.deepEqual([await usage(giver), await usage(taker)], [full + markBytes, 0])
+    const [outcome] = await namespace.backendOf(taker).proposeRegisters([value], { accounts: [giver.account] })
+    assert.equal(outcome!.accepted, accepted)
+    assert.deepEqual([await usage(giver), await usage(taker)], accepted ? [full, full] : [full + markBytes, 0])
+  }
+})
+
+it("a superseded value is kept for each account that may trim it, as far as its writer could not have trimmed it", async (t) => {
+  const { namespace } = await setUp(t)
+  const [holder, writer] = [await makeAccount(crypto), await makeAccount(crypto)]
+  const nobody = { ...holder, account: legacyAccount }
+  for (const [by, next, kept] of [
+    [holder, writer, [2, 1]],
+    [nobody, writer, [2]],
+    [holder, holder, [2]],
+    [holder, { ...holder, roles: ["read", "append"] } as const, [2, 1]],
+  ] as const) {
+    const seed = crypto.random(32)
+    const [one, two] = await Promise.all([1, 2].map((n) => makeRegisterValue(crypto, seed, n, "root")))
+    await namespace.backendOf(by).proposeRegisters([one!])
+    assert.equal((await namespace.backendOf(next).proposeRegisters([two!]))[0]!.accepted, true)
+    const values = await namespace.backendOf(by).keptValues(registerIdOf(await crypto.publicKeyOf(seed)))
+    assert.deepEqual(
+      values.map(({ sequence }) => sequence),
+      kept,
+    )
+  }
+})
+
+it("a register that so many hold is held for no others, and still for those that hold it and whoever comes for itself", async (t) => {
+  const { namespace } = await setUp(t)
+  const seed = crypto.random(32)
+  const value = await makeRegisterValue(crypto, seed, 1, "root")
+  const propose = async (account: TestAccount, accounts: readonly Uint8Array[] = []) =>
+    (await namespace.backendOf(account).proposeRegisters([value], { accounts }))[0]!.accepted
+  const holders = Array.from({ length: 256 }, () => crypto.random(32))
+  const writer = await makeAccount(crypto)
+  for (let at = 0; at < holders.length; at += 64) assert.ok(await propose(writer, holders.slice(at, at + 64)))
+  const [known, stranger] = [await makeAccount(crypto), await makeAccount(crypto)]
+  await namespace.backendOf(known).putShares([(await randomChunk(crypto, 300)).shares[0]!], newBatch(crypto))
+  assert.equal(await propose(writer, [known.account]), false)
+  assert.equal(await propose(writer, [stranger.account]), false)
+  assert.equal(await propose(writer, holders.slice(0, 3)), true)
+  assert.equal(await propose(stranger, holders.slice(0, 3)), true)
+  assert.equal(await propose(known), true)
 })
