@@ -141,6 +141,30 @@ for (const isRemoved of [false, true])
     assert.deepEqual((await tenant.readRegisters([id])).map(plain), [isRemoved ? undefined : two])
   })
 
+it("what rotted is set aside, whatever its size, and what is good stays", async (t) => {
+  const { dir, open } = await interruptible(t)
+  const before = await open()
+  const chunks = await Promise.all([300, 200_000, 400, 300_000].map((sizeBytes) => randomChunk(crypto, sizeBytes)))
+  const ids = chunks.map(({ id }) => id)
+  await before.tenant.putShares(
+    chunks.map(({ shares }) => shares[0]!),
+    newBatch(crypto),
+  )
+  assert.deepEqual(await before.scrub(async () => undefined), [])
+  assert.deepEqual(await before.tenant.hasShares(ids), [[0], [0], [0], [0]])
+  await before.close()
+  const rotten = chunks[0]!.shares[0]!.map((byte, i) => (i === 200 ? byte ^ 1 : byte))
+  alter(dir, (database) => {
+    const row = "row = (SELECT row FROM shares WHERE chunk = ?)"
+    database.prepare(`UPDATE small SET bytes = ? WHERE ${row}`).run(rotten, ids[0]!)
+  })
+  for (const name of await readdir(dir, { recursive: true }))
+    if (name.includes(toHex(ids[1]!))) await truncate(join(dir, name), 1000)
+  const { tenant, scrub } = await open()
+  assert.equal((await scrub(async () => undefined)).length, 2)
+  assert.deepEqual(await tenant.hasShares(ids), [[], [], [0], [0]])
+})
+
 it("a share that cannot be read just now is reported and stays; one that the disk gives no more is set aside", async (t) => {
   const dir = await temporary(t)
   const disk = createNodeDisk(dir)
