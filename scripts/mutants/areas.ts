@@ -111,12 +111,13 @@ export const areas: readonly Area[] = [
     ),
   },
   {
-    files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence"),
+    files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence", "collect", "accounts", "propose", "marks"),
     tests: tests(
       "backends",
       "bucket-objects",
       "bucket-writer",
       "bucket-sweep",
+      "bucket-collect",
       "bucket-lag",
       "bucket-requests",
       "bucket-contract",

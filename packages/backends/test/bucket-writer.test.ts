@@ -144,3 +144,21 @@ it("one command may mark for other accounts beside its own, and for its own alon
   assert.deepEqual(await held(other), [toHex(theirs.id)])
   assert.equal(bucket.keys("marks/").length, 3)
 })
+
+it("a command that relies on what is condemned shows nobody its value, and is refused from then on", async () => {
+  const { bucket, open, lay } = newBucket()
+  const { id, shares } = await randomChunk(crypto, 300)
+  await (await open()).putShares([shares[0]!], newBatch(crypto))
+  const copier = await open()
+  const batch = newBatch(crypto)
+  await copier.markShares([id], batch)
+  const key = condemnedKey("0123456789abcdef")
+  lay(key, await encodeCondemned(crypto, condemnedRecord({ kind: "share", id, index: 0, generation: 0 })))
+  const { value } = await newRegister()
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const [outcome] = await copier.proposeRegisters([await value(1)], batch)
+    assert.ok(outcome && !outcome.accepted && outcome.marksGone)
+    assert.deepEqual(bucket.keys("registers/"), [])
+    bucket.objects.delete(key)
+  }
+})
