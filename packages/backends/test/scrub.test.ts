@@ -78,8 +78,9 @@ async function interruptible(t: TestContext) {
     },
     crypto: {
       ...crypto,
-      sha256: (...args: Parameters<typeof crypto.sha256>) => interrupt().then(() => crypto.sha256(...args)),
-      verify: (...args: Parameters<typeof crypto.verify>) => interrupt().then(() => crypto.verify(...args)),
+      sha256: (...parts: Uint8Array[]) => interrupt().then(() => crypto.sha256(...parts)),
+      verify: (key: Uint8Array, message: Uint8Array, signature: Uint8Array) =>
+        interrupt().then(() => crypto.verify(key, message, signature)),
     },
   }
   const open = async () => {

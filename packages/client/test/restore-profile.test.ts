@@ -92,7 +92,7 @@ test("places count as one party when one credential, service, machine or grid op
   })
   const node = (id: string): VolumeBackend => ({ kind: "node", id, name: id })
   const directory = (id: string): VolumeBackend => ({ kind: "directory", id, path: `/${id}` })
-  const parties = (...places: readonly VolumeBackend[]) => {
+  const parties = (...places: VolumeBackend[]) => {
     const volumes = new Map([["disks", { ...disks, backends: places }]])
     return partiesOf({ volume: "disks", profile: { volumes }, backends: [] })
   }

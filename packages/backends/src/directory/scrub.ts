@@ -116,7 +116,7 @@ async function checkShare(
   const dropped = await committer.run(() => {
     const now = index.share(tenant.tenant, row.chunk, row.idx)
     if (now?.row !== row.row || now.file !== row.file) return false // removed since, or a good one came in its place
-    if (now.file === null && !isSame(index.small(now.row), bytes)) return false // numbers of rows come again
+    if (now.file === null && !isSame(index.small(now), bytes)) return false // numbers of rows come again
     index.marks.dropMarks(tenant.tenant, now, index.marks.marksOf(now.row)) // commands that count on it must know
     index.dropShare(tenant.tenant, now)
     return true
