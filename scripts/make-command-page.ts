@@ -33,7 +33,7 @@ command is \`npx holdfast\`.
 \`ALIAS:PATH\` is a place in the tree that an alias stands for: \`home:docs/a.txt\`, \`home:/docs/a.txt\` and \`home:\` (the whole tree).
 \`home:docs@friday/a.txt\` is the same place in a snapshot. \`@file:FILE//PATH\` is a place below the capability that a file holds; with
 \`--cap-file FILE\` it is \`cap:PATH\`, and \`-\` as the file is standard input. A local path that could be taken for one of these begins
-with \`./\`.
+with \`./\`. In places that are read, moved or removed \`*\` and \`?\` stand for what is there, as in \`'home:/photos/*.jpg'\`; quote them.
 
 ## Secrets
 

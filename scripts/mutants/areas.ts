@@ -68,13 +68,27 @@ export const areas: readonly Area[] = [
       ]),
     ],
     tests: [
-      ...tests("network", "authority", "roles", "agent", "join", "handshake", "http-service", "refusal", "tls", "server-limits"),
+      ...tests(
+        "network",
+        "authority",
+        "roles",
+        "agent",
+        "join",
+        "handshake",
+        "http-service",
+        "refusal",
+        "tls",
+        "server-limits",
+      ),
       ...tests("coordinator", "roles", "membership", "coordinator"),
     ],
   },
   {
     files: sources("protocol/src", "recovery-kit", "recovery-secrets"),
-    tests: [...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"), ...tests("client", "recovery")],
+    tests: [
+      ...tests("protocol", "recovery-kit", "recovery-secrets", "decoders", "vectors"),
+      ...tests("client", "recovery"),
+    ],
   },
   {
     files: sources("client/src/kits", "choose-kit", "erase-kits", "kit", "parts", "threshold"),
@@ -82,10 +96,7 @@ export const areas: readonly Area[] = [
   },
   {
     files: sources("client/src/recovery", "parties", "protect", "restore", "words"),
-    tests: [
-      ...tests("client", "restore-profile", "relocated", "passphrases", "recovery"),
-      ...tests("cli", "kits"),
-    ],
+    tests: [...tests("client", "restore-profile", "relocated", "passphrases", "recovery"), ...tests("cli", "kits")],
   },
   {
     files: [
@@ -111,7 +122,18 @@ export const areas: readonly Area[] = [
     ),
   },
   {
-    files: sources("backends/src/s3", "registers", "shares", "vouch", "sweep", "fence", "collect", "accounts", "propose", "marks"),
+    files: sources(
+      "backends/src/s3",
+      "registers",
+      "shares",
+      "vouch",
+      "sweep",
+      "fence",
+      "collect",
+      "accounts",
+      "propose",
+      "marks",
+    ),
     tests: tests(
       "backends",
       "bucket-objects",
@@ -138,7 +160,16 @@ export const areas: readonly Area[] = [
     ],
   },
   {
-    files: sources("tree/src", "node-place", "directory-node", "directory-cursor", "manifest", "io", "name", "file-reader"),
+    files: sources(
+      "tree/src",
+      "node-place",
+      "directory-node",
+      "directory-cursor",
+      "manifest",
+      "io",
+      "name",
+      "file-reader",
+    ),
     tests: tests("tree", "order", "formats", "directory", "files", "random-access", "patch", "hostile-writer"),
   },
   {
@@ -147,6 +178,11 @@ export const areas: readonly Area[] = [
   },
   {
     files: ["packages/backends/src/register-waits.ts", "packages/node/src/waiting.ts"],
-    tests: [...tests("node", "waiting"), ...tests("backends", "memory"), ...tests("store", "watch"), ...tests("node", "watch")],
+    tests: [
+      ...tests("node", "waiting"),
+      ...tests("backends", "memory"),
+      ...tests("store", "watch"),
+      ...tests("node", "watch"),
+    ],
   },
 ]

@@ -48,6 +48,16 @@ export function parseRemote(text: string): RemoteSpec {
   return { base: { kind: "alias", alias }, ...parsePath(text.slice(colon + 1)) }
 }
 
+/** A place in two parts: what names the tree, and the path in it; `base + path` is the same place. Throws as `parseRemote` does. */
+export function splitRemote(text: string): { readonly base: string; readonly path: string } {
+  parseRemote(text)
+  const slash = text.startsWith(filePrefix) ? text.indexOf("//") : looksLikeCap(text) ? text.indexOf("/") : -1
+  const isCap = text.startsWith(filePrefix) || looksLikeCap(text)
+  const at = isCap ? (slash < 0 ? text.length : slash) : text.indexOf(":") + 1
+  const start = at + (text.startsWith(filePrefix) && slash >= 0 ? 1 : 0)
+  return { base: text.slice(0, start), path: text.slice(start) }
+}
+
 /** True when `text` reads as a place in a tree rather than as a local path. */
 export function looksRemote(text: string): boolean {
   if (text.startsWith(filePrefix) || looksLikeCap(text)) return true

@@ -1,6 +1,6 @@
 /** `mkdir`, `cp`, `mv`, `rm`, `ln`: changing a tree. Each command is one commit for each tree it touches. */
-import { HoldfastError } from "@holdfast/core"
-import { copy, link, mkdir, move, remove, show } from "@holdfast/fs"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { copy, link, mkdir, move, notFound, remove, show, walkItems } from "@holdfast/fs"
 import type { Problem } from "@holdfast/fs/node"
 import { decodeCap } from "@holdfast/protocol"
 import { checkName } from "@holdfast/tree"
@@ -11,6 +11,7 @@ import { readSecret } from "../../input.ts"
 import { eachOf, incomplete } from "../../partial.ts"
 import { parseRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
+import { globbed } from "./globs.ts"
 import { find, nameAt, type Opener, openPlace, type Place, target } from "./locations.ts"
 import { type FileFlags, withFiles } from "./open.ts"
 
@@ -52,6 +53,7 @@ export function register(program: Command, context: Context): void {
     .argument("<paths...>", "places in a tree")
     .option("-r, --recursive", "directories with all in them too")
     .option("-f, --force", "do not mind what does not exist")
+    .option("--dry-run", "say what would be removed, and remove nothing")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast rm -r home:/old", "snapshots keep what they hold"]))
     .action(async (paths: string[], flags: RmFlags) => removeAll(context, paths, flags))
@@ -71,6 +73,7 @@ interface MkdirFlags extends FileFlags {
 interface RmFlags extends FileFlags {
   readonly recursive?: boolean
   readonly force?: boolean
+  readonly dryRun?: boolean
 }
 
 async function makeDirectories(
@@ -87,7 +90,8 @@ async function makeDirectories(
 async function copyAll(context: Context, paths: readonly string[], flags: FileFlags): Promise<void> {
   const [sources, destination] = sourcesAndDestination(paths, "cp")
   await withFiles(context, flags, async (open, sessionOf) => {
-    const to = await openDestination(open, destination, sources.length)
+    const places = await globbed(open, sources)
+    const to = await openDestination(open, destination, places.length)
     const { warn } = context
     const one = async (source: string) => {
       const from = await find(open, source)
@@ -96,31 +100,75 @@ async function copyAll(context: Context, paths: readonly string[], flags: FileFl
       if (from.files !== place.files)
         await holdLinks(await sessionOf(parseRemote(destination).base), from.item, { label: show(place), warn })
     }
-    await context.outputChanged({ copied: await all(sources, "copied", one) }, "")
+    await context.outputChanged({ copied: await all(places, "copied", one) }, "")
   })
 }
 
 async function moveAll(context: Context, paths: readonly string[], flags: FileFlags): Promise<void> {
   const [sources, destination] = sourcesAndDestination(paths, "mv")
   await withFiles(context, flags, async (open) => {
-    const to = await openDestination(open, destination, sources.length)
+    const places = await globbed(open, sources)
+    const to = await openDestination(open, destination, places.length)
     const one = async (source: string) => {
       const from = await openPlace(open, source)
       await move(from, await target(to, nameOf(from, source), { merge: false }))
     }
-    await context.outputChanged({ moved: await all(sources, "moved", one) }, "")
+    await context.outputChanged({ moved: await all(places, "moved", one) }, "")
   })
 }
 
 async function removeAll(context: Context, paths: readonly string[], flags: RmFlags): Promise<void> {
   await withFiles(context, { ...flags, forRemoval: true }, async (open) => {
-    const one = async (text: string) => remove(await openPlace(open, text), flags)
-    const removed = await all(paths, "removed", one)
+    const places = flags.force ? await globbedIfAny(open, paths) : await globbed(open, paths)
+    if (flags.dryRun) return tryRemoving(context, open, places, flags)
+    const one = async (text: string) => {
+      const place = await openPlace(open, text)
+      await remove(place, flags)
+      context.detail(`remove ${show(place)}`)
+    }
+    const removed = await all(places, "removed", one)
     await context.outputChanged(
       { removed },
       context.stdout.isTTY ? `Removed ${plural(removed, "entry", "entries")}.` : "",
     )
   })
+}
+
+async function globbedIfAny(open: Opener, texts: readonly string[]): Promise<string[]> {
+  const found = texts.map((text) =>
+    globbed(open, [text]).catch((error: unknown) => {
+      if (!isHoldfastError(error, "ERR_NOT_FOUND")) throw error
+      return []
+    }),
+  )
+  return (await Promise.all(found)).flat()
+}
+
+/** Lists all that would go, with what is below. Throws as removing would. */
+async function tryRemoving(context: Context, open: Opener, texts: readonly string[], flags: RmFlags): Promise<void> {
+  const problems: Problem[] = []
+  let entries = 0
+  const one = async (text: string) => {
+    const place = await openPlace(open, text)
+    const item = await place.files.lookup(place.path)
+    if (!item && flags.force) return
+    if (!item) throw notFound(place)
+    if (place.path.length === 0)
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", `${show(place)} is the root of a tree and cannot be removed.`)
+    if (item.entry.kind === "directory" && !flags.recursive)
+      for await (const _ of place.files.list(item))
+        throw new HoldfastError("ERR_NOT_EMPTY", `${show(place)} is a directory that is not empty.`, {
+          advice: "recursive",
+        })
+    for await (const { path } of walkItems(item, place.path)) {
+      context.line(`remove ${show({ files: place.files, path })}`)
+      entries++
+    }
+  }
+  const done = await eachOf(texts, one, (problem) => void problems.push(problem))
+  const details = { dryRun: true, entries }
+  if (problems.length > 0) throw incomplete({ problems, done, verb: "removed", details })
+  context.done({ ...details, removed: texts.length }, `Would remove ${plural(entries, "entry", "entries")}.`)
 }
 
 /** Does `work` for each path, one after another; gives how many that were. Throws ERR_INCOMPLETE when some could not be done. */

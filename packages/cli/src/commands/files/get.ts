@@ -10,6 +10,7 @@ import { writeOut } from "../../output.ts"
 import { eachOf, incomplete } from "../../partial.ts"
 import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
+import { globbed } from "./globs.ts"
 import { humanSize } from "./listing.ts"
 import { type Found, find, nameAt } from "./locations.ts"
 import { withFiles } from "./open.ts"
@@ -48,7 +49,7 @@ export function register(program: Command, context: Context): void {
     .addHelpText("after", examples(["holdfast cat home:/notes.txt"]))
     .action(async (paths: string[], flags: TransferFlags) =>
       withFiles(context, flags, async (open) => {
-        for (const path of paths) await catFile(context, await find(open, path))
+        for (const path of await globbed(open, paths)) await catFile(context, await find(open, path))
       }),
     )
 }
@@ -64,15 +65,16 @@ async function get(context: Context, paths: readonly string[], flags: GetFlags):
       "The destination of get is a local path; write ./ before it if it holds a colon, or use cp to copy within a grid.",
     )
   await withFiles(context, flags, async (open) => {
+    const places = await globbed(open, sources)
     const found: Found[] = []
     const problems: Problem[] = []
     const onProblem = (problem: Problem) => void problems.push(problem)
     if (isStdio(local)) {
-      for (const source of sources) found.push(await find(open, source)) // one stream of all or none
+      for (const place of places) found.push(await find(open, place)) // one stream of all or none
       for (const one of found) await catFile(context, one)
       return
     }
-    await eachOf(sources, async (source) => void found.push(await find(open, source)), onProblem)
+    await eachOf(places, async (source) => void found.push(await find(open, source)), onProblem)
     const totals = noTotals()
     let excluded = 0
     const tell = itemTeller(context, flags.dryRun)
@@ -87,7 +89,7 @@ async function get(context: Context, paths: readonly string[], flags: GetFlags):
     const progress = context.progress("get", total)
     try {
       for (const one of found) {
-        const to = localTarget(one, local, { several: sources.length > 1, dryRun: flags.dryRun ?? false })
+        const to = localTarget(one, local, { several: places.length > 1, dryRun: flags.dryRun ?? false })
         const { signal } = context.interruption
         addTotals(
           totals,

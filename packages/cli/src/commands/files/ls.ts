@@ -1,12 +1,14 @@
 /** `ls`, `tree`, `stat`, `du`, `find`: looking at a tree. */
-import { toHex } from "@holdfast/core"
+import { toHex, utf8 } from "@holdfast/core"
 import { formatPath, holdsEntries, type Item, identityOf, show, sizeOf, walkItems } from "@holdfast/fs"
 import { footingOf } from "@holdfast/fs/care"
 import { RepeatGuard } from "@holdfast/tree"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
+import { writeOut } from "../../output.ts"
 import { examples } from "../../words.ts"
 import { globMatches } from "./glob.ts"
+import { globbed } from "./globs.ts"
 import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
 import { find, findDirectory, nameAt } from "./locations.ts"
 import { type FileFlags, withFiles } from "./open.ts"
@@ -23,7 +25,14 @@ export function register(program: Command, context: Context): void {
     .option("-h, --human", "sizes as 1.5K")
     .option(...capFile)
     .helpOption("--help", "show this help")
-    .addHelpText("after", examples(["holdfast ls -l home:/docs"], ["holdfast ls home:/docs@friday", "in a snapshot"]))
+    .addHelpText(
+      "after",
+      examples(
+        ["holdfast ls -l home:/docs"],
+        ["holdfast ls 'home:/docs/*.txt'", "quoted, so that the shell leaves it alone"],
+        ["holdfast ls home:/docs@friday", "in a snapshot"],
+      ),
+    )
     .action(async (paths: string[], flags: LsFlags) => ls(context, paths, flags))
   program
     .command("tree")
@@ -56,6 +65,7 @@ export function register(program: Command, context: Context): void {
     .option("-n, --name <glob>", "name with * and ?")
     .option("-t, --type <type>", "f (file), d (directory), l (symlink) or j (linked tree)")
     .option("--larger <bytes>", "files larger than this", Number)
+    .option("-0, --print0", "end each with a zero byte, exactly as it is, for xargs -0")
     .option(...capFile)
     .addHelpText("after", examples(['holdfast find home:/ --name "*.jpg" --larger 1000000']))
     .action(async (path: string, flags: FindFlags) => search(context, path, flags))
@@ -72,6 +82,7 @@ interface FindFlags extends FileFlags {
   readonly name?: string
   readonly type?: string
   readonly larger?: number
+  readonly print0?: boolean
 }
 
 async function ls(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
@@ -79,7 +90,8 @@ async function ls(context: Context, paths: readonly string[], flags: LsFlags): P
   await withFiles(context, flags, async (open) => {
     const results: { path: string; entries: unknown[] }[] = []
     const texts: string[] = []
-    for (const text of paths) {
+    const places = await globbed(open, paths)
+    for (const text of places) {
       const found = await find(open, text)
       const listed: Listed[] = []
       if (holdsEntries(found.item))
@@ -91,7 +103,7 @@ async function ls(context: Context, paths: readonly string[], flags: LsFlags): P
       }
       if (context.json) results.push({ path: formatPath(found.path), entries: listed.map(asJson) })
       else {
-        if (paths.length > 1) texts.push(`${show(found)}:`)
+        if (places.length > 1) texts.push(`${show(found)}:`)
         for (const line of formatListing(listed, style)) texts.push(line)
       }
     }
@@ -130,7 +142,7 @@ async function stat(context: Context, paths: readonly string[], flags: FileFlags
   await withFiles(context, flags, async (open) => {
     const values: object[] = []
     const texts: string[] = []
-    for (const text of paths) {
+    for (const text of await globbed(open, paths)) {
       const found = await find(open, text)
       const listed = listedOf(found.item, nameAt(found) ?? "/")
       const chunks = new Set<string>()
@@ -161,7 +173,7 @@ async function du(context: Context, paths: readonly string[], flags: LsFlags): P
   await withFiles(context, flags, async (open) => {
     const values: object[] = []
     const texts: string[][] = []
-    for (const text of paths) {
+    for (const text of await globbed(open, paths)) {
       const found = await find(open, text)
       const { bytes, files } = await sizeOf(found.item)
       values.push({ path: formatPath(found.path), bytes, files })
@@ -182,6 +194,7 @@ async function search(context: Context, path: string, flags: FindFlags): Promise
       if (kind && item.entry.kind !== kind) continue
       if (flags.larger !== undefined && !(item.entry.kind === "file" && item.entry.size > flags.larger)) continue
       if (context.json) values.push({ path: formatPath(at), ...asJson(listedOf(item, at.at(-1) ?? "/")) })
+      else if (flags.print0) await writeOut(context, utf8(`${show({ files: found.files, path: at })}\0`))
       else texts.push(show({ files: found.files, path: at }))
     }
     context.output(values, texts)
