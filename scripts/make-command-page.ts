@@ -95,7 +95,9 @@ lines, \`NAME=VALUE\`, for what the environment does not say. What is typed coun
 
 \`holdfast lock\` encrypts capabilities, private key and convergence secret; from then on a command that needs them asks once, on the
 terminal, even while standard input is a pipe. \`up\`, \`down\`, \`status\` and \`doctor\` need no secrets and do not ask; \`status\` and \`doctor\` tell more
-with \`--passphrase-file\`. Nothing opens a profile whose passphrase is forgotten. Keep your write capabilities elsewhere too
+with \`--passphrase-file\`. \`--passphrase-command\` (or \`HOLDFAST_PASSPHRASE_COMMAND\` in the file of defaults) runs a command that prints it: \`pass show
+holdfast\`, or \`secret-tool lookup app holdfast\` for the desktop's keyring. A service of systemd gives it with
+\`LoadCredentialEncrypted=holdfast-passphrase:FILE\`. Nothing opens a profile whose passphrase is forgotten. Keep your write capabilities elsewhere too
 (\`holdfast cap home: --out FILE\`): with one of them and a new profile everything is there again.
 `
 }

@@ -1,10 +1,13 @@
 /** What the command needs to know of its arguments before they are parsed. */
 
+/** Options of all commands that are followed by a value. */
+const withValue = new Set(["--profile", "--passphrase-file", "--passphrase-command", "--volume"])
+
 /** The command that was typed. */
 export function firstWord(args: readonly string[]): string | undefined {
   for (let i = 0; i < args.length; i++) {
     const word = args[i]!
-    if (word === "--profile" || word === "--passphrase-file" || word === "--volume") i++
+    if (withValue.has(word)) i++
     else if (!word.startsWith("-")) return word
   }
   return undefined

@@ -7,6 +7,7 @@ import { firstWord, hasFlag, optionValue } from "./arguments.ts"
 import { isOn, variableOf } from "./defaults.ts"
 import type { Degraded } from "./degraded.ts"
 import { createInterruption, type Interruption } from "./interruption.ts"
+import { type PassphraseSource, passphraseSource } from "./passphrase-source.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import { createScreen, type Line, type Screen } from "./screen.ts"
 
@@ -24,9 +25,9 @@ export interface Context extends Screen {
   progress(label: string, total?: number, unit?: ProgressUnit): Progress
   /** The name of the profile in use. */
   readonly profile: string
-  /** The file named to hold the passphrase of a locked profile. */
-  readonly passphraseFile: string | undefined
-  /** The passphrase of a locked profile: from the file, or asked for once. */
+  /** What gives the passphrase of a locked profile, when something was named. */
+  readonly passphraseSource: PassphraseSource | undefined
+  /** The passphrase of a locked profile: from there, or asked for once. */
   passphrase(): Promise<string>
   /** The volume that --volume names. */
   readonly volume: string | undefined
@@ -58,14 +59,15 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   const isTerminal = stderr.isTTY === true
   const screen = createScreen({ stdout, stderr, json })
   const profile = optionValue(args, "--profile") ?? (env["HOLDFAST_PROFILE"] || "default")
-  const passphraseFile = optionValue(args, "--passphrase-file") ?? (env["HOLDFAST_PASSPHRASE_FILE"] || undefined)
+  const optionOf = (name: string) => optionValue(args, name) ?? (env[variableOf({ long: name })] || undefined)
+  const source = passphraseSource(optionOf("--passphrase-file"), optionOf("--passphrase-command"), env)
   let asked: Promise<string> | undefined
   let opened: Promise<Profile> | undefined
   const sessions = new Map<string | undefined, Promise<Session>>()
   const volume = optionValue(args, "--volume") ?? (env["HOLDFAST_VOLUME"] || undefined)
   const passphrase = () => {
     asked ??= import("./passphrase.ts").then(({ readPassphrase }) =>
-      readPassphrase(passphraseFile, `Passphrase of profile ${profile}: `),
+      readPassphrase(source, `Passphrase of profile ${profile}: `),
     )
     return asked
   }
@@ -94,7 +96,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   }
   return {
     ...screen,
-    ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphraseFile, passphrase, volume },
+    ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphrase, volume, passphraseSource: source },
     interruption: createInterruption(process),
     progress: (label, total, unit) =>
       createProgress(isTerminal && !json && !screen.verbosity.quiet ? stderr : undefined, label, total, Date.now, unit),

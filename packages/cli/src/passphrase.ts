@@ -1,27 +1,28 @@
 /**
- * Where a passphrase comes from: a file that was named, or the terminal, without echo. Never an argument. Both give one
- * line as it is, blanks at its ends too, without the line end.
+ * Where a passphrase comes from: what was named, or the terminal, without echo. Never an argument. Both give one line as it
+ * is, blanks at its ends too, without the line end.
  */
 import { closeSync, openSync, writeSync } from "node:fs"
 import { ReadStream } from "node:tty"
-import { HoldfastError, isHoldfastError, shownLine } from "@holdfast/core"
-import { localError, readSecretFile } from "@holdfast/core/node"
+import { HoldfastError, shownLine } from "@holdfast/core"
+import { type PassphraseSource, readFrom } from "./passphrase-source.ts"
 
 const longest = 1024
 const shortest = 8
 
-const lockOptions = "--passphrase-file FILE, - for standard input, or HOLDFAST_PASSPHRASE_FILE"
+const lockOptions =
+  "--passphrase-file FILE (- for standard input), or a command that prints it: --passphrase-command COMMAND"
 
 /**
- * A passphrase from `file` (`-` is standard input), or asked for with `question` when none is named. `options` says how a
- * file is named, for the error without a terminal.
+ * A passphrase from `source` (a text is a file, `-` standard input), or asked for with `question` when none is named. `options` says
+ * how one is named, for the error without a terminal.
  */
 export async function readPassphrase(
-  file: string | undefined,
+  source: string | PassphraseSource | undefined,
   question: string,
   options: string = lockOptions,
 ): Promise<string> {
-  const passphrase = file === undefined ? await askTerminal(question, options) : readFirstLine(file)
+  const passphrase = source === undefined ? await askTerminal(question, options) : readFrom(sourceOf(source))
   if (passphrase === "" || passphrase.length > longest)
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
@@ -31,29 +32,20 @@ export async function readPassphrase(
 }
 
 /** A new passphrase; from the terminal it is asked for twice. Throws ERR_INVALID_ARGUMENT for a short one. */
-export async function readNewPassphrase(file: string | undefined): Promise<string> {
-  const passphrase = await readPassphrase(file, "New passphrase: ")
+export async function readNewPassphrase(source: string | PassphraseSource | undefined): Promise<string> {
+  const passphrase = await readPassphrase(source, "New passphrase: ")
   if (passphrase.length < shortest)
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
       `The passphrase is too short: take at least ${shortest} characters, better some words.`,
     )
-  if (file === undefined && (await askTerminal("Again: ", lockOptions)) !== passphrase)
+  if (source === undefined && (await askTerminal("Again: ", lockOptions)) !== passphrase)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "The two passphrases differ. Nothing was changed.")
   return passphrase
 }
 
-/** What could be typed of a file: its first line, without the mark with which some editors begin a file. */
-function readFirstLine(file: string): string {
-  try {
-    return Buffer.from(readSecretFile(file))
-      .toString("utf8")
-      .replace(/^\uFEFF/, "")
-      .split(/\r?\n/, 1)[0]!
-  } catch (error) {
-    // Who types a passphrase where its file belongs does not want to read it again.
-    throw isHoldfastError(error) ? error : localError(error, "the file named for the passphrase")
-  }
+function sourceOf(source: string | PassphraseSource): PassphraseSource {
+  return typeof source === "string" ? { kind: "file", file: source } : source
 }
 
 /** Asks on the controlling terminal, so that standard input stays free for data. Throws ERR_LOCKED without one. */

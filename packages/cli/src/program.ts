@@ -68,6 +68,7 @@ function globalProgram(context: Context): Command {
     .option("--profile <name>", "use another profile (or set HOLDFAST_PROFILE)")
     .option("--volume <name>", "use a volume of your own, or `grid` (or set HOLDFAST_VOLUME)")
     .option("--passphrase-file <file>", "passphrase of a locked profile; - is stdin (or set HOLDFAST_PASSPHRASE_FILE)")
+    .option("--passphrase-command <command>", "a command that prints it, as of a password manager")
     .option(
       "--accept-rollback",
       "read a tree although its servers offer an older version or another one than seen before",

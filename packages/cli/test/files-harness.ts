@@ -216,7 +216,7 @@ function contextOf(
     json,
     isTerminal: false,
     profile: "test",
-    passphraseFile: undefined,
+    passphraseSource: undefined,
     volume: "grid",
     passphrase: () => Promise.reject(new Error("the profile is not locked")),
     openProfile: async () => (await sessionFor()).profile,

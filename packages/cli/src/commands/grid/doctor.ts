@@ -65,7 +65,7 @@ async function examineProfile(context: Context): Promise<Finding[]> {
   if (open.length > 0)
     return [bad("permissions", `others may read ${open.join(", ")}`, `Close that with: chmod go= ${open.join(" ")}`)]
   const closed = [good("permissions", "secrets are readable by you only"), await examineSeen(context)]
-  if (isLocked(dir) && context.passphraseFile === undefined)
+  if (isLocked(dir) && context.passphraseSource === undefined)
     return [...closed, good("profile", "locked; --passphrase-file lets doctor look at certificate and servers too")]
   const membership = hasGrid({ identityDir }) ? await examineMembership(context, identityDir) : []
   return [...closed, ...membership, ...(await examineVolumes(context)), ...(await examineRecovery(context))]

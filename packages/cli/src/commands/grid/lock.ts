@@ -41,7 +41,7 @@ interface LockFlags {
 
 async function lock(context: Context, { change = false, newPassphraseFile }: LockFlags): Promise<void> {
   const dir = existingProfile(context)
-  const { profile, passphraseFile } = context
+  const { profile, passphraseSource } = context
   if (isLocked(dir) && !change)
     throw new HoldfastError(
       "ERR_ALREADY_EXISTS",
@@ -51,7 +51,7 @@ async function lock(context: Context, { change = false, newPassphraseFile }: Loc
     throw new HoldfastError("ERR_INVALID_ARGUMENT", `The profile "${profile}" is not locked. Leave --change out.`)
   // Before the change, so that nobody waits for the one who types.
   const before = await readSecrets(dir, context.passphrase)
-  const passphrase = await readNewPassphrase(newPassphraseFile ?? (change ? undefined : passphraseFile))
+  const passphrase = await readNewPassphrase(newPassphraseFile ?? (change ? undefined : passphraseSource))
   await changing(dir, async () =>
     lockSecrets(dir, await readSecrets(dir, context.passphrase, before.lock?.key), passphrase),
   )

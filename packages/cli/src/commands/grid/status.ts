@@ -28,7 +28,7 @@ interface Part<T> {
 export async function showStatus(context: Context, dir: string): Promise<void> {
   const profile = profileDir(pathsOf(context.env), context.profile)
   const identityDir = join(profile, "identity")
-  const withoutKey = isLocked(profile) && context.passphraseFile === undefined
+  const withoutKey = isLocked(profile) && context.passphraseSource === undefined
   const volumes = withoutKey ? { value: [], lines: [] } : await volumesPart(context)
   const isMember = hasGrid({ identityDir })
   if (!isMember && volumes.value.length === 0 && !withoutKey) await context.openSession() // says what is missing
