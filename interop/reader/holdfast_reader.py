@@ -1011,14 +1011,37 @@ def pieces(volume, reference, size, expected=None):
             yield length, target
 
 
+class Claims:
+    """Stops a file that claims to be out of all proportion to what is stored of it; see docs/formats/tree.md."""
+
+    def __init__(self):
+        self.known, self.new, self.repeated, self.holes = {}, 0, 0, 0
+
+    def add(self, length, reference):
+        if reference is None:
+            self.holes += length
+        else:
+            given = self.known.get(reference[0], 0)
+            if given > 0 or len(self.known) < MOST_KNOWN:
+                self.known[reference[0]] = given + length
+            fresh = min(length, max(0, CHUNK_BYTES - given))
+            self.new += fresh
+            if fresh < length:
+                self.repeated += max(length - fresh, LEAST_REPEATED)
+        if self.holes > max(MOST_HOLES, HOLES_RATIO * self.new) or self.repeated > max(MOST_AGAIN, AGAIN_RATIO * self.new):
+            raise HoldfastError("ERR_LIMIT", "a file claims to be out of all proportion to what is stored of it")
+
+
 def parts_of(volume, entry):
     """(length, bytes or None for a hole) of each part of a file."""
+    claims = Claims()
     if isinstance(entry.content, bytes):
         yield entry.size, entry.content
     elif entry.content[0] == 1:
         yield entry.size, volume.slice(entry.content[1])
     else:
         for length, reference in pieces(volume, entry.content[1], entry.size):
+            claims.add(length, reference)
             yield length, None if reference is None else volume.slice(reference)
 
 
@@ -1032,6 +1055,8 @@ UNSHOWN = re.compile(
 COLOUR = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
 CAPABILITY = re.compile(r"(hf(?::|%(?:25)*3a)[a-z]{0,5}(?::|%(?:25)*3a)?)[a-z2-7]{8}[^\s\"'/]*(?:\s+[a-z2-7]{20}\S*)*", re.IGNORECASE)
 MOST_REPEATED, MOST_COPIES = 20_000, 100
+MOST_HOLES, HOLES_RATIO = 1 << 38, 4096
+MOST_AGAIN, AGAIN_RATIO, LEAST_REPEATED, MOST_KNOWN = 1 << 26, 100, 1 << 14, 1 << 18
 # One directory that comes so often is no copy any more, unless most of what is told beside it is new.
 MOST_VISITS, MOST_COPIES_THEN = 1000, 20
 # Set-user-id and its kin are never restored.

@@ -299,7 +299,7 @@ async function propose(
   const moreBytes = costOfValue(held, { sequence: rank, bytes }, { access, accounts: accountsToMark(access, options) })
   const purposes = { forRemoval: options.forRemoval, isReplacing: held !== undefined }
   const overQuota = place.overQuota(payer, moreBytes, purposes)
-  if (overQuota !== undefined && moreBytes > 0) return { accepted: false, message: overQuota }
+  if (overQuota !== undefined && moreBytes > 0) return { accepted: false, code: "quota", message: overQuota }
   const stamp = place.nextStamp()
   if (batch) Object.assign(batch, { stamp, used: true })
   const taken = { id, sequence: rank, bytes, receivedMs: place.nowMs(), stamp }

@@ -69,7 +69,10 @@ it("takes no value in place of a smaller one that a full disk has no space for",
   for (const seed of seeds) assert.ok((await greedy.proposeRegisters([await smallValue(seed)]))[0]!.accepted)
   await fill(greedy)
   const before = freeBytes()
-  for (const seed of seeds) assert.equal((await greedy.proposeRegisters([await largeValue(seed)]))[0]!.accepted, false)
+  for (const seed of seeds) {
+    const [outcome] = await greedy.proposeRegisters([await largeValue(seed)])
+    assert.equal(!outcome!.accepted && outcome!.code, "full")
+  }
   assert.equal(freeBytes(), before)
   for (const seed of seeds) await greedy.proposeRegisters([await largeValue(seed)], { forRemoval: true })
   assert.ok(freeBytes() >= reservedBytes / 4, `${freeBytes()} bytes are left`)

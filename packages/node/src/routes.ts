@@ -43,16 +43,21 @@ import {
 } from "@holdfast/protocol"
 import type { Wish } from "./waiting.ts"
 
-/** What a request says that it is for. */
-export type Purpose = Pick<MarkOptions, "forRemoval">
+/** What a request says in headers. It is in no body, so that nodes from before it take requests that have it. */
+export interface Said {
+  /** See `MarkOptions`. */
+  readonly forRemoval: boolean
+  /** Who asks knows the codes of refused values. */
+  readonly knowsCodes: boolean
+}
 
-/** By the header `holdfast-purpose`. It is in no body, so that nodes from before it take requests that have it. */
-export function purposeOf(header: string | undefined): Purpose {
-  return { forRemoval: header === "removal" }
+/** By the headers `holdfast-purpose` and `holdfast-knows`, read with `headerOf`. */
+export function saidIn(headerOf: (name: string) => string | undefined): Said {
+  return { forRemoval: headerOf("holdfast-purpose") === "removal", knowsCodes: headerOf("holdfast-knows") === "refusal-codes" }
 }
 
 /** What a request comes with beside its body. */
-export interface Context extends Purpose {
+export interface Context extends Said {
   /** Of one that waits: aborts when nobody hears the answer any more. */
   readonly signal?: AbortSignal
   /** Of one that waits: aborts when it is to be answered. At once without it. */
@@ -127,10 +132,10 @@ export const routes: Readonly<Record<string, Route>> = {
     method: "POST",
     maxBytes: framedBytes,
     answerBytes: 0,
-    handle: async (backend, body, purpose) => {
+    handle: async (backend, body, { forRemoval }) => {
       const bounds = { maxItems: limits.requestItems, maxItemBytes: limits.shareBytes }
       const { header, items } = decodeMarked(body, bounds)
-      return [encodePutOutcomes(await backend.putShares(items, { ...withBatch(header), ...purpose }))]
+      return [encodePutOutcomes(await backend.putShares(items, { ...withBatch(header), forRemoval }))]
     },
   },
   "shares/mark": {
@@ -138,9 +143,9 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: idListBytes,
     answerBytes: allHeldBytes,
     answerBytesFor: (_, body) => decodeMarkRequest(body).ids.length * heldBytes,
-    handle: async (backend, body, purpose) => {
+    handle: async (backend, body, { forRemoval }) => {
       const { header, ids } = decodeMarkRequest(body)
-      return [encodeMarkOutcomes(await backend.markShares(ids, { ...withBatch(header), ...purpose }))]
+      return [encodeMarkOutcomes(await backend.markShares(ids, { ...withBatch(header), forRemoval }))]
     },
   },
   "shares/blocks": {
@@ -212,9 +217,10 @@ export const routes: Readonly<Record<string, Route>> = {
     maxBytes: framedBytes,
     answerBytes,
     answerBytesFor: (_, body) => decodeMarked(body, proposalBounds).items.length * limits.registerValueBytes,
-    handle: async (backend, body, purpose) => {
+    handle: async (backend, body, { forRemoval, knowsCodes }) => {
       const { header, items } = decodeMarked(body, proposalBounds)
-      return [encodeProposeOutcomes(await backend.proposeRegisters(items, { ...header, ...purpose }))]
+      const outcomes = await backend.proposeRegisters(items, { ...header, forRemoval })
+      return [encodeProposeOutcomes(outcomes, { isCoded: knowsCodes })]
     },
   },
   "account/record": {

@@ -117,6 +117,12 @@ export interface BlockAnswer {
   readonly blocks: Uint8Array
 }
 
+/**
+ * Why a place takes no value now: the caller's quota or the disk is used up, the caller is refused whatever it proposes, or the volume
+ * has moved on.
+ */
+export type ProposeRefusal = "quota" | "full" | "refused" | "moved"
+
 /** What became of a proposed register value. */
 export type ProposeOutcome =
   | {
@@ -128,8 +134,8 @@ export type ProposeOutcome =
       readonly accepted: false
       /** Something that the batch marked here was taken away: put or mark it again under a new batch. */
       readonly marksGone?: true
-      /** The caller is refused, whatever it proposes. */
-      readonly refused?: true
+      /** Why, where it is not for the value itself. */
+      readonly code?: ProposeRefusal
       /** The value held instead, to re-read and merge; absent when refused for its form. */
       readonly current?: Uint8Array
       readonly message: string

@@ -66,6 +66,7 @@ export type {
   MarkOptions,
   MarkOutcome,
   ProposeOutcome,
+  ProposeRefusal,
   PutOutcome,
   ShareQuery,
   SweepOutcome,

@@ -4,7 +4,7 @@
  * what they return has the types and counts asked for, anything else throws ERR_BAD_FORMAT or ERR_LIMIT.
  */
 import { type CborValue, concat, decodeCbor, encodeCbor, FieldReader, HoldfastError, limits } from "@holdfast/core"
-import type { ListOptions, MarkInfo, ProposeOutcome, PutOutcome, ShareQuery, Usage } from "./backend.ts"
+import type { ListOptions, MarkInfo, ProposeOutcome, ProposeRefusal, PutOutcome, ShareQuery, Usage } from "./backend.ts"
 import type { ChunkId, RegisterId } from "./ids.ts"
 
 /** Most registers in one request, so that their values fit into one answer. */
@@ -165,14 +165,24 @@ export function decodeMarkInfos(bytes: Uint8Array, maxItems: number): MarkInfo[]
   })
 }
 
-/** What became of register values: whether the place vouches, or [message, value held or null, marks are gone]. */
-export function encodeProposeOutcomes(outcomes: readonly ProposeOutcome[]): Uint8Array {
+/**
+ * What became of register values: whether the place vouches, or [message, value held or null, marks are gone, code or null]. The
+ * code is left out for who does not know it.
+ */
+export function encodeProposeOutcomes(
+  outcomes: readonly ProposeOutcome[],
+  { isCoded }: { readonly isCoded: boolean },
+): Uint8Array {
   return encodeCbor(
-    outcomes.map((outcome) =>
-      outcome.accepted ? outcome.vouches : [outcome.message, outcome.current ?? null, outcome.marksGone ?? false],
-    ),
+    outcomes.map((outcome) => {
+      if (outcome.accepted) return outcome.vouches
+      const { message, current = null, marksGone = false, code = null } = outcome
+      return isCoded ? [message, current, marksGone, code] : [message, current, marksGone]
+    }),
   )
 }
+
+const proposeRefusals = ["quota", "full", "refused", "moved"] as const satisfies readonly ProposeRefusal[]
 
 /** The same as version 1 of the protocol has it: true, or [message, value held or null]. */
 export function encodeLegacyProposeOutcomes(outcomes: readonly ProposeOutcome[]): Uint8Array {
@@ -186,10 +196,12 @@ export function decodeProposeOutcomes(bytes: Uint8Array, count: number): Propose
     const fields = new FieldReader(item, "propose outcome")
     const message = fields.text(maxMessage)
     const [current, gone] = [fields.any(), fields.any()]
+    const text = fields.remaining > 0 ? fields.any() : null // nodes from before codes have none
     fields.end()
-    if (typeof gone !== "boolean")
-      throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a flag.")
-    const refusal = { accepted: false, message, ...(gone && { marksGone: true as const }) } as const
+    if (typeof gone !== "boolean" || !(text === null || (typeof text === "string" && text.length <= 32)))
+      throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a flag and a code.")
+    const code = proposeRefusals.find((known) => known === text)
+    const refusal = { accepted: false, message, ...(gone && { marksGone: true as const }), ...(code && { code }) } as const
     if (current === null) return refusal
     if (!(current instanceof Uint8Array) || current.length > limits.registerValueBytes)
       throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a register value.")

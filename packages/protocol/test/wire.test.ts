@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
-import { concat, fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { concat, encodeCbor, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import fc from "fast-check"
 import {
@@ -103,7 +103,19 @@ describe("wire messages", () => {
       { accepted: false, message: "older", current: new Uint8Array([1]) },
       { accepted: false, message: "bad" },
     ] as const
-    assert.deepEqual(decodeProposeOutcomes(encodeProposeOutcomes(proposals), 5), proposals)
+    assert.deepEqual(decodeProposeOutcomes(encodeProposeOutcomes(proposals, { isCoded: false }), 5), proposals)
+    const refused = (["quota", "full", "refused", "moved"] as const).map(
+      (code) => ({ accepted: false, message: "no", code }) as const,
+    )
+    const all = [...proposals, ...refused]
+    assert.deepEqual(decodeProposeOutcomes(encodeProposeOutcomes(all, { isCoded: true }), 9), all)
+    const uncoded = refused.map(({ accepted, message }) => ({ accepted, message }))
+    const plain = [...proposals, ...uncoded]
+    assert.deepEqual(decodeProposeOutcomes(encodeProposeOutcomes(all, { isCoded: false }), 9), plain)
+    const unknown = encodeCbor([["no", null, false, "on strike"]])
+    assert.deepEqual(decodeProposeOutcomes(unknown, 1), [{ accepted: false, message: "no" }])
+    for (const code of [7, false, "x".repeat(33), ["quota"]])
+      assert.throws(() => decodeProposeOutcomes(encodeCbor([["no", null, false, code]]), 1), { code: "ERR_BAD_FORMAT" })
     assert.deepEqual(decodeHeld(encodeHeld([[], [0, 254]]), 2), [[], [0, 254]])
     const infos = [{ id: new Uint8Array(32), index: 3, sizeBytes: 9 }]
     assert.deepEqual(decodeMarkInfos(encodeMarkInfos(infos), 1), infos)

@@ -12,7 +12,7 @@ import {
 } from "@holdfast/backends/node"
 import { concat, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { GrantReader, type Peer } from "@holdfast/node/access"
-import { failureAnswer, purposeOf, routes } from "@holdfast/node/routes"
+import { failureAnswer, routes, saidIn } from "@holdfast/node/routes"
 import type { AccountId, Backend, ChunkId, RegisterId } from "@holdfast/protocol"
 import { WrongClock } from "./clocks.ts"
 import { DeadProcess, type DiskCopy, type Process, SimulatedDisk } from "./disk.ts"
@@ -304,7 +304,8 @@ export class SimulatedServer implements Storage {
       const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
       const backend = this.#ledger.watch(namespace.backendOf(access), access)
       const wish = route.wishOf?.(body)
-      const context = wish ? { until: this.#after(wish.waitMs) } : purposeOf(headers["holdfast-purpose"])
+      const said = saidIn((name) => headers[name])
+      const context = wish ? { ...said, until: this.#after(wish.waitMs) } : said
       const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body, context)))
       return { status: 200, body: liar?.distort(answer, maxBytes) ?? answer }
     } catch (error) {

@@ -3,20 +3,10 @@
  * only what is missing sent. Distinct servers are counted.
  */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
-import { answerOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
+import { type Answer, answerOf, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
-
-/** A server that did not take a share, and why. */
-export interface Refusal {
-  readonly server: string
-  readonly why: string
-  /** True when the tenant's quota is the reason. */
-  readonly isQuota: boolean
-  /** Of the error, where the whole request failed. */
-  readonly code?: string
-}
 
 /** How a chunk is written. */
 export interface ChunkWriteOptions {
@@ -55,7 +45,7 @@ export async function writeChunk(
   options: ChunkWriteOptions,
 ): Promise<WriteResult> {
   const { happy, clock, batch } = options
-  const refusals: Refusal[] = []
+  const refusals: Answer[] = []
   const held = new Map<number, string>() // share index to the server that holds it
   const free: Server[] = []
   const answers: Inquiry["answers"] = options.isNew ? new Map() : await holdingsOf(chunk, ranked, options, refusals)
@@ -77,7 +67,7 @@ export async function writeChunk(
     for (let server = free.shift(); server; server = free.shift()) {
       const outcome = await server.put(share, batch).catch((error: unknown) => answerOf(server.backend.id, error))
       if (!("ok" in outcome)) {
-        refusals.push({ ...outcome, isQuota: false })
+        refusals.push(outcome)
         continue
       }
       if (outcome.ok) {
@@ -87,7 +77,7 @@ export async function writeChunk(
         if (isHappy()) resolve()
         return
       }
-      refusals.push({ server: server.backend.id, why: outcome.message, isQuota: outcome.code === "quota" })
+      refusals.push(refusalOf(server.backend.id, outcome))
     }
   }
   if (isHappy()) resolve()
@@ -108,13 +98,13 @@ async function holdingsOf(
   chunk: SealedChunk,
   ranked: readonly Server[],
   { happy, clock, batch }: ChunkWriteOptions,
-  refusals: Refusal[],
+  refusals: Answer[],
 ): Promise<Inquiry["answers"]> {
   const inquiry = new Inquiry(chunk, clock, batch)
   inquiry.ask(ranked)
   await inquiry.wait(happy)
   for (const server of inquiry.silent)
-    inquiry.fail(server, { why: `it did not answer within ${graceMs} ms`, isQuota: false })
+    inquiry.fail(server, { server: server.backend.id, why: `it did not answer within ${graceMs} ms` })
   refusals.push(...inquiry.refusals)
   return inquiry.answers
 }
@@ -125,7 +115,7 @@ class Inquiry {
   readonly answers = new Map<Server, readonly number[] | "failed">()
   /** Those asked that have not answered. */
   readonly silent = new Set<Server>()
-  readonly refusals: Refusal[] = []
+  readonly refusals: Answer[] = []
   readonly #chunk: SealedChunk
   readonly #clock: Clock
   readonly #batch: Batch
@@ -158,10 +148,10 @@ class Inquiry {
     stop.abort()
   }
 
-  fail(server: Server, refusal: Omit<Refusal, "server">): void {
+  fail(server: Server, refusal: Answer): void {
     this.silent.delete(server)
     this.answers.set(server, "failed")
-    this.refusals.push({ server: server.backend.id, ...refusal })
+    this.refusals.push(refusal)
   }
 
   async #ask(server: Server): Promise<void> {
@@ -170,12 +160,12 @@ class Inquiry {
       const held = outcome.ok ? outcome.held.filter((index) => index < this.#chunk.shares.length) : []
       this.#batch.note(this.#chunk.id, server.backend, held)
       if (!this.silent.has(server)) return
-      if (!outcome.ok) return this.fail(server, { why: outcome.message, isQuota: outcome.code === "quota" })
+      if (!outcome.ok) return this.fail(server, refusalOf(server.backend.id, outcome))
       this.silent.delete(server)
       this.answers.set(server, held)
       this.#count()
     } catch (error) {
-      if (this.silent.has(server)) this.fail(server, { ...answerOf(server.backend.id, error), isQuota: false })
+      if (this.silent.has(server)) this.fail(server, answerOf(server.backend.id, error))
     }
   }
 
@@ -189,7 +179,7 @@ function notEnoughServers(
   chunk: SealedChunk,
   { reached, happy, servers }: { readonly reached: number; readonly happy: number; readonly servers: number },
   held: ReadonlyMap<number, string>,
-  refused: readonly Refusal[],
+  refused: readonly Answer[],
 ): HoldfastError {
   const details = { chunk: toHex(chunk.id), happy, reached, accepted: [...held.values()], refused }
   const refusal = refusedByServers(refused, { servers, needed: happy, reached, details })

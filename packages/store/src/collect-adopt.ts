@@ -82,7 +82,7 @@ export async function adoptRegisters(
     const [outcome] = await backend.proposeRegisters([value], { batch })
     if (outcome?.accepted) adopted++
     else if (outcome && !outcome.current && !outcome.marksGone)
-      onRefused?.(backend, { message: outcome.message, isQuota: false })
+      onRefused?.(backend, { message: outcome.message, isQuota: outcome.code === "quota" })
   }
   return adopted
 }

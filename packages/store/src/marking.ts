@@ -4,7 +4,7 @@
  */
 import { type Clock, HoldfastError, mapPool, toHex } from "@holdfast/core"
 import { type Backend, inconsistentError } from "@holdfast/protocol"
-import { type Answer, answerOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
+import { type Answer, answerOf, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import { shortId } from "./chunk-health.ts"
 import type { Server } from "./server.ts"
@@ -59,8 +59,8 @@ async function ask(
   ids: readonly ChunkId[],
   serversOf: (id: ChunkId) => readonly Server[],
   batch: Batch,
-): Promise<Map<Server, Refused>> {
-  const refusals = new Map<Server, Refused>()
+): Promise<Map<Server, Answer>> {
+  const refusals = new Map<Server, Answer>()
   const asked = new Map<Server, ChunkId[]>()
   for (const id of ids)
     for (const server of serversOf(id)) {
@@ -81,24 +81,19 @@ async function ask(
   return refusals
 }
 
-/** Why a place did not mark. */
-interface Refused extends Answer {
-  readonly isQuota: boolean
-}
-
 /** A place that fails has marked nothing that counts; gives why it did. */
-async function markAt(backend: Backend, ids: readonly ChunkId[], batch: Batch): Promise<Refused | undefined> {
-  let refused: Refused | undefined
+async function markAt(backend: Backend, ids: readonly ChunkId[], batch: Batch): Promise<Answer | undefined> {
+  let refused: Answer | undefined
   for (let start = 0; start < ids.length; start += pageSize) {
     const page = ids.slice(start, start + pageSize)
     const outcomes = await backend
       .markShares(page, batch.options)
       .catch((error: unknown) => answerOf(backend.id, error))
-    if (!Array.isArray(outcomes)) return { ...outcomes, isQuota: outcomes.code === "ERR_QUOTA_EXCEEDED" }
+    if (!Array.isArray(outcomes)) return outcomes
     for (const [i, id] of page.entries()) {
       const outcome = outcomes[i]
       if (outcome?.ok) batch.note(id, backend, outcome.held)
-      else if (outcome) refused ??= { server: backend.id, why: outcome.message, isQuota: outcome.code === "quota" }
+      else if (outcome) refused ??= refusalOf(backend.id, outcome)
     }
   }
   return refused
@@ -116,7 +111,7 @@ function gone(id: ChunkId): HoldfastError {
 function tooFew(
   id: ChunkId,
   { isGone, reached, happy }: { readonly isGone: boolean; readonly reached: number; readonly happy: number },
-  { answers, servers }: { readonly answers: readonly Refused[]; readonly servers: number },
+  { answers, servers }: { readonly answers: readonly Answer[]; readonly servers: number },
 ): HoldfastError {
   const details = { chunk: toHex(id), happy, reached, refused: answers }
   const refused = refusedByServers(answers, { servers, needed: happy, reached, details })

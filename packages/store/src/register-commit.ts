@@ -2,6 +2,7 @@
 import { type Env, HoldfastError } from "@holdfast/core"
 import type { AccountId, Backend, ChunkId } from "@holdfast/protocol"
 import { Batch } from "./batch.ts"
+import { type Answer, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import { type HeldValue, propose, type QuorumDeps } from "./register-quorum.ts"
 import type { WriteOptions } from "./types.ts"
 
@@ -40,6 +41,7 @@ async function commit(
 ): Promise<boolean> {
   const doubted = new Set<Backend>()
   const refused = new Set<Backend>()
+  let answers: readonly Answer[] = []
   for (let round = 1; round <= maxRounds + doubted.size; round++) {
     const batch = marks.batch(accounts)
     await marks.mark(chunks, batch, doubted)
@@ -48,17 +50,32 @@ async function commit(
     if (proposal === "lost") return false
     marks.leave(batch)
     if (proposal === "taken") return true
+    answers = proposal.answers
     // Marks may go once, to a collection beside this. Who marks again and again what it then does not vouch for, or marks and
     // does not know of it, must not keep the chunks from places that would.
     for (const backend of proposal.silent) doubted.add(backend)
     for (const backend of proposal.gone) if (refused.has(backend)) doubted.add(backend)
     for (const backend of proposal.gone) refused.add(backend)
   }
-  throw new HoldfastError(
-    "ERR_NOT_ENOUGH_SERVERS",
-    "The change was not acknowledged: too few servers keep what it stored, although it was stored again several times. " +
-      "What was there before stays readable. Look at the servers with `holdfast status`, then repeat.",
-    { happy: marks.happy, doubted: [...doubted].map(({ id }) => id) },
+  throw notKept(answers, { happy: marks.happy, servers: deps.backends.length, doubted })
+}
+
+function notKept(
+  answers: readonly Answer[],
+  { happy, servers, doubted }: { readonly happy: number; readonly servers: number; readonly doubted: ReadonlySet<Backend> },
+): HoldfastError {
+  const details = { happy, doubted: [...doubted].map(({ id }) => id) }
+  const others = { servers: Math.max(servers, doubted.size), needed: happy, details }
+  const refusal = refusedByServers(answers, others)
+  if (refusal) return refusal
+  const { code, advice } = shortageOf(answers, { reached: Math.max(0, others.servers - answers.length), happy })
+  const isQuota = code === "ERR_QUOTA_EXCEEDED"
+  return new HoldfastError(
+    code,
+    "The change was not acknowledged: too few servers keep what it stored, although it was stored again several times" +
+      `${answers.length > 0 ? ` (${tellAnswers(answers)})` : ""}. What was there before stays readable. ` +
+      (isQuota ? advice : "Look at the servers with `holdfast status`, then repeat."),
+    details,
   )
 }
 

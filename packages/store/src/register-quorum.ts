@@ -15,7 +15,7 @@ import {
   registerIdOf,
   whyRefused,
 } from "@holdfast/protocol"
-import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
+import { type Answer, type Answers, answerOf, codeOfRefusal, noQuorum } from "./answers.ts"
 import { type Batch, distinct, type Pattern } from "./batch.ts"
 import { Changes } from "./changes.ts"
 
@@ -145,7 +145,7 @@ export class Survey {
     )
     const now = this.newest()
     if (isSame(this.top, order) && this.#count(order) < this.#needed)
-      throw noQuorum(this.#count(order), this.#needed, this.#answers(), unsettled)
+      throw noQuorum(this.#count(order), this.#needed, { ...this.#answers(), what: "took", before: unsettled })
     return now.every(({ hash }) => before.some((held) => held.hash === hash)) // none of them goes but for a newer one
   }
 
@@ -246,6 +246,8 @@ interface Unheld {
   readonly gone: readonly Backend[]
   /** Those that have marked something, and do not know of it now or give no good answer. */
   readonly silent: readonly Backend[]
+  /** Why, as far as places said. */
+  readonly answers: readonly Answer[]
 }
 
 /**
@@ -304,9 +306,10 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
   if (accepted < needed && lost > 0) return "lost"
   if (accepted + refused >= needed) {
     const marked = new Set(patterns.flat().map(({ backend }) => backend))
-    return { gone: [...gone], silent: [...marked].filter((backend) => !vouching.has(backend) && !gone.has(backend)) }
+    const silent = [...marked].filter((backend) => !vouching.has(backend) && !gone.has(backend))
+    return { gone: [...gone], silent, answers: [...problems, ...keeperProblems] }
   }
-  throw noQuorum(accepted, needed, { answers: problems, others: keeperProblems, servers: backends.length })
+  throw noQuorum(accepted, needed, { answers: problems, others: keeperProblems, servers: backends.length, what: "took" })
 }
 
 /**
@@ -317,6 +320,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
 async function confirm({ value }: HeldValue, { batch, patterns, happy }: Commitment): Promise<Unheld | undefined> {
   const open = new Set(patterns.flat().map(({ backend }) => backend))
   const gone = new Set<Backend>()
+  const answers: Answer[] = []
   const isHeld = () =>
     patterns.every((pattern) => distinct(pattern, (backend) => !open.has(backend) && !gone.has(backend)) >= happy)
   const changes = new Changes()
@@ -329,14 +333,14 @@ async function confirm({ value }: HeldValue, { batch, patterns, happy }: Commitm
           if (state === "gone") gone.add(backend)
           if (state !== "unknown") open.delete(backend)
         },
-        () => undefined, // it would not vouch
+        (error) => void answers.push(answerOf(backend.id, error)), // it would not vouch
       )
       .finally(() => {
         pending--
         changes.notify()
       })
   await changes.until(() => pending === 0 || isHeld())
-  return isHeld() ? undefined : { gone: [...gone], silent: [...open] } // who is slower is asked again with the value
+  return isHeld() ? undefined : { gone: [...gone], silent: [...open], answers } // who is slower is asked again with the value
 }
 
 /** A server's answer to a proposal: taken, with or without its word for the batch; marks gone; or the value held instead. */
@@ -358,7 +362,7 @@ async function offer(
   const held = await currentOf(crypto, outcome)
   const isOther = held && equal(held.value.publicKey, newest.value.publicKey) && held.hash !== newest.hash
   if (isOther && compareOrder(held.value, newest.value) >= 0) return held
-  throw new HoldfastError(outcome?.refused ? "ERR_REFUSED" : "ERR_REMOTE", outcome?.message ?? "no answer")
+  throw new HoldfastError(codeOfRefusal(outcome?.code), outcome?.message ?? "no answer")
 }
 
 async function currentOf(crypto: CryptoProvider, outcome: ProposeOutcome | undefined): Promise<HeldValue | undefined> {
@@ -368,30 +372,3 @@ async function currentOf(crypto: CryptoProvider, outcome: ProposeOutcome | undef
 
 const unsettled =
   "The newest version was begun by a writer that did not end, and too few servers take it now to make it certain."
-
-/** What stood in the way of a quorum. */
-interface Answers {
-  readonly answers: readonly Answer[]
-  /** Of servers that have no vote. */
-  readonly others?: readonly Answer[]
-  /** How many have one. */
-  readonly servers: number
-}
-
-function noQuorum(
-  reached: number,
-  needed: number,
-  { answers, others = [], servers }: Answers,
-  what?: string,
-): HoldfastError {
-  const all = [...answers, ...others]
-  const details = { reached, needed, failures: all.map(({ server, why }) => `${server}: ${why}`) }
-  const refused = refusedByServers(answers, { servers, needed, reached, details })
-  if (refused) return refused
-  return new HoldfastError(
-    "ERR_NO_QUORUM",
-    `${what ? `${what} ` : ""}Only ${reached} of the ${needed} servers needed answered (${tellAnswers(all)}). ` +
-      "Bring servers back, then try again.",
-    details,
-  )
-}

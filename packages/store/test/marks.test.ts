@@ -1,6 +1,7 @@
 /** Commits beside collections: what was acknowledged stays, whoever collects what, whatever the clocks say. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { HoldfastError } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import type { ChunkId } from "@holdfast/protocol"
 import { makeAccount, type TestAccount } from "@holdfast/protocol/testing"
@@ -223,4 +224,17 @@ test("what places lose between their word that they hold it and the value is sto
   const held = grid.servers.map(async ({ backend }) => (await backend.hasShares([ref.id]))[0]!.length)
   assert.ok((await Promise.all(held)).reduce((sum, count) => sum + count, 0) >= 4)
   await assertReadable(grid, ref, sample(13))
+})
+
+test("a commit whose marks a quota leaves no room for fails as that, and says where", async () => {
+  const store = await testGrid().client()
+  const ref = await store.chunks.putChunk(sample(14))
+  for (const backend of store.backends)
+    backend.confirmMarks = async () => {
+      throw new HoldfastError("ERR_QUOTA_EXCEEDED", "its quota is used up.") // as of a bucket, which writes marks down then
+    }
+  await assert.rejects(store.registers.write(await newKeys(), 0, emptyParts, { chunks: [ref.id] }), {
+    code: "ERR_QUOTA_EXCEEDED",
+    message: /not acknowledged.*its quota is used up.*holdfast gc/,
+  })
 })

@@ -1,8 +1,8 @@
 /** Reading a file as a stream: pieces are fetched ahead in parallel, and never more than a few are in memory. */
 import { discard, HoldfastError, mapOrdered } from "@holdfast/core"
 import type { FileContent, FileEntry } from "./entry.ts"
+import { FileClaims } from "./file-claims.ts"
 import { type TreeIo, uncachedBytes } from "./io.ts"
-import type { ManifestItem } from "./manifest.ts"
 import type { Reference } from "./reference.ts"
 
 /** Options of a read. */
@@ -24,11 +24,24 @@ export interface Slice {
   readonly reference: Reference | null
 }
 
-const holeStepBytes = 1024 * 1024
+const holeStepBytes = 16 * 1024 * 1024
+/** Made when the first hole is read, and never written, so that it takes no memory but addresses. */
+let zeros: Uint8Array | undefined
+
+/** True for what `readFile` gives where nothing is stored: zeros, which need not be written. */
+export function isHole(bytes: Uint8Array): boolean {
+  return bytes.buffer === zeros?.buffer
+}
+
+function zerosOf(length: number): Uint8Array {
+  zeros ??= new Uint8Array(holeStepBytes)
+  return zeros.subarray(0, length)
+}
 
 /**
  * The bytes of `file` from `start` up to `end` (cut off at its size). Never change them. Missing or wrong data throws
- * what the store throws, ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros.
+ * what the store throws, ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros. Throws ERR_LIMIT without `end` for a file that
+ * claims to be far more than what is stored of it.
  */
 export async function* readFile(
   io: TreeIo,
@@ -48,15 +61,34 @@ export async function* readFile(
     yield await io.readPart(content.reference, start, stop)
     return
   }
-  const slices = slicesOf(io, content.reference, content.size, { start, end: stop })
-  const pieces = mapOrdered(slices, prefetch, async (slice) => {
-    if (!slice.reference) return new Uint8Array(slice.end - slice.start)
+  const all = slicesOf(io, content.reference, content.size, { start, end: stop })
+  const isAsClaimed = end === undefined // else somebody else says how much it is
+  const pieces = mapOrdered(inSteps(isAsClaimed ? withinBounds(all) : all), prefetch, async (slice) => {
+    if (!slice.reference) return zerosOf(slice.end - slice.start)
     return io.readPart(slice.reference, slice.start, slice.end)
   })
   for await (const piece of pieces) {
     yield piece
-    if (transient && piece.length >= uncachedBytes) discard(piece)
+    if (transient && piece.length >= uncachedBytes && !isHole(piece)) discard(piece)
   }
+}
+
+/** The same, ended with ERR_LIMIT before what is out of proportion is given. */
+async function* withinBounds(slices: AsyncIterable<Slice>): AsyncGenerator<Slice, void, void> {
+  const claims = new FileClaims()
+  for await (const slice of slices) {
+    claims.add(slice.end - slice.start, slice.reference)
+    yield slice
+  }
+}
+
+/** The same, with long holes as several. */
+async function* inSteps(slices: AsyncIterable<Slice>): AsyncGenerator<Slice, void, void> {
+  for await (const slice of slices)
+    if (slice.reference) yield slice
+    else
+      for (let start = slice.start; start < slice.end; start += holeStepBytes)
+        yield { start, end: Math.min(slice.end, start + holeStepBytes), reference: null }
 }
 
 /** The parts of a manifest's pieces that make up a range. Throws ERR_BAD_FORMAT unless nodes have the lengths claimed. */
@@ -74,14 +106,7 @@ export async function* slicesOf(
     const end = Math.min(range.end - position, item.length)
     position += item.length
     if (start >= end) continue
-    if (node.level === 0) yield* pieceSlices(item, start, end)
+    if (node.level === 0) yield { start, end, reference: item.reference }
     else yield* slicesOf(io, item.reference!, item.length, { start, end }, node.level - 1)
   }
-}
-
-function* pieceSlices({ reference }: ManifestItem, start: number, end: number): Generator<Slice, void, void> {
-  if (reference) yield { start, end, reference }
-  else
-    for (let at = start; at < end; at += holeStepBytes)
-      yield { start: at, end: Math.min(end, at + holeStepBytes), reference }
 }

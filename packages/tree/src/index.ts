@@ -34,7 +34,7 @@ export {
 } from "./entry.ts"
 export { decodeEntryCap, encodeEntryCap } from "./entry-cap.ts"
 export { type DraftCallOptions, FileDraft, type FileDraftOptions } from "./file-draft.ts"
-export { type ReadFileOptions, readFile } from "./file-reader.ts"
+export { isHole, type ReadFileOptions, readFile } from "./file-reader.ts"
 export {
   type AddOptions,
   createFileWriter,

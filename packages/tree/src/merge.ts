@@ -158,7 +158,7 @@ class Merger {
 /** True when two files hold the same, though each writer stored it for itself; what cannot be read is not the same. */
 async function hasSameBytes(io: TreeIo, mine: Entry, theirs: Entry): Promise<boolean> {
   if (mine.kind !== "file" || theirs.kind !== "file" || mine.size !== theirs.size) return false
-  const [a, b] = [mine, theirs].map((file) => readFile(io, file)) as [Pieces, Pieces]
+  const [a, b] = [mine, theirs].map((file) => readFile(io, file, { end: file.size })) as [Pieces, Pieces]
   try {
     return await sameStream(a, b)
   } catch (error) {

@@ -96,11 +96,11 @@ function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): Propos
   const purposes = { forRemoval, isReplacing: held !== undefined }
   const wanted = { account: proposal.access.account, moreBytes: chargedBytes, storedBytes, ...purposes }
   const message = overQuota(parts, tenant, wanted)
-  if (message !== undefined) return { accepted: false, message }
+  if (message !== undefined) return { accepted: false, code: "quota", message }
   if (isCrowded(parts, tenant, proposal))
     return { accepted: false, message: "So many accounts hold this register that no more is held on behalf of others." }
   if (storedBytes > 0 && !takeSpace(parts, tenant, storedBytes, purposes))
-    return { accepted: false, message: "The server has no space left for registers." }
+    return { accepted: false, code: "full", message: "The server has no space left for registers." }
   take(parts, tenant, proposal, held)
   if (batch) index.marks.setUsed(stamp, batch.batch)
   return { accepted: true, vouches: batch !== undefined }

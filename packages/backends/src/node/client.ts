@@ -80,7 +80,10 @@ const frameBytes = 16
 /** The backend that `request` reaches. */
 export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const closing = new AbortController() // what is under way when it is closed must not keep anybody waiting
-  const headers = options.grant ? { "holdfast-grant": Buffer.from(options.grant).toString("base64url") } : {}
+  const headers = {
+    "holdfast-knows": "refusal-codes",
+    ...(options.grant && { "holdfast-grant": Buffer.from(options.grant).toString("base64url") }),
+  }
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
   const call: Call = (path, body, { signal, method = "POST", forRemoval, waits } = {}, answerBytes = 0) => {

@@ -72,18 +72,25 @@ async function requestTwice(options: NodeBackendOptions, call: NodeCall): Promis
   }
 }
 
+const codes: Record<number, ErrorCode> = {
+  401: "ERR_REFUSED",
+  403: "ERR_REFUSED",
+  408: "ERR_SERVER_UNREACHABLE",
+  413: "ERR_LIMIT",
+  503: "ERR_SERVER_UNREACHABLE",
+  507: "ERR_SERVER_FULL",
+}
+
 function failureOf(server: string, where: string, { status, body }: NodeAnswer): HoldfastError {
-  const codes: Record<number, ErrorCode> = {
-    401: "ERR_REFUSED",
-    403: "ERR_REFUSED",
-    413: "ERR_LIMIT",
-    507: "ERR_SERVER_FULL",
-  }
   let said = `it answered with status ${status}`
+  let code = codes[status] ?? "ERR_REMOTE"
   try {
-    said = decodeFailure(body).message.replace(/[^\x20-\x7e]/g, "?") // may go to a terminal
+    const failure = decodeFailure(body)
+    said = failure.message.replace(/[^\x20-\x7e]/g, "?") // may go to a terminal
+    // One status stands for both; what else a server calls its failure is its own affair.
+    if (status === 507 && failure.code === "ERR_QUOTA_EXCEEDED") code = failure.code
   } catch (error) {
     if (!isHoldfastError(error)) throw error
   }
-  return new HoldfastError(codes[status] ?? "ERR_REMOTE", `Server ${where} failed: ${said}`, { server, status })
+  return new HoldfastError(code, `Server ${where} failed: ${said}`, { server, status })
 }

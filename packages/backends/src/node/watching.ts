@@ -39,5 +39,5 @@ export function watchRegisters(
 }
 
 function hasNoPlace(error: unknown): boolean {
-  return isHoldfastError(error, "ERR_REMOTE") && error.details.status === 503
+  return isHoldfastError(error, "ERR_SERVER_UNREACHABLE") && error.details.status === 503
 }

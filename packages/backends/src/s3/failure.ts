@@ -35,9 +35,9 @@ export function isUnsupported(error: unknown): boolean {
   return (status ?? statusOf(error)) === 501
 }
 
+/** The account's or the bucket's allowance is used up; of the service itself nothing is said. */
+const quotaCodes = new Set(["QuotaExceeded", "QuotaExceededException", "XMinioAdminBucketQuotaExceeded"])
 const fullCodes = new Set([
-  "QuotaExceeded",
-  "QuotaExceededException",
   "InsufficientCapacity",
   "InsufficientStorage",
   "XMinioStorageFull",
@@ -57,6 +57,7 @@ export function s3Error(name: string, error: unknown): HoldfastError {
   if (elsewhere) return fail("ERR_REMOTE", elsewhere)
   if (said === "NoSuchBucket") return fail("ERR_REMOTE", "there is no such bucket. Make it with your provider's tools.")
   // Before the status: Ceph and others answer 403 to who has used up a quota.
+  if (quotaCodes.has(said)) return fail("ERR_QUOTA_EXCEEDED", `its quota is used up (${said}).`)
   if (status === 507 || fullCodes.has(said)) return fail("ERR_SERVER_FULL", "it is full, or its quota is used up.")
   if (status === 401 || status === 403)
     return fail("ERR_REFUSED", `it refused our keys (${said || status}). Check them, and what they are allowed to do.`)

@@ -81,8 +81,7 @@ export function proposeCalls(place: Place, { batches, registers, voucher }: Prop
 }
 
 function refusal({ kind, why }: Exclude<Verdict, { kind: "stays" }>, batch: Batch): ProposeOutcome {
-  if (kind === "moved") return { accepted: false, message: `This value is not taken: ${why}.` }
-  if (kind === "refused") return { accepted: false, refused: true, message: `This value is not taken: ${why}.` }
+  if (kind !== "gone") return { accepted: false, code: kind, message: `This value is not taken: ${why}.` }
   batch.broken = why
   const message = `Something that this command stored in the bucket does not stay: ${why}. It must be stored again.`
   return { accepted: false, marksGone: true, message }

@@ -191,5 +191,6 @@ function formRefusal(error: unknown): Extract<PutOutcome, { ok: false }> {
 
 function fullOutcome(error: unknown): PutOutcome {
   if (isHoldfastError(error, "ERR_SERVER_FULL")) return { ok: false, code: "full", message: error.message }
+  if (isHoldfastError(error, "ERR_QUOTA_EXCEEDED")) return { ok: false, code: "quota", message: error.message }
   throw error
 }

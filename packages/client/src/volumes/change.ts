@@ -13,7 +13,7 @@ import {
   type VolumeBackend,
   type VolumeDescription,
 } from "@holdfast/protocol"
-import { type Answer, answerOf, createStore, quorumOf, refusedByServers } from "@holdfast/store"
+import { type Answer, answerOf, createStore, noQuorum, quorumOf, refusalOf, refusedByServers } from "@holdfast/store"
 import type { Profile } from "../profile/profile.ts"
 import { fenceNameOf, fenceOf } from "./fence.ts"
 import { checkEpoch } from "./fenced.ts"
@@ -239,19 +239,17 @@ export async function giveValues(
       after.voters.map((backend) =>
         backend.proposeRegisters([bytes]).catch((error: unknown) => {
           answers.push(answerOf(backend.id, error))
-          return [{ accepted: false }]
+          return []
         }),
       ),
     )
     const taken = outcomes.filter(([outcome]) => outcome?.accepted).length
-    const refused = refusedByServers(answers, { servers: after.voters.length, needed, reached: taken })
-    if (refused) throw refused
-    if (taken < needed)
-      throw new HoldfastError(
-        "ERR_NO_QUORUM",
-        `Only ${taken} of the ${needed} places needed took the root of a tree. The volume stays as it was.`,
-        { reached: taken, needed },
-      )
+    for (const [i, [outcome]] of outcomes.entries())
+      if (outcome && !outcome.accepted) answers.push(refusalOf(after.voters[i]!.id, outcome))
+    if (taken < needed) {
+      const before = "The root of a tree could not be given to the places, and the volume stays as it was."
+      throw noQuorum(taken, needed, { answers, servers: after.voters.length, what: "took", before })
+    }
   }
 }
 

@@ -19,6 +19,8 @@ export function localError(error: unknown, local: string): HoldfastError {
         "ERR_DISK_FULL",
         `The local disk is full: ${place} could not be written. Free some space and run it again.`,
       )
+    case "EFBIG":
+      return make("ERR_LIMIT", `${place} would be larger than a file may be here. Name a place on another file system.`)
     case "ENOENT":
       return make("ERR_NOT_FOUND", `${place} does not exist on this machine.${lossyHint(local)}`)
     case "EACCES":

@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { createFlags, Folder, localError } from "@holdfast/core/node"
-import { checkName } from "@holdfast/tree"
+import { checkName, isHole } from "@holdfast/tree"
 import { utimesValue } from "./local.ts"
 import { newPartName } from "./parts.ts"
 
@@ -134,7 +134,7 @@ export async function placeFile(
     const opened = file
     let end = 0
     for await (const piece of source) {
-      for (const [from, to] of filledParts(piece)) await writeAll(file, piece.subarray(from, to), end + from, local)
+      for (const [from, to] of isHole(piece) ? [] : filledParts(piece)) await writeAll(file, piece.subarray(from, to), end + from, local)
       end += piece.length
       onBytes?.(piece.length)
     }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { it, type TestContext } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import type { Backend } from "../backend.ts"
+import type { Backend, ProposeOutcome } from "../backend.ts"
 import { makeAccount, newBatch } from "./accounts.ts"
 import type { ContractPlace } from "./contract-place.ts"
 import { makeRegisterValue, randomChunk } from "./shares.ts"
@@ -32,7 +32,7 @@ export function removalContract(open: (quotaBytes: number) => Promise<ContractPl
     const value = await makeRegisterValue(crypto, crypto.random(32), 1, "x".repeat(40_000))
     const [refused] = await backend.putShares([large.bytes], newBatch(crypto))
     assert.equal(!refused!.ok && refused!.code, "quota")
-    assert.equal((await backend.proposeRegisters([value]))[0]!.accepted, false)
+    assert.equal(codeOf((await backend.proposeRegisters([value]))[0]!), "quota")
     const removal = { ...newBatch(crypto), forRemoval: true }
     assert.deepEqual(
       await backend.putShares([large.bytes, small.bytes], removal),
@@ -70,7 +70,7 @@ export function removalContract(open: (quotaBytes: number) => Promise<ContractPl
     assert.equal((await backend.proposeRegisters([await value(1, 1_000)]))[0]!.accepted, true)
     await fill(backend, true)
     const removal = { ...newBatch(crypto), forRemoval: true }
-    assert.equal((await backend.proposeRegisters([await value(2, 60_000)]))[0]!.accepted, false)
+    assert.equal(codeOf((await backend.proposeRegisters([await value(2, 60_000)]))[0]!), "quota")
     assert.equal((await backend.proposeRegisters([await value(2, 60_000)], removal))[0]!.accepted, true)
   })
 
@@ -85,6 +85,10 @@ export function removalContract(open: (quotaBytes: number) => Promise<ContractPl
     const [outcome] = await backend.putShares([(await share()).bytes], newBatch(crypto))
     assert.equal(outcome!.ok, true)
   })
+}
+
+function codeOf(outcome: ProposeOutcome) {
+  return outcome.accepted ? "accepted" : outcome.code
 }
 
 async function share() {
