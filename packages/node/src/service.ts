@@ -13,12 +13,8 @@ import { readBody } from "./body.ts"
 import { legacyRoutes } from "./legacy-routes.ts"
 import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
-<<<<<<< HEAD
 import { tellingNotTaken } from "./not-taken.ts"
-import { answerBytesOf, failureAnswer, framedBytes, purposeOf, type Route, routes } from "./routes.ts"
-=======
 import { answerBytesOf, failureAnswer, framedBytes, type Route, routes, saidIn } from "./routes.ts"
->>>>>>> bbeec4a (Give refused values their codes, and bound what files claim)
 import { Waiting } from "./waiting.ts"
 
 /** What the service works with. */
@@ -103,16 +99,11 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
       const grant = version === "/v1/" ? undefined : headerOf(request, "holdfast-grant")
       const access = version === "/v1/" ? legacyAccess(peer) : await grants.accessOf(peer, grant, namespace)
-<<<<<<< HEAD
       const backend = tellingNotTaken(namespace.backendOf(access), (notTaken) => {
         parts.metrics.notTaken(notTaken)
         parts.log.warn("not-taken", { tenant, ...notTaken })
       })
-      const purpose = purposeOf(headerOf(request, "holdfast-purpose"))
-=======
-      const backend = namespace.backendOf(access)
       const said = saidIn((name) => headerOf(request, name))
->>>>>>> bbeec4a (Give refused values their codes, and bound what files claim)
       await namespace.noteSeen(access.account)
       const body = await readBody(request, { length, bodies, holding, signal: ended.signal })
       await holding.grow(length + answerBytesOf(route!, backend, body))

@@ -4,6 +4,7 @@
  * changes waiting keeps nobody else's waiting behind them. Where another process is making changes, these wait for it.
  */
 import { HoldfastError } from "@holdfast/core"
+import { isDiskFull } from "./database.ts"
 
 interface Job {
   readonly work: () => unknown
@@ -46,6 +47,8 @@ export class Committer {
   #busySinceMs: number | undefined
   /** Hears that nothing waits any more. */
   #onIdle: (() => void) | undefined
+  /** What is to be done in the next transaction that succeeds, before all else. */
+  #before: (() => void) | undefined
 
   constructor(parts: CommitterParts) {
     this.#parts = parts
@@ -53,7 +56,7 @@ export class Committer {
 
   /**
    * Runs `work` inside a transaction, in the turn of whose it is; resolves with its result once that is durable. It may run twice:
-   * change only rows.
+   * change only rows. Throws ERR_SERVER_FULL.
    */
   run<T>(work: () => T, of = ""): Promise<T> {
     if (this.#closed) return Promise.reject(new HoldfastError("ERR_IO", "The storage directory is closed."))
@@ -63,6 +66,11 @@ export class Committer {
       this.#queues.set(of, queue)
       this.#schedule()
     })
+  }
+
+  /** Has `work` done in the next transaction that succeeds, before what it is for. */
+  before(work: () => void): void {
+    this.#before = work
   }
 
   /** Commits what waits; takes no more. */
@@ -107,7 +115,7 @@ export class Committer {
       throw stuckError()
     } catch (error) {
       const job = this.#failed.shift() ?? this.#next()
-      job?.reject(error)
+      job?.reject(failure(error))
       return false
     }
   }
@@ -139,7 +147,7 @@ export class Committer {
       const results = this.#finish(first, more)
       for (const [i, job] of jobs.entries()) job.resolve(results[i])
     } catch (error) {
-      if (jobs.length === 1) first.reject(error)
+      if (jobs.length === 1) first.reject(failure(error))
       else this.#failed.push(...jobs)
       while (this.#failed.length > 0 && this.#begin()) this.#commit()
     }
@@ -149,8 +157,10 @@ export class Committer {
     const { exec } = this.#parts
     try {
       const results: unknown[] = []
+      this.#before?.()
       for (let job: Job | undefined = first; job; job = more()) results.push(job.work())
       exec("COMMIT")
+      this.#before = undefined
       return results
     } catch (error) {
       try {
@@ -168,4 +178,11 @@ function stuckError(): HoldfastError {
     "ERR_IO",
     `Another process has been changing this storage directory for ${mostBusyMs / 1000} seconds: it hangs. Find the Holdfast that is stopped or stuck, and end it.`,
   )
+}
+
+/** Of a full disk, in words for who asked. */
+function failure(error: unknown): unknown {
+  if (!isDiskFull(error)) return error
+  const message = "The server's disk is full: nothing was changed. Its operator frees space, or adds some."
+  return new HoldfastError("ERR_SERVER_FULL", message, {}, { cause: error })
 }

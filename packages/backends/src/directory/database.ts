@@ -1,5 +1,5 @@
 import { dirname } from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import type { Disk, DiskDatabase } from "./disk.ts"
 import { markTable } from "./marks.ts"
 import { type OnRegister, registerTable } from "./registers.ts"
@@ -72,11 +72,12 @@ function openDatabase(disk: Disk, path: string, access: IndexOptions["access"]):
   try {
     database = disk.openDatabase(path)
     database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0")
+    // Before the first read: who is alone needs no file of shared memory, for which a full disk has no room.
+    if (access === "alone") database.exec("PRAGMA locking_mode = EXCLUSIVE")
     if (access === "shared") database.exec("BEGIN") // another may be making the tables: all or none of that is looked at
     checkSchema(database, path)
     if (access === "shared") database.exec("ROLLBACK")
-    const locking = access === "alone" ? "EXCLUSIVE" : "NORMAL"
-    database.exec(`PRAGMA page_size = 8192; PRAGMA locking_mode = ${locking}; PRAGMA journal_mode = WAL`)
+    database.exec("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL")
     database.exec("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536")
     if (access === "alone") database.exec("BEGIN IMMEDIATE; COMMIT") // takes the lock: a second process fails here
     prepareSchema(database, path)
@@ -85,6 +86,13 @@ function openDatabase(disk: Disk, path: string, access: IndexOptions["access"]):
   } catch (cause) {
     database?.close() // its lock would keep the next from opening it
     if (cause instanceof HoldfastError) throw cause
+    if (isDiskFull(cause))
+      throw new HoldfastError(
+        "ERR_DISK_FULL",
+        `The storage directory ${dirname(path)} cannot be used, since its disk is full. Free some space there, then try again.`,
+        { path },
+        { cause },
+      )
     const why = isLocked(cause) ? inUse : `${path} cannot be opened: ${(cause as Error).message}.`
     throw new HoldfastError(
       "ERR_IO",
@@ -125,6 +133,12 @@ export function isBusy(error: unknown): boolean {
   return error instanceof HoldfastError && isLocked(error.cause)
 }
 
+/** True when an index could not be opened as the system could not read or write, such as a file of shared memory on a full disk. */
+export function isUnreadable(error: unknown): boolean {
+  const code = error instanceof HoldfastError && (error.cause as { errcode?: unknown } | undefined)?.errcode
+  return typeof code === "number" && (code & 0xff) === 10
+}
+
 /** SQLITE_BUSY, and what SQLite adds to it in the higher bits. */
 function isLocked(error: unknown): boolean {
   const code = (error as { errcode?: unknown } | undefined)?.errcode
@@ -135,4 +149,10 @@ function isLocked(error: unknown): boolean {
 export function isDiskFull(error: unknown): boolean {
   const { code, errcode } = error as { code?: unknown; errcode?: unknown }
   return code === "ENOSPC" || code === "EDQUOT" || errcode === 13
+}
+
+/** Undefined for the error of a full disk, of what may as well be done another time. Throws all others. */
+export function unlessFull(error: unknown): undefined {
+  if (isDiskFull(error) || isHoldfastError(error, "ERR_SERVER_FULL")) return undefined
+  throw error
 }

@@ -9,7 +9,7 @@ import { RegisterWaits } from "../register-waits.ts"
 import { batchBytes, leastGraceMs, rowBytes, usualDropGraceMs, usualGraceMs } from "../rules.ts"
 import { finishDrops, leastDropGraceMs } from "./administration.ts"
 import { Committer } from "./committer.ts"
-import { isBusy, openIndex, type ShareIndex } from "./database.ts"
+import { isBusy, isUnreadable, openIndex, type ShareIndex, unlessFull } from "./database.ts"
 import type { Disk } from "./disk.ts"
 import { isTenantName, makeDurableDirectory, ShareFiles } from "./files.ts"
 import { createNodeDisk } from "./node-disk.ts"
@@ -93,17 +93,26 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const endMs = clock.nowMs() + waitMs
   for (;;)
     try {
-      return await (isShared ? openShared(options, disk) : openAlone(options, disk))
+      return await (isShared ? openShared(options, disk).catch(orAlone(options, disk)) : openAlone(options, disk))
     } catch (error) {
       if (!isBusy(error) || clock.nowMs() >= endMs) throw error
       await clock.sleep(retryMs)
     }
 }
 
+/** Who is alone needs no file of shared memory, for which a full disk has no room. */
+function orAlone(options: EngineOptions, disk: Disk): (error: unknown) => Promise<Engine> {
+  return (error) => {
+    if (!isUnreadable(error)) throw error
+    return openAlone(options, disk)
+  }
+}
+
 async function openAlone(options: EngineOptions, disk: Disk): Promise<Engine> {
   const opened = openParts(options, disk, "alone")
   return orClose(opened.index, async () => {
-    const recovery = isClean(opened.index) ? undefined : await recover(opened)
+    // A disk without a byte left still serves what it has; the next who opens it recovers the rest.
+    const recovery = isClean(opened.index) ? undefined : await recover(opened).catch(unlessFull)
     return engineOver(opened, recovery)
   })
 }
@@ -133,9 +142,13 @@ async function recoverAlone(options: EngineOptions, disk: Disk): Promise<Recover
   }
   const { index } = parts
   const report = await orClose(index, async () => {
-    const recovery = isClean(index) ? undefined : await recover(parts)
-    index.setMeta("clean", 1)
-    return recovery
+    try {
+      const recovery = isClean(index) ? undefined : await recover(parts)
+      index.setMeta("clean", 1)
+      return recovery
+    } catch (error) {
+      return unlessFull(error)
+    }
   })
   index.close()
   return report
@@ -225,11 +238,13 @@ function openParts(options: EngineOptions, disk: Disk, access: "alone" | "shared
 
 async function engineOver(parts: OpenParts, recovery: RecoveryReport | undefined): Promise<Engine> {
   const { index, disk, track } = parts
-  await parts.committer.run(() => {
+  const wasClean = isClean(index) || recovery !== undefined || parts.isShared
+  parts.committer.before(() => {
     comeIn(parts)
     countRows(index)
     index.marks.forgetBatches(parts.stamps.next())
   })
+  await parts.committer.run(() => undefined).catch(unlessFull)
   const tenants = new Map<string, Promise<Namespace>>()
   let isClosed = false
   const openTenant = async (name: string, given: NamespaceOptions) => {
@@ -262,7 +277,7 @@ async function engineOver(parts: OpenParts, recovery: RecoveryReport | undefined
       const left = parts.isShared ? parts.committer.run(() => goOut(index)).catch(() => undefined) : undefined
       try {
         await Promise.all([left, parts.committer.close()])
-        if (!left) goOut(index)
+        if (!left && wasClean) goOut(index)
       } catch {
         // As above.
       } finally {

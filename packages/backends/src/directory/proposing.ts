@@ -1,5 +1,5 @@
 /** Taking register values: rules O6 and O7 of docs/protocols/marks.md, in one transaction. */
-import { equal, HoldfastError, isHoldfastError } from "@holdfast/core"
+import { equal, isHoldfastError } from "@holdfast/core"
 import {
   type AccountAccess,
   type BatchState,
@@ -10,7 +10,6 @@ import {
   registerIdOf,
 } from "@holdfast/protocol"
 import { judgeProposal, markBytes, rowBytes } from "../rules.ts"
-import { isDiskFull } from "./database.ts"
 import type { BatchRow } from "./marks.ts"
 import { type Caller, type EngineParts, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 import type { RegisterRow } from "./registers.ts"
@@ -36,21 +35,15 @@ export async function proposeRegisters(
   if (values.length === 0) return []
   await parts.space.measure()
   const checks = await Promise.all(values.map((bytes) => checkValue(parts, bytes)))
-  return parts.committer
-    .run(() => {
-      const stamp = parts.stamps.next()
-      const batch = batchOf(parts, tenant, proposer)
-      return values.map((bytes, i) => {
-        const check = checks[i]!
-        if (typeof check === "string") return { accepted: false as const, message: check }
-        return propose(parts, tenant, { ...proposer, ...check, bytes, batch, stamp })
-      })
-    }, tenant.name)
-    .catch((cause: unknown) => {
-      if (isDiskFull(cause))
-        throw new HoldfastError("ERR_SERVER_FULL", "The server's disk is full: no register was changed.", {}, { cause })
-      throw cause
+  return parts.committer.run(() => {
+    const stamp = parts.stamps.next()
+    const batch = batchOf(parts, tenant, proposer)
+    return values.map((bytes, i) => {
+      const check = checks[i]!
+      if (typeof check === "string") return { accepted: false as const, message: check }
+      return propose(parts, tenant, { ...proposer, ...check, bytes, batch, stamp })
     })
+  }, tenant.name)
 }
 
 /** Rule O6 before a value is at any place: whether what the command marked here is here, for the grace from now on. */

@@ -170,6 +170,7 @@ function formRefusal(error: unknown): Refusal {
 }
 
 function diskRefusal(error: unknown): Refusal {
-  if (isDiskFull(error)) return refuse("full", "The server's disk is full.")
+  if (isDiskFull(error) || isHoldfastError(error, "ERR_SERVER_FULL"))
+    return refuse("full", "The server's disk is full. Its operator frees space, or adds some.")
   return refuse("io", error instanceof HoldfastError ? error.message : "The server could not write to its disk.")
 }

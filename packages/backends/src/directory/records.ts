@@ -9,6 +9,7 @@ import {
   decodeRecord,
 } from "@holdfast/protocol"
 import { rowBytes } from "../rules.ts"
+import { unlessFull } from "./database.ts"
 import { type EngineParts, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 
 /** A record with its grants decoded. */
@@ -54,7 +55,8 @@ export class AccountRecords {
     if (this.#seen.get(key) === day || !this.#parts.index.marks.account(this.#tenant.tenant, account)) return
     if (this.#seen.size >= most) this.#seen.clear()
     this.#seen.set(key, day)
-    await this.#parts.committer.run(() => this.#parts.index.marks.setSeen(day, this.#tenant.tenant, account))
+    const { committer, index } = this.#parts
+    await committer.run(() => index.marks.setSeen(day, this.#tenant.tenant, account)).catch(unlessFull) // who reads does so all the same
   }
 
   /** Takes a record with a higher epoch; an older one is no error. Throws ERR_REFUSED, ERR_QUOTA_EXCEEDED, ERR_SERVER_FULL. */
