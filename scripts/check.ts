@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
-import { checkAdvisories } from "./check/advisories.ts"
+import { ageOfAdvisories, checkAdvisories } from "./check/advisories.ts"
 import { checkDomains } from "./check/domains.ts"
 import { checkLayers } from "./check/layers.ts"
 import type { Violation } from "./check/source.ts"
@@ -91,3 +91,4 @@ process.exitCode = report([
 ])
   ? 0
   : 1
+console.log(`     ${ageOfAdvisories(root, Date.now())}`)

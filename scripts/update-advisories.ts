@@ -1,9 +1,11 @@
 /**
- * Takes what is known of our packages into `scripts/advisories.json`, from a folder of OSV files: a checkout of
- * github.com/github/advisory-database. `node scripts/update-advisories.ts FOLDER`; what was accepted stays.
+ * Takes what is known of our packages into `scripts/advisories.json`: `npm run advisories` fetches the newest state of
+ * github.com/github/advisory-database, `npm run advisories FOLDER` takes a folder of OSV files that is there. What was accepted stays.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { glob } from "node:fs/promises"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { type Advisories, type Advisory, lockedPackages, type RangeEvent } from "./check/advisories.ts"
 
@@ -14,7 +16,8 @@ interface OsvRecord {
   readonly withdrawn?: string
   readonly affected?: readonly {
     readonly package?: { readonly ecosystem: string; readonly name: string }
-    readonly ranges?: readonly { readonly events: readonly RangeEvent[] }[]
+    readonly ranges?: readonly { readonly type?: string; readonly events: readonly RangeEvent[] }[]
+    readonly versions?: readonly string[]
   }[]
 }
 
@@ -25,9 +28,15 @@ export async function advisoriesIn(folder: string, root: string): Promise<Adviso
   for await (const file of glob("**/*.json", { cwd: folder })) {
     const record: OsvRecord = JSON.parse(readFileSync(join(folder, file), "utf8"))
     if (record.withdrawn !== undefined) continue
-    const affected = (record.affected ?? []).flatMap(({ package: named, ranges = [] }) =>
+    const affected = (record.affected ?? []).flatMap(({ package: named, ranges = [], versions = [] }) =>
       named?.ecosystem === "npm" && names.has(named.name)
-        ? [{ name: named.name, ranges: ranges.map(({ events }) => events) }]
+        ? [
+            {
+              name: named.name,
+              ranges: ranges.filter(({ type }) => type !== "GIT").map(({ events }) => events), // of those versions are no versions
+              ...(versions.length > 0 && { versions }),
+            },
+          ]
         : [],
     )
     if (affected.length > 0) found.push({ id: record.id, summary: record.summary ?? "", affected })
@@ -35,18 +44,32 @@ export async function advisoriesIn(folder: string, root: string): Promise<Adviso
   return found.sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-async function main(folder: string): Promise<void> {
-  const root = dirname(import.meta.dirname)
+/** Writes what `folder` knows, or the source itself, into the file of `root`. Fails, and changes nothing, where that is no such folder. */
+export async function updateAdvisories(root: string, folder?: string): Promise<string> {
   const file = join(root, "scripts/advisories.json")
   const { accepted, source }: Advisories = JSON.parse(readFileSync(file, "utf8"))
-  const advisories = await advisoriesIn(folder, root)
-  const asked = new Date().toISOString().slice(0, 10)
-  writeFileSync(file, `${JSON.stringify({ asked, source, advisories, accepted }, null, 2)}\n`)
-  console.log(`${advisories.length} advisories name packages of the lock file.`)
+  const fetched = folder === undefined ? mkdtempSync(join(tmpdir(), "advisories-")) : undefined
+  try {
+    if (fetched) fetchInto(fetched, source)
+    const advisories = await advisoriesIn(folder ?? fetched!, root)
+    if (advisories.length === 0) throw new Error("Nothing there names a package of ours: is it a folder of OSV files?")
+    const packages = [...new Set(lockedPackages(root).map(({ name }) => name))].sort()
+    const asked = new Date().toISOString().slice(0, 10)
+    writeFileSync(file, `${JSON.stringify({ asked, source, packages, advisories, accepted }, null, 2)}\n`)
+    return `${advisories.length} advisories name packages of the lock file.`
+  } finally {
+    if (fetched) rmSync(fetched, { recursive: true })
+  }
+}
+
+/** Only what was reviewed, and no history. */
+function fetchInto(folder: string, source: string): void {
+  const git = (...args: string[]) => execFileSync("git", ["-C", folder, ...args], { stdio: "inherit" })
+  git("clone", "--depth", "1", "--filter", "blob:none", "--no-checkout", source, ".")
+  git("sparse-checkout", "set", "advisories/github-reviewed")
+  git("checkout")
 }
 
 const [, script, folder] = process.argv
-if (script === import.meta.filename) {
-  if (folder === undefined) throw new Error("Say where the files are: node scripts/update-advisories.ts FOLDER")
-  await main(folder)
-}
+if (script === import.meta.filename) console.log(await updateAdvisories(dirname(import.meta.dirname), folder))
+

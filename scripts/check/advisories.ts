@@ -11,7 +11,14 @@ import type { Violation } from "./source.ts"
 export interface Advisory {
   readonly id: string
   readonly summary: string
-  readonly affected: readonly { readonly name: string; readonly ranges: readonly (readonly RangeEvent[])[] }[]
+  readonly affected: readonly Affected[]
+}
+
+/** Versions of a package that have the fault: in ranges, or one by one, as malicious ones are told. */
+export interface Affected {
+  readonly name: string
+  readonly ranges: readonly (readonly RangeEvent[])[]
+  readonly versions?: readonly string[]
 }
 
 /** Where a range of versions begins or ends. */
@@ -26,6 +33,8 @@ export interface Advisories {
   /** The day when the source was asked last. */
   readonly asked: string
   readonly source: string
+  /** Names of the packages that it was asked about. */
+  readonly packages: readonly string[]
   readonly advisories: readonly Advisory[]
   /** Faults that cannot be met in our use of the package, and why. */
   readonly accepted: readonly { readonly id: string; readonly why: string }[]
@@ -34,7 +43,7 @@ export interface Advisories {
 /** Packages of the lock file that an advisory names and nobody has accepted; accepted ones that no package needs any more. */
 export function checkAdvisories(root: string): Violation[] {
   const where = "package-lock.json"
-  const { advisories, accepted }: Advisories = JSON.parse(readFileSync(join(root, "scripts/advisories.json"), "utf8"))
+  const { advisories, accepted } = readAdvisories(root)
   const found = lockedPackages(root).flatMap(({ name, version }) =>
     advisories
       .filter((advisory) => isAffected(advisory, name, version))
@@ -56,6 +65,27 @@ export function checkAdvisories(root: string): Violation[] {
   ]
 }
 
+const dayMs = 86_400_000
+/** After so many days it is time to ask again. */
+const freshDays = 60
+
+/** How old what is known is, and of how many packages it is. */
+export function ageOfAdvisories(root: string, nowMs: number): string {
+  const { asked, packages, advisories } = readAdvisories(root)
+  const names = new Set(lockedPackages(root).map(({ name }) => name))
+  const known = packages.filter((name) => names.has(name)).length
+  const days = Math.floor((nowMs - Date.parse(asked)) / dayMs)
+  const isOld = !(days <= freshDays) || known < names.size
+  return (
+    `${advisories.length} advisories, asked for on ${asked} (${days} days ago) about ${known} of ${names.size} packages` +
+    (isOld ? ": to ask again, npm run advisories" : "")
+  )
+}
+
+function readAdvisories(root: string): Advisories {
+  return JSON.parse(readFileSync(join(root, "scripts/advisories.json"), "utf8"))
+}
+
 /** Every package of the lock file with its version. */
 export function lockedPackages(root: string): { name: string; version: string }[] {
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
@@ -68,14 +98,22 @@ export function lockedPackages(root: string): { name: string; version: string }[
 }
 
 function isAffected({ affected }: Advisory, name: string, version: string): boolean {
-  return affected.some((one) => one.name === name && one.ranges.some((events) => isWithin(events, version)))
+  return affected.some(
+    (one) =>
+      one.name === name &&
+      ((one.versions ?? []).includes(version) || one.ranges.some((events) => isWithin(events, version))),
+  )
 }
 
-/** By the rule of OSV: after the last event at or before the version, it is affected when that was an introduction. */
+/** By the rule of OSV: events in order of their versions; the last one at or before the version decides. */
 function isWithin(events: readonly RangeEvent[], version: string): boolean {
-  const isAtLeast = (bound: string) => bound === "0" || semver.gte(version, bound)
-  const introduced = events.some((event) => event.introduced !== undefined && isAtLeast(event.introduced))
-  const fixed = events.some((event) => event.fixed !== undefined && isAtLeast(event.fixed))
-  const passed = events.some((event) => event.last_affected !== undefined && semver.gt(version, event.last_affected))
-  return introduced && !fixed && !passed
+  const ordered = events
+    .map((event) => ({ ...event, at: event.introduced ?? event.fixed ?? event.last_affected ?? "0" }))
+    .map((event) => ({ ...event, at: event.at === "0" ? "0.0.0-0" : event.at }))
+    .sort((a, b) => semver.compare(a.at, b.at))
+  let affected = false
+  for (const { introduced, fixed, at } of ordered)
+    if (introduced !== undefined) affected ||= semver.gte(version, at)
+    else if (fixed !== undefined ? semver.gte(version, at) : semver.gt(version, at)) affected = false
+  return affected
 }

@@ -87,7 +87,7 @@ function knownError(error: unknown): HoldfastError | undefined {
   const isFull = code === "ENOSPC" || code === "EDQUOT"
   return new HoldfastError(
     isFull ? "ERR_DISK_FULL" : "ERR_IO",
-    `The system answered: ${error.message}.${whose === undefined ? "" : ` ${whose}`}`,
+    `The system answered: ${error.message}.${isFull ? " Free some space on that disk, then try again." : ""}${whose === undefined ? "" : ` ${whose}`}`,
     { code },
   )
 }

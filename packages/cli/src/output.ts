@@ -1,6 +1,6 @@
 /** Results that are no text for the screen: secrets that were asked for, and bytes. */
 import * as fs from "node:fs"
-import { createSecretFile, localError, type NewSecretFile } from "@holdfast/core/node"
+import { createSecretFile, localError } from "@holdfast/core/node"
 import type { Context } from "./context.ts"
 
 /** Prints a secret that was asked for, or writes it into the new file `out` that only its owner may read. */
@@ -14,7 +14,7 @@ export async function handOver(
       context.warn("others may read the file that this went into; --out FILE makes a closed one.")
     return
   }
-  const file = await newSecretFile(out)
+  const file = await createSecretFile(out)
   try {
     await file.write(`${text}\n`)
   } finally {
@@ -27,13 +27,6 @@ function isOpenFile(fd: number | undefined): boolean {
   if (fd === undefined) return false
   const state = fs.fstatSync(fd)
   return state.isFile() && process.platform !== "win32" && (state.mode & 0o077) !== 0
-}
-
-/** A new file for a secret. Throws ERR_ALREADY_EXISTS, ERR_IO. */
-export async function newSecretFile(path: string): Promise<NewSecretFile> {
-  return createSecretFile(path).catch((error: unknown) => {
-    throw localError(error, path)
-  })
 }
 
 /** Writes bytes to stdout, waiting when the reader is slow. */

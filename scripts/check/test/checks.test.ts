@@ -1,10 +1,11 @@
 import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { type TestContext, test } from "node:test"
-import { advisoriesIn } from "../../update-advisories.ts"
-import { checkAdvisories } from "../advisories.ts"
+import { advisoriesIn, updateAdvisories } from "../../update-advisories.ts"
+import { ageOfAdvisories, checkAdvisories } from "../advisories.ts"
 import { checkDomains } from "../domains.ts"
 import { checkLayers } from "../layers.ts"
 import { checkThreats } from "../threats.ts"
@@ -182,7 +183,7 @@ test("a package with a known fault is told until it is replaced, or the fault is
     mkdirSync(join(root, "scripts"))
     writeFileSync(
       join(root, "scripts/advisories.json"),
-      JSON.stringify({ asked: "", source: "", advisories, accepted }),
+      JSON.stringify({ asked: "2026-01-01", source: "", packages: ["wrap"], advisories, accepted }),
     )
     return checkAdvisories(root).map(({ message }) => message)
   }
@@ -192,4 +193,51 @@ test("a package with a known fault is told until it is replaced, or the fault is
   const accepted = [{ id: "GHSA-1", why: "nobody calls it" }]
   assert.deepEqual(await told("7.0.4", accepted), [])
   assert.equal((await told("7.0.5", accepted)).length, 1, "what is accepted for nothing is told")
+})
+
+/** A checkout whose lock file has `wrap` in that version, and records of OSV about it, in a git repository. */
+function locked(t: TestContext, version: string, affected: readonly object[]) {
+  const record = { id: "GHSA-3", summary: "it breaks", affected }
+  const root = house(t, {
+    "package-lock.json": JSON.stringify({ packages: { "node_modules/wrap": { version }, "node_modules/more": { version } } }),
+    "scripts/advisories.json": "{}",
+    "source/advisories/github-reviewed/2026/a.json": JSON.stringify(record),
+    "source/advisories/unreviewed/2026/b.json": JSON.stringify({ ...record, id: "GHSA-4" }),
+  })
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-C", join(root, "source"), "-c", "user.name=a", "-c", "user.email=a@b", ...args], { stdio: "ignore" })
+  git("init")
+  git("add", ".")
+  git("commit", "-m", "all")
+  git("config", "uploadpack.allowFilter", "true")
+  const empty = { asked: "2026-01-01", source: `file://${root}/source`, packages: [], advisories: [], accepted: [] }
+  writeFileSync(join(root, "scripts/advisories.json"), JSON.stringify(empty))
+  return root
+}
+
+test("one command fetches what is known, and the check tells how old that is and what was not asked for", async (t) => {
+  const events = [{ introduced: "1.0.0" }, { fixed: "1.2.0" }, { introduced: "2.0.0" }, { fixed: "2.0.5" }]
+  const wrap = { ecosystem: "npm", name: "wrap" }
+  const affected = [
+    { package: wrap, ranges: [{ type: "SEMVER", events }] },
+    { package: wrap, ranges: [{ type: "GIT", events: [{ introduced: "0" }] }], versions: ["9.9.9"] },
+  ]
+  const found = async (version: string) => {
+    const root = locked(t, version, affected)
+    assert.deepEqual(checkAdvisories(root), [])
+    await updateAdvisories(root, join(root, "source/advisories/github-reviewed"))
+    return checkAdvisories(root).map(({ message }) => message)
+  }
+  for (const version of ["1.0.0", "1.1.9", "2.0.0", "2.0.4", "9.9.9"])
+    assert.deepEqual(await found(version), [`wrap ${version}: it breaks (GHSA-3)`])
+  for (const version of ["0.9.0", "1.2.0", "1.9.9", "2.0.5", "3.0.0"]) assert.deepEqual(await found(version), [])
+  const root = locked(t, "1.0.0", affected)
+  const at = Date.parse("2026-01-31")
+  assert.match(ageOfAdvisories(root, at), /^0 advisories, .* 2026-01-01 \(30 days ago\) about 0 of 2 packages: .*npm run advisories/)
+  await updateAdvisories(root)
+  const now = Date.now()
+  assert.match(ageOfAdvisories(root, now), /^1 advisories, .* \(0 days ago\) about 2 of 2 packages$/)
+  assert.match(ageOfAdvisories(root, now + 61 * 86_400_000), /\(61 days ago\).*npm run advisories/)
+  await assert.rejects(updateAdvisories(root, join(root, "packages")), /is it a folder of OSV files/)
+  assert.equal(checkAdvisories(root).length, 1, "what was known is kept")
 })

@@ -7,7 +7,7 @@ import { existsSync, lstatSync } from "node:fs"
 import { open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { equal, fromUtf8, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
-import { isDenied, keepOwner, makePrivateFolder, nodeCrypto, refuseExposed, whoseIs } from "@holdfast/core/node"
+import { isDenied, keepOwner, localError, makePrivateFolder, nodeCrypto, refuseExposed, whoseIs } from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import { z } from "zod"
 import { isRunning, markOf } from "./process.ts"
@@ -202,16 +202,21 @@ async function isOld(path: string): Promise<boolean> {
 }
 
 async function claim(path: string): Promise<boolean> {
+  const file = await open(path, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EEXIST") return undefined
+    throw localError(error, path)
+  })
+  if (!file) return false
   try {
-    const file = await open(path, "wx", 0o600)
     keepOwner(file.fd, dirname(path))
     const mark = await markOf(process.pid)
     await file.writeFile(`${process.pid} ${mark?.started ?? ""}`)
-    await file.close()
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
-    throw error
+    await rm(path, { force: true }) // else the next command waits for whoever made it
+    throw localError(error, path)
+  } finally {
+    await file.close()
   }
 }
 

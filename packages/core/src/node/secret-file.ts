@@ -4,9 +4,12 @@ import { lstat, open, rm, stat } from "node:fs/promises"
 import { dirname } from "node:path"
 import { HoldfastError } from "../errors.ts"
 import { createFlags } from "./folder.ts"
+import { localError } from "./local-error.ts"
 import { keepOwner } from "./private-files.ts"
 
 const maxSecretBytes = 64 * 1024
+/** More than most secrets have. */
+const roomBytes = 8192
 
 /** Those of `paths` that others than their owner may read, write or replace; those that are not there are none. */
 export async function exposed(paths: readonly string[]): Promise<string[]> {
@@ -53,18 +56,32 @@ export interface NewSecretFile {
   close(): Promise<void>
 }
 
-/** Makes it, mode 0600. Throws ERR_ALREADY_EXISTS, and what the system answers. */
+/** Makes it, mode 0600, with room for what it will hold: a full disk is told before. Throws ERR_ALREADY_EXISTS, ERR_DISK_FULL, ERR_IO. */
 export async function createSecretFile(path: string): Promise<NewSecretFile> {
   const file = await open(path, createFlags, 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error
+    if (error.code !== "EEXIST") throw localError(error, path)
     throw new HoldfastError("ERR_ALREADY_EXISTS", `"${path}" is there already. Name a new file.`, { path })
   })
-  keepOwner(file.fd, dirname(path))
+  try {
+    keepOwner(file.fd, dirname(path))
+    await file.write(new Uint8Array(roomBytes), 0, roomBytes, 0)
+    await file.sync()
+  } catch (error) {
+    await file.close()
+    await rm(path, { force: true })
+    throw localError(error, path)
+  }
   let isWritten = false
   return {
     async write(text) {
-      await file.writeFile(text)
-      await file.sync()
+      try {
+        const bytes = Buffer.from(text)
+        for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at, at)).bytesWritten
+        await file.truncate(bytes.length)
+        await file.sync()
+      } catch (error) {
+        throw localError(error, path)
+      }
       isWritten = true
     },
     async close() {

@@ -1,9 +1,10 @@
 /** `holdfast recovery kit`. */
+import { createSecretFile } from "@holdfast/core/node"
 import { shortId } from "@holdfast/client/kits"
 import { type MadeKit, makeRecoveryKit, type SecretWish } from "@holdfast/client/recovery"
 import { HoldfastError } from "@holdfast/core"
 import type { Context } from "../../context.ts"
-import { newSecretFile } from "../../output.ts"
+import { createSecretFile } from "@holdfast/core/node"
 import { readNewPassphrase } from "../../passphrase.ts"
 import { plural } from "../../words.ts"
 
@@ -26,7 +27,7 @@ export async function makeKit(context: Context, flags: KitFlags): Promise<void> 
   const { name, replace = false, wordsFile = flags.out } = flags
   const protection = await wishOf(flags)
   const session = await context.openSession()
-  const file = wordsFile === undefined ? undefined : await newSecretFile(wordsFile)
+  const file = wordsFile === undefined ? undefined : await createSecretFile(wordsFile)
   try {
     const withBucketKeys = flags.withBucketKeys ? true : flags.withoutBucketKeys ? false : undefined
     const tell = async (words: string) => {

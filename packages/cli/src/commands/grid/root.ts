@@ -1,9 +1,9 @@
 /** `holdfast coordinator root` and `coordinator voters`: what the operator decides for good, on the coordinator's machine. */
 import { fromUtf8 } from "@holdfast/core"
-import { readSecretFile } from "@holdfast/core/node"
+import { createSecretFile, readSecretFile } from "@holdfast/core/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { newSecretFile } from "../../output.ts"
+import { createSecretFile } from "@holdfast/core/node"
 
 /** Adds the commands below `coordinator`. */
 export function registerRoot(coordinator: Command, context: Context): void {
@@ -74,7 +74,7 @@ interface SignFlags {
 async function exportRoot(context: Context, { dir, out }: ExportFlags): Promise<void> {
   const { exportRoot } = await import("@holdfast/coordinator")
   // There, empty, before the key is made: a key that cannot be written would be lost.
-  const file = out === undefined ? undefined : await newSecretFile(out)
+  const file = out === undefined ? undefined : await createSecretFile(out)
   try {
     const { rootKeyPem, publicKey } = await exportRoot({ dir })
     if (!file) return context.outputExact({ publicKey, rootKey: rootKeyPem }, rootKeyPem)
