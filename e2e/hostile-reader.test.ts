@@ -15,7 +15,9 @@ import {
   emptyCare,
   encodeCare,
   encodeDirectoryNode,
+  encodeManifestNode,
   encodeRoot,
+  type ManifestItem,
   plainAttributes,
   type Reference,
 } from "@holdfast/tree"
@@ -29,6 +31,9 @@ const plain = plainAttributes(0o644, 0)
 /** What a writer of bad intent needs: any node, as it likes. */
 interface Maker {
   node(level: number, items: Parameters<typeof encodeDirectoryNode>[1]): Promise<Reference>
+  /** A file's list of pieces. */
+  manifest(level: number, items: readonly ManifestItem[]): Promise<ManifestItem>
+  piece(bytes: Uint8Array): Promise<ManifestItem>
   /** The read capability of the tree itself. */
   readonly readCap: Uint8Array
 }
@@ -54,13 +59,18 @@ async function hostile(t: TestContext, make: (maker: Maker) => Promise<Directory
   })
   const seed = crypto.random(32)
   const read = await toReadCap(crypto, { kind: "dw", seed })
+  const stored = async (bytes: Uint8Array): Promise<Reference> => {
+    const { length } = bytes
+    const { id, key } = await store.chunks.putChunk(bytes)
+    return { chunk: { id, key }, offset: 0, length }
+  }
   const root = await make({
-    async node(level, items) {
-      const bytes = encodeDirectoryNode(level, items)
-      const { length } = bytes
-      const { id, key } = await store.chunks.putChunk(bytes)
-      return { chunk: { id, key }, offset: 0, length }
-    },
+    node: (level, items) => stored(encodeDirectoryNode(level, items)),
+    manifest: async (level, items) => ({
+      length: items.reduce((sum, { length }) => sum + length, 0),
+      reference: await stored(encodeManifestNode(level, items)),
+    }),
+    piece: async (bytes) => ({ length: bytes.length, reference: await stored(bytes) }),
     readCap: utf8(encodeCap(read)),
   })
   const content = encodeRoot({ root, commitTimeMs: 0, history: [], snapshots: null })
@@ -244,4 +254,29 @@ test("directories nested deeper than any path end the second reader with an erro
   if (!made) return
   for (const args of [["ls"], ["restore", join(made.folder, "restored")]])
     assert.match(made.run(...args).stderr, /^ERR_LIMIT: a directory is nested too deep/)
+})
+
+test("files that claim far more than is stored of them end the second reader before they fill a disk", async (t) => {
+  const hole = (length: number): ManifestItem => ({ length, reference: null })
+  const lists: Record<string, (maker: Maker) => Promise<ManifestItem>> = {
+    "holes of petabytes": async ({ manifest, piece }) => manifest(0, [await piece(crypto.random(1000)), hole(2 ** 52)]),
+    "one piece again and again": async ({ manifest, piece }) =>
+      manifest(1, Array(200).fill(await manifest(0, Array(1000).fill(await piece(crypto.random(1_000_000)))))),
+    "pieces of a byte": async ({ manifest, piece }) =>
+      manifest(1, Array(2000).fill(await manifest(0, Array(2000).fill(await piece(crypto.random(1)))))),
+  }
+  for (const [name, list] of Object.entries(lists)) {
+    const made = await hostile(t, async (maker) => {
+      const { length, reference } = await list(maker)
+      const content = { form: "manifest", size: length, reference: reference! } as const
+      return maker.node(0, [{ ...file("f"), size: length, content } as Entry])
+    })
+    if (!made) return
+    const dest = join(made.folder, "restored")
+    const { status, stderr } = made.run("restore", dest)
+    assert.equal(status, 1, `${name}: ${stderr}`)
+    assert.match(stderr, /^ERR_LIMIT: a file (claims|is cut)/, name)
+    const taken = readdirSync(dest).reduce((sum, one) => sum + 512 * lstatSync(join(dest, one)).blocks, 0)
+    assert.ok(taken < 150_000_000, `${name}: ${taken} bytes of the disk`)
+  }
 })

@@ -1016,15 +1016,24 @@ class Claims:
 
     def __init__(self):
         self.known, self.new, self.repeated, self.holes = {}, 0, 0, 0
+        self.pieces, self.bytes = 0, 0
+
+    def piece(self, length):
+        self.pieces += 1
+        self.bytes += length
+        if self.pieces > MOST_SMALL + self.bytes / LEAST_MEAN:
+            raise HoldfastError("ERR_LIMIT", "a file is cut into pieces that are too small to be read")
 
     def add(self, length, reference):
         if reference is None:
             self.holes += length
         else:
-            given = self.known.get(reference[0], 0)
-            if given > 0 or len(self.known) < MOST_KNOWN:
-                self.known[reference[0]] = given + length
-            fresh = min(length, max(0, CHUNK_BYTES - given))
+            chunk, offset, _ = reference
+            end, given = self.known.get(chunk, (0, 0))
+            end = max(end, offset + length)
+            if len(self.known) < MOST_KNOWN or chunk in self.known:
+                self.known[chunk] = end, given + length
+            fresh = min(length, max(0, end - given))
             self.new += fresh
             if fresh < length:
                 self.repeated += max(length - fresh, LEAST_REPEATED)
@@ -1042,6 +1051,7 @@ def parts_of(volume, entry):
     else:
         for length, reference in pieces(volume, entry.content[1], entry.size):
             claims.add(length, reference)
+            claims.piece(length)
             yield length, None if reference is None else volume.slice(reference)
 
 
@@ -1056,6 +1066,7 @@ COLOUR = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
 CAPABILITY = re.compile(r"(hf(?::|%(?:25)*3a)[a-z]{0,5}(?::|%(?:25)*3a)?)[a-z2-7]{8}[^\s\"'/]*(?:\s+[a-z2-7]{20}\S*)*", re.IGNORECASE)
 MOST_REPEATED, MOST_COPIES = 20_000, 100
 MOST_HOLES, HOLES_RATIO = 1 << 38, 4096
+MOST_SMALL, LEAST_MEAN = 4096, 512
 MOST_AGAIN, AGAIN_RATIO, LEAST_REPEATED, MOST_KNOWN = 1 << 26, 100, 1 << 14, 1 << 18
 # One directory that comes so often is no copy any more, unless most of what is told beside it is new.
 MOST_VISITS, MOST_COPIES_THEN = 1000, 20

@@ -234,6 +234,28 @@ for (const [what, sql] of Object.entries({
     assert.equal(((await use()) as { code?: string }).code, "ERR_CORRUPT")
   })
 
+/** A journal that says that a transaction of several databases was under way: what it names is removed when that is over. */
+function journalNaming(path: string): Buffer {
+  const number = (value: number) => {
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(value)
+    return bytes
+  }
+  const name = Buffer.from(path)
+  const sum = name.reduce((total, byte) => total + byte, 0)
+  const magic = Buffer.from("d9d505f920a163d7", "hex")
+  return Buffer.concat([Buffer.alloc(1024, 1), number(0), name, number(name.length), number(sum), magic])
+}
+
+for (const mode of ["WAL", "DELETE"])
+  test(`a journal beside an index of mode ${mode} leads nowhere, whatever file it names`, async (t) => {
+    const { dir, victim, tamper, use } = await scene(t)
+    tamper(`PRAGMA journal_mode = ${mode}`)
+    fs.writeFileSync(join(dir, "index.sqlite-journal"), journalNaming(join(victim, "thesis.tex")))
+    const error = await use()
+    assert.ok(error === undefined || isHoldfastError(error), String(error))
+  })
+
 test("a pipe, a device or a file without end in the place of a share neither hangs nor fills the memory", {
   timeout: 30_000,
 }, async (t) => {

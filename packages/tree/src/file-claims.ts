@@ -2,7 +2,7 @@
  * What a whole file may grow to, by what of its content has come: a hostile manifest of a few bytes names petabytes of holes, or one
  * piece a million times. Whoever fills a disk with somebody's file has at least received a part of it.
  */
-import { HoldfastError, limits } from "@holdfast/core"
+import { HoldfastError } from "@holdfast/core"
 import { cacheKey, type Reference } from "./reference.ts"
 
 /** What may be claimed in any case, and so many times what has come. */
@@ -22,8 +22,8 @@ const mostKnown = 2 ** 18
 
 /** Counts what a file is made of, in order, and stops it when that is out of proportion. */
 export class FileClaims {
-  /** Bytes that each chunk has given. */
-  readonly #known = new Map<string, number>()
+  /** Of each chunk, how far it was referred to, and bytes that it has given. */
+  readonly #known = new Map<string, { end: number; given: number }>()
   #newBytes = 0
   #repeatedBytes = 0
   #holeBytes = 0
@@ -41,11 +41,14 @@ export class FileClaims {
   }
 
   /** How much of the chunk cannot have come yet. */
-  #leftOf({ chunk, length }: Reference): number {
+  #leftOf({ chunk, offset, length }: Reference): number {
     const key = cacheKey(chunk)
-    const given = this.#known.get(key) ?? 0
-    if (given > 0 || this.#known.size < mostKnown) this.#known.set(key, given + length)
-    return Math.max(0, limits.chunkBytes - given)
+    const known = this.#known.get(key) ?? { end: 0, given: 0 }
+    known.end = Math.max(known.end, offset + length)
+    const left = Math.max(0, known.end - known.given)
+    known.given += length
+    if (this.#known.size < mostKnown) this.#known.set(key, known)
+    return left
   }
 
   #isOver(claimed: number, { bytes, ratio }: Bounds): boolean {

@@ -91,14 +91,50 @@ async function* inSteps(slices: AsyncIterable<Slice>): AsyncGenerator<Slice, voi
         yield { start, end: Math.min(slice.end, start + holeStepBytes), reference: null }
 }
 
-/** The parts of a manifest's pieces that make up a range. Throws ERR_BAD_FORMAT unless nodes have the lengths claimed. */
+/** So many pieces, and one more for each so many bytes, are read at once; what a writer of ours cuts has far fewer. */
+const mostSmallPieces = 4096
+const leastMeanBytes = 512
+/** After so many others have their turn, who wants to stop this among them. */
+const piecesPerTurn = 256
+
+/**
+ * The parts of a manifest's pieces that make up a range. Throws ERR_BAD_FORMAT unless nodes have the lengths claimed, and ERR_LIMIT for
+ * a file that is cut so small that going through it would take longer than it is worth: a few KB can name a million pieces of a byte.
+ */
 export async function* slicesOf(
   io: TreeIo,
   reference: Reference,
   length: number,
   range: { readonly start: number; readonly end: number },
-  level?: number,
 ): AsyncGenerator<Slice, void, void> {
+  let [pieces, bytes] = [0, 0]
+  for await (const slice of slicesBelow(io, reference, { length, range })) {
+    pieces++
+    bytes += slice.end - slice.start
+    if (pieces > mostSmallPieces + bytes / leastMeanBytes) throw tooSmall(pieces, bytes)
+    if (pieces % piecesPerTurn === 0) await io.env.clock.sleep(0)
+    yield slice
+  }
+}
+
+function tooSmall(pieces: number, bytes: number): HoldfastError {
+  return new HoldfastError(
+    "ERR_LIMIT",
+    `The file is cut into pieces that are too small to be read: ${pieces} make up ${bytes} bytes. Do not trust who wrote it.`,
+    { pieces, bytes },
+  )
+}
+
+async function* slicesBelow(
+  io: TreeIo,
+  reference: Reference,
+  at: {
+    readonly length: number
+    readonly range: { readonly start: number; readonly end: number }
+    readonly level?: number
+  },
+): AsyncGenerator<Slice, void, void> {
+  const { length, range, level } = at
   const node = await io.readManifest(reference, { length, ...(level !== undefined && { level }) })
   let position = 0
   for (const item of node.items) {
@@ -107,6 +143,6 @@ export async function* slicesOf(
     position += item.length
     if (start >= end) continue
     if (node.level === 0) yield { start, end, reference: item.reference }
-    else yield* slicesOf(io, item.reference!, item.length, { start, end }, node.level - 1)
+    else yield* slicesBelow(io, item.reference!, { length: item.length, range: { start, end }, level: node.level - 1 })
   }
 }

@@ -54,14 +54,14 @@ export class RandomReader {
     signal?.throwIfAborted()
     const end = Math.min(offset + length, this.size)
     if (offset >= end) return new Uint8Array()
-    const reading = this.#read(offset, end)
+    const reading = this.#read(offset, end, signal)
     if (this.#readsAhead) this.#readAhead(offset, end)
     const bytes = await reading
     signal?.throwIfAborted()
     return bytes
   }
 
-  async #read(start: number, end: number): Promise<Uint8Array> {
+  async #read(start: number, end: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const content = this.#content
     if (content.form === "inline") return content.bytes.subarray(start, end)
     if (content.form === "single") return this.#io.readAt(content.reference, start, end)
@@ -76,6 +76,7 @@ export class RandomReader {
       })) {
         if (to - from === end - start)
           return reference ? await pages.read(reference, from, to) : new Uint8Array(to - from)
+        signal?.throwIfAborted()
         whole ??= new Uint8Array(end - start)
         const target = whole.subarray(at, at + to - from)
         at += to - from

@@ -4,7 +4,6 @@ import { shortId } from "@holdfast/client/kits"
 import { type MadeKit, makeRecoveryKit, type SecretWish } from "@holdfast/client/recovery"
 import { HoldfastError } from "@holdfast/core"
 import type { Context } from "../../context.ts"
-import { createSecretFile } from "@holdfast/core/node"
 import { readNewPassphrase } from "../../passphrase.ts"
 import { plural } from "../../words.ts"
 

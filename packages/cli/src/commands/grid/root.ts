@@ -3,7 +3,6 @@ import { fromUtf8 } from "@holdfast/core"
 import { createSecretFile, readSecretFile } from "@holdfast/core/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { createSecretFile } from "@holdfast/core/node"
 
 /** Adds the commands below `coordinator`. */
 export function registerRoot(coordinator: Command, context: Context): void {
