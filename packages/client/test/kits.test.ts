@@ -1,7 +1,7 @@
 /** The order in which kits are made, told and erased: whatever ends in the middle, its owner has a kit whose words he was told. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { createMemoryBackend } from "@holdfast/backends"
+import { createMemoryBackend, createMemoryPlace } from "@holdfast/backends"
 import {
   chooseKit,
   goodParts,
@@ -16,7 +16,7 @@ import {
 } from "@holdfast/client/kits"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv as env } from "@holdfast/core/node"
-import { type Backend, type RecoverySecrets, registerIdOf } from "@holdfast/protocol"
+import { accountRoles, type Backend, type RecoverySecrets, registerIdOf } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 
 interface State {
@@ -244,6 +244,15 @@ test("a kit is in the account's list before it lies anywhere", async () => {
   const [backends, own, master] = [places(3), device(), crypto.random(32)]
   await make(own, backends, { master })
   assert.deepEqual(own.state.listedBefore, [toHex(kitSeed("main", master))])
+})
+
+test("a kit that places have no room for under a quota is refused as that", async () => {
+  const account = { account: crypto.random(32), roles: accountRoles }
+  const small = Array.from({ length: 3 }, (_, i) => createMemoryPlace(`n${i}`, crypto, { quotaBytes: 500 }).backendOf(account))
+  await assert.rejects(make(device(), small, { master: crypto.random(32) }), {
+    code: "ERR_QUOTA_EXCEEDED",
+    message: /Only 0 of the 2 places needed took their part.*quota of 500 bytes/,
+  })
 })
 
 test("a kit counts as made only when a quorum took its part, and else nobody is told of it", async () => {

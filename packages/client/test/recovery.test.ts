@@ -75,7 +75,8 @@ async function store(
   parts: readonly Uint8Array[],
   at: Uint8Array = seed,
 ): Promise<(string | undefined)[]> {
-  return writeParts(backends, at, { parts, answers: await readParts(backends, at) })
+  const failures = await writeParts(backends, at, { parts, answers: await readParts(backends, at) })
+  return failures.map((failure) => failure?.why)
 }
 
 async function find(backends: readonly Backend[], at: Uint8Array): Promise<FoundKit[]> {

@@ -1,5 +1,5 @@
 /** Store: chunks and registers over many backends. */
-export { type Answer, answerOf, noQuorum, refusalOf, refusedByServers, tellAnswers } from "./answers.ts"
+export { type Answer, answerOf, noQuorum, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 export { keysOfCap } from "./cap-keys.ts"
 export type { CheckOptions, Rebalanced } from "./chunk-health.ts"
 export type { Collection, CollectOptions, Collector, OwnValue } from "./collect.ts"

@@ -4,11 +4,11 @@
  */
 import { equal, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { decodeRecoveryPart } from "@holdfast/protocol"
-import { quorumOf } from "@holdfast/store"
+import { type Answer, quorumOf, shortageOf } from "@holdfast/store"
 import { eraseEarlier, goneFrom, kitsBefore, type LeftBehind } from "./erase-kits.ts"
 import { groupParts, keyOfKit, openKit } from "./kit.ts"
 import { type KitKeys, type KitMemory, type KnownKit, kitSeed, type PendingErasure } from "./kit-memory.ts"
-import { goodParts, type KitPlaces, type PlaceAnswer, readParts, writeParts } from "./parts.ts"
+import { type Failure, goodParts, type KitPlaces, type PlaceAnswer, readParts, writeParts } from "./parts.ts"
 
 /** The kit that is made. */
 export interface KitToLay {
@@ -38,6 +38,8 @@ export interface LaidKit {
 export interface LaidPart {
   readonly id: string
   readonly why?: string
+  /** That of the error, where there was one. */
+  readonly code?: string
 }
 
 /** Makes a kit. Throws ERR_ALREADY_EXISTS, ERR_NO_QUORUM, and what `kit.parts` and `kit.tell` throw. */
@@ -49,7 +51,7 @@ export async function layKit(at: KitPlaces, kit: KitToLay, memory: KitMemory): P
   const answered = answers.filter(({ state }) => state !== "away")
   const needed = quorumOf(at.backends.length, kit.mode)
   if (answered.length < needed)
-    throw tooFew(answered.length, needed, "answered, so nothing was changed", whyOf(answers))
+    throw tooFew(answered.length, needed, "answered, so nothing was changed", answersOf(answers))
   if (!kit.replace) refuseForeign(kit, goodParts(answers), known)
   const parts = await kit.parts(await newestMs(at, answers, master))
   const ids = at.backends.map(({ id }) => id)
@@ -107,13 +109,13 @@ async function lay(at: KitPlaces, laying: Laying, memory: KitMemory): Promise<{ 
   // Before it lies anywhere: the next run must know it for one of ours.
   await memory.remember({ id, isWhole: false, missing: missing ?? [] })
   const failures = await writeParts(at, seed, { parts, answers, liars, ...(missing && { missing }) })
-  const places = at.backends.map((place, i) => ({
-    id: place.id,
-    ...(failures[i] !== undefined && { why: failures[i] }),
-  }))
+  const places = at.backends.map(({ id }, i): LaidPart => {
+    const { why, code } = failures[i] ?? {}
+    return { id, ...(why !== undefined && { why }), ...(code && { code }) }
+  })
   const failed = places.filter(({ why }) => why !== undefined).map((place) => place.id)
   const taken = places.length - failed.length
-  if (taken < needed) throw tooFew(taken, needed, "took their part. The kit may not restore. Try again", whyOf(places))
+  if (taken < needed) throw tooFew(taken, needed, "took their part. The kit may not restore. Try again", answersOf(places))
   await memory.remember({ id, isWhole: true, missing: failed })
   return { id, places }
 }
@@ -151,14 +153,21 @@ function refuseForeign(
   )
 }
 
-function tooFew(reached: number, needed: number, what: string, why: readonly string[]): HoldfastError {
+function tooFew(reached: number, needed: number, what: string, answers: readonly Answer[]): HoldfastError {
+  const isQuota = shortageOf(answers, { reached, happy: needed }).code === "ERR_QUOTA_EXCEEDED"
+  const why = answers.map((answer) => `${answer.server}: ${answer.why}`)
   return new HoldfastError(
-    "ERR_NO_QUORUM",
+    isQuota ? "ERR_QUOTA_EXCEEDED" : "ERR_NO_QUORUM",
     `Only ${reached} of the ${needed} places needed ${what}: ${why.join("; ")}.`,
     { reached, needed },
   )
 }
 
-function whyOf(places: readonly { readonly place?: string; readonly id?: string; readonly why?: string }[]): string[] {
-  return places.flatMap(({ place, id, why }) => (why === undefined ? [] : [`${place ?? id}: ${why}`]))
+/** What places said that did not do it. */
+function answersOf(
+  places: readonly (Partial<Failure> & { readonly place?: string; readonly id?: string })[],
+): Answer[] {
+  return places.flatMap(({ place, id = "", why, code }) =>
+    why === undefined ? [] : [{ server: place ?? id, why, ...(code && { code }) }],
+  )
 }

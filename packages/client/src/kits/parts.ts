@@ -13,6 +13,7 @@ import {
   registerIdOf,
   signRegisterValue,
 } from "@holdfast/protocol"
+import { type Answer, answerOf, refusalOf } from "@holdfast/store"
 import { type FoundPart, groupParts } from "./kit.ts"
 
 /** What a place answered when it was asked for its part. */
@@ -77,8 +78,8 @@ export async function writeParts(
   { env, backends }: KitPlaces,
   seed: Uint8Array,
   { parts, answers, missing = [], liars = 0 }: NewParts,
-): Promise<(string | undefined)[]> {
-  const failures: (string | undefined)[] = answers.map(() => undefined)
+): Promise<(Failure | undefined)[]> {
+  const failures: (Failure | undefined)[] = answers.map(() => undefined)
   const write = async (chosen: readonly number[]) => {
     const giveTo = async (i: number) => {
       failures[i] = await writeOver({ env, backend: backends[i]! }, seed, answers[i]!, parts[i]!)
@@ -97,7 +98,7 @@ export async function writeParts(
   // Without words a kit may need so many parts that no order helps: then all places have to be there.
   const needed = Math.min(thresholds - 1 + liars, parts.length)
   if (taken + holders.length + silent >= needed) await write(holders)
-  else for (const i of holders) failures[i] = "it keeps its part of the kit before, which too few other places have"
+  else for (const i of holders) failures[i] = { why: "it keeps its part of the kit before, which too few other places have" }
   return failures
 }
 
@@ -110,6 +111,9 @@ function heldKit(answers: readonly PlaceAnswer[]) {
 function kitOf({ part }: PlaceAnswer): string | undefined {
   return part && toHex(part.kitId)
 }
+
+/** Why a place did not take a part; the code is that of an error. */
+export type Failure = Pick<Answer, "why" | "code">
 
 /** What became of erasing a kit at a place. */
 export interface Erasure {
@@ -138,8 +142,8 @@ export async function eraseParts(
       if (answer.state === "none" || answer.state === "erased") return { place }
       const id = kitOf(answer)
       if (id !== undefined && !isMeant(id)) return { place, why: madeSince, stays: true }
-      const why = await writeOver({ env, backend }, seed, answer, new Uint8Array())
-      return why === undefined ? { place } : { place, why }
+      const failure = await writeOver({ env, backend }, seed, answer, new Uint8Array())
+      return failure === undefined ? { place } : { place, why: failure.why }
     }),
   )
 }
@@ -149,10 +153,10 @@ async function writeOver(
   seed: Uint8Array,
   { state, why, held }: PlaceAnswer,
   part: Uint8Array,
-): Promise<string | undefined> {
-  if (state === "away") return why
+): Promise<Failure | undefined> {
+  if (state === "away") return { why: why ?? "it did not answer" }
   if (held?.value.sequence === Number.MAX_SAFE_INTEGER)
-    return `it claims the last sequence number there is. Give the kit another name: --name NAME`
+    return { why: "it claims the last sequence number there is. Give the kit another name: --name NAME" }
   try {
     const value = await signRegisterValue(crypto, seed, {
       sequence: (held?.value.sequence ?? 0) + 1,
@@ -161,9 +165,10 @@ async function writeOver(
       care: new Uint8Array(),
     })
     const [outcome] = await within(clock, patienceMs, (signal) => backend.proposeRegisters([value], { signal }))
-    return outcome?.accepted ? undefined : (outcome?.message ?? "it did not answer")
+    if (!outcome) return { why: "it did not answer" }
+    return outcome.accepted ? undefined : refusalOf(backend.id, outcome)
   } catch (error) {
-    return messageOf(error)
+    return answerOf(backend.id, error)
   }
 }
 
