@@ -4,7 +4,7 @@
  */
 import type { Clock } from "@holdfast/core"
 import type { Backend, MarkOptions, ProposeOutcome } from "@holdfast/protocol"
-import { answerOf } from "./answers.ts"
+import { answerOf, codeOfRefusal } from "./answers.ts"
 
 /** What one place did not take. */
 export interface PlaceShortfall {
@@ -144,7 +144,8 @@ function note(tally: Tally, kind: Kind, count: number, refused: Refused | undefi
 /** Why a place did not take a value; undefined when another was first, or something else is to be done before. */
 function valueRefused(outcome: ProposeOutcome): Refused | undefined {
   if (outcome.accepted || outcome.marksGone || outcome.current) return undefined
-  return { code: outcome.refused ? "ERR_REFUSED" : "io", message: outcome.message }
+  const { code = "io", message } = outcome
+  return { code: code === "refused" || code === "moved" ? codeOfRefusal(code) : code, message }
 }
 
 function isCommit(options: Partial<MarkOptions> | undefined): boolean {
