@@ -82,7 +82,11 @@ test("nodes on disks without a byte left start and are read, refuse the rest as 
 
 /** A volume over three small disks, with the alias `home:`. */
 async function volume(t: TestContext, client: Client): Promise<readonly string[] | undefined> {
-  const disks = littleDisks(t, "8m", ["d1", "d2", "d3"].map((name) => `${client.folder}/${name}`))
+  const disks = littleDisks(
+    t,
+    "8m",
+    ["d1", "d2", "d3"].map((name) => `${client.folder}/${name}`),
+  )
   if (!disks) return undefined
   const places = disks.map((disk) => `dir:${disk}`)
   await client.run(["volume", "create", "disks", "--coding", "2/2/3", "--backend", ...places])
@@ -94,7 +98,10 @@ async function volume(t: TestContext, client: Client): Promise<readonly string[]
 /** Puts files until there is no room for another; gives their number. */
 async function putAll(client: Client): Promise<number> {
   for (let count = 0; ; count++) {
-    const { code, stderr } = await client.run(["put", "-", `home:/f${count}`], { input: randomBytes(2_400_000), code: "any" })
+    const { code, stderr } = await client.run(["put", "-", `home:/f${count}`], {
+      input: randomBytes(2_400_000),
+      code: "any",
+    })
     if (code === 0) continue
     assert.equal(code, 4, stderr)
     assert.match(stderr, /no space left.*[Ff]ree space/s)
@@ -160,7 +167,12 @@ test("a full disk under a part of the profile ends commands as that, says where,
   for (const [i, part] of parts.entries()) {
     fill(part)
     assert.equal((await client.run(["cat", "home:/kept"])).stdout, kept)
-    const commands = [["alias", "create", `t${i}`], ["put", "-", `home:/more${i}`], ["gc"], ["cap", "home:", "--out", `${part}/x.cap`]]
+    const commands = [
+      ["alias", "create", `t${i}`],
+      ["put", "-", `home:/more${i}`],
+      ["gc"],
+      ["cap", "home:", "--out", `${part}/x.cap`],
+    ]
     for (const command of commands) {
       const { code, stderr } = await client.run(command, { input: "more", code: "any" })
       if (code === 0) continue

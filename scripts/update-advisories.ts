@@ -72,4 +72,3 @@ function fetchInto(folder: string, source: string): void {
 
 const [, script, folder] = process.argv
 if (script === import.meta.filename) console.log(await updateAdvisories(dirname(import.meta.dirname), folder))
-

@@ -29,7 +29,10 @@ async function hostileFolder({ session, aliases, run, reopen, folder }: Harness)
   const piece = { length: mib, reference: short }
   let same = await manifest([{ length: 1000, reference: await stored(bytes.subarray(0, 1000)) }])
   for (let level = 1; level < 6; level++)
-    same = await manifest(Array(200).fill({ length: same.size, reference: (same as { reference: Reference }).reference }), level)
+    same = await manifest(
+      Array(200).fill({ length: same.size, reference: (same as { reference: Reference }).reference }),
+      level,
+    )
   const claims: Record<string, FileContent> = {
     "hole first": await manifest([hole(2 ** 50), piece]),
     "hole last": await manifest([piece, hole(2 ** 52)]),
@@ -37,7 +40,10 @@ async function hostileFolder({ session, aliases, run, reopen, folder }: Harness)
     "nothing but holes": await manifest([hole(2 ** 53 - 1)]),
     "one piece again": await manifest(Array(2000).fill(piece)),
     "one chunk in many pieces": await manifest(
-      Array.from({ length: 2000 }, (_, i) => ({ length: mib - i, reference: { ...short, offset: i, length: mib - i } })),
+      Array.from({ length: 2000 }, (_, i) => ({
+        length: mib - i,
+        reference: { ...short, offset: i, length: mib - i },
+      })),
     ),
     "one node again": same,
     "longer than its chunk": { form: "single", size: 4 * mib, reference: { ...short, length: 4 * mib } },
@@ -47,11 +53,13 @@ async function hostileFolder({ session, aliases, run, reopen, folder }: Harness)
   const files = filesOf({ chunks: store.chunks, registers: store.registers, env: nodeEnv })
   const home = await files.open(aliases.get("home")!, { label: "home:", warn: () => undefined })
   const attributes = { kind: "file", mode: 0o644, mtimeNs: 1_000_000_000n } as const
-  await home
-    .writer()
-    .commit(
-      Object.entries({ ...claims, sparse }).map(([name, content]) => ({ ...attributes, path: ["docs", name], content })),
-    )
+  await home.writer().commit(
+    Object.entries({ ...claims, sparse }).map(([name, content]) => ({
+      ...attributes,
+      path: ["docs", name],
+      content,
+    })),
+  )
   await reopen()
   for (const name of ["a good one", "z good one"]) {
     fs.writeFileSync(`${folder}/good`, `${name}\n`)
@@ -113,7 +121,13 @@ test("cat ends with such a file before it has written what is out of proportion"
 test("what such files claim adds up in ls and du without an end, and without a wrong number", async (t) => {
   const harness = await createHarness(t)
   await hostileFolder(harness)
-  for (const args of [["ls", "-l", "home:/docs"], ["du", "home:"], ["tree", "home:"], ["find", "home:"], ["stat", "home:/docs"]]) {
+  for (const args of [
+    ["ls", "-l", "home:/docs"],
+    ["du", "home:"],
+    ["tree", "home:"],
+    ["find", "home:"],
+    ["stat", "home:/docs"],
+  ]) {
     const said = await harness.run(...args)
     assert.doesNotMatch(said, /NaN|Infinity|undefined|e\+/, said)
     const json = await harness.run("--json", ...args)

@@ -248,7 +248,9 @@ test("a kit is in the account's list before it lies anywhere", async () => {
 
 test("a kit that places have no room for under a quota is refused as that", async () => {
   const account = { account: crypto.random(32), roles: accountRoles }
-  const small = Array.from({ length: 3 }, (_, i) => createMemoryPlace(`n${i}`, crypto, { quotaBytes: 500 }).backendOf(account))
+  const small = Array.from({ length: 3 }, (_, i) =>
+    createMemoryPlace(`n${i}`, crypto, { quotaBytes: 500 }).backendOf(account),
+  )
   await assert.rejects(make(device(), small, { master: crypto.random(32) }), {
     code: "ERR_QUOTA_EXCEEDED",
     message: /Only 0 of the 2 places needed took their part.*quota of 500 bytes/,

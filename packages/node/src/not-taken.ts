@@ -40,7 +40,9 @@ export function tellingNotTaken(backend: TenantBackend, onNotTaken: (notTaken: N
     async proposeRegisters(...args) {
       const outcomes = await backend.proposeRegisters(...args)
       const refused = outcomes.flatMap((outcome) =>
-        outcome.accepted || outcome.current || outcome.marksGone ? [] : { code: outcome.code ?? "refused", message: outcome.message },
+        outcome.accepted || outcome.current || outcome.marksGone
+          ? []
+          : { code: outcome.code ?? "refused", message: outcome.message },
       )
       tell("register", refused)
       return outcomes

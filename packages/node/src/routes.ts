@@ -53,7 +53,10 @@ export interface Said {
 
 /** By the headers `holdfast-purpose` and `holdfast-knows`, read with `headerOf`. */
 export function saidIn(headerOf: (name: string) => string | undefined): Said {
-  return { forRemoval: headerOf("holdfast-purpose") === "removal", knowsCodes: headerOf("holdfast-knows") === "refusal-codes" }
+  return {
+    forRemoval: headerOf("holdfast-purpose") === "removal",
+    knowsCodes: headerOf("holdfast-knows") === "refusal-codes",
+  }
 }
 
 /** What a request comes with beside its body. */

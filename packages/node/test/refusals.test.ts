@@ -76,7 +76,12 @@ test("a record of devices that a quota has no room for is refused as that", asyn
   await fill(backend)
   const grants = await Promise.all(
     Array.from({ length: 60 }, () =>
-      signGrant(crypto, account.seed, { epoch: 2, deviceKey: crypto.random(32), roles: account.roles, name: "n".repeat(64) }),
+      signGrant(crypto, account.seed, {
+        epoch: 2,
+        deviceKey: crypto.random(32),
+        roles: account.roles,
+        name: "n".repeat(64),
+      }),
     ),
   )
   const record = await signRecord(crypto, account.seed, { epoch: 2, grants })

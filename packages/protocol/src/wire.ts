@@ -201,7 +201,12 @@ export function decodeProposeOutcomes(bytes: Uint8Array, count: number): Propose
     if (typeof gone !== "boolean" || !(text === null || (typeof text === "string" && text.length <= 32)))
       throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a flag and a code.")
     const code = proposeRefusals.find((known) => known === text)
-    const refusal = { accepted: false, message, ...(gone && { marksGone: true as const }), ...(code && { code }) } as const
+    const refusal = {
+      accepted: false,
+      message,
+      ...(gone && { marksGone: true as const }),
+      ...(code && { code }),
+    } as const
     if (current === null) return refusal
     if (!(current instanceof Uint8Array) || current.length > limits.registerValueBytes)
       throw new HoldfastError("ERR_BAD_FORMAT", "propose answer is damaged: expected a register value.")

@@ -135,5 +135,7 @@ export function noQuorum(reached: number, needed: number, answered: Answers): Ho
 }
 
 function adviceFor(what: Answers["what"]): string {
-  return what === "took" ? "Bring servers back, or free space on them, then try again." : "Bring servers back, then try again."
+  return what === "took"
+    ? "Bring servers back, or free space on them, then try again."
+    : "Bring servers back, then try again."
 }

@@ -1,8 +1,8 @@
 /** Acknowledging a value: a quorum takes it, and enough places vouch for each chunk that it refers to (docs/protocols/marks.md). */
 import { type Env, HoldfastError } from "@holdfast/core"
 import type { AccountId, Backend, ChunkId } from "@holdfast/protocol"
-import { Batch } from "./batch.ts"
 import { type Answer, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
+import { Batch } from "./batch.ts"
 import { type HeldValue, propose, type QuorumDeps } from "./register-quorum.ts"
 import type { WriteOptions } from "./types.ts"
 
@@ -62,7 +62,11 @@ async function commit(
 
 function notKept(
   answers: readonly Answer[],
-  { happy, servers, doubted }: { readonly happy: number; readonly servers: number; readonly doubted: ReadonlySet<Backend> },
+  {
+    happy,
+    servers,
+    doubted,
+  }: { readonly happy: number; readonly servers: number; readonly doubted: ReadonlySet<Backend> },
 ): HoldfastError {
   const details = { happy, doubted: [...doubted].map(({ id }) => id) }
   const others = { servers: Math.max(servers, doubted.size), needed: happy, details }

@@ -309,7 +309,12 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     const silent = [...marked].filter((backend) => !vouching.has(backend) && !gone.has(backend))
     return { gone: [...gone], silent, answers: [...problems, ...keeperProblems] }
   }
-  throw noQuorum(accepted, needed, { answers: problems, others: keeperProblems, servers: backends.length, what: "took" })
+  throw noQuorum(accepted, needed, {
+    answers: problems,
+    others: keeperProblems,
+    servers: backends.length,
+    what: "took",
+  })
 }
 
 /**

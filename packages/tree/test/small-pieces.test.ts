@@ -62,7 +62,9 @@ for (const [name, read] of Object.entries(reads))
   test(`${name} of a file of pieces of a byte ends soon, and others have their turn meanwhile`, async () => {
     const { io, content } = await cutSmall(memoryIo(), 1)
     const startMs = performance.now()
-    const lateMs = await latenessOf(() => assert.rejects(read(io, content), { code: "ERR_LIMIT", message: /too small/ }))
+    const lateMs = await latenessOf(() =>
+      assert.rejects(read(io, content), { code: "ERR_LIMIT", message: /too small/ }),
+    )
     assert.ok(performance.now() - startMs < 10_000, `${performance.now() - startMs} ms`)
     assert.ok(lateMs < 1_500, `a timer was ${lateMs} ms late`)
   })

@@ -199,13 +199,17 @@ test("a package with a known fault is told until it is replaced, or the fault is
 function locked(t: TestContext, version: string, affected: readonly object[]) {
   const record = { id: "GHSA-3", summary: "it breaks", affected }
   const root = house(t, {
-    "package-lock.json": JSON.stringify({ packages: { "node_modules/wrap": { version }, "node_modules/more": { version } } }),
+    "package-lock.json": JSON.stringify({
+      packages: { "node_modules/wrap": { version }, "node_modules/more": { version } },
+    }),
     "scripts/advisories.json": "{}",
     "source/advisories/github-reviewed/2026/a.json": JSON.stringify(record),
     "source/advisories/unreviewed/2026/b.json": JSON.stringify({ ...record, id: "GHSA-4" }),
   })
   const git = (...args: string[]) =>
-    execFileSync("git", ["-C", join(root, "source"), "-c", "user.name=a", "-c", "user.email=a@b", ...args], { stdio: "ignore" })
+    execFileSync("git", ["-C", join(root, "source"), "-c", "user.name=a", "-c", "user.email=a@b", ...args], {
+      stdio: "ignore",
+    })
   git("init")
   git("add", ".")
   git("commit", "-m", "all")
@@ -233,7 +237,10 @@ test("one command fetches what is known, and the check tells how old that is and
   for (const version of ["0.9.0", "1.2.0", "1.9.9", "2.0.5", "3.0.0"]) assert.deepEqual(await found(version), [])
   const root = locked(t, "1.0.0", affected)
   const at = Date.parse("2026-01-31")
-  assert.match(ageOfAdvisories(root, at), /^0 advisories, .* 2026-01-01 \(30 days ago\) about 0 of 2 packages: .*npm run advisories/)
+  assert.match(
+    ageOfAdvisories(root, at),
+    /^0 advisories, .* 2026-01-01 \(30 days ago\) about 0 of 2 packages: .*npm run advisories/,
+  )
   await updateAdvisories(root)
   const now = Date.now()
   assert.match(ageOfAdvisories(root, now), /^1 advisories, .* \(0 days ago\) about 2 of 2 packages$/)

@@ -37,12 +37,7 @@ export function isUnsupported(error: unknown): boolean {
 
 /** The account's or the bucket's allowance is used up; of the service itself nothing is said. */
 const quotaCodes = new Set(["QuotaExceeded", "QuotaExceededException", "XMinioAdminBucketQuotaExceeded"])
-const fullCodes = new Set([
-  "InsufficientCapacity",
-  "InsufficientStorage",
-  "XMinioStorageFull",
-  "StorageFull",
-])
+const fullCodes = new Set(["InsufficientCapacity", "InsufficientStorage", "XMinioStorageFull", "StorageFull"])
 
 /** The error of ours for what a request to the bucket `name` failed with. */
 export function s3Error(name: string, error: unknown): HoldfastError {

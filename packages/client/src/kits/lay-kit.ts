@@ -115,7 +115,8 @@ async function lay(at: KitPlaces, laying: Laying, memory: KitMemory): Promise<{ 
   })
   const failed = places.filter(({ why }) => why !== undefined).map((place) => place.id)
   const taken = places.length - failed.length
-  if (taken < needed) throw tooFew(taken, needed, "took their part. The kit may not restore. Try again", answersOf(places))
+  if (taken < needed)
+    throw tooFew(taken, needed, "took their part. The kit may not restore. Try again", answersOf(places))
   await memory.remember({ id, isWhole: true, missing: failed })
   return { id, places }
 }

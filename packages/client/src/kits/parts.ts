@@ -98,7 +98,9 @@ export async function writeParts(
   // Without words a kit may need so many parts that no order helps: then all places have to be there.
   const needed = Math.min(thresholds - 1 + liars, parts.length)
   if (taken + holders.length + silent >= needed) await write(holders)
-  else for (const i of holders) failures[i] = { why: "it keeps its part of the kit before, which too few other places have" }
+  else
+    for (const i of holders)
+      failures[i] = { why: "it keeps its part of the kit before, which too few other places have" }
   return failures
 }
 

@@ -7,7 +7,15 @@ import { existsSync, lstatSync } from "node:fs"
 import { open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { equal, fromUtf8, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
-import { isDenied, keepOwner, localError, makePrivateFolder, nodeCrypto, refuseExposed, whoseIs } from "@holdfast/core/node"
+import {
+  isDenied,
+  keepOwner,
+  localError,
+  makePrivateFolder,
+  nodeCrypto,
+  refuseExposed,
+  whoseIs,
+} from "@holdfast/core/node"
 import { writeSecretFile } from "@holdfast/network"
 import { z } from "zod"
 import { isRunning, markOf } from "./process.ts"

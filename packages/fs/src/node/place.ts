@@ -134,7 +134,8 @@ export async function placeFile(
     const opened = file
     let end = 0
     for await (const piece of source) {
-      for (const [from, to] of isHole(piece) ? [] : filledParts(piece)) await writeAll(file, piece.subarray(from, to), end + from, local)
+      for (const [from, to] of isHole(piece) ? [] : filledParts(piece))
+        await writeAll(file, piece.subarray(from, to), end + from, local)
       end += piece.length
       onBytes?.(piece.length)
     }

@@ -1,8 +1,9 @@
 /** `holdfast recovery kit`. */
-import { createSecretFile } from "@holdfast/core/node"
+
 import { shortId } from "@holdfast/client/kits"
 import { type MadeKit, makeRecoveryKit, type SecretWish } from "@holdfast/client/recovery"
 import { HoldfastError } from "@holdfast/core"
+import { createSecretFile } from "@holdfast/core/node"
 import type { Context } from "../../context.ts"
 import { readNewPassphrase } from "../../passphrase.ts"
 import { plural } from "../../words.ts"
