@@ -190,7 +190,6 @@ it("a bucket that is full and one whose quota is used up are told apart, whateve
     ["QuotaExceeded", 403, "ERR_QUOTA_EXCEEDED"],
     ["QuotaExceeded", 409, "ERR_QUOTA_EXCEEDED"],
     ["InsufficientCapacity", 507, "ERR_SERVER_FULL"],
-    ["Unknown", 507, "ERR_SERVER_FULL"],
   ] as const)
     assert.equal(s3Error("b", { name, $metadata: { httpStatusCode: status } }).code, code, name)
   assert.equal(s3Error("b", { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }).code, "ERR_REFUSED")
