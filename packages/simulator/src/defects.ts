@@ -53,8 +53,8 @@ export const defects: readonly Defect[] = [
   one(
     "a new storage directory is not synchronised",
     `${directory}/engine.ts`,
-    "await makeDurableDirectory(disk, options.dir)",
-    "await disk.mkdir(options.dir)",
+    "await makeDurableDirectory(disk, dir)",
+    "await disk.mkdir(dir)",
   ),
   one(
     "commits do not wait for the disk",
