@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite"
 import { it } from "node:test"
 import { toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
-import { accountRoles, legacyAccount, registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
+import { accountRoles, type Backend, legacyAccount, registerIdOf, shareName, verifyShare } from "@holdfast/protocol"
 import {
   backendContract,
   makeAccount,
@@ -26,6 +26,32 @@ backendContract("directory", () => directoryPlace({}), { limited: (quotaBytes) =
 backendContract("directory with a quota of accounts", () => directoryPlace({ accountQuotaBytes: 10 ** 9 }), {
   limited: (accountQuotaBytes) => directoryPlace({ accountQuotaBytes }),
 })
+
+backendContract("directory that several have open, of whom each caller is one", sharedPlace, {
+  limited: (quotaBytes) => sharedPlace({ quotaBytes }),
+})
+
+/** As processes share it: each caller opens it anew, and no memory is common. */
+async function sharedPlace(limits: { quotaBytes?: number } = {}) {
+  const dir = await mkdtemp(join(tmpdir(), "holdfast-"))
+  const time = movingClock()
+  const open = new Set<Backend>()
+  return {
+    async backendOf(access: TestAccount) {
+      const backend = await openDirectoryBackend({
+        ...{ id: "d1", dir, crypto, clock: time.clock, reservedBytes: 0, access },
+        ...limits,
+      })
+      open.add(backend)
+      return backend
+    },
+    advance: time.advance,
+    async close() {
+      for (const backend of open) await backend.close()
+      await rm(dir, { recursive: true })
+    },
+  }
+}
 
 async function directoryPlace(limits: NamespaceOptions) {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-"))

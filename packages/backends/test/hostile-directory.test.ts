@@ -16,7 +16,9 @@ import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/tes
 import { openEngine } from "../src/node/index.ts"
 
 const someone: AccountAccess = { account: new Uint8Array(32).fill(7), roles: accountRoles }
-const options = { crypto, clock, reservedBytes: 0 }
+/** Set by hostile-shared-directory.test.ts. */
+const isShared = process.env["HOLDFAST_TEST_SHARED"] === "1"
+const options = { crypto, clock, reservedBytes: 0, isShared }
 
 interface Scene {
   readonly dir: string
@@ -209,6 +211,20 @@ for (const name of ["index.sqlite", "index.sqlite-wal", "index.sqlite-journal", 
     fs.symlinkSync(join(victim, "places.sqlite"), join(dir, name))
     assert.equal(((await use()) as { code?: string }).code, "ERR_CORRUPT")
   })
+
+test("rubbish as the log of the index and as what processes share beside it is not believed", async (t) => {
+  const { dir, use } = await scene(t)
+  for (const seed of [0, 1, 255]) {
+    const rubbish = Buffer.from(Array.from({ length: 98_304 }, (_, i) => (i * 31 + seed * (i >> 3)) & 0xff))
+    for (const suffix of ["-wal", "-shm"]) fs.writeFileSync(join(dir, `index.sqlite${suffix}`), rubbish)
+    assert.equal(await use(), undefined)
+    const engine = await openEngine({ dir, ...options })
+    const place = (await engine.tenant("local")).backendOf(someone)
+    const held = await place.getShares([{ id: small.id }, { id: large.id }])
+    await engine.close()
+    assert.ok(held.every((share) => share !== undefined))
+  }
+})
 
 test("another program's database is not used, and stays as it is", async (t) => {
   const { dir, victim, use } = await scene(t)
