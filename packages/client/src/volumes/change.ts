@@ -199,7 +199,7 @@ async function openPlace(profile: Profile, place: VolumeBackend): Promise<Moving
 
 /** As before epochs, for volumes with nodes: other profiles are not told. */
 async function changeUnfenced(profile: Profile, next: VolumeDescription): Promise<VolumeDescription> {
-  // One after the other: a directory is open to one session at a time.
+  // One after the other: a directory on a network file system is open to one session at a time.
   const values = await within(profile, profile.volumes.get(next.name)!, async (before) =>
     newestValues(before.voters, before, await knownRegisters(before)),
   )

@@ -21,6 +21,7 @@ import { HoldfastError, shownJson } from "@holdfast/core"
 import { parseVolume, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
+import { type Degraded, degradedOf, degradedText } from "../../degraded.ts"
 import { readJsonInput } from "../../input.ts"
 import { confirmLeads } from "../../leads.ts"
 import { parseCoding } from "../../local-grid/config.ts"
@@ -164,6 +165,7 @@ async function create(context: Context, name: string, { backend, coding, mode }:
   )
   await claimPlaces(backends, volume.id)
   const session = await openVolumeSession(profile, volume, {})
+  let degraded: Degraded | undefined
   try {
     await profile.setVolumeKey(volume.id, seed)
     await profile.setVolume(volume)
@@ -171,10 +173,13 @@ async function create(context: Context, name: string, { backend, coding, mode }:
       await profile.removeVolume(name)
       throw error
     })
+    degraded = await degradedOf([session])
   } finally {
     await session.close()
   }
-  context.output({ ...volume, survives: survivalOf(volume, backends.length) }, [
+  if (degraded) context.warn(degradedText(degraded))
+  const survives = survivalOf(volume, backends.length)
+  context.output({ ...volume, survives, degraded: degraded ?? null }, [
     `${name}: is a new, empty tree.`,
     ...describe(volume),
   ])
