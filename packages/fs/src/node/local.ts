@@ -3,6 +3,7 @@
  * thousands of small files the round trip through the thread pool costs several times the system call.
  */
 import * as fs from "node:fs"
+import { basename, dirname } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
 import { nameProblem, storableTime } from "@holdfast/tree"
@@ -100,6 +101,10 @@ export function* walkLocal(root: string, options: WalkOptions): Generator<LocalI
     const isRoot = path.length === 0
     const leaveOut = (text: string) => (exclusion.excludes(path, false) ? onExcluded?.(path) : onLeftOut?.(text))
     const item = attempt(local, onProblem, () => inspect(path, local, isRoot), isRoot ? undefined : leaveOut)
+    if (item?.kind === "file" && isOwnIndex(isRoot ? fs.realpathSync(local) : local, ownFolders)) {
+      onLeftOut?.(`"${local}" was left out: it is the index of a volume's directory, which this command may be using.`)
+      return undefined
+    }
     if (!item || isRoot) return item
     const isDirectory = item.kind === "directory"
     if (exclusion.excludes(path, isDirectory)) {
@@ -110,6 +115,15 @@ export function* walkLocal(root: string, options: WalkOptions): Generator<LocalI
     onLeftOut?.(`"${local}" was left out: Holdfast keeps its own data there. Name it to store it all the same.`)
     return undefined
   }
+}
+
+/**
+ * True for the database of a directory that a volume lies in, or what lies beside it, whoever named it. Reading it here would end the
+ * locks that this very process has on it: closing a file ends all that a process has on that file.
+ */
+function isOwnIndex(file: string, ownFolders: ReadonlySet<string> | undefined): boolean {
+  if (!ownFolders || !basename(file).startsWith("index.sqlite")) return false
+  return ownFolders.has(folderIdentity(dirname(file)) ?? "")
 }
 
 /** Tells a folder from every other, by whatever path it is reached; undefined where there is none. */
