@@ -140,7 +140,10 @@ it("where lists lag an earlier word is taken up only while it is young enough to
 
 for (const [what, change] of [
   ["was undone", (bucket, key) => void bucket.objects.delete(key)],
-  ["was said anew", (bucket, key) => void bucket.objects.set(key, { bytes: new Uint8Array(), modifiedMs: bucket.nowMs })],
+  [
+    "was said anew",
+    (bucket, key) => void bucket.objects.set(key, { bytes: new Uint8Array(), modifiedMs: bucket.nowMs }),
+  ],
 ] as [string, (bucket: MemoryBucket, key: string) => void][])
   it(`an account whose drop ${what} since a sweep listed it keeps its marks`, async () => {
     let isSweeping = false

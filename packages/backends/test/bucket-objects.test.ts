@@ -80,7 +80,8 @@ it("kept values come newest first, a full answer at a time, and no number of obj
   assert.deepEqual(await kept(), [])
   const count = keptPerAnswer + 2
   for (let sequence = 1; sequence <= count; sequence++) lay(registerKey(id, sequence), await value(sequence))
-  for (let sequence = 201; sequence <= 200 + keptPerAnswer; sequence++) lay(registerKey(id, sequence), new Uint8Array(9))
+  for (let sequence = 201; sequence <= 200 + keptPerAnswer; sequence++)
+    lay(registerKey(id, sequence), new Uint8Array(9))
   const newest = Array.from({ length: keptPerAnswer }, (_, i) => count - i)
   assert.deepEqual(await kept(), newest)
   assert.deepEqual(await kept(3), [2, 1])

@@ -25,6 +25,10 @@ async function setUp(t: TestContext, options: NamespaceOptions = {}) {
   const disk = createNodeDisk(dir)
   const left = { freeBytes: 10 ** 9 }
   const time = { aheadMs: 0 }
+  const nowMs = () => {
+    time.aheadMs += 1_000
+    return clock.nowMs() + time.aheadMs
+  }
   let database: DiskDatabase | undefined
   const engine = await opened(t, dir, {
     disk: {
@@ -35,7 +39,7 @@ async function setUp(t: TestContext, options: NamespaceOptions = {}) {
         return database
       },
     },
-    clock: { ...clock, nowMs: () => clock.nowMs() + (time.aheadMs += 1_000) },
+    clock: { ...clock, nowMs },
     reservedBytes: 1_000,
   })
   const namespace = await engine.tenant("acme", { placeId: "d1", ...options })
@@ -114,7 +118,10 @@ it("a disk that is full for the index itself is told as such, and the registers 
   database().exec(`PRAGMA max_page_count = ${pages}`)
   await assert.rejects(backend.proposeRegisters([large!]), { code: "ERR_SERVER_FULL" })
   const id = registerIdOf(await crypto.publicKeyOf(seed))
-  assert.deepEqual((await backend.readRegisters([id])).map((bytes) => bytes && new Uint8Array(bytes)), [one])
+  assert.deepEqual(
+    (await backend.readRegisters([id])).map((bytes) => bytes && new Uint8Array(bytes)),
+    [one],
+  )
 })
 
 it("whoever marks a register for itself pays for that from then on, nobody pays for another's, and each as much as counts", async (t) => {

@@ -61,7 +61,11 @@ test("says what is missing: the words, others, a kit without any, or any kit at 
   await assert.rejects(choose([], secret, [kept]), { code: "ERR_CORRUPT" }, "its register is that of other words")
   await assert.rejects(choose([old(true)], secret, [kept]), { code: "ERR_CORRUPT" })
   const spoiled = old(false, (part) => part.map((byte, i) => (i === part.length - 80 ? byte ^ 1 : byte)))
-  await assert.rejects(choose([spoiled]), { code: "ERR_CORRUPT" }, "nobody is asked for a passphrase that there is none of")
+  await assert.rejects(
+    choose([spoiled]),
+    { code: "ERR_CORRUPT" },
+    "nobody is asked for a passphrase that there is none of",
+  )
 })
 
 test("parts that are not of one key, or one part twice, give no key", async () => {

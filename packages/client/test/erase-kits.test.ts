@@ -114,13 +114,15 @@ test("what is no part goes whoever is meant, and what is erased or was never the
   const garbage = await signRegisterValue(crypto, seed, { sequence: 1, lineage: [], sealed, care: new Uint8Array() })
   await backends[0]!.proposeRegisters([garbage])
   let written = 0
-  const counted = backends.map((backend): Backend => ({
-    ...backend,
-    proposeRegisters: (...args) => {
-      written++
-      return backend.proposeRegisters(...args)
-    },
-  }))
+  const counted = backends.map(
+    (backend): Backend => ({
+      ...backend,
+      proposeRegisters: (...args) => {
+        written++
+        return backend.proposeRegisters(...args)
+      },
+    }),
+  )
   for (let run = 0; run < 2; run++) {
     const outcomes = await eraseParts({ env, backends: counted }, seed, () => false)
     assert.deepEqual(outcomes, [{ place: "p0" }, { place: "p1" }, { place: "p2" }])

@@ -53,7 +53,13 @@ test("a kit is restored into a profile that has nothing yet, again into that one
   const more = kitOf({ ...kit, aliases: new Map([["work", capOf()]]), volumes: [{ ...disks, name: "more" }] })
   await restore(more)
   const both = await read()
-  assert.deepEqual([Object.keys(both.aliases), Object.keys(both.volumes ?? {})], [["home", "work"], ["disks", "more"]])
+  assert.deepEqual(
+    [Object.keys(both.aliases), Object.keys(both.volumes ?? {})],
+    [
+      ["home", "work"],
+      ["disks", "more"],
+    ],
+  )
 })
 
 test("an alias, a volume or an account of the profile's own is replaced only when that is said", async (t) => {
@@ -79,7 +85,11 @@ test("what is typed counts as words only when it is mostly words of the list, an
   const words = "abandon amount liar amount expire adjust cage candy arch gather drum buyer"
   for (const typed of [` ${words}\n`, `,${words},`, ` 1) ${words.replace(" ", " 2. ")}`])
     assert.equal(await normalSecret(typed), words)
-  for (const text of ["abandon amount liar", "Candy  Cage", "zwölf Wörter die auf keiner Liste stehen sind auch ein guter Satz"])
+  for (const text of [
+    "abandon amount liar",
+    "Candy  Cage",
+    "zwölf Wörter die auf keiner Liste stehen sind auch ein guter Satz",
+  ])
     assert.equal(await normalSecret(text), text)
   const misspelt = words.replace("expire", "expyre")
   await assert.rejects(normalSecret(misspelt), { code: "ERR_WRONG_PASSPHRASE", message: /word 5 is not on the list/ })

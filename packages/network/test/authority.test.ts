@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { X509Certificate } from "node:crypto"
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import { createServer } from "node:https"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
@@ -60,7 +61,12 @@ test("only a short request for a P-256 key that its own key signed is certified"
   const good = (await createKeyAndRequest()).csrPem
   await requestedKey(good)
   const ecdsa = { name: "ECDSA", hash: "SHA-256" }
-  const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) }
+  const rsa = {
+    name: "RSASSA-PKCS1-v1_5",
+    hash: "SHA-256",
+    modulusLength: 2048,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  }
   const { raw } = await requestFor(signingAlgorithm as EcKeyGenParams & { hash: string })
   raw[raw.length - 1]! ^= 1 // of the signature
   const bad = {
@@ -70,7 +76,8 @@ test("only a short request for a P-256 key that its own key signed is certified"
     long: `${good}${"\n".repeat(8192)}`,
     none: "none",
   }
-  for (const [name, pem] of Object.entries(bad)) await assert.rejects(requestedKey(pem), { code: "ERR_BAD_FORMAT" }, name)
+  for (const [name, pem] of Object.entries(bad))
+    await assert.rejects(requestedKey(pem), { code: "ERR_BAD_FORMAT" }, name)
 })
 
 test("servers are certified for addresses and DNS names, and for nothing else", async (t) => {
@@ -137,4 +144,27 @@ test("whoever has a certificate of the authority that names nobody is served not
     await assert.rejects(requestBytes(agent, at), { code: "ERR_REFUSED" })
   }
   assert.equal(requests, 0)
+})
+
+test("where strangers are let in, a certificate that was not verified names nobody", async (t) => {
+  const authority = await newAuthority(t)
+  const seen: string[] = []
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
+    try {
+      seen.push(peerOf(request.socket).memberId)
+    } catch (error) {
+      seen.push((error as { code: string }).code)
+    }
+    response.end()
+  }
+  const port = await serve(t, await newMember(authority, n1), answer, { requireClientCertificate: false })
+  const foreign = await newMember(await newAuthority(t), alice)
+  const ended = await newMember(authority, { ...alice, nowMs: Date.now() - 400 * 86_400_000 })
+  const { caPem } = authority
+  for (const credentials of [await newMember(authority, alice), { caPem }, { ...foreign, caPem }, ended]) {
+    const agent = createAgent(credentials, { expectedId: "n1" })
+    t.after(() => agent.destroy())
+    await requestBytes(agent, { ...get, port }).catch((error: { code: string }) => seen.push(error.code))
+  }
+  assert.deepEqual(seen, ["alice", "ERR_REFUSED", "ERR_REFUSED", "ERR_REFUSED"])
 })
