@@ -156,7 +156,7 @@ export const areas: readonly Area[] = [
     tests: [
       ...tests("core", "folder"),
       ...tests("fs", "place"),
-      ...tests("backends", "hostile-directory", "directory"),
+      ...tests("backends", "recovery", "hostile-directory", "directory"),
     ],
   },
   {

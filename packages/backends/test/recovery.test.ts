@@ -1,0 +1,76 @@
+/** What a start after a crash takes in, removes and leaves of the files that no row names. */
+import assert from "node:assert/strict"
+import * as fs from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { it, type TestContext } from "node:test"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { shareName } from "@holdfast/protocol"
+import { newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { isTenantName } from "../src/directory/files.ts"
+import { createNodeDisk } from "../src/directory/node-disk.ts"
+import { opened, temporary, tenantOf } from "./engine-fixture.ts"
+
+/** A directory that was not closed, with one large share, and the folder where that lies. */
+async function crashed(t: TestContext) {
+  const dir = await temporary(t)
+  const engine = await opened(t, dir)
+  const chunk = await randomChunk(crypto, 100_000)
+  await (await tenantOf(engine, "alice")).putShares([chunk.shares[0]!], newBatch(crypto))
+  await engine.close()
+  const index = new DatabaseSync(join(dir, "index.sqlite"))
+  index.exec("UPDATE meta SET value = 0 WHERE name = 'clean'")
+  index.close()
+  const tenant = join(dir, "shares", "alice")
+  const [part] = fs.readdirSync(tenant)
+  return { dir, tenant, part: join(tenant, part!), chunk }
+}
+
+it("a file under the name of another share than it holds is removed, and not taken for either", async (t) => {
+  const { dir, part, chunk } = await crashed(t)
+  const [other, third] = [await randomChunk(crypto, 100_000), await randomChunk(crypto, 100_000)]
+  fs.writeFileSync(join(part, `${shareName(other.id, 0)}.00000001`), third.shares[0]!)
+  fs.writeFileSync(join(part, `${shareName(other.id, 1)}.00000002`), other.shares[2]!)
+  fs.writeFileSync(join(part, `${shareName(third.id, 1)}.00000003`), third.shares[1]!)
+  const engine = await opened(t, dir)
+  assert.deepEqual(engine.recovery, { adopted: 1, removed: 2 })
+  const tenant = await tenantOf(engine, "alice")
+  assert.deepEqual(await tenant.hasShares([chunk.id, other.id, third.id]), [[0], [], [1]])
+  assert.equal(fs.readdirSync(part).length, 2)
+})
+
+it("folders that are none of ours stay, empty or not, and of ours those that are empty go", async (t) => {
+  const { dir, tenant, part } = await crashed(t)
+  for (const name of ["holiday", "deadbee", "DEADBEEF", "00000000"]) fs.mkdirSync(join(tenant, name))
+  await opened(t, dir)
+  assert.deepEqual(
+    fs.readdirSync(tenant).sort(),
+    [part.slice(tenant.length + 1), "DEADBEEF", "deadbee", "holiday"].sort(),
+  )
+})
+
+it("a file that goes while it is looked at keeps nobody from opening the directory", async (t) => {
+  const { dir, part } = await crashed(t)
+  const stray = await randomChunk(crypto, 100_000)
+  const path = join(part, `${shareName(stray.id, 0)}.00000001`)
+  fs.writeFileSync(path, stray.shares[0]!)
+  const disk = createNodeDisk(dir)
+  const readFile: typeof disk.readFile = (...args) => {
+    fs.rmSync(path, { force: true })
+    return disk.readFile(...args)
+  }
+  const engine = await opened(t, dir, { disk: { ...disk, readFile } })
+  assert.equal(engine.recovery?.adopted, 0)
+})
+
+it("a disk that fails otherwise is not taken for one where nothing lies", async (t) => {
+  const { dir } = await crashed(t)
+  const disk = createNodeDisk(dir)
+  const failing = () => Promise.reject(Object.assign(new Error("no"), { code: "EIO" }))
+  await assert.rejects(opened(t, dir, { disk: { ...disk, readdir: failing } }), { code: "EIO" })
+})
+
+it("a tenant is called by 1 to 64 bytes", () => {
+  for (const name of ["a", "x".repeat(64), "ü".repeat(32)]) assert.ok(isTenantName(name))
+  for (const name of ["", "x".repeat(65), "ü".repeat(33)]) assert.ok(!isTenantName(name))
+})
