@@ -178,11 +178,6 @@ export const areas: readonly Area[] = [
   },
   {
     files: ["packages/backends/src/register-waits.ts", "packages/node/src/waiting.ts"],
-    tests: [
-      ...tests("node", "waiting"),
-      ...tests("backends", "memory"),
-      ...tests("store", "watch"),
-      ...tests("node", "watch"),
-    ],
+    tests: [...tests("backends", "register-waits"), ...tests("node", "waiting"), ...tests("backends", "memory")],
   },
 ]
