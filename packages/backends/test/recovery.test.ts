@@ -39,13 +39,18 @@ it("a file under the name of another share than it holds is removed, and not tak
   assert.equal(fs.readdirSync(part).length, 2)
 })
 
-it("folders that are none of ours stay, empty or not, and of ours those that are empty go", async (t) => {
+it("folders that are none of ours stay, empty or not, and make no tenant; of ours those that are empty go", async (t) => {
   const { dir, tenant, part } = await crashed(t)
   for (const name of ["holiday", "deadbee", "DEADBEEF", "00000000"]) fs.mkdirSync(join(tenant, name))
-  await opened(t, dir)
+  const foreign = ["Upper", "%zz", "a b", "%2E", "x".repeat(65)]
+  for (const name of foreign) fs.mkdirSync(join(dir, "shares", name))
+  const engine = await opened(t, dir)
+  const left = [part.slice(tenant.length + 1), "DEADBEEF", "deadbee", "holiday"]
+  assert.deepEqual(fs.readdirSync(tenant).sort(), left.sort())
+  assert.deepEqual(fs.readdirSync(join(dir, "shares")).sort(), [...foreign, "alice"].sort())
   assert.deepEqual(
-    fs.readdirSync(tenant).sort(),
-    [part.slice(tenant.length + 1), "DEADBEEF", "deadbee", "holiday"].sort(),
+    engine.tenants().map(({ name }) => name),
+    ["alice"],
   )
 })
 

@@ -57,6 +57,14 @@ test("a member has a part of the places, by how much it waits for", async () => 
   assert.deepEqual([waits.length, counts.at(-1), answered], [3, 4, []])
 })
 
+test("members of two tenants who have one name have each a part of their own", async () => {
+  const { wait, counts } = waitingOf(16 * 32 * kib)
+  for (let i = 0; i < 3; i++) void wait("a", "one")
+  await assert.rejects(wait("a", "one"), busy)
+  for (let i = 0; i < 3; i++) void wait("b", "one")
+  assert.equal(counts.at(-1), 6)
+})
+
 test("who waits for most makes place for who waits for less, and for nobody else", async () => {
   const { answered, wait, counts } = waitingOf(16 * 16 * kib) // 30 requests, one for each member
   for (let i = 0; i < 30; i++) void wait("greedy", `g${i}`)
