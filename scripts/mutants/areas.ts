@@ -170,7 +170,7 @@ export const areas: readonly Area[] = [
       "name",
       "file-reader",
     ),
-    tests: tests("tree", "order", "formats", "directory", "files", "random-access", "patch", "hostile-writer"),
+    tests: tests("tree", "nodes", "order", "formats", "directory", "files", "random-access", "patch", "hostile-writer"),
   },
   {
     files: sources("tree/src", "page-cache", "random-reader", "patch", "file-draft"),

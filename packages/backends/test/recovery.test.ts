@@ -4,9 +4,9 @@ import * as fs from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { it, type TestContext } from "node:test"
-import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { shareName } from "@holdfast/protocol"
-import { newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { makeAccount, makeOrder, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { isTenantName } from "../src/directory/files.ts"
 import { createNodeDisk } from "../src/directory/node-disk.ts"
 import { opened, temporary, tenantOf } from "./engine-fixture.ts"
@@ -73,6 +73,22 @@ it("a disk that fails otherwise is not taken for one where nothing lies", async 
   const disk = createNodeDisk(dir)
   const failing = () => Promise.reject(Object.assign(new Error("no"), { code: "EIO" }))
   await assert.rejects(opened(t, dir, { disk: { ...disk, readdir: failing } }), { code: "EIO" })
+})
+
+it("a file that the disk does not let go is not forgotten", async (t) => {
+  const dir = await temporary(t)
+  const disk = createNodeDisk(dir)
+  const unlink = () => Promise.reject(Object.assign(new Error("no"), { code: "EIO" }))
+  const time = { aheadMs: 0 }
+  const moving = { ...clock, nowMs: () => clock.nowMs() + time.aheadMs }
+  const engine = await opened(t, dir, { disk: { ...disk, unlink }, clock: moving })
+  const account = await makeAccount(crypto)
+  const tenant = (await engine.tenant("alice", { placeId: "d1" })).backendOf(account)
+  const { id, shares } = await randomChunk(crypto, 100_000)
+  await tenant.putShares([shares[0]!], newBatch(crypto))
+  time.aheadMs += 25 * 3_600_000
+  const order = await makeOrder(crypto, tenant, { seed: account.seed, chunks: [id] })
+  await assert.rejects(tenant.unmark(order), { code: "EIO" })
 })
 
 it("a tenant is called by 1 to 64 bytes", () => {
