@@ -242,6 +242,7 @@ for (const [what, sql] of Object.entries({
   "an index that computes": "CREATE INDEX i ON shares (abs(size))",
   "a table more": "CREATE TABLE more (x)",
   "a table less": "DROP TABLE removing",
+  "the number of another version": "PRAGMA user_version = 1",
   "another type": "DROP TABLE small; CREATE TABLE small (row INTEGER PRIMARY KEY, bytes)",
 }))
   test(`an index with ${what} is not used`, async (t) => {
