@@ -13,9 +13,16 @@ export const kitDefects: readonly Defect[] = [
   one(
     "a kit counts as made at one place too few",
     `${client}/lay-kit.ts`,
-    "  const needed = quorumOf(at.backends.length, kit.mode)\n",
-    "  const needed = quorumOf(at.backends.length, kit.mode) - 1\n",
+    "  const needed = Math.max(laying.needed, body.threshold + liars)\n",
+    "  const needed = laying.needed - 1\n",
     byTest(tests, "only when a quorum took its part"),
+  ),
+  one(
+    "places that lie are not thought of when a kit counts as made",
+    `${client}/lay-kit.ts`,
+    "Math.max(laying.needed, body.threshold + liars)",
+    "laying.needed",
+    byTest(tests, "only when lying ones can hold back their part"),
   ),
   one(
     "the threshold of a kit without words counts places",
