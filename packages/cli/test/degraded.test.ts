@@ -24,7 +24,7 @@ function refusing(status: number, code: string): BadService {
 }
 
 for (const [status, code, said, why] of [
-  [403, "QuotaExceeded", "quota", /it is full, or its quota is used up/],
+  [403, "QuotaExceeded", "quota", /its quota is used up/],
   [503, "SlowDown", "ERR_SERVER_UNREACHABLE", /503 \(SlowDown\)/],
   [403, "AccessDenied", "ERR_REFUSED", /refused our keys/],
 ] as const)
