@@ -25,6 +25,23 @@ export async function eachOf(
   return done
 }
 
+/**
+ * Refuses a source that would end where an earlier one of the same command did, and take its place. Folders may be merged. What it gives
+ * throws ERR_ALREADY_EXISTS.
+ */
+export function placesOfTheirOwn(): (place: string, options?: { readonly merges: boolean }) => void {
+  const taken = new Map<string, boolean>()
+  return (place, { merges } = { merges: false }) => {
+    const before = taken.get(place)
+    if (before === undefined) taken.set(place, merges)
+    else if (!before || !merges)
+      throw new HoldfastError(
+        "ERR_ALREADY_EXISTS",
+        `${place} is where something else of this command went. Name another destination for one of them.`,
+      )
+  }
+}
+
 const mostShown = 10
 
 /** How a command that left something out ends. */

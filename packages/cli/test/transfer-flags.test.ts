@@ -46,6 +46,31 @@ test("a mirror asks before an empty folder empties a directory, and tells before
   assert.equal(await run("ls", "home:/docs"), "")
 })
 
+test("what comes second under a name does not take the place of what came first", async (t) => {
+  const { folder, run } = await createHarness(t)
+  for (const name of ["a", "b"]) {
+    fs.mkdirSync(`${folder}/${name}/x`, { recursive: true })
+    fs.writeFileSync(`${folder}/${name}/x/${name}`, name)
+    fs.writeFileSync(`${folder}/${name}/f`, name)
+  }
+  await run("mkdir", "home:/to", "home:/copies", "home:/moved")
+  const incomplete = withCode("ERR_INCOMPLETE")
+  await assert.rejects(run("put", "--delete", `${folder}/a/x`, `${folder}/b/x`, "home:/to"), incomplete)
+  assert.equal(await run("ls", "home:/to/x"), "a\n")
+  await run("put", `${folder}/a/x`, `${folder}/b/x`, "home:/to")
+  assert.equal(await run("ls", "home:/to/x"), "a\nb\n", "folders may be merged")
+  await assert.rejects(run("put", `${folder}/a/f`, `${folder}/b/f`, "home:/to"), incomplete)
+  assert.equal(await run("cat", "home:/to/f"), "a")
+
+  await run("put", `${folder}/a`, `${folder}/b`, "home:/")
+  await assert.rejects(run("get", "home:/?/f", `${folder}/got/`), incomplete)
+  assert.equal(fs.readFileSync(`${folder}/got/f`, "utf8"), "a")
+  await assert.rejects(run("cp", "home:/?/f", "home:/copies"), incomplete)
+  assert.equal(await run("cat", "home:/copies/f"), "a")
+  await assert.rejects(run("mv", "home:/?/f", "home:/moved"), incomplete)
+  assert.equal(await run("cat", "home:/moved/f", "home:/b/f"), "ab", "the second stays where it was")
+})
+
 test("patterns and --dry-run of get", async (t) => {
   const { folder, run } = await createHarness(t)
   fill(folder)

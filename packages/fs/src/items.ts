@@ -23,22 +23,22 @@ export function identityOf({ entry }: Item): string {
 
 /**
  * An item and all below it, each directory before what is in it. Throws ERR_LIMIT when the same directories come again and
- * again without end.
+ * again without end. Without `links` what is linked in is not entered.
  */
 export async function* walkItems(
   item: Item,
   path: readonly string[],
-  guard = new RepeatGuard(),
+  { links = true, guard = new RepeatGuard() }: { readonly links?: boolean; readonly guard?: RepeatGuard } = {},
 ): AsyncGenerator<{ readonly path: readonly string[]; readonly item: Item }, void, void> {
   yield { path, item }
-  if (!holdsEntries(item)) return
+  if (!holdsEntries(item) || (!links && item.entry.kind === "junction")) return
   const tell = guard.enter(identityOf(item))
   let entries = 0
   try {
     for await (const [name, child] of item.owner.list(item)) {
       entries++
       tell(1)
-      yield* walkItems(child, [...path, name], guard)
+      yield* walkItems(child, [...path, name], { links, guard })
     }
   } catch (error) {
     if (!isCircle(item, error) || entries > 0) throw error

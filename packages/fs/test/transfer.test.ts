@@ -304,6 +304,30 @@ test("a mirror has what the folder has; what is left out of it, or cannot be rea
   fs.chmodSync(`${from}/d/e`, 0o755)
 })
 
+test("a directory gives way in a mirror only to what is stored, and not to a file that was named", async (t) => {
+  const { from, home, options, problems } = await setUp(t)
+  fs.mkdirSync(`${from}/x`)
+  fs.writeFileSync(`${from}/x/precious`, "precious")
+  await upload(home.writer(), from, ["docs"], options)
+  fs.rmSync(`${from}/x`, { recursive: true })
+  fs.writeFileSync(`${from}/x`, "a file now")
+
+  await upload(home.writer(), `${from}/x`, ["docs", "x"], { ...options, mirror: true })
+  assert.match(problems.pop()!.message, /a directory of this name is there/)
+  const writer = home.writer()
+  const failing: Writer = {
+    ...writer,
+    add: (source, target) => {
+      fs.rmSync(`${from}/x`, { force: true }) // since it was looked at: as one that the disk fails to read
+      return writer.add(source, target)
+    },
+  }
+  fs.writeFileSync(`${from}/x`, Buffer.alloc(3_000_000, 1))
+  const failed = await upload(failing, from, ["docs"], { ...options, mirror: true })
+  assert.deepEqual([problems.length, failed.removed, failed.files], [1, 0, 0])
+  assert.ok(await home.lookup(["docs", "x", "precious"]))
+})
+
 test("an owner or mode that changed is stored without the content, which is not read", async (t) => {
   const { from, home, options } = await setUp(t)
   fs.writeFileSync(`${from}/large`, Buffer.alloc(3_000_000, 7))
@@ -364,6 +388,17 @@ test("hard links are counted, and their content is read once", async (t) => {
   assert.deepEqual([up.files, up.hardLinks, up.bytes], [5, 3, 3_000_001])
   await download((await home.lookup([]))!, to, options)
   assert.deepEqual(fingerprint(to), fingerprint(from))
+})
+
+test("another name of a file that changed meanwhile is read again", async (t) => {
+  const { from, to, home, options } = await setUp(t)
+  fs.writeFileSync(`${from}/a`, "before")
+  fs.linkSync(`${from}/a`, `${from}/c`)
+  fs.writeFileSync(`${from}/b`, "")
+  const onExcluded = () => fs.writeFileSync(`${from}/c`, "after") // between the one and the other
+  await upload(home.writer(), from, [], { ...options, exclude: { patterns: ["b"] }, onExcluded })
+  await download((await home.lookup([]))!, to, options)
+  assert.equal(fs.readFileSync(`${to}/c`, "utf8"), "after")
 })
 
 test("long runs of zeros come back as holes", async (t) => {

@@ -35,6 +35,7 @@ export class LinkedFiles<T> {
   }
 }
 
-function keyOf({ kind, links, dev, ino }: LocalItem): string | undefined {
-  return kind === "file" && links > 1n ? `${dev}:${ino}` : undefined
+/** With size and time: a file that was written to since, or another that has the number of one removed, has other content. */
+function keyOf({ kind, links, dev, ino, sizeBytes, mtimeNs }: LocalItem): string | undefined {
+  return kind === "file" && links > 1n ? `${dev}:${ino}:${sizeBytes}:${mtimeNs}` : undefined
 }

@@ -112,6 +112,8 @@ class UploadJob {
   #lastCommit = performance.now()
   #failure: unknown
   readonly #links = new LinkedFiles<FileContent>()
+  /** Where a directory gives way, and only to what is stored: a file that cannot be read leaves it. */
+  readonly #givesWay = new Set<string>()
   #room: (() => void) | undefined
 
   constructor(writer: Writer, options: UploadOptions) {
@@ -122,8 +124,9 @@ class UploadJob {
   /** Takes an item; gives a promise only when the caller must wait before the next one. */
   add(item: LocalItem, path: readonly string[], existing: Item | undefined): Promise<void> | undefined {
     if (existing && item.kind !== "directory" && holdsEntries(existing)) {
-      if (this.#options.mirror) {
-        this.remove(path)
+      // What the user named is no mirror of a directory when it is a file.
+      if (this.#options.mirror && item.path.length > 0) {
+        this.#givesWay.add(path.join("/"))
         return this.add(item, path, undefined)
       }
       const message = `"${item.local}" was left out: a directory of this name is there. Remove it first.`
@@ -176,8 +179,14 @@ class UploadJob {
   }
 
   #change(change: Change): void {
+    if (change.kind !== "remove") this.#makeRoom(change.path)
     this.#options.onItem?.(change.kind === "remove" ? "removed" : "stored", change.path)
     if (!this.#options.dryRun) this.#changes.push(change)
+  }
+
+  /** In the same commit as what comes there. */
+  #makeRoom(path: readonly string[]): void {
+    if (this.#givesWay.delete(path.join("/"))) this.remove(path)
   }
 
   #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
@@ -188,7 +197,10 @@ class UploadJob {
       this.#done(item, content ? 0 : item.sizeBytes)
       if (content) this.#options.onBytes?.(item.sizeBytes)
       if (content) this.#change({ ...attributesOf(item), path, kind: "file", content })
-      else this.#options.onItem?.("stored", path)
+      else {
+        this.#makeRoom(path)
+        this.#options.onItem?.("stored", path)
+      }
     } else if (link) this.#keepInFlight(itemBytes, () => this.#addLink(item, path, link))
     else this.#readFile(item, path, existing)
   }

@@ -8,7 +8,7 @@ import type { Command } from "commander"
 import { holdLinks, holdNow } from "../../account/hold.ts"
 import type { Context } from "../../context.ts"
 import { readSecret } from "../../input.ts"
-import { eachOf, incomplete } from "../../partial.ts"
+import { eachOf, incomplete, placesOfTheirOwn } from "../../partial.ts"
 import { parseRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { globbed } from "./globs.ts"
@@ -93,9 +93,11 @@ async function copyAll(context: Context, paths: readonly string[], flags: FileFl
     const places = await globbed(open, sources)
     const to = await openDestination(open, destination, places.length)
     const { warn } = context
+    const claim = placesOfTheirOwn()
     const one = async (source: string) => {
       const from = await find(open, source)
       const place = await target(to, nameOf(from, source), { merge: false })
+      claim(show(place))
       await copy(from.item, place)
       if (from.files !== place.files)
         await holdLinks(await sessionOf(parseRemote(destination).base), from.item, { label: show(place), warn })
@@ -109,9 +111,12 @@ async function moveAll(context: Context, paths: readonly string[], flags: FileFl
   await withFiles(context, flags, async (open) => {
     const places = await globbed(open, sources)
     const to = await openDestination(open, destination, places.length)
+    const claim = placesOfTheirOwn()
     const one = async (source: string) => {
       const from = await openPlace(open, source)
-      await move(from, await target(to, nameOf(from, source), { merge: false }))
+      const place = await target(to, nameOf(from, source), { merge: false })
+      claim(show(place))
+      await move(from, place)
     }
     await context.outputChanged({ moved: await all(places, "moved", one) }, "")
   })
@@ -160,8 +165,9 @@ async function tryRemoving(context: Context, open: Opener, texts: readonly strin
         throw new HoldfastError("ERR_NOT_EMPTY", `${show(place)} is a directory that is not empty.`, {
           advice: "recursive",
         })
-    for await (const { path } of walkItems(item, place.path)) {
-      context.line(`remove ${show({ files: place.files, path })}`)
+    // Of a tree that is linked in only the link goes.
+    for await (const { path, item: one } of walkItems(item, place.path, { links: false })) {
+      context.line(`remove ${show({ files: place.files, path })}${one.entry.kind === "junction" ? " (the link alone)" : ""}`)
       entries++
     }
   }

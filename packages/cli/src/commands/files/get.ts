@@ -7,7 +7,7 @@ import { addTotals, doneOf, download, noTotals, type Problem, preview } from "@h
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { writeOut } from "../../output.ts"
-import { eachOf, incomplete } from "../../partial.ts"
+import { eachOf, incomplete, placesOfTheirOwn } from "../../partial.ts"
 import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { globbed } from "./globs.ts"
@@ -74,7 +74,13 @@ async function get(context: Context, paths: readonly string[], flags: GetFlags):
       for (const one of found) await catFile(context, one)
       return
     }
-    await eachOf(places, async (source) => void found.push(await find(open, source)), onProblem)
+    const claim = placesOfTheirOwn() // where there are several, each goes into the folder under its own name
+    const findOne = async (source: string) => {
+      const one = await find(open, source)
+      claim(nodePath.join(local, nameAt(one) ?? ""), { merges: holdsEntries(one.item) })
+      found.push(one)
+    }
+    await eachOf(places, findOne, onProblem)
     const totals = noTotals()
     let excluded = 0
     const tell = itemTeller(context, flags.dryRun)

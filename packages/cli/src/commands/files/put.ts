@@ -25,7 +25,7 @@ import { checkName } from "@holdfast/tree"
 import type { Command } from "commander"
 import { confirm } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
-import { eachOf, incomplete } from "../../partial.ts"
+import { eachOf, incomplete, placesOfTheirOwn } from "../../partial.ts"
 import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
 import { humanSize } from "./listing.ts"
@@ -91,11 +91,12 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         noIgnoreFiles: !flags.ignoreFiles,
       },
     }
+    const claim = placesOfTheirOwn()
     const progress = context.progress("put", context.isTerminal && !dryRun ? measure(sources, walk) : undefined)
     try {
       const options = { ...walk, onBytes: progress.add, signal: context.interruption.signal }
       const one = async (source: string) =>
-        addTotals(totals, await putOne(context, source, place, { flags, ...options }))
+        addTotals(totals, await putOne(context, source, place, { flags, claim, ...options }))
       await eachOf(sources, one, walk.onProblem)
     } finally {
       progress.close()
@@ -127,12 +128,13 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
 
 interface PutOptions extends WalkOptions {
   readonly flags: PutFlags
+  readonly claim: ReturnType<typeof placesOfTheirOwn>
   readonly onBytes: (count: number) => void
   readonly signal: AbortSignal
 }
 
 async function putOne(context: Context, source: string, place: Place, options: PutOptions): Promise<TransferTotals> {
-  const { flags, ...rest } = options
+  const { flags, claim, ...rest } = options
   if (isStdio(source)) {
     if (place.inside)
       throw new HoldfastError(
@@ -155,6 +157,7 @@ async function putOne(context: Context, source: string, place: Place, options: P
   if (place.inside) checkName(name)
   const to =
     isFolder && place.path.length === 0 && source.endsWith("/") ? place : await target(place, name, { merge: isFolder })
+  claim(show(to), { merges: isFolder && !flags.delete })
   await requireParent(to)
   if (isFolder && flags.delete && !flags.dryRun && !flags.yes) await confirmEmpty(context, source, to)
   const tell = itemTeller(context, flags.dryRun)
