@@ -71,6 +71,22 @@ test("what comes second under a name does not take the place of what came first"
   assert.equal(await run("cat", "home:/moved/f", "home:/b/f"), "ab", "the second stays where it was")
 })
 
+test("a folder whose name is a link's is left out, and the others are stored; of a link only itself is removed", async (t) => {
+  const { folder, run } = await createHarness(t)
+  await run("alias", "create", "team")
+  fs.mkdirSync(`${folder}/src/team/sub`, { recursive: true })
+  for (const name of ["team/sub/mine", "tail", "theirs"]) fs.writeFileSync(`${folder}/src/${name}`, name)
+  await run("put", `${folder}/src/theirs`, "team:")
+  fs.writeFileSync(`${folder}/cap`, await run("cap", "team:"), { mode: 0o600 })
+  await run("ln", `@file:${folder}/cap`, "home:/team")
+  const left = (error: unknown) => withCode("ERR_INCOMPLETE")(error) && /src\/+team" was left out/.test(String(error))
+  await assert.rejects(run("put", "--delete", "--dry-run", `${folder}/src/`, "home:"), left)
+  await assert.rejects(run("put", "--delete", `${folder}/src/`, "home:"), left)
+  assert.equal(await run("ls", "home:"), "tail\nteam/\ntheirs\n")
+  assert.equal(await run("ls", "home:/team"), "theirs\n")
+  assert.match(await run("rm", "--dry-run", "home:/team"), /^remove home:\/team \(the link alone\)\nWould remove 1 entry/)
+})
+
 test("patterns and --dry-run of get", async (t) => {
   const { folder, run } = await createHarness(t)
   fill(folder)

@@ -70,6 +70,12 @@ test("a file with patterns counts from its folder on, inner ones over outer ones
   assert.equal(walk(root, { noIgnoreFiles: true }).names.length, 8)
 })
 
+test("a folder that is taken in again is taken in with what is in it", (t) => {
+  const root = folderOf(t, { ".holdfastignore": "a\n/b/c\n", "a/x": "", "a/y/z": "", "b/c/d": "", "q/a/x": "" })
+  const { names } = walk(root, { patterns: ["!/a", "!c"] })
+  assert.deepEqual(names, [".holdfastignore", "a", "a/x", "a/y", "a/y/z", "b", "b/c", "b/c/d", "q"])
+})
+
 test("of a cache its mark alone is stored, and what only looks like a mark is none", (t) => {
   const tag = "Signature: 8a477f597d28d172789f06886806bc55\n# cache"
   const root = folderOf(t, {

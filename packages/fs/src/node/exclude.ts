@@ -69,7 +69,10 @@ export class Exclusion {
     if (this.#isCache && path.at(-1) !== cacheTagName) return true
     let isExcluded = false
     for (const { depth, matcher } of this.#asked ? [...this.#files, this.#asked] : this.#files) {
-      const { ignored, unignored } = matcher.test(path.slice(depth).join("/") + (isDirectory ? "/" : ""))
+      const below = path.slice(depth)
+      // The folder is not left out, since the walk is in it: other patterns took it in again, with what is in it.
+      if (below.length > 1 && matcher.ignores(`${below.slice(0, -1).join("/")}/`)) continue
+      const { ignored, unignored } = matcher.test(below.join("/") + (isDirectory ? "/" : ""))
       if (ignored) isExcluded = true
       else if (unignored) isExcluded = false
     }

@@ -62,12 +62,19 @@ export async function upload(
     }
     return listings.get(key)
   }
+  let barred: readonly string[] | undefined
   try {
     for (const item of walkLocal(local, options)) {
+      if (barred?.every((name, i) => item.path[i] === name)) continue
       const place = [...path, ...item.path]
       // What is beside the root of the upload does not matter, and may be much.
       const existing =
         item.path.length === 0 ? await writer.lookup(place) : (await listingOf(place.slice(0, -1)))?.get(place.at(-1)!)
+      if (item.kind === "directory" && existing && isLinked(existing, writer)) {
+        barred = item.path
+        job.leaveOutFolder(item)
+        continue
+      }
       const wait = job.add(item, place, existing)
       if (wait) await wait
       if (!options.mirror || !item.names || existing?.entry.kind !== "directory") continue
@@ -147,6 +154,12 @@ class UploadJob {
     if (isDue) return this.commit()
     if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
     return undefined
+  }
+
+  /** Nothing is set below a link, nor in its place: whose it is may be another's. */
+  leaveOutFolder({ local }: LocalItem): void {
+    const message = `"${local}" was left out with all in it: a link of this name is there. Store it by the link's own place, or remove the link first.`
+    this.#options.onProblem({ path: local, code: "ERR_ALREADY_EXISTS", message })
   }
 
   /** Takes what is at `path` away with the next commit. */
@@ -317,6 +330,12 @@ class UploadJob {
     const { code, message } = localError(error, item.local)
     this.#options.onProblem({ path: item.local, code, message })
   }
+}
+
+/** True for another tree, or a file of its own, that is linked in. */
+function isLinked(existing: Item, writer: Writer): boolean {
+  const { kind } = existing.entry
+  return kind === "junction" || (kind === "file" && writer.contentOf(existing) === undefined)
 }
 
 function isSame(item: LocalItem, existing: Item | undefined): boolean {
