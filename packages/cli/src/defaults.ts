@@ -28,6 +28,7 @@ export function isOn(value: string | undefined): boolean {
  * for a name that is no variable of ours: a slip of the pen is not to go unseen.
  */
 export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
+  if (env[defaultsSwitch] === "none") return
   const path = join(config, defaultsFile)
   let text: string
   try {
@@ -49,6 +50,18 @@ export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
   }
 }
 
+/** Set to `none` where neither the file nor a variable stands for a flag. */
+export const defaultsSwitch = "HOLDFAST_DEFAULTS"
+
+/**
+ * The environment for parts of a local grid, which are told all that they need: what the user wants of commands (`HOLDFAST_ADVERTISE`,
+ * `HOLDFAST_MONITOR` of a node of its own) would be taken for theirs, by all of them.
+ */
+export function withoutDefaults(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(([name]) => !name.startsWith("HOLDFAST_") || name === "HOLDFAST_DEBUG")
+  return { ...Object.fromEntries(kept), [defaultsSwitch]: "none" }
+}
+
 /** A command whose options, and those of commands below it, take what was not typed from the process's environment. */
 export class CommandWithVariables extends Command {
   override createCommand(name?: string): CommandWithVariables {
@@ -58,7 +71,7 @@ export class CommandWithVariables extends Command {
   override createOption(flags: string, description?: string): Option {
     const option = super.createOption(flags, description)
     const name = variableOf(option)
-    const given = process.env[name]
+    const given = process.env[defaultsSwitch] === "none" ? undefined : process.env[name]
     const isGiven = option.required || option.optional ? (given ?? "") !== "" : isOn(given)
     return isGiven && option.long !== "--version" ? option.env(name) : option
   }

@@ -4,7 +4,7 @@ import * as os from "node:os"
 import * as paths from "node:path"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
-import { CommandWithVariables, defaultsFile, readDefaults } from "../src/defaults.ts"
+import { CommandWithVariables, defaultsFile, readDefaults, withoutDefaults } from "../src/defaults.ts"
 
 function configFolder(t: { after(done: () => void): void }, text?: string): string {
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-defaults-"))
@@ -64,4 +64,15 @@ test("each flag has a variable; what is typed counts more, and 0 turns nothing o
   )
   assert.deepEqual(parse({ HOLDFAST_DIR: "d", HOLDFAST_EXCLUDE: "a" })["exclude"], ["a"])
   assert.deepEqual(parse({ HOLDFAST_DIR: "d", HOLDFAST_EXCLUDE: "a" }, "--exclude", "b")["exclude"], ["b"])
+})
+
+test("the parts of a local grid take no variable and no file for flags of theirs", (t) => {
+  const given = { HOME: "/h", HOLDFAST_ADVERTISE: "n1.example.org:7444", HOLDFAST_MONITOR: "9000", HOLDFAST_DEBUG: "1" }
+  const env = withoutDefaults(given)
+  readDefaults(configFolder(t, "HOLDFAST_QUOTA=1\n"), env)
+  assert.deepEqual(env, { HOME: "/h", HOLDFAST_DEBUG: "1", HOLDFAST_DEFAULTS: "none" })
+  Object.assign(process.env, { HOLDFAST_MONITOR: "9000", HOLDFAST_DEFAULTS: "none" })
+  const command = new CommandWithVariables().option("--monitor <address>").parse([], { from: "user" })
+  for (const name of ["HOLDFAST_MONITOR", "HOLDFAST_DEFAULTS"]) delete process.env[name]
+  assert.deepEqual(command.opts(), {})
 })

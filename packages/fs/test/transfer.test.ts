@@ -1,57 +1,13 @@
 import assert from "node:assert/strict"
-import { createHash } from "node:crypto"
 import * as fs from "node:fs"
-import * as os from "node:os"
-import * as paths from "node:path"
 import { test } from "node:test"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import type { Writer } from "../src/file-system.ts"
 import { download } from "../src/node/download.ts"
 import { sameTime } from "../src/node/local.ts"
-import type { Problem } from "../src/node/problem.ts"
 import { upload, uploadStream } from "../src/node/upload.ts"
-import { createWorld, distorted, names, write } from "./world.ts"
-
-async function setUp(t: { after(done: () => void): void }) {
-  const base = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-transfer-"))
-  t.after(() => fs.rmSync(base, { recursive: true, force: true }))
-  fs.mkdirSync(`${base}/from`)
-  const problems: Problem[] = []
-  const options = { onProblem: (problem: Problem) => void problems.push(problem) }
-  const { home } = await createWorld()
-  return { from: `${base}/from`, to: `${base}/to`, base, problems, options, home }
-}
-
-/** Every path below `root` with all that must survive. */
-function fingerprint(root: string): Map<string, string> {
-  const lines = new Map<string, string>()
-  for (const name of fs.readdirSync(root, { recursive: true, encoding: "utf8" })) {
-    const stat = fs.lstatSync(`${root}/${name}`)
-    const content = stat.isSymbolicLink()
-      ? fs.readlinkSync(`${root}/${name}`)
-      : stat.isFile()
-        ? createHash("sha256")
-            .update(fs.readFileSync(`${root}/${name}`))
-            .digest("hex")
-        : "directory"
-    lines.set(name, `${(stat.mode & 0o777).toString(8)} ${Math.round(stat.mtimeMs * 100)} ${content}`)
-  }
-  return lines
-}
-
-function fill(root: string): void {
-  fs.mkdirSync(`${root}/d/e`, { recursive: true })
-  fs.mkdirSync(`${root}/empty`, { mode: 0o700 })
-  for (let i = 0; i < 300; i++) fs.writeFileSync(`${root}/d/${i}`, `file ${i}`)
-  fs.writeFileSync(`${root}/d/e/large`, Buffer.alloc(3_000_000, 7))
-  fs.writeFileSync(`${root}/d/e/none`, "")
-  fs.writeFileSync(`${root}/e\u0301 ü\n`, "odd name")
-  fs.symlinkSync("../nowhere", `${root}/link`)
-  fs.chmodSync(`${root}/d/1`, 0o750)
-  fs.utimesSync(`${root}/d/1`, 1e9, 1e9 + 0.123456)
-  fs.utimesSync(`${root}/d`, 1e9, 1e9)
-  fs.chmodSync(`${root}/d/e`, 0o555)
-}
+import { fill, fingerprint, setUp } from "./local-folders.ts"
+import { distorted, names, write } from "./world.ts"
 
 test("what goes up comes down with content, modes, times and symlinks", async (t) => {
   const { from, to, home, options, problems } = await setUp(t)
@@ -265,67 +221,6 @@ test("times keep more than microseconds on the way up", async (t) => {
   const stored = (await home.lookup(["a"]))!.entry.mtimeNs
   assert.equal(stored, exact)
   assert.ok(sameTime(stored, exact))
-})
-
-test("a mirror has what the folder has; what is left out of it, or cannot be read, stays", async (t) => {
-  const { from, home, options, problems } = await setUp(t)
-  fill(from)
-  fs.mkdirSync(`${from}/kept`)
-  fs.writeFileSync(`${from}/kept/x`, "x")
-  await upload(home.writer(), from, ["docs"], options)
-  for (const gone of ["d/5", "empty", "link"]) fs.rmSync(`${from}/${gone}`, { recursive: true })
-  fs.rmSync(`${from}/d/7`)
-  fs.mkdirSync(`${from}/d/7`)
-  fs.rmSync(`${from}/kept/x`)
-  const exclude = { patterns: ["/kept", "/d/6"] }
-
-  const seen: string[] = []
-  const onItem = (what: string, path: readonly string[]) => void seen.push(`${what} ${path.join("/")}`)
-  const tried = await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true, dryRun: true, onItem })
-  assert.equal(tried.removed, 3)
-  assert.ok(await home.lookup(["docs", "d", "5"]), "nothing was done")
-  const planned = seen.splice(0)
-
-  const done = await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true, onItem })
-  assert.deepEqual([done.removed, seen.toSorted()], [3, planned.toSorted()])
-  const names = async (...path: string[]) => [...((await home.writer().list(path)) ?? new Map()).keys()]
-  assert.deepEqual(await names("docs"), ["d", "e\u0301 ü\n", "kept"])
-  assert.deepEqual(await names("docs", "kept"), ["x"])
-  assert.equal((await home.lookup(["docs", "d", "7"]))?.entry.kind, "directory")
-  assert.ok(await home.lookup(["docs", "d", "6"]))
-
-  fs.rmdirSync(`${from}/d/7`)
-  fs.writeFileSync(`${from}/d/7`, "a file again")
-  await upload(home.writer(), from, ["docs"], { ...options, exclude })
-  assert.match(problems.pop()!.message, /a directory of this name is there/)
-  await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true })
-  assert.equal((await home.lookup(["docs", "d", "7"]))?.entry.kind, "file")
-  assert.deepEqual(problems, [])
-  fs.chmodSync(`${from}/d/e`, 0o755)
-})
-
-test("a directory gives way in a mirror only to what is stored, and not to a file that was named", async (t) => {
-  const { from, home, options, problems } = await setUp(t)
-  fs.mkdirSync(`${from}/x`)
-  fs.writeFileSync(`${from}/x/precious`, "precious")
-  await upload(home.writer(), from, ["docs"], options)
-  fs.rmSync(`${from}/x`, { recursive: true })
-  fs.writeFileSync(`${from}/x`, "a file now")
-
-  await upload(home.writer(), `${from}/x`, ["docs", "x"], { ...options, mirror: true })
-  assert.match(problems.pop()!.message, /a directory of this name is there/)
-  const writer = home.writer()
-  const failing: Writer = {
-    ...writer,
-    add: (source, target) => {
-      fs.rmSync(`${from}/x`, { force: true }) // since it was looked at: as one that the disk fails to read
-      return writer.add(source, target)
-    },
-  }
-  fs.writeFileSync(`${from}/x`, Buffer.alloc(3_000_000, 1))
-  const failed = await upload(failing, from, ["docs"], { ...options, mirror: true })
-  assert.deepEqual([problems.length, failed.removed, failed.files], [1, 0, 0])
-  assert.ok(await home.lookup(["docs", "x", "precious"]))
 })
 
 test("an owner or mode that changed is stored without the content, which is not read", async (t) => {

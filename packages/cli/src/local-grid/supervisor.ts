@@ -8,6 +8,7 @@ import { open } from "node:fs/promises"
 import { isListening, markOf } from "@holdfast/client/profile"
 import { createInvite } from "@holdfast/coordinator"
 import { join as joinGrid, writeSecretFile } from "@holdfast/network"
+import { withoutDefaults } from "../defaults.ts"
 import { coordinatorAddress, gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
 import { stopLeftovers } from "./state.ts"
 
@@ -131,7 +132,10 @@ class Lane {
     const log = await open(this.#files.log(this.part.name), "a", 0o600)
     if (this.#stopping) return log.close()
     const [program, ...args] = this.#command
-    const child = spawn(program!, args, { stdio: ["ignore", log.fd, log.fd] })
+    const child = spawn(program!, args, {
+      stdio: ["ignore", log.fd, log.fd],
+      env: withoutDefaults(process.env),
+    })
     this.#child = child
     this.part.pid = child.pid
     child.once("spawn", () => void log.close())

@@ -167,7 +167,9 @@ async function tryRemoving(context: Context, open: Opener, texts: readonly strin
         })
     // Of a tree that is linked in only the link goes.
     for await (const { path, item: one } of walkItems(item, place.path, { links: false })) {
-      context.line(`remove ${show({ files: place.files, path })}${one.entry.kind === "junction" ? " (the link alone)" : ""}`)
+      context.line(
+        `remove ${show({ files: place.files, path })}${one.entry.kind === "junction" ? " (the link alone)" : ""}`,
+      )
       entries++
     }
   }

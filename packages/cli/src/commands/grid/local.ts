@@ -18,6 +18,7 @@ import { makePrivateFolder } from "@holdfast/core/node"
 import { confirmServers, fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
+import { withoutDefaults } from "../../defaults.ts"
 import {
   coordinatorAddress,
   gridFiles,
@@ -195,7 +196,7 @@ async function startSupervisor(context: Context, dir: string): Promise<void> {
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, "supervise", "--dir", dir], {
     detached: true,
     stdio: ["ignore", log.fd, log.fd],
-    env: context.env,
+    env: withoutDefaults(context.env),
   })
   child.unref()
   await log.close()

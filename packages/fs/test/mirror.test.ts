@@ -1,0 +1,67 @@
+import assert from "node:assert/strict"
+import * as fs from "node:fs"
+import { test } from "node:test"
+import type { Writer } from "../src/file-system.ts"
+import { upload } from "../src/node/upload.ts"
+import { fill, setUp } from "./local-folders.ts"
+
+test("a mirror has what the folder has; what is left out of it, or cannot be read, stays", async (t) => {
+  const { from, home, options, problems } = await setUp(t)
+  fill(from)
+  fs.mkdirSync(`${from}/kept`)
+  fs.writeFileSync(`${from}/kept/x`, "x")
+  await upload(home.writer(), from, ["docs"], options)
+  for (const gone of ["d/5", "empty", "link"]) fs.rmSync(`${from}/${gone}`, { recursive: true })
+  fs.rmSync(`${from}/d/7`)
+  fs.mkdirSync(`${from}/d/7`)
+  fs.rmSync(`${from}/kept/x`)
+  const exclude = { patterns: ["/kept", "/d/6"] }
+
+  const seen: string[] = []
+  const onItem = (what: string, path: readonly string[]) => void seen.push(`${what} ${path.join("/")}`)
+  const tried = await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true, dryRun: true, onItem })
+  assert.equal(tried.removed, 3)
+  assert.ok(await home.lookup(["docs", "d", "5"]), "nothing was done")
+  const planned = seen.splice(0)
+
+  const done = await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true, onItem })
+  assert.deepEqual([done.removed, seen.toSorted()], [3, planned.toSorted()])
+  const names = async (...path: string[]) => [...((await home.writer().list(path)) ?? new Map()).keys()]
+  assert.deepEqual(await names("docs"), ["d", "e\u0301 ü\n", "kept"])
+  assert.deepEqual(await names("docs", "kept"), ["x"])
+  assert.equal((await home.lookup(["docs", "d", "7"]))?.entry.kind, "directory")
+  assert.ok(await home.lookup(["docs", "d", "6"]))
+
+  fs.rmdirSync(`${from}/d/7`)
+  fs.writeFileSync(`${from}/d/7`, "a file again")
+  await upload(home.writer(), from, ["docs"], { ...options, exclude })
+  assert.match(problems.pop()!.message, /a directory of this name is there/)
+  await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true })
+  assert.equal((await home.lookup(["docs", "d", "7"]))?.entry.kind, "file")
+  assert.deepEqual(problems, [])
+  fs.chmodSync(`${from}/d/e`, 0o755)
+})
+
+test("a directory gives way in a mirror only to what is stored, and not to a file that was named", async (t) => {
+  const { from, home, options, problems } = await setUp(t)
+  fs.mkdirSync(`${from}/x`)
+  fs.writeFileSync(`${from}/x/precious`, "precious")
+  await upload(home.writer(), from, ["docs"], options)
+  fs.rmSync(`${from}/x`, { recursive: true })
+  fs.writeFileSync(`${from}/x`, "a file now")
+
+  await upload(home.writer(), `${from}/x`, ["docs", "x"], { ...options, mirror: true })
+  assert.match(problems.pop()!.message, /a directory of this name is there/)
+  const writer = home.writer()
+  const failing: Writer = {
+    ...writer,
+    add: (source, target) => {
+      fs.rmSync(`${from}/x`, { force: true }) // since it was looked at: as one that the disk fails to read
+      return writer.add(source, target)
+    },
+  }
+  fs.writeFileSync(`${from}/x`, Buffer.alloc(3_000_000, 1))
+  const failed = await upload(failing, from, ["docs"], { ...options, mirror: true })
+  assert.deepEqual([problems.length, failed.removed, failed.files], [1, 0, 0])
+  assert.ok(await home.lookup(["docs", "x", "precious"]))
+})
