@@ -65,3 +65,20 @@ test("a directory gives way in a mirror only to what is stored, and not to a fil
   assert.deepEqual([problems.length, failed.removed, failed.files], [1, 0, 0])
   assert.ok(await home.lookup(["docs", "x", "precious"]))
 })
+
+test("a mirror keeps what patterns leave out, though the folder does not have it", async (t) => {
+  const { from, home, options } = await setUp(t)
+  for (const folder of ["raw", "d"]) fs.mkdirSync(`${from}/${folder}`)
+  for (const name of ["raw/1", "d/2.raw", "d/3"]) fs.writeFileSync(`${from}/${name}`, name)
+  await upload(home.writer(), from, ["docs"], options)
+  fs.rmSync(`${from}/raw`, { recursive: true })
+  for (const name of ["d/2.raw", "d/3"]) fs.rmSync(`${from}/${name}`)
+  fs.writeFileSync(`${from}/d/.holdfastignore`, "*.raw")
+  const exclude = { patterns: ["raw/"] }
+  const done = await upload(home.writer(), from, ["docs"], { ...options, mirror: true, exclude })
+  const names = async (...path: string[]) => [...((await home.writer().list(path)) ?? new Map()).keys()]
+  assert.deepEqual(
+    [done.removed, await names("docs"), await names("docs", "d")],
+    [...[1, ["d", "raw"], [".holdfastignore", "2.raw"]]],
+  )
+})

@@ -33,6 +33,8 @@ export interface LocalItem {
   readonly target?: string
   /** All names in a directory, also those that are left out; absent when it cannot be read. */
   readonly names?: ReadonlySet<string>
+  /** True for what would be left out of a directory on purpose if it were there; absent as `names` is. */
+  readonly leavesOut?: (name: string, isDirectory: boolean) => boolean
 }
 
 /** How a folder is walked. */
@@ -83,9 +85,13 @@ export function* walkLocal(root: string, options: WalkOptions): Generator<LocalI
       continue
     }
     const listed = attempt(local, onProblem, () => listNames(local, onProblem))
-    yield listed ? { ...item, names: listed.all } : item
-    if (!listed) continue
+    if (!listed) {
+      yield item
+      continue
+    }
     const exclusion = step.exclusion.within(path, local, listed.all, onProblem)
+    const leavesOut = (name: string, isDirectory: boolean) => exclusion.excludes([...path, name], isDirectory)
+    yield { ...item, names: listed.all, leavesOut }
     for (let i = listed.names.length - 1; i >= 0; i--) {
       const name = listed.names[i]!
       if (isPart(name)) {

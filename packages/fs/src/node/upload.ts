@@ -19,7 +19,7 @@ import { noTotals, type TransferTotals } from "./totals.ts"
 export interface UploadOptions extends WalkOptions {
   /** Stores files again even when size, time and attributes are the same. */
   readonly overwrite?: boolean
-  /** Removes from directories what their local folder does not have; what is left out of it stays. */
+  /** Removes from directories what their local folder does not have; what is left out of it, or would be, stays. */
   readonly mirror?: boolean
   /** Finds out what would be done, and does nothing. */
   readonly dryRun?: boolean
@@ -78,7 +78,8 @@ export async function upload(
       const wait = job.add(item, place, existing)
       if (wait) await wait
       if (!options.mirror || !item.names || existing?.entry.kind !== "directory") continue
-      for (const name of (await listingOf(place))?.keys() ?? []) if (!item.names.has(name)) job.remove([...place, name])
+      for (const [name, there] of (await listingOf(place)) ?? [])
+        if (!item.names.has(name) && !item.leavesOut?.(name, holdsEntries(there))) job.remove([...place, name])
     }
     await job.commit()
   } catch (error) {
