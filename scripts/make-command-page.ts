@@ -74,8 +74,9 @@ With \`--json\` a command prints one JSON value, and an error is \`{"error":{"co
 
 ## Defaults
 
-Each flag has a variable: \`HOLDFAST_\` and its name in capitals, as \`HOLDFAST_ONE_FILE_SYSTEM=1\` for \`--one-file-system\`; \`0\`, \`no\` and \`false\` leave a
-flag without a value out, and each line of \`HOLDFAST_EXCLUDE\` is a pattern. The file \`\${XDG_CONFIG_HOME:-~/.config}/holdfast/defaults\` has such
+Each flag has a variable: \`HOLDFAST_\`, the command, and the flag in capitals, as \`HOLDFAST_PUT_ONE_FILE_SYSTEM=1\`; those of all commands have no command
+in it, as \`HOLDFAST_JSON\`, and \`--accept-…\` has none. \`0\`, \`no\` and \`false\` leave a flag without a value out, and each line of \`HOLDFAST_PUT_EXCLUDE\` is a
+pattern. The file \`\${XDG_CONFIG_HOME:-~/.config}/holdfast/defaults\` has such
 lines, \`NAME=VALUE\`, for what the environment does not say. What is typed counts more than both.
 
 ## Files and environment

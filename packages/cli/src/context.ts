@@ -109,8 +109,8 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const own = await this.openProfile()
       const name = volumeFor(own, asked)
       const accepted = {
-        ...(flag("--accept-rollback") && { onRollback: warnOfRollback }),
-        ...(flag("--accept-history") && { onUnproven: warnOfUnproven }),
+        ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
+        ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
       }
       const session = sessions.get(name) ?? openSession(own, { volume: name, ...gridOptions, ...accepted, ...how })
       sessions.set(name, session)

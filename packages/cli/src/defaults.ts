@@ -1,6 +1,7 @@
 /**
- * What stands for flags that were not typed: a variable of the environment for each, and a file with the same names. `--one-file-system`
- * is HOLDFAST_ONE_FILE_SYSTEM; 0, no, false and nothing at all mean that a flag without a value is not given.
+ * What stands for flags that were not typed: a variable of the environment for each, and a file with the same names. `--json` of all
+ * commands is HOLDFAST_JSON, `put --one-file-system` HOLDFAST_PUT_ONE_FILE_SYSTEM; 0, no, false and nothing at all mean that a flag
+ * without a value is not given. What sets a warning aside has none: it is to be meant each time.
  */
 import * as fs from "node:fs"
 import { join } from "node:path"
@@ -13,9 +14,10 @@ import { Command, type Option } from "commander"
 export const defaultsFile = "defaults"
 const mostBytes = 64 * 1024
 
-/** The variable that stands for an option. */
-export function variableOf({ long, short }: Pick<Option, "long" | "short">): string {
-  return `HOLDFAST_${(long ?? short ?? "").replace(/^-+/, "").replaceAll("-", "_").toUpperCase()}`
+/** The variable that stands for an option of the command with these words, as `volume create`; of all commands without any. */
+export function variableOf({ long, short }: Pick<Option, "long" | "short">, words: readonly string[] = []): string {
+  const flag = (long ?? short ?? "").replace(/^-+/, "")
+  return ["holdfast", ...words, flag].join("_").replaceAll("-", "_").toUpperCase()
 }
 
 /** True when a variable turns a flag on. */
@@ -25,7 +27,7 @@ export function isOn(value: string | undefined): boolean {
 
 /**
  * Takes what the file in the folder `config` says into `env`, where that says nothing. Throws ERR_IO, ERR_INVALID_ARGUMENT
- * for a name that is no variable of ours: a slip of the pen is not to go unseen.
+ * for a name that is no variable of ours.
  */
 export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
   if (env[defaultsSwitch] === "none") return
@@ -44,7 +46,7 @@ export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
     if (!/^HOLDFAST_[A-Z0-9_]+$/.test(name))
       throw new HoldfastError(
         "ERR_INVALID_ARGUMENT",
-        `"${path}" sets ${name}, and there are only names as HOLDFAST_ONE_FILE_SYSTEM, one for each flag.`,
+        `"${path}" sets ${name}, and there are only names as HOLDFAST_PUT_ONE_FILE_SYSTEM, one for each flag.`,
       )
     env[name] ??= value
   }
@@ -54,8 +56,8 @@ export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
 export const defaultsSwitch = "HOLDFAST_DEFAULTS"
 
 /**
- * The environment for parts of a local grid, which are told all that they need: what the user wants of commands (`HOLDFAST_ADVERTISE`,
- * `HOLDFAST_MONITOR` of a node of its own) would be taken for theirs, by all of them.
+ * The environment for parts of a local grid, which are told all that they need: what the user wants of commands (`HOLDFAST_NODE_ADVERTISE`,
+ * `HOLDFAST_NODE_MONITOR` of a node of its own) would be taken for theirs, by all of them.
  */
 export function withoutDefaults(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(([name]) => !name.startsWith("HOLDFAST_") || name === "HOLDFAST_DEBUG")
@@ -70,9 +72,18 @@ export class CommandWithVariables extends Command {
 
   override createOption(flags: string, description?: string): Option {
     const option = super.createOption(flags, description)
-    const name = variableOf(option)
+    const name = variableOf(option, wordsOf(this))
     const given = process.env[defaultsSwitch] === "none" ? undefined : process.env[name]
     const isGiven = option.required || option.optional ? (given ?? "") !== "" : isOn(given)
-    return isGiven && option.long !== "--version" ? option.env(name) : option
+    return isGiven && !isMeantEachTime(option) ? option.env(name) : option
   }
+}
+
+function isMeantEachTime({ long }: Option): boolean {
+  return long === "--version" || (long?.startsWith("--accept-") ?? false)
+}
+
+/** The words of a command below the program. */
+function wordsOf(command: Command): string[] {
+  return command.parent ? [...wordsOf(command.parent), command.name()] : []
 }

@@ -38,7 +38,7 @@ test("a file of defaults that sets what is not ours, or is none, is refused with
 test("each flag has a variable; what is typed counts more, and 0 turns nothing on", () => {
   const parse = (env: Record<string, string>, ...args: string[]) => {
     Object.assign(process.env, env)
-    const program = new CommandWithVariables().option("--json")
+    const program = new CommandWithVariables("holdfast").option("--json").option("--accept-rollback")
     const put = program
       .command("put")
       .requiredOption("--dir <folder>")
@@ -53,17 +53,29 @@ test("each flag has a variable; what is typed counts more, and 0 turns nothing o
     return rest
   }
   assert.deepEqual(
-    parse({ HOLDFAST_DIR: "d", HOLDFAST_ONE_FILE_SYSTEM: "1", HOLDFAST_JSON: "yes", HOLDFAST_NO_OWNER: "true" }),
+    parse({
+      HOLDFAST_PUT_DIR: "d",
+      HOLDFAST_PUT_ONE_FILE_SYSTEM: "1",
+      HOLDFAST_JSON: "yes",
+      HOLDFAST_PUT_NO_OWNER: "true",
+    }),
     {
       ...{ oneFileSystem: true, json: true, owner: false },
     },
   )
   assert.deepEqual(
-    parse({ HOLDFAST_DIR: "d", HOLDFAST_ONE_FILE_SYSTEM: "0", HOLDFAST_JSON: "no", HOLDFAST_EXCLUDE: "" }),
+    parse({
+      HOLDFAST_PUT_DIR: "d",
+      HOLDFAST_PUT_ONE_FILE_SYSTEM: "0",
+      HOLDFAST_JSON: "no",
+      HOLDFAST_PUT_EXCLUDE: "",
+      HOLDFAST_EXCLUDE: "b",
+      HOLDFAST_ACCEPT_ROLLBACK: "1",
+    }),
     { owner: true },
   )
-  assert.deepEqual(parse({ HOLDFAST_DIR: "d", HOLDFAST_EXCLUDE: "a" })["exclude"], ["a"])
-  assert.deepEqual(parse({ HOLDFAST_DIR: "d", HOLDFAST_EXCLUDE: "a" }, "--exclude", "b")["exclude"], ["b"])
+  assert.deepEqual(parse({ HOLDFAST_PUT_DIR: "d", HOLDFAST_PUT_EXCLUDE: "a" })["exclude"], ["a"])
+  assert.deepEqual(parse({ HOLDFAST_PUT_DIR: "d", HOLDFAST_PUT_EXCLUDE: "a" }, "--exclude", "b")["exclude"], ["b"])
 })
 
 test("the parts of a local grid take no variable and no file for flags of theirs", (t) => {

@@ -82,3 +82,23 @@ test("a mirror keeps what patterns leave out, though the folder does not have it
     [...[1, ["d", "raw"], [".holdfastignore", "2.raw"]]],
   )
 })
+
+test("a folder does not take the place of a file, unless it is a mirror", async (t) => {
+  const { from, home, options, problems } = await setUp(t)
+  fs.writeFileSync(`${from}/a`, "a")
+  fs.writeFileSync(`${from}/b`, "b")
+  await upload(home.writer(), from, ["docs"], options)
+  fs.rmSync(`${from}/a`)
+  fs.mkdirSync(`${from}/a/in`, { recursive: true })
+  fs.writeFileSync(`${from}/a/in/x`, "x")
+  fs.writeFileSync(`${from}/c`, "c")
+  assert.equal((await upload(home.writer(), from, ["docs"], options)).files, 1)
+  assert.deepEqual(
+    problems.splice(0).map(({ code }) => code),
+    ["ERR_NOT_A_DIRECTORY"],
+  )
+  assert.equal((await home.lookup(["docs", "a"]))?.entry.kind, "file")
+  assert.equal((await upload(home.writer(), from, ["docs"], { ...options, mirror: true })).files, 1)
+  assert.ok(await home.lookup(["docs", "a", "in", "x"]))
+  assert.deepEqual(problems, [])
+})

@@ -263,6 +263,7 @@ test("owner and special bits come back when that is asked for", { skip: process.
     [0, 0, "755"],
     [0, 0, "777"],
   ])
+  fs.chownSync(to, 5, 6)
   const same = { ...options, owner: true, specialBits: true }
   assert.equal((await download(root, to, same)).files, 1)
   assert.deepEqual(shown(), [
@@ -271,6 +272,7 @@ test("owner and special bits come back when that is asked for", { skip: process.
     [77, 78, "777"],
   ])
   assert.equal((await download(root, to, same)).unchanged, 2)
+  assert.deepEqual([fs.statSync(to).uid, fs.statSync(to).gid], [5, 6], "a folder that was there stays whose it is")
 })
 
 test("hard links are counted, and their content is read once", async (t) => {

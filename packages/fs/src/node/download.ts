@@ -2,6 +2,7 @@
  * Brings files and directories of a tree into a local folder, in the tree's order, since neighbours share chunks. Files
  * that are the same already are left alone, so an interrupted download goes on from there.
  */
+import * as fs from "node:fs"
 import { concat, mapOrdered, Semaphore } from "@holdfast/core"
 import type { Folder } from "@holdfast/core/node"
 import { RepeatGuard } from "@holdfast/tree"
@@ -59,6 +60,8 @@ interface Download {
   readonly large: Semaphore
   readonly guard: RepeatGuard
   readonly exclusion: Exclusion
+  /** The folder that the user named was there before. */
+  isFound: boolean
   /** Folders that are held open: those of directories whose end has not come. */
   readonly open: Set<Folder>
 }
@@ -67,7 +70,7 @@ interface Download {
 export async function download(item: Item, local: string, options: DownloadOptions): Promise<TransferTotals> {
   const job: Download = {
     ...{ options, totals: noTotals(), large: new Semaphore(largeAtOnce) },
-    ...{ guard: new RepeatGuard(), open: new Set(), exclusion: Exclusion.of(options.exclude) },
+    ...{ guard: new RepeatGuard(), open: new Set(), exclusion: Exclusion.of(options.exclude), isFound: false },
   }
   const work = async (step: Step) => {
     if (step.end) return step
@@ -81,7 +84,9 @@ export async function download(item: Item, local: string, options: DownloadOptio
       if (!ended) continue
       const { folder } = ended
       if (!isBare(ended.item))
-        await orReport(folder.path, options, async () => finishDirectory(folder, ended.item.entry, options))
+        await orReport(folder.path, options, async () =>
+          finishDirectory(folder, ended.item.entry, ended.item === item && job.isFound ? {} : options),
+        )
       job.open.delete(folder)
       folder.close()
     }
@@ -102,6 +107,8 @@ async function* rootSteps(job: Download, item: Item, local: string): AsyncGenera
     yield { end: false, target, item }
     return
   }
+  // A folder that was there is whose it is: it may be one for many things.
+  job.isFound = fs.existsSync(local)
   const folder = await orReport(local, options, async () => openDirectory(local))
   if (folder) yield* directorySteps(job, item, folder, [])
 }

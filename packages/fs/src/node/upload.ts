@@ -12,6 +12,7 @@ import type { Change, Item, Writer, WriteTarget } from "../file-system.ts"
 import { holdsEntries } from "../items.ts"
 import { type Linked, LinkedFiles } from "./linked-files.ts"
 import { type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
+import type { Problem } from "./problem.ts"
 import { count, flagsFor, LocalReadError, readWhole, whenEnded } from "./read-local.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
 
@@ -70,9 +71,11 @@ export async function upload(
       // What is beside the root of the upload does not matter, and may be much.
       const existing =
         item.path.length === 0 ? await writer.lookup(place) : (await listingOf(place.slice(0, -1)))?.get(place.at(-1)!)
-      if (item.kind === "directory" && existing && isLinked(existing, writer)) {
+      const bar =
+        item.kind === "directory" && existing ? barOf(item, existing, { writer, mirror: options.mirror }) : undefined
+      if (bar) {
         barred = item.path
-        job.leaveOutFolder(item)
+        options.onProblem(bar)
         continue
       }
       const wait = job.add(item, place, existing)
@@ -155,12 +158,6 @@ class UploadJob {
     if (isDue) return this.commit()
     if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
     return undefined
-  }
-
-  /** Nothing is set below a link, nor in its place: whose it is may be another's. */
-  leaveOutFolder({ local }: LocalItem): void {
-    const message = `"${local}" was left out with all in it: a link of this name is there. Store it by the link's own place, or remove the link first.`
-    this.#options.onProblem({ path: local, code: "ERR_ALREADY_EXISTS", message })
   }
 
   /** Takes what is at `path` away with the next commit. */
@@ -333,10 +330,27 @@ class UploadJob {
   }
 }
 
-/** True for another tree, or a file of its own, that is linked in. */
-function isLinked(existing: Item, writer: Writer): boolean {
+/** Why a local folder, with all in it, cannot come where something else is; undefined when it can. */
+function barOf(
+  { local }: LocalItem,
+  existing: Item,
+  { writer, mirror = false }: { readonly writer: Writer; readonly mirror: boolean | undefined },
+): Problem | undefined {
   const { kind } = existing.entry
-  return kind === "junction" || (kind === "file" && writer.contentOf(existing) === undefined)
+  const leftOut = `"${local}" was left out with all in it:`
+  // Whose it is may be another's.
+  if (kind === "junction" || (kind === "file" && writer.contentOf(existing) === undefined))
+    return {
+      path: local,
+      code: "ERR_ALREADY_EXISTS",
+      message: `${leftOut} a link of this name is there. Store it by the link's own place, or remove the link first.`,
+    }
+  if (kind === "directory" || mirror) return undefined
+  return {
+    path: local,
+    code: "ERR_NOT_A_DIRECTORY",
+    message: `${leftOut} a ${kind} of this name is there. Remove it first.`,
+  }
 }
 
 function isSame(item: LocalItem, existing: Item | undefined): boolean {
