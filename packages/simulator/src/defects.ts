@@ -2,7 +2,7 @@
  * Deliberate defects, which prove that the simulator has teeth: each is put into a copy of the sources, where some seed must
  * then fail. `npm run simulate:defects` does it; a test of this package sees that each still applies.
  */
-import type { Defect, Edit } from "./defect.ts"
+import { byTest, type Defect, type Edit } from "./defect.ts"
 import { kitDefects } from "./kit-defects.ts"
 import { ownershipDefects } from "./ownership-defects.ts"
 import { roleDefects } from "./role-defects.ts"
@@ -83,6 +83,7 @@ export const defects: readonly Defect[] = [
         "        held.set(index, server.backend.id)\n        free.push(server)\n        batch",
       ),
     ],
+    ...byTest("packages/store/test/chunks.test.ts", "do not bring others a second share"),
   },
   {
     name: "shares are not verified when read",
@@ -110,6 +111,7 @@ export const defects: readonly Defect[] = [
     `${store}/chunk-health.ts`,
     "(index) => !own.includes(index))",
     "(index) => !shares.has(index))",
+    byTest("packages/store/test/chunks.test.ts", "repair gives every share a server of its own"),
   ),
   {
     name: "a merge starts from values that nobody followed",
@@ -133,6 +135,7 @@ export const defects: readonly Defect[] = [
     `${tree}/tree.ts`,
     "    if (current.siblings.length === 0) return current.content\n",
     "    if (current.siblings.length >= 0) return current.content\n",
+    byTest("packages/tree/test/tree.test.ts", "values of one sequence are read as one"),
   ),
   one(
     "a retry that never ends",
@@ -145,8 +148,8 @@ export const defects: readonly Defect[] = [
   ...kitDefects,
 ]
 
-function one(name: string, file: string, find: string, replace: string): Defect {
-  return { name, edits: [edit(file, find, replace)] }
+function one(name: string, file: string, find: string, replace: string, more: Pick<Defect, "proof"> = {}): Defect {
+  return { name, edits: [edit(file, find, replace)], ...more }
 }
 
 function edit(file: string, find: string, replace: string): Edit {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { BufferPool } from "@holdfast/core"
+import { BufferPool, HoldfastError } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeEnv } from "@holdfast/core/node"
 import { decodeShare } from "@holdfast/protocol"
@@ -56,6 +56,20 @@ test("a put that reaches fewer distinct servers than happy fails and names those
   assert.equal(failed.code, "ERR_NOT_ENOUGH_SERVERS")
   assert.equal(failed.details.reached, 3)
   assert.deepEqual(failed.details.refused.map((refusal: { server: string }) => refusal.server).sort(), ["n1", "n4"])
+})
+
+test("servers that fail late do not bring others a second share that counts", async () => {
+  const grid = testGrid()
+  for (const { backend } of grid.servers.slice(3))
+    Object.assign(backend, {
+      async putShares() {
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        throw new HoldfastError("ERR_SERVER_UNREACHABLE", `${backend.id} went away`)
+      },
+    })
+  const failed = await (await grid.client()).chunks.putChunk(sample(1000)).catch((error) => error)
+  assert.equal(failed.code, "ERR_NOT_ENOUGH_SERVERS")
+  assert.equal(failed.details.reached, 3)
 })
 
 test("what lay there before is known again and sent only where it is missing; anything else is new", async () => {
