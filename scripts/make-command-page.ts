@@ -26,7 +26,7 @@ function intro(options: string): string {
   return `# The command line
 
 \`holdfast COMMAND --help\` says the same as this page, which is made from it by \`node scripts/make-command-page.ts\`. In a checkout the
-command is \`npx holdfast\`.
+command is \`npx holdfast\`, unless \`npm link\` has put it on the PATH.
 
 ## Paths
 

@@ -208,7 +208,7 @@ export function clockMessage(serial: number, issuedMs: number, nowMs: number): s
 function nodeVersion(): Finding {
   const isNew = Number.parseInt(process.versions.node, 10) >= 24
   if (isNew) return good("node", process.version)
-  return bad("node", process.version, "Use Node 24 or newer, or start through `npx holdfast`.")
+  return bad("node", process.version, "Use Node 24 or newer, or start it by bin/holdfast.mjs, which brings its own.")
 }
 
 async function diskSpace(context: Context): Promise<Finding> {
