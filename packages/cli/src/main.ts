@@ -1,4 +1,5 @@
 /** The `holdfast` command. Only the command that is asked for is loaded, so that starting is quick. */
+import { pathsOf } from "@holdfast/client/paths"
 import { commands } from "./command-table.ts"
 import { createContext } from "./context.ts"
 import { readDefaults } from "./defaults.ts"
@@ -16,8 +17,7 @@ function endWithLauncher(): void {
 }
 
 /** Gives why the file of defaults could not be read. */
-async function readDefaultsOf(env: NodeJS.ProcessEnv): Promise<unknown> {
-  const { pathsOf } = await import("@holdfast/client/profile")
+function readDefaultsOf(env: NodeJS.ProcessEnv): unknown {
   try {
     readDefaults(pathsOf(env).config, env)
     return undefined
@@ -31,7 +31,7 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(`${version}\n`)
     return
   }
-  const unread = await readDefaultsOf(process.env)
+  const unread = readDefaultsOf(process.env)
   const context = createContext(process, args)
   const report = (error: unknown) => {
     reportError(context, error)
