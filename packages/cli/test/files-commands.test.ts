@@ -2,9 +2,8 @@ import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { test } from "node:test"
-import { isHoldfastError } from "@holdfast/core"
 import { type Backend, decodeCap, registerIdOf, type VerifyCap } from "@holdfast/protocol"
-import { createHarness } from "./files-harness.ts"
+import { createHarness, fill, withCode } from "./files-harness.ts"
 
 interface Checked {
   readonly ok: boolean
@@ -17,16 +16,6 @@ interface Checked {
 
 async function shareCount(backend: Backend): Promise<number> {
   return (await backend.listMarks({ limit: 4096 })).length
-}
-
-const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
-
-function fill(folder: string): void {
-  fs.mkdirSync(`${folder}/src/sub`, { recursive: true })
-  fs.writeFileSync(`${folder}/src/a.txt`, "alpha")
-  fs.writeFileSync(`${folder}/src/b.bin`, Buffer.alloc(3_000_000, 1))
-  fs.writeFileSync(`${folder}/src/sub/c.txt`, "c".repeat(2000))
-  fs.symlinkSync("../a.txt", `${folder}/src/sub/l`)
 }
 
 test("a folder put into a tree is listed, read and fetched", async (t) => {

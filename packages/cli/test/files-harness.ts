@@ -5,6 +5,7 @@ import * as os from "node:os"
 import * as paths from "node:path"
 import { Writable } from "node:stream"
 import { createMemoryPlace, type MemoryPlace } from "@holdfast/backends"
+import { isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type AccountAccess, type Backend, encodeCap, toReadCap } from "@holdfast/protocol"
 import { createMemorySeen, createStore } from "@holdfast/store"
@@ -243,4 +244,16 @@ export async function linkInner(
   await run("put", `${folder}/inner`, "inner:/file")
   fs.writeFileSync(`${folder}/inner.cap`, await run("cap", "inner:"), { mode: 0o600 })
   await run("ln", `@file:${folder}/inner.cap`, where)
+}
+
+/** True for an error of ours with this code. */
+export const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
+
+/** A folder `src` with a small and a large file, a folder and a symlink. */
+export function fill(folder: string): void {
+  fs.mkdirSync(`${folder}/src/sub`, { recursive: true })
+  fs.writeFileSync(`${folder}/src/a.txt`, "alpha")
+  fs.writeFileSync(`${folder}/src/b.bin`, Buffer.alloc(3_000_000, 1))
+  fs.writeFileSync(`${folder}/src/sub/c.txt`, "c".repeat(2000))
+  fs.symlinkSync("../a.txt", `${folder}/src/sub/l`)
 }

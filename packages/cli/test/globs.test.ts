@@ -1,11 +1,8 @@
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
-import { isHoldfastError } from "@holdfast/core"
 import { splitRemote } from "../src/places.ts"
-import { createHarness } from "./files-harness.ts"
-
-const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
+import { createHarness, withCode } from "./files-harness.ts"
 
 test("patterns in places stand for what is there, a name for itself", async (t) => {
   const { folder, run } = await createHarness(t)

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
-import { isHoldfastError } from "@holdfast/core"
-import { createHarness, type Harness } from "./files-harness.ts"
-
-const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
+import { createHarness, type Harness, withCode } from "./files-harness.ts"
 
 async function withFile(
   t: Parameters<typeof createHarness>[0],

@@ -2,17 +2,7 @@ import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
-import { createHarness } from "./files-harness.ts"
-
-const withCode = (code: string) => (error: unknown) => isHoldfastError(error) && error.code === code
-
-function fill(folder: string): void {
-  fs.mkdirSync(`${folder}/src/sub`, { recursive: true })
-  fs.writeFileSync(`${folder}/src/a.txt`, "alpha")
-  fs.writeFileSync(`${folder}/src/b.bin`, Buffer.alloc(3_000_000, 1))
-  fs.writeFileSync(`${folder}/src/sub/c.txt`, "c".repeat(2000))
-  fs.symlinkSync("../a.txt", `${folder}/src/sub/l`)
-}
+import { createHarness, fill, withCode } from "./files-harness.ts"
 
 test("a mirror asks before an empty folder empties a directory, and tells beforehand what it would do", async (t) => {
   const { folder, run, json } = await createHarness(t)

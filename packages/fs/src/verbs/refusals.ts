@@ -16,6 +16,18 @@ export function alreadyExists(at: Location): HoldfastError {
   return new HoldfastError("ERR_ALREADY_EXISTS", `${show(at)} exists already. Remove it first or choose another name.`)
 }
 
+/** The error for a root, which is not removed. */
+export function rootStays(at: Location): HoldfastError {
+  return new HoldfastError("ERR_INVALID_ARGUMENT", `${show(at)} is the root of a tree and cannot be removed.`, {
+    advice: "forget",
+  })
+}
+
+/** The error for a directory with entries that is to be removed without them. */
+export function notEmpty(at: Location): HoldfastError {
+  return new HoldfastError("ERR_NOT_EMPTY", `${show(at)} is a directory that is not empty.`, { advice: "recursive" })
+}
+
 /** The error for what holds no entries and should. */
 export function notDirectory(at: Location): HoldfastError {
   return new HoldfastError("ERR_NOT_A_DIRECTORY", `${show(at)} is not a directory, so nothing can be put inside it.`)

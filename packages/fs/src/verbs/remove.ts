@@ -1,8 +1,6 @@
 /** Removing. Snapshots and the history keep what they hold. */
-import { HoldfastError } from "@holdfast/core"
 import type { Location } from "../file-system.ts"
-import { show } from "../path.ts"
-import { notFound } from "./refusals.ts"
+import { notEmpty, notFound, rootStays } from "./refusals.ts"
 
 /** What may be removed. */
 export interface RemoveOptions {
@@ -15,16 +13,12 @@ export interface RemoveOptions {
 /** Removes what is at a name. Throws ERR_NOT_FOUND, ERR_NOT_EMPTY, ERR_WRONG_CAPABILITY, ERR_INVALID_ARGUMENT for a root. */
 export async function remove(at: Location, { recursive = false, force = false }: RemoveOptions = {}): Promise<void> {
   const { files, path } = at
-  if (path.length === 0)
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `${show(at)} is the root of a tree and cannot be removed.`, {
-      advice: "forget",
-    })
+  if (path.length === 0) throw rootStays(at)
   await files.edit(async (edit) => {
     const item = await edit.lookup(path)
     if (!item && force) return
     if (!item) throw notFound(at)
-    if (item.entry.kind === "directory" && !recursive && !(await edit.isEmpty(path)))
-      throw new HoldfastError("ERR_NOT_EMPTY", `${show(at)} is a directory that is not empty.`, { advice: "recursive" })
+    if (item.entry.kind === "directory" && !recursive && !(await edit.isEmpty(path))) throw notEmpty(at)
     await edit.remove(path)
   })
 }

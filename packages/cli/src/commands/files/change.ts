@@ -1,6 +1,6 @@
 /** `mkdir`, `cp`, `mv`, `rm`, `ln`: changing a tree. Each command is one commit for each tree it touches. */
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
-import { copy, link, mkdir, move, notFound, remove, show, walkItems } from "@holdfast/fs"
+import { copy, link, mkdir, move, notEmpty, notFound, remove, rootStays, show, walkItems } from "@holdfast/fs"
 import type { Problem } from "@holdfast/fs/node"
 import { decodeCap } from "@holdfast/protocol"
 import { checkName } from "@holdfast/tree"
@@ -158,13 +158,9 @@ async function tryRemoving(context: Context, open: Opener, texts: readonly strin
     const item = await place.files.lookup(place.path)
     if (!item && flags.force) return
     if (!item) throw notFound(place)
-    if (place.path.length === 0)
-      throw new HoldfastError("ERR_INVALID_ARGUMENT", `${show(place)} is the root of a tree and cannot be removed.`)
+    if (place.path.length === 0) throw rootStays(place)
     if (item.entry.kind === "directory" && !flags.recursive)
-      for await (const _ of place.files.list(item))
-        throw new HoldfastError("ERR_NOT_EMPTY", `${show(place)} is a directory that is not empty.`, {
-          advice: "recursive",
-        })
+      for await (const _ of place.files.list(item)) throw notEmpty(place)
     // Of a tree that is linked in only the link goes.
     for await (const { path, item: one } of walkItems(item, place.path, { links: false })) {
       context.line(
