@@ -7,6 +7,7 @@ import * as paths from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Client, createClient } from "./client.ts"
+import { startMembers } from "./members.ts"
 
 const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
 const largeBytes = 400 * 1024 * 1024
@@ -91,4 +92,61 @@ test("a signal before anything was begun, and a second one, end the command at o
   const put = start("put", "-", "disks:/stdin")
   put.child.kill("SIGHUP")
   assert.deepEqual(await once(put.child, "close"), [null, "SIGHUP"])
+})
+
+/** True when a process has a handler of its own: Node has none for SIGHUP, the lowest bit. */
+function hearsSignals(pid: number): boolean {
+  const [, mask = "0"] = /^SigCgt:\s*(\w+)$/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8")) ?? []
+  return (BigInt(`0x${mask}`) & 1n) === 1n
+}
+
+/** Commands by their words; each is begun while three of five nodes hang, so that it cannot end by itself. */
+const hanging: readonly (readonly string[])[] = [
+  ["ls", "home:"],
+  ["cat", "home:large"],
+  ["get", "home:large", "got"],
+  ["put", "large", "home:again"],
+  ["rm", "home:large"],
+  ["mkdir", "home:new"],
+  ["check", "home:", "--deep", "--verify"],
+  ["rebalance", "home:"],
+  ["gc"],
+  ["snapshot", "create", "home:", "now"],
+]
+
+test("every command over nodes that hang ends when it is told to, with the status of a signal", {
+  timeout: 300_000,
+}, async () => {
+  const members = await startMembers()
+  try {
+    fs.writeFileSync(`${members.folder}/large`, Buffer.alloc(3_000_000, "held fast"))
+    await members.run(["put", `${members.folder}/large`, "home:large"])
+    for (const words of hanging) {
+      const silent = members.nodes.slice(0, 3)
+      const command = members.start(
+        words.map((word) => (word === "large" || word === "got" ? `${members.folder}/${word}` : word)),
+      )
+      let said = ""
+      command.stderr!.setEncoding("utf8").on("data", (text: string) => {
+        said += text
+      })
+      for (const node of silent) members.signal(node, "SIGSTOP")
+      while (command.exitCode === null && !hearsSignals(command.pid!)) await sleep(20)
+      await sleep(1000)
+      assert.deepEqual(
+        [command.exitCode, command.signalCode],
+        [null, null],
+        `${words.join(" ")} ended by itself: ${said}`,
+      )
+      command.kill("SIGINT")
+      const [, by] = await Promise.race([once(command, "close"), sleep(8000, [null, "still running"])])
+      assert.equal(by, "SIGINT", words.join(" "))
+      assert.equal(said, "holdfast: Stopped. The same command goes on from here.\n", words.join(" "))
+      for (const node of silent) members.signal(node, "SIGCONT")
+    }
+    await members.run(["check", "home:", "--deep", "--verify"])
+  } finally {
+    for (const node of members.nodes) members.signal(node, "SIGCONT")
+    await members.close()
+  }
 })

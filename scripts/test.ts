@@ -1,10 +1,13 @@
 /**
  * The whole of `npm test`: the checks, the unit tests of all packages, then the end-to-end tests over real processes.
- * `npm test -- --unit` stops before the end-to-end tests; other words are patterns of test files to run instead.
+ * `npm test -- --unit` stops before the end-to-end tests; other words are patterns of test files to run instead. `--changed` runs the unit
+ * tests that import what differs from main, or from the commit of `--changed=COMMIT`. With HOLDFAST_JUNIT, a folder, each step leaves its
+ * results there in JUnit's XML too.
  */
 import { spawnSync } from "node:child_process"
-import { globSync } from "node:fs"
-import { delimiter, dirname, join } from "node:path"
+import { globSync, mkdirSync } from "node:fs"
+import { delimiter, dirname, join, resolve } from "node:path"
+import { changedFiles, testsOf } from "./changed-tests.ts"
 
 const root = dirname(import.meta.dirname)
 const words = process.argv.slice(2)
@@ -21,18 +24,37 @@ function run(name: string, args: readonly string[]): void {
   if (status !== 0) failed.push(name)
 }
 
-function runTests(name: string, patterns: readonly string[], concurrency: number): void {
-  const files = globSync(patterns, { cwd: root, exclude: ["**/node_modules/**"] }).sort()
+const unitTests = ["packages/*/test/**/*.test.ts", "scripts/check/test/**/*.test.ts"]
+
+function filesOf(patterns: readonly string[]): string[] {
+  return globSync(patterns, { cwd: root, exclude: ["**/node_modules/**"] }).sort()
+}
+
+function runTests(name: string, files: readonly string[], concurrency: number): void {
   if (files.length === 0) console.log(`\n== ${name}: no test files`)
-  else run(name, ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", ...files])
+  else run(name, ["--test", `--test-concurrency=${concurrency}`, ...reporters(name), ...files])
+}
+
+/** Where results go: to the terminal, and to a file for whoever collects them. */
+function reporters(name: string): string[] {
+  const spec = ["--test-reporter=spec", "--test-reporter-destination=stdout"]
+  const folder = process.env["HOLDFAST_JUNIT"]
+  if (!folder) return spec
+  mkdirSync(folder, { recursive: true })
+  const file = join(resolve(folder), `${name.replaceAll(" ", "-")}.xml`)
+  return [...spec, "--test-reporter=junit", `--test-reporter-destination=${file}`]
 }
 
 const patterns = words.filter((word) => !word.startsWith("--"))
-if (patterns.length > 0) runTests("chosen tests", patterns, 1)
+const changed = words.find((word) => /^--changed(=|$)/.test(word))
+if (changed !== undefined) {
+  const base = changed.split("=")[1] ?? "main"
+  runTests("tests of what has changed", testsOf(root, filesOf(unitTests), changedFiles(root, base)), 2)
+} else if (patterns.length > 0) runTests("chosen tests", filesOf(patterns), 1)
 else {
   run("checks", ["scripts/check.ts"])
-  runTests("unit tests", ["packages/*/test/**/*.test.ts", "scripts/check/test/**/*.test.ts"], 2)
-  if (!words.includes("--unit")) runTests("end-to-end tests", ["e2e/**/*.test.ts"], 2)
+  runTests("unit tests", filesOf(unitTests), 2)
+  if (!words.includes("--unit")) runTests("end-to-end tests", filesOf(["e2e/**/*.test.ts"]), 2)
 }
 
 console.log(failed.length === 0 ? "\nAll passed." : `\nFAILED: ${failed.join(", ")}`)

@@ -11,6 +11,12 @@ import { type PassphraseSource, passphraseSource } from "./passphrase-source.ts"
 import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
 import { createScreen, type Line, type Screen } from "./screen.ts"
 
+/** How a command opens its sessions. */
+export interface HowOpened extends Pick<SessionOptions, "forRemoval"> {
+  /** When it is told to end it makes certain what it has stored by then. */
+  readonly keepsStored?: boolean
+}
+
 /** The surroundings of one run of the command. */
 export interface Context extends Screen {
   readonly stdin: NodeJS.ReadStream
@@ -34,7 +40,7 @@ export interface Context extends Screen {
   /** Opens the profile without its servers. */
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
-  openSession(volume?: string, options?: Pick<SessionOptions, "forRemoval">): Promise<Session>
+  openSession(volume?: string, options?: HowOpened): Promise<Session>
   /** Prints the result of a command that changes something, as `done` does: `degraded` in it says what places did not take. */
   outputChanged(value: object, text: string | readonly Line[]): Promise<void>
   /** What places did not take of what was stored so far. */
@@ -104,7 +110,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       opened ??= openProfileNamed(profile, env, passphrase)
       return opened
     },
-    async openSession(asked = volume, how = {}) {
+    async openSession(asked = volume, { keepsStored = false, ...how } = {}) {
       const { openSession, volumeFor } = await import("@holdfast/client/volumes")
       const own = await this.openProfile()
       const name = volumeFor(own, asked)
@@ -112,7 +118,9 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
         ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
         ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
       }
-      const session = sessions.get(name) ?? openSession(own, { volume: name, ...gridOptions, ...accepted, ...how })
+      const signal = keepsStored ? this.interruption.lateSignal : this.interruption.signal
+      const session =
+        sessions.get(name) ?? openSession(own, { volume: name, signal, ...gridOptions, ...accepted, ...how })
       sessions.set(name, session)
       return session
     },
@@ -126,7 +134,8 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       screen.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)
     },
     async close(error) {
-      const degraded = saysWhoTookNothing(error) ? undefined : await this.degraded()
+      const isTold = this.interruption.reason !== undefined || saysWhoTookNothing(error)
+      const degraded = isTold ? undefined : await this.degraded()
       if (degraded) screen.warn((await import("./degraded.ts")).degradedText(degraded))
       const closed = await Promise.allSettled(
         [...sessions.values()].map(async (opening) => {

@@ -9,10 +9,17 @@ const asked = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 /** One terminal, a launcher and npm may each hand on the same key press: a second signal counts after this time, and ends at once. */
 const sameMs = 1000
 
+/** What is still to be kept has so long. */
+const lateMs = 3000
+/** What does not heed the signal is ended after so long. */
+const mostMs = 5000
+
 /** What ends a command. */
 export interface Interruption {
   /** Aborted with ERR_ABORTED once the process is asked to end; before this is read first, a signal ends the process at once. */
   readonly signal: AbortSignal
+  /** Aborted a while after `signal`: for commands that keep what they have done by then. */
+  readonly lateSignal: AbortSignal
   /** What is to be told instead of errors that followed; undefined when no signal came. */
   readonly reason: HoldfastError | undefined
   /** Ends the process by the signal that it was asked to end with; does nothing when none came. */
@@ -21,7 +28,7 @@ export interface Interruption {
 
 /** Listens from the first use of `signal`. */
 export function createInterruption(process: Pick<NodeJS.Process, "on" | "off" | "kill" | "pid">): Interruption {
-  const controller = new AbortController()
+  const [controller, late] = [new AbortController(), new AbortController()]
   let isListening = false
   const stopped = new HoldfastError("ERR_ABORTED", "Stopped. The same command goes on from here.")
   let by: NodeJS.Signals | undefined
@@ -39,12 +46,21 @@ export function createInterruption(process: Pick<NodeJS.Process, "on" | "off" | 
     by = name
     atMs = performance.now()
     controller.abort(stopped)
+    setTimeout(() => late.abort(stopped), lateMs).unref()
+    setTimeout(finish, mostMs).unref()
+  }
+  const listen = () => {
+    if (!isListening) for (const name of asked) process.on(name, hear)
+    isListening = true
   }
   return {
     get signal() {
-      if (!isListening) for (const name of asked) process.on(name, hear)
-      isListening = true
+      listen()
       return controller.signal
+    },
+    get lateSignal() {
+      listen()
+      return late.signal
     },
     get reason() {
       return by && stopped

@@ -35,6 +35,7 @@ test("the examples run against a volume of one's own", async (t) => {
   assert.match(survives, /survives 1 lost/)
   assert.equal(survives.trim().split("\n").length, 4)
   assert.equal(await example("fs/examples/write-and-read"), "all")
+  assert.equal(await example("fs/examples/change-and-watch"), "Dear you, hello.\n")
   const listed = (await example("fs/examples/list-and-share")).trim().split("\n")
   assert.deepEqual(listed, ["/ directory 0", "/letters directory 0", "/letters/a.txt file 16", "hf:dr:"])
   assert.equal(await node(main, "ls", "disks:/"), "letters/\nteam/\n")

@@ -1,4 +1,5 @@
 /** Core: what every other package stands on. Nothing here knows Node or a page. */
+export { isAbort, untilAborted } from "./abort.ts"
 export { BufferPool, type BufferPoolOptions, discard } from "./buffer-pool.ts"
 export * from "./bytes.ts"
 export { decodeBase32, encodeBase32 } from "./codec/base32.ts"

@@ -4,12 +4,15 @@
  */
 import type { BufferPool } from "@holdfast/core"
 import type { AccountId, Cap } from "@holdfast/protocol"
-import type { RegisterKeys } from "@holdfast/store"
+import type { RegisterKeys, WatchOptions } from "@holdfast/store"
 import type {
   CommitResult,
   Entry,
   FileContent,
+  FileDraft,
+  FileDraftOptions,
   JunctionEntry,
+  RandomReader,
   ReadFileOptions,
   Tree,
   TreeIo,
@@ -147,6 +150,18 @@ export interface FileSystem {
   list(item: Item): AsyncIterable<readonly [name: string, item: Item]>
   /** The bytes of a file, or a range of them. Throws ERR_IS_A_DIRECTORY for what is no file. */
   read(item: Item, range?: ReadFileOptions): AsyncIterable<Uint8Array>
+  /** The bytes of a file for who reads here and there: through pages that are kept, and ahead. Throws ERR_IS_A_DIRECTORY. */
+  reader(item: Item): RandomReader
+  /**
+   * A file that is changed here and there, as one that is held open: its `flush` gives the content for a `Writer` to name. Throws
+   * ERR_IS_A_DIRECTORY.
+   */
+  draft(item: Item, options?: FileDraftOptions): FileDraft
+  /**
+   * What this is now, and again each time it has changed, within about a second; who is slow gets the newest and not each in between.
+   * Ends when the signal aborts. Throws ERR_WRONG_CAPABILITY for what is immutable, and what reading a register throws but for outages.
+   */
+  watch(options?: WatchOptions): AsyncIterable<FileSystem>
   /** Of a mutable file: copies kept because two writers changed it at once; each is found as the one name of a path. */
   copies(): AsyncIterable<readonly [name: string, item: Item]>
   /** Throws ERR_WRONG_CAPABILITY when the tree is only readable. */
@@ -177,6 +192,11 @@ export interface FileSystem {
   enter(junction: JunctionEntry, path: readonly string[]): Promise<FileSystem>
   /** An entry of this file system as an item; `path` is where it is, for messages. */
   item(entry: Entry, path?: readonly string[]): Item
+  /**
+   * The same as it is seen now; what is done with it, and with trees that it links in, throws the signal's reason as soon as it aborts.
+   * A change that was stopped is made as a whole, or not at all.
+   */
+  stoppedBy(signal: AbortSignal): FileSystem
   /** The accounts that its tree is held for, whoever writes into it; none of what is immutable. */
   accounts(): Promise<readonly AccountId[]>
   /** Takes the root that a commit made, and warns of what conflicted. */

@@ -1,26 +1,25 @@
 /** Opens what capabilities grant as file systems, and makes new trees: the door of this package. */
 import { type Env, HoldfastError } from "@holdfast/core"
 import { type AccountId, type Cap, decodeCap, type WriteCap } from "@holdfast/protocol"
-import { type ChunkStore, keysOfCap, type RegisterStore } from "@holdfast/store"
+import { type ChunkStore, keysOfCap, type WatchableRegisters } from "@holdfast/store"
 import {
   createMutableFile,
   createTree,
   createTreeIo,
   decodeEntryCap,
   type Entry,
-  isDamage,
   plainAttributes,
   Tree,
   type TreeIo,
 } from "@holdfast/tree"
 import type { FileSystem, Uploads } from "./file-system.ts"
-import { rootEntry } from "./root-entry.ts"
+import { presentRoot } from "./root-entry.ts"
 import { View } from "./view.ts"
 
 /** What file systems of a volume stand on. */
 export interface FilesOptions {
   readonly chunks: ChunkStore
-  readonly registers: RegisterStore
+  readonly registers: WatchableRegisters
   readonly env: Env
   /** What messages call the volume. */
   readonly volume?: string
@@ -93,7 +92,7 @@ async function openCap(
       const access = await keysOfCap(env.crypto, cap)
       const tree = new Tree({ chunks, registers, env, io, keys: access })
       const isFile = cap.kind === "fw" || cap.kind === "fr"
-      return new View({ ...common, tree, access, isFile, ...(await presentRoot(tree, io, isFile)) })
+      return new View({ ...common, tree, access, isFile, ...(await presentRoot(tree, isFile)) })
     }
     case "ci":
       return new View({ ...common, root: decodeEntryCap(cap) })
@@ -107,17 +106,6 @@ async function openCap(
         `${label} can only verify what it stands on. To read, ask for a read capability.`,
         { advice: "check" },
       )
-  }
-}
-
-/** The present state. Snapshots and past versions are there although it cannot be read, so this does not end opening. */
-async function presentRoot(tree: Tree, io: TreeIo, isFile: boolean) {
-  try {
-    const top = await tree.root()
-    return { top, root: await rootEntry(io, top, isFile) }
-  } catch (error) {
-    if (!isDamage(error)) throw error
-    return { problem: error }
   }
 }
 

@@ -1,18 +1,28 @@
 /** One opened tree, or something immutable, as files and directories. */
-import { HoldfastError, toHex } from "@holdfast/core"
+import { HoldfastError, toHex, untilAborted } from "@holdfast/core"
 import { type AccountId, type Cap, verifyKeyOf } from "@holdfast/protocol"
-import { keysOfCap, type RegisterKeys, type RegisterStore } from "@holdfast/store"
+import {
+  keysOfCap,
+  type RegisterKeys,
+  stoppedRegisters,
+  type WatchableRegisters,
+  type WatchOptions,
+} from "@holdfast/store"
 import {
   type CommitResult,
   type DirectoryRef,
   diff,
   type Entry,
+  FileDraft,
+  type FileDraftOptions,
+  type FileEntry,
   isDamage,
   type JunctionEntry,
   joinAccounts,
   listDirectory,
   lookupEntry,
   mutableFileName,
+  RandomReader,
   type ReadFileOptions,
   readCare,
   readFile,
@@ -37,7 +47,7 @@ import type {
 } from "./file-system.ts"
 import { CircularLink, linksFile, maxNesting, openLink } from "./junctions.ts"
 import { formatPath } from "./path.ts"
-import { rootEntry } from "./root-entry.ts"
+import { presentRoot, rootEntry } from "./root-entry.ts"
 import { restoreSnapshot, restoreVersion } from "./snapshots.ts"
 import { writerOf } from "./writer.ts"
 
@@ -60,7 +70,7 @@ export interface ViewParts {
   readonly access?: RegisterKeys
   /** Public keys of the trees above, in which this one is linked. */
   readonly above: readonly string[]
-  readonly registers: RegisterStore
+  readonly registers: WatchableRegisters
   readonly open: (cap: Cap, label: string, above: readonly string[]) => Promise<FileSystem>
 }
 
@@ -93,6 +103,21 @@ export class View implements FileSystem {
     this.tree = parts.tree
     this.access = parts.access
     this.uploads = parts.uploads
+  }
+
+  stoppedBy(signal: AbortSignal): FileSystem {
+    const { root, problem, registers, open, ...parts } = this.#parts
+    const [now, why] = [this.#root ?? root, problem]
+    return new View({
+      ...parts,
+      ...(now && { root: now }),
+      ...(why && { problem: why }),
+      top: this.#top,
+      io: this.io.stoppedBy(signal),
+      ...(this.tree && { tree: this.tree.stoppedBy(signal) }),
+      registers: stoppedRegisters(registers, signal),
+      open: async (...args) => (await untilAborted(open(...args), signal)).stoppedBy(signal),
+    })
   }
 
   get root(): Entry {
@@ -185,14 +210,31 @@ export class View implements FileSystem {
       if (entry.name !== mutableFileName) yield [entry.name, this.item(entry)]
   }
 
-  async *read({ entry, owner, path }: Item, range: ReadFileOptions = {}): AsyncGenerator<Uint8Array, void, void> {
-    if (entry.kind !== "file")
-      throw new HoldfastError("ERR_IS_A_DIRECTORY", `"${entry.name}" is a ${entry.kind} and has no content to read.`)
+  async *read(item: Item, range: ReadFileOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+    const file = fileOf(item)
     try {
-      yield* readFile(owner.io, entry, range)
+      yield* readFile(item.owner.io, file, range)
     } catch (error) {
-      throw damageAt(error, owner.label, path)
+      throw damageAt(error, item.owner.label, item.path)
     }
+  }
+
+  reader(item: Item): RandomReader {
+    return new RandomReader(item.owner.io, fileOf(item))
+  }
+
+  draft(item: Item, options?: FileDraftOptions): FileDraft {
+    return new FileDraft(this.io, fileOf(item), options)
+  }
+
+  async *watch(options?: WatchOptions): AsyncGenerator<FileSystem, void, void> {
+    const { root: _, problem: __, ...parts } = this.#parts
+    const { access, tree } = this
+    const watch = parts.registers.watch
+    if (!access || !tree || !watch)
+      throw new HoldfastError("ERR_WRONG_CAPABILITY", `${this.label} is immutable: nothing changes there.`)
+    for await (const _ of watch(access, options))
+      yield new View({ ...parts, ...(await presentRoot(tree, this.isFile)) })
   }
 
   writer(): Writer {
@@ -296,6 +338,12 @@ export class View implements FileSystem {
     if (own.includes(toHex(publicKey)) || own.length >= maxNesting) throw new CircularLink(label)
     return this.#parts.open(cap, label, own)
   }
+}
+
+/** The entry of a file. Throws ERR_IS_A_DIRECTORY for what is none. */
+function fileOf({ entry }: Item): FileEntry {
+  if (entry.kind === "file") return entry
+  throw new HoldfastError("ERR_IS_A_DIRECTORY", `"${entry.name}" is a ${entry.kind} and has no content to read.`)
 }
 
 /** An item; of a tree that is linked in, its root. */

@@ -73,7 +73,7 @@ export function writerOf(files: FileSystem): Writer {
 
 /** The content of a file that lies on the same servers, so that its pieces may be referred to from here. */
 function fileIn({ io }: FileSystem, { entry, owner }: Item): FileContent | undefined {
-  return entry.kind === "file" && owner.io === io ? entry.content : undefined
+  return entry.kind === "file" && owner.io.isSameStore(io) ? entry.content : undefined
 }
 
 async function applyChange(session: CommitSession, change: Change, nowMs: number): Promise<void> {

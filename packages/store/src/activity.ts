@@ -2,7 +2,7 @@
  * How often to look at what tells nobody of changes: soon again while the session works or something changed just now, ever more rarely
  * while nothing happens.
  */
-import type { Env } from "@holdfast/core"
+import { type Env, untilAborted } from "@holdfast/core"
 
 /** Pauses between two looks. */
 const shortestPauseMs = 500
@@ -58,13 +58,10 @@ export async function quietSleep({ clock, crypto }: Env, ms: number, signal?: Ab
 
 /** The result of `work`; undefined as soon as the signal aborts, whatever comes of it then. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  work.catch(() => undefined) // nobody hears of it after that
-  const aborted = Promise.withResolvers<undefined>()
-  const stop = () => aborted.resolve(undefined)
-  signal.addEventListener("abort", stop)
   try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener("abort", stop)
+    return await untilAborted(work, signal)
+  } catch (error) {
+    if (signal.aborted) return undefined
+    throw error
   }
 }

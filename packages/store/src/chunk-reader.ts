@@ -18,6 +18,8 @@ export interface ReadOptions {
   readonly usual: { readonly k: number; readonly n: number }
   /** After so long at most without an answer another server is asked too. */
   readonly hedgeMs: number
+  /** Ends the read with its reason. */
+  readonly signal?: AbortSignal | undefined
 }
 
 interface Found {
@@ -25,7 +27,7 @@ interface Found {
   bytes: Uint8Array
 }
 
-/** The plaintext of `ref`. Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, and ERR_INCONSISTENT, after which no other shares are tried. */
+/** The plaintext of `ref`. Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, and ERR_INCONSISTENT, after which no other shares are tried; the signal's reason. */
 export async function readChunk(ref: ChunkRef, ranked: readonly Server[], options: ReadOptions): Promise<Uint8Array> {
   const gathering = new Gathering(ref.id, ranked, options)
   for (;;) {
@@ -78,6 +80,7 @@ class Gathering {
   /** Waits until k shares with different indices are here. */
   async gather(): Promise<{ k: number; shares: Found[] }> {
     while (this.#good.size < this.#k) {
+      this.#options.signal?.throwIfAborted()
       while (this.#good.size + this.#awaited().length < this.#k && this.#waiting.length > 0)
         this.#ask(this.#waiting.shift()!)
       if (this.#underWay.size > 0) await this.#answerOrHedge()
@@ -108,7 +111,7 @@ class Gathering {
     const rank = this.#ranked.indexOf(server)
     // Shares lie in the order of the ranking, unless a server refused one.
     void server
-      .get({ id: this.#id, ...(rank < this.#options.usual.n && { likely: rank }) })
+      .get({ id: this.#id, ...(rank < this.#options.usual.n && { likely: rank }) }, this.#options.signal)
       .then(
         (bytes) => {
           if (bytes) this.#holders.add(server)
@@ -131,13 +134,14 @@ class Gathering {
    */
   async #askForOthers(): Promise<boolean> {
     const before = this.#good.size
+    const { signal } = this.#options
     const ask = async (server: Server): Promise<void> => {
-      const indices = await server.has(this.#id).catch(() => [])
+      const indices = await server.has(this.#id, signal).catch(() => [])
       const others = indices.filter((index) => !this.#named.has(`${server.backend.id} ${index}`))
       for (const index of others.slice(0, maxOthers)) {
         if (this.#good.has(index) || this.#good.size >= this.#k) continue
         this.#named.add(`${server.backend.id} ${index}`)
-        const bytes = await server.get({ id: this.#id, index }).catch(() => undefined)
+        const bytes = await server.get({ id: this.#id, index }, signal).catch(() => undefined)
         if (bytes) this.#take(server.backend.id, bytes)
       }
     }

@@ -17,6 +17,8 @@ export interface ChunkWriteOptions {
   readonly isNew: boolean
   /** What is stored is marked in it. */
   readonly batch: Batch
+  /** Ends the write with its reason. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What a put did. */
@@ -37,14 +39,14 @@ const storeGraceMs = 10_000
 /**
  * Stores the shares on the first of `ranked` that accept them, at most one share on each. Resolves when every share has
  * its place or no server is left, if at least `happy` distinct servers hold one; of those that are far slower than the
- * rest, it does not wait for the end. Throws ERR_NOT_ENOUGH_SERVERS.
+ * rest, it does not wait for the end. Throws ERR_NOT_ENOUGH_SERVERS, and the signal's reason.
  */
 export async function writeChunk(
   chunk: SealedChunk,
   ranked: readonly Server[],
   options: ChunkWriteOptions,
 ): Promise<WriteResult> {
-  const { happy, clock, batch } = options
+  const { happy, clock, batch, signal } = options
   const refusals: Answer[] = []
   const held = new Map<number, string>() // share index to the server that holds it
   const free: Server[] = []
@@ -65,7 +67,9 @@ export async function writeChunk(
   const place = async (index: number): Promise<void> => {
     const share = chunk.shares[index]!
     for (let server = free.shift(); server; server = free.shift()) {
-      const outcome = await server.put(share, batch).catch((error: unknown) => answerOf(server.backend.id, error))
+      const outcome = await server
+        .put(share, batch, signal)
+        .catch((error: unknown) => answerOf(server.backend.id, error))
       if (!("ok" in outcome)) {
         refusals.push(outcome)
         continue
@@ -89,6 +93,7 @@ export async function writeChunk(
     .catch(() => undefined)
   await Promise.race([settled, late])
   stop.abort()
+  signal?.throwIfAborted()
   if (!isHappy()) throw notEnoughServers(chunk, { reached: distinct(), happy, servers: ranked.length }, held, refusals)
   return { sentBytes, settled }
 }
@@ -97,10 +102,10 @@ export async function writeChunk(
 async function holdingsOf(
   chunk: SealedChunk,
   ranked: readonly Server[],
-  { happy, clock, batch }: ChunkWriteOptions,
+  { happy, clock, batch, signal }: ChunkWriteOptions,
   refusals: Answer[],
 ): Promise<Inquiry["answers"]> {
-  const inquiry = new Inquiry(chunk, clock, batch)
+  const inquiry = new Inquiry(chunk, { clock, batch, signal })
   inquiry.ask(ranked)
   await inquiry.wait(happy)
   for (const server of inquiry.silent)
@@ -119,12 +124,14 @@ class Inquiry {
   readonly #chunk: SealedChunk
   readonly #clock: Clock
   readonly #batch: Batch
+  readonly #signal: AbortSignal | undefined
   readonly #asked: Promise<void>[] = []
   #enough = 0
   #resolve: () => void = () => undefined
 
-  constructor(chunk: SealedChunk, clock: Clock, batch: Batch) {
+  constructor(chunk: SealedChunk, { clock, batch, signal }: Pick<ChunkWriteOptions, "clock" | "batch" | "signal">) {
     this.#chunk = chunk
+    this.#signal = signal
     this.#clock = clock
     this.#batch = batch
   }
@@ -156,7 +163,7 @@ class Inquiry {
 
   async #ask(server: Server): Promise<void> {
     try {
-      const outcome = await server.mark(this.#chunk.id, this.#batch)
+      const outcome = await server.mark(this.#chunk.id, this.#batch, this.#signal)
       const held = outcome.ok ? outcome.held.filter((index) => index < this.#chunk.shares.length) : []
       this.#batch.note(this.#chunk.id, server.backend, held)
       if (!this.silent.has(server)) return

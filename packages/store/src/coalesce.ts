@@ -11,18 +11,30 @@ export interface CoalesceLimits {
   readonly maxBytes: number
 }
 
+/** A call for one item. Throws the signal's reason as soon as it aborts. */
+export type Coalesced<Q, R> = (query: Q, signal?: AbortSignal) => Promise<R>
+
 interface Pending<Q, R> {
   readonly query: Q
   readonly resolve: (result: R) => void
   readonly reject: (error: unknown) => void
+  /** Its caller may stop waiting. */
+  readonly canLeave: boolean
+  /** Nobody waits for it any more. */
+  isLeft: boolean
+  /** Ends the request that it is in, when the others of that are left too. */
+  onLeft: () => void
 }
 
-/** A call for one item that `send` answers in batches. `sizeOf` counts an item's bytes against the limit. */
+/**
+ * A call for one item that `send` answers in batches. `sizeOf` counts an item's bytes against the limit. What nobody waits for any
+ * more is not sent; a request is aborted when nobody waits for any of its items.
+ */
 export function coalesce<Q, R>(
-  send: (batch: readonly Q[]) => Promise<readonly R[]>,
+  send: (batch: readonly Q[], signal: AbortSignal | undefined) => Promise<readonly R[]>,
   sizeOf: (query: Q) => number,
   bounds: CoalesceLimits,
-): (query: Q) => Promise<R> {
+): Coalesced<Q, R> {
   const queue: Pending<Q, R>[] = []
   let running = 0
   let scheduled = false
@@ -33,15 +45,20 @@ export function coalesce<Q, R>(
     while (queue.length > 0 && batch.length < bounds.maxItems) {
       const size = sizeOf(queue[0]!.query)
       if (batch.length > 0 && bytes + size > bounds.maxBytes) break
+      const pending = queue.shift()!
+      if (pending.isLeft) continue
       bytes += size
-      batch.push(queue.shift()!)
+      batch.push(pending)
     }
     return batch
   }
   const runLane = async () => {
     for (let batch = take(); batch.length > 0; batch = take()) {
+      const stop = new AbortController()
+      for (const pending of batch) pending.onLeft = () => batch.every(({ isLeft }) => isLeft) && stop.abort()
       try {
-        const results = await send(batch.map((pending) => pending.query))
+        const queries = batch.map((pending) => pending.query)
+        const results = await send(queries, batch.every(({ canLeave }) => canLeave) ? stop.signal : undefined)
         for (const [i, pending] of batch.entries()) pending.resolve(results[i]!)
       } catch (error) {
         for (const pending of batch) pending.reject(error)
@@ -55,11 +72,34 @@ export function coalesce<Q, R>(
       void runLane().finally(() => running--)
     }
   }
-  return (query) =>
+  return (query, signal) =>
     new Promise<R>((resolve, reject) => {
-      queue.push({ query, resolve, reject })
+      if (signal?.aborted) return reject(signal.reason)
+      queue.push(pendingOf(query, { resolve, reject }, signal))
       if (scheduled || running >= bounds.lanes) return
       scheduled = true
       queueMicrotask(start)
     })
+}
+
+function pendingOf<Q, R>(
+  query: Q,
+  { resolve, reject }: Pick<Pending<Q, R>, "resolve" | "reject">,
+  signal: AbortSignal | undefined,
+): Pending<Q, R> {
+  const leave = () => {
+    pending.isLeft = true
+    reject(signal!.reason)
+    pending.onLeft()
+  }
+  const ended =
+    <T>(end: (value: T) => void) =>
+    (value: T) => {
+      signal?.removeEventListener("abort", leave)
+      end(value)
+    }
+  const ends = { resolve: ended(resolve), reject: ended(reject) }
+  const pending: Pending<Q, R> = { query, ...ends, canLeave: !!signal, isLeft: false, onLeft: () => undefined }
+  signal?.addEventListener("abort", leave, { once: true })
+  return pending
 }

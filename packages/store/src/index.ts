@@ -25,6 +25,7 @@ export {
 export { createRegisterStore } from "./register-store.ts"
 export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
 export type { PlaceShortfall, Shortfall } from "./shortfall.ts"
+export { stoppedChunks, stoppedRegisters } from "./stoppable.ts"
 export { createStore, type Held, type Store, type StoreDeps } from "./store.ts"
 export type {
   BlockSample,
@@ -45,6 +46,7 @@ export type {
   RegisterVersion,
   StoreOptions,
   UploadKey,
+  WatchableRegisters,
   WatchOptions,
   WriteOptions,
 } from "./types.ts"

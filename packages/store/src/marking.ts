@@ -2,7 +2,7 @@
  * Marking before a commit: what it refers to and its batch has not marked must be there, marked for every account of the
  * tree, before the root moves. What fewer than `happy` places hold is rebuilt from any k shares and put again.
  */
-import { type Clock, HoldfastError, mapPool, toHex } from "@holdfast/core"
+import { type Clock, HoldfastError, mapPool, toHex, untilAborted } from "@holdfast/core"
 import { type Backend, inconsistentError } from "@holdfast/protocol"
 import { type Answer, answerOf, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
@@ -26,13 +26,16 @@ const graceMs = 2000
 
 /**
  * Resolves once each of `ids` lies on `happy` places that marked it in `batch`; on others than those `doubted`, who did not
- * keep their word before, as far as others take it. Throws ERR_NOT_ENOUGH_SHARES, ERR_INCONSISTENT.
+ * keep their word before, as far as others take it. Throws ERR_NOT_ENOUGH_SHARES, ERR_INCONSISTENT, the signal's reason.
  */
 export async function markChunks(
   deps: MarkingDeps,
   ids: readonly ChunkId[],
   batch: Batch,
-  doubted: ReadonlySet<Backend> = new Set(),
+  {
+    doubted = new Set(),
+    signal,
+  }: { readonly doubted?: ReadonlySet<Backend>; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
   const { happy, n } = deps.coding
   const open = () => ids.filter((id) => batch.spread(id, (backend) => !doubted.has(backend)) < happy)
@@ -40,11 +43,13 @@ export async function markChunks(
   if (unmarked.length === 0) return
   const near = (id: ChunkId) => deps.rankedServers(id).slice(0, n)
   const far = (id: ChunkId) => deps.rankedServers(id).slice(n)
-  const refusals = await ask(deps, unmarked, near, batch)
+  const refusals = await ask(deps, { ids: unmarked, serversOf: near, batch, signal })
   const spread = open()
   if (spread.length > 0)
-    for (const [server, answer] of await ask(deps, spread, far, batch)) refusals.set(server, answer)
+    for (const [server, answer] of await ask(deps, { ids: spread, serversOf: far, batch, signal }))
+      refusals.set(server, answer)
   await mapPool(open(), repairsAtOnce, async (id) => {
+    signal?.throwIfAborted()
     const { k, goodShares, inconsistent } = await deps.repair(id, batch, doubted)
     if (inconsistent) throw inconsistentError(id)
     if (k > 0 && goodShares >= k && batch.spread(id) >= happy) return
@@ -53,12 +58,17 @@ export async function markChunks(
   })
 }
 
+interface Asked {
+  readonly ids: readonly ChunkId[]
+  readonly serversOf: (id: ChunkId) => readonly Server[]
+  readonly batch: Batch
+  readonly signal: AbortSignal | undefined
+}
+
 /** Asks servers to mark, in pages; of those that are far slower than the rest it does not wait for the end. */
 async function ask(
   { clock, coding }: MarkingDeps,
-  ids: readonly ChunkId[],
-  serversOf: (id: ChunkId) => readonly Server[],
-  batch: Batch,
+  { ids, serversOf, batch, signal }: Asked,
 ): Promise<Map<Server, Answer>> {
   const refusals = new Map<Server, Answer>()
   const asked = new Map<Server, ChunkId[]>()
@@ -70,24 +80,28 @@ async function ask(
     }
   const { promise: enough, resolve } = Promise.withResolvers<void>()
   const work = [...asked].map(async ([server, list]) => {
-    const refused = await markAt(server.backend, list, batch)
+    const refused = await markAt(server.backend, list, batch, signal)
     if (refused) refusals.set(server, refused)
     if (ids.every((id) => batch.spread(id) >= coding.happy)) resolve()
   })
   const stop = new AbortController()
   const late = enough.then(() => clock.sleep(graceMs, stop.signal)).catch(() => undefined)
-  await Promise.race([Promise.all(work), late])
-  stop.abort()
+  await untilAborted(Promise.race([Promise.all(work), late]), signal).finally(() => stop.abort())
   return refusals
 }
 
 /** A place that fails has marked nothing that counts; gives why it did. */
-async function markAt(backend: Backend, ids: readonly ChunkId[], batch: Batch): Promise<Answer | undefined> {
+async function markAt(
+  backend: Backend,
+  ids: readonly ChunkId[],
+  batch: Batch,
+  signal: AbortSignal | undefined,
+): Promise<Answer | undefined> {
   let refused: Answer | undefined
   for (let start = 0; start < ids.length; start += pageSize) {
     const page = ids.slice(start, start + pageSize)
     const outcomes = await backend
-      .markShares(page, batch.options)
+      .markShares(page, { ...batch.options, ...(signal && { signal }) })
       .catch((error: unknown) => answerOf(backend.id, error))
     if (!Array.isArray(outcomes)) return outcomes
     for (const [i, id] of page.entries()) {

@@ -7,8 +7,8 @@ import type { Clock } from "@holdfast/core"
 
 /** What is known of one server's speed. */
 export interface Pace {
-  /** Runs a call and takes its time. A failed call counts as a very slow one. */
-  time<T>(call: () => Promise<T>): Promise<T>
+  /** Runs a call and takes its time. A failed call counts as a very slow one, unless it was stopped by its own signal. */
+  time<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T>
   /** How long an answer usually takes; undefined before the first. */
   usualMs(): number | undefined
   /** The same, or how long the oldest call under way has waited where that is longer. */
@@ -35,7 +35,7 @@ export function createPace(clock: Clock): Pace {
     lastMs = nowMs
   }
   return {
-    async time(call) {
+    async time(call, signal) {
       const started = { startMs: clock.nowMs() }
       underWay.add(started)
       const elapsedMs = () => Math.max(0, clock.nowMs() - started.startMs)
@@ -44,7 +44,7 @@ export function createPace(clock: Clock): Pace {
         note(elapsedMs())
         return result
       } catch (error) {
-        note(Math.max(failureMs, elapsedMs()))
+        if (!signal?.aborted) note(Math.max(failureMs, elapsedMs())) // who stopped waiting learnt nothing
         throw error
       } finally {
         underWay.delete(started)

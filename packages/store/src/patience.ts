@@ -1,5 +1,5 @@
 /** Leaves servers alone that cannot be reached, so that a dead one delays one try for each pause only. */
-import { type Clock, isHoldfastError } from "@holdfast/core"
+import { type Clock, isAbort, isHoldfastError } from "@holdfast/core"
 import type { Backend } from "@holdfast/protocol"
 
 /** After a failure a server is left alone for so long, and twice as long after each further try. */
@@ -64,6 +64,7 @@ function circuit(clock: Clock): {
       isBack()
       return result
     } catch (error) {
+      if (isAbort(error)) throw error // it says nothing of the server
       if (!isHoldfastError(error, "ERR_SERVER_UNREACHABLE")) failure = undefined
       else if (isTrial || failure === undefined) {
         failure = error

@@ -65,18 +65,22 @@ export class RangeReader {
 
   /**
    * The bytes, or undefined where the whole chunk must be read: it is of version 1, or too few servers give its blocks. Throws
-   * ERR_CORRUPT, ERR_INCONSISTENT.
+   * ERR_CORRUPT, ERR_INCONSISTENT; servers give nothing any more once the signal aborts.
    */
-  async read(ref: ChunkRef, range: ChunkRange, ranked: readonly Server[]): Promise<Uint8Array | undefined> {
+  async read(
+    ref: ChunkRef,
+    range: ChunkRange,
+    { ranked, signal }: { readonly ranked: readonly Server[]; readonly signal?: AbortSignal | undefined },
+  ): Promise<Uint8Array | undefined> {
     assert(range.length >= 1 && range.offset >= 0, "a range of a chunk")
-    const early = this.#known.get(ref.id) ? undefined : await this.#firstBlocks(ref.id, range, ranked)
+    const early = this.#known.get(ref.id) ? undefined : await this.#firstBlocks(ref.id, range, { ranked, signal })
     const known = this.#known.get(ref.id)
     if (!known || versionOf(known.descriptor) === 1) return undefined
     const { keyCheck, ciphertextBytes } = known.descriptor
     if (!equal(keyCheck!, keyCheckOf(ref.key))) throw wrongKey(ref.id)
     if (range.offset + range.length > ciphertextBytes - tagBytes) throw tooShort(ref.id)
     const ciphertext = new Uint8Array(range.length)
-    const read = new SegmentReader(this.#deps, this.#known, { id: ref.id, known, ranked })
+    const read = new SegmentReader(this.#deps, this.#known, { id: ref.id, known, ranked, signal })
     let at = 0
     const isComplete = await Promise.all(
       segmentsOf(known.descriptor, range).map(async (segment) => {
@@ -98,7 +102,11 @@ export class RangeReader {
   }
 
   /** Learns the descriptor from the first servers that give it, and with luck the first blocks of the range at once. */
-  async #firstBlocks(id: ChunkId, range: ChunkRange, ranked: readonly Server[]) {
+  async #firstBlocks(
+    id: ChunkId,
+    range: ChunkRange,
+    { ranked, signal }: { readonly ranked: readonly Server[]; readonly signal: AbortSignal | undefined },
+  ) {
     const { usual } = this.#deps
     const likelyBytes = Math.max(range.likelyBytes ?? limits.chunkBytes, range.offset + range.length)
     const shape = { ...usual, ciphertextBytes: Math.min(limits.chunkBytes, paddedLength(likelyBytes)) + tagBytes }
@@ -111,7 +119,7 @@ export class RangeReader {
     const ask = async (index: number) => {
       const { slice, first, count } = segment
       const wanted = { id, index, first, count, haveDescriptor: false, leavesOf: [index], likelyStart }
-      const answer = await ranked[index]!.blocks(wanted).catch(() => undefined)
+      const answer = await ranked[index]!.blocks(wanted, signal).catch(() => undefined)
       const known = answer && (await this.#known.learn(wanted, answer))
       if (!known) return undefined
       const isHere = index === slice && answer.blocks.length === bytesOf(known.descriptor, segment)
@@ -127,6 +135,14 @@ export class RangeReader {
   }
 }
 
+/** One read of a chunk that is known. */
+interface Reading {
+  readonly id: ChunkId
+  readonly known: KnownChunk
+  readonly ranked: readonly Server[]
+  readonly signal: AbortSignal | undefined
+}
+
 /** Reads segments of one chunk whose descriptor is known. */
 class SegmentReader {
   readonly #deps: RangeDeps
@@ -134,17 +150,15 @@ class SegmentReader {
   readonly #id: ChunkId
   readonly #known: KnownChunk
   readonly #ranked: readonly Server[]
+  readonly #signal: AbortSignal | undefined
 
-  constructor(
-    deps: RangeDeps,
-    memory: KnownChunks,
-    { id, known, ranked }: { readonly id: ChunkId; readonly known: KnownChunk; readonly ranked: readonly Server[] },
-  ) {
+  constructor(deps: RangeDeps, memory: KnownChunks, { id, known, ranked, signal }: Reading) {
     this.#deps = deps
     this.#memory = memory
     this.#id = id
     this.#known = known
     this.#ranked = ranked
+    this.#signal = signal
   }
 
   /** The blocks of a segment, proven; undefined when too few servers give them. */
@@ -186,7 +200,7 @@ class SegmentReader {
     const leavesOf = [...new Set([index, slice])].filter((wanted) => !leaves.has(wanted))
     const likelyStart = sealedHeaderBytes(descriptor.ciphertextBytes, descriptor, index)
     const query: BlockQuery = { id: this.#id, index, first, count, haveDescriptor: true, leavesOf, likelyStart }
-    const answer = await server.blocks(query).catch(() => undefined)
+    const answer = await server.blocks(query, this.#signal).catch(() => undefined)
     if (!answer) return undefined
     await this.#memory.learn(query, answer)
     const isWhole = answer.blocks.length === bytesOf(descriptor, segment)

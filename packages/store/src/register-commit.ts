@@ -13,7 +13,7 @@ export interface CommitMarks {
   /** A batch for a commit to a tree that is held for `accounts` too. */
   batch(accounts: readonly AccountId[]): Batch
   /** Marks those of `ids` that `batch` has not marked, on `happy` places, `doubted` ones last. Throws ERR_NOT_ENOUGH_SHARES. */
-  mark(ids: readonly ChunkId[], batch: Batch, doubted: ReadonlySet<Backend>): Promise<void>
+  mark(ids: readonly ChunkId[], batch: Batch, doubted: ReadonlySet<Backend>, signal?: AbortSignal): Promise<void>
   /** A batch is done, or marks of it are gone. */
   leave(batch: Batch): void
 }
@@ -21,7 +21,10 @@ export interface CommitMarks {
 /** A commit marks anew so many times what was taken away under its hands, and once for each place that it doubts; then it gives up. */
 const maxRounds = 5
 
-/** Commits values; the result is false for who loses a race. Throws ERR_NO_QUORUM, ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS. */
+/**
+ * Commits values; the result is false for who loses a race. Throws ERR_NO_QUORUM, ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS, and
+ * the signal's reason, after which it is not known whether the value was taken.
+ */
 export function createCommits(
   deps: QuorumDeps,
   marks: CommitMarks = noMarks(deps.env),
@@ -37,15 +40,15 @@ async function commit(
   deps: QuorumDeps,
   marks: CommitMarks,
   value: HeldValue,
-  { chunks = [], accounts = [] }: WriteOptions,
+  { chunks = [], accounts = [], signal }: WriteOptions,
 ): Promise<boolean> {
   const doubted = new Set<Backend>()
   const refused = new Set<Backend>()
   let answers: readonly Answer[] = []
   for (let round = 1; round <= maxRounds + doubted.size; round++) {
     const batch = marks.batch(accounts)
-    await marks.mark(chunks, batch, doubted)
-    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }
+    await marks.mark(chunks, batch, doubted, signal)
+    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy, signal }
     const proposal = await propose(deps, value, commitment)
     if (proposal === "lost") return false
     marks.leave(batch)

@@ -2,7 +2,7 @@
  * Asking and telling the servers of a grid about one register, so that up to f of them may fail or lie.
  * Specification: docs/formats/register.md; why it is so: docs/decisions/0006-linearizable-reads-and-forks.md.
  */
-import { type CryptoProvider, type Env, equal, HoldfastError, toHex } from "@holdfast/core"
+import { type CryptoProvider, type Env, equal, HoldfastError, toHex, untilAborted } from "@holdfast/core"
 import {
   type Backend,
   compareOrder,
@@ -80,20 +80,22 @@ export class Survey {
   readonly #changes = new Changes()
   readonly #offered = new Map<Backend, RegisterOrder>() // what was last offered to a server
   readonly #asking = new Set<Backend>()
+  readonly #signal: AbortSignal | undefined
   #offering = 0
   #heals = false
 
-  private constructor(deps: QuorumDeps, publicKey: Uint8Array) {
+  private constructor(deps: QuorumDeps, publicKey: Uint8Array, signal: AbortSignal | undefined) {
     this.#deps = deps
+    this.#signal = signal
     this.#publicKey = publicKey
     this.#needed = quorumOf(deps.backends.length, deps.mode)
   }
 
-  /** Asks every server; resolves as soon as a quorum has answered. Throws ERR_NO_QUORUM. */
-  static async start(deps: QuorumDeps, publicKey: Uint8Array): Promise<Survey> {
-    const survey = new Survey(deps, publicKey)
+  /** Asks every server; resolves as soon as a quorum has answered. It and what is asked later throw ERR_NO_QUORUM and the signal's reason. */
+  static async start(deps: QuorumDeps, publicKey: Uint8Array, signal?: AbortSignal): Promise<Survey> {
+    const survey = new Survey(deps, publicKey, signal)
     for (const backend of deps.backends) void survey.#ask(backend)
-    await survey.#changes.until(() => survey.#believed().length >= survey.#needed || survey.#asking.size === 0)
+    await survey.#until(() => survey.#believed().length >= survey.#needed || survey.#asking.size === 0)
     if (survey.#believed().length >= survey.#needed) return survey
     throw noQuorum(survey.#believed().length, survey.#needed, survey.#answers())
   }
@@ -123,7 +125,7 @@ export class Survey {
 
   /** Waits for all servers to answer, but not long. */
   hearRest(): Promise<void> {
-    return this.#changes.until(() => this.#asking.size === 0, { clock: this.#deps.env.clock, graceMs })
+    return this.#until(() => this.#asking.size === 0, { clock: this.#deps.env.clock, graceMs })
   }
 
   /**
@@ -137,7 +139,7 @@ export class Survey {
     const order = first.value
     this.#heals = true
     for (const backend of this.#deps.backends) if (!this.#asking.has(backend)) this.#bringUp(backend, first)
-    await this.#changes.until(
+    await this.#until(
       () =>
         this.#count(order) >= this.#needed ||
         compareOrder(this.top, order) > 0 ||
@@ -147,6 +149,10 @@ export class Survey {
     if (isSame(this.top, order) && this.#count(order) < this.#needed)
       throw noQuorum(this.#count(order), this.#needed, { ...this.#answers(), what: "took", before: unsettled })
     return now.every(({ hash }) => before.some((held) => held.hash === hash)) // none of them goes but for a newer one
+  }
+
+  #until(...until: Parameters<Changes["until"]>): Promise<void> {
+    return untilAborted(this.#changes.until(...until), this.#signal)
   }
 
   /** Servers that hold `order` or more. */
@@ -182,7 +188,9 @@ export class Survey {
   async #ask(backend: Backend): Promise<void> {
     this.#asking.add(backend)
     try {
-      const [bytes] = await backend.readRegisters([registerIdOf(this.#publicKey)])
+      const [bytes] = await backend.readRegisters([registerIdOf(this.#publicKey)], {
+        ...(this.#signal && { signal: this.#signal }),
+      })
       await this.#vote(backend, bytes)
     } catch (error) {
       this.#problems.set(backend, answerOf(backend.id, error))
@@ -214,7 +222,7 @@ export class Survey {
     if ((held && compareOrder(held, order) >= 0) || (offered && compareOrder(offered, order) >= 0)) return
     this.#offered.set(backend, order)
     this.#offering++
-    void offer(this.#deps.env.crypto, backend, newest, bringsUp)
+    void offer(this.#deps.env.crypto, backend, newest, { ...bringsUp, ...(this.#signal && { signal: this.#signal }) })
       .then((answer) => this.#vote(backend, typeof answer === "object" ? answer.bytes : newest.bytes))
       .catch((error) => void this.#problems.set(backend, answerOf(backend.id, error)))
       .finally(() => {
@@ -235,6 +243,8 @@ export interface Commitment {
   readonly patterns: readonly Pattern[]
   /** So many places with a share of their own must vouch for each chunk. */
   readonly happy: number
+  /** Stops it: some places may have taken the value by then. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What became of a proposal; places that did not vouch when too few do for what it refers to, which is to be marked anew. */
@@ -252,11 +262,12 @@ interface Unheld {
 
 /**
  * Proposes a value to all servers. Taken when a quorum accepted it and enough places vouch for each chunk of its commit;
- * lost when another value was there first. Throws ERR_NO_QUORUM.
+ * lost when another value was there first. Throws ERR_NO_QUORUM, and the signal's reason.
  */
 export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Commitment): Promise<Proposal> {
   const { env, backends, keepers = [], mode } = deps
-  const { batch, patterns, happy } = commitment
+  const { batch, patterns, happy, signal } = commitment
+  const options = { ...batch.options, ...(signal && { signal }) }
   const unheld = await confirm(value, commitment)
   if (unheld) return unheld
   const needed = quorumOf(backends.length, mode)
@@ -276,7 +287,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     note(backend, answer)
   }
   for (const backend of backends)
-    void offer(env.crypto, backend, value, batch.options)
+    void offer(env.crypto, backend, value, options)
       .then(
         (answer) => count(backend, answer),
         (error) => void problems.push(answerOf(backend.id, error)),
@@ -286,7 +297,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
         changes.notify()
       })
   for (const backend of keepers)
-    void offer(env.crypto, backend, value, batch.options)
+    void offer(env.crypto, backend, value, options)
       .then(
         (answer) => note(backend, answer),
         (error) => void keeperProblems.push(answerOf(backend.id, error)),
@@ -298,7 +309,10 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
   const isTaken = () =>
     accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)
   const isLost = () => lost > 0 && accepted + refused + pending < needed
-  await changes.until(() => pending + vouches === 0 || isTaken() || isLost())
+  await untilAborted(
+    changes.until(() => pending + vouches === 0 || isTaken() || isLost()),
+    signal,
+  )
   if (isTaken()) {
     await changes.until(() => pending === 0, { clock: env.clock, graceMs })
     return "taken"
@@ -322,7 +336,10 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
  * which marked nothing takes any value, so it is shown none before: who is shown the value is then shown one whose chunks are
  * held, even if its writer comes no further.
  */
-async function confirm({ value }: HeldValue, { batch, patterns, happy }: Commitment): Promise<Unheld | undefined> {
+async function confirm(
+  { value }: HeldValue,
+  { batch, patterns, happy, signal }: Commitment,
+): Promise<Unheld | undefined> {
   const open = new Set(patterns.flat().map(({ backend }) => backend))
   const gone = new Set<Backend>()
   const answers: Answer[] = []
@@ -332,7 +349,7 @@ async function confirm({ value }: HeldValue, { batch, patterns, happy }: Commitm
   let pending = open.size
   for (const backend of [...open])
     void backend
-      .confirmMarks([registerIdOf(value.publicKey)], batch.options)
+      .confirmMarks([registerIdOf(value.publicKey)], { ...batch.options, ...(signal && { signal }) })
       .then(
         (state) => {
           if (state === "gone") gone.add(backend)
@@ -344,7 +361,10 @@ async function confirm({ value }: HeldValue, { batch, patterns, happy }: Commitm
         pending--
         changes.notify()
       })
-  await changes.until(() => pending === 0 || isHeld())
+  await untilAborted(
+    changes.until(() => pending === 0 || isHeld()),
+    signal,
+  )
   return isHeld() ? undefined : { gone: [...gone], silent: [...open], answers } // who is slower is asked again with the value
 }
 

@@ -100,10 +100,10 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   }
 
   /** The values of the highest order, held by a quorum when this resolves; empty when no server has any. */
-  async function readNewest(keys: CareKeys, read?: RegisterKeys): Promise<Newest> {
+  async function readNewest(keys: CareKeys, read?: RegisterKeys, signal?: AbortSignal): Promise<Newest> {
     const register = toHex(registerIdOf(keys.publicKey))
     let seen = await guard.seen(register)
-    const survey = await Survey.start(deps, keys.publicKey)
+    const survey = await Survey.start(deps, keys.publicKey, signal)
     const openHistory = async ({ value }: HeldValue) => (await openCare(env, keys, value)).history
     const judge = () => guard.judge(register, { seen, values: survey.newest(), stable: survey.stable(), openHistory })
     let unproven: Rollback | undefined
@@ -137,12 +137,16 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   }
 
   /** The values with sequence `after` that the next one follows; undefined when there are newer ones. */
-  async function baseOf(keys: RegisterKeys, register: string, after: number): Promise<Newest | undefined> {
+  async function baseOf(
+    keys: RegisterKeys,
+    register: string,
+    { after, signal }: { readonly after: number; readonly signal: AbortSignal | undefined },
+  ): Promise<Newest | undefined> {
     const seen = await deps.seen.get(register)
     if (after < (seen?.sequence ?? 0)) return undefined
     if (after === 0) return none
     let base = newest.get(register) ?? none
-    if (sequenceOf(base.values) < after) base = await readNewest(careKeysOf(keys), keys)
+    if (sequenceOf(base.values) < after) base = await readNewest(careKeysOf(keys), keys, signal)
     if (sequenceOf(base.values) > after) return undefined
     if (sequenceOf(base.values) === after) return base
     throw new HoldfastError(
@@ -192,14 +196,14 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   }
 
   return {
-    async read(keys) {
+    async read(keys, { signal } = {}) {
       watches.activity.touch()
-      const { values } = await readNewest(careKeysOf(keys), keys)
+      const { values } = await readNewest(careKeysOf(keys), keys, signal)
       return values.length === 0 ? undefined : contentOf(keys, values)
     },
-    async readCare(keys) {
+    async readCare(keys, { signal } = {}) {
       watches.activity.touch()
-      const { values } = await readNewest(keys)
+      const { values } = await readNewest(keys, undefined, signal)
       return values.length === 0 ? undefined : careOf(keys, values)
     },
     async *watch(keys, options) {
@@ -215,7 +219,7 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
     async write(keys, after, parts, options = {}) {
       watches.activity.touch()
       const register = toHex(registerIdOf(keys.publicKey))
-      const base = await baseOf(keys, register, after)
+      const base = await baseOf(keys, register, { after, signal: options.signal })
       refuseRolledBack(rolledBack.get(register))
       const epoch = base?.values[0]?.value.epoch
       const { afterEpoch = epoch } = options

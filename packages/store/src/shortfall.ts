@@ -2,7 +2,7 @@
  * What places did not take of what was written, although enough others did. Nothing of that is an error, and all of it is a risk: the
  * next place that is lost may be one too many. So it is counted, for whoever wrote to be told once.
  */
-import type { Clock } from "@holdfast/core"
+import { type Clock, isAbort } from "@holdfast/core"
 import type { Backend, MarkOptions, ProposeOutcome } from "@holdfast/protocol"
 import { answerOf, codeOfRefusal } from "./answers.ts"
 
@@ -115,7 +115,7 @@ export class Shortfalls {
       return outcomes
     } catch (error) {
       const { why, code = "ERR_INTERNAL" } = answerOf(server, error)
-      note(tally, kind, count, { code, message: why })
+      if (!isAbort(error)) note(tally, kind, count, { code, message: why })
       throw error
     } finally {
       tally.open[kind] -= count

@@ -22,6 +22,7 @@ import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
 import { Watches } from "./register-watch.ts"
 import { createServer, type Server } from "./server.ts"
 import { type Shortfall, Shortfalls } from "./shortfall.ts"
+import { stoppable, withSignal } from "./stoppable.ts"
 import type { BlockSample, ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
 
 /** Memory kept for the next chunks where no pipeline is given. */
@@ -47,6 +48,8 @@ export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | 
   readonly onRollback?: (rollback: Rollback) => void
   /** Where chunk work runs; in the calling thread when absent. */
   readonly pipeline?: ChunkPipeline
+  /** Ends all work of the store, as the signals of single calls end theirs; it can only be closed then. */
+  readonly signal?: AbortSignal | undefined
   /** After so long at most without an answer a read asks another server too; 400 ms when absent. */
   readonly hedgeMs?: number
 }
@@ -98,10 +101,11 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     deps.pipeline ??
     createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
   const shortfalls = new Shortfalls()
-  const all = deps.servers.map((server) => ({
-    ...server,
-    backend: shortfalls.watched(withPatience(server.backend, deps.env.clock)),
-  }))
+  const { signal } = deps
+  const all = deps.servers.map((server) => {
+    const patient = withPatience(server.backend, deps.env.clock)
+    return { ...server, backend: shortfalls.watched(signal ? withSignal(patient, signal) : patient) }
+  })
   const placed = all.filter(({ keeps }) => keeps?.shares ?? true)
   const voters = all.filter(({ keeps }) => keeps?.registers ?? true)
   const servers = new Map<Backend, Server>(
@@ -141,60 +145,58 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
         ...{ before: options?.before, upload: options?.upload },
       })
       const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), {
-        ...{ happy, isNew, clock: deps.env.clock, batch: presentBatch() },
+        ...{ happy, isNew, clock: deps.env.clock, batch: presentBatch(), signal: options?.signal },
       })
       const end = shortfalls.begin()
       void settled.then((isWhole) => {
         end(isWhole)
-        pipeline.buffers.give(sealed.memory)
+        // A request that nobody waits for any more may still be sending it.
+        if (!options?.signal?.aborted && !signal?.aborted) pipeline.buffers.give(sealed.memory)
       })
       return { id: sealed.id, key: sealed.key, sentBytes }
     },
     async getChunk(ref, options) {
       options?.signal?.throwIfAborted()
       watches.activity.touch()
-      return readChunk(ref, rankedServers(ref.id), readOptions)
+      return readChunk(ref, rankedServers(ref.id), { ...readOptions, signal: options?.signal })
     },
     async readRange(ref, range, options) {
       options?.signal?.throwIfAborted()
       watches.activity.touch()
       const { offset, length } = range
-      const found = await ranges.read(ref, range, rankedServers(ref.id))
+      const found = await ranges.read(ref, range, { ranked: rankedServers(ref.id), signal: options?.signal })
       if (found) return found
-      const whole = await readChunk(ref, rankedServers(ref.id), readOptions)
+      const whole = await readChunk(ref, rankedServers(ref.id), { ...readOptions, signal: options?.signal })
       options?.onWhole?.(whole, { isInBlocks: ranges.isInBlocks(ref.id) })
       if (offset + length > whole.length) throw tooShort(ref.id)
       return whole.subarray(offset, offset + length)
     },
   }
-  return {
-    backends: placed.map(({ backend }) => backend),
-    voters: voters.map(({ backend }) => backend),
+  const registers = createRegisterStore({
+    env: deps.env,
     chunks,
-    registers: createRegisterStore({
-      env: deps.env,
-      chunks,
-      watches,
-      ...(device && { device }),
-      ...(onUnproven && { onUnproven }),
-      ...(ownerOf && { ownerOf }),
-      backends: voters.map(({ backend }) => backend),
-      keepers: placed.filter((place) => !voters.includes(place)).map(({ backend }) => backend),
-      mode: deps.registerMode,
-      seen: deps.seen,
-      marks: {
-        happy,
-        batch: presentBatch,
-        mark: (ids, batch, doubted) => markChunks(marking, ids, batch, doubted),
-        leave: (batch) => batches.leave(batch),
+    watches,
+    ...(device && { device }),
+    ...(onUnproven && { onUnproven }),
+    ...(ownerOf && { ownerOf }),
+    backends: voters.map(({ backend }) => backend),
+    keepers: placed.filter((place) => !voters.includes(place)).map(({ backend }) => backend),
+    mode: deps.registerMode,
+    seen: deps.seen,
+    marks: {
+      happy,
+      batch: presentBatch,
+      mark: (ids, batch, doubted, signal) => markChunks(marking, ids, batch, { doubted, signal }),
+      leave: (batch) => batches.leave(batch),
+    },
+    ...(onRollback && {
+      onRollback: (rollback: Rollback) => {
+        rolledBack = rollback
+        onRollback(rollback)
       },
-      ...(onRollback && {
-        onRollback: (rollback: Rollback) => {
-          rolledBack = rollback
-          onRollback(rollback)
-        },
-      }),
     }),
+  })
+  const care: Pick<Store, "sampleBlock" | "checkChunk" | "rebalanceChunk" | "hold" | "beginCollection"> = {
     sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known }, id, rankedServers(id)),
     checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
     rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
@@ -212,11 +214,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       )
       batches.leave(batch) // no commit follows that these marks would belong to
     },
-    async shortfall() {
-      await shortfalls.settle(deps.env.clock)
-      return shortfalls.now()
-    },
-    async beginCollection(options) {
+    async beginCollection(options?: BeginOptions) {
       const refuseRollback = (): void => {
         // An older root does not name what newer ones need.
         if (rolledBack) throw rollbackError(rolledBack)
@@ -224,18 +222,32 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       refuseRollback()
       const { env, coding } = deps
       const collection = await beginCollection({ backends: all.map(({ backend }) => backend), env, coding }, options)
-      return {
-        ...collection,
-        // The roots were read since.
-        async release(...given) {
-          refuseRollback()
-          return collection.release(...given)
+      return stoppable<Collection>(
+        {
+          ...collection,
+          // The roots were read since.
+          async release(...given) {
+            refuseRollback()
+            return collection.release(...given)
+          },
+          async run(given) {
+            refuseRollback()
+            return collection.run(given)
+          },
         },
-        async run(given) {
-          refuseRollback()
-          return collection.run(given)
-        },
-      }
+        signal,
+      )
+    },
+  }
+  return {
+    backends: placed.map(({ backend }) => backend),
+    voters: voters.map(({ backend }) => backend),
+    chunks: stoppable(chunks, signal),
+    registers: stoppable(registers, signal),
+    ...stoppable(care, signal),
+    async shortfall() {
+      await shortfalls.settle(deps.env.clock)
+      return shortfalls.now()
     },
     async close() {
       watches.close()

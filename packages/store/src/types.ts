@@ -11,9 +11,13 @@ export interface ChunkRef {
   readonly key: Uint8Array
 }
 
-/** Options of a put or get. */
+/** Options of every call that asks servers. */
 export interface StoreOptions {
-  readonly signal?: AbortSignal
+  /**
+   * The call throws its reason as soon as it aborts, and requests that nobody else waits for are ended. A write that was stopped may
+   * still become what is read, or not.
+   */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Options of a put. */
@@ -182,6 +186,9 @@ export interface OwnedRegisterStore extends RegisterStore {
    */
   beginEpoch(keys: RegisterKeys, ownerSeed: Uint8Array, options?: WriteOptions): Promise<RegisterOrder>
 }
+
+/** Registers for who watches them, where that can be. */
+export type WatchableRegisters = RegisterStore & Partial<Pick<OwnedRegisterStore, "watch">>
 
 /** What came of asking for a block by chance. */
 export interface BlockSample {

@@ -13,6 +13,8 @@ export interface ReadFileOptions {
   readonly end?: number
   /** Pieces fetched at once; 4 unless told. */
   readonly prefetch?: number
+  /** Ends the read with its reason. */
+  readonly signal?: AbortSignal | undefined
   /** The caller looks at a piece only until it asks for the next: then memory is freed at once, not when collected. */
   readonly transient?: boolean
 }
@@ -40,14 +42,15 @@ function zerosOf(length: number): Uint8Array {
 
 /**
  * The bytes of `file` from `start` up to `end` (cut off at its size). Never change them. Missing or wrong data throws
- * what the store throws, ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros. Throws ERR_LIMIT without `end` for a file that
+ * what the store throws, ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros. Throws the signal's reason, and ERR_LIMIT without `end` for a file that
  * claims to be far more than what is stored of it.
  */
 export async function* readFile(
-  io: TreeIo,
+  tree: TreeIo,
   file: FileEntry | FileContent,
-  { start = 0, end, prefetch = 4, transient = false }: ReadFileOptions = {},
+  { start = 0, end, prefetch = 4, transient = false, signal }: ReadFileOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
+  const io = tree.stoppedBy(signal)
   const content = "kind" in file ? file.content : file
   const stop = Math.min(end ?? content.size, content.size)
   if (!(start >= 0 && Number.isSafeInteger(start)))

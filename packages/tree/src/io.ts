@@ -1,6 +1,6 @@
 /** What all work on trees shares: the chunks, the platform, and small caches of nodes and packs read lately. */
-import { type Env, HoldfastError, toHex } from "@holdfast/core"
-import type { ChunkRef, ChunkStore } from "@holdfast/store"
+import { type Env, HoldfastError, toHex, untilAborted } from "@holdfast/core"
+import { type ChunkRef, type ChunkStore, stoppedChunks } from "@holdfast/store"
 import { type DirectoryNode, decodeDirectoryNode } from "./directory-node.ts"
 import { decodeManifestNode, type ManifestNode } from "./manifest.ts"
 import { checkManifestPlace, checkPlace, type ManifestPlace, type NodePlace } from "./node-place.ts"
@@ -28,34 +28,84 @@ export const uncachedBytes = 2 * 1024 * 1024
 /** Of less than this the whole costs hardly more than a block, and may serve the next read. */
 const leastRangedBytes = 256 * 1024
 
+/** What was read lately, for all who read through one store. */
+class Caches {
+  readonly chunks: ChunkStore
+  readonly pages: PageCache
+  readonly manifests = new ByteCache<ManifestNode>(manifestCacheBytes)
+  readonly nodes = new ByteCache<DirectoryNode>(nodeCacheBytes)
+  readonly #packs = new ByteCache<Promise<Uint8Array>>(packCacheBytes)
+
+  constructor(chunks: ChunkStore, pageCacheBytes: number) {
+    this.chunks = chunks
+    this.pages = new PageCache(chunks, pageCacheBytes)
+  }
+
+  hasPack(chunk: ChunkRef): boolean {
+    return this.#packs.has(cacheKey(chunk))
+  }
+
+  keepPack(chunk: ChunkRef, bytes: Uint8Array): void {
+    this.#packs.set(cacheKey(chunk), Promise.resolve(bytes), bytes.length)
+  }
+
+  readPack(chunk: ChunkRef): Promise<Uint8Array> {
+    const key = cacheKey(chunk)
+    const cached = this.#packs.get(key)
+    if (cached) return cached
+    const loading = this.chunks.getChunk(chunk)
+    this.#packs.set(key, loading, 0)
+    loading.then(
+      (bytes) => this.#packs.set(key, loading, bytes.length),
+      () => this.#packs.delete(key),
+    )
+    return loading
+  }
+}
+
 /** Reads slices and nodes. */
 export class TreeIo {
   readonly chunks: ChunkStore
   readonly env: Env
-  /** Pages of files read here and there. */
-  readonly pages: PageCache
-  readonly #manifests = new ByteCache<ManifestNode>(manifestCacheBytes)
-  readonly #nodes = new ByteCache<DirectoryNode>(nodeCacheBytes)
-  readonly #packs = new ByteCache<Promise<Uint8Array>>(packCacheBytes)
+  readonly #shared: Caches
+  readonly #signal: AbortSignal | undefined
 
-  constructor({ chunks, env, pageCacheBytes = defaultPageCacheBytes }: TreeIoOptions) {
+  constructor({ chunks, env }: Pick<TreeIoOptions, "chunks" | "env">, shared: Caches, signal?: AbortSignal) {
     this.chunks = chunks
     this.env = env
-    this.pages = new PageCache(chunks, pageCacheBytes)
+    this.#shared = shared
+    this.#signal = signal
+  }
+
+  /** The same, sharing what was read; its work throws the signal's reason as soon as it aborts. What others wait for too goes on. */
+  stoppedBy(signal: AbortSignal | undefined): TreeIo {
+    if (!signal) return this
+    const either = this.#signal ? AbortSignal.any([this.#signal, signal]) : signal
+    return new TreeIo({ chunks: stoppedChunks(this.#shared.chunks, either), env: this.env }, this.#shared, either)
+  }
+
+  /** True when what one has stored the other can read. */
+  isSameStore(other: TreeIo): boolean {
+    return this.#shared === other.#shared
+  }
+
+  /** Pages of files read here and there. */
+  get pages(): PageCache {
+    return this.#shared.pages
   }
 
   /** Starts a pack for new nodes, which are read from memory at first. */
   newPack(): NodePack {
     return new NodePack(this.chunks, (chunk, bytes, nodes) => {
-      this.#packs.set(cacheKey(chunk), Promise.resolve(bytes), bytes.length)
-      for (const [reference, node] of nodes) this.#nodes.set(nodeKey(reference), node, reference.length)
+      this.#shared.keepPack(chunk, bytes)
+      for (const [reference, node] of nodes) this.#shared.nodes.set(nodeKey(reference), node, reference.length)
     })
   }
 
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */
   async readSlice(reference: Reference): Promise<Uint8Array> {
     const { chunk, offset, length } = reference
-    const isCached = length < uncachedBytes || this.#packs.has(cacheKey(chunk)) // of a patched file, parts of a chunk come one by one
+    const isCached = length < uncachedBytes || this.#shared.hasPack(chunk) // of a patched file, parts of a chunk come one by one
     const whole = await (isCached ? this.#readPack(chunk) : this.chunks.getChunk(chunk))
     if (offset + length > whole.length)
       throw new HoldfastError("ERR_CORRUPT", `Chunk ${toHex(chunk.id)} is shorter than the tree says.`, {
@@ -70,7 +120,7 @@ export class TreeIo {
    */
   async readPart(reference: Reference, start: number, end: number): Promise<Uint8Array> {
     const { chunk, offset, length } = reference
-    const isLittle = length >= leastRangedBytes && end - start <= length / 4 && !this.#packs.has(cacheKey(chunk))
+    const isLittle = length >= leastRangedBytes && end - start <= length / 4 && !this.#shared.hasPack(chunk)
     if (!isLittle) return (await this.readSlice(reference)).subarray(start, end)
     return this.chunks.readRange(chunk, { offset: offset + start, length: end - start, likelyBytes: offset + length })
   }
@@ -80,17 +130,17 @@ export class TreeIo {
    * What shares a small pack is likely to be read next.
    */
   async readAt(reference: Reference, start: number, end: number): Promise<Uint8Array> {
-    const isPacked = reference.length < leastRangedBytes || this.#packs.has(cacheKey(reference.chunk))
-    return isPacked ? (await this.readSlice(reference)).subarray(start, end) : this.pages.read(reference, start, end)
+    const isPacked = reference.length < leastRangedBytes || this.#shared.hasPack(reference.chunk)
+    return isPacked ? (await this.readSlice(reference)).subarray(start, end) : this.#readPages(reference, start, end)
   }
 
   /** A node of a directory: its root, or one that must stand at `place`. Throws ERR_BAD_FORMAT when it does not. */
   async readNode(reference: Reference, place?: NodePlace): Promise<DirectoryNode> {
     const key = nodeKey(reference)
-    let node = this.#nodes.get(key)
+    let node = this.#shared.nodes.get(key)
     if (!node) {
       node = decodeDirectoryNode(await this.readSlice(reference), reference)
-      this.#nodes.set(key, node, reference.length)
+      this.#shared.nodes.set(key, node, reference.length)
     }
     if (place) checkPlace(node, place)
     return node
@@ -99,10 +149,10 @@ export class TreeIo {
   /** A node of a file's manifest, which must stand at `place`. Throws ERR_BAD_FORMAT when it does not. */
   async readManifest(reference: Reference, place: ManifestPlace): Promise<ManifestNode> {
     const key = nodeKey(reference)
-    let node = this.#manifests.get(key)
+    let node = this.#shared.manifests.get(key)
     if (!node) {
       node = decodeManifestNode(await this.#readNodeBytes(reference), reference)
-      this.#manifests.set(key, node, decodedRatio * reference.length)
+      this.#shared.manifests.set(key, node, decodedRatio * reference.length)
     }
     checkManifestPlace(node, place)
     return node
@@ -111,21 +161,16 @@ export class TreeIo {
   /** A patch puts nodes after the pieces that it made: of such a pack only the node is fetched. */
   async #readNodeBytes(reference: Reference): Promise<Uint8Array> {
     const { chunk, offset, length } = reference
-    const isLittle = offset >= leastRangedBytes && length <= offset / 4 && !this.#packs.has(cacheKey(chunk))
-    return isLittle ? this.pages.read(reference, 0, length) : this.readSlice(reference)
+    const isLittle = offset >= leastRangedBytes && length <= offset / 4 && !this.#shared.hasPack(chunk)
+    return isLittle ? this.#readPages(reference, 0, length) : this.readSlice(reference)
+  }
+
+  #readPages(reference: Reference, start: number, end: number): Promise<Uint8Array> {
+    return untilAborted(this.pages.read(reference, start, end), this.#signal)
   }
 
   #readPack(chunk: ChunkRef): Promise<Uint8Array> {
-    const key = cacheKey(chunk)
-    const cached = this.#packs.get(key)
-    if (cached) return cached
-    const loading = this.chunks.getChunk(chunk)
-    this.#packs.set(key, loading, 0)
-    loading.then(
-      (bytes) => this.#packs.set(key, loading, bytes.length),
-      () => this.#packs.delete(key),
-    )
-    return loading
+    return untilAborted(this.#shared.readPack(chunk), this.#signal)
   }
 }
 
@@ -134,8 +179,8 @@ function nodeKey({ chunk, offset, length }: Reference): string {
 }
 
 /** A TreeIo over `chunks`. */
-export function createTreeIo(options: TreeIoOptions): TreeIo {
-  return new TreeIo(options)
+export function createTreeIo({ chunks, env, pageCacheBytes = defaultPageCacheBytes }: TreeIoOptions): TreeIo {
+  return new TreeIo({ chunks, env }, new Caches(chunks, pageCacheBytes))
 }
 
 /** Values by key up to a number of bytes, least recently used out first. */

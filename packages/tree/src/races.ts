@@ -1,13 +1,13 @@
 /** What writers that raced to one sequence left, taken for one state. Specification: docs/formats/tree.md. */
 import { toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
-import type { PastAuthor } from "@holdfast/store"
-import type { CareList } from "./care.ts"
+import type { PastAuthor, RegisterContent } from "@holdfast/store"
+import { type CareList, decodeCare, withLevels } from "./care.ts"
 import type { TreeIo } from "./io.ts"
 import { merge } from "./merge.ts"
 import { reach } from "./reach.ts"
 import { type DirectoryRef, sameReference } from "./reference.ts"
-import { maxHistory, type PastRoot, type RootContent, type TreeState } from "./root.ts"
+import { decodeRoot, maxHistory, type PastRoot, type RootContent, type TreeState } from "./root.ts"
 import type { Path } from "./session.ts"
 
 /** What the next value of a tree's register follows. */
@@ -24,6 +24,21 @@ export interface Current {
   readonly care: readonly CareList[]
   /** Who wrote each of them, and the versions before. */
   readonly authors: readonly PastAuthor[]
+}
+
+/** The values that were read, decoded. Throws as `decodeRoot` and `decodeCare`. */
+export function currentOf(value: RegisterContent): Current {
+  const { epoch, sequence, content, siblings = [] } = value
+  return {
+    ...{ epoch, sequence },
+    content: decodeRoot(content),
+    siblings: siblings.map((sibling) => decodeRoot(sibling.content)),
+    authors: [value, ...siblings].flatMap(({ author, past = [] }) => [
+      ...(author ? [{ sequence, author }] : []),
+      ...past,
+    ]),
+    care: [value, ...siblings].map((one) => withLevels(decodeCare(one.care), one.levels)),
+  }
 }
 
 /**

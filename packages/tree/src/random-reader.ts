@@ -2,7 +2,7 @@
  * Reading a file here and there, as a mount or a server of ranges does: through the page cache, and ahead of who reads one part after
  * another. A reader is for one who reads; several may read one file.
  */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, untilAborted } from "@holdfast/core"
 import type { FileContent, FileEntry } from "./entry.ts"
 import { slicesOf } from "./file-reader.ts"
 import type { TreeIo } from "./io.ts"
@@ -56,9 +56,7 @@ export class RandomReader {
     if (offset >= end) return new Uint8Array()
     const reading = this.#read(offset, end, signal)
     if (this.#readsAhead) this.#readAhead(offset, end)
-    const bytes = await reading
-    signal?.throwIfAborted()
-    return bytes
+    return untilAborted(reading, signal)
   }
 
   async #read(start: number, end: number, signal: AbortSignal | undefined): Promise<Uint8Array> {

@@ -11,19 +11,9 @@ import {
   levelChunks,
   type RegisterKeys,
   type RegisterStore,
+  stoppedRegisters,
 } from "@holdfast/store"
-import {
-  appendCare,
-  type CareList,
-  careIds,
-  decodeCare,
-  emptyCare,
-  encodeCare,
-  exactCare,
-  isExact,
-  joinAccounts,
-  withLevels,
-} from "./care.ts"
+import { appendCare, type CareList, careIds, emptyCare, encodeCare, exactCare, isExact, joinAccounts } from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
@@ -31,6 +21,7 @@ import { createTreeIo, type TreeIo } from "./io.ts"
 import type { NodePack } from "./pack.ts"
 import {
   type Current,
+  currentOf,
   type Followed,
   mergedHistory,
   mergedSnapshots,
@@ -41,7 +32,7 @@ import {
 } from "./races.ts"
 import { type Reached, type ReachOptions, reach, startsOf } from "./reach.ts"
 import { type DirectoryRef, referenceKey, sameReference, settle } from "./reference.ts"
-import { decodeRoot, encodeRoot, nextRoot, type PastRoot, type RootContent, type TreeState } from "./root.ts"
+import { encodeRoot, nextRoot, type PastRoot, type RootContent, type TreeState } from "./root.ts"
 import { CommitSession, type Path, requireDirectory } from "./session.ts"
 import { Snapshots } from "./snapshot.ts"
 
@@ -119,6 +110,17 @@ export class Tree {
     this.#options = options
     this.io = options.io ?? createTreeIo(options)
     this.snapshots = new Snapshots(this)
+  }
+
+  /** The same tree; work with it throws the signal's reason as soon as it aborts. A commit that was stopped may still be made, or not. */
+  stoppedBy(signal: AbortSignal): Tree {
+    const io = this.io.stoppedBy(signal)
+    return new Tree({
+      ...this.#options,
+      io,
+      chunks: io.chunks,
+      registers: stoppedRegisters(this.#options.registers, signal),
+    })
   }
 
   /** The newest root. Asks the register each time: keep it, and pass it as `at` for consistent reads. */
@@ -329,17 +331,7 @@ export class Tree {
         "ERR_NOT_FOUND",
         "No server knows this directory. Check that the capability is meant for this grid.",
       )
-    const { epoch, sequence, content, siblings = [] } = value
-    return {
-      ...{ epoch, sequence },
-      content: decodeRoot(content),
-      siblings: siblings.map((sibling) => decodeRoot(sibling.content)),
-      authors: [value, ...siblings].flatMap(({ author, past = [] }) => [
-        ...(author ? [{ sequence, author }] : []),
-        ...past,
-      ]),
-      care: [value, ...siblings].map((one) => withLevels(decodeCare(one.care), one.levels)),
-    }
+    return currentOf(value)
   }
 
   #write({ epoch, sequence }: Followed, content: RootContent, care: CareList, chunks: readonly ChunkId[]) {

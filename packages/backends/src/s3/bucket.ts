@@ -107,12 +107,14 @@ export function openBucket(location: S3Location, options: BucketOptions = {}): B
   /** Runs one request with a place, a deadline and errors of ours. */
   const request = <T>(sizeBytes: number, { signal }: RequestOptions, send: (abortSignal: AbortSignal) => Promise<T>) =>
     places.run(async () => {
+      if (signal?.aborted) throw cancelled(signal)
       const late = AbortSignal.timeout(deadlineMs + Math.ceil(sizeBytes / leastBytesPerMs))
       const abortSignal = AbortSignal.any([late, closing.signal, ...(signal ? [signal] : [])])
       try {
         return await send(abortSignal)
       } catch (error) {
         if (error instanceof HoldfastError) throw error
+        if (signal?.aborted) throw cancelled(signal)
         throw s3Error(name, late.aborted ? late.reason : error)
       }
     })
@@ -267,4 +269,8 @@ function readBody(body: NodeJS.ReadableStream, reading: Reading, announced: numb
 
 function malformed(name: string): HoldfastError {
   return new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} gave a list that is out of order or not what was asked.`)
+}
+
+function cancelled(signal: AbortSignal): HoldfastError {
+  return new HoldfastError("ERR_ABORTED", "The request was cancelled.", {}, { cause: signal.reason })
 }

@@ -38,6 +38,8 @@ export interface SessionOptions extends GridOptions {
   readonly forRemoval?: boolean
   /** Takes an older root than one seen before, for reading; called with what was found. */
   readonly onRollback?: (rollback: Rollback) => void
+  /** Ends all work of the session; it can only be closed then. */
+  readonly signal?: AbortSignal | undefined
   /** Goes on from a root that is not proven to follow the one seen before; called with what was found. */
   readonly onUnproven?: (rollback: Rollback) => void
 }
@@ -103,7 +105,7 @@ export async function openVolumeSession(
 async function compose(
   profile: Profile,
   { volume, storage }: Pick<Session, "volume" | "storage">,
-  { onRollback, onUnproven, forRemoval = false }: SessionOptions,
+  { onRollback, onUnproven, signal, forRemoval = false }: SessionOptions,
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
@@ -119,6 +121,7 @@ async function compose(
     seen: profile.seen,
     pipeline,
     forRemoval,
+    signal,
     device: () => profile.device(),
     ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
     ...(onRollback ? { onRollback } : {}),

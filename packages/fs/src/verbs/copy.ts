@@ -9,7 +9,7 @@ import { requireFree } from "./refusals.ts"
  */
 export async function copy(item: Item, { files, path }: Location): Promise<void> {
   const { owner } = item
-  if (owner.io !== files.io)
+  if (!owner.io.isSameStore(files.io))
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
       `${owner.label} is in volume ${owner.volume} and ${files.label} in ${files.volume}: get it from the one, then put it into the other.`,

@@ -1,11 +1,11 @@
 /** Opens the sessions and trees that the places of a command line are in. */
 import { type Profile, unknownAlias } from "@holdfast/client/profile"
-import { gridName, type Session, type SessionOptions, volumesFor } from "@holdfast/client/volumes"
+import { gridName, type Session, volumesFor } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { type FileSystem, type Files, filesOf } from "@holdfast/fs"
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import { advised } from "../../advice.ts"
-import type { Context } from "../../context.ts"
+import type { Context, HowOpened } from "../../context.ts"
 import { readSecret } from "../../input.ts"
 import type { RemoteBase } from "../../places.ts"
 import type { Opener } from "./locations.ts"
@@ -24,16 +24,17 @@ export type SessionFinder = (base: RemoteBase) => Promise<Session>
 /** Runs `work` with a way to open trees; each tree is opened once. */
 export async function withFiles<T>(
   context: Context,
-  flags: FileFlags & Pick<SessionOptions, "forRemoval">,
+  flags: FileFlags & HowOpened,
   work: (open: Opener, sessionOf: SessionFinder, capOf: CapFinder) => Promise<T>,
 ): Promise<T> {
   const profile = await context.openProfile()
   const { warn } = context
-  const { forRemoval = false } = flags
-  const sessionOf: SessionFinder = (base) => listedSession(context, profile, base, { forRemoval })
+  const { forRemoval = false, keepsStored = false } = flags
+  const how = { forRemoval, keepsStored }
+  const sessionOf: SessionFinder = (base) => listedSession(context, profile, base, how)
   const capOf = once(async (base: RemoteBase) => {
     const isAlias = base.kind === "alias" && !(base.alias === "cap" && flags.capFile !== undefined)
-    if (isAlias) await lookForAlias(context, profile, base.alias, { forRemoval })
+    if (isAlias) await lookForAlias(context, profile, base.alias, how)
     return findCap(profile, flags, base)
   })
   const filesOn = filesOfSessions()
@@ -74,12 +75,7 @@ function ignoreRefusal(error: unknown): void {
  * The session that a place is in. An alias that the account's list lacks is listed before anything is put for it; one that is
  * not known here may have been made on another device.
  */
-async function listedSession(
-  context: Context,
-  profile: Profile,
-  base: RemoteBase,
-  how: Pick<SessionOptions, "forRemoval">,
-): Promise<Session> {
+async function listedSession(context: Context, profile: Profile, base: RemoteBase, how: HowOpened): Promise<Session> {
   const isKnown = base.kind === "alias" && profile.aliases.has(base.alias)
   const isCap = base.kind !== "alias" || base.alias === "cap"
   const session = await context.openSession(isKnown ? (profile.volumeOf(base.alias) ?? gridName) : undefined, how)
@@ -89,12 +85,7 @@ async function listedSession(
 }
 
 /** An alias that is not known here may have been made since on another device of the account, on any of its volumes. */
-async function lookForAlias(
-  context: Context,
-  profile: Profile,
-  alias: string,
-  how: Pick<SessionOptions, "forRemoval">,
-): Promise<void> {
+async function lookForAlias(context: Context, profile: Profile, alias: string, how: HowOpened): Promise<void> {
   for (const volume of volumesFor(profile, context.volume)) {
     if (profile.aliases.has(alias)) return
     await context

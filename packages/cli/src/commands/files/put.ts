@@ -72,7 +72,7 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
   if (sources.length === 0)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "put needs a source and a destination: holdfast put SRC… DEST.")
   const { dryRun = false } = flags
-  await withFiles(context, flags, async (open) => {
+  await withFiles(context, { ...flags, keepsStored: true }, async (open) => {
     let place = await openPlace(open, paths.at(-1)!, { follow: true })
     if (sources.length > 1) place = { ...place, inside: true }
     const totals = noTotals()

@@ -109,7 +109,7 @@ async function list(context: Context, tree: string, flags: FileFlags): Promise<v
 async function diff(context: Context, before: string, after: string, flags: FileFlags): Promise<void> {
   await withFiles(context, flags, async (open) => {
     const [a, b] = [await find(open, before), await find(open, after)]
-    if (a.files.io !== b.files.io)
+    if (!a.files.io.isSameStore(b.files.io))
       throw new HoldfastError("ERR_INVALID_ARGUMENT", "diff compares places of one volume; these are in two.")
     const values: object[] = []
     const lines: string[] = []
