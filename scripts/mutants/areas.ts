@@ -156,7 +156,7 @@ export const areas: readonly Area[] = [
     tests: [
       ...tests("core", "folder"),
       ...tests("fs", "place"),
-      ...tests("backends", "recovery", "hostile-directory", "directory"),
+      ...tests("backends", "node-disk", "schema", "recovery", "hostile-directory", "directory"),
     ],
   },
   {
@@ -170,11 +170,22 @@ export const areas: readonly Area[] = [
       "name",
       "file-reader",
     ),
-    tests: tests("tree", "nodes", "order", "formats", "directory", "files", "random-access", "patch", "hostile-writer"),
+    tests: tests(
+      "tree",
+      "nodes",
+      "order",
+      "formats",
+      "directory",
+      "files",
+      "random-access",
+      "small-pieces",
+      "patch",
+      "hostile-writer",
+    ),
   },
   {
     files: sources("tree/src", "page-cache", "random-reader", "patch", "file-draft"),
-    tests: tests("tree", "patch", "patch-cost", "random-access", "file-draft", "patched-tree"),
+    tests: tests("tree", "page-cache", "random-access", "file-draft", "patch", "patch-cost", "patched-tree"),
   },
   {
     files: ["packages/backends/src/register-waits.ts", "packages/node/src/waiting.ts"],

@@ -37,6 +37,8 @@ export function mutantsOf(root: string, area: Area, file: string): Mutant[] {
   }
   const parts = (node: ts.Expression): void => {
     if (ts.isParenthesizedExpression(node)) parts(node.expression)
+    // what is left out of `!( … )` leaves it as it leaves any other: the neutral value is that of its own operator
+    if (ts.isPrefixUnaryExpression(node) && node.operator === ts.SyntaxKind.ExclamationToken) parts(node.operand)
     if (!ts.isBinaryExpression(node)) return
     const kind = node.operatorToken.kind
     if (kind !== ts.SyntaxKind.AmpersandAmpersandToken && kind !== ts.SyntaxKind.BarBarToken) return

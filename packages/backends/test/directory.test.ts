@@ -189,6 +189,7 @@ it("finds shares that rotted on the disk, moves them aside and takes good ones a
     report.rot.map(({ tenant: name, share }) => `${name} ${share}`).sort(),
     [rotten, missing].map((share) => `alice ${share}`).sort(),
   )
+  assert.equal(report.rot.find(({ share }) => share === missing)?.why, "it is missing") // the disk did not fail
   assert.deepEqual(await tenant.hasShares(chunks.map((chunk) => chunk.id)), [[], [], [0]])
   assert.deepEqual(
     (await filesUnder(join(dir, "quarantine"))).map((file) => file.includes(rotten!)),

@@ -13,6 +13,7 @@ import {
   plainAttributes,
   type TreeIo,
 } from "../src/index.ts"
+import { nameBytes, nameHash } from "../src/name.ts"
 import { collect, directoryOf, file, memoryIo, update } from "./grid.ts"
 
 const textOf = (entry: Entry) =>
@@ -145,11 +146,46 @@ test("names are ordered as their UTF-8 bytes are", () => {
       assert.equal(Math.sign(compareNames(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)))
     }),
   )
+  const edges = ["a", "\x7f", "\x80", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{10ffff}"]
+  assert.deepEqual(edges.toReversed().sort(compareNames), edges)
+})
+
+test("a name is hashed and measured by its UTF-8 bytes", () => {
+  const edges = [
+    "a",
+    "\x7f",
+    "\x80",
+    "\u07ff",
+    "\u0800",
+    "\ud7ff",
+    "\ue000",
+    "\uffff",
+    "\u{10000}",
+    "a\u00e4b\u{10ffff}",
+  ]
+  for (const name of edges) {
+    const bytes = Buffer.from(name)
+    assert.equal(nameBytes(name), bytes.length)
+    let hash = Math.imul(0x811c9dc5 ^ 3, 0x01000193)
+    for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193)
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+    assert.equal(nameHash(3, name), (hash ^ (hash >>> 16)) >>> 0, JSON.stringify(name))
+  }
 })
 
 test("names that no directory may hold are refused", async () => {
   const { io } = memoryIo()
-  for (const name of ["", ".", "..", "a/b", "a\0", "\ud800", "ä".repeat(128)])
-    await assert.rejects(directoryOf(io, [file(name, "x")]), { code: "ERR_INVALID_NAME" })
+  for (const [name, why] of [
+    ["", "is empty"],
+    [".", '"." or ".."'],
+    ["..", '"." or ".."'],
+    ["a/b", 'contains "/"'],
+    ["a\0", "zero byte"],
+    ["\ud800", "valid Unicode"],
+    ["ä".repeat(128), "longer than 255 bytes"],
+    ["a".repeat(256), "longer than 255 bytes"],
+  ] as const)
+    await assert.rejects(directoryOf(io, [file(name, "x")]), { code: "ERR_INVALID_NAME", message: new RegExp(why) })
   assert.ok(await directoryOf(io, [file("ä".repeat(127), "x")]))
 })

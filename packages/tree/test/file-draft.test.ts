@@ -97,6 +97,25 @@ test("a file written from beginning to end in small parts is stored as it goes, 
   assert.ok(Buffer.from(whole).equals(await bytesOf(readFile(io, content))))
 })
 
+test("what was cut off does not come back where the file has grown to its size again", async () => {
+  for (const size of [400, 300 * kib]) {
+    const { io, chunks } = memoryIo()
+    const content = await stored(io, noise(size))
+    const draft = new FileDraft(io, content)
+    await draft.resize(100)
+    await draft.resize(size)
+    assert.equal(draft.isChanged, true)
+    const model = new Uint8Array(size)
+    model.set(noise(size).subarray(0, 100))
+    assert.ok(Buffer.from(await draft.read(0, size)).equals(model))
+    const kept = await draft.flush()
+    assert.ok(Buffer.from(model).equals(await bytesOf(readFile(io, kept))))
+    const before = chunks.putBytes
+    assert.equal(await draft.flush(), kept, "nothing was changed since")
+    assert.equal(chunks.putBytes, before)
+  }
+})
+
 test("when storing fails what was written stays, and the next flush stores it", async () => {
   const { io, chunks } = memoryIo()
   const draft = new FileDraft(io, await stored(io, noise(2 * mib)))

@@ -9,7 +9,7 @@ import {
   sameReference,
 } from "../src/index.ts"
 import { writeManifest } from "../src/manifest.ts"
-import { bytesOf, memoryIo, noise } from "./grid.ts"
+import { bytesOf, collect, memoryIo, noise } from "./grid.ts"
 
 const mib = 1024 * 1024
 
@@ -45,6 +45,30 @@ test("any range of a file is what a slice of it is", async () => {
     [13 * mib + 4, 13 * mib + 5],
   ] as const)
     assert.ok(Buffer.from(whole.slice(start, end)).equals(await bytesOf(readFile(io, content, { start, end }))))
+})
+
+test("a read that starts nowhere is refused, and one after the end gives nothing", async () => {
+  const { io } = memoryIo()
+  const writer = createFileWriter(io)
+  const adding = [100, 1000, 9 * mib].map((size) => writer.add(slices(noise(size))))
+  await writer.flush()
+  for (const content of await Promise.all(adding)) {
+    for (const start of [-1, 0.5, Number.NaN, 2 ** 60])
+      await assert.rejects(bytesOf(readFile(io, content, { start })), { code: "ERR_INVALID_ARGUMENT" }, `${start}`)
+    for (const start of [content.size, content.size + 5])
+      assert.equal((await collect(readFile(io, content, { start }))).length, 0)
+    assert.equal((await collect(readFile(io, content, { start: 5, end: 5 }))).length, 0)
+  }
+})
+
+test("what lies in a chunk that is shorter than its reference says is an error, however it is read", async () => {
+  const { io, chunks } = memoryIo()
+  for (const size of [mib, 3 * mib]) {
+    const chunk = await chunks.putChunk(noise(300_000))
+    const content: FileContent = { form: "single", size, reference: { chunk, offset: 0, length: size } }
+    await assert.rejects(bytesOf(readFile(io, content)), { code: "ERR_CORRUPT" })
+    await assert.rejects(io.readSlice(content.reference), { code: "ERR_CORRUPT" })
+  }
 })
 
 test("a transient read gives the same pieces and frees the whole ones when the next is asked for", async () => {

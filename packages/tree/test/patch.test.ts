@@ -296,11 +296,25 @@ test("edits that are not in order, overlap, go beyond the size or are no numbers
     [[{ offset: 10, zeros: -1 }]],
     [[{ offset: 10, zeros: Number.NaN }]],
     [[], { size: -1 }],
+    [[], { size: 0.5 }],
     [[], { size: 2 ** 53 }],
   ]
   for (const [edits, options] of refused)
     await assert.rejects(patchFile(io, content, edits, options), { code: "ERR_INVALID_ARGUMENT" })
   assert.equal(chunks.stored.size, before)
+})
+
+test("a patch of nothing gives the same content and stores nothing; what is small is kept in its entry", async () => {
+  const { io, chunks } = memoryIo()
+  for (const size of [0, 100, 512, 513, 200 * kib]) {
+    const content = await stored(io, noise(size))
+    const before = chunks.putBytes
+    assert.equal(await patchFile(io, content, []), content)
+    assert.equal(await patchFile(io, content, [], { size }), content)
+    assert.equal(chunks.putBytes, before)
+    const { form } = await patchFile(io, content, [{ offset: 0, bytes: noise(5, 2) }])
+    assert.equal(form, size <= 512 ? "inline" : "single")
+  }
 })
 
 test("a patch whose source fails or that is stopped fails, and the file is as it was", async () => {

@@ -118,9 +118,9 @@ class OpenFolders {
     }
   }
 
-  /** Makes the names in a folder durable: one below the root, or one above it in which the root was made. */
+  /** Makes the names in a folder durable: one below the root, or the root, or one above it in which the root was made. */
   async sync(path: string): Promise<void> {
-    if (path === this.#root || path.startsWith(`${this.#root}${sep}`)) return this.use(path, syncFolder)
+    if (path.startsWith(`${this.#root}${sep}`)) return this.use(path, syncFolder)
     const above = Folder.open(path)
     await syncFolder(above).finally(() => above.close())
   }
@@ -208,13 +208,15 @@ function noFolder(path: string): HoldfastError {
 function openDatabase(path: string): DiskDatabase {
   for (const suffix of besides) if (plainFile(`${path}${suffix}`)) requireOurs(`${path}${suffix}`)
   const database = new DatabaseSync(path, { allowExtension: false })
-  const stat = plainFile(path)
-  if (!stat || !isOpen(stat)) {
+  try {
+    const stat = plainFile(path)
+    if (!stat || !isOpen(stat)) throw noDatabase(path)
+    database.enableDefensive(true)
+    return database
+  } catch (error) {
     database.close()
-    throw noDatabase(path)
+    throw error
   }
-  database.enableDefensive(true)
-  return database
 }
 
 /** What SQLite says of a file that this user may not change helps nobody. */
