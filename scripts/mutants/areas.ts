@@ -185,7 +185,16 @@ export const areas: readonly Area[] = [
   },
   {
     files: sources("tree/src", "page-cache", "random-reader", "patch", "file-draft"),
-    tests: tests("tree", "page-cache", "random-access", "file-draft", "patch", "patch-cost", "patched-tree"),
+    tests: tests(
+      "tree",
+      "page-cache",
+      "read-ahead",
+      "random-access",
+      "file-draft",
+      "patch",
+      "patch-cost",
+      "patched-tree",
+    ),
   },
   {
     files: ["packages/backends/src/register-waits.ts", "packages/node/src/waiting.ts"],
