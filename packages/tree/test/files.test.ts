@@ -2,14 +2,17 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import {
   createFileWriter,
+  createTreeIo,
   decodeManifestNode,
+  encodeManifestNode,
   type FileContent,
   NodePack,
   readFile,
   sameReference,
+  type TreeIo,
 } from "../src/index.ts"
 import { writeManifest } from "../src/manifest.ts"
-import { bytesOf, collect, memoryIo, noise } from "./grid.ts"
+import { bytesOf, collect, env, MemoryChunks, memoryIo, noise } from "./grid.ts"
 
 const mib = 1024 * 1024
 
@@ -69,6 +72,55 @@ test("what lies in a chunk that is shorter than its reference says is an error, 
     await assert.rejects(bytesOf(readFile(io, content)), { code: "ERR_CORRUPT" })
     await assert.rejects(io.readSlice(content.reference), { code: "ERR_CORRUPT" })
   }
+})
+
+test("little of a large piece is fetched as a part, all else as its whole chunk, once", async () => {
+  const chunks = new MemoryChunks()
+  const whole = noise(4 * mib)
+  const chunk = await chunks.putChunk(whole.slice())
+  const part = (offset: number, length: number) => ({ chunk, offset, length })
+  /** Fetches, of which parts, of reads one after another of a client that has nothing yet. */
+  const costOf = async (...reads: ((io: TreeIo) => Promise<unknown>)[]) => {
+    const io = createTreeIo({ chunks, env })
+    const [gets, ranges] = [chunks.gets, chunks.ranges]
+    for (const read of reads) await read(io)
+    return [chunks.gets - gets, chunks.ranges - ranges]
+  }
+  const slice = (offset: number, length: number) => async (io: TreeIo) =>
+    assert.ok(Buffer.from(whole.subarray(offset, offset + length)).equals(await io.readSlice(part(offset, length))))
+  const piece = (how: "readPart" | "readAt", length: number, start: number, end: number) => async (io: TreeIo) =>
+    assert.ok(Buffer.from(whole.subarray(mib + start, mib + end)).equals(await io[how](part(mib, length), start, end)))
+  assert.deepEqual(await costOf(slice(0, 1000), slice(mib, 1000), slice(0, 3 * mib)), [1, 0])
+  assert.deepEqual(await costOf(slice(0, 3 * mib), slice(0, 3 * mib)), [2, 0], "nobody keeps large ones")
+  for (const how of ["readPart", "readAt"] as const) {
+    assert.deepEqual(await costOf(piece(how, 400_000, 5, 1000)), [1, 1])
+    assert.deepEqual(await costOf(slice(0, 5), piece(how, 400_000, 5, 1000)), [1, 0], "the chunk is here")
+    assert.deepEqual(await costOf(piece(how, 200_000, 5, 10), piece(how, 200_000, 70_000, 70_010)), [1, 0])
+  }
+  assert.deepEqual(await costOf(piece("readPart", 400_000, 5, 300_000)), [1, 0], "it is most of the piece")
+})
+
+test("a list of pieces that lies behind these is fetched as a part, others with what lies beside them", async () => {
+  const chunks = new MemoryChunks()
+  const { key, id } = await chunks.putChunk(noise(100))
+  const items = [{ length: 100, reference: { chunk: { id, key }, offset: 0, length: 100 } }]
+  const node = encodeManifestNode(0, items)
+  /** Fetches of the list at an offset in its chunk, of which parts; of a client that may have the chunk. */
+  const costOf = async (offset: number, { isHere = false, count = 1 } = {}) => {
+    const list = count === 1 ? node : encodeManifestNode(0, Array(count).fill(items[0]))
+    const bytes = noise(offset + list.length)
+    bytes.set(list, offset)
+    const chunk = await chunks.putChunk(bytes)
+    const io = createTreeIo({ chunks, env })
+    if (isHere) await io.readSlice({ chunk, offset: 0, length: 10 })
+    const [gets, ranges] = [chunks.gets, chunks.ranges]
+    await io.readManifest({ chunk, offset, length: list.length }, { length: 100 * count })
+    return [chunks.gets - gets, chunks.ranges - ranges]
+  }
+  assert.deepEqual(await costOf(300_000), [1, 1])
+  assert.deepEqual(await costOf(300_000, { isHere: true }), [0, 0])
+  assert.deepEqual(await costOf(200_000), [1, 0])
+  assert.deepEqual(await costOf(300_000, { count: 2000 }), [1, 0])
 })
 
 test("a transient read gives the same pieces and frees the whole ones when the next is asked for", async () => {
