@@ -291,7 +291,7 @@ function pagesOf(whole: Uint8Array, { reference, first, last }: Run): readonly U
 
 /** Each page of its own memory: none keeps more than itself. */
 function cutPages(bytes: Uint8Array, count: number): readonly Uint8Array[] {
-  if (count === 1 && bytes.length <= pageBytes && bytes.buffer.byteLength === bytes.length) return [bytes]
+  if (bytes.length <= pageBytes && bytes.buffer.byteLength === bytes.length) return [bytes]
   return Array.from({ length: count }, (_, i) => bytes.slice(i * pageBytes, (i + 1) * pageBytes))
 }
 

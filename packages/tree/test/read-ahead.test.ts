@@ -76,3 +76,17 @@ test("what comes after a hole is fetched ahead, and of a file that has no list n
   await settled()
   assert.deepEqual([chunks.gets - gets, ranged.length], [2, 5], "the part and those after it, as parts")
 })
+
+test("the rest of a file is fetched ahead, however little it is; reading the same again fetches nothing", async () => {
+  const { io: writing, chunks } = memoryIo()
+  const content = await stored(writing, noise(280 * kib))
+  const { gets } = chunks
+  const reader = new RandomReader(createTreeIo({ chunks, env }), content)
+  for (let i = 0; i < 8; i++) await reader.read(0, 100)
+  await settled()
+  assert.equal(chunks.gets - gets, 2, "the part, and those after it")
+  const other = new RandomReader(createTreeIo({ chunks, env }), content)
+  await other.read(0, 250 * kib)
+  await settled()
+  assert.equal(chunks.gets - gets, 4)
+})
