@@ -120,7 +120,7 @@ class OpenFolders {
 
   /** Makes the names in a folder durable: one below the root, or the root, or one above it in which the root was made. */
   async sync(path: string): Promise<void> {
-    if (path.startsWith(`${this.#root}${sep}`)) return this.use(path, syncFolder)
+    if (resolve(path).startsWith(`${this.#root}${sep}`)) return this.use(path, syncFolder)
     const above = Folder.open(path)
     await syncFolder(above).finally(() => above.close())
   }
