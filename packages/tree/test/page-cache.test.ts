@@ -28,11 +28,11 @@ class SlowChunks extends MemoryChunks {
   }
 }
 
-async function slowChunk(bytes: number) {
+async function slowChunk(bytes: number, maxBytes = 8 * mib) {
   const chunks = new SlowChunks()
   const chunk = await chunks.putChunk(noise(bytes))
   const part = (length: number) => ({ chunk, offset: 0, length })
-  return { chunks, part, pages: new PageCache(chunks, 8 * mib) }
+  return { chunks, part, pages: new PageCache(chunks, maxBytes) }
 }
 
 for (const fails of [false, true])
@@ -90,4 +90,17 @@ test("nothing is fetched ahead while as much is under way as may be", async () =
   assert.equal(pages.prefetch(part(4 * mib), mib, mib + 10), true)
   await turn()
   assert.equal(chunks.reads.length, 2)
+})
+
+test("most of a chunk is fetched as the whole, whose pages are held once, and each alone", async () => {
+  const { chunks, part, pages } = await slowChunk(4 * mib, 32 * mib)
+  const learning = pages.read(part(4 * mib), 0, 10)
+  await turn()
+  chunks.reads[0]!.go()
+  await learning
+  sameBytes(await pages.read(part(4 * mib), 5, 3 * mib), noise(4 * mib).subarray(5, 3 * mib), "most")
+  assert.equal(chunks.reads.length, 1)
+  assert.equal(pages.heldBytes, 64 * (64 * kib + 512))
+  for (const at of [10, 64 * kib, 4 * mib - 10])
+    assert.equal((await pages.read(part(4 * mib), at, at + 5)).buffer.byteLength, 64 * kib)
 })
