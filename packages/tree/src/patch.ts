@@ -3,7 +3,7 @@
  * file. Changes are rounded to pages of 64 KiB; what is left of a piece is referred to where it lies. A part of the file that has become
  * many small pieces is made one again by the next change in it. Memory is bounded, however much is changed.
  */
-import { HoldfastError, limits } from "@holdfast/core"
+import { assert, HoldfastError, limits } from "@holdfast/core"
 import { EarlierContent } from "./earlier-content.ts"
 import { type EditPart, type FileEdit, partsOf } from "./edits.ts"
 import type { FileContent, FileEntry } from "./entry.ts"
@@ -226,7 +226,7 @@ class Patch {
     await this.#closeRun()
     await this.#takeOver(size)
     const top = await this.#builder.finish()
-    if (!top) return { form: "inline", size: 0, bytes: new Uint8Array() }
+    assert(top, "what is not small has pieces")
     await this.#pack.seal()
     await this.#pieces.stored([top.item])
     return { form: top.level < 0 ? "single" : "manifest", size, reference: settle(top.item.reference!) }
