@@ -162,3 +162,19 @@ it("a command that relies on what is condemned shows nobody its value, and is re
     bucket.objects.delete(key)
   }
 })
+
+it("a command whose own shares are gone when it ends after long shows nobody its value", async () => {
+  for (const isGone of [true, false]) {
+    const { bucket, open } = newBucket()
+    const writer = await open()
+    const batch = newBatch(crypto)
+    const { id, shares } = await randomChunk(crypto, 300)
+    await writer.putShares([shares[0]!], batch)
+    bucket.nowMs += 13 * hourMs
+    if (isGone) bucket.objects.delete(shareKey(id, 0))
+    const { value } = await newRegister()
+    const [outcome] = await writer.proposeRegisters([await value(1)], batch)
+    assert.equal(outcome!.accepted, !isGone)
+    assert.equal(bucket.keys("registers/").length, isGone ? 0 : 1)
+  }
+})
