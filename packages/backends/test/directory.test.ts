@@ -225,7 +225,7 @@ it("takes in good files that no row names after a crash and removes the rest", a
   await rm(join(dir, "index.sqlite")) // the worst crash: the index is gone
   await writeFile(file!.replace(/[0-9a-f]{8}$/, "00000000"), (await readFile(file!)).subarray(0, 50_000))
   const recovered = await opened(t, dir)
-  assert.deepEqual(recovered.recovery, { adopted: 1, removed: 1 })
+  assert.deepEqual(recovered.recovery, { adopted: 1, removed: 1, left: 0 })
   assert.deepEqual(await (await tenantOf(recovered, "alice")).hasShares([chunk.id]), [[0]])
   assert.deepEqual(await filesUnder(join(dir, "shares")), [file])
 })
@@ -240,7 +240,7 @@ it("starts although a file that no row names cannot be read, and sets that aside
   const [bad, good] = await filesUnder(join(dir, "shares"))
   await truncate(bad!, 1 << 30) // reading it fails as a bad sector does
   const recovered = await opened(t, dir)
-  assert.deepEqual(recovered.recovery, { adopted: 1, removed: 0 })
+  assert.deepEqual(recovered.recovery, { adopted: 1, removed: 0, left: 0 })
   assert.deepEqual(await filesUnder(join(dir, "shares")), [good])
   assert.deepEqual(await readdir(join(dir, "quarantine", "alice")), [basename(bad!)])
 })

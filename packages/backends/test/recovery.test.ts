@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { it, type TestContext } from "node:test"
+import { toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { shareName } from "@holdfast/protocol"
 import { makeAccount, makeOrder, newBatch, randomChunk } from "@holdfast/protocol/testing"
@@ -33,7 +34,7 @@ it("a file under the name of another share than it holds is removed, and not tak
   fs.writeFileSync(join(part, `${shareName(other.id, 1)}.00000002`), other.shares[2]!)
   fs.writeFileSync(join(part, `${shareName(third.id, 1)}.00000003`), third.shares[1]!)
   const engine = await opened(t, dir)
-  assert.deepEqual(engine.recovery, { adopted: 1, removed: 2 })
+  assert.deepEqual(engine.recovery, { adopted: 1, removed: 2, left: 0 })
   const tenant = await tenantOf(engine, "alice")
   assert.deepEqual(await tenant.hasShares([chunk.id, other.id, third.id]), [[0], [], [1]])
   assert.equal(fs.readdirSync(part).length, 2)
@@ -73,6 +74,61 @@ it("a disk that fails otherwise is not taken for one where nothing lies", async 
   const disk = createNodeDisk(dir)
   const failing = () => Promise.reject(Object.assign(new Error("no"), { code: "EIO" }))
   await assert.rejects(opened(t, dir, { disk: { ...disk, readdir: failing } }), { code: "EIO" })
+})
+
+for (const code of ["EMFILE", "ENFILE", "ENOMEM", "EACCES", "EPERM", "EIO"])
+  for (const isShared of [false, true])
+    it(`a start that meets ${code} leaves what it could not look at, and the next one takes it in${isShared ? ", where several use a directory" : ""}`, async (t) => {
+      const { dir, part, chunk } = await crashed(t)
+      const strays = await Promise.all([1, 2, 3].map(() => randomChunk(crypto, 100_000)))
+      const folder = part.replace(/[0-9a-f]{8}$/, "0badf00d")
+      fs.mkdirSync(folder)
+      for (const [i, stray] of strays.entries())
+        fs.writeFileSync(join(i === 0 ? folder : part, `${shareName(stray.id, 0)}.0000000${i}`), stray.shares[0]!)
+      fs.writeFileSync(join(part, `${shareName(chunk.id, 1)}.00000009`), "half a share")
+      const before = fs.readdirSync(dir, { recursive: true }).sort()
+      const disk = createNodeDisk(dir)
+      const fails = () => Promise.reject(Object.assign(new Error("not now"), { code }))
+      const failing = {
+        ...disk,
+        readFile: ((path, most) =>
+          path.includes(toHex(strays[1]!.id)) ? fails() : disk.readFile(path, most)) as typeof disk.readFile,
+        readdir: ((path, kind) => (path === folder ? fails() : disk.readdir(path, kind))) as typeof disk.readdir,
+        unlink: fails,
+      }
+      const first = await opened(t, dir, { disk: failing, isShared })
+      assert.deepEqual(first.recovery, { adopted: 1, removed: 0, left: 3 })
+      await first.close()
+      const shares = (names: readonly (string | Buffer)[]) => names.filter((name) => !String(name).startsWith("index"))
+      assert.deepEqual(shares(fs.readdirSync(dir, { recursive: true }).sort()), shares(before))
+      const second = await opened(t, dir, { isShared })
+      assert.deepEqual(second.recovery, { adopted: 2, removed: 1, left: 0 })
+      const ids = [chunk, ...strays].map(({ id }) => id)
+      assert.deepEqual(
+        await (await tenantOf(second, "alice")).hasShares(ids),
+        ids.map(() => [0]),
+      )
+      await second.close()
+      assert.equal((await opened(t, dir, { isShared })).recovery, undefined)
+    })
+
+it("what was about to be removed and does not go now goes at the next start", async (t) => {
+  const { dir, part } = await crashed(t)
+  const stray = await randomChunk(crypto, 100_000)
+  const name = `${shareName(stray.id, 0)}.00000001`
+  fs.writeFileSync(join(part, name), stray.shares[0]!)
+  const index = new DatabaseSync(join(dir, "index.sqlite"))
+  index.prepare("INSERT INTO removing VALUES ('alice', ?)").run(`${part.slice(-8)}/${name}`)
+  index.close()
+  const disk = createNodeDisk(dir)
+  const unlink = () => Promise.reject(Object.assign(new Error("no"), { code: "EACCES" }))
+  const first = await opened(t, dir, { disk: { ...disk, unlink } })
+  assert.deepEqual(first.recovery, { adopted: 0, removed: 0, left: 1 })
+  assert.deepEqual(await (await tenantOf(first, "alice")).hasShares([stray.id]), [[]])
+  await first.close()
+  const second = await opened(t, dir)
+  assert.deepEqual(second.recovery, { adopted: 0, removed: 1, left: 0 })
+  assert.deepEqual(await (await tenantOf(second, "alice")).hasShares([stray.id]), [[]])
 })
 
 it("a file that the disk does not let go is not forgotten", async (t) => {

@@ -110,7 +110,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   })
   const defaultBytes = quotas.defaultBytes ?? (await halfOfDisk(options.dir))
   const metrics = createNodeMetrics(engine, identity.notAfterMs)
-  if (engine.recovery) log.info("recovered", { ...engine.recovery })
+  if (engine.recovery) log[engine.recovery.left > 0 ? "warn" : "info"]("recovered", { ...engine.recovery })
   const optionsOf = (tenant: string): NamespaceOptions => ({
     placeId: identity.memberId,
     administrator: () => administration.keyOf(tenant),
@@ -146,8 +146,9 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     })
     metrics.scrubbed(report.rot.length)
     for (const { tenant, share, why } of report.rot) log.error("rot", { tenant, share, why })
+    for (const found of report.newer) log.warn("newer-version", found)
     for (const chunk of report.inconsistent) log.error("inconsistent", chunk)
-    log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length })
+    log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length, newer: report.newer.length })
     return report
   }
   const dropping = dropForever(engine, clock, ended.signal, log)

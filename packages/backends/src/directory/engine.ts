@@ -144,7 +144,7 @@ async function recoverAlone(options: EngineOptions, disk: Disk): Promise<Recover
   const report = await orClose(index, async () => {
     try {
       const recovery = isClean(index) ? undefined : await recover(parts)
-      index.setMeta("clean", 1)
+      index.setMeta("clean", isWhole(recovery) ? 1 : Math.min(0, index.meta("clean") ?? 0))
       return recovery
     } catch (error) {
       return unlessFull(error)
@@ -238,7 +238,7 @@ function openParts(options: EngineOptions, disk: Disk, access: "alone" | "shared
 
 async function engineOver(parts: OpenParts, recovery: RecoveryReport | undefined): Promise<Engine> {
   const { index, disk, track } = parts
-  const wasClean = isClean(index) || recovery !== undefined || parts.isShared
+  const wasClean = isClean(index) || (recovery !== undefined && isWhole(recovery)) || parts.isShared
   parts.committer.before(() => {
     comeIn(parts)
     countRows(index)
@@ -291,6 +291,11 @@ async function engineOver(parts: OpenParts, recovery: RecoveryReport | undefined
 /** Whether all who had the directory open have closed it: `clean` is 1 then, and less by one for each who has not. */
 function isClean(index: ShareIndex): boolean {
   return index.meta("clean") === 1
+}
+
+/** Whether nothing is left for the next start to look at. */
+function isWhole(recovery: RecoveryReport | undefined): boolean {
+  return (recovery?.left ?? 0) === 0
 }
 
 /** Inside a transaction. */

@@ -7,7 +7,7 @@
  */
 import { basename, dirname, join } from "node:path"
 import { fromHex, HoldfastError, limits, Semaphore, toHex, utf8 } from "@holdfast/core"
-import { type ChunkId, shareName } from "@holdfast/protocol"
+import { type ChunkId, isNewerShareHead, newerHeadBytes, shareName } from "@holdfast/protocol"
 import type { Disk } from "./disk.ts"
 
 /** Writes at once; more only fill the queue of the thread pool. */
@@ -62,6 +62,12 @@ export class ShareFiles {
     return ifThere(this.#disk.readPart(this.#path(tenant, name), offset, length))
   }
 
+  /** True for one that is too large to be read here and begins as a share of a later version does. */
+  async isNewer(tenant: string, name: string): Promise<boolean> {
+    const head = await this.readPart(tenant, name, 0, newerHeadBytes).catch(() => undefined)
+    return head !== undefined && isNewerShareHead(head)
+  }
+
   /** Removes files, durably; those that are gone already, or are not named as ours are, are no error. */
   async remove(tenant: string, given: readonly string[]): Promise<void> {
     const names = given.filter(isFileName)
@@ -86,12 +92,18 @@ export class ShareFiles {
     return (await this.#names(this.#root, "folders")).flatMap((folder) => tenantOf(folder) ?? [])
   }
 
-  /** The names of a tenant's files, folder by folder, without what is none of ours; removes empty folders. Only before files are written. */
-  async *list(tenant: string): AsyncGenerator<string[]> {
+  /**
+   * The names of a tenant's files, folder by folder, without what is none of ours; removes empty folders. Only before files are written.
+   * `onFailure` hears of each folder that cannot be listed: a part of the disk is bad, and the rest must serve all the same.
+   */
+  async *list(tenant: string, onFailure: (error: unknown) => void): AsyncGenerator<string[]> {
     const folder = join(this.#root, folderOf(tenant))
-    for (const part of await this.#names(folder, "folders")) {
+    const namesIn = (path: string, kind: "files" | "folders") =>
+      this.#names(path, kind).catch((error: unknown) => void onFailure(error))
+    for (const part of (await namesIn(folder, "folders")) ?? []) {
       if (!partPattern.test(part)) continue
-      const files = await this.#names(join(folder, part), "files")
+      const files = await namesIn(join(folder, part), "files")
+      if (!files) continue
       if (files.length === 0) await this.#disk.rmdir(join(folder, part)).catch(() => undefined) // holds something else
       yield files.map((name) => `${part}/${name}`).filter(isFileName)
     }
@@ -256,3 +268,10 @@ function isMissing(error: unknown): boolean {
 function ignoreMissing(error: unknown): void {
   if (!isMissing(error)) throw error
 }
+
+/** True for what reading fails with whatever lies there: too many files are open, memory is short, rights were taken away. */
+export function saysNothing(error: unknown): boolean {
+  return passing.has((error as { code?: unknown }).code)
+}
+
+const passing: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EACCES", "EPERM"])

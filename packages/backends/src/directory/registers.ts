@@ -3,7 +3,7 @@ import type { SQLInputValue } from "node:sqlite"
 import { limits } from "@holdfast/core"
 import type { RegisterId } from "@holdfast/protocol"
 import { markBytes, rowBytes } from "../rules.ts"
-import { bounded } from "./schema.ts"
+import { beginning, bounded } from "./schema.ts"
 import type { Statements } from "./statements.ts"
 
 /** A register's row. */
@@ -76,6 +76,8 @@ export function registerTable(
   }
   return {
     get: one<RegisterRow>(`SELECT ${fields} FROM registers WHERE tenant = ? AND register = ?`),
+    /** How the value begins, of whatever length it is. */
+    head: one<{ head: Uint8Array }>(`SELECT ${beginning("value")} FROM registers WHERE tenant = ? AND register = ?`),
     after: all<RegisterRow>(
       `SELECT ${fields} FROM registers WHERE tenant = ? AND register > ? ORDER BY register LIMIT ?`,
     ),

@@ -4,7 +4,7 @@
  */
 import { DatabaseSync } from "node:sqlite"
 import { HoldfastError, toHex } from "@holdfast/core"
-import { legacyAccount } from "@holdfast/protocol"
+import { legacyAccount, newerHeadBytes } from "@holdfast/protocol"
 import { markBytes, rowBytes } from "../rules.ts"
 import type { DiskDatabase } from "./disk.ts"
 
@@ -166,4 +166,9 @@ function objectsOf(sql: string): readonly string[] {
 /** A column of bytes; one with more than we ever put there counts as empty, and is not read. */
 export function bounded(column: string, mostBytes: number): string {
   return `CASE WHEN typeof(${column}) = 'blob' AND length(${column}) <= ${mostBytes} THEN ${column} ELSE x'' END AS ${column}`
+}
+
+/** How a column of bytes begins, whatever its length. */
+export function beginning(column: string): string {
+  return `CASE WHEN typeof(${column}) = 'blob' THEN substr(${column}, 1, ${newerHeadBytes}) ELSE x'' END AS head`
 }

@@ -2,7 +2,7 @@
 import type { SQLInputValue } from "node:sqlite"
 import type { ChunkId } from "@holdfast/protocol"
 import { rowBytes, smallShareBytes } from "../rules.ts"
-import { bounded } from "./schema.ts"
+import { beginning, bounded } from "./schema.ts"
 import type { Statements } from "./statements.ts"
 
 /** A share's row. */
@@ -27,6 +27,9 @@ export function shareTable({ one, all, change, insert }: Statements, addUsage: (
   const smallBytes = one<{ bytes: Uint8Array }>(
     `SELECT ${bounded("bytes", smallShareBytes)} FROM small JOIN shares USING (row) WHERE row = ? AND chunk = ? AND idx = ?`,
   )
+  const smallHead = one<{ head: Uint8Array }>(
+    `SELECT ${beginning("bytes")} FROM small JOIN shares USING (row) WHERE row = ? AND chunk = ? AND idx = ?`,
+  )
   return {
     share: one<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? AND idx = ?`),
     sharesOf: all<ShareRow>(`SELECT ${fields} FROM shares WHERE tenant = ? AND chunk = ? ORDER BY idx`),
@@ -38,6 +41,8 @@ export function shareTable({ one, all, change, insert }: Statements, addUsage: (
       `SELECT ${fields} FROM shares WHERE tenant = ? AND (chunk, idx) > (?, ?) ORDER BY chunk, idx LIMIT ?`,
     ),
     small: ({ row, chunk, idx }: ShareRow) => smallBytes(row, chunk, idx)?.bytes,
+    /** How the bytes begin, of whatever length they are. */
+    smallHead: ({ row, chunk, idx }: ShareRow) => smallHead(row, chunk, idx)?.head,
     /** Adds a share whose bytes are given, or in the file named. It needs a mark in the same transaction. */
     addShare(tenant: number, id: ChunkId, idx: number, size: number, place: Uint8Array | string): ShareRow {
       const file = typeof place === "string" ? place : null

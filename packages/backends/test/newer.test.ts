@@ -1,0 +1,123 @@
+/** After a downgrade: shares and values that a later version wrote are told, and are neither rot nor what a crash left. */
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { it, type TestContext } from "node:test"
+import { toHex } from "@holdfast/core"
+import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { isNewerShare, isNewerValue, registerIdOf, shareName } from "@holdfast/protocol"
+import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { opened, temporary, tenantOf } from "./engine-fixture.ts"
+
+/** A share as a later version might begin it. */
+function laterShare(sizeBytes: number): Uint8Array {
+  const later = randomBytes(sizeBytes)
+  later.set([0x48, 0x46, 0x53, 3])
+  return later
+}
+
+/** A value as a later version might begin it: an array with a number above those known. */
+function laterValue(sizeBytes: number, version: readonly number[] = [5]): Uint8Array {
+  return Uint8Array.from([0x8c, ...version, ...randomBytes(sizeBytes)])
+}
+
+function alter(dir: string, change: (index: DatabaseSync) => void): void {
+  const index = new DatabaseSync(join(dir, "index.sqlite"))
+  change(index)
+  index.close()
+}
+
+/** A directory with a small share, a large one and a register, closed. */
+async function filled(t: TestContext) {
+  const dir = await temporary(t)
+  const engine = await opened(t, dir)
+  const tenant = await tenantOf(engine, "alice")
+  const [small, large] = [await randomChunk(crypto, 300), await randomChunk(crypto, 100_000)]
+  await tenant.putShares([small.shares[0]!, large.shares[0]!], newBatch(crypto))
+  const seed = crypto.random(32)
+  await tenant.proposeRegisters([await makeRegisterValue(crypto, seed, 1, "root")])
+  await engine.close()
+  const part = join(dir, "shares/alice", fs.readdirSync(join(dir, "shares/alice"))[0]!)
+  const register = registerIdOf(await crypto.publicKeyOf(seed))
+  return { dir, small, large, register, file: join(part, fs.readdirSync(part)[0]!) }
+}
+
+for (const [what, largeBytes, smallBytes, valueBytes] of [
+  ["of usual sizes", 100_200, 500, 300],
+  ["larger than anything of this version", 2 ** 25, 2 ** 20, 2 ** 18],
+] as const)
+  it(`a scrub tells of what a later version wrote, ${what}, and leaves it`, async (t) => {
+    const { dir, small, large, register, file } = await filled(t)
+    fs.writeFileSync(file, laterShare(largeBytes))
+    const share = laterShare(smallBytes)
+    alter(dir, (index) => {
+      index.prepare("UPDATE small SET bytes = ?").run(share)
+      index.prepare("UPDATE registers SET value = ?").run(laterValue(valueBytes))
+    })
+    const engine = await opened(t, dir)
+    for (let time = 0; time < 2; time++) {
+      const report = await engine.scrub()
+      assert.deepEqual(report.rot, [])
+      assert.deepEqual(
+        report.newer.map((found) => found.share).sort(),
+        [shareName(small.id, 0), shareName(large.id, 0), `register.${toHex(register)}`].sort(),
+      )
+    }
+    assert.deepEqual(await (await tenantOf(engine, "alice")).hasShares([small.id, large.id]), [[0], [0]])
+    assert.ok(fs.existsSync(file) && !fs.existsSync(join(dir, "quarantine")))
+  })
+
+it("a version number that rotted is rot, wherever it stands", async (t) => {
+  const { dir, small, large, file } = await filled(t)
+  for (const [at, share] of [
+    [3, small.shares[0]!],
+    [8, large.shares[0]!],
+  ] as const) {
+    const rotten = share.slice()
+    rotten[at]! ^= 0x10
+    assert.equal(await isNewerShare(crypto, rotten), false)
+    if (share === large.shares[0]) fs.writeFileSync(file, rotten)
+    else alter(dir, (index) => index.prepare("UPDATE small SET bytes = ?").run(rotten))
+  }
+  const value = await makeRegisterValue(crypto, crypto.random(32), 1, "root")
+  const rotten = value.slice()
+  rotten[1]! ^= 0x10
+  assert.deepEqual([await isNewerValue(crypto, rotten), await isNewerValue(crypto, value)], [false, false])
+  const engine = await opened(t, dir)
+  const report = await engine.scrub()
+  assert.deepEqual([report.rot.length, report.newer], [2, []])
+})
+
+it("numbers of versions that take several bytes are later ones too, and what is no share or value at all is none", async () => {
+  for (const version of [[5], [23], [0x18, 24], [0x19, 1, 0]])
+    assert.ok(await isNewerValue(crypto, laterValue(100, version)))
+  for (const bytes of [
+    new Uint8Array(),
+    crypto.random(0),
+    Uint8Array.from([0x80]),
+    Uint8Array.from([0x81, 0x61, 0x61]),
+  ])
+    assert.equal(await isNewerValue(crypto, bytes), false)
+  for (const bytes of [new Uint8Array(), Uint8Array.from([0x48, 0x46, 0x53]), crypto.random(100).fill(0)])
+    assert.equal(await isNewerShare(crypto, bytes), false)
+})
+
+for (const sizeBytes of [100_200, 2 ** 25])
+  it(`a start after a crash leaves files of ${sizeBytes} bytes that a later version wrote, and looks again at the next`, async (t) => {
+    const { dir, large, file } = await filled(t)
+    fs.rmSync(join(dir, "index.sqlite"))
+    const good = fs.readFileSync(file)
+    fs.writeFileSync(file, laterShare(sizeBytes))
+    for (let time = 0; time < 2; time++) {
+      const engine = await opened(t, dir)
+      assert.deepEqual(engine.recovery, { adopted: 0, removed: 0, left: 1 })
+      await engine.close()
+      assert.ok(fs.existsSync(file))
+    }
+    fs.writeFileSync(file, good) // what a version would take in that can read it
+    const engine = await opened(t, dir)
+    assert.deepEqual(engine.recovery, { adopted: 1, removed: 0, left: 0 })
+    assert.deepEqual(await (await tenantOf(engine, "alice")).hasShares([large.id]), [[0]])
+  })
