@@ -9,6 +9,8 @@ import { toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { isNewerShare, isNewerValue, registerIdOf, shareName } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { registerKey } from "../src/s3/keys.ts"
+import { newBucket, newRegister } from "./bucket-fixture.ts"
 import { opened, temporary, tenantOf } from "./engine-fixture.ts"
 
 /** A share as a later version might begin it. */
@@ -121,3 +123,39 @@ for (const sizeBytes of [100_200, 2 ** 25])
     assert.deepEqual(engine.recovery, { adopted: 1, removed: 0, left: 0 })
     assert.deepEqual(await (await tenantOf(engine, "alice")).hasShares([large.id]), [[0]])
   })
+
+for (const conditionalWrites of [true, false])
+  for (const [what, at] of [
+    ["under the number of the next", 2],
+    ["above it", 3],
+  ] as const)
+    it(`a bucket's value of a later version, ${what}${conditionalWrites ? "" : ", without conditional writes"}, is not passed over, written over or removed`, async () => {
+      const { open, bucket, lay } = newBucket()
+      const backend = await open({ conditionalWrites })
+      const register = await newRegister()
+      await backend.proposeRegisters([await register.value(1)])
+      const key = registerKey(register.id, at)
+      const later = laterValue(300)
+      lay(key, later)
+      const before = [...bucket.objects.keys()].filter((name) => name.startsWith("registers/"))
+      const refused = { code: "ERR_UNSUPPORTED_VERSION" }
+      await assert.rejects(backend.readRegisters([register.id]), refused)
+      await assert.rejects(backend.keptValues(register.id), refused)
+      await assert.rejects(backend.proposeRegisters([await register.value(2)]), refused)
+      assert.deepEqual(Buffer.from(bucket.objects.get(key)!.bytes), Buffer.from(later))
+      const after = [...bucket.objects.keys()].filter((name) => name.startsWith("registers/"))
+      assert.deepEqual(after.sort(), before.sort())
+    })
+
+it("a bucket's value whose version rotted is passed over, and written over", async () => {
+  const { open, lay } = newBucket()
+  const backend = await open({ conditionalWrites: true })
+  const register = await newRegister()
+  const [first, second] = [await register.value(1), await register.value(2)]
+  await backend.proposeRegisters([first])
+  const rotten = Uint8Array.from(second)
+  rotten[1]! ^= 0x10
+  lay(registerKey(register.id, 2), rotten)
+  assert.deepEqual(Buffer.from((await backend.readRegisters([register.id]))[0]!), Buffer.from(first))
+  assert.equal((await backend.proposeRegisters([second]))[0]?.accepted, true)
+})

@@ -2,7 +2,7 @@
  * Getting a chunk: ask the k best-ranked servers that are not slow, hedge those that turn slow, replace the damaged, take
  * any k shares that verify.
  */
-import { type Clock, HoldfastError, toHex } from "@holdfast/core"
+import { type Clock, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { type ChunkId, decodeShare } from "@holdfast/protocol"
 import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import { hedgeAfterMs, slowLast } from "./pace.ts"
@@ -57,7 +57,7 @@ class Gathering {
   /** By index; several of one index when servers hold the same, or one of them lies. */
   readonly #good = new Map<number, Found[]>()
   readonly #problems: Answer[] = []
-  /** Servers that gave no answer, so that they may hold shares. */
+  /** Servers that gave no answer, or one of a later version, so that they may hold shares. */
   #unanswered = 0
   /** Servers that gave a share. */
   readonly #holders = new Set<Server>()
@@ -159,8 +159,10 @@ class Gathering {
       if (toHex(share.id) !== toHex(this.#id)) throw new Error("another chunk")
       this.#k = share.descriptor.k
       this.#good.set(share.index, [...(this.#good.get(share.index) ?? []), { server, bytes }])
-    } catch {
-      this.#problems.push({ server, why: "its share is damaged" })
+    } catch (error) {
+      const isNewer = isHoldfastError(error, "ERR_UNSUPPORTED_VERSION")
+      if (isNewer) this.#unanswered++ // whoever can read it may find that nothing is lost
+      this.#problems.push({ server, why: isNewer ? "its share needs a newer Holdfast" : "its share is damaged" })
     }
   }
 
@@ -196,7 +198,7 @@ class Gathering {
     if (refused) return refused
     const advice =
       this.#unanswered > 0
-        ? "Bring the missing servers back, then try again; nothing was changed."
+        ? "Bring the missing servers back, or update this Holdfast where that is said, then try again; nothing was changed."
         : "All servers answered, so it is lost unless one gets its data back; nothing was changed."
     return new HoldfastError(
       "ERR_NOT_ENOUGH_SHARES",

@@ -35,8 +35,12 @@ const ofData: ReadonlySet<string> = new Set([
   "ERR_UNSUPPORTED_VERSION",
 ])
 
-/** True when a node may be read another time: some server gave no answer. What all servers deny or damaged is lost. */
+/**
+ * True when a node may be read another time: some server gave no answer, or a later version wrote it. What all servers deny or
+ * damaged is lost.
+ */
 export function isOutOfReach({ code, details }: HoldfastError): boolean {
+  if (code === "ERR_UNSUPPORTED_VERSION") return true
   if (code !== "ERR_NOT_ENOUGH_SHARES") return false
   return details["unanswered"] === undefined || details["unanswered"] !== 0
 }

@@ -6,6 +6,7 @@ import { equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfas
 import {
   type CallOptions,
   decodeRegisterValue,
+  isNewerValue,
   type KeptOptions,
   type KeptValue,
   keptPerAnswer,
@@ -98,11 +99,18 @@ export class Registers {
       if (!stored && !(await this.#valid(proposed.id, key, signal))) await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
       // Without conditional writes another writer may have replaced it meanwhile.
       const known = conditional && stored ? { ...proposed, key, modifiedMs: 0 } : undefined
-      const [newest] = await Promise.all([this.newest(proposed.id, signal, known), alongside()])
-      const judgement = judgeProposal(newest, proposed)
       // What was created atomically goes again; elsewhere another writer's value may lie there by now. Tidying fails nothing: keys that
       // cannot delete leave a value behind that was never the newest.
-      if (!judgement.accepted && conditional && stored) await bucket.remove(key, { signal }).catch(() => undefined)
+      const tidy = async () => {
+        if (conditional && stored) await bucket.remove(key, { signal }).catch(() => undefined)
+      }
+      const looked = this.newest(proposed.id, signal, known).catch(async (error: unknown) => {
+        if (isHoldfastError(error, "ERR_UNSUPPORTED_VERSION")) await tidy()
+        throw error
+      })
+      const [newest] = await Promise.all([looked, alongside()])
+      const judgement = judgeProposal(newest, proposed)
+      if (!judgement.accepted) await tidy()
       return judgement
     })
   }
@@ -136,7 +144,10 @@ export class Registers {
     }
   }
 
-  /** The newest value that is truly one of the register, and its object; others are passed over. `known` is not read. */
+  /**
+   * The newest value that is truly one of the register, and its object; others are passed over. `known` is not read. Throws
+   * ERR_UNSUPPORTED_VERSION where a later version wrote the newest: an older one passes for it with nobody.
+   */
   async newest(id: RegisterId, signal: Signal, known?: Newest): Promise<Newest | undefined> {
     for (let attempt = 0; attempt < 2; attempt++) {
       const { infos } = await this.#place.bucket.list(registerPrefix(id), { limit: mostTried, signal })
@@ -178,8 +189,15 @@ export class Registers {
   }
 
   async #valid(id: RegisterId, key: string, signal: Signal): Promise<HeldValue | undefined> {
-    const got = await this.#place.bucket.get(key, limits.registerValueBytes, { signal }).catch(asUnreadable)
+    const { bucket, crypto, id: place } = this.#place
+    const got = await bucket.get(key, limits.registerValueBytes, { signal }).catch(asUnreadable)
     const value = got && (await this.check(got.bytes))
+    if (got && value && "accepted" in value && (await isNewerValue(crypto, got.bytes)))
+      throw new HoldfastError(
+        "ERR_UNSUPPORTED_VERSION",
+        `A value of a register in bucket ${place} was made by a newer Holdfast. Update this one.`,
+        { server: place, key },
+      )
     if (!value || "accepted" in value) return undefined
     return equal(value.id, id) && registerKey(id, value.sequence) === key ? value : undefined
   }
