@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
 import type { Writer } from "../src/file-system.ts"
+import { LocalReadError } from "../src/node/read-local.ts"
 import { upload } from "../src/node/upload.ts"
 import { fill, setUp } from "./local-folders.ts"
 
@@ -55,10 +56,8 @@ test("a directory gives way in a mirror only to what is stored, and not to a fil
   const writer = home.writer()
   const failing: Writer = {
     ...writer,
-    add: (source, target) => {
-      fs.rmSync(`${from}/x`, { force: true }) // since it was looked at: as one that the disk fails to read
-      return writer.add(source, target)
-    },
+    // As when the disk fails to read it, which is found when it is read.
+    add: () => Promise.reject(new LocalReadError("", { cause: Object.assign(new Error(), { code: "EIO" }) })),
   }
   fs.writeFileSync(`${from}/x`, Buffer.alloc(3_000_000, 1))
   const failed = await upload(failing, from, ["docs"], { ...options, mirror: true })

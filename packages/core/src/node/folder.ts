@@ -39,6 +39,11 @@ export class Folder {
     return hasProc ? `/proc/self/fd/${this.fd}/${name}` : `${this.path}/${name}`
   }
 
+  /** Where the folder itself is reached, as `at` is. */
+  get here(): string {
+    return hasProc ? `/proc/self/fd/${this.fd}` : this.path
+  }
+
   /** Opens a folder in this one. Throws ENOTDIR or ELOOP for a link, ENOENT. */
   folder(name: string): Folder {
     const at = this.at(name)
@@ -65,7 +70,7 @@ export class Folder {
 
   /** Names in the folder, with what they are. */
   entries(): fs.Dirent[] {
-    return fs.readdirSync(hasProc ? `/proc/self/fd/${this.fd}` : this.path, { withFileTypes: true })
+    return fs.readdirSync(this.here, { withFileTypes: true })
   }
 
   /**

@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
-import { localError } from "@holdfast/core/node"
+import { type Folder, localError, readFlags } from "@holdfast/core/node"
 import ignore, { type Ignore } from "ignore"
 import type { Problem } from "./problem.ts"
 
@@ -53,12 +53,12 @@ export class Exclusion {
     return new Exclusion(options, asked, [], false)
   }
 
-  /** Of what is in the folder `local`, whose names are `names`. */
-  within(path: readonly string[], local: string, names: ReadonlySet<string>, onProblem: (problem: Problem) => void) {
-    const isCache = this.#options.caches === true && names.has(cacheTagName) && isTag(`${local}/${cacheTagName}`)
+  /** Of what is in `folder`, whose names are `names`. */
+  within(path: readonly string[], folder: Folder, names: ReadonlySet<string>, onProblem: (problem: Problem) => void) {
+    const isCache = this.#options.caches === true && names.has(cacheTagName) && isTag(folder.at(cacheTagName))
     const rules =
       this.#options.noIgnoreFiles !== true && names.has(ignoreFileName)
-        ? readRules(`${local}/${ignoreFileName}`, path.length, onProblem)
+        ? readRules(folder, path.length, onProblem)
         : undefined
     if (!rules && !isCache) return this.#isCache ? new Exclusion(this.#options, this.#asked, this.#files, false) : this
     return new Exclusion(this.#options, this.#asked, rules ? [...this.#files, rules] : this.#files, isCache)
@@ -88,9 +88,10 @@ function rulesOf(patterns: readonly string[], depth: number): Rules {
   }
 }
 
-function readRules(file: string, depth: number, onProblem: (problem: Problem) => void): Rules | undefined {
+function readRules(folder: Folder, depth: number, onProblem: (problem: Problem) => void): Rules | undefined {
+  const file = `${folder.path}/${ignoreFileName}`
   try {
-    const text = readStart(file, mostIgnoreBytes + 1)
+    const text = readStart(folder.at(ignoreFileName), mostIgnoreBytes + 1)
     if (text === undefined) return undefined
     if (text.length > mostIgnoreBytes)
       throw new HoldfastError("ERR_LIMIT", `"${file}" is longer than a list of patterns may be; it was not applied.`)
@@ -118,12 +119,10 @@ function isTag(file: string): boolean {
 
 /** The first bytes of a regular file; undefined for anything else, which is not waited for. */
 function readStart(path: string, limit: number): Buffer | undefined {
-  if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isFile()) return undefined
-  const file = fs.openSync(
-    path,
-    fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0),
-  )
+  if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isFile()) return undefined // opening a device may do something
+  const file = fs.openSync(path, readFlags)
   try {
+    if (!fs.fstatSync(file).isFile()) return undefined
     const bytes = Buffer.alloc(limit)
     let filled = 0
     for (let read = -1; read !== 0 && filled < limit; filled += read)

@@ -1,11 +1,13 @@
 /**
- * The local side of a transfer: walking a folder, and telling what a file is. Calls are synchronous on purpose: for
- * thousands of small files the round trip through the thread pool costs several times the system call.
+ * The local side of a transfer: walking a folder, and telling what a file is. Somebody else may write the folder while it is walked
+ * (whoever stores all homes of a machine is root): each folder is held open, and what is in it is reached through it, so that no link
+ * that is put there meanwhile leads elsewhere. Calls are synchronous on purpose: for thousands of small files the round trip through
+ * the thread pool costs several times the system call.
  */
 import * as fs from "node:fs"
 import { basename, dirname } from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { localError } from "@holdfast/core/node"
+import { Folder, localError } from "@holdfast/core/node"
 import { nameProblem, storableTime } from "@holdfast/tree"
 import { type ExcludeOptions, Exclusion } from "./exclude.ts"
 import { isPart } from "./parts.ts"
@@ -15,8 +17,10 @@ import type { Problem } from "./problem.ts"
 export interface LocalItem {
   /** Names below the root of the walk; empty for the root itself. */
   readonly path: readonly string[]
-  /** Where it is on this machine. */
+  /** Where it is on this machine, for people. */
   readonly local: string
+  /** Where it is reached until the walk goes on: through the open folder that it is in. */
+  readonly at: string
   readonly kind: "file" | "directory" | "symlink"
   /** Permission bits, 0 to 0o7777. */
   readonly mode: number
@@ -54,10 +58,22 @@ export interface WalkOptions {
 const lossy = "\ufffd"
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
+/** A folder whose names are walked. */
+interface Frame {
+  readonly path: readonly string[]
+  readonly folder: Folder
+  readonly exclusion: Exclusion
+  /** Those that are still to come, the next one last. */
+  readonly names: string[]
+}
+
+/** What is looked at next. */
 interface Step {
   readonly path: readonly string[]
   readonly local: string
-  readonly exclusion: Exclusion
+  readonly at: string
+  /** Undefined at the root, which is what the user named. */
+  readonly above: Frame | undefined
 }
 
 /**
@@ -66,70 +82,122 @@ interface Step {
  * walk goes on. The root itself is what the user named.
  */
 export function* walkLocal(root: string, options: WalkOptions): Generator<LocalItem, void, void> {
-  const { onProblem, onExcluded } = options
-  const stack: Step[] = [{ path: [], local: root, exclusion: Exclusion.of(options.exclude) }]
+  const open: Frame[] = []
+  const rootExclusion = Exclusion.of(options.exclude)
   let device: bigint | undefined
-  while (stack.length > 0) {
-    const step = stack.pop()!
-    const { path, local } = step
-    const item = inspectStep(step, options)
-    if (!item) continue
-    device ??= item.dev
-    if (item.kind !== "directory") {
-      yield item
-      continue
-    }
-    if (options.oneFileSystem && item.dev !== device) {
-      options.onLeftOut?.(`What is in "${local}" was left out: another file system is mounted there.`)
-      yield item
-      continue
-    }
-    const listed = attempt(local, onProblem, () => listNames(local, onProblem))
-    if (!listed) {
-      yield item
-      continue
-    }
-    const exclusion = step.exclusion.within(path, local, listed.all, onProblem)
-    const leavesOut = (name: string, isDirectory: boolean) => exclusion.excludes([...path, name], isDirectory)
-    yield { ...item, names: listed.all, leavesOut }
-    for (let i = listed.names.length - 1; i >= 0; i--) {
-      const name = listed.names[i]!
-      if (isPart(name)) {
-        options.onLeftOut?.(`"${local}/${name}" was left out: an interrupted \`get\` left it, or one is writing it.`)
+  try {
+    for (let step: Step | undefined = { path: [], local: root, at: root, above: undefined }; step; step = next(open)) {
+      const item = inspectStep(step, options)
+      if (!item) continue
+      device ??= item.dev
+      if (item.kind !== "directory") {
+        yield item
         continue
       }
-      stack.push({ path: [...path, name], local: `${local}/${name}`, exclusion })
+      if (options.oneFileSystem && item.dev !== device) {
+        options.onLeftOut?.(`What is in "${item.local}" was left out: another file system is mounted there.`)
+        yield item
+        continue
+      }
+      const opened = openStep(step, item, options)
+      if (!opened) {
+        yield item
+        continue
+      }
+      const { folder, listed } = opened
+      const { path } = step
+      const exclusion = (step.above?.exclusion ?? rootExclusion).within(path, folder, listed.all, options.onProblem)
+      open.push({ path, folder, exclusion, names: listed.names.toReversed() })
+      const leavesOut = (name: string, isDirectory: boolean) => exclusion.excludes([...path, name], isDirectory)
+      yield { ...opened.item, names: listed.all, leavesOut }
+      dropParts(open.at(-1)!, options)
     }
+  } finally {
+    for (const { folder } of open) folder.close()
   }
+}
 
-  /** What is there, unless it is left out. */
-  function inspectStep({ path, local, exclusion }: Step, { onLeftOut, ownFolders }: WalkOptions) {
-    const isRoot = path.length === 0
-    const leaveOut = (text: string) => (exclusion.excludes(path, false) ? onExcluded?.(path) : onLeftOut?.(text))
-    const item = attempt(local, onProblem, () => inspect(path, local, isRoot), isRoot ? undefined : leaveOut)
-    if (item?.kind === "file" && isOwnIndex(isRoot ? fs.realpathSync(local) : local, ownFolders)) {
-      onLeftOut?.(`"${local}" was left out: it is the index of a volume's directory, which this command may be using.`)
-      return undefined
-    }
-    if (!item || isRoot) return item
-    const isDirectory = item.kind === "directory"
-    if (exclusion.excludes(path, isDirectory)) {
-      onExcluded?.(path)
-      return undefined
-    }
-    if (!isDirectory || !ownFolders?.has(identityOf(item))) return item
-    onLeftOut?.(`"${local}" was left out: Holdfast keeps its own data there. Name it to store it all the same.`)
+/** The next name of the innermost folder that has one; folders that have none are done with. */
+function next(open: Frame[]): Step | undefined {
+  for (let frame = open.at(-1); frame; frame = open.at(-1)) {
+    const name = frame.names.pop()
+    const { folder, path } = frame
+    if (name !== undefined)
+      return { path: [...path, name], local: `${folder.path}/${name}`, at: folder.at(name), above: frame }
+    folder.close()
+    open.pop()
+  }
+  return undefined
+}
+
+function dropParts({ names, folder }: Frame, { onLeftOut }: WalkOptions): void {
+  for (const name of names.filter(isPart)) {
+    names.splice(names.indexOf(name), 1)
+    onLeftOut?.(`"${folder.path}/${name}" was left out: an interrupted \`get\` left it, or one is writing it.`)
+  }
+}
+
+/** Opens a folder and lists it; undefined, told, when that cannot be. What it is then is what is open, whatever was there before. */
+function openStep({ path, local, above }: Step, item: LocalItem, { onProblem }: WalkOptions) {
+  let folder: Folder | undefined
+  const opened = attempt(local, onProblem, () => {
+    folder = above ? above.folder.folder(path.at(-1)!) : Folder.open(local)
+    const listed = listNames(folder, onProblem)
+    return { folder, listed, item: { ...item, ...attributesOf(fs.fstatSync(folder.fd, { bigint: true })) } }
+  })
+  if (!opened) folder?.close()
+  return opened
+}
+
+/** What is there, unless it is left out. */
+function inspectStep({ path, local, at, above }: Step, options: WalkOptions): LocalItem | undefined {
+  const { onLeftOut, onExcluded, onProblem, ownFolders } = options
+  const isExcluded = (isDirectory: boolean) => above?.exclusion.excludes(path, isDirectory) === true
+  const leaveOut = (text: string) => (isExcluded(false) ? onExcluded?.(path) : onLeftOut?.(text))
+  const look = () => inspect(path, local, { at, follow: !above })
+  const item = attempt(local, onProblem, look, above ? leaveOut : undefined)
+  if (item?.kind === "file" && isOwnIndex(item, above?.folder, ownFolders)) {
+    onLeftOut?.(`"${local}" was left out: it is the index of a volume's directory, which this command may be using.`)
     return undefined
   }
+  if (!item || !above) return item
+  const isDirectory = item.kind === "directory"
+  if (isExcluded(isDirectory)) {
+    onExcluded?.(path)
+    return undefined
+  }
+  if (!isDirectory || !ownFolders?.has(identityOf(item))) return item
+  onLeftOut?.(`"${local}" was left out: Holdfast keeps its own data there. Name it to store it all the same.`)
+  return undefined
 }
 
 /**
  * True for the database of a directory that a volume lies in, or what lies beside it, whoever named it. Reading it here would end the
  * locks that this very process has on it: closing a file ends all that a process has on that file.
  */
-function isOwnIndex(file: string, ownFolders: ReadonlySet<string> | undefined): boolean {
-  if (!ownFolders || !basename(file).startsWith("index.sqlite")) return false
-  return ownFolders.has(folderIdentity(dirname(file)) ?? "")
+function isOwnIndex(item: LocalItem, above: Folder | undefined, ownFolders: ReadonlySet<string> | undefined): boolean {
+  if (!ownFolders) return false
+  if (item.links > 1n && ownFolders.has(identityOf(item))) return true // under another name
+  const file = above ? item.local : fs.realpathSync(item.local)
+  if (!basename(file).startsWith("index.sqlite")) return false
+  return ownFolders.has(
+    above ? identityOf(fs.fstatSync(above.fd, { bigint: true })) : (folderIdentity(dirname(file)) ?? ""),
+  )
+}
+
+/**
+ * Tells folders from every other, by whatever path they are reached, and the databases of places in them, whatever hard links lead to
+ * those: what `WalkOptions.ownFolders` takes.
+ */
+export function ownIdentities(folders: readonly string[]): ReadonlySet<string> {
+  const files = folders.flatMap((folder) =>
+    ["", "-wal", "-shm", "-journal"].map((end) => `${folder}/index.sqlite${end}`),
+  )
+  const identities = files.flatMap((file) => {
+    const stat = fs.statSync(file, { bigint: true, throwIfNoEntry: false })
+    return stat?.isFile() ? [identityOf(stat)] : []
+  })
+  return new Set([...folders.map(folderIdentity).filter((one) => one !== undefined), ...identities])
 }
 
 /** Tells a folder from every other, by whatever path it is reached; undefined where there is none. */
@@ -142,12 +210,23 @@ function identityOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }
   return `${dev}:${ino}`
 }
 
-/** What `local` is. With `follow`, a symlink is followed, as for a name given on the command line. */
-export function inspect(path: readonly string[], local: string, follow = false): LocalItem {
-  const stat = follow ? fs.statSync(local, { bigint: true }) : fs.lstatSync(local, { bigint: true })
-  const common = {
-    path,
-    local,
+/** What `local` is, which is reached at `at`. With `follow`, a symlink is followed, as for a name given on the command line. */
+export function inspect(
+  path: readonly string[],
+  local: string,
+  { at = local, follow = false }: { readonly at?: string; readonly follow?: boolean } = {},
+): LocalItem {
+  const stat = follow ? fs.statSync(at, { bigint: true }) : fs.lstatSync(at, { bigint: true })
+  const common = { path, local, at, ...attributesOf(stat) }
+  if (stat.isFile()) return { ...common, kind: "file" }
+  if (stat.isDirectory()) return { ...common, kind: "directory" }
+  if (stat.isSymbolicLink()) return { ...common, kind: "symlink", target: readTarget(at, local) }
+  throw specialError(local)
+}
+
+/** What a file is beside its content, and where its inode is. */
+export function attributesOf(stat: fs.BigIntStats) {
+  return {
     mode: Number(stat.mode) & 0o7777,
     mtimeNs: storableTime(stat.mtimeNs),
     uid: Number(stat.uid),
@@ -157,10 +236,11 @@ export function inspect(path: readonly string[], local: string, follow = false):
     sizeBytes: stat.isFile() ? Number(stat.size) : 0,
     links: stat.nlink,
   }
-  if (stat.isFile()) return { ...common, kind: "file" }
-  if (stat.isDirectory()) return { ...common, kind: "directory" }
-  if (stat.isSymbolicLink()) return { ...common, kind: "symlink", target: readTarget(local) }
-  throw new HoldfastError(
+}
+
+/** The error for what is no file, folder or symlink. */
+export function specialError(local: string): HoldfastError {
+  return new HoldfastError(
     "ERR_INVALID_ARGUMENT",
     `"${local}" was left out: it is a socket, a pipe or a device; only files, folders and symlinks can be stored.`,
   )
@@ -197,12 +277,13 @@ function attempt<T>(
 
 /** Names in a folder: all that text can say, and in order those that can be stored. */
 function listNames(
-  local: string,
+  folder: Folder,
   onProblem: (problem: Problem) => void,
 ): { readonly all: ReadonlySet<string>; readonly names: readonly string[] } {
-  let names = fs.readdirSync(local)
+  const local = folder.path
+  let names = fs.readdirSync(folder.here)
   if (names.some((name) => name.includes(lossy)))
-    names = fs.readdirSync(local, { encoding: "buffer" }).flatMap((bytes) => {
+    names = fs.readdirSync(folder.here, { encoding: "buffer" }).flatMap((bytes) => {
       const name = decodeStrictly(bytes)
       if (name !== undefined) return [name]
       const shown = `${local}/${bytes.toString("latin1")}`
@@ -223,10 +304,10 @@ function listNames(
   return { all: new Set(names), names: storable }
 }
 
-function readTarget(local: string): string {
-  const target = fs.readlinkSync(local)
+function readTarget(at: string, local: string): string {
+  const target = fs.readlinkSync(at)
   if (!target.includes(lossy)) return target
-  const exact = decodeStrictly(fs.readlinkSync(local, { encoding: "buffer" }))
+  const exact = decodeStrictly(fs.readlinkSync(at, { encoding: "buffer" }))
   if (exact !== undefined) return exact
   throw new HoldfastError(
     "ERR_INVALID_NAME",

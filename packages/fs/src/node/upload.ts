@@ -13,7 +13,7 @@ import { holdsEntries } from "../items.ts"
 import { type Linked, LinkedFiles } from "./linked-files.ts"
 import { type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
 import type { Problem } from "./problem.ts"
-import { count, flagsFor, LocalReadError, readWhole, whenEnded } from "./read-local.ts"
+import { count, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
 
 /** How an upload is done. */
@@ -36,7 +36,6 @@ export interface UploadOptions extends WalkOptions {
 
 /** Files up to this size are read in one go. */
 const smallBytes = 1024 * 1024
-const readBytes = 4 * 1024 * 1024
 /** Most bytes read and not yet stored; several packs of small files, so that packs fill. */
 const flightBytes = 24 * 1024 * 1024
 /** What a small file costs in memory besides its content. */
@@ -223,24 +222,47 @@ class UploadJob {
   }
 
   #readFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
-    let source: Uint8Array | AsyncIterable<Uint8Array>
+    let file: number | undefined
+    let source: Uint8Array | number
     let read = item
     try {
-      const whole = item.sizeBytes <= smallBytes ? readWhole(item) : undefined
+      ;({ file, item: read } = openLocal(item)) // while the walk is at it
+      const whole = read.sizeBytes <= smallBytes ? readWhole(read, file) : undefined
+      source = file
       if (whole) [read, source] = whole
-      else source = this.#stream(item)
+      else file = undefined
     } catch (error) {
       this.#report(item, error)
       return
+    } finally {
+      if (file !== undefined) fs.closeSync(file)
     }
-    this.#uncommittedBytes += item.sizeBytes
-    this.#keepInFlight(Math.min(item.sizeBytes, streamBytes) + itemBytes, (release) => {
+    this.#uncommittedBytes += read.sizeBytes
+    this.#keepInFlight(Math.min(read.sizeBytes, streamBytes) + itemBytes, (release) => {
+      const target = { path, before: existing }
       // Once it was read to its end, a stream holds nothing, though it may have to wait for its pack to be stored.
-      if (!(source instanceof Uint8Array)) source = whenEnded(source, () => release(itemBytes))
-      const stored = this.#store(source, read, { path, before: existing })
+      const stored =
+        typeof source === "number"
+          ? this.#storeStream(source, read, { target, onEnd: () => release(itemBytes) })
+          : this.#store(source, read, target)
       this.#links.keep(item, stored)
       return stored
     })
+  }
+
+  /** Stores an open file, and closes it. */
+  async #storeStream(
+    file: number,
+    item: LocalItem,
+    { target, onEnd }: { readonly target: WriteTarget; readonly onEnd: () => void },
+  ): Promise<FileContent | undefined> {
+    const { signal } = this.#options
+    const { pieces, close } = streamLocal(file, this.#writer.buffers, signal)
+    try {
+      return await this.#store(whenEnded(pieces, onEnd), item, target)
+    } finally {
+      close()
+    }
   }
 
   /** Counts `work` among what is in flight, with `weight` bytes until it ends or releases all but some of them. */
@@ -291,24 +313,6 @@ class UploadJob {
       if (error instanceof LocalReadError) this.#report(item, error.cause)
       else this.#failure ??= error
       return undefined
-    }
-  }
-
-  async *#stream(item: LocalItem): AsyncGenerator<Uint8Array, void, void> {
-    let file: fs.promises.FileHandle | undefined
-    try {
-      file = await fs.promises.open(item.local, flagsFor(item))
-      for (;;) {
-        this.#options.signal?.throwIfAborted()
-        const piece = this.#writer.buffers.take(readBytes)
-        const { bytesRead } = await file.read(piece, 0, readBytes)
-        if (bytesRead === 0) return this.#writer.buffers.give(piece)
-        yield piece.subarray(0, bytesRead)
-      }
-    } catch (cause) {
-      throw this.#options.signal?.aborted ? cause : new LocalReadError("local file cannot be read", { cause })
-    } finally {
-      await file?.close()
     }
   }
 

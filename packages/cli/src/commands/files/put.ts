@@ -11,9 +11,9 @@ import { holdsEntries, notFound, show } from "@holdfast/fs"
 import {
   addTotals,
   doneOf,
-  folderIdentity,
   ignoreFileName,
   noTotals,
+  ownIdentities,
   type Problem,
   type TransferTotals,
   upload,
@@ -220,7 +220,7 @@ function measure(sources: readonly string[], walk: WalkOptions): number | undefi
  */
 function ownFolders(paths: Paths, profile: Pick<Profile, "volumes">): ReadonlySet<string> {
   const places = placesOf(profile).flatMap((place) => (place.kind === "directory" ? [place.path] : []))
-  return new Set([...Object.values(paths), ...places].map(folderIdentity).filter((one) => one !== undefined))
+  return ownIdentities([...Object.values(paths), ...places])
 }
 
 const mostTold = 10
