@@ -8,6 +8,9 @@ import { assert } from "../errors.ts"
 
 const { O_DIRECTORY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants
 
+/** Opens a file, a link too, without what is in it: Linux, on all that Node runs on. */
+const O_PATH = 0o10000000
+
 /** Opens a file for reading: no link is followed, and a FIFO does not wait for a writer. */
 export const readFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
 /** Makes a file for writing, which must not be there. */
@@ -106,6 +109,23 @@ export class Folder {
       fs.fsyncSync(file)
     } finally {
       fs.closeSync(file)
+    }
+  }
+
+  /**
+   * Gives `work` where the symlink `name` itself is reached, for chown and utimes: held open, so that they reach no other file that is
+   * put in its place meanwhile. Throws ELOOP when it is no symlink, or one that lies elsewhere too, by a hard link.
+   */
+  withLink(name: string, work: (at: string) => void): void {
+    const at = this.at(name)
+    const link = hasProc ? fs.openSync(at, O_PATH | O_NOFOLLOW) : undefined
+    try {
+      const stat = link === undefined ? fs.lstatSync(at) : fs.fstatSync(link)
+      if (!stat.isSymbolicLink() || stat.nlink > 1)
+        throw Object.assign(new Error(`ELOOP: ${this.path}/${name} is another file now`), { code: "ELOOP" })
+      work(link === undefined ? at : `/proc/self/fd/${link}`)
+    } finally {
+      if (link !== undefined) fs.closeSync(link)
     }
   }
 

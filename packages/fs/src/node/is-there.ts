@@ -4,8 +4,19 @@ import type { Entry } from "@holdfast/tree"
 import { sameTime } from "./local.ts"
 import { type Restored, restoredMode } from "./place.ts"
 
-/** True when the file or symlink `local` has size, time and attributes of the entry, those that are restored. */
+/**
+ * True when the file or symlink `local` has size, time and attributes of the entry, those that are restored. What cannot be looked at
+ * (a name that is too long here) is not there; placing it tells why.
+ */
 export function isThere(entry: Entry, local: string, restored: Restored): boolean {
+  try {
+    return isSame(entry, local, restored)
+  } catch {
+    return false
+  }
+}
+
+function isSame(entry: Entry, local: string, restored: Restored): boolean {
   const stat = fs.lstatSync(local, { bigint: true, throwIfNoEntry: false })
   if (!stat || !sameTime(stat.mtimeNs, entry.mtimeNs)) return false
   if (restored.owner && (Number(stat.uid) !== entry.uid || Number(stat.gid) !== entry.gid)) return false

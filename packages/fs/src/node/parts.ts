@@ -21,14 +21,19 @@ const oldMs = 3_600_000
 
 /** Removes what downloads into `folder` left that did not come to their end. What cannot be removed stays. */
 export function removeOldParts(folder: Folder, nowMs: number): void {
-  for (const entry of folder.entries()) {
-    if (!isPart(entry.name) || entry.isDirectory()) continue
-    const stat = folder.stat(entry.name)
-    if (!stat || Math.abs(nowMs - stat.ctimeMs) < oldMs) continue
+  for (const name of partsIn(folder))
     try {
-      fs.unlinkSync(folder.at(entry.name))
+      const stat = folder.stat(name)
+      if (stat && Math.abs(nowMs - stat.ctimeMs) >= oldMs) fs.unlinkSync(folder.at(name))
     } catch {
       // Somebody else's folder, or it is gone: no reason not to fetch what was asked for.
     }
+}
+
+function partsIn(folder: Folder): string[] {
+  try {
+    return folder.entries().flatMap((entry) => (isPart(entry.name) && !entry.isDirectory() ? [entry.name] : []))
+  } catch {
+    return [] // as above
   }
 }

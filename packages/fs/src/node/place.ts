@@ -7,7 +7,7 @@
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, Folder, localError } from "@holdfast/core/node"
+import { createFlags, Folder, hasProc, localError } from "@holdfast/core/node"
 import { checkName, isHole } from "@holdfast/tree"
 import { utimesValue } from "./local.ts"
 import { newPartName } from "./parts.ts"
@@ -24,7 +24,7 @@ export interface Attributes {
 export interface Restored {
   /** User and group, by number; which is root's to do. */
   readonly owner?: boolean
-  /** The bits set-user-id, set-group-id and sticky. */
+  /** The bits set-user-id, set-group-id and sticky; root restores the first two together with owners only. */
   readonly specialBits?: boolean
 }
 
@@ -34,9 +34,13 @@ export interface Target {
   readonly name: string
 }
 
-/** The mode that a file gets. */
-export function restoredMode(mode: number, { specialBits = false }: Restored): number {
-  return mode & (specialBits ? 0o7777 : 0o777)
+/**
+ * The mode that a file gets. Bits that let everybody act as its owner mean the owner that it had: what root fetches without owners is
+ * root's, and gets none.
+ */
+export function restoredMode(mode: number, { specialBits = false, owner = false }: Restored): number {
+  if (!specialBits) return mode & 0o777
+  return mode & (owner || process.getuid?.() !== 0 ? 0o7777 : 0o1777)
 }
 
 /** A name in a folder; throws ERR_INVALID_NAME for one that could lead elsewhere. */
@@ -112,7 +116,7 @@ export function placeSmallFile(
         fs.closeSync(file)
       }
     } catch (error) {
-      fs.rmSync(temporary, { force: true })
+      removePart(temporary)
       throw error
     }
     renameOver(temporary, target)
@@ -147,7 +151,7 @@ export async function placeFile(
     guarded(local, () => fs.closeSync(opened))
   } catch (error) {
     if (file !== undefined) fs.closeSync(file)
-    fs.rmSync(temporary, { force: true })
+    removePart(temporary)
     throw error
   }
   guarded(local, () => renameOver(temporary, target))
@@ -160,13 +164,17 @@ export function placeSymlink(to: Target, target: string, attributes: Attributes,
   if (target === "" || target.includes("\0"))
     throw new HoldfastError("ERR_INVALID_NAME", `The symlink "${local}" has a target that cannot be used.`)
   guarded(local, () => {
-    const temporary = temporaryBeside(to)
+    const part = newPartName()
+    const temporary = to.folder.at(part)
     fs.symlinkSync(target, temporary)
     try {
-      if (owner) fs.lchownSync(temporary, uid, gid)
-      fs.lutimesSync(temporary, utimesValue(mtimeNs), utimesValue(mtimeNs))
+      to.folder.withLink(part, (at) => {
+        // Through what is open no link is followed that was not opened itself; elsewhere these two follow none.
+        if (owner) (hasProc ? fs.chownSync : fs.lchownSync)(at, uid, gid)
+        ;(hasProc ? fs.utimesSync : fs.lutimesSync)(at, utimesValue(mtimeNs), utimesValue(mtimeNs))
+      })
     } catch (error) {
-      fs.rmSync(temporary, { force: true })
+      removePart(temporary)
       throw error
     }
     renameOver(temporary, to)
@@ -186,8 +194,17 @@ function renameOver(temporary: string, target: Target): void {
     if (stat && !stat.isFile() && !stat.isSymbolicLink() && !stat.isDirectory()) throw notReplaced(pathOf(target))
     fs.renameSync(temporary, target.folder.at(target.name))
   } catch (error) {
-    fs.rmSync(temporary, { force: true })
+    removePart(temporary)
     throw error
+  }
+}
+
+/** What fails is told, and not what became of its part. */
+function removePart(temporary: string): void {
+  try {
+    fs.unlinkSync(temporary)
+  } catch {
+    // It is gone, or somebody put a folder there.
   }
 }
 
