@@ -6,7 +6,7 @@ import * as paths from "node:path"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
-import { folderIdentity, inspect, sameTime, utimesValue, walkLocal } from "../src/node/local.ts"
+import { folderIdentity, inspect, ownIdentities, sameTime, utimesValue, walkLocal } from "../src/node/local.ts"
 import type { Problem } from "../src/node/problem.ts"
 
 function temporaryFolder(t: { after(done: () => void): void }): string {
@@ -120,11 +120,15 @@ test("the index of a volume's directory is never read, also where that was named
     fs.writeFileSync(`${root}/place/${name}`, "x")
   fs.writeFileSync(`${root}/index.sqlite`, "of another program")
   fs.symlinkSync("place/index.sqlite", `${root}/link`)
-  const own = new Set([folderIdentity(`${root}/place`)!])
+  const own = ownIdentities([`${root}/place`])
   const { names, leftOut } = walk(`${root}/place`, own)
   assert.deepEqual(names, ["", "holdfast-volume"])
   assert.equal(leftOut.length, 3)
   for (const named of ["place/index.sqlite", "link"]) assert.deepEqual(walk(`${root}/${named}`, own).names, [])
   assert.deepEqual(walk(`${root}/index.sqlite`, own).names, [""])
+  fs.mkdirSync(`${root}/others`)
+  for (const end of ["", "-wal", "-shm"]) fs.linkSync(`${root}/place/index.sqlite${end}`, `${root}/others/notes${end}`)
+  assert.deepEqual(walk(`${root}/others`, own).names, [""])
+  assert.deepEqual(walk(`${root}/others/notes`, own).names, [])
   assert.deepEqual(walk(`${root}/place`).names.length, 5, "nobody said that it is one's own")
 })

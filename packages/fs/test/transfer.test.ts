@@ -263,6 +263,15 @@ test("owner and special bits come back when that is asked for", { skip: process.
     [0, 0, "755"],
     [0, 0, "777"],
   ])
+  await download(root, to, { ...options, specialBits: true })
+  assert.deepEqual(
+    shown().slice(0, 2),
+    [
+      [0, 0, "755"],
+      [0, 0, "1777"],
+    ],
+    "what anybody may run as its owner is not made root's",
+  )
   fs.chownSync(to, 5, 6)
   const same = { ...options, owner: true, specialBits: true }
   assert.equal((await download(root, to, same)).files, 1)
