@@ -97,16 +97,26 @@ function endRevoked(agent: Agent, revoked: RevokedKeys): void {
 
 /**
  * Sends one request and reads the whole answer, whatever its status. A request that dies on a connection the server
- * had just closed for idleness is sent once more, so callers use this for idempotent requests only.
+ * had just closed for idleness is sent once more, on a new one, so callers use this for idempotent requests only.
  * Throws ERR_SERVER_UNREACHABLE, ERR_REFUSED, ERR_LIMIT, ERR_ABORTED.
  */
 export async function requestBytes(agent: Agent, options: RequestOptions): Promise<BytesResponse> {
   let response = await attempt(agent, options)
-  if (response === "stale")
-    response = await attempt(agent, { ...options, headers: { ...options.headers, connection: "close" } })
+  if (response === "stale") response = await attemptAnew(agent, options)
   if (response === "stale") throw unreachable(options, "it closed the connection")
   throwIfRefused(formatAddress(options.host, options.port), response.status, response.headers)
   return response
+}
+
+/** The other connections that the agent has kept are as old: a server that was started again knows none of them. */
+async function attemptAnew(agent: Agent, options: RequestOptions): Promise<BytesResponse | "stale"> {
+  const once = new Agent({ ...agent.options, keepAlive: false })
+  once.createConnection = agent.createConnection.bind(agent) // with its checks of who the server is
+  try {
+    return await attempt(once, options)
+  } finally {
+    once.destroy()
+  }
 }
 
 const bytesPerMs = 16
