@@ -1,6 +1,7 @@
 /**
  * Who waits for registers of a place to change. Whatever changes one, in this process, wakes them: nothing is asked for again and again.
- * However many wait for one register, it is read and hashed once for each change.
+ * However many wait for one register, and however often they come back, it is read and hashed once for each change: a request of 4 KB
+ * may name 64 values of 96 KiB.
  */
 import { type CryptoProvider, equal } from "@holdfast/core"
 import { hashRegisterValue, type WatchedRegister } from "@holdfast/protocol"
@@ -10,8 +11,10 @@ export interface WaitsOptions {
   readonly crypto: CryptoProvider
   /** The value held of the register that `key` names. */
   readonly read: (key: string) => Uint8Array | undefined
-  /** Lets others have their turn while many are woken. */
+  /** Lets others have their turn while many are woken, or much is hashed. */
   readonly turn?: () => Promise<void>
+  /** Of so many registers that nobody waits for just now the hash is remembered; 0 unless told. Every change must be told then. */
+  readonly mostIdle?: number
 }
 
 /** A register that is waited for. */
@@ -31,29 +34,35 @@ export interface WaitEnd {
 interface Entry {
   /** The hash of what is held, as far as it was asked for since the last change. */
   held: Promise<Uint8Array | undefined> | undefined
+  /** What it costs to ask for it again; what is not there costs nothing. */
+  isThere: boolean
   readonly waiting: Set<Waiter>
 }
 
-/** Woken one after another without a turn for others. */
+/** Woken, and hashed, one after another without a turn for others. */
 const wokenAtOnce = 64
+const hashedAtOnce = 4
 
 /** The waiting of one place. */
 export class RegisterWaits {
   readonly #options: WaitsOptions
   readonly #entries = new Map<string, Entry>()
+  /** Of those that nobody waits for, who was left last at the end. */
+  readonly #idle = new Map<string, Entry>()
   readonly #closed = new AbortController()
 
   constructor(options: WaitsOptions) {
     this.#options = options
   }
 
-  /** How many registers are waited for. */
+  /** How many registers are waited for, or remembered. */
   get size(): number {
-    return this.#entries.size
+    return this.#entries.size + this.#idle.size
   }
 
   /** Another value is held of a register, or none any more. */
   changed(key: string): void {
+    this.#idle.delete(key)
     const entry = this.#entries.get(key)
     if (!entry) return
     entry.held = undefined
@@ -72,7 +81,7 @@ export class RegisterWaits {
         this.#closed.signal.throwIfAborted()
         signal?.throwIfAborted()
         const { change } = waiter // from before it is read, so that none is missed
-        const hashes = await Promise.all(registers.map(({ key }, i) => this.#hash(key, entries[i]!)))
+        const hashes = await this.#hashes(registers, entries)
         if (until?.aborted || registers.some(({ hash }, i) => isOther(hash, hashes[i]))) return hashes
         await change
       }
@@ -88,7 +97,9 @@ export class RegisterWaits {
   }
 
   #enter(key: string, waiter: Waiter): Entry {
-    const entry = this.#entries.get(key) ?? { held: undefined, waiting: new Set() }
+    const entry = this.#entries.get(key) ??
+      this.#idle.get(key) ?? { held: undefined, isThere: false, waiting: new Set() }
+    this.#idle.delete(key)
     this.#entries.set(key, entry)
     entry.waiting.add(waiter)
     return entry
@@ -96,16 +107,41 @@ export class RegisterWaits {
 
   #leave(key: string, waiter: Waiter): void {
     const entry = this.#entries.get(key)
-    if (entry?.waiting.delete(waiter) && entry.waiting.size === 0) this.#entries.delete(key)
+    if (!entry?.waiting.delete(waiter) || entry.waiting.size > 0) return
+    this.#entries.delete(key)
+    if (!entry.held || !entry.isThere) return
+    this.#idle.set(key, entry)
+    for (const oldest of this.#idle.keys()) {
+      if (this.#idle.size <= (this.#options.mostIdle ?? 0)) break
+      this.#idle.delete(oldest)
+    }
+  }
+
+  async #hashes(registers: readonly Awaited[], entries: readonly Entry[]): Promise<(Uint8Array | undefined)[]> {
+    const hashes: Promise<Uint8Array | undefined>[] = []
+    let hashed = 0
+    for (const [i, { key }] of registers.entries()) {
+      if (!entries[i]!.held && ++hashed % hashedAtOnce === 0) {
+        await Promise.all(hashes)
+        await this.#options.turn?.()
+      }
+      hashes.push(this.#hash(key, entries[i]!))
+    }
+    return Promise.all(hashes)
   }
 
   #hash(key: string, entry: Entry): Promise<Uint8Array | undefined> {
     if (entry.held) return entry.held
     const held = this.#hashOf(key)
     entry.held = held
-    held.catch(() => {
-      if (entry.held === held) entry.held = undefined // the next to ask tries again
-    })
+    held.then(
+      (hash) => {
+        entry.isThere = hash !== undefined
+      },
+      () => {
+        if (entry.held === held) entry.held = undefined // the next to ask tries again
+      },
+    )
     return held
   }
 

@@ -11,14 +11,14 @@ const seed = crypto.random(32)
 const values = await Promise.all([1, 2, 3].map((sequence) => makeRegisterValue(crypto, seed, sequence, "root")))
 const hashes = values.map(registerHashOf)
 
-function setUp() {
+function setUp(mostIdle = 0) {
   const held = new Map<string, Uint8Array>()
   const reads: string[] = []
   const read = (key: string) => {
     reads.push(key)
     return held.get(key)
   }
-  const waits = new RegisterWaits({ crypto, read })
+  const waits = new RegisterWaits({ crypto, read, mostIdle })
   const change = (key: string, value?: Uint8Array) => {
     if (value) held.set(key, value)
     else held.delete(key)
@@ -91,4 +91,38 @@ it("answers what is held when the time is over, throws when it is called off or 
   await assert.rejects(closed, /closed/)
   await assert.rejects(waits.wait(known), /closed/)
   assert.equal(waits.size, 0)
+})
+
+it("remembers the hashes of some registers that nobody waits for now, and reads again what changed meanwhile", async () => {
+  const { reads, waits, change } = setUp(2)
+  for (const key of ["a", "b", "c"]) change(key, values[0]!)
+  const ask = (...keys: string[]) => waits.wait(keys.map((key) => ({ key, hash: hashes[2]! })))
+  for (let i = 0; i < 3; i++) assert.ok(same(await ask("a", "b"), [hashes[0], hashes[0]]))
+  assert.deepEqual(reads, ["a", "b"])
+  change("a", values[1]!)
+  assert.ok(same(await ask("a", "b"), [hashes[1], hashes[0]]))
+  change("b")
+  assert.ok(same(await ask("b"), [undefined]))
+  assert.deepEqual(reads, ["a", "b", "a", "b"])
+  const none = Array.from({ length: 10 }, (_, i) => `none ${i}`)
+  await ask(...none)
+  assert.equal(waits.size, 1, "what is not there takes no place")
+  await ask("c")
+  await ask("b", "a")
+  assert.deepEqual(reads.slice(-2), ["c", "b"])
+  change("b", values[0]!)
+  await ask("b")
+  assert.equal(waits.size, 2)
+  await ask("a")
+  assert.equal(reads.at(-1), "b")
+  await ask("c")
+  assert.equal(reads.at(-1), "c", "the one left first was forgotten")
+})
+
+it("lets others have their turn while many registers are hashed", async () => {
+  let turns = 0
+  const turn = async () => void turns++
+  const waits = new RegisterWaits({ crypto, read: () => values[0], turn })
+  await waits.wait(Array.from({ length: 64 }, (_, i) => ({ key: `${i}` })))
+  assert.ok(turns >= 15, `${turns}`)
 })

@@ -66,6 +66,9 @@ export interface TenantUsage {
   readonly shareCount: number
 }
 
+/** Hashes of registers that are remembered for who waits for them again: some hundred bytes for each. */
+const rememberedHashes = 16_384
+
 /** An open storage directory. */
 export interface Engine {
   /** What was found when it was opened; undefined after an orderly close. */
@@ -181,7 +184,9 @@ interface OpenParts extends EngineParts {
 function openParts(options: EngineOptions, disk: Disk, access: "alone" | "shared"): OpenParts {
   const { dir, crypto, clock, reservedBytes } = options
   const turn = () => new Promise<void>((resolve) => disk.schedule(resolve))
-  const waits = new RegisterWaits({ crypto, read: (name) => registerNamed(index, name), turn })
+  // What other processes change is not told here.
+  const mostIdle = access === "alone" ? rememberedHashes : 0
+  const waits = new RegisterWaits({ crypto, read: (name) => registerNamed(index, name), turn, mostIdle })
   const onRegister = (tenant: number, id: Uint8Array) => {
     if (waits.size === 0) return
     const name = registerName(tenant, id)
