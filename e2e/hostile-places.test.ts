@@ -128,6 +128,40 @@ describe("directories of a volume that somebody else wrote", { skip: why }, () =
       assert.ok(fs.readFileSync(join(client.folder, "back", name)).equals(bytes), name)
   })
 
+  test("and a source and a destination that somebody else wrote lead nowhere", async () => {
+    changeFirst(() => undefined)
+    const [source, back] = ["source", "back"].map((name) => join(client.folder, name)) as [string, string]
+    const part = ".holdfast-0123456789ab-0.part"
+    for (const folder of [source, back]) {
+      fs.rmSync(folder, { recursive: true, force: true })
+      fs.mkdirSync(join(folder, "deep"), { recursive: true })
+      fs.symlinkSync(join(victim, "thesis.tex"), join(folder, part))
+      execFileSync("mkfifo", [join(folder, "deep", part), join(folder, "pipe"), join(folder, "deep/.holdfastignore")])
+      for (const name of [".holdfastignore", "CACHEDIR.TAG"])
+        fs.symlinkSync(join(victim, "thesis.tex"), join(folder, name))
+      fs.symlinkSync(join(victim, "photos"), join(folder, "photos"))
+    }
+    for (const name of ["docs", "old"]) fs.mkdirSync(join(back, name))
+    fs.symlinkSync(join(victim, "thesis.tex"), join(back, "docs/small.txt"))
+    execFileSync("mkfifo", [join(back, "docs/large.bin")])
+    fs.symlinkSync(victim, join(back, "old/docs"))
+    fs.writeFileSync(join(source, "deep/file"), "a file")
+    fs.symlinkSync("/dev/zero", join(source, "deep/zero"))
+    await watchAll([
+      ["put", "--dry-run", "--delete", "source", "disks:/stored"],
+      ["put", "--exclude-caches", "-x", "--exclude", "*.tmp", "source", "disks:/stored"],
+      ["put", "--delete", "--yes", "--overwrite", "--no-ignore-files", "source", "disks:/stored"],
+      ["put", "--delete", "--yes", "source/deep", "disks:/stored"],
+      ["get", "--dry-run", "disks:", "back/docs"],
+      ["get", "--overwrite", "--special-bits", "--no-owner", "disks:", "back/docs"],
+      ["get", "--overwrite", "disks:/small.txt", "back/docs/"],
+      ["get", "--exclude", "large*", "disks:/stored", "back/"],
+      ["get", "--special-bits", "disks:/stored", "back/photos/../old/"],
+    ])
+    assert.equal(fs.readFileSync(join(back, "docs/small.txt"), "utf8"), "small")
+    assert.ok(fs.lstatSync(join(back, "docs/large.bin")).isFIFO(), "a pipe is not replaced")
+  })
+
   const others: Record<string, (dir: string) => void> = {
     "an index that computes": (dir) => {
       const index = new DatabaseSync(join(dir, "index.sqlite"))

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { execFileSync, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
@@ -93,4 +94,15 @@ test("patterns and --dry-run of get", async (t) => {
   assert.match(await run("get", ...flags, "home:/docs", `${folder}/to/`), /Fetched 2 files .* 2 left out by patterns/)
   assert.deepEqual(fs.readdirSync(`${folder}/to/docs`), ["a.txt", "sub"])
   assert.deepEqual(fs.readdirSync(`${folder}/to/docs/sub`), ["c.txt"])
+})
+
+test("a list of patterns may come through a pipe, and ends somewhere", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fill(folder)
+  const piped = (...sources: string[]) => run("put", ...sources, "--dry-run", `${folder}/src`, "home:/docs")
+  await assert.rejects(piped("--exclude-from", "/dev/zero"), withCode("ERR_LIMIT"))
+  execFileSync("mkfifo", [`${folder}/pipe`])
+  const writer = spawn("sh", ["-c", `echo 'a.*' > ${folder}/pipe`])
+  t.after(() => writer.kill())
+  assert.doesNotMatch(await piped("--exclude-from", `${folder}/pipe`), /a\.txt/)
 })

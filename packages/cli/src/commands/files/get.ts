@@ -121,10 +121,12 @@ async function get(context: Context, paths: readonly string[], flags: GetFlags):
 /** A directory takes the local name, or goes inside after a slash; a file goes into an existing folder. */
 function localTarget(
   found: Found,
-  local: string,
+  given: string,
   { several, dryRun }: { readonly several: boolean; readonly dryRun: boolean },
 ): string {
-  const inside = several || local.endsWith("/") || local === "." || local === ".." || /\/\.\.?$/.test(local)
+  // By its text alone, so that a folder is made where things go: through a link `..` would lead elsewhere.
+  const local = given === "" ? given : nodePath.normalize(given)
+  const inside = several || given.endsWith("/") || given === "." || given === ".." || /\/\.\.?$/.test(given)
   const name = nameAt(found)
   const isFolder = holdsEntries(found.item)
   if (name === undefined) return local // the root has no name: its entries go into the folder

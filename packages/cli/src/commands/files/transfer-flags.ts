@@ -37,14 +37,27 @@ export function patternsOf({ exclude = [], excludeFrom = [] }: TransferFlags): r
 
 function linesOf(file: string): string[] {
   try {
-    if (fs.statSync(file).size > mostPatternBytes)
-      throw new HoldfastError("ERR_LIMIT", `"${file}" is longer than a list of patterns may be.`)
-    return fs
-      .readFileSync(file, "utf8")
+    return beginningOf(file, mostPatternBytes)
+      .toString("utf8")
       .replace(/^\ufeff/, "")
       .split(/\r?\n/)
   } catch (error) {
     throw localError(error, file)
+  }
+}
+
+/** All of a file that may be a pipe, and so says nothing of its length. Throws ERR_LIMIT for a longer one. */
+function beginningOf(path: string, mostBytes: number): Buffer {
+  const file = fs.openSync(path, "r")
+  try {
+    const bytes = Buffer.alloc(mostBytes + 1)
+    let filled = 0
+    for (let read = -1; read !== 0 && filled < bytes.length; filled += read)
+      read = fs.readSync(file, bytes, filled, bytes.length - filled, null)
+    if (filled > mostBytes) throw new HoldfastError("ERR_LIMIT", `"${path}" is longer than a list of patterns may be.`)
+    return bytes.subarray(0, filled)
+  } finally {
+    fs.closeSync(file)
   }
 }
 
