@@ -1,7 +1,15 @@
 /** Looking after stored chunks without their keys: health, repair, rebalance. */
 import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
-import { type Backend, type ChunkId, decodeShare, inconsistentError, isCodeword, type Share } from "@holdfast/protocol"
+import {
+  type Backend,
+  type ChunkId,
+  decodeShare,
+  inconsistentError,
+  isCodeword,
+  isNewerShare,
+  type Share,
+} from "@holdfast/protocol"
 import type { Batch } from "./batch.ts"
 import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
@@ -32,9 +40,12 @@ export interface CheckOptions {
 interface Holding {
   readonly backend: Backend
   readonly indices: number[]
-  /** Why there was no answer. */
+  /** Why there was no answer, or none that can be understood. */
   readonly silence?: string
 }
+
+/** A share of a version that is not known here says no more of a chunk than a server that is away. */
+const newer = "it holds shares that need a newer Holdfast"
 
 /** Health of chunk `id` over `ranked` servers, the best place first; repairs it when asked to. */
 export async function checkChunk(
@@ -46,15 +57,17 @@ export async function checkChunk(
   const claimed = await holdingsOf(id, ranked)
   if (!options.verify && !options.repair) {
     const coding = await codingOf(deps, id, claimed)
-    return summary(id, coding, claimed, [], 0, claimed)
+    if (coding) return summary(id, coding, claimed, [], 0, claimed)
+    const asked = await verifyHoldings(deps, id, claimed) // it is lost, or cannot be understood
+    return summary(id, undefined, claimed, [], 0, asked.holdings)
   }
   const { holdings, shares, corrupt } = await verifyHoldings(deps, id, claimed)
   const any = shares.values().next().value
-  if (!any) return summary(id, undefined, holdings, corrupt, 0, claimed)
+  if (!any) return summary(id, undefined, holdings, corrupt, 0, holdings)
   const inconsistent = await isInconsistent(deps, [...shares.values()])
   // What is made from some shares of such a chunk contradicts the others.
   const placed = options.repair && !inconsistent ? await placeMissing(deps, ranked, { holdings, shares, corrupt }) : 0
-  return { ...summary(id, any.descriptor, holdings, corrupt, placed, claimed), inconsistent }
+  return { ...summary(id, any.descriptor, holdings, corrupt, placed, holdings), inconsistent }
 }
 
 async function isInconsistent(deps: HealthDeps, shares: readonly Share[]): Promise<boolean> {
@@ -176,8 +189,9 @@ interface Verified {
 async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]): Promise<Verified> {
   const shares = new Map<number, Share>()
   const corrupt: DamagedShare[] = []
-  const verify = async ({ backend, indices }: Holding): Promise<Holding> => {
+  const verify = async ({ backend, indices, ...claim }: Holding): Promise<Holding> => {
     const good: number[] = []
+    let { silence } = claim
     const answers = await backend.getShares(indices.map((index) => ({ id, index }))).catch(() => [])
     for (const [position, index] of indices.entries()) {
       const bytes = answers[position]
@@ -185,9 +199,10 @@ async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly H
       if (share && share.index === index) {
         good.push(index)
         shares.set(index, share)
-      } else corrupt.push({ backend, index })
+      } else if (bytes && (await isNewerShare(deps.crypto, bytes))) silence = newer
+      else corrupt.push({ backend, index })
     }
-    return { backend, indices: good }
+    return { backend, indices: good, ...(silence !== undefined && { silence }) }
   }
   const holdings = await Promise.all(claimed.map(verify))
   return { holdings, shares, corrupt }

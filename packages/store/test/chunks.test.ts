@@ -273,3 +273,19 @@ test("padding never shrinks, adds at most 12 %, and leaves full chunks alone", (
   assert.equal(paddedLength(4 * 1024 * 1024), 4 * 1024 * 1024)
   assert.equal(paddedLength(9), 10)
 })
+
+for (const options of [{}, { verify: true }, { repair: true }])
+  test(`shares of a later version are no damage: who holds them counts as away (${JSON.stringify(options)})`, async () => {
+    const grid = testGrid()
+    const ref = await (await grid.client()).chunks.putChunk(sample(70_001))
+    const later = (share: Uint8Array) => share.map((byte, i) => (i === 3 ? 9 : i < 3 ? byte : byte ^ 1))
+    for (const server of grid.servers) server.tamper = later
+    const all = await (await grid.client()).checkChunk(ref.id, options)
+    assert.deepEqual([all.goodShares, all.corrupt, all.placed], [0, [], 0])
+    const away = grid.servers.map(({ backend }) => [backend.id, "it holds shares that need a newer Holdfast"])
+    assert.deepEqual([...all.silent].sort(), away)
+    await assert.rejects((await grid.client()).chunks.getChunk(ref), (error: HoldfastError) => {
+      assert.match(error.message, /its share needs a newer Holdfast.*update this Holdfast/s)
+      return error.details["unanswered"] === 5
+    })
+  })
