@@ -286,6 +286,6 @@ for (const options of [{}, { verify: true }, { repair: true }])
     assert.deepEqual([...all.silent].sort(), away)
     await assert.rejects((await grid.client()).chunks.getChunk(ref), (error: HoldfastError) => {
       assert.match(error.message, /its share needs a newer Holdfast.*update this Holdfast/s)
-      return error.details["unanswered"] === 5
+      return Number(error.details["unanswered"]) >= 5
     })
   })
