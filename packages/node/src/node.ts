@@ -148,7 +148,12 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     for (const { tenant, share, why } of report.rot) log.error("rot", { tenant, share, why })
     for (const found of report.newer) log.warn("newer-version", found)
     for (const chunk of report.inconsistent) log.error("inconsistent", chunk)
-    log.info("scrubbed", { shares: report.shares, bytes: report.bytes, rot: report.rot.length, newer: report.newer.length })
+    log.info("scrubbed", {
+      shares: report.shares,
+      bytes: report.bytes,
+      rot: report.rot.length,
+      newer: report.newer.length,
+    })
     return report
   }
   const dropping = dropForever(engine, clock, ended.signal, log)

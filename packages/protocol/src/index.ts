@@ -136,6 +136,7 @@ export {
 export type { AccountId, BatchToken, ChunkId, RegisterId } from "./ids.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
 export { checkListing } from "./listing.ts"
+export { isNewerShare, isNewerShareHead, isNewerValue, isNewerValueHead, newerHeadBytes } from "./newer.ts"
 export {
   decodeRecoveryPart,
   encodeRecoveryParts,
@@ -193,7 +194,6 @@ export { extendLineage, type Followed, namesAncestor, signRegisterValue } from "
 export { compareOrder, rankOf, whyRefused } from "./register-order.ts"
 export type { BoundFields, Lineage, RegisterOrder, RegisterValue, UnsignedValue } from "./register-value.ts"
 export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
-export { isNewerShare, isNewerShareHead, isNewerValue, isNewerValueHead, newerHeadBytes } from "./newer.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export { readHashes } from "./watch.ts"
