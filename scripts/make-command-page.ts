@@ -47,7 +47,8 @@ seen made visible (\`\\x1b\`, \`\\u202e\`), in a pipe too. \`--json\` and \`cat\
 ## What is stored, and what is not
 
 \`put\` stores content, names, permissions, owner (as numbers), time of change, and symlinks. \`get\` brings permissions and times back; owners when
-root runs it, or with \`--owner\`; set-user-id, set-group-id and sticky bits with \`--special-bits\`. Long runs of zeros come back as holes. Hard
+root runs it, or with \`--owner\`; set-user-id, set-group-id and sticky bits with \`--special-bits\` (the first two of what root owns
+with owners only). Long runs of zeros come back as holes. Hard
 links are stored as files of their own, and counted. **Extended attributes and ACLs are not stored.** A file counts as unchanged when size, time,
 permissions and owner are the same; when only permissions or owner differ, its content is not sent again.
 
