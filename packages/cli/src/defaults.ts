@@ -77,6 +77,21 @@ export class CommandWithVariables extends Command {
     const isGiven = option.required || option.optional ? (given ?? "") !== "" : isOn(given)
     return isGiven && !isMeantEachTime(option) ? option.env(name) : option
   }
+
+  override error(message: string, options?: Parameters<Command["error"]>[1]): never {
+    return super.error(withoutValues(message), options)
+  }
+}
+
+/**
+ * What commander says, without values that no command took: nobody knows what was meant by them, and `lock hunter2` or `-phunter2` is
+ * a passphrase. What is not one to us cannot be told from one, so none is repeated.
+ */
+function withoutValues(message: string): string {
+  return message
+    .replace(/^(error: too many arguments[^]*? but got \d+): [^]*$/, "$1.")
+    .replace(/^(error: unknown option '--[^=']*=)[^]*'/, "$1…'")
+    .replace(/^(error: unknown option '-[^-])[^]+'/, "$1…'")
 }
 
 function isMeantEachTime({ long }: Option): boolean {

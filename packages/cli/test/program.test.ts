@@ -34,6 +34,26 @@ test("a mistyped command or option ends with 2 and suggests the right one", (t) 
   assert.match(option.stderr, /Did you mean --overwrite\?/)
 })
 
+test("a value that no command took is not repeated, since it may be a passphrase", (t) => {
+  const secret = "hunter2'\n but got 3: correct horse"
+  const wrong = [
+    ["lock", secret],
+    ["recovery", "kit", secret, secret],
+    ["lock", `--pass-phrase=${secret}`],
+    ["unlock", `--pw=${secret}`],
+    ["ls", `-p${secret}`],
+    ["put", `-v${secret}`],
+  ]
+  for (const [i, args] of wrong.entries()) {
+    const json = i % 2 === 0 ? [] : ["--json"]
+    const { status, stdout, stderr } = run(t, [...args, ...json], { env: { HOLDFAST_DEBUG: "1" } })
+    assert.equal(status, 2, args.join(" "))
+    assert.match(stdout + stderr, /too many arguments|unknown option '--?[a-z]/)
+    assert.doesNotMatch(stdout + stderr, /unter2|horse/)
+  }
+  assert.match(run(t, ["put", "--overwrit=x", "a", "b:"]).stderr, /unknown option '--overwrit=…'/)
+})
+
 test("with --json an error is one JSON value on standard output, usage errors too", (t) => {
   const cases = [
     { args: ["ls", "home:"], code: "ERR_NO_PROFILE", status: 3 },

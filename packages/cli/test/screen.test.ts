@@ -58,6 +58,9 @@ test("a capability is hidden in whatever spelling it comes", () => {
     `hf:dx:${payload}`,
     `f:dw:${payload}`,
     `hf:lit:mfrgg`,
+    payload,
+    `home:/${payload}`,
+    `/tmp/${payload.toUpperCase()}.cap`,
     `${cap}x\u001b[0m`,
     // What was pasted from a page, a chat, a terminal or a mail.
     `hf:dw:\u200b${payload}`,
@@ -137,6 +140,9 @@ test("invitations, private keys and keys of buckets are hidden; what only speaks
     "now stands for a capability of kind hf:dw:. It",
     "home:/docs",
     "cv:applicationletterforacmecompany.pdf",
+    "a".repeat(58), // no digit
+    Buffer.from(key).toString("hex").replaceAll("0", "a"), // 64 letters: a hash of anything
+    `bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi`, // 59: a name in IPFS
     "http://127.0.0.1:7443/x@y",
     "photos@s3.example.org",
     "--passphrase-file",
@@ -175,6 +181,10 @@ test("looking through a long text of a server costs little, whatever it repeats"
     "--",
     "--passphrase",
     "?x-amz-",
+    "a",
+    "a2",
+    `${payload} `,
+    `${payload}0`,
   ]) {
     const started = performance.now()
     redacted(piece.repeat(100_000 / piece.length))

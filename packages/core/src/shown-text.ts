@@ -26,6 +26,8 @@ const rest = String.raw`[^\s"'<>(){}\[\],;|/]*(?:\s+[a-z2-7]{20}[^\s"'<>(){}\[\]
 /** Letters as chance has them, in which a digit comes soon, or too many for a name: an alias may be called as a kind is. */
 const random = "(?:(?=[a-z]{0,19}[2-7])[a-z2-7]{20}|[a-z2-7]{48})"
 const quote = String.raw`[\s"'\\]{0,2}`
+/** Without the kind, as a double click on a capability takes it: what writes has 58 letters, what reads and is no literal over 100. */
+const alone = String.raw`(?<![a-z0-9])(?=[a-z]{0,19}[2-7])(?:[a-z2-7]{58}|[a-z2-7]{100,2048})(?![a-z0-9])`
 
 // Each is bounded or begins with something fixed: what servers say must not cost much to look through.
 const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
@@ -33,6 +35,7 @@ const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
   // A kind that is mistyped, or the beginning left out.
   [new RegExp(`(hf${colon}[a-z]{0,5}${colon}?)[a-z2-7%_-]{20}${rest}`, "gi"), `$1${hidden}`],
   [new RegExp(`(?<![a-z0-9])(${kind}${colon})${random}${rest}`, "gi"), `$1${hidden}`],
+  [new RegExp(alone, "gi"), hidden],
   [new RegExp(`(hf-invite${colon}${quote})[a-z0-9%_-]${rest}`, "gi"), `$1${hidden}`],
   [/-----BEGIN [^-]*PRIVATE KEY-----[\s\S]*?(?:-----END [^-]*-----|$)/g, hidden],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{12,}/g, hidden],
@@ -44,7 +47,7 @@ const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
 
 /** Something of this is in all of them; most text has none, and there is much of it. */
 const suspicious =
-  /hf|[irtvw][:%\\&]|PRIVATE KEY|AKIA|ASIA|access|session|secret|password|token|signature|x-amz|passphrase|:\/\//i
+  /hf|[irtvw][:%\\&]|[a-z2-7]{58}|PRIVATE KEY|AKIA|ASIA|access|session|secret|password|token|signature|x-amz|passphrase|:\/\//i
 
 /** `text` with control characters, line ends, text-direction marks and what cannot be seen made visible, for a terminal. */
 export function printable(text: string): string {

@@ -103,3 +103,18 @@ test("a file with patterns that is none, or too long, is told and stops nothing"
     [["ERR_LIMIT", "b/.holdfastignore"]],
   )
 })
+
+test("a pattern that is too long is told by its number, without a word of it, and stops nothing", (t) => {
+  const secret = "q7".repeat(40_000)
+  const root = folderOf(t, { "a/.holdfastignore": `x\n${secret}`, "a/x": "", "b/.holdfastignore": `#${secret}\nx`, "b/x": "" })
+  const { names, problems } = walk(root, {})
+  assert.deepEqual(names, ["a", "a/.holdfastignore", "a/x", "b", "b/.holdfastignore"])
+  assert.equal(problems.length, 1)
+  assert.match(problems[0]!.message, /a\/\.holdfastignore" was not applied\. Pattern 2 of 2 /)
+  assert.doesNotMatch(problems[0]!.message, /q7/)
+  assert.throws(
+    () => walk(root, { patterns: ["x", secret] }),
+    ({ code, message }: { code: string; message: string }) =>
+      code === "ERR_INVALID_ARGUMENT" && message.startsWith("Pattern 2 of 2 ") && !message.includes("q7"),
+  )
+})

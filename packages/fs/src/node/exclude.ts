@@ -25,6 +25,8 @@ const cacheTagName = "CACHEDIR.TAG"
 const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55"
 /** Bytes of a file with patterns. */
 const mostIgnoreBytes = 1024 * 1024
+/** Letters of a pattern: paths have no more, and an expression of too many is refused only when it is used. */
+const mostPatternLetters = 4096
 
 /** Patterns of a folder, read from there on. */
 interface Rules {
@@ -80,12 +82,19 @@ export class Exclusion {
   }
 }
 
+/** Throws ERR_INVALID_ARGUMENT, which repeats no pattern: a file of something else may have been named, a secret's too. */
 function rulesOf(patterns: readonly string[], depth: number): Rules {
-  try {
-    return { depth, matcher: ignore({ ignorecase: false, allowRelativePaths: true }).add([...patterns]) }
-  } catch {
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `One of the patterns ${patterns.join(" ")} cannot be read.`)
-  }
+  const matcher = ignore({ ignorecase: false, allowRelativePaths: true })
+  for (const [i, pattern] of patterns.entries())
+    try {
+      if (pattern.length > mostPatternLetters && !pattern.startsWith("#")) throw new RangeError("too long")
+      matcher.add([pattern])
+    } catch (error) {
+      const why = error instanceof RangeError ? `: it has more than ${mostPatternLetters} letters` : ""
+      const which = `Pattern ${i + 1} of ${patterns.length} cannot be read${why}.`
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", which)
+    }
+  return { depth, matcher }
 }
 
 function readRules(folder: Folder, depth: number, onProblem: (problem: Problem) => void): Rules | undefined {
@@ -95,16 +104,12 @@ function readRules(folder: Folder, depth: number, onProblem: (problem: Problem) 
     if (text === undefined) return undefined
     if (text.length > mostIgnoreBytes)
       throw new HoldfastError("ERR_LIMIT", `"${file}" is longer than a list of patterns may be; it was not applied.`)
-    return rulesOf(
-      text
-        .toString("utf8")
-        .replace(/^\ufeff/, "")
-        .split(/\r?\n/),
-      depth,
-    )
+    const lines = text.toString("utf8").replace(/^\ufeff/, "").split(/\r?\n/)
+    return rulesOf(lines, depth)
   } catch (error) {
     const { code, message } = localError(error, file)
-    onProblem({ path: file, code, message })
+    const isOfPattern = code === "ERR_INVALID_ARGUMENT"
+    onProblem({ path: file, code, message: isOfPattern ? `"${file}" was not applied. ${message}` : message })
     return undefined
   }
 }

@@ -1,0 +1,117 @@
+/** Every argument and every option of every command, as they are declared, given a secret: nothing that is printed holds it. */
+import assert from "node:assert/strict"
+import * as fs from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import { encodeCap } from "@holdfast/protocol"
+import type { Command } from "commander"
+import { commands } from "../src/command-table.ts"
+import { createContext } from "../src/context.ts"
+import { variableOf } from "../src/defaults.ts"
+import { reportError } from "../src/exit-codes.ts"
+import { allCommands, buildProgram, runProgram } from "../src/program.ts"
+
+const home = fs.mkdtempSync(join(tmpdir(), "holdfast-echoed-"))
+const cwd = process.cwd()
+const foreign = encodeCap({ kind: "dw", seed: new Uint8Array(32).fill(7) })
+let own: string
+
+/** Those that would go on for ever run where they can make nothing. */
+const daemons = new Set(["up", "coordinator run", "node run", "supervise"])
+/** They print the capability of what they are asked for. */
+const telling = new Set(["cap"])
+
+before(async () => {
+  process.chdir(home)
+  fs.writeFileSync("text", "text")
+  const places = ["a", "b", "c"].map((name) => `dir:${join(home, name)}`)
+  await run(["volume", "create", "disks", "--coding", "1/2/3", "--backend", ...places])
+  await run(["put", "text", "disks:"])
+  await run(["cap", "disks:", "--out", "own.cap"])
+  own = fs.readFileSync("own.cap", "utf8").trim()
+})
+after(() => {
+  process.chdir(cwd)
+  fs.rmSync(home, { recursive: true, force: true })
+})
+
+/** Runs a command in this process as the executable does; gives what it wrote. */
+async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+  let said = ""
+  const stream = {
+    write: (text: string | Uint8Array, done?: () => void) => {
+      said += text.toString()
+      done?.()
+      return true
+    },
+  }
+  const surroundings = {
+    ...{ stdin: process.stdin, stdout: stream, stderr: stream, on: () => undefined },
+    env: { PATH: process.env["PATH"], HOME: home, HOLDFAST_ALLOW_SECRETS_IN_ARGV: "1", ...env },
+  }
+  Object.assign(process.env, env) // options take theirs from there
+  const context = createContext(surroundings as unknown as NodeJS.Process, args)
+  try {
+    await runProgram(args, context, commands)
+  } catch (error) {
+    reportError(context, error)
+  }
+  await context.close().catch((error) => reportError(context, error))
+  for (const name of Object.keys(env)) delete process.env[name]
+  process.exitCode = 0
+  return said
+}
+
+interface Position {
+  readonly words: readonly string[]
+  readonly args: (secret: string) => string[]
+  readonly variable?: string
+}
+
+function wordsOf(command: Command): string[] {
+  return command.parent ? [...wordsOf(command.parent), command.name()] : []
+}
+
+function* positionsOf(command: Command): Generator<Position> {
+  const words = wordsOf(command)
+  const plain = command.registeredArguments.filter(({ required }) => required).map((one) => placeholder(one.name()))
+  const needed = command.options.flatMap(({ long, mandatory, required }) =>
+    mandatory || long?.endsWith("passphrase-file") ? [long!, ...(required ? ["nowhere"] : [])] : [],
+  )
+  const given = [...words, ...needed]
+  for (const [i] of command.registeredArguments.entries())
+    yield { words, args: (secret) => [...given, ...Object.assign([...plain], { [i]: secret })] }
+  yield { words, args: (secret) => [...given, ...plain, secret] }
+  yield { words, args: (secret) => [...given, ...plain, `--nonsense=${secret}`] }
+  for (const option of command.options) {
+    const withoutIt = needed.filter((_, at) => needed[at] !== option.long && needed[at - 1] !== option.long)
+    yield { words, args: (secret) => [...words, ...withoutIt, `${option.long}=${secret}`, ...plain] }
+    if (option.required)
+      yield { words, args: () => [...words, ...withoutIt, ...plain], variable: variableOf(option, words) }
+  }
+}
+
+function placeholder(name: string): string {
+  return { path: "disks:text", paths: "disks:text", tree: "disks:", before: "disks:", after: "disks:" }[name] ?? "disks"
+}
+
+const leaves = allCommands(await buildProgram(createContext(process, []), commands, () => true)).filter(
+  (command) => command.commands.length === 0,
+)
+
+test("no argument, option or variable of any command echoes a capability", async () => {
+  let tried = 0
+  for (const command of leaves)
+    for (const { words, args, variable } of positionsOf(command)) {
+      process.chdir(daemons.has(words.join(" ")) ? "/proc" : home)
+      for (const secret of [foreign, own, `@file:${foreign}`, `disks:${foreign}/x`, `dir:${foreign}`, `s3://${foreign}`]) {
+        const typed = [...args(secret), ...(tried++ % 2 ? ["--json"] : ["--verbose"])]
+        const said = await run(typed, variable ? { [variable]: secret } : {})
+        const shown = typed.join(" ").replaceAll(secret, "SECRET")
+        for (const cap of telling.has(words[0]!) ? [foreign] : [foreign, own])
+          assert.ok(!said.toLowerCase().includes(cap.slice(12, 24)), `${variable ?? ""} ${shown}: ${said}`)
+      }
+    }
+  assert.ok(tried > 500, `${tried}`)
+})
