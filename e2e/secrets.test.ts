@@ -180,6 +180,11 @@ test("an imported description says where it leads, and keys go to no new host un
   assert.doesNotMatch((await client.run(["volume", "list"])).stdout, /given/)
   assert.match((await client.run(["volume", "import", "--yes"], { input })).stdout, /at https:\/\/evil\.example:9000/)
   await client.run(["volume", "import"], { input }) // known by now
+  for (const other of [{ profile: "work" }, { credentials: `${client.folder}/other.keys` }]) {
+    const led = { ...description, id: "ef".repeat(16), name: "led", backends: [{ ...place, ...other, id: "b" }] }
+    const { stderr } = await client.run(["volume", "import"], { input: JSON.stringify(led), code: 2 })
+    assert.match(stderr, /evil\.example:9000, with the keys (of the AWS profile work|in .*other\.keys under \[main\])/)
+  }
   const local = { ...description, id: "cd".repeat(16), name: "local" }
   const directory = { kind: "directory", id: "harmless", path: "/somewhere/else" }
   const shown = await client.run(["volume", "import"], { input: JSON.stringify({ ...local, backends: [directory] }) })

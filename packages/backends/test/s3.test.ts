@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { existsSync } from "node:fs"
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -6,7 +7,7 @@ import { it, type TestContext } from "node:test"
 import { fromHex, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { pack, records } from "../src/s3/ids.ts"
-import { nameOfBucket, parseS3Location, probeBucket } from "../src/s3/index.ts"
+import { credentialsFor, nameOfBucket, parseS3Location, probeBucket } from "../src/s3/index.ts"
 import { parseShareKey, registerKey, shareKey } from "../src/s3/keys.ts"
 import {
   condemnedOf,
@@ -117,6 +118,29 @@ it("refuses a credentials file that others may read, and one without keys, befor
   )
   await rm(file)
   await assert.rejects(probeBucket(location, { crypto }), hasCode("ERR_CREDENTIALS"))
+})
+
+it("takes keys from a file that is named and nothing else: no program is run, no other file read, no device without end", async (t) => {
+  const folder = await temporary(t)
+  const file = join(folder, "keys")
+  const ran = join(folder, "ran")
+  const keys = "aws_access_key_id = A # mine\nAWS_SECRET_ACCESS_KEY = s=/+#x=\n"
+  const program = `credential_process = sh -c "touch ${ran}"`
+  const role = `role_arn = arn:aws:iam::1:role/x\nweb_identity_token_file = ${file}\nsource_profile = other`
+  const of = async (text: string, profile = "") => {
+    await writeFile(file, text, { mode: 0o600 })
+    const named = profile === "" ? "" : `&profile=${profile}`
+    return credentialsFor(parseS3Location(`s3://photos?endpoint=http://127.0.0.1:1&credentials=${file}${named}`))()
+  }
+  for (const text of [`[default]\n${program}\n[other]\n${keys}`, `[default]\n${role}\n[other]\n${keys}`])
+    await assert.rejects(of(text), hasCode("ERR_CREDENTIALS"))
+  const expected = { accessKeyId: "A", secretAccessKey: "s=/+#x=" }
+  assert.deepEqual(await of(`\ufeff# of photos\r\n[default]\n${keys}${program}\n[other]\n${program}`), expected)
+  assert.deepEqual(await of(`[default]\n${program}\n[ profile "other" ]\n${keys}`, "other"), expected)
+  assert.deepEqual(await of(`[default]\n${keys}aws_session_token=T`), { ...expected, sessionToken: "T" })
+  assert.ok(!existsSync(ran))
+  const endless = parseS3Location("s3://photos?endpoint=http://127.0.0.1:1&credentials=/dev/zero")
+  await assert.rejects(credentialsFor(endless)(), hasCode("ERR_LIMIT"))
 })
 
 it("says that a service cannot be reached", async (t) => {

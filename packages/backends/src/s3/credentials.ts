@@ -1,7 +1,7 @@
 /** Keys to a bucket: from a named file that only its owner may read, a profile of AWS's files, or AWS's variables. */
 import { fromEnv, fromIni } from "@aws-sdk/credential-providers"
 import { HoldfastError } from "@holdfast/core"
-import { refuseExposed } from "@holdfast/core/node"
+import { readSecretFile } from "@holdfast/core/node"
 import type { S3Location } from "./location.ts"
 
 /** What the S3 client asks for keys. */
@@ -15,8 +15,9 @@ export function credentialsFor({ bucket, credentials, profile }: S3Location): Cr
   return async () => {
     try {
       if (credentials !== undefined) {
-        await refuseExposed([credentials])
-        return await fromIni({ filepath: credentials, configFilepath: credentials, profile: profile ?? "default" })()
+        const keys = keysIn(Buffer.from(readSecretFile(credentials)).toString("utf8"), profile ?? "default")
+        if (keys) return keys
+        throw new Error("no keys")
       }
       if (profile !== undefined) return await fromIni({ profile })()
       return await fromEnv()().catch(() => fromIni({ profile: "default" })())
@@ -24,7 +25,7 @@ export function credentialsFor({ bucket, credentials, profile }: S3Location): Cr
       if (cause instanceof HoldfastError) throw cause
       const place =
         credentials !== undefined
-          ? `${credentials} has no usable keys${profile ? ` under [${profile}]` : " under [default]"}`
+          ? `${credentials} has no usable keys under [${profile ?? "default"}]; programs and roles in it are not used, but with profile=NAME those of your AWS configuration are`
           : profile !== undefined
             ? `there is no usable profile "${profile}" in the AWS configuration`
             : "neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor a default profile is set"
@@ -36,4 +37,25 @@ export function credentialsFor({ bucket, credentials, profile }: S3Location): Cr
       )
     }
   }
+}
+
+/**
+ * The keys under `[section]` of a file as AWS's tools write it, and nothing else of it: whoever sends a description of a volume may
+ * send the file too, and what AWS's library does for other lines runs programs and sends files away.
+ */
+function keysIn(text: string, section: string) {
+  const found = new Map<string, string>()
+  let isAsked = false
+  for (const line of text.replace(/^\ufeff/, "").split(/\r?\n/)) {
+    const bare = line.replace(/(?:^|\s)[#;].*$/, "").trim()
+    const header = /^\[\s*(?:profile\s+)?["']?(.*?)["']?\s*\]$/.exec(bare)
+    if (header) isAsked = header[1] === section
+    const at = bare.indexOf("=")
+    if (!header && isAsked && at > 0) found.set(bare.slice(0, at).trim().toLowerCase(), bare.slice(at + 1).trim())
+  }
+  const accessKeyId = found.get("aws_access_key_id")
+  const secretAccessKey = found.get("aws_secret_access_key")
+  const sessionToken = found.get("aws_session_token")
+  if (!accessKeyId || !secretAccessKey) return undefined
+  return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) }
 }

@@ -5,7 +5,7 @@ export { type AccountTotal, type Administrator, listAccounts, tellNodes, totalsO
 export { changeVolume, firstKey, followVolume, withPlaces } from "./change.ts"
 export { gridName, hasGrid, requireGrid, volumeFor, volumeNames, volumesFor } from "./choose.ts"
 export { type GridOptions, openedGrid } from "./grid.ts"
-export { describeLead, originOf, placesOf } from "./leads.ts"
+export { describeLead, keysOf, originOf, placesOf } from "./leads.ts"
 export { claimPlaces } from "./marker.ts"
 export { openBackends } from "./open.ts"
 export { bucketAsFound, describePlace, parsePlaces } from "./places.ts"

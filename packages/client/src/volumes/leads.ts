@@ -25,7 +25,8 @@ export function placesOf(profile: Pick<Profile, "volumes">): VolumeBackend[] {
   return [...profile.volumes.values()].flatMap(({ backends }) => backends)
 }
 
-function keysOf({ credentials, profile }: Bucket): string {
-  if (credentials !== undefined) return `the keys in ${credentials}`
+/** Which keys of the user a bucket is opened with, for people. */
+export function keysOf({ credentials, profile }: Bucket): string {
+  if (credentials !== undefined) return `the keys in ${credentials}${profile === undefined ? "" : ` under [${profile}]`}`
   return profile === undefined ? "the keys of your AWS configuration" : `the keys of the AWS profile ${profile}`
 }

@@ -132,7 +132,8 @@ async function confirmPlaces(context: Context, { secrets, named, withKeys, yes }
     ...volume,
     backends: volume.backends.filter((place) => !isBrought(place)),
   }))
-  await confirmLeads(context, { volumes, known: [...named, ...own], yes, refused: "Nothing was restored." })
+  const question = { volumes, known: [...named, ...own], yes, refused: "Nothing was restored.", isOwn: true }
+  await confirmLeads(context, question)
 }
 
 async function secretOf(flags: RestoreFlags): Promise<KitSecret | undefined> {
