@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import { join } from "node:path"
 import { parseEnv } from "node:util"
 import { HoldfastError } from "@holdfast/core"
-import { localError } from "@holdfast/core/node"
+import { localError, othersMayChange } from "@holdfast/core/node"
 import { Command, type Option } from "commander"
 
 /** The file's name, in the folder of the configuration. */
@@ -26,8 +26,8 @@ export function isOn(value: string | undefined): boolean {
 }
 
 /**
- * Takes what the file in the folder `config` says into `env`, where that says nothing. Throws ERR_IO, ERR_INVALID_ARGUMENT
- * for a name that is no variable of ours.
+ * Takes what the file in the folder `config` says into `env`, where that says nothing. Throws ERR_IO, ERR_EXPOSED
+ * when others may change it, ERR_INVALID_ARGUMENT for a name that is no variable of ours.
  */
 export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
   if (env[defaultsSwitch] === "none") return
@@ -38,6 +38,12 @@ export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
     if (!stat) return
     if (!stat.isFile() || stat.size > mostBytes)
       throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${path}" is not a file of at most ${mostBytes / 1024} KiB.`)
+    if (othersMayChange(stat))
+      throw new HoldfastError(
+        "ERR_EXPOSED",
+        `Other users of this machine may change "${path}", which says what commands do and may name one that is run. Close that with: chmod go-w, or make a file of your own there.`,
+        { path },
+      )
     text = fs.readFileSync(path, "utf8")
   } catch (error) {
     throw localError(error, path)

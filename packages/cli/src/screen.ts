@@ -2,7 +2,7 @@
  * Where the command line's words come out: results on standard output, warnings and questions on standard error. All text
  * passes here on its way to people, so that nothing from elsewhere drives their terminal or shows a secret.
  */
-import { shownJson, shownLine } from "@holdfast/core"
+import { shownJson, shownLine, shownNote } from "@holdfast/core"
 
 /** A line of text, or the cells of one, with tabs between. Line ends and tabs within are data, and made visible. */
 export type Line = string | readonly string[]
@@ -52,10 +52,10 @@ export function createScreen({ stdout, stderr, json }: Streams): Screen {
     output,
     done: (value, text) => output(value, verbosity.quiet ? "" : text),
     line: (text) => void (json || stdout.write(`${shownLine(text)}\n`)),
-    detail: (text) => void (verbosity.verbose && !json && stderr.write(`${shownLine(text)}\n`)),
+    detail: (text) => void (verbosity.verbose && !json && stderr.write(`${shownNote(text)}\n`)),
     outputExact: result,
-    warn: (text) => void stderr.write(`holdfast: ${shownLine(text)}\n`),
-    tell: (lines) => void stderr.write(lines.map((line) => `${shownLine(line)}\n`).join("")),
+    warn: (text) => void stderr.write(`holdfast: ${shownNote(text)}\n`),
+    tell: (lines) => void stderr.write(lines.map((line) => `${shownNote(line)}\n`).join("")),
   }
 }
 

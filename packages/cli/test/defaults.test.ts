@@ -35,6 +35,27 @@ test("a file of defaults that sets what is not ours, or is none, is refused with
   assert.throws(() => readDefaults(folder, {}), refused)
 })
 
+test("a file of defaults that others may change is refused: it may name a command to run", (t) => {
+  const folder = configFolder(t, "HOLDFAST_PASSPHRASE_COMMAND=true\n")
+  const file = `${folder}/${defaultsFile}`
+  const { uid } = fs.statSync(file)
+  for (const [mode, gid] of [
+    [0o602, uid],
+    [0o666, uid],
+    [0o620, uid + 1],
+  ] as const) {
+    fs.chownSync(file, uid, process.getuid?.() === 0 ? gid : fs.statSync(file).gid)
+    fs.chmodSync(file, mode)
+    if (process.getuid?.() !== 0 && mode === 0o620) continue // only root gives a file to any group
+    assert.throws(
+      () => readDefaults(folder, {}),
+      (error) => isHoldfastError(error, "ERR_EXPOSED") && error.message.includes(file),
+    )
+  }
+  fs.chmodSync(file, 0o644)
+  readDefaults(folder, {})
+})
+
 test("each flag has a variable; what is typed counts more, and 0 turns nothing on", () => {
   const parse = (env: Record<string, string>, ...args: string[]) => {
     Object.assign(process.env, env)

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { HoldfastError, holdsSecret, redacted, shownJson, shownLine } from "@holdfast/core"
+import { excerpt, HoldfastError, holdsSecret, redacted, shownJson, shownLine } from "@holdfast/core"
 import { type Cap, encodeCap } from "@holdfast/protocol"
 import fc from "fast-check"
 import { reportError } from "../src/exit-codes.ts"
@@ -95,6 +95,29 @@ test("no line of a capability that was wrapped is shown", () => {
     redacted(`${cap} is damaged, incomprehensibilities aside`),
     "hf:dw:[hidden] is damaged, incomprehensibilities aside",
   )
+})
+
+test("a secret of which a message quotes the beginning is hidden as a whole one is", () => {
+  const read = encodeCap({ kind: "dr", publicKey: key, readKey: key })
+  for (const text of [cap, payload, read, read.slice("hf:dr:".length), `x=${read.slice("hf:dr:".length)}`])
+    for (const most of [12, 20, 64, 100]) {
+      const quoted = `"${excerpt(text, most)}" is no role`
+      assert.ok(!shownLine(quoted).includes(payload.slice(0, 6)), shownLine(quoted))
+    }
+  assert.equal(excerpt("a longer text", 8), "a longer")
+})
+
+test("a warning, a question and a line of an error fill no screen; a result is as long as it is", () => {
+  const long = "\u001b".repeat(100_000)
+  const { said, streams } = screenOf(false)
+  const screen = createScreen(streams)
+  screen.warn(long)
+  screen.tell([long])
+  reportError({ ...streams, env: {} } as never, new HoldfastError("ERR_REMOTE", long, { lines: [long] }))
+  assert.ok(said.stderr.length < 50_000, `${said.stderr.length}`)
+  assert.match(said.stderr, /letters more\)\n$/)
+  screen.output({}, long)
+  assert.equal(said.stdout.length, 4 * long.length + 1)
 })
 
 test("letters that are not seen are shown, but not where writing needs them", () => {

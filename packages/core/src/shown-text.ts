@@ -29,6 +29,10 @@ const quote = String.raw`[\s"'\\]{0,2}`
 /** Without the kind, as a double click on a capability takes it: what writes has 58 letters, what reads and is no literal over 100. */
 const alone = String.raw`(?<![a-z0-9])(?=[a-z]{0,19}[2-7])(?:[a-z2-7]{58}|[a-z2-7]{100,2048})(?![a-z0-9])`
 
+const longestNote = 10_000
+/** No capability has more letters. */
+const longestSecret = 2048
+
 // Each is bounded or begins with something fixed: what servers say must not cost much to look through.
 const secrets: readonly (readonly [pattern: RegExp, shown: string])[] = [
   [new RegExp(`(hf${colon}${quote}${kind}${colon}${quote})[a-z0-9%_-]${rest}`, "gi"), `$1${hidden}`],
@@ -96,6 +100,11 @@ function hide(text: string): string {
   return secrets.reduce((shown, [pattern, instead]) => shown.replace(pattern, instead), text)
 }
 
+/** The beginning of `text` for a message, without secrets: of one that is cut the rest would not be known as such. */
+export function excerpt(text: string, mostLetters: number): string {
+  return redacted(text.slice(0, mostLetters + longestSecret)).slice(0, mostLetters)
+}
+
 /** True when `redacted` would hide something. */
 export function holdsSecret(text: string): boolean {
   return redacted(text) !== text
@@ -104,6 +113,13 @@ export function holdsSecret(text: string): boolean {
 /** `text` as one line for people. */
 export function shownLine(text: string): string {
   return printable(redacted(text))
+}
+
+/** `text` as one line for people that does not fill their screen, where nobody asked for what a server or a file says at length. */
+export function shownNote(text: string): string {
+  const line = shownLine(text)
+  if (line.length <= longestNote) return line
+  return `${line.slice(0, longestNote)}… (${line.length - longestNote} letters more)`
 }
 
 /** Text whose line ends are the program's own, for people: the help of a command. */

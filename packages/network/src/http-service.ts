@@ -1,5 +1,5 @@
 /** What every daemon has beside its work: a monitor on loopback, and a structured log that cannot hold a secret. */
-import { redacted, shownJson } from "@holdfast/core"
+import { excerpt, redacted, shownJson } from "@holdfast/core"
 import { formatAddress } from "./tls/agent.ts"
 import { closeServer, listen } from "./tls/server.ts"
 
@@ -90,7 +90,7 @@ export async function startMonitor(
 }
 
 function redact(value: unknown, depth: number): unknown {
-  if (typeof value === "string") return redacted(value.slice(0, 2000))
+  if (typeof value === "string") return excerpt(value, 2000)
   if (typeof value === "bigint") return value.toString()
   if (value instanceof Error) return redact("code" in value ? `${value.code}: ${value.message}` : value.message, depth)
   if (typeof value !== "object" || value === null) return value

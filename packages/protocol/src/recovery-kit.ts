@@ -13,6 +13,7 @@ import {
   domainPrefix,
   encodeCbor,
   equal,
+  excerpt,
   FieldReader,
   HoldfastError,
   hashSmall,
@@ -97,7 +98,7 @@ function checkedName(name: string): string {
   if (namePattern.test(name)) return name
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
-    `"${name.slice(0, 80)}" cannot name a recovery kit: use letters, digits, dots and dashes.`,
+    `"${excerpt(name, 80)}" cannot name a recovery kit: use letters, digits, dots and dashes.`,
   )
 }
 

@@ -1,5 +1,5 @@
 /** What a bucket's answers mean: errors of ours from those of the S3 client. */
-import { type ErrorCode, HoldfastError } from "@holdfast/core"
+import { type ErrorCode, excerpt, HoldfastError } from "@holdfast/core"
 
 interface ServiceFailure {
   readonly name?: string
@@ -87,5 +87,5 @@ function statusOf(error: unknown): number | undefined {
 
 /** What a server says may go to a terminal. */
 function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 100)
+  return excerpt(text, 100).replace(/[^\x20-\x7e]/g, "?")
 }

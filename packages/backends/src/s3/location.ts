@@ -2,7 +2,7 @@
  * Where a bucket is, as people write it: s3://BUCKET/PREFIX?endpoint=URL&region=NAME&profile=NAME or &credentials=FILE.
  * A location never holds a key: it names where the key is.
  */
-import { HoldfastError } from "@holdfast/core"
+import { excerpt, HoldfastError } from "@holdfast/core"
 
 /** A bucket, or the part of it under a prefix. */
 export interface S3Location {
@@ -34,7 +34,7 @@ export function parseS3Location(text: string): S3Location {
     )
   for (const name of url.searchParams.keys())
     if (!parameters.has(name))
-      throw invalid(`it has the unknown parameter "${name.slice(0, 32)}"; known are ${[...parameters].join(", ")}`)
+      throw invalid(`it has the unknown parameter "${excerpt(name, 32)}"; known are ${[...parameters].join(", ")}`)
   if (url.hash !== "") throw invalid("a # has no meaning in it")
   const value = (name: string) => url.searchParams.get(name) || undefined
   const endpoint = value("endpoint")
@@ -56,7 +56,7 @@ export function parseS3Location(text: string): S3Location {
 /** The same location, when its parts have the right form. Throws ERR_INVALID_ARGUMENT. */
 export function checkS3Location(location: S3Location): S3Location {
   const { bucket, prefix, endpoint, region } = location
-  if (!bucketPattern.test(bucket)) throw invalid(`"${bucket.slice(0, 64)}" cannot name a bucket`)
+  if (!bucketPattern.test(bucket)) throw invalid(`"${excerpt(bucket, 64)}" cannot name a bucket`)
   if (!prefixPattern.test(prefix)) throw invalid("the prefix has letters, digits, dots and dashes, and at most 8 parts")
   if (endpoint !== undefined) normalEndpoint(endpoint)
   if (!/^[A-Za-z0-9-]{1,64}$/.test(region)) throw invalid("the region has letters, digits and dashes")

@@ -108,4 +108,11 @@ export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
 export { localError } from "./local-error.ts"
 export { isDenied, whoseIs } from "./other-user.ts"
 export { keepOwner, makePrivateFolder } from "./private-files.ts"
-export { createSecretFile, exposed, type NewSecretFile, readSecretFile, refuseExposed } from "./secret-file.ts"
+export {
+  createSecretFile,
+  exposed,
+  type NewSecretFile,
+  othersMayChange,
+  readSecretFile,
+  refuseExposed,
+} from "./secret-file.ts"

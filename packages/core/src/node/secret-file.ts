@@ -123,6 +123,15 @@ function isOpen(state: fs.Stats): boolean {
   return (state.mode & 0o077) !== 0 || isForeign(state.uid)
 }
 
+/**
+ * True when another user may change a file that this user's commands follow. A group with its user's own number has no other
+ * members: where each user has one, files are made writable for it.
+ */
+export function othersMayChange({ mode, uid, gid }: Pick<fs.Stats, "mode" | "uid" | "gid">): boolean {
+  if (process.platform === "win32") return false
+  return isForeign(uid) || (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== uid)
+}
+
 /** Of another user than this one and root. Root itself serves users, and reads what is theirs. */
 function isForeign(uid: number): boolean {
   const own = process.geteuid?.()

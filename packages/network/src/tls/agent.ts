@@ -6,7 +6,7 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:h
 import { Agent, request } from "node:https"
 import { isIPv6 } from "node:net"
 import { createSecureContext, type PeerCertificate, TLSSocket } from "node:tls"
-import { concat, discard, HoldfastError } from "@holdfast/core"
+import { concat, discard, excerpt, HoldfastError } from "@holdfast/core"
 import { writeBody } from "./body.ts"
 import { codeOf } from "./files.ts"
 import { type Pace, startPace } from "./pace.ts"
@@ -126,7 +126,7 @@ export function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(address)
   const port = Number(match?.[3])
   if (!match || port < 1 || port > 65_535 || (match[1] !== undefined && !isIPv6(match[1])))
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${address.slice(0, 300)}" is not an address. Write host:port.`)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${excerpt(address, 300)}" is not an address. Write host:port.`)
   return { host: match[1] ?? match[2]!, port }
 }
 

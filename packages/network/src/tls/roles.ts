@@ -3,7 +3,7 @@
  * from before there were roles allows everything; nodes and coordinators store nothing and have none. Specification:
  * docs/protocols/join.md.
  */
-import { HoldfastError } from "@holdfast/core"
+import { excerpt, HoldfastError } from "@holdfast/core"
 
 /**
  * read: get shares, ask for them, read registers. append: put, mark, propose. collect: list own marks and take them away.
@@ -36,7 +36,7 @@ export function parseRoles(text: string): AccessRole[] {
   if (strange !== undefined)
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
-      `"${strange.slice(0, 20)}" is no role. Roles are ${accessRoles.join(", ")}, with commas between.`,
+      `"${excerpt(strange, 20)}" is no role. Roles are ${accessRoles.join(", ")}, with commas between.`,
     )
   return inOrder(words.filter(isAccessRole))
 }

@@ -2,7 +2,7 @@
  * Who a certificate speaks for: CN is the member id, O the role, OU the tenant, a second OU what a client may do where that
  * is not everything. Nothing else of it is believed.
  */
-import { HoldfastError } from "@holdfast/core"
+import { excerpt, HoldfastError } from "@holdfast/core"
 import { type AccessRole, decodeRoles } from "./roles.ts"
 
 /** What a member may do: keep shares, store and read, or run the grid. */
@@ -28,7 +28,7 @@ export function isName(text: unknown): text is string {
 export function badMemberName(name: string): HoldfastError {
   return new HoldfastError(
     "ERR_INVALID_ARGUMENT",
-    `"${name.slice(0, 64)}" cannot name a member: use 1 to 64 letters, digits, dots, underscores or hyphens.`,
+    `"${excerpt(name, 64)}" cannot name a member: use 1 to 64 letters, digits, dots, underscores or hyphens.`,
   )
 }
 
