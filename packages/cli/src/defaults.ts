@@ -95,9 +95,9 @@ export class CommandWithVariables extends Command {
  */
 function withoutValues(message: string): string {
   return message
-    .replace(/^(error: too many arguments[^]*? but got \d+): [^]*$/, "$1.")
-    .replace(/^(error: unknown option '--[^=']*=)[^]*'/, "$1…'")
-    .replace(/^(error: unknown option '-[^-])[^]+'/, "$1…'")
+    .replace(/^(error: too many arguments[\s\S]*? but got \d+): [\s\S]*$/, "$1.")
+    .replace(/^(error: unknown option '--[^=']*=)[\s\S]*'/, "$1…'")
+    .replace(/^(error: unknown option '-[^-])[\s\S]+'/, "$1…'")
 }
 
 function isMeantEachTime({ long }: Option): boolean {
