@@ -1064,6 +1064,10 @@ UNSHOWN = re.compile(
 )
 COLOUR = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
 CAPABILITY = re.compile(r"(hf(?::|%(?:25)*3a)[a-z]{0,5}(?::|%(?:25)*3a)?)[a-z2-7]{8}[^\s\"'/]*(?:\s+[a-z2-7]{20}\S*)*", re.IGNORECASE)
+# The letters alone, as a double click takes them.
+LETTERS = re.compile(r"(?<![a-z0-9])(?=[a-z]{0,19}[2-7])(?:[a-z2-7]{58}|[a-z2-7]{100,2048})(?![a-z0-9])", re.IGNORECASE)
+# No writing stacks more on one letter; a terminal draws them over the lines beside it.
+MOST_MARKS = 8
 MOST_REPEATED, MOST_COPIES = 20_000, 100
 MOST_HOLES, HOLES_RATIO = 1 << 38, 4096
 MOST_SMALL, LEAST_MEAN = 4096, 512
@@ -1079,9 +1083,16 @@ FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 def shown(text):
     """Text from outside as it may be printed: it drives no terminal, and shows no capability."""
     bare = UNSHOWN.sub(lambda match: match[0] if match[0] in "\t\n\r" else "", COLOUR.sub("", text))
-    if CAPABILITY.search(bare):
-        text = CAPABILITY.sub(r"\1[hidden]", bare)
-    return UNSHOWN.sub(lambda match: escape_of(ord(match[0])), text)
+    if CAPABILITY.search(bare) or LETTERS.search(bare):
+        text = LETTERS.sub("[hidden]", CAPABILITY.sub(r"\1[hidden]", bare))
+    return UNSHOWN.sub(lambda match: escape_of(ord(match[0])), "".join(unstacked(text)))
+
+
+def unstacked(text):
+    marks = 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.category(letter).startswith("M") else 0
+        yield letter if marks <= MOST_MARKS else escape_of(ord(letter))
 
 
 def escape_of(code):

@@ -79,7 +79,8 @@ function wordsOf(command: Command): string[] {
 function* positionsOf(command: Command): Generator<Position> {
   const words = wordsOf(command)
   const plain = command.registeredArguments.filter(({ required }) => required).map((one) => placeholder(one.name()))
-  const asks = (long = "") => long.endsWith("passphrase-file") || (words[0] === "alias" && long === "--cap-file")
+  const asks = (long = "") =>
+    long.endsWith("passphrase-file") || long === "--invite-file" || (words[0] === "alias" && long === "--cap-file")
   const needed = command.options.flatMap(({ long, mandatory, required }) =>
     mandatory || asks(long) ? [long!, ...(required ? ["nowhere"] : [])] : [],
   )

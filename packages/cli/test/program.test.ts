@@ -73,6 +73,28 @@ test("with --json an error is one JSON value on standard output, usage errors to
   }
 })
 
+test("a file that others may read is no better as standard input than by its name", (t) => {
+  const home = homeOf(t)
+  const file = join(home, "secret")
+  fs.writeFileSync(file, "hf-invite:abc", { mode: 0o600 })
+  for (const [mode, said] of [
+    [0o600, /not a valid invitation/],
+    [0o644, /standard input is a file that is not yours alone.*chmod go=/],
+  ] as const) {
+    fs.chmodSync(file, mode)
+    const stdin = fs.openSync(file, "r")
+    const { status, stderr } = spawnSync(process.execPath, [command, "join"], {
+      env: { PATH: process.env["PATH"], HOME: home },
+      stdio: [stdin, "pipe", "pipe"],
+      encoding: "utf8",
+    })
+    fs.closeSync(stdin)
+    assert.equal(status, 6)
+    assert.match(stderr, said)
+  }
+  assert.match(run(t, ["join"], { input: "hf-invite:abc" }).stderr, /not a valid invitation/)
+})
+
 test("an error of the user never shows a stack, unless it is asked for", (t) => {
   for (const args of [["ls"], ["get", "home:a", "b"], ["join", "--invite-file", "/nowhere"], ["completion", "csh"]]) {
     const { stderr, status } = run(t, args)

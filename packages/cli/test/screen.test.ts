@@ -129,6 +129,15 @@ test("letters that are not seen are shown, but not where writing needs them", ()
     assert.equal(shownLine(text), text)
 })
 
+test("marks stacked beyond what any writing has are shown beside their letter, and come back from JSON", () => {
+  const zalgo = `o${"\u0300\u0489".repeat(20)}n`
+  assert.equal(shownLine(zalgo).match(/\p{M}/gu)!.length, 8)
+  assert.ok(shownLine(zalgo).endsWith("\\u0489n"))
+  assert.equal(JSON.parse(shownJson(zalgo)), zalgo)
+  assert.ok(shownJson(zalgo).match(/\p{M}/gu)!.length <= 8)
+  for (const text of ["Tiếng Việt".normalize("NFD"), "בְּרֵאשִׁ֖ית", "བསྒྲུབས"]) assert.equal(shownLine(text), text)
+})
+
 test("the words of a recovery kit are refused as arguments, together or apart", async () => {
   const words = "abandon ability able about above absent absorb abstract absurd abuse access accident".split(" ")
   for (const args of [

@@ -5,9 +5,11 @@
 
 // What drives a terminal, ends a line, turns the direction of text, or is not seen at all.
 const unsafeLetters = String.raw`\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\ufff9-\ufffb`
-const unsafe = new RegExp(`[${unsafeLetters}]`, "gu")
+/** Marks beyond those that any writing stacks on one letter: a terminal draws them over the lines beside it. */
+const stacked = String.raw`(?<=\p{M}{8})\p{M}`
+const unsafe = new RegExp(`[${unsafeLetters}]|${stacked}`, "gu")
 /** Those of them that JSON lets through as they are. */
-const unsafeInJson = new RegExp(`(?![\\u0000-\\u001f])[${unsafeLetters}]`, "gu")
+const unsafeInJson = new RegExp(`(?![\\u0000-\\u001f])[${unsafeLetters}]|${stacked}`, "gu")
 /** What may break a secret into pieces without being seen: a terminal's own sequences first. */
 const invisible = new RegExp(`\\u001b\\[[0-?]*[ -/]*[@-~]|(?![\\t\\n\\r])[${unsafeLetters}]`, "gu")
 // Joiners belong between the letters of scripts that have them, and between emoji; a selector follows what it selects.

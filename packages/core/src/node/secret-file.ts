@@ -37,7 +37,11 @@ export async function refuseExposed(paths: readonly string[]): Promise<void> {
  * place, ERR_LIMIT, and what the system answers.
  */
 export function readSecretFile(path: string, maxBytes: number = maxSecretBytes): Uint8Array {
-  if (path === "-") return readLimited(0, "standard input", maxBytes)
+  if (path === "-") {
+    const state = fs.fstatSync(0)
+    if (state.isFile() && isOpen(state)) throw exposedInput()
+    return readLimited(0, "standard input", maxBytes)
+  }
   const file = fs.openSync(path, fs.constants.O_RDONLY)
   try {
     // The one that was opened, whatever stands there by now.
@@ -143,6 +147,13 @@ function exposedError(paths: readonly string[]): HoldfastError {
     "ERR_EXPOSED",
     `Other users of this machine may read or replace your secrets: ${paths.join(", ")}. Close that with: chmod go= ${paths.map(quoted).join(" ")}; what another user owns, copy into a file of your own.`,
     { paths: [...paths] },
+  )
+}
+
+function exposedInput(): HoldfastError {
+  return new HoldfastError(
+    "ERR_EXPOSED",
+    "Other users of this machine may read or replace your secrets: standard input is a file that is not yours alone. Close it with: chmod go= FILE",
   )
 }
 

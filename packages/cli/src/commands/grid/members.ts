@@ -1,6 +1,5 @@
 /** `holdfast coordinator run`, `node run`, `invite`, `join`: the parts of a grid on separate machines. */
 import { join as joinPath } from "node:path"
-import { text as readAll } from "node:stream/consumers"
 import { pathsOf, profileDir } from "@holdfast/client/profile"
 import { HoldfastError, isoTime } from "@holdfast/core"
 import type { Joined, LogLevel } from "@holdfast/network"
@@ -228,8 +227,7 @@ async function revoke(context: Context, member: string, dir: string): Promise<vo
 
 async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
   const { readSecret } = await import("../../input.ts")
-  const { inviteFile } = flags
-  const text = inviteFile && inviteFile !== "-" ? await readSecret(inviteFile) : (await readAll(context.stdin)).trim()
+  const text = await readSecret(flags.inviteFile || "-")
   const paths = pathsOf(context.env)
   const dir = flags.identity ?? joinPath(profileDir(paths, context.profile), "identity")
   const joined = await (flags.identity === undefined
