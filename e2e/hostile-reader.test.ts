@@ -140,7 +140,10 @@ test("the second reader prints no name that drives a terminal or hides", async (
   const made = await hostile(t, async ({ node }) => node(0, [directory("d\u001b[2J", await node(0, [file(name)]))]))
   if (!made) return
   const { stdout, stderr } = made.run("ls")
-  assert.match(stdout, /d\\x1b\[2J\/x\\x1b\]0;PWNED\\x07\\u202etxt\\x9b\\ufeff\\u200b\\u\{e0061\}o\u0300{8}(?:\\u0300){22}\n/)
+  assert.match(
+    stdout,
+    /d\\x1b\[2J\/x\\x1b\]0;PWNED\\x07\\u202etxt\\x9b\\ufeff\\u200b\\u\{e0061\}o\u0300{8}(?:\\u0300){22}\n/,
+  )
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are exactly what must not be there
   assert.doesNotMatch(stdout + stderr, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e\ufeff]/)
 })
@@ -156,6 +159,7 @@ test("the second reader shows no capability that was typed, and takes none from 
     `hf:dr:\u001b[1m${payload}`,
     `x/${payload.slice(2)}`,
     `${payload}${payload}`,
+    `hf:dr:${"a3".repeat(20)}\n> ${payload}`,
   ]) {
     const { status, stderr } = made.run("ls", typed)
     assert.equal(status, 2)

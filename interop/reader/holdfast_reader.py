@@ -1066,6 +1066,8 @@ COLOUR = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
 CAPABILITY = re.compile(r"(hf(?::|%(?:25)*3a)[a-z]{0,5}(?::|%(?:25)*3a)?)[a-z2-7]{8}[^\s\"'/]*(?:\s+[a-z2-7]{20}\S*)*", re.IGNORECASE)
 # The letters alone, as a double click takes them.
 LETTERS = re.compile(r"(?<![a-z0-9])(?=[a-z]{0,19}[2-7])(?:[a-z2-7]{58}|[a-z2-7]{100,2048})(?![a-z0-9])", re.IGNORECASE)
+# Beside something hidden: the rest of it, which mail has wrapped and quoted.
+FURTHER = re.compile(r"(?<![a-z0-9])(?=[a-z]{0,15}[2-7])[a-z2-7]{16,}", re.IGNORECASE)
 # No writing stacks more on one letter; a terminal draws them over the lines beside it.
 MOST_MARKS = 8
 MOST_REPEATED, MOST_COPIES = 20_000, 100
@@ -1084,7 +1086,7 @@ def shown(text):
     """Text from outside as it may be printed: it drives no terminal, and shows no capability."""
     bare = UNSHOWN.sub(lambda match: match[0] if match[0] in "\t\n\r" else "", COLOUR.sub("", text))
     if CAPABILITY.search(bare) or LETTERS.search(bare):
-        text = LETTERS.sub("[hidden]", CAPABILITY.sub(r"\1[hidden]", bare))
+        text = FURTHER.sub("[hidden]", LETTERS.sub("[hidden]", CAPABILITY.sub(r"\1[hidden]", bare)))
     return UNSHOWN.sub(lambda match: escape_of(ord(match[0])), "".join(unstacked(text)))
 
 

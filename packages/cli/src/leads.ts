@@ -23,7 +23,10 @@ export interface LeadsQuestion {
  * Asks before keys go to a host that none of the known places is at, or other keys than are used there already. Throws
  * ERR_INVALID_ARGUMENT where nobody can be asked, ERR_ABORTED.
  */
-export async function confirmLeads(context: Context, { volumes, known, yes, refused, isOwn = false }: LeadsQuestion): Promise<void> {
+export async function confirmLeads(
+  context: Context,
+  { volumes, known, yes, refused, isOwn = false }: LeadsQuestion,
+): Promise<void> {
   const leadOf = (place: Bucket) => (isOwn ? originOf(place) : `${originOf(place)} ${keysOf(place)}`)
   const leads = new Set([...known].filter((place) => place.kind === "s3").map(leadOf))
   const places = [...volumes].flatMap(({ backends }) => backends)

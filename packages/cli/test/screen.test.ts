@@ -91,6 +91,14 @@ test("capabilities of every kind are hidden", () => {
 test("no line of a capability that was wrapped is shown", () => {
   const wrapped = `hf:dw:${payload.slice(0, 24)}\n    ${payload.slice(24, 52)}`
   assert.ok(!redacted(wrapped).includes(payload.slice(30, 40)), redacted(wrapped))
+  // The key stands in the second half of these: mail wraps and quotes them just there.
+  const random = Uint8Array.from({ length: 32 }, (_, i) => (i * 89 + 41) % 256)
+  const read = encodeCap({ kind: "dr", publicKey: key, readKey: random })
+  for (const between of ["\n> ", "\n>> | ", "=\n", "\\n", '",\n  "', " … "])
+    for (const at of [40, 64, 72]) {
+      const shown = redacted(`in ${read.slice(0, at)}${between}${read.slice(at)}.`)
+      for (let i = at; i + 16 < read.length; i++) assert.ok(!shown.includes(read.slice(i, i + 16)), shown)
+    }
   assert.equal(
     redacted(`${cap} is damaged, incomprehensibilities aside`),
     "hf:dw:[hidden] is damaged, incomprehensibilities aside",

@@ -27,6 +27,8 @@ const kind = "(?:dw|dr|dv|fw|fr|fv|ci|cv|lit)"
 const rest = String.raw`[^\s"'<>(){}\[\],;|/]*(?:\s+[a-z2-7]{20}[^\s"'<>(){}\[\],;|/]*)*`
 /** Letters as chance has them, in which a digit comes soon, or too many for a name: an alias may be called as a kind is. */
 const random = "(?:(?=[a-z]{0,19}[2-7])[a-z2-7]{20}|[a-z2-7]{48})"
+/** Beside something that was hidden: the rest of it, which mail has wrapped and quoted. */
+const furtherPiece = /(?<![a-z0-9])(?=[a-z]{0,15}[2-7])[a-z2-7]{16,}/gi
 const quote = String.raw`[\s"'\\]{0,2}`
 /** Without the kind, as a double click on a capability takes it: what writes has 58 letters, what reads and is no literal over 100. */
 const alone = String.raw`(?<![a-z0-9])(?=[a-z]{0,19}[2-7])(?:[a-z2-7]{58}|[a-z2-7]{100,2048})(?![a-z0-9])`
@@ -99,7 +101,8 @@ export function redacted(text: string): string {
 
 function hide(text: string): string {
   if (!suspicious.test(text)) return text
-  return secrets.reduce((shown, [pattern, instead]) => shown.replace(pattern, instead), text)
+  const shown = secrets.reduce((shown, [pattern, instead]) => shown.replace(pattern, instead), text)
+  return shown === text ? text : shown.replace(furtherPiece, hidden)
 }
 
 /** The beginning of `text` for a message, without secrets: of one that is cut the rest would not be known as such. */

@@ -106,7 +106,12 @@ test("a file with patterns that is none, or too long, is told and stops nothing"
 
 test("a pattern that is too long is told by its number, without a word of it, and stops nothing", (t) => {
   const secret = "q7".repeat(40_000)
-  const root = folderOf(t, { "a/.holdfastignore": `x\n${secret}`, "a/x": "", "b/.holdfastignore": `#${secret}\nx`, "b/x": "" })
+  const root = folderOf(t, {
+    "a/.holdfastignore": `x\n${secret}`,
+    "a/x": "",
+    "b/.holdfastignore": `#${secret}\nx`,
+    "b/x": "",
+  })
   const { names, problems } = walk(root, {})
   assert.deepEqual(names, ["a", "a/.holdfastignore", "a/x", "b", "b/.holdfastignore"])
   assert.equal(problems.length, 1)

@@ -27,6 +27,7 @@ export function placesOf(profile: Pick<Profile, "volumes">): VolumeBackend[] {
 
 /** Which keys of the user a bucket is opened with, for people. */
 export function keysOf({ credentials, profile }: Bucket): string {
-  if (credentials !== undefined) return `the keys in ${credentials}${profile === undefined ? "" : ` under [${profile}]`}`
+  if (credentials !== undefined)
+    return `the keys in ${credentials}${profile === undefined ? "" : ` under [${profile}]`}`
   return profile === undefined ? "the keys of your AWS configuration" : `the keys of the AWS profile ${profile}`
 }

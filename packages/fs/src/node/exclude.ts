@@ -104,7 +104,10 @@ function readRules(folder: Folder, depth: number, onProblem: (problem: Problem) 
     if (text === undefined) return undefined
     if (text.length > mostIgnoreBytes)
       throw new HoldfastError("ERR_LIMIT", `"${file}" is longer than a list of patterns may be; it was not applied.`)
-    const lines = text.toString("utf8").replace(/^\ufeff/, "").split(/\r?\n/)
+    const lines = text
+      .toString("utf8")
+      .replace(/^\ufeff/, "")
+      .split(/\r?\n/)
     return rulesOf(lines, depth)
   } catch (error) {
     const { code, message } = localError(error, file)
