@@ -16,6 +16,7 @@ export type PassphraseSource =
 export const credentialName = "holdfast-passphrase"
 
 const mostBytes = 64 * 1024
+const fromEnvironment = 'command_to_run=$HOLDFAST_COMMAND_TO_RUN; unset HOLDFAST_COMMAND_TO_RUN; eval "$command_to_run"'
 
 /** The first that is named: the file, then the command, then a credential that is there. */
 export function passphraseSource(
@@ -52,7 +53,9 @@ function readFile(source: Exclude<PassphraseSource, { kind: "command" }>): Uint8
 }
 
 function outputOf(command: string): Uint8Array {
-  const { status, signal, stdout, error } = spawnSync("/bin/sh", ["-c", command], {
+  // From the environment: other users may read the arguments of the shell, and the command may hold a secret.
+  const { status, signal, stdout, error } = spawnSync("/bin/sh", ["-c", fromEnvironment], {
+    env: { ...process.env, HOLDFAST_COMMAND_TO_RUN: command },
     stdio: ["inherit", "pipe", "inherit"],
     maxBuffer: mostBytes,
   })

@@ -35,3 +35,13 @@ test("a command that fails gives nothing, and is not repeated in the message", (
       (error) => isHoldfastError(error, "ERR_INVALID_ARGUMENT") && !error.message.includes("secretword"),
     )
 })
+
+test("a command is not among the arguments of the shell that runs it, nor in what the command is given", (t) => {
+  if (process.platform !== "linux") return t.skip("there is no /proc")
+  const typed = (command: string) => readFrom({ kind: "command", command })
+  const look = (place: string) => `tr '\\0' ' ' < /proc/$$/${place} # hunter2`
+  assert.match(typed(look("cmdline")), /^\/bin\/sh -c /)
+  assert.doesNotMatch(typed(look("cmdline")), /hunter2/)
+  assert.equal(typed("# hunter2\nenv | grep -c hunter2; true"), "0")
+  assert.equal(typed("a='x  y'\necho \"$a\" # more"), "x  y")
+})
