@@ -9,7 +9,8 @@ type Bucket = Extract<VolumeBackend, { kind: "s3" }>
 
 /** Scheme, host and port that a bucket's requests go to. */
 export function originOf({ endpoint, region }: Bucket): string {
-  if (endpoint === undefined) return `https://s3.${region}.amazonaws.com`
+  // Regions in China are another partition of AWS, with names of its own.
+  if (endpoint === undefined) return `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`
   return URL.parse(endpoint)?.origin ?? endpoint
 }
 
