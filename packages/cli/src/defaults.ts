@@ -90,8 +90,8 @@ export class CommandWithVariables extends Command {
 }
 
 /**
- * What commander says, without values that no command took: nobody knows what was meant by them, and `lock hunter2` or `-phunter2` is
- * a passphrase. What is not one to us cannot be told from one, so none is repeated.
+ * What commander says, without values that no command took: nobody knows what was meant by them, and in `lock hunter2` or
+ * `-phunter2` it is a passphrase.
  */
 function withoutValues(message: string): string {
   return message
