@@ -224,7 +224,12 @@ function contextOf(
     ...createScreen({ stdout, stderr: { write: (text) => warnings.push(text) }, json }),
     progress: () => ({ add: () => undefined, close: () => undefined }),
     openSession: async (_volume, { forRemoval } = {}) => sessionFor(forRemoval),
-    interruption: { signal: new AbortController().signal, lateSignal: new AbortController().signal, reason: undefined, finish: () => undefined },
+    interruption: {
+      signal: new AbortController().signal,
+      lateSignal: new AbortController().signal,
+      reason: undefined,
+      finish: () => undefined,
+    },
     degraded: async () => degradedOf([await sessionFor()]),
     async outputChanged(value, text) {
       this.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)

@@ -161,6 +161,20 @@ export class SimulatedClient {
     return () => caller.isAlive
   }
 
+  /** The client for what is done by the process that runs now: once that has crashed, whatever is asked of it throws. */
+  process(): SimulatedClient {
+    const isAlive = this.lifeline()
+    return new Proxy(this, {
+      get(client, name) {
+        // What was computing when the process crashed must not go on by means of the next one.
+        if (!isAlive()) throw new Error(`${client.id} has crashed`)
+        const value: unknown = Reflect.get(client, name, client)
+        return typeof value === "function" ? value.bind(client) : value
+      },
+      set: (client, name, value) => isAlive() && Reflect.set(client, name, value, client),
+    })
+  }
+
   /** Forgets the nodes it has read, as a new command would. */
   forget(): void {
     this.#io = createTreeIo({ chunks: this.#store.chunks, env: this.#env })

@@ -314,10 +314,11 @@ class Run {
         world.fail("operations end", `${client.id} ${kind} takes more than ${longestMs / minuteMs} minutes`)
     })
     client.span = span
+    const ended = new Promise<never>(() => undefined) // of a process that crashed nothing is heard any more
     let failure: unknown
     const context: OperationContext = {
       ...{
-        client,
+        client: client.process(),
         random,
         target: tree,
         model,
@@ -334,9 +335,11 @@ class Run {
     }
     try {
       const result = await operate(kind, context)
+      if (!isAlive()) await ended
       time.tell(`${client.id} ${kind} done: ${result}`)
       this.done[kind] = (this.done[kind] ?? 0) + 1
     } catch (error) {
+      if (!isAlive()) await ended
       failure = error
       time.tell(`${client.id} ${kind} failed: ${describe(error).split("\n")[0]}`)
       if (!isHoldfastError(error)) world.fail("errors are of known kinds", describe(error))
