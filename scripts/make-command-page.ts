@@ -73,6 +73,11 @@ ${options}
 With \`--json\` a command prints one JSON value, and an error is \`{"error":{"code","message","details"}}\`. Codes and exit codes are in
 [errors.md](../errors.md). \`HOLDFAST_DEBUG=1\` adds where in the code an error arose.
 
+With \`--json --verbose\` long work (\`put\`, \`get\`, \`check\`, \`rebalance\`, \`audit\`) also tells how far it is: a line of JSON on standard error
+each second, and one in the end. \`{"event":"progress","task":"put","done":123,"total":456,"unit":"bytes","seconds":1.5,"isEnd":false}\`; \`total\` is null
+where nobody knows it, \`unit\` is \`bytes\` or \`chunks\`. Lines that do not begin with a brace are warnings, as without \`--json\`. More fields and
+events may come; these stay.
+
 ## Defaults
 
 Each flag has a variable: \`HOLDFAST_\`, the command, and the flag in capitals, as \`HOLDFAST_PUT_ONE_FILE_SYSTEM=1\`; those of all commands have no command

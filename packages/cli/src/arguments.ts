@@ -1,7 +1,10 @@
 /** What the command needs to know of its arguments before they are parsed. */
 
 /** Options of all commands that are followed by a value. */
-const withValue = new Set(["--profile", "--passphrase-file", "--passphrase-command", "--volume"])
+const withValue = new Set([
+  ...["--profile", "--passphrase-file", "--passphrase-command", "--volume"],
+  ...["--limit-upload", "--limit-download"],
+])
 
 /** The command that was typed. */
 export function firstWord(args: readonly string[]): string | undefined {

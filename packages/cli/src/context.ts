@@ -2,13 +2,15 @@
 import type { Profile } from "@holdfast/client/profile"
 import type { GridOptions, Session, SessionOptions } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
-import type { Rollback } from "@holdfast/store"
+import type { Rollback, TracedRequest } from "@holdfast/store"
 import { firstWord, hasFlag, optionValue } from "./arguments.ts"
 import { isOn, variableOf } from "./defaults.ts"
 import type { Degraded } from "./degraded.ts"
 import { createInterruption, type Interruption } from "./interruption.ts"
 import { type PassphraseSource, passphraseSource } from "./passphrase-source.ts"
-import { createProgress, type Progress, type ProgressUnit } from "./progress.ts"
+import { createProgress, createProgressEvents, type Progress, type ProgressUnit } from "./progress.ts"
+import { ratesOf } from "./rates.ts"
+import { Requests, requestLine } from "./requests.ts"
 import { createScreen, type Line, type Screen } from "./screen.ts"
 
 /** How a command opens its sessions. */
@@ -27,7 +29,7 @@ export interface Context extends Screen {
   readonly json: boolean
   /** Standard error is a terminal: progress and colours make sense. */
   readonly isTerminal: boolean
-  /** A progress bar, on a terminal and without --json. */
+  /** A progress bar, on a terminal and without --json; with --json and --verbose lines of JSON on standard error. */
   progress(label: string, total?: number, unit?: ProgressUnit): Progress
   /** The name of the profile in use. */
   readonly profile: string
@@ -70,6 +72,14 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   let asked: Promise<string> | undefined
   let opened: Promise<Profile> | undefined
   const sessions = new Map<string | undefined, Promise<Session>>()
+  const open: Session[] = []
+  const nameOf = (id: string) => open.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id
+  const requests = new Requests()
+  const isTraced = flag("--trace")
+  const onRequest = (request: TracedRequest) => {
+    requests.add(request)
+    if (isTraced) screen.tell([requestLine(request, nameOf(request.server))])
+  }
   const volume = optionValue(args, "--volume") ?? (env["HOLDFAST_VOLUME"] || undefined)
   const passphrase = () => {
     asked ??= import("./passphrase.ts").then(({ readPassphrase }) =>
@@ -104,14 +114,18 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     ...screen,
     ...{ stdin, stdout, stderr, env, json, isTerminal, profile, passphrase, volume, passphraseSource: source },
     interruption: createInterruption(process),
-    progress: (label, total, unit) =>
-      createProgress(isTerminal && !json && !screen.verbosity.quiet ? stderr : undefined, label, total, Date.now, unit),
+    progress: (label, total, unit) => {
+      if (json && screen.verbosity.verbose) return createProgressEvents(stderr, label, total, Date.now, unit)
+      const isShown = isTerminal && !json && !screen.verbosity.quiet
+      return createProgress(isShown ? stderr : undefined, label, total, Date.now, unit)
+    },
     openProfile() {
       opened ??= openProfileNamed(profile, env, passphrase)
       return opened
     },
     async openSession(asked = volume, { keepsStored = false, ...how } = {}) {
       const { openSession, volumeFor } = await import("@holdfast/client/volumes")
+      const rates = ratesOf(optionOf)
       const own = await this.openProfile()
       const name = volumeFor(own, asked)
       const accepted = {
@@ -119,9 +133,13 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
         ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
       }
       const signal = keepsStored ? this.interruption.lateSignal : this.interruption.signal
-      const session =
-        sessions.get(name) ?? openSession(own, { volume: name, signal, ...gridOptions, ...accepted, ...how })
-      sessions.set(name, session)
+      const tracing = (isTraced || screen.verbosity.verbose) && { onRequest }
+      const opening =
+        sessions.get(name) ??
+        openSession(own, { volume: name, signal, rates, ...gridOptions, ...accepted, ...how, ...tracing })
+      sessions.set(name, opening)
+      const session = await opening
+      if (!open.includes(session)) open.push(session)
       return session
     },
     async degraded() {
@@ -136,6 +154,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     async close(error) {
       const isTold = this.interruption.reason !== undefined || saysWhoTookNothing(error)
       const degraded = isTold ? undefined : await this.degraded()
+      if (isTraced || (screen.verbosity.verbose && !json)) screen.tell(requests.lines(nameOf))
       if (degraded) screen.warn((await import("./degraded.ts")).degradedText(degraded))
       const closed = await Promise.allSettled(
         [...sessions.values()].map(async (opening) => {

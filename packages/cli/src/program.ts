@@ -63,12 +63,18 @@ function globalProgram(context: Context): Command {
     .description("End-to-end encrypted files on machines that nobody has to trust")
     .version(version, "-V, --version")
     .option("--json", "print one JSON value instead of text")
-    .option("-v, --verbose", "say what is done with each file")
+    .option(
+      "-v, --verbose",
+      "say what is done with each file and what was asked of each server (with --json: how far long work is)",
+    )
+    .option("--trace", "tell each request to a server and how long it took, on stderr")
     .option("-q, --quiet", "say nothing when all went well, and show no progress")
     .option("--profile <name>", "use another profile (or set HOLDFAST_PROFILE)")
     .option("--volume <name>", "use a volume of your own, or `grid` (or set HOLDFAST_VOLUME)")
     .option("--passphrase-file <file>", "passphrase of a locked profile; - is stdin (or set HOLDFAST_PASSPHRASE_FILE)")
     .option("--passphrase-command <command>", "a command that prints it, as of a password manager")
+    .option("--limit-upload <rate>", "store at most so many bytes a second, as 500K or 2M")
+    .option("--limit-download <rate>", "read at most so many bytes a second")
     .option(
       "--accept-rollback",
       "read a tree although its servers offer an older version or another one than seen before",

@@ -1,5 +1,5 @@
-/** A progress bar with rate and time left, on a terminal only. */
-import { shownLine } from "@holdfast/core"
+/** How far long work is: a bar with rate and time left on a terminal, or a JSON value a line for programs. */
+import { shownJson, shownLine } from "@holdfast/core"
 
 /** Counts work done. */
 export interface Progress {
@@ -50,6 +50,36 @@ export function createProgress(
       draw()
       stream.write("\n")
     },
+  }
+}
+
+const eventMs = 1000
+
+/**
+ * The same for programs: a line of JSON at most each second and one in the end, documented in docs/guides/command-line.md. `total` is null
+ * where it is not known.
+ */
+export function createProgressEvents(
+  stream: Pick<ProgressOutput, "write">,
+  task: string,
+  total: number | undefined,
+  nowMs: () => number,
+  unit: ProgressUnit = "bytes",
+): Progress {
+  const started = nowMs()
+  let done = 0
+  let told = started
+  const tell = (isEnd: boolean) => {
+    told = nowMs()
+    const seconds = Math.max(0, told - started) / 1000
+    stream.write(`${shownJson({ event: "progress", task, done, total: total ?? null, unit, seconds, isEnd })}\n`)
+  }
+  return {
+    add(count) {
+      done += count
+      if (nowMs() - told >= eventMs) tell(false)
+    },
+    close: () => tell(true),
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { createProgress, sizeText } from "../src/progress.ts"
+import { createProgress, createProgressEvents, sizeText } from "../src/progress.ts"
 
 function drawn(total: number | undefined, steps: readonly (readonly [bytes: number, atMs: number])[], columns = 100) {
   const lines: string[] = []
@@ -45,4 +45,26 @@ test("sizes have units that people read", () => {
     "250 MiB",
     "1.0 TiB",
   ])
+})
+
+test("programs get a line of JSON at most each second, and one in the end, with what is known", () => {
+  const lines: string[] = []
+  let nowMs = 5000
+  const stream = { write: (text: string) => lines.push(text) }
+  const known = createProgressEvents(stream, "put", 3000, () => nowMs)
+  for (let i = 0; i < 30; i++) {
+    known.add(100)
+    nowMs += 100
+  }
+  known.close()
+  createProgressEvents(stream, "check", undefined, () => nowMs, "chunks").close()
+  const events = lines.map((line) => JSON.parse(line) as object)
+  const common = { event: "progress", task: "put", total: 3000, unit: "bytes" }
+  assert.deepEqual(events, [
+    { ...common, done: 1100, seconds: 1, isEnd: false },
+    { ...common, done: 2100, seconds: 2, isEnd: false },
+    { ...common, done: 3000, seconds: 3, isEnd: true },
+    { event: "progress", task: "check", done: 0, total: null, unit: "chunks", seconds: 0, isEnd: true },
+  ])
+  for (const line of lines) assert.match(line, /^[^\n]+\n$/)
 })

@@ -27,6 +27,8 @@ export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChu
 export type { PlaceShortfall, Shortfall } from "./shortfall.ts"
 export { stoppedChunks, stoppedRegisters } from "./stoppable.ts"
 export { createStore, type Held, type Store, type StoreDeps } from "./store.ts"
+export type { Rates } from "./throttle.ts"
+export type { TracedRequest } from "./traced.ts"
 export type {
   BlockSample,
   CareKeys,

@@ -68,5 +68,10 @@ export function stoppedRegisters(registers: WatchableRegisters, signal: AbortSig
 /** Throws once it has aborted: what is decided from answers that did not come must take nothing away. */
 function bothOf<O extends CallOptions | StoreOptions>(options: O | undefined, signal: AbortSignal): O {
   signal.throwIfAborted()
-  return { ...options, signal: options?.signal ? AbortSignal.any([options.signal, signal]) : signal } as O
+  return { ...options, signal: eitherOf(options?.signal, signal) } as O
+}
+
+/** Aborts when one of them does. */
+export function eitherOf(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+  return a && b ? AbortSignal.any([a, b]) : (a ?? b)
 }

@@ -23,6 +23,8 @@ import { Watches } from "./register-watch.ts"
 import { createServer, type Server } from "./server.ts"
 import { type Shortfall, Shortfalls } from "./shortfall.ts"
 import { stoppable, withSignal } from "./stoppable.ts"
+import { type Rates, throttled } from "./throttle.ts"
+import { type TracedRequest, traced } from "./traced.ts"
 import type { BlockSample, ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
 
 /** Memory kept for the next chunks where no pipeline is given. */
@@ -48,6 +50,10 @@ export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | 
   readonly onRollback?: (rollback: Rollback) => void
   /** Where chunk work runs; in the calling thread when absent. */
   readonly pipeline?: ChunkPipeline
+  /** Most bytes a second of chunks that are put and read; what checks and repairs move is not counted. */
+  readonly rates?: Rates | undefined
+  /** Hears of each request to a place. */
+  readonly onRequest?: ((request: TracedRequest) => void) | undefined
   /** Ends all work of the store, as the signals of single calls end theirs; it can only be closed then. */
   readonly signal?: AbortSignal | undefined
   /** After so long at most without an answer a read asks another server too; 400 ms when absent. */
@@ -101,9 +107,10 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     deps.pipeline ??
     createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
   const shortfalls = new Shortfalls()
-  const { signal } = deps
+  const { signal, onRequest } = deps
   const all = deps.servers.map((server) => {
-    const patient = withPatience(server.backend, deps.env.clock)
+    const own = onRequest ? traced(server.backend, deps.env.clock, onRequest) : server.backend
+    const patient = withPatience(own, deps.env.clock)
     return { ...server, backend: shortfalls.watched(signal ? withSignal(patient, signal) : patient) }
   })
   const placed = all.filter(({ keeps }) => keeps?.shares ?? true)
@@ -242,7 +249,10 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   return {
     backends: placed.map(({ backend }) => backend),
     voters: voters.map(({ backend }) => backend),
-    chunks: stoppable(chunks, signal),
+    chunks: stoppable(
+      deps.rates ? throttled(chunks, deps.rates, { clock: deps.env.clock, spread: n / k, signal }) : chunks,
+      signal,
+    ),
     registers: stoppable(registers, signal),
     ...stoppable(care, signal),
     async shortfall() {

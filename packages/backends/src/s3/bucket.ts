@@ -19,6 +19,7 @@ import { dateOf, guardAnswers, readDates } from "./answers.ts"
 import { credentialsFor } from "./credentials.ts"
 import { isMissing, isOutOfRange, isPreconditionFailed, s3Error } from "./failure.ts"
 import { nameOfBucket, type S3Location } from "./location.ts"
+import { proxyOf } from "./proxy.ts"
 
 /** A line of a listing, in order of keys. Keys are without the location's prefix. */
 export interface ObjectInfo {
@@ -37,6 +38,8 @@ export interface BucketOptions {
   readonly idleMs?: number
   /** A request may take so long, and a millisecond more for each 16 bytes; 30 s by default. */
   readonly deadlineMs?: number
+  /** Names a proxy, perhaps; that of the process by default. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
 /** Options of one request. */
@@ -195,8 +198,11 @@ export function openBucket(location: S3Location, options: BucketOptions = {}): B
   }
 }
 
-function clientConfig(location: S3Location, { attempts = 3, idleMs = 15_000 }: BucketOptions): S3ClientConfig {
-  const agentOptions = { keepAlive: true, maxSockets: parallelRequests }
+function clientConfig(
+  location: S3Location,
+  { attempts = 3, idleMs = 15_000, env = process.env }: BucketOptions,
+): S3ClientConfig {
+  const agentOptions = { keepAlive: true, maxSockets: parallelRequests, ...proxyOf(env) }
   return {
     region: location.region,
     ...(location.endpoint !== undefined && { endpoint: location.endpoint }),

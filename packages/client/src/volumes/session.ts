@@ -3,7 +3,14 @@ import { existsSync } from "node:fs"
 import type { BufferPool, Env } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import type { Backend, StorageId, VolumeDescription } from "@holdfast/protocol"
-import { createStore, type PlacedServer, type Rollback, type Store } from "@holdfast/store"
+import {
+  createStore,
+  type PlacedServer,
+  type Rates,
+  type Rollback,
+  type Store,
+  type TracedRequest,
+} from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import type { Profile } from "../profile/profile.ts"
 import { gridName, volumeFor } from "./choose.ts"
@@ -38,6 +45,10 @@ export interface SessionOptions extends GridOptions {
   readonly forRemoval?: boolean
   /** Takes an older root than one seen before, for reading; called with what was found. */
   readonly onRollback?: (rollback: Rollback) => void
+  /** Hears of each request to a place. */
+  readonly onRequest?: ((request: TracedRequest) => void) | undefined
+  /** Most bytes a second that are stored and read. */
+  readonly rates?: Rates | undefined
   /** Ends all work of the session; it can only be closed then. */
   readonly signal?: AbortSignal | undefined
   /** Goes on from a root that is not proven to follow the one seen before; called with what was found. */
@@ -105,7 +116,7 @@ export async function openVolumeSession(
 async function compose(
   profile: Profile,
   { volume, storage }: Pick<Session, "volume" | "storage">,
-  { onRollback, onUnproven, signal, forRemoval = false }: SessionOptions,
+  { onRollback, onUnproven, onRequest, signal, rates, forRemoval = false }: SessionOptions,
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
@@ -122,6 +133,8 @@ async function compose(
     pipeline,
     forRemoval,
     signal,
+    rates,
+    onRequest,
     device: () => profile.device(),
     ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
     ...(onRollback ? { onRollback } : {}),

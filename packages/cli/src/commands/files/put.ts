@@ -92,7 +92,8 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
       },
     }
     const claim = placesOfTheirOwn()
-    const progress = context.progress("put", context.isTerminal && !dryRun ? measure(sources, walk) : undefined)
+    const isShown = context.json ? context.verbosity.verbose : context.isTerminal
+    const progress = context.progress("put", isShown && !dryRun ? measure(sources, walk) : undefined)
     try {
       const options = { ...walk, onBytes: progress.add, signal: context.interruption.signal }
       const one = async (source: string) =>
