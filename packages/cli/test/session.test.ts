@@ -95,7 +95,13 @@ test("the warning goes to standard error, with the day, and not into the output"
   await close()
   const written = { stdout: "", stderr: "" }
   const stream = (name: "stdout" | "stderr") => ({ write: (text: string) => (written[name] += text), isTTY: false })
-  const surroundings = { stdin: process.stdin, stdout: stream("stdout"), stderr: stream("stderr"), env }
+  const surroundings = {
+    stdin: process.stdin,
+    stdout: stream("stdout"),
+    stderr: stream("stderr"),
+    env,
+    on: () => undefined,
+  }
   const context = createContext(surroundings as unknown as NodeJS.Process, ["--json"])
   await context.openSession()
   await context.close()

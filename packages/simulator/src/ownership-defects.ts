@@ -114,8 +114,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O12: what a commit copies is not marked",
     `${store}/register-commit.ts`,
-    "    await marks.mark(chunks, batch, doubted)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy }\n",
-    "    const commitment = { batch, patterns: batch.patterns([]), happy: marks.happy }\n",
+    "    await marks.mark(chunks, batch, doubted, signal)\n    const commitment = { batch, patterns: batch.patterns(chunks), happy: marks.happy, signal }\n",
+    "    const commitment = { batch, patterns: batch.patterns([]), happy: marks.happy, signal }\n",
   ),
   one(
     "O13: marks in a bucket are not looked at after the value",
