@@ -27,6 +27,69 @@ const writing = [
   ["volume", "test", "disks"],
 ]
 
+/** All others that ask places or the profile; commands of grids and daemons know no directories. Lists of what is taken from files. */
+const others = [
+  ...[
+    ["tree", "disks:"],
+    ["stat", "disks:small.txt"],
+    ["du", "disks:"],
+    ["find", "disks:", "--name", "*.txt"],
+  ],
+  ...[
+    ["mkdir", "disks:/made"],
+    ["cp", "disks:small.txt", "disks:/made/copy"],
+    ["mv", "disks:/made/copy", "disks:/moved"],
+  ],
+  ...[
+    ["snapshot", "create", "disks:", "now"],
+    ["snapshot", "list", "disks:"],
+    ["diff", "disks:@now", "disks:"],
+  ],
+  ...[
+    ["cap", "disks:", "--read", "--out", "back/cap"],
+    ["ln", "@file:back/cap", "disks:/linked"],
+  ],
+  ...[
+    ["rm", "-r", "disks:/made"],
+    ["snapshot", "restore", "disks:", "now"],
+    ["snapshot", "remove", "disks:", "now"],
+  ],
+  ...[
+    ["history", "list", "disks:"],
+    ["history", "restore", "disks:", "1"],
+    ["history", "epoch", "disks:"],
+  ],
+  ...[
+    ["leakage", "disks:"],
+    ["rebalance", "disks:"],
+    ["check", "--sample", "5", "disks:"],
+    ["keep", "disks", "7d"],
+  ],
+  ...[
+    ["alias", "create", "more"],
+    ["alias", "list"],
+    ["alias", "remove", "more"],
+    ["upgrade", "--dry-run"],
+  ],
+  ...[
+    ["account", "show"],
+    ["account", "export", "--out", "back/account"],
+    ["account", "grant", "phone", "--out", "back/grant"],
+  ],
+  ...[
+    ["volume", "list"],
+    ["volume", "show", "disks"],
+    ["volume", "export", "disks"],
+  ],
+  ...[
+    ["volume", "accounts", "list", "disks"],
+    ["volume", "follow", "disks"],
+    ["seen", "list"],
+    ["seen", "export"],
+  ],
+  ...[["recovery", "kit", "--out", "back/words"], ["recovery", "test"], ["doctor"]],
+]
+
 describe("directories of a volume that somebody else wrote", { skip: why }, () => {
   let client: Client
   let victim: string
@@ -107,25 +170,34 @@ describe("directories of a volume that somebody else wrote", { skip: why }, () =
     )
   })
 
+  /** Links out of the place wherever one can lie, and names in the index that lead out of it. */
+  function leadOut(dir: string): void {
+    const [part] = fs.readdirSync(join(dir, "shares/local"))
+    const [share] = fs.readdirSync(join(dir, "shares/local", part!))
+    fs.symlinkSync(victim, join(dir, "shares/local/deadbeef"))
+    fs.symlinkSync(victim, join(dir, "shares/other"))
+    fs.symlinkSync(victim, join(dir, "quarantine"))
+    fs.symlinkSync(victim, join(dir, "fence"))
+    fs.rmSync(join(dir, "shares/local", part!, share!))
+    fs.symlinkSync(join(victim, "thesis.tex"), join(dir, "shares/local", part!, share!))
+    const index = new DatabaseSync(join(dir, "index.sqlite"))
+    index.exec("UPDATE shares SET file = '../../../../victim/thesis.tex' WHERE row % 2 = 0 AND file IS NOT NULL")
+    index.exec("INSERT INTO removing VALUES ('local', '../../../../victim/thesis.tex'), ('../../victim', 'photos')")
+    index.exec("UPDATE meta SET value = 0 WHERE name = 'clean'")
+    index.close()
+  }
+
   test("lead nowhere by links, pipes and names in the index", async () => {
-    changeFirst((dir) => {
-      const [part] = fs.readdirSync(join(dir, "shares/local"))
-      const [share] = fs.readdirSync(join(dir, "shares/local", part!))
-      fs.symlinkSync(victim, join(dir, "shares/local/deadbeef"))
-      fs.symlinkSync(victim, join(dir, "shares/other"))
-      fs.symlinkSync(victim, join(dir, "quarantine"))
-      fs.symlinkSync(victim, join(dir, "fence"))
-      fs.rmSync(join(dir, "shares/local", part!, share!))
-      fs.symlinkSync(join(victim, "thesis.tex"), join(dir, "shares/local", part!, share!))
-      const index = new DatabaseSync(join(dir, "index.sqlite"))
-      index.exec("UPDATE shares SET file = '../../../../victim/thesis.tex' WHERE row % 2 = 0 AND file IS NOT NULL")
-      index.exec("INSERT INTO removing VALUES ('local', '../../../../victim/thesis.tex'), ('../../victim', 'photos')")
-      index.exec("UPDATE meta SET value = 0 WHERE name = 'clean'")
-      index.close()
-    })
+    changeFirst(leadOut)
     await watchAll([...reading, ...writing, ["get", "--overwrite", "disks:", "back"]])
     for (const [name, bytes] of Object.entries(files))
       assert.ok(fs.readFileSync(join(client.folder, "back", name)).equals(bytes), name)
+  })
+
+  test("lead nowhere in any other command", async () => {
+    changeFirst(leadOut)
+    fs.mkdirSync(join(client.folder, "back"), { recursive: true })
+    await watchAll(others)
   })
 
   test("and a source and a destination that somebody else wrote lead nowhere", async () => {
@@ -162,7 +234,7 @@ describe("directories of a volume that somebody else wrote", { skip: why }, () =
     assert.ok(fs.lstatSync(join(back, "docs/large.bin")).isFIFO(), "a pipe is not replaced")
   })
 
-  const others: Record<string, (dir: string) => void> = {
+  const otherKinds: Record<string, (dir: string) => void> = {
     "an index that computes": (dir) => {
       const index = new DatabaseSync(join(dir, "index.sqlite"))
       index.exec("CREATE TRIGGER t AFTER INSERT ON marks BEGIN DELETE FROM shares; END")
@@ -185,7 +257,7 @@ describe("directories of a volume that somebody else wrote", { skip: why }, () =
       }
     },
   }
-  for (const [what, change] of Object.entries(others))
+  for (const [what, change] of Object.entries(otherKinds))
     test(`lead nowhere with ${what}, and the other places serve`, async () => {
       changeFirst(change)
       await watchAll([...reading, ...writing])

@@ -113,12 +113,17 @@ function sectionOf(command: Command, depth: number): string {
   const children = command.commands.filter((child) => child.name() !== "help")
   const help = fullHelp(command)
   const heading = `${"#".repeat(depth)} ${pathOf(command)}\n\n${command.description()}.\n`
-  const examples = /\nExamples?:\n([\s\S]*)$/.exec(help)?.[1]?.trimEnd()
+  const examples = examplesOf(command)
   const shown = examples
     ? `\n\`\`\`sh\n${examples.replace(/^ {2}/gm, "").replace(/ {2,}(?=\S)/g, "   # ")}\n\`\`\`\n`
     : ""
   if (children.length > 0) return [heading + shown, ...children.map((child) => sectionOf(child, depth + 1))].join("\n")
   return `${heading}\n\`\`\`text\n${withoutExamples(help)}\n\`\`\`\n${shown}`
+}
+
+/** The examples of a command's help, two spaces before each. */
+export function examplesOf(command: Command): string | undefined {
+  return /\nExamples?:\n([\s\S]*)$/.exec(fullHelp(command))?.[1]?.trimEnd()
 }
 
 /** Usage, arguments and options of its own. */

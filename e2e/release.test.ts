@@ -1,0 +1,109 @@
+/** What users install: each form in a clean folder, with a real put and get, and built twice with the same bytes. */
+import assert from "node:assert/strict"
+import { execFileSync, spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as paths from "node:path"
+import { after, before, test } from "node:test"
+
+const root = paths.dirname(import.meta.dirname)
+const isNeeded = process.env["HOLDFAST_REQUIRE_ALL"] === "1"
+const hasDpkg = isNeeded || spawnSync("dpkg-deb", ["--version"]).status === 0
+let folder: string
+let files: string[]
+
+before(() => {
+  folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-installed-"))
+  files = release("release")
+})
+after(() => fs.rmSync(folder, { recursive: true, force: true }))
+
+function release(name: string): string[] {
+  const out = paths.join(folder, name)
+  execFileSync(process.execPath, [paths.join(root, "scripts/release.ts"), "--out", out], { cwd: root, stdio: "ignore" })
+  return fs.readdirSync(out).map((file) => paths.join(out, file))
+}
+
+function fileThat(ending: string): string {
+  return files.find((file) => file.endsWith(ending)) ?? assert.fail(`there is no ${ending} in ${files}`)
+}
+
+/** A volume of three folders, a put and a get with an installed command. */
+function storeAndFetch(command: readonly string[], name: string): void {
+  const home = paths.join(folder, `home-${name}`)
+  fs.mkdirSync(home)
+  const [file = "", ...first] = command
+  const run = (...args: string[]) =>
+    execFileSync(file, [...first, ...args], {
+      cwd: home,
+      env: { HOME: home, PATH: process.env.PATH },
+      encoding: "utf8",
+    })
+  assert.match(run("--version"), /^\d+\.\d+\.\d+\n$/)
+  run(
+    "volume",
+    "create",
+    "disks",
+    "--coding",
+    "2/2/3",
+    "--backend",
+    ...["a", "b", "c"].map((one) => `dir:${home}/${one}`),
+  )
+  const content = Buffer.alloc(3_000_000, "held fast ")
+  fs.writeFileSync(paths.join(home, "file"), content)
+  run("put", "file", "disks:/file")
+  run("get", "disks:/file", "back")
+  assert.deepEqual(fs.readFileSync(paths.join(home, "back")), content)
+}
+
+test("the package for Debian brings all that it needs, pages, units and completion", { skip: !hasDpkg }, () => {
+  const to = paths.join(folder, "debian")
+  execFileSync("dpkg-deb", ["-x", fileThat(".deb"), to])
+  // The Node inside, and no other.
+  storeAndFetch([`${to}/usr/lib/holdfast/node`, `${to}/usr/lib/holdfast/bin/holdfast.mjs`], "debian")
+  assert.match(fs.readFileSync(`${to}/usr/bin/holdfast`, "utf8"), /exec \/usr\/lib\/holdfast\/node /)
+  assert.match(fs.readFileSync(`${to}/usr/share/bash-completion/completions/holdfast`, "utf8"), /complete /)
+  assert.ok(fs.readdirSync(`${to}/usr/share/man/man1`).includes("holdfast-put.1.gz"))
+  for (const part of ["node", "coordinator"])
+    assert.match(
+      fs.readFileSync(`${to}/usr/lib/systemd/system/holdfast-${part}.service`, "utf8"),
+      RegExp(`^ExecStart=/usr/bin/holdfast ${part} run `, "m"),
+    )
+  const listed = execFileSync("dpkg-deb", ["-c", fileThat(".deb")], { encoding: "utf8" })
+  for (const line of listed.trim().split("\n"))
+    assert.match(line, /^(drwxr-xr-x|-rwxr-xr-x|-rw-r--r--) root\/root /, line)
+})
+
+test("the package for npm installs globally and runs", { timeout: 180_000 }, () => {
+  const to = paths.join(folder, "npm")
+  execFileSync(
+    "npm",
+    ["install", "--global", "--prefix", to, "--ignore-scripts", "--prefer-offline", fileThat(".tgz")],
+    {
+      stdio: "ignore",
+    },
+  )
+  storeAndFetch([paths.join(to, "bin/holdfast")], "npm")
+  assert.match(fs.readFileSync(paths.join(to, "share/man/man1/holdfast.1"), "utf8"), /^\.TH "HOLDFAST"/)
+})
+
+test("a second build gives the same bytes, and the checksums and the list of what is inside are right", () => {
+  const umask = process.umask(0o077)
+  const again = release("again")
+  process.umask(umask)
+  assert.deepEqual(
+    again.map((file) => paths.basename(file)),
+    files.map((file) => paths.basename(file)),
+  )
+  for (const [i, file] of files.entries())
+    assert.ok(fs.readFileSync(file).equals(fs.readFileSync(again[i]!)), paths.basename(file))
+  execFileSync("sha256sum", ["--check", "--strict", "SHA256SUMS"], {
+    cwd: paths.join(folder, "again"),
+    stdio: "ignore",
+  })
+  const { metadata, components } = JSON.parse(fs.readFileSync(fileThat("sbom.cdx.json"), "utf8"))
+  assert.equal(metadata.component.name, "holdfast")
+  const names: string[] = components.map(({ name }: { name: string }) => name)
+  for (const name of ["zod", "hash-wasm", "cborg", "reflect-metadata"]) assert.ok(names.includes(name), name)
+  assert.ok(!names.includes("typescript"))
+})
