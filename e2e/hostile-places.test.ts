@@ -68,13 +68,12 @@ const others = [
   ...[
     ["alias", "create", "more"],
     ["alias", "list"],
-    ["alias", "remove", "more"],
+    ["alias", "remove", "more", "--yes"],
     ["upgrade", "--dry-run"],
   ],
   ...[
     ["account", "show"],
     ["account", "export", "--out", "back/account"],
-    ["account", "grant", "phone", "--out", "back/grant"],
   ],
   ...[
     ["volume", "list"],
@@ -89,6 +88,9 @@ const others = [
   ],
   ...[["recovery", "kit", "--out", "back/words"], ["recovery", "test"], ["doctor"]],
 ]
+
+/** What those end with that do not succeed on a volume that is well: it has not moved. */
+const codes: Record<string, number> = { follow: 3 }
 
 describe("directories of a volume that somebody else wrote", { skip: why }, () => {
   let client: Client
@@ -136,7 +138,8 @@ describe("directories of a volume that somebody else wrote", { skip: why }, () =
     } catch (error) {
       // A place that is of no use makes some commands end with a code of their own; none may hang or crash.
       const { status, stderr } = error as { status: number | null; stderr: Buffer }
-      assert.ok(status !== null && status > 1, `${words.join(" ")} ended with ${status}: ${stderr}`)
+      const isFinding = words[0] === "doctor" && status === 1
+      assert.ok((status !== null && status > 1) || isFinding, `${words.join(" ")} ended with ${status}: ${stderr}`)
     }
     const mine = ["places", "config", "data", "state", "cache", "back"].map((name) => join(client.folder, name))
     for (const { call, path, writes } of changesIn(fs.readFileSync(log, "latin1"))) {
@@ -195,9 +198,14 @@ describe("directories of a volume that somebody else wrote", { skip: why }, () =
   })
 
   test("lead nowhere in any other command", async () => {
-    changeFirst(leadOut)
-    fs.mkdirSync(join(client.folder, "back"), { recursive: true })
-    await watchAll(others)
+    const back = join(client.folder, "back")
+    for (const change of [undefined, leadOut]) {
+      changeFirst(change ?? (() => undefined))
+      fs.rmSync(back, { recursive: true, force: true })
+      fs.mkdirSync(back)
+      if (change) await watchAll(others)
+      else for (const words of others) await client.run(words, { code: codes[words[1] ?? words[0]!] ?? 0 }) // as they are meant, and not a mistake of this list
+    }
   })
 
   test("and a source and a destination that somebody else wrote lead nowhere", async () => {
