@@ -106,12 +106,16 @@ export const areas: readonly Area[] = [
     tests: [...tests("protocol", "account"), ...tests("store", "collection", "marks", "collection-races")],
   },
   {
-    files: sources("backends/src", "rules", "directory/marking", "directory/proposing", "directory/scrub"),
+    files: [
+      ...sources("backends/src", "rules", "directory/marking", "directory/proposing", "directory/scrub"),
+      ...sources("protocol/src", "newer"),
+    ],
     tests: tests(
       "backends",
       "rules",
       "register-order",
       "scrub",
+      "newer",
       "marking",
       "administration",
       "limits",
@@ -156,7 +160,7 @@ export const areas: readonly Area[] = [
     tests: [
       ...tests("core", "folder"),
       ...tests("fs", "place"),
-      ...tests("backends", "node-disk", "schema", "recovery", "hostile-directory", "directory"),
+      ...tests("backends", "node-disk", "schema", "newer", "recovery", "hostile-directory", "directory"),
     ],
   },
   {

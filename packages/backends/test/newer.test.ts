@@ -71,6 +71,32 @@ for (const [what, largeBytes, smallBytes, valueBytes] of [
     assert.ok(fs.existsSync(file) && !fs.existsSync(join(dir, "quarantine")))
   })
 
+it("what is too large for this version and does not begin as a later one's is rot", async (t) => {
+  const { dir, register, file } = await filled(t)
+  fs.writeFileSync(file, new Uint8Array(2 ** 25).fill(1))
+  const tooLarge = (sizeBytes: number) => new Uint8Array(sizeBytes).fill(1)
+  alter(dir, (index) => {
+    index.prepare("UPDATE small SET bytes = ?").run(tooLarge(2 ** 20))
+    index.prepare("UPDATE registers SET value = ?").run(tooLarge(2 ** 18))
+  })
+  const engine = await opened(t, dir)
+  const report = await engine.scrub()
+  assert.deepEqual([report.rot.length, report.newer], [3, []])
+  assert.ok(report.rot.some(({ share }) => share.includes(toHex(register))))
+})
+
+it("a value of usual size whose version rotted is rot in a directory, though its beginning alone might be a later one's", async (t) => {
+  const { dir } = await filled(t)
+  alter(dir, (index) => {
+    const { value } = index.prepare("SELECT value FROM registers").get() as { value: Uint8Array }
+    const rotten = Uint8Array.from(value)
+    rotten[1]! ^= 0x10
+    index.prepare("UPDATE registers SET value = ?").run(rotten)
+  })
+  const report = await (await opened(t, dir)).scrub()
+  assert.deepEqual([report.rot.length, report.newer], [1, []])
+})
+
 it("a version number that rotted is rot, wherever it stands", async (t) => {
   const { dir, small, large, file } = await filled(t)
   for (const [at, share] of [
@@ -100,6 +126,7 @@ it("numbers of versions that take several bytes are later ones too, and what is 
     crypto.random(0),
     Uint8Array.from([0x80]),
     Uint8Array.from([0x81, 0x61, 0x61]),
+    Uint8Array.from([0x44, 5, 5, 5, 5]),
   ])
     assert.equal(await isNewerValue(crypto, bytes), false)
   for (const bytes of [new Uint8Array(), Uint8Array.from([0x48, 0x46, 0x53]), crypto.random(100).fill(0)])

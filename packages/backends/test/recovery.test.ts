@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { it, type TestContext } from "node:test"
-import { toHex } from "@holdfast/core"
+import { HoldfastError, toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { shareName } from "@holdfast/protocol"
 import { makeAccount, makeOrder, newBatch, randomChunk } from "@holdfast/protocol/testing"
@@ -111,6 +111,29 @@ for (const code of ["EMFILE", "ENFILE", "ENOMEM", "EACCES", "EPERM", "EIO"])
       await second.close()
       assert.equal((await opened(t, dir, { isShared })).recovery, undefined)
     })
+
+it("a start on a full disk puts off all of it", async (t) => {
+  const { dir, part, chunk } = await crashed(t)
+  fs.writeFileSync(join(part, `${shareName(chunk.id, 1)}.00000009`), "half a share")
+  const unlink = () => Promise.reject(Object.assign(new Error("no room"), { code: "ENOSPC" }))
+  const first = await opened(t, dir, { disk: { ...createNodeDisk(dir), unlink } })
+  assert.equal(first.recovery, undefined)
+  await first.close()
+  assert.equal((await opened(t, dir)).recovery?.removed, 1)
+})
+
+for (const [what, error] of Object.entries({
+  "a fault of ours": new Error("a bug"),
+  "what we say ourselves": new HoldfastError("ERR_LIMIT", "too much"),
+}))
+  it(`a start does not go on beside ${what}`, async (t) => {
+    const { dir, part, chunk } = await crashed(t)
+    fs.writeFileSync(join(part, `${shareName(chunk.id, 1)}.00000009`), "half a share")
+    const disk = createNodeDisk(dir)
+    await assert.rejects(opened(t, dir, { disk: { ...disk, unlink: () => Promise.reject(error) } }))
+    const later = await opened(t, dir)
+    assert.deepEqual([later.recovery?.removed, later.recovery?.left], [1, 0])
+  })
 
 it("what was about to be removed and does not go now goes at the next start", async (t) => {
   const { dir, part } = await crashed(t)
