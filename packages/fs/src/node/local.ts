@@ -131,10 +131,12 @@ function next(open: Frame[]): Step | undefined {
 }
 
 function dropParts({ names, folder }: Frame, { onLeftOut }: WalkOptions): void {
-  for (const name of names.filter(isPart)) {
-    names.splice(names.indexOf(name), 1)
-    onLeftOut?.(`"${folder.path}/${name}" was left out: an interrupted \`get\` left it, or one is writing it.`)
-  }
+  let kept = 0
+  for (const name of names)
+    if (isPart(name))
+      onLeftOut?.(`"${folder.path}/${name}" was left out: an interrupted \`get\` left it, or one is writing it.`)
+    else names[kept++] = name
+  names.length = kept
 }
 
 /** Opens a folder and lists it; undefined, told, when that cannot be. What it is then is what is open, whatever was there before. */
