@@ -18,15 +18,16 @@ const root = join(import.meta.dirname, "..")
 export async function makeRelease(out: string): Promise<string[]> {
   rmSync(out, { recursive: true, force: true })
   mkdirSync(out, { recursive: true })
-  execFileSync(process.execPath, [join(root, "scripts/build.ts")], {
-    cwd: root,
-    stdio: ["ignore", "ignore", "inherit"],
-  })
   const seconds = Number(process.env["SOURCE_DATE_EPOCH"] ?? git("log", "-1", "--format=%ct"))
-  await inFolder((work) => makeNpmPackage(root, { work, out, seconds }))
-  if (process.platform === "linux" && spawnSync("dpkg-deb", ["--version"]).status === 0)
-    await inFolder((work) => makeDeb(root, { work, out, seconds }))
-  else console.error("dpkg-deb is not here: no package for Debian is made.")
+  await inFolder(async (folder) => {
+    // A folder of its own: the checkout's build may be in use.
+    const built = join(folder, "dist")
+    execFileSync(process.execPath, [join(root, "scripts/build.ts"), built], { stdio: ["ignore", "ignore", "inherit"] })
+    await inFolder((work) => makeNpmPackage(root, { built, work, out, seconds }))
+    if (process.platform === "linux" && spawnSync("dpkg-deb", ["--version"]).status === 0)
+      await inFolder((work) => makeDeb(root, { built, work, out, seconds }))
+    else console.error("dpkg-deb is not here: no package for Debian is made.")
+  })
   writeFileSync(join(out, "sbom.cdx.json"), sbom(seconds))
   const names = readdirSync(out).sort()
   const sums = names.map(

@@ -11,7 +11,12 @@ import { changedFiles, testsOf } from "./changed-tests.ts"
 
 const root = dirname(import.meta.dirname)
 const words = process.argv.slice(2)
-const env = { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env.PATH}` }
+const env = {
+  // Each test file is a process of its own that loads the same sources.
+  NODE_COMPILE_CACHE: join(root, "node_modules/.cache/compiled"),
+  ...process.env,
+  PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env.PATH}`,
+}
 const failed: string[] = []
 
 /** Runs a Node program to its end and remembers its name when it fails. */

@@ -6,6 +6,7 @@ import { gzipSync } from "node:zlib"
 import {
   closureOf,
   externals,
+  type Job,
   manifestOf,
   normalise,
   stagePackages,
@@ -17,12 +18,12 @@ import { unitOf, users } from "./units.ts"
 
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" }
 
-/** Makes holdfast_VERSION_ARCH.deb in `out`; gives its name. `work` is an empty folder, `seconds` the time that all files have. */
-export async function makeDeb(root: string, { work, out, seconds }: { work: string; out: string; seconds: number }) {
+/** Makes holdfast_VERSION_ARCH.deb of a job; gives its name. */
+export async function makeDeb(root: string, { built, work, out, seconds }: Job) {
   const { version, description } = manifestOf(root)!
   const architecture = architectures[process.arch]!
   const home = join(work, "usr/lib/holdfast")
-  stageProgram(root, home)
+  stageProgram(root, built, home)
   stagePackages(closureOf(root, externals), join(home, "node_modules"))
   copyFileSync(join(root, "node_modules", `node-linux-${process.arch}`, "bin/node"), join(home, "node"))
   chmodSync(join(home, "node"), 0o755)
@@ -37,7 +38,7 @@ export async function makeDeb(root: string, { work, out, seconds }: { work: stri
     zsh: "usr/share/zsh/vendor-completions/_holdfast",
     fish: "usr/share/fish/vendor_completions.d/holdfast.fish",
   }))
-    writeAt(join(work, path), execFileSync(process.execPath, [join(root, "bin/holdfast.mjs"), "completion", shell]))
+    writeAt(join(work, path), execFileSync(process.execPath, [join(home, "bin/holdfast.mjs"), "completion", shell]))
   for (const part of ["node", "coordinator"] as const)
     writeAt(join(work, "usr/lib/systemd/system", `holdfast-${part}.service`), unitOf(part))
   writeAt(join(work, "usr/lib/sysusers.d/holdfast.conf"), users)

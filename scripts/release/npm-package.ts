@@ -2,15 +2,12 @@
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { externals, manifestOf, normalise, stagePages, stageProgram, writeAt } from "./staging.ts"
+import { externals, type Job, manifestOf, normalise, stagePages, stageProgram, writeAt } from "./staging.ts"
 
-/** Makes holdfast-VERSION.tgz in `out`; gives its name. `work` is an empty folder, `seconds` the time that all files have. */
-export async function makeNpmPackage(
-  root: string,
-  { work, out, seconds }: { readonly work: string; readonly out: string; readonly seconds: number },
-): Promise<string> {
+/** Makes holdfast-VERSION.tgz of a job; gives its name. */
+export async function makeNpmPackage(root: string, { built, work, out, seconds }: Job): Promise<string> {
   const own = manifestOf(root)!
-  stageProgram(root, work)
+  stageProgram(root, built, work)
   const pages = await stagePages(join(work, "man"), (text) => Buffer.from(text))
   writeAt(join(work, "README.md"), readFileSync(join(root, "README.md")))
   const exact = (name: string) => [name, manifestOf(join(root, "node_modules", name))!.version] as const

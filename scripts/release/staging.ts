@@ -24,6 +24,18 @@ export interface Manifest {
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
+/** What makes one form of a release works on. */
+export interface Job {
+  /** Folder of the bundles. */
+  readonly built: string
+  /** An empty folder for what is put together. */
+  readonly work: string
+  /** Folder that the result goes to. */
+  readonly out: string
+  /** The time that all files have, in seconds since 1970. */
+  readonly seconds: number
+}
+
 /** Packages that the bundles import by name: see `external` in scripts/build.ts. */
 export const externals = ["@peculiar/x509", "reflect-metadata"]
 
@@ -39,13 +51,13 @@ export function writeAt(path: string, content: string | Uint8Array, mode = 0o644
   writeFileSync(path, content, { mode })
 }
 
-/** Puts launcher, bundles (without their maps) and licences into `target`. */
-export function stageProgram(root: string, target: string): void {
+/** Puts launcher, the bundles of the folder `built` (without their maps) and licences into `target`. */
+export function stageProgram(root: string, built: string, target: string): void {
   writeAt(join(target, "bin/holdfast.mjs"), readFileSync(join(root, "bin/holdfast.mjs")), 0o755)
-  for (const name of readdirSync(join(root, "dist"))
+  for (const name of readdirSync(built)
     .filter((one) => one.endsWith(".mjs"))
     .sort())
-    writeAt(join(target, "dist", name), readFileSync(join(root, "dist", name)))
+    writeAt(join(target, "dist", name), readFileSync(join(built, name)))
   writeAt(join(target, "LICENSE"), readFileSync(join(root, "LICENSE")))
   writeAt(join(target, "THIRD-PARTY-NOTICES"), notices(root))
 }
