@@ -75,7 +75,7 @@ export const areas: readonly Area[] = [
         "agent",
         "join",
         "handshake",
-        "http-service",
+        "daemon",
         "refusal",
         "tls",
         "server-limits",

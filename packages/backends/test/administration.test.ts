@@ -16,7 +16,7 @@ import {
   signStatement,
 } from "@holdfast/protocol"
 import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
-import { openDirectoryAccounts, openDirectoryBackend, openEngine } from "../src/node/index.ts"
+import { openDirectoryAccounts, openDirectoryBackend, openEngine } from "../src/directory/index.ts"
 import type { PlaceAccounts } from "../src/place-accounts.ts"
 import { createObjectBackend } from "../src/s3/objects.ts"
 import { MemoryBucket } from "./memory-bucket.ts"

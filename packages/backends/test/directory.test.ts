@@ -17,9 +17,9 @@ import {
   randomChunk,
   type TestAccount,
 } from "@holdfast/protocol/testing"
+import { type NamespaceOptions, openDirectoryBackend, openEngine } from "../src/directory/index.ts"
 import { version1 } from "../src/directory/schema.ts"
 import { batchBytes, leastGraceMs, markBytes, rowBytes } from "../src/index.ts"
-import { type NamespaceOptions, openDirectoryBackend, openEngine } from "../src/node/index.ts"
 import { opened, someone, temporary, tenantOf } from "./engine-fixture.ts"
 
 backendContract("directory", () => directoryPlace({}), { limited: (quotaBytes) => directoryPlace({ quotaBytes }) })

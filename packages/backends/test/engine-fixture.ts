@@ -5,7 +5,7 @@ import { join } from "node:path"
 import type { TestContext } from "node:test"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { type AccountAccess, accountRoles } from "@holdfast/protocol"
-import { type Engine, type EngineOptions, type NamespaceOptions, openEngine } from "../src/node/index.ts"
+import { type Engine, type EngineOptions, type NamespaceOptions, openEngine } from "../src/directory/index.ts"
 
 /** Who uses a tenant where it matters not. */
 export const someone: AccountAccess = { account: new Uint8Array(32).fill(7), roles: accountRoles }

@@ -9,7 +9,7 @@ import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { type AccountAccess, accountRoles } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { Committer } from "../src/directory/committer.ts"
-import { type NamespaceOptions, openEngine } from "../src/node/index.ts"
+import { type NamespaceOptions, openEngine } from "../src/directory/index.ts"
 
 const newAccess = (): AccountAccess => ({ account: crypto.random(32), roles: accountRoles })
 

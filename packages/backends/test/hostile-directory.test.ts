@@ -13,7 +13,7 @@ import { isHoldfastError, toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { type AccountAccess, accountRoles, registerIdOf } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
-import { openEngine } from "../src/node/index.ts"
+import { openEngine } from "../src/directory/index.ts"
 
 const someone: AccountAccess = { account: new Uint8Array(32).fill(7), roles: accountRoles }
 /** Set by hostile-shared-directory.test.ts. */

@@ -5,8 +5,8 @@ import { it, type TestContext } from "node:test"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { accountIdOf, accountRoles, type Backend, maxDevices, signGrant, signRecord } from "@holdfast/protocol"
 import { makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
+import type { Engine } from "../src/directory/index.ts"
 import { createNodeDisk } from "../src/directory/node-disk.ts"
-import type { Engine } from "../src/node/index.ts"
 import { opened, someone, temporary } from "./engine-fixture.ts"
 
 const kib = 1024

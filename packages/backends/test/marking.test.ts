@@ -12,9 +12,9 @@ import {
   type TestAccount,
 } from "@holdfast/protocol/testing"
 import type { DiskDatabase } from "../src/directory/disk.ts"
+import type { NamespaceOptions } from "../src/directory/index.ts"
 import { createNodeDisk } from "../src/directory/node-disk.ts"
 import { markBytes, rowBytes } from "../src/index.ts"
-import type { NamespaceOptions } from "../src/node/index.ts"
 import { opened, temporary } from "./engine-fixture.ts"
 
 const dayMs = 86_400_000

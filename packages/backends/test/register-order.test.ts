@@ -17,7 +17,7 @@ import {
   signEpochStatement,
   type UnsignedValue,
 } from "@holdfast/protocol"
-import { openDirectoryBackend } from "../src/node/index.ts"
+import { openDirectoryBackend } from "../src/directory/index.ts"
 import { registerKey } from "../src/s3/keys.ts"
 
 const [seed, ownerSeed] = [nodeCrypto.random(32), nodeCrypto.random(32)]

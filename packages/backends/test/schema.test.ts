@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { it } from "node:test"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
+import { openEngine } from "../src/directory/index.ts"
 import { checkSchema, prepareSchema, version1 } from "../src/directory/schema.ts"
-import { openEngine } from "../src/node/index.ts"
 import { temporary } from "./engine-fixture.ts"
 
 function made(sql = ""): DatabaseSync {

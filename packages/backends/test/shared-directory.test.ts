@@ -13,8 +13,8 @@ import { fromHex, toHex } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { decodeRegisterValue, legacyAccount, rankOf } from "@holdfast/protocol"
 import { newBatch, randomChunk } from "@holdfast/protocol/testing"
+import { openDirectoryBackend, openEngine } from "../src/directory/index.ts"
 import { createNodeDisk } from "../src/directory/node-disk.ts"
-import { openDirectoryBackend, openEngine } from "../src/node/index.ts"
 import { temporary } from "./engine-fixture.ts"
 
 const worker = join(import.meta.dirname, "shared-directory", "worker.ts")

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
-import { openDirectoryBackend } from "@holdfast/backends/node"
+import { openDirectoryBackend } from "@holdfast/backends/directory"
 import { fromUtf8, isHoldfastError, toHex, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv, systemClock } from "@holdfast/core/node"
 import {

@@ -4,8 +4,7 @@ import * as fs from "node:fs"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
-import { makePrivateFolder } from "@holdfast/core/node"
-import { writeSecretFile } from "@holdfast/network"
+import { makePrivateFolder, writeSecretFile } from "@holdfast/core/node"
 import { pathsOf } from "../src/profile/paths.ts"
 
 test("an empty or relative HOME or XDG folder is not used", () => {

@@ -6,7 +6,7 @@ import { connect as connectTcp, createServer, type Socket } from "node:net"
 import { join as joinPath } from "node:path"
 import { type TestContext, test } from "node:test"
 import { connect, type TLSSocket } from "node:tls"
-import { createNodeBackend } from "@holdfast/backends/node"
+import { createNodeBackend } from "@holdfast/backends/storage-node"
 import { fromUtf8, isHoldfastError, utf8 } from "@holdfast/core"
 import { systemClock } from "@holdfast/core/node"
 import {

@@ -1,5 +1,9 @@
 /** Network: TLS identities, servers and requests between members of a grid, and what daemons share. */
 
+export { createLogger, isLogLevel, type Logger, type LogLevel } from "./daemon/log.ts"
+export { type Labels, Metrics } from "./daemon/metrics.ts"
+export { type Health, type MonitorPlace, startMonitor } from "./daemon/monitor.ts"
+export { sparingLogger } from "./daemon/sparing.ts"
 export {
   digestOf,
   openGrid,
@@ -12,15 +16,6 @@ export {
   signGrid,
   signRoot,
 } from "./grid.ts"
-export {
-  createLogger,
-  type Health,
-  isLogLevel,
-  type Logger,
-  type LogLevel,
-  type MonitorPlace,
-  startMonitor,
-} from "./http-service.ts"
 export { type Joined, type JoinOptions, join, joinAnswerSchema } from "./join.ts"
 export { keepMembership, type MembershipOptions } from "./keep-membership.ts"
 export {
@@ -31,7 +26,6 @@ export {
   renewIdentity,
   type TenantAdministration,
 } from "./membership.ts"
-export { type Labels, Metrics } from "./metrics.ts"
 export { loadGrid, loadPins } from "./pins/cached.ts"
 export {
   acceptOffer,
@@ -47,7 +41,6 @@ export { type Change, formedVoters, type Judgement, judgeGrid, maxSerialStep, ty
 export { confirmed, firstPins, type Pins, taken } from "./pins/pins.ts"
 export { absentVoters, type Standing, standingsOf } from "./pins/standing.ts"
 export { loadMemberRecord, type MemberRecord, memberRecordSchema } from "./record.ts"
-export { sparingLogger } from "./sparing.ts"
 export {
   type AgentOptions,
   type BytesResponse,
@@ -68,7 +61,6 @@ export {
   type SignOptions,
 } from "./tls/authority.ts"
 export { writeBody } from "./tls/body.ts"
-export { codeOf, createSecretDirectory, ioError, writeSecretFile } from "./tls/files.ts"
 export {
   checkIdentity,
   createKeyAndRequest,

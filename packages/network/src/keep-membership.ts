@@ -3,7 +3,7 @@
  * coordinator may be away for as long as it likes; the member goes on with what it has.
  */
 import { type Clock, isHoldfastError } from "@holdfast/core"
-import type { Logger } from "./http-service.ts"
+import type { Logger } from "./daemon/log.ts"
 import { announce, renewIdentity, type TenantAdministration } from "./membership.ts"
 import { fetchGrid } from "./pins/fetch.ts"
 import { expiresSoon, type Identity, loadIdentity } from "./tls/identity.ts"

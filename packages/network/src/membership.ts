@@ -4,12 +4,12 @@
  */
 import { join as joinPath } from "node:path"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { writeSecretFile } from "@holdfast/core/node"
 import { z } from "zod"
 import { type CallOptions, call, jsonOf } from "./coordinator-call.ts"
 import { parseOr } from "./grid.ts"
 import { loadCached } from "./pins/cached.ts"
 import { type BytesResponse, parseAddress } from "./tls/agent.ts"
-import { writeSecretFile } from "./tls/files.ts"
 import { checkIdentity, expiresSoon, type Identity, loadIdentity } from "./tls/identity.ts"
 
 /** A line of the member list. */

@@ -2,7 +2,7 @@
  * Who calls, and what it may do: the roles of its certificate (the provider's word) and those of the grant it shows (its account's
  * word), of which only what both give holds. Specification: docs/protocols/marks.md (O1, O2).
  */
-import type { Namespace } from "@holdfast/backends/node"
+import type { Namespace } from "@holdfast/backends/directory"
 import { HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { rolesOf, type Subject } from "@holdfast/network"

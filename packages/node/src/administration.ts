@@ -2,7 +2,7 @@
  * Who may list and drop the accounts of tenants here: whom the node's operator names, else whom the coordinator does. What an
  * administrator said while the node was away comes with the coordinator's answer, signed, and is taken then.
  */
-import type { Engine, NamespaceOptions } from "@holdfast/backends/node"
+import type { Engine, NamespaceOptions } from "@holdfast/backends/directory"
 import { fromHex, isHoldfastError } from "@holdfast/core"
 import type { Logger, TenantAdministration } from "@holdfast/network"
 import { legacyAccount } from "@holdfast/protocol"

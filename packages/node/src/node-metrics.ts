@@ -1,5 +1,5 @@
 /** What a storage node measures. Few tenants are named, however many there are: the largest, so that series stay few. */
-import type { Engine } from "@holdfast/backends/node"
+import type { Engine } from "@holdfast/backends/directory"
 import { Metrics } from "@holdfast/network"
 import type { NotTaken } from "./not-taken.ts"
 

@@ -3,7 +3,7 @@
  * the background. It holds ciphertext only and no key to it.
  */
 import { statfs } from "node:fs/promises"
-import { type Engine, type NamespaceOptions, openEngine, type ScrubReport } from "@holdfast/backends/node"
+import { type Engine, type NamespaceOptions, openEngine, type ScrubReport } from "@holdfast/backends/directory"
 import { type Clock, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
 import {

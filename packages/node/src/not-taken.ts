@@ -1,5 +1,5 @@
 /** What a node does not take of what clients store, for its operator: they store elsewhere and go on, and nobody else would say it here. */
-import type { TenantBackend } from "@holdfast/backends/node"
+import type { TenantBackend } from "@holdfast/backends/directory"
 
 /** What was not taken. */
 export interface NotTaken {

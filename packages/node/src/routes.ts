@@ -2,7 +2,7 @@
  * What a storage node answers to each request, whatever carries it. Specification: docs/protocols/storage-node.md. Bodies are
  * whole and within the bounds of their route.
  */
-import type { TenantBackend } from "@holdfast/backends/node"
+import type { TenantBackend } from "@holdfast/backends/directory"
 import { concat, encodeCbor, HoldfastError, isHoldfastError, limits } from "@holdfast/core"
 import {
   type BlockQuery,

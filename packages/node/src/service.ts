@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
-import type { Engine, NamespaceOptions } from "@holdfast/backends/node"
+import type { Engine, NamespaceOptions } from "@holdfast/backends/directory"
 import { BufferPool, HoldfastError, ownValue } from "@holdfast/core"
 import { keyIdOf, type Logger, peerOf, writeBody } from "@holdfast/network"
 import { GrantReader, legacyAccess, type Peer } from "./access.ts"

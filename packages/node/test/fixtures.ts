@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { createNodeBackend, type NodeBackend } from "@holdfast/backends/node"
+import { createNodeBackend, type NodeBackend } from "@holdfast/backends/storage-node"
 import { nodeCrypto } from "@holdfast/core/node"
 import {
   type Authority,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { request } from "node:https"
 import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
-import type { NodeBackend } from "@holdfast/backends/node"
+import type { NodeBackend } from "@holdfast/backends/storage-node"
 import { limits, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, systemClock } from "@holdfast/core/node"
 import {
@@ -309,7 +309,7 @@ it("says that a node of version 1 is to be upgraded", async (t) => {
   const { node } = await started(t)
   const agent = createAgent(alice)
   t.after(() => agent.destroy())
-  const { createNodeBackend } = await import("@holdfast/backends/node")
+  const { createNodeBackend } = await import("@holdfast/backends/storage-node")
   const old = createNodeBackend({
     id: "n1",
     address: node.address,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { createNodeBackend } from "@holdfast/backends/node"
+import { createNodeBackend } from "@holdfast/backends/storage-node"
 import { decodeCbor, type HoldfastError, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
 import { createAgent, type Identity, parseAddress, requestBytes } from "@holdfast/network"

@@ -3,7 +3,7 @@
  * the disk (PRAGMA synchronous); otherwise a crash takes back those since the disk was last written to by itself.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
-import type { DiskDatabase, DiskStatement } from "@holdfast/backends/node"
+import type { DiskDatabase, DiskStatement } from "@holdfast/backends/directory"
 import type { Random } from "./random.ts"
 
 const fullSynchronous = 2

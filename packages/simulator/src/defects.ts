@@ -139,7 +139,7 @@ export const defects: readonly Defect[] = [
   ),
   one(
     "a retry that never ends",
-    "packages/backends/src/node/send.ts",
+    "packages/backends/src/storage-node/send.ts",
     '    if ((code !== "ECONNRESET" && code !== "EPIPE") || call.signal?.aborted) throw error\n    return options.request(call)\n',
     "    if (code === undefined || call.signal?.aborted) throw error\n    return requestTwice(options, call)\n",
   ),

@@ -3,7 +3,7 @@
  * databases, and the ways in which disks fail: full, slow, rotten, or cut off between any two operations.
  */
 import { posix } from "node:path"
-import type { Disk, DiskFile } from "@holdfast/backends/node"
+import type { Disk, DiskFile } from "@holdfast/backends/directory"
 import { StoredDatabase } from "./database.ts"
 import type { Random } from "./random.ts"
 import type { SimulatedTime } from "./time.ts"

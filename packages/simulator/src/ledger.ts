@@ -2,7 +2,7 @@
  * What a node has acknowledged for each account and was not told, by that account, to give up since. A crash must leave all of
  * it, whatever other nodes hold; and nothing goes that is younger than the least grace, whatever an order says.
  */
-import type { TenantBackend } from "@holdfast/backends/node"
+import type { TenantBackend } from "@holdfast/backends/directory"
 import { type CryptoProvider, fromHex, toHex } from "@holdfast/core"
 import {
   type AccountAccess,

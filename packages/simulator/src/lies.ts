@@ -2,7 +2,7 @@
  * A byzantine server or bucket: an honest one whose answers are now and then replaced by lies. It has what honest servers were told,
  * so its lies are as good as they get without the keys: old values, right shares of wrong chunks, silence about removals.
  */
-import type { TenantBackend } from "@holdfast/backends/node"
+import type { TenantBackend } from "@holdfast/backends/directory"
 import { type CryptoProvider, toHex } from "@holdfast/core"
 import { type ChunkId, decodeRegisterValue, type ProposeOutcome, registerIdOf } from "@holdfast/protocol"
 import type { BucketRequests } from "./bucket-requests.ts"

@@ -66,7 +66,7 @@ export const roleDefects: readonly Defect[] = [
   ),
   one(
     "an answer may be larger than its question",
-    "packages/backends/src/node/client.ts",
+    "packages/backends/src/storage-node/client.ts",
     "callOptions, batch.length * (limits.maxShares + 3)),",
     "callOptions, mostAnswerBytes),",
     (shape) =>

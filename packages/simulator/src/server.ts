@@ -2,14 +2,9 @@
  * A storage node of the simulated world: the real client and endpoints of the storage protocol, byte for byte, and the real
  * storage engine over a simulated disk. It crashes between any two operations of its disk, and recovers when it starts again.
  */
-import {
-  createNodeBackend,
-  type Engine,
-  type Namespace,
-  type NodeAnswer,
-  type NodeCall,
-  openEngine,
-} from "@holdfast/backends/node"
+
+import { type Engine, type Namespace, openEngine } from "@holdfast/backends/directory"
+import { createNodeBackend, type NodeAnswer, type NodeCall } from "@holdfast/backends/storage-node"
 import { concat, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { GrantReader, type Peer } from "@holdfast/node/access"
 import { failureAnswer, routes, saidIn } from "@holdfast/node/routes"

@@ -7,7 +7,7 @@ import { equal, fromHex, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, systemClock } from "@holdfast/core/node"
 import { accountIdOf, accountRoles, type Backend, registerIdOf } from "@holdfast/protocol"
 import { makeChunk, makeOrder, makeRegisterValue, newBatch } from "@holdfast/protocol/testing"
-import { openDirectoryBackend } from "../../src/node/index.ts"
+import { openDirectoryBackend } from "../../src/directory/index.ts"
 
 const hourMs = 3_600_000
 const [dir = "", role = "", seedHex = ""] = process.argv.slice(2)

@@ -4,8 +4,7 @@ import { readFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { makePrivateFolder } from "@holdfast/core/node"
-import { writeSecretFile } from "@holdfast/network"
+import { makePrivateFolder, writeSecretFile } from "@holdfast/core/node"
 import { z } from "zod"
 
 const configSchema = z.object({

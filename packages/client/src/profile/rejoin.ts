@@ -6,15 +6,8 @@ import { existsSync } from "node:fs"
 import { open, readFile, rename, rm } from "node:fs/promises"
 import { dirname, join as joinPath } from "node:path"
 import { equal, HoldfastError, isHoldfastError } from "@holdfast/core"
-import {
-  fetchGrid,
-  fingerprintOf,
-  type Identity,
-  type JoinOptions,
-  join,
-  loadMemberRecord,
-  writeSecretFile,
-} from "@holdfast/network"
+import { writeSecretFile } from "@holdfast/core/node"
+import { fetchGrid, fingerprintOf, type Identity, type JoinOptions, join, loadMemberRecord } from "@holdfast/network"
 import { decodeInvite } from "@holdfast/protocol"
 import { hasGrid } from "../volumes/choose.ts"
 

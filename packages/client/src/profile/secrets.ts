@@ -15,8 +15,8 @@ import {
   nodeCrypto,
   refuseExposed,
   whoseIs,
+  writeSecretFile,
 } from "@holdfast/core/node"
-import { writeSecretFile } from "@holdfast/network"
 import { z } from "zod"
 import { isRunning, markOf } from "./process.ts"
 import {

@@ -6,8 +6,7 @@
 import { readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { fromHex, toHex } from "@holdfast/core"
-import { makePrivateFolder, nodeCrypto } from "@holdfast/core/node"
-import { codeOf, writeSecretFile } from "@holdfast/network"
+import { codeOf, makePrivateFolder, nodeCrypto, writeSecretFile } from "@holdfast/core/node"
 
 /** The secret of an upload. */
 export interface UploadSecret {

@@ -2,8 +2,7 @@
 import { createHash } from "node:crypto"
 import { dirname, join } from "node:path"
 import { isHoldfastError } from "@holdfast/core"
-import { makePrivateFolder } from "@holdfast/core/node"
-import { writeSecretFile } from "@holdfast/network"
+import { makePrivateFolder, writeSecretFile } from "@holdfast/core/node"
 import type { BucketKeys, RecoverySecrets, VolumeBackend, VolumeDescription } from "@holdfast/protocol"
 
 /** Keys of the buckets of `volumes` by place, and the places whose keys cannot go into a kit, with the reason. */

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { encodeCbor, macSmall, toHex } from "@holdfast/core"
-import { writeSecretFile } from "@holdfast/network"
+import { writeSecretFile } from "@holdfast/core/node"
 import { z } from "zod"
 import type { Profile } from "../profile/profile.ts"
 import { readJson } from "../profile/secrets.ts"

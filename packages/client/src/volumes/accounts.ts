@@ -33,7 +33,7 @@ async function openAccounts(place: OwnPlace): Promise<Accounts> {
     return openBucketAccounts(openBucket(place), { id, crypto })
   }
   const [{ openDirectoryAccounts }, { checkDirectory, waitMs }] = await Promise.all([
-    import("@holdfast/backends/node"),
+    import("@holdfast/backends/directory"),
     import("./open.ts"),
   ])
   checkDirectory(place)

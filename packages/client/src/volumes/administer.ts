@@ -1,5 +1,5 @@
 /** What a tenant's administrator asks and tells the nodes of a grid. */
-import { createNodeBackend, type NodeBackend } from "@holdfast/backends/node"
+import { createNodeBackend, type NodeBackend } from "@holdfast/backends/storage-node"
 import { HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { createAgent, type Identity, parseAddress, RevokedKeys, requestBytes } from "@holdfast/network"

@@ -1,5 +1,5 @@
 /** The profile's grid: the description that its pins allow, and connections to its servers. */
-import { createNodeBackend } from "@holdfast/backends/node"
+import { createNodeBackend } from "@holdfast/backends/storage-node"
 import { type BufferPool, HoldfastError, isHoldfastError, isoTime } from "@holdfast/core"
 import {
   absentVoters,

@@ -66,7 +66,7 @@ async function nodeConnector(profile: Profile, options: GridOptions) {
 
 function directoryBackend({ id, path }: Directory, access: AccountAccess | undefined, grant?: Uint8Array): Backend {
   return lazyBackend(id, async () => {
-    const { openDirectoryBackend } = await import("@holdfast/backends/node")
+    const { openDirectoryBackend } = await import("@holdfast/backends/directory")
     const whose = { ...(access && { access }), ...(grant && { grant }) }
     checkDirectory({ id, path })
     return openDirectoryBackend({ id, dir: path, crypto, clock, waitMs, ...whose })

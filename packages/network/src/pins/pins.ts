@@ -5,10 +5,10 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
+import { codeOf, ioError, writeSecretFile } from "@holdfast/core/node"
 import { type GridDescription, gridDescriptionSchema, votersOf } from "@holdfast/protocol"
 import { z } from "zod"
 import { digestOf, parseJson, parseOr, type SignedGrid, signedGridSchema } from "../grid.ts"
-import { codeOf, ioError, writeSecretFile } from "../tls/files.ts"
 
 const { coding, registerMode, revoked } = gridDescriptionSchema.shape
 

@@ -6,7 +6,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { codeOf, createSecretDirectory, ioError } from "./files.ts"
+import { codeOf, createSecretDirectory, ioError } from "@holdfast/core/node"
 import { type Subject, subjectOf } from "./subject.ts"
 import { loadX509, signingAlgorithm } from "./x509.ts"
 

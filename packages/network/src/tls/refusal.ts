@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from "node:http"
 import type { TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
-import { codeOf } from "./files.ts"
+import { codeOf } from "@holdfast/core/node"
 
 /** The header of an answer that refuses the caller's certificate. */
 export const refusalHeader = "holdfast-refused"

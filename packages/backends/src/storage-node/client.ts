@@ -77,12 +77,19 @@ const removalHeader = { "holdfast-purpose": "removal" }
 /** Largest frame's head. */
 const frameBytes = 16
 
+function base64Url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "")
+}
+
 /** The backend that `request` reaches. */
 export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const closing = new AbortController() // what is under way when it is closed must not keep anybody waiting
   const headers = {
     "holdfast-knows": "refusal-codes",
-    ...(options.grant && { "holdfast-grant": Buffer.from(options.grant).toString("base64url") }),
+    ...(options.grant && { "holdfast-grant": base64Url(options.grant) }),
   }
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal

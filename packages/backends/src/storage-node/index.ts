@@ -1,4 +1,3 @@
-/** Backends that need Node: a local directory and the client of a storage node. */
-export * from "../directory/index.ts"
+/** The client of a storage node; whoever calls gives it the way to send. */
 export { createNodeBackend, type NodeBackend } from "./client.ts"
 export type { NodeAnswer, NodeBackendOptions, NodeCall } from "./send.ts"

@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto"
 import { open, readdir, rename, rm, rmdir } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
-import { HoldfastError } from "@holdfast/core"
-import { keepOwner, makePrivateFolder } from "@holdfast/core/node"
+import { HoldfastError } from "../errors.ts"
+import { keepOwner, makePrivateFolder } from "./private-files.ts"
 
 /** Replaces one file atomically and durably, mode 0600. */
 export async function writeSecretFile(path: string, content: string | Uint8Array): Promise<void> {

@@ -2,7 +2,7 @@
  * A log that nobody outside can fill the disk with: of one event at one level it writes so many lines a minute and no more. The
  * first line after that minute says how many were left out.
  */
-import type { Logger, LogLevel } from "./http-service.ts"
+import type { Logger, LogLevel } from "./log.ts"
 
 const usualMost = 120
 const windowMs = 60_000
