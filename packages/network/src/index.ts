@@ -49,6 +49,7 @@ export {
   formatAddress,
   parseAddress,
   type RequestOptions,
+  renewAgent,
   requestBytes,
 } from "./tls/agent.ts"
 export {

@@ -1,6 +1,6 @@
 /** Leaves servers alone that cannot be reached, so that a dead one delays one try for each pause only. */
 import { type Clock, isAbort, isHoldfastError } from "@holdfast/core"
-import type { Backend } from "@holdfast/protocol"
+import { type Backend, wrapBackend } from "@holdfast/protocol"
 
 /** After a failure a server is left alone for so long, and twice as long after each further try. */
 const firstPauseMs = 1000
@@ -9,34 +9,13 @@ const longestPauseMs = 60_000
 /** The same backend; after ERR_SERVER_UNREACHABLE its calls fail with the same error at once, until the next try is due. */
 export function withPatience(backend: Backend, clock: Clock): Backend {
   const { call, isBack } = circuit(clock)
-  return {
-    id: backend.id,
-    putShares: (...args) => call(() => backend.putShares(...args)),
-    getShares: (...args) => call(() => backend.getShares(...args)),
-    getBlocks: (...args) => call(() => backend.getBlocks(...args)),
-    hasShares: (...args) => call(() => backend.hasShares(...args)),
-    markShares: (...args) => call(() => backend.markShares(...args)),
-    listMarks: (...args) => call(() => backend.listMarks(...args)),
-    listRegisters: (...args) => call(() => backend.listRegisters(...args)),
-    collectToken: (...args) => call(() => backend.collectToken(...args)),
-    unmark: (...args) => call(() => backend.unmark(...args)),
-    readRegisters: (...args) => call(() => backend.readRegisters(...args)),
-    keptValues: (...args) => call(() => backend.keptValues(...args)),
-    confirmMarks: (...args) => call(() => backend.confirmMarks(...args)),
-    proposeRegisters: (...args) => call(() => backend.proposeRegisters(...args)),
-    usage: (...args) => call(() => backend.usage(...args)),
-    ...(backend.publishRecord && { publishRecord: (...args) => call(() => backend.publishRecord!(...args)) }),
+  return wrapBackend(backend, async ({ name, send }) => {
+    if (name !== "watchRegisters") return call(send)
     // Who waits has a patience of its own, and nobody should have to wait for it; but its answer says that the server is back.
-    ...(backend.watchRegisters && {
-      watchRegisters: async (...args) => {
-        const hashes = await backend.watchRegisters!(...args)
-        isBack()
-        return hashes
-      },
-    }),
-    ...(backend.sweep && { sweep: (...args) => call(() => backend.sweep!(...args)) }),
-    close: () => backend.close(),
-  }
+    const hashes = await send()
+    isBack()
+    return hashes
+  })
 }
 
 /** A circuit breaker: closed, open after a failure, half open when the pause is over: one call tries, others wait for it. */

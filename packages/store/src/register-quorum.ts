@@ -85,7 +85,7 @@ export class Survey {
   #heals = false
 
   private constructor(deps: QuorumDeps, publicKey: Uint8Array, signal: AbortSignal | undefined) {
-    this.#deps = deps
+    this.#deps = { ...deps } // the servers of now, whatever comes or goes meanwhile
     this.#signal = signal
     this.#publicKey = publicKey
     this.#needed = quorumOf(deps.backends.length, deps.mode)
@@ -94,7 +94,7 @@ export class Survey {
   /** Asks every server; resolves as soon as a quorum has answered. It and what is asked later throw ERR_NO_QUORUM and the signal's reason. */
   static async start(deps: QuorumDeps, publicKey: Uint8Array, signal?: AbortSignal): Promise<Survey> {
     const survey = new Survey(deps, publicKey, signal)
-    for (const backend of deps.backends) void survey.#ask(backend)
+    for (const backend of survey.#deps.backends) void survey.#ask(backend)
     await survey.#until(() => survey.#believed().length >= survey.#needed || survey.#asking.size === 0)
     if (survey.#believed().length >= survey.#needed) return survey
     throw noQuorum(survey.#believed().length, survey.#needed, survey.#answers())

@@ -19,13 +19,32 @@ const longestPauseMs = 5_000
 export class Watches {
   readonly activity: Activity
   readonly env: Env
-  readonly servers: readonly ServerWatches[]
   readonly #closed = new AbortController()
+  readonly #followers = new Set<() => void>()
+  #servers: readonly ServerWatches[] = []
 
   constructor(env: Env, backends: readonly Backend[], activity = new Activity(env)) {
     this.env = env
     this.activity = activity
-    this.servers = backends.map((backend) => new ServerWatches(backend, { env, activity }))
+    this.follow(backends)
+  }
+
+  get servers(): readonly ServerWatches[] {
+    return this.#servers
+  }
+
+  /** From now on these are asked; of those that stay nothing is asked anew. */
+  follow(backends: readonly Backend[]): void {
+    const { env, activity } = this
+    const known = new Map(this.#servers.map((server) => [server.backend, server]))
+    this.#servers = backends.map((backend) => known.get(backend) ?? new ServerWatches(backend, { env, activity }))
+    for (const follower of this.#followers) follower()
+  }
+
+  /** Calls `follower` whenever other servers are asked; what is returned ends that. */
+  onServers(follower: () => void): () => void {
+    this.#followers.add(follower)
+    return () => void this.#followers.delete(follower)
   }
 
   /** Aborts when all watching is to end. */
@@ -60,14 +79,16 @@ export async function* watchValues(
   const ends = [watches.closed, ...(signal ? [signal] : [])]
   for (const one of ends) one.addEventListener("abort", end)
   if (ends.some(({ aborted }) => aborted)) end()
-  const hearing = new Hearing()
+  const hearing = new Hearing(id)
+  let unfollow = () => {}
   ending.signal.addEventListener("abort", () => hearing.changes.notify())
   const readAgain = () => untilRead(watches.env, read, { signal: ending.signal, onFailure })
   try {
     watches.activity.touch() // whoever begins to watch wants to hear soon
     const first = await readAgain()
     if (!first) return
-    hearing.begin(watches.servers, id, first)
+    hearing.begin(watches.servers, first)
+    unfollow = watches.onServers(() => hearing.follow(watches.servers))
     if (first.length > 0) yield first
     for (;;) {
       await hearing.changes.until(() => hearing.hasWords || ending.signal.aborted)
@@ -82,6 +103,7 @@ export async function* watchValues(
       yield values
     }
   } finally {
+    unfollow()
     hearing.end()
     for (const one of ends) one.removeEventListener("abort", end)
   }
@@ -89,6 +111,7 @@ export async function* watchValues(
 
 /** One server of a watch. */
 interface Speaker {
+  readonly server: ServerWatches
   readonly there: WatchedThere
   /** What it said last, until that is judged. */
   word: { readonly hash: Word } | undefined
@@ -99,28 +122,42 @@ interface Speaker {
 /** What is told, and what servers say beside it. */
 class Hearing {
   readonly changes = new Changes()
+  readonly #id: RegisterId
   #speakers: readonly Speaker[] = []
   #order: RegisterOrder = { epoch: 0, sequence: 0 }
   #hashes: Uint8Array[] = []
+
+  constructor(id: RegisterId) {
+    this.#id = id
+  }
 
   get hasWords(): boolean {
     return this.#speakers.some(({ word }) => word)
   }
 
   /** Asks all servers for what differs from `values`. */
-  begin(servers: readonly ServerWatches[], id: RegisterId, values: readonly HeldValue[]): void {
+  begin(servers: readonly ServerWatches[], values: readonly HeldValue[]): void {
     this.#take(values)
-    this.#speakers = servers.map((server) => {
-      const speaker: Speaker = {
-        there: server.watch(id, this.#hashes[0], (hash) => {
-          speaker.word = { hash }
-          this.changes.notify()
-        }),
-        word: undefined,
-        hasSaid: false,
-      }
-      return speaker
-    })
+    this.follow(servers)
+  }
+
+  /** Asks these servers from now on. */
+  follow(servers: readonly ServerWatches[]): void {
+    for (const { server, there } of this.#speakers) if (!servers.includes(server)) there.stop()
+    this.#speakers = servers.map((server) => this.#speakers.find((one) => one.server === server) ?? this.#ask(server))
+  }
+
+  #ask(server: ServerWatches): Speaker {
+    const speaker: Speaker = {
+      server,
+      there: server.watch(this.#id, this.#hashes[0], (hash) => {
+        speaker.word = { hash }
+        this.changes.notify()
+      }),
+      word: undefined,
+      hasSaid: false,
+    }
+    return speaker
   }
 
   /** Judges the words that say what is told already; true when others are left. */

@@ -165,18 +165,18 @@ export class ServerWatch {
 
 /** The watch of one server, however many registers. */
 export class ServerWatches {
-  readonly #backend: Backend
+  readonly backend: Backend
   readonly #deps: ServerWatchDeps
   readonly #parts: ServerWatch[] = []
 
   constructor(backend: Backend, deps: ServerWatchDeps) {
-    this.#backend = backend
+    this.backend = backend
     this.#deps = deps
   }
 
   /** As `ServerWatch.watch`. */
   watch(...args: Parameters<ServerWatch["watch"]>): WatchedThere {
-    const part = this.#parts.find(({ hasRoom }) => hasRoom) ?? new ServerWatch(this.#backend, this.#deps)
+    const part = this.#parts.find(({ hasRoom }) => hasRoom) ?? new ServerWatch(this.backend, this.#deps)
     if (!this.#parts.includes(part)) this.#parts.push(part)
     return part.watch(...args)
   }

@@ -1,31 +1,10 @@
 /** Signals for more than single calls: all that a store asks of its places, and all that one of its users asks. */
-import type { Backend, CallOptions } from "@holdfast/protocol"
+import { type Backend, type CallOptions, optionsOf, wrapBackend } from "@holdfast/protocol"
 import type { ChunkStore, StoreOptions, WatchableRegisters } from "./types.ts"
 
-/** The same backend, whose calls end when `signal` aborts; `backend` has methods of its own. */
+/** The same backend, whose calls end when `signal` aborts. */
 export function withSignal(backend: Backend, signal: AbortSignal): Backend {
-  const both = <O extends CallOptions>(options?: O): O => bothOf(options, signal)
-  const { watchRegisters, publishRecord, sweep } = backend
-  return {
-    ...backend,
-    putShares: async (shares, options) => backend.putShares(shares, both(options)),
-    markShares: async (ids, options) => backend.markShares(ids, both(options)),
-    getShares: async (queries, options) => backend.getShares(queries, both(options)),
-    getBlocks: async (queries, options) => backend.getBlocks(queries, both(options)),
-    hasShares: async (ids, options) => backend.hasShares(ids, both(options)),
-    listMarks: async (options) => backend.listMarks(both(options)),
-    listRegisters: async (options) => backend.listRegisters(both(options)),
-    collectToken: async (options) => backend.collectToken(both(options)),
-    unmark: async (order, options) => backend.unmark(order, both(options)),
-    readRegisters: async (ids, options) => backend.readRegisters(ids, both(options)),
-    keptValues: async (id, options) => backend.keptValues(id, both(options)),
-    confirmMarks: async (registers, options) => backend.confirmMarks(registers, both(options)),
-    proposeRegisters: async (values, options) => backend.proposeRegisters(values, both(options)),
-    usage: async (options) => backend.usage(both(options)),
-    ...(watchRegisters && { watchRegisters: async (watched, options) => watchRegisters(watched, both(options)) }),
-    ...(publishRecord && { publishRecord: async (record, options) => publishRecord(record, both(options)) }),
-    ...(sweep && { sweep: async (options) => sweep(both(options)) }),
-  }
+  return wrapBackend(backend, async (call) => call.send(bothOf(optionsOf(call), signal)))
 }
 
 /** The same functions; whatever becomes of their work, they throw the signal's reason once it has aborted. */

@@ -14,13 +14,13 @@ import { KnownChunks } from "./known-chunks.ts"
 import { markChunks } from "./marking.ts"
 import { withPatience } from "./patience.ts"
 import { type ChunkPipeline, createLocalPipeline, sealOnce } from "./pipeline.ts"
-import { type PlacedServer, rankServers } from "./placement.ts"
+import type { PlacedServer } from "./placement.ts"
+import { Places } from "./places.ts"
 import { RangeReader, tooShort } from "./range-reader.ts"
 import { type Rollback, rollbackError } from "./register-rollback.ts"
 import type { SeenStore } from "./register-seen.ts"
 import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
 import { Watches } from "./register-watch.ts"
-import { createServer, type Server } from "./server.ts"
 import { type Shortfall, Shortfalls } from "./shortfall.ts"
 import { stoppable, withSignal } from "./stoppable.ts"
 import { type Rates, throttled } from "./throttle.ts"
@@ -86,6 +86,11 @@ export interface Store {
   shortfall(): Promise<Shortfall | undefined>
   /** Begins a collection: nothing that is marked from now on goes in it. Throws ERR_ROLLBACK. */
   beginCollection(options?: BeginOptions): Promise<Collection>
+  /**
+   * Uses these servers from now on: what is under way goes on with those that it began with. A backend that is among them again goes on
+   * as it is, the others are closed when their last call has ended.
+   */
+  follow(servers: readonly PlacedServer[]): void
   close(): Promise<void>
 }
 
@@ -108,18 +113,16 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     createLocalPipeline({ crypto: deps.env.crypto, erasure, buffers: new BufferPool({ maxIdleBytes }) })
   const shortfalls = new Shortfalls()
   const { signal, onRequest } = deps
-  const all = deps.servers.map((server) => {
-    const own = onRequest ? traced(server.backend, deps.env.clock, onRequest) : server.backend
-    const patient = withPatience(own, deps.env.clock)
-    return { ...server, backend: shortfalls.watched(signal ? withSignal(patient, signal) : patient) }
+  const places = new Places(deps.servers, {
+    clock: deps.env.clock,
+    wrap(backend) {
+      const own = onRequest ? traced(backend, deps.env.clock, onRequest) : backend
+      const patient = withPatience(own, deps.env.clock)
+      return shortfalls.watched(signal ? withSignal(patient, signal) : patient)
+    },
   })
-  const placed = all.filter(({ keeps }) => keeps?.shares ?? true)
-  const voters = all.filter(({ keeps }) => keeps?.registers ?? true)
-  const servers = new Map<Backend, Server>(
-    placed.map(({ backend }) => [backend, createServer(backend, deps.env.clock)]),
-  )
-  const ranked = (id: ChunkId) => rankServers(placed, id)
-  const rankedServers = (id: ChunkId) => ranked(id).map((backend) => servers.get(backend)!)
+  const ranked = (id: ChunkId) => places.ranked(id)
+  const rankedServers = (id: ChunkId) => places.rankedServers(id)
   const batches = new Batches(deps.env.crypto, () => deps.env.clock.nowMs(), { forRemoval: deps.forRemoval ?? false })
   const isOther = (id: AccountId) => !deps.account || !equal(id, deps.account)
   const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
@@ -138,10 +141,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
   const known = new KnownChunks(deps.env.crypto)
   const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
-  const watches = new Watches(
-    deps.env,
-    voters.map(({ backend }) => backend),
-  )
+  const watches = new Watches(deps.env, places.voters)
   const chunks: ChunkStore = {
     buffers: pipeline.buffers,
     async putChunk(plaintext, options) {
@@ -186,8 +186,12 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     ...(device && { device }),
     ...(onUnproven && { onUnproven }),
     ...(ownerOf && { ownerOf }),
-    backends: voters.map(({ backend }) => backend),
-    keepers: placed.filter((place) => !voters.includes(place)).map(({ backend }) => backend),
+    get backends() {
+      return places.voters
+    },
+    get keepers() {
+      return places.keepers
+    },
     mode: deps.registerMode,
     seen: deps.seen,
     marks: {
@@ -217,7 +221,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       const tally = { ownRegisters: new Set<string>() }
       // A place that fails keeps what it keeps; the next collection adopts there.
       await Promise.allSettled(
-        voters.map(({ backend }) => adoptRegisters(backend, { tally, registers, batch: batch.token })),
+        places.voters.map((backend) => adoptRegisters(backend, { tally, registers, batch: batch.token })),
       )
       batches.leave(batch) // no commit follows that these marks would belong to
     },
@@ -228,7 +232,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       }
       refuseRollback()
       const { env, coding } = deps
-      const collection = await beginCollection({ backends: all.map(({ backend }) => backend), env, coding }, options)
+      const collection = await beginCollection({ backends: places.all, env, coding }, options)
       return stoppable<Collection>(
         {
           ...collection,
@@ -247,8 +251,16 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
   }
   return {
-    backends: placed.map(({ backend }) => backend),
-    voters: voters.map(({ backend }) => backend),
+    get backends() {
+      return places.backends
+    },
+    get voters() {
+      return places.voters
+    },
+    follow(servers) {
+      places.follow(servers)
+      watches.follow(places.voters)
+    },
     chunks: stoppable(
       deps.rates ? throttled(chunks, deps.rates, { clock: deps.env.clock, spread: n / k, signal }) : chunks,
       signal,
@@ -262,7 +274,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     async close() {
       watches.close()
       await pipeline.close()
-      await Promise.all(all.map(({ backend }) => backend.close()))
+      await places.close()
     },
   }
 }

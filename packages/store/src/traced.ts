@@ -1,6 +1,6 @@
 /** Tells of each request to a place: how long it took, how much went and came, and whether it failed. */
 import { type Clock, isHoldfastError } from "@holdfast/core"
-import type { Backend } from "@holdfast/protocol"
+import { type Backend, wrapBackend } from "@holdfast/protocol"
 
 /** One request to a place. */
 export interface TracedRequest {
@@ -20,30 +20,23 @@ export interface TracedRequest {
 
 /** The same backend; `onRequest` hears of each call when it has ended. */
 export function traced(backend: Backend, clock: Clock, onRequest: (request: TracedRequest) => void): Backend {
-  return new Proxy(backend, {
-    get(target, name) {
-      const call: unknown = Reflect.get(target, name)
-      if (typeof call !== "function" || typeof name !== "string" || name === "close") return call
-      return async (...args: unknown[]) => {
-        const startMs = clock.nowMs()
-        const [given] = args
-        const told = {
-          ...{ server: backend.id, name },
-          items: Array.isArray(given) ? given.length : 1,
-          sentBytes: bytesIn(given),
-        }
-        const ms = () => Math.max(0, clock.nowMs() - startMs)
-        try {
-          const result: unknown = await call.apply(target, args)
-          onRequest({ ...told, receivedBytes: bytesIn(result), ms: ms() })
-          return result
-        } catch (error) {
-          const code = isHoldfastError(error) ? error.code : "ERR_INTERNAL"
-          onRequest({ ...told, receivedBytes: 0, ms: ms(), error: code })
-          throw error
-        }
-      }
-    },
+  return wrapBackend(backend, async ({ name, args: [given], send }) => {
+    const startMs = clock.nowMs()
+    const told = {
+      ...{ server: backend.id, name },
+      items: Array.isArray(given) ? given.length : 1,
+      sentBytes: bytesIn(given),
+    }
+    const ms = () => Math.max(0, clock.nowMs() - startMs)
+    try {
+      const result = await send()
+      onRequest({ ...told, receivedBytes: bytesIn(result), ms: ms() })
+      return result
+    } catch (error) {
+      const code = isHoldfastError(error) ? error.code : "ERR_INTERNAL"
+      onRequest({ ...told, receivedBytes: 0, ms: ms(), error: code })
+      throw error
+    }
   })
 }
 

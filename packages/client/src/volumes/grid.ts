@@ -1,11 +1,8 @@
 /** The profile's grid: the description that its pins allow, and connections to its servers. */
-import { createNodeBackend } from "@holdfast/backends/storage-node"
 import { type BufferPool, HoldfastError, isHoldfastError, isoTime } from "@holdfast/core"
 import {
-  absentVoters,
   acceptOffer,
   askedMs,
-  createAgent,
   expiresSoon,
   type FetchedGrid,
   fetchGrid,
@@ -15,25 +12,18 @@ import {
   loadOffer,
   loadPins,
   type Pins,
-  parseAddress,
-  RevokedKeys,
   refuseOffer,
   renewIdentity,
-  requestBytes,
-  standingsOf,
 } from "@holdfast/network"
 import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
 import type { PlacedServer } from "@holdfast/store"
 import { grantFor } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import { requireGrid } from "./choose.ts"
-import { goneVoter, readOnlyServer } from "./untrusted-server.ts"
+import { GridLinks, type GridNow, warnBeforeMs } from "./grid-links.ts"
 
 /** A description that was asked for longer ago, by this machine's clock, is asked for again if the coordinator answers. */
 const refreshAfterMs = 60_000
-/** With less left than this and no renewal, the user must hear of it. */
-const warnBeforeMs = 14 * 86_400_000
-const againTimeoutMs = 3_000
 
 /** What may happen while a grid is opened. */
 export interface GridOptions {
@@ -45,6 +35,8 @@ export interface GridOptions {
   readonly onOffer?: (offer: GridOffer) => Promise<boolean | undefined>
   /** Asks the coordinator, however lately it was asked. */
   readonly fresh?: boolean
+  /** How often the coordinator is asked while the grid is open; a minute when absent. */
+  readonly askEveryMs?: number | undefined
 }
 
 /** A grid that the profile is a member of. */
@@ -53,8 +45,15 @@ export interface OpenedGrid {
   readonly pins: Pins
   /** A backend that reaches a server; large answers lie in arrays of `buffers`. */
   connect(server: GridServer, buffers?: BufferPool): Backend
-  /** All servers as the store uses them. */
+  /** All servers as the store uses them, by the newest description that was taken; one that has not changed is the same backend again. */
   place(buffers?: BufferPool): PlacedServer[]
+  /** What people call a server; its id when it is not known. */
+  nameOf(id: string): string
+  /**
+   * Calls `onChange` when `place` gives something else, as servers come, go and are confirmed while the grid is open. Other hearers of
+   * before hear nothing more.
+   */
+  follow(onChange: () => void): void
   /** Ends what runs beside the requests. */
   close(): void
 }
@@ -70,8 +69,8 @@ export async function openGrid(profile: Profile, options: GridOptions): Promise<
   const onDropped = onceDropped(options)
   return openedGrid(profile.identityDir, renewed, {
     ...(await currentGrid(profile, renewed, options)),
-    grant,
-    onDropped,
+    ...{ grant, onDropped, askEveryMs: options.askEveryMs },
+    ...{ onWarning: options.onWarning, onCertificateEnding: options.onCertificateEnding },
   })
 }
 
@@ -89,37 +88,16 @@ function onceDropped({ onWarning }: GridOptions): (server: string, atMs: number)
   }
 }
 
-/** What a grid is opened with. */
-export interface GridNow extends Pick<FetchedGrid, "grid" | "pins" | "fresh"> {
-  /** The account's grant; without one the servers can only be read. */
-  readonly grant?: Uint8Array
-  /** Hears of servers where the account is dropped. */
-  readonly onDropped?: (server: string, atMs: number) => void
-}
-
 /** The grid with this description and these pins. */
 export function openedGrid(dir: string, identity: Identity, now: GridNow): OpenedGrid {
-  const { grid, pins } = now
-  const links = new Links(dir, identity, now)
-  const standings = new Map(standingsOf(grid, pins).map((standing) => [standing.server.id, standing]))
-  const connect = (server: GridServer, buffers?: BufferPool) =>
-    links.connect(server, standings.get(server.id)?.key, buffers)
+  const links = new GridLinks(dir, identity, now)
   return {
-    grid,
-    pins,
-    connect,
-    place: (buffers) => [
-      ...[...standings.values()].map(({ server, trust, weight, votes }) => {
-        const backend = connect(server, buffers)
-        const keeps = { shares: true, registers: votes }
-        return { backend: trust === "waiting" ? readOnlyServer(backend, server.name) : backend, weight, keeps }
-      }),
-      ...absentVoters(grid, pins).map((id) => ({
-        backend: goneVoter(id),
-        weight: 1,
-        keeps: { shares: false, registers: true },
-      })),
-    ],
+    grid: now.grid,
+    pins: now.pins,
+    connect: (server, buffers) => links.connect(server, buffers),
+    place: (buffers) => links.place(buffers),
+    nameOf: (id) => links.nameOf(id),
+    follow: (onChange) => links.follow(onChange),
     close: () => links.close(),
   }
 }
@@ -176,84 +154,4 @@ export function pinnedError({ grid, changes }: GridOffer): HoldfastError {
       `Nothing was sent. If its operator told you so: holdfast grid accept ${serial}; if not, go on with the grid as it was: holdfast grid refuse ${serial}`,
     { serial, changes },
   )
-}
-
-/** Connections of one session to the servers of a grid. Revoked keys and new addresses reach them while they are open. */
-class Links {
-  readonly #dir: string
-  readonly #grant: Uint8Array | undefined
-  readonly #onDropped: GridNow["onDropped"]
-  readonly #identity: Identity
-  readonly #revoked: RevokedKeys
-  readonly #watching: NodeJS.Timeout
-  #newest: Promise<GridDescription> | undefined
-
-  constructor(dir: string, identity: Identity, { grid, pins, fresh, grant, onDropped }: GridNow) {
-    this.#grant = grant
-    this.#onDropped = onDropped
-    this.#dir = dir
-    this.#identity = identity
-    this.#revoked = new RevokedKeys(pins.revoked)
-    if (fresh) this.#newest = Promise.resolve(grid)
-    this.#watching = setInterval(() => this.#look(), refreshAfterMs)
-    this.#watching.unref()
-  }
-
-  connect(server: GridServer, expectedKey: string | undefined, buffers: BufferPool | undefined): Backend {
-    const { id } = server
-    const expected = { expectedId: id, expectedRole: "node" as const, expectedKey, revoked: this.#revoked }
-    const agent = createAgent(this.#identity, expected)
-    const waiting = createAgent(this.#identity, expected) // what waits takes no connection that work needs
-    const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}
-    let { address } = server
-    return createNodeBackend({
-      id,
-      address,
-      ...(this.#grant && { grant: this.#grant }),
-      onDropped: (atMs) => this.#onDropped?.(server.name, atMs),
-      request: async ({ waits, ...call }) => {
-        const chosen = waits ? waiting : agent
-        try {
-          return await requestBytes(chosen, { ...parseAddress(address), ...allocation, ...call })
-        } catch (error) {
-          const moved = isAbsence(error) ? await this.#addressOf(id) : undefined
-          if (moved === undefined || moved === address) throw error
-          address = moved
-          return requestBytes(chosen, { ...parseAddress(address), ...allocation, ...call })
-        }
-      },
-      close() {
-        agent.destroy()
-        waiting.destroy()
-      },
-    })
-  }
-
-  close(): void {
-    clearInterval(this.#watching)
-  }
-
-  /** Where a server is by the coordinator's newest word, asked for once. */
-  async #addressOf(id: string): Promise<string | undefined> {
-    this.#newest ??= fetchGrid(this.#dir, { identity: this.#identity, timeoutMs: againTimeoutMs }).then(
-      ({ grid }) => grid,
-    )
-    const grid = await this.#newest.catch(() => undefined)
-    return grid?.servers.find((server) => server.id === id)?.address
-  }
-
-  #look(): void {
-    fetchGrid(this.#dir, { identity: this.#identity })
-      .then(({ grid, pins }) => {
-        this.#revoked.add(pins.revoked)
-        this.#newest = Promise.resolve(grid)
-      })
-      .catch(() => undefined) // asked again in a minute
-  }
-}
-
-/** The server is away, or somebody else answers in its place. */
-function isAbsence(error: unknown): boolean {
-  if (isHoldfastError(error, "ERR_SERVER_UNREACHABLE")) return true
-  return isHoldfastError(error, "ERR_REFUSED") && error.details.proven !== true
 }

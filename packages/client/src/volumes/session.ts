@@ -27,7 +27,7 @@ export interface Session {
   readonly coding: VolumeDescription["coding"]
   readonly registerMode: VolumeDescription["registerMode"]
   readonly env: Env
-  /** Servers of shares. */
+  /** Servers of shares; on a grid those of now. */
   readonly backends: readonly Backend[]
   /** Servers of registers. */
   readonly voters: readonly Backend[]
@@ -72,16 +72,26 @@ export async function openSession(profile: Profile, options: SessionOptions): Pr
 export async function openGridSession(profile: Profile, opened: OpenedGrid, options: SessionOptions): Promise<Session> {
   const { coding, registerMode } = opened.grid
   const storage: StorageId = `grid/${opened.pins.gridId}`
-  const session = await compose(profile, { volume: gridName, storage }, options, (buffers) => ({
-    coding,
-    registerMode,
-    servers: opened.place(buffers),
-  }))
-  const names = new Map(opened.grid.servers.map(({ id, name }) => [id, name]))
+  let place: () => PlacedServer[] = () => []
+  const { store, ...session } = await compose(profile, { volume: gridName, storage }, options, (buffers) => {
+    place = () => opened.place(buffers)
+    return { coding, registerMode, servers: place() }
+  })
+  opened.follow(() => store.follow(place()))
   return {
     ...session,
-    nameOf: (id) => names.get(id) ?? id,
-    close: () => session.close().finally(() => opened.close()),
+    store,
+    get backends() {
+      return store.backends
+    },
+    get voters() {
+      return store.voters
+    },
+    nameOf: opened.nameOf,
+    async close() {
+      opened.close()
+      await session.close()
+    },
   }
 }
 

@@ -5,7 +5,7 @@
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http"
 import { Agent, request } from "node:https"
 import { isIPv6 } from "node:net"
-import { createSecureContext, type PeerCertificate, TLSSocket } from "node:tls"
+import { createSecureContext, type PeerCertificate, type SecureContext, TLSSocket } from "node:tls"
 import { concat, discard, excerpt, HoldfastError } from "@holdfast/core"
 import { codeOf } from "@holdfast/core/node"
 import { writeBody } from "./body.ts"
@@ -66,19 +66,27 @@ export interface BytesResponse {
 
 /** An agent that keeps connections to one server open and accepts no other server in its place. */
 export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
-  const { caPem, keyPem, certPem } = credentials
   const { revoked } = options
   const agent = new Agent({
     keepAlive: true,
     maxSockets: options.maxSockets ?? 8,
     maxFreeSockets: options.maxSockets ?? 8,
     maxCachedSessions: 0, // a resumed session would skip the check of who the server is
-    secureContext: createSecureContext({ minVersion: "TLSv1.3", ca: caPem, key: keyPem, cert: certPem }),
+    secureContext: contextFor(credentials),
     rejectUnauthorized: true,
     checkServerIdentity: (host: string, certificate: PeerCertificate) => checkServer(host, certificate, options),
   })
   if (revoked) endRevoked(agent, revoked)
   return agent
+}
+
+/** New connections of the agent are made with these credentials. */
+export function renewAgent(agent: Agent, credentials: Credentials): void {
+  agent.options.secureContext = contextFor(credentials)
+}
+
+function contextFor({ caPem, keyPem, certPem }: Credentials): SecureContext {
+  return createSecureContext({ minVersion: "TLSv1.3", ca: caPem, key: keyPem, cert: certPem })
 }
 
 /** Ends connections to a server whose key is revoked while they are open. */

@@ -1,0 +1,125 @@
+/** Sessions that stay open while their grid changes: real coordinators, nodes and TLS. */
+import assert from "node:assert/strict"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join as joinPath } from "node:path"
+import { type TestContext, test } from "node:test"
+import { createInvite, revokeMember, startCoordinator } from "@holdfast/coordinator"
+import { utf8 } from "@holdfast/core"
+import { createLogger, join, loadIdentity, openAuthority } from "@holdfast/network"
+import { startNode } from "@holdfast/node"
+import { pathsOf, profileDir } from "../src/profile/paths.ts"
+import { createProfile, openProfile } from "../src/profile/profile.ts"
+import { openSession, type Session, type SessionOptions } from "../src/volumes/session.ts"
+
+const pollMs = 50
+const quiet = createLogger({ stream: { write: () => undefined } })
+
+/** A grid of `count` nodes and a profile that is its member. */
+async function setUp(t: TestContext, count: number) {
+  const home = await mkdtemp(joinPath(tmpdir(), "holdfast-following-"))
+  t.after(() => rm(home, { recursive: true, force: true, maxRetries: 20 }))
+  const dir = joinPath(home, "coordinator")
+  const coding = { k: 2, happy: 3, n: 3 }
+  const coordinator = await startCoordinator({
+    ...{ dir, host: "127.0.0.1", port: 0, name: "test grid", coding, monitor: false, logger: quiet },
+  })
+  const closing = onceClosed(t, coordinator)
+
+  /** Starts a node; with `port` one that was there before. */
+  async function startAgain(name: string, port = 0) {
+    const node = await startNode({
+      ...{ identityDir: joinPath(home, name, "identity"), dir: joinPath(home, name, "data"), host: "127.0.0.1", port },
+      ...{ reservedBytes: 0, scrub: false, monitor: false, logger: quiet, membership: { everyMs: pollMs } },
+    })
+    return { ...node, close: onceClosed(t, node) }
+  }
+  async function addNode(name: string) {
+    const invite = await createInvite({ dir, role: "node", tenant: "grid" })
+    await join(invite, { dir: joinPath(home, name, "identity"), name, serverNames: ["127.0.0.1"] })
+    return startAgain(name)
+  }
+  const nodes = []
+  for (let i = 1; i <= count; i++) nodes.push(await addNode(`n${i}`))
+
+  const paths = pathsOf({ HOME: home })
+  const identityDir = joinPath(profileDir(paths, "default"), "identity")
+  await join(await createInvite({ dir, role: "client", tenant: "acme" }), { dir: identityDir, name: "alice" })
+  await createProfile(paths, "default")
+  const warnings: string[] = []
+  async function open(options: SessionOptions = {}): Promise<Session> {
+    const profile = await openProfile(paths, "default", () => Promise.reject(new Error("asked for a passphrase")))
+    const onWarning = (text: string) => void warnings.push(text)
+    const session = await openSession(profile, { askEveryMs: pollMs, onWarning, ...options })
+    t.after(() => session.close())
+    return session
+  }
+  return { ...{ dir, identityDir, nodes, addNode, startAgain, open, warnings }, closeCoordinator: closing }
+}
+
+function onceClosed(t: TestContext, running: { close(): Promise<void> }): () => Promise<void> {
+  let closed: Promise<void> | undefined
+  const close = () => {
+    closed ??= running.close()
+    return closed
+  }
+  t.after(close)
+  return close
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, pollMs))
+}
+
+const content = (i: number) => utf8(`what was stored as number ${i}`)
+/** What is read of a chunk is padded. */
+const holds = async (session: Session, chunk: Parameters<Session["store"]["chunks"]["getChunk"]>[0], i: number) =>
+  Buffer.from(await session.store.chunks.getChunk(chunk))
+    .subarray(0, content(i).length)
+    .equals(content(i))
+const ids = (backends: Session["backends"]) => backends.map(({ id }) => id)
+
+test("an open session stores on a node that joins, and asks one no more whose key was revoked", {
+  timeout: 60_000,
+}, async (t) => {
+  const { dir, nodes, addNode, open, warnings } = await setUp(t, 3)
+  const session = await open()
+  const first = await session.store.chunks.putChunk(content(1))
+
+  const added = await addNode("n4")
+  await until(() => ids(session.backends).includes(added.memberId))
+  assert.equal(session.nameOf(added.memberId), "n4")
+  const usedBytes = async () => (await session.backends.find(({ id }) => id === added.memberId)!.usage()).usedBytes
+  for (let i = 2; (await usedBytes()) === 0; i++) await session.store.chunks.putChunk(content(i))
+
+  revokeMember({ dir, member: nodes[1]!.memberId })
+  await until(() => !ids(session.backends).includes(nodes[1]!.memberId))
+  assert.ok(await holds(session, first, 1))
+  const last = await session.store.chunks.putChunk(content(0))
+  assert.ok(await holds(session, last, 0))
+  assert.deepEqual(warnings, [])
+})
+
+test("an open session goes on with the certificate that another process renewed", { timeout: 60_000 }, async (t) => {
+  const { dir, identityDir, nodes, startAgain, open, closeCoordinator } = await setUp(t, 3)
+  await closeCoordinator()
+  const { certPem, memberId, role, tenant } = await loadIdentity(identityDir)
+  const authority = await openAuthority(joinPath(dir, "authority"))
+  const renew = async (validDays: number) =>
+    writeFile(joinPath(identityDir, "cert.pem"), await authority.renew(certPem, { memberId, role, tenant, validDays }))
+  const seconds = 5
+  await renew(seconds / 86_400)
+  const { notAfterMs } = await loadIdentity(identityDir)
+  const session = await open()
+  const stored = await session.store.chunks.putChunk(content(1))
+  await renew(365)
+  await until(() => Date.now() > notAfterMs + 1000)
+  // Nothing is left of the connections that were made with the old one.
+  for (const [i, node] of nodes.entries()) {
+    await node.close()
+    await startAgain(`n${i + 1}`, Number(node.address.split(":")[1]))
+  }
+  await until(async () => {
+    return holds(session, stored, 1).catch(() => false) // it may leave a server alone for a second
+  })
+})

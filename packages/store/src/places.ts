@@ -1,0 +1,121 @@
+/** The places of a store: they come and go while it is open, and each piece of work uses those that are there when it begins. */
+import { type Clock, HoldfastError } from "@holdfast/core"
+import { type Backend, type ChunkId, wrapBackend } from "@holdfast/protocol"
+import { type PlacedServer, rankServers } from "./placement.ts"
+import { createServer, type Server } from "./server.ts"
+
+/** A place in use. */
+interface Used {
+  readonly server: Server
+  readonly end: () => Promise<void>
+}
+
+/** The places of one store. The backends that it is given belong to it. */
+export class Places {
+  readonly #clock: Clock
+  readonly #wrap: (backend: Backend) => Backend
+  readonly #used = new Map<Backend, Used>() // by the backend as it was given
+  #servers = new Map<Backend, Server>() // by the backend as it is used
+  #all: readonly PlacedServer[] = []
+
+  /** `wrap` gives a backend as the store uses it. */
+  constructor(
+    servers: readonly PlacedServer[],
+    { clock, wrap }: { readonly clock: Clock; readonly wrap: (backend: Backend) => Backend },
+  ) {
+    this.#clock = clock
+    this.#wrap = wrap
+    this.follow(servers)
+  }
+
+  /** All of them. */
+  get all(): readonly Backend[] {
+    return this.#all.map(({ backend }) => backend)
+  }
+
+  /** Those that keep shares. */
+  get backends(): readonly Backend[] {
+    return this.#placed.map(({ backend }) => backend)
+  }
+
+  /** Those that keep registers. */
+  get voters(): readonly Backend[] {
+    return this.#all.filter(({ keeps }) => keeps?.registers ?? true).map(({ backend }) => backend)
+  }
+
+  /** Those that keep shares and have no vote on registers. */
+  get keepers(): readonly Backend[] {
+    return this.#placed.filter(({ keeps }) => !(keeps?.registers ?? true)).map(({ backend }) => backend)
+  }
+
+  get #placed(): readonly PlacedServer[] {
+    return this.#all.filter(({ keeps }) => keeps?.shares ?? true)
+  }
+
+  /** Uses these from now on. A backend that is among them again goes on as it is; one that is not is closed when its last call has ended. */
+  follow(servers: readonly PlacedServer[]): void {
+    const given = new Set(servers.map(({ backend }) => backend))
+    for (const [backend, used] of this.#used)
+      if (!given.has(backend)) {
+        this.#used.delete(backend)
+        void used.end().catch(() => undefined) // what cannot be closed is not asked again either
+      }
+    this.#all = servers.map((server) => ({ ...server, backend: this.#use(server.backend).server.backend }))
+    this.#servers = new Map([...this.#used.values()].map(({ server }) => [server.backend, server]))
+  }
+
+  /** The places of a chunk's shares, the best first. */
+  ranked(id: ChunkId): Backend[] {
+    return rankServers(this.#placed, id)
+  }
+
+  /** The same, with their calls gathered. */
+  rankedServers(id: ChunkId): Server[] {
+    return this.ranked(id).map((backend) => this.#servers.get(backend)!)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#used.keys()].map((backend) => backend.close()))
+  }
+
+  #use(given: Backend): Used {
+    const known = this.#used.get(given)
+    if (known) return known
+    const { backend, end } = ending(given)
+    const used = { server: createServer(this.#wrap(backend), this.#clock), end }
+    this.#used.set(given, used)
+    return used
+  }
+}
+
+/** The same backend, which can be ended: it is closed when no call is under way, and fails what is asked later. */
+function ending(given: Backend): { readonly backend: Backend; readonly end: () => Promise<void> } {
+  let open = 0
+  const ended = Promise.withResolvers<void>()
+  let isEnded = false
+  const closeWhenIdle = () => {
+    if (isEnded && open === 0) ended.resolve(given.close())
+  }
+  const backend = wrapBackend(given, async ({ send }) => {
+    if (isEnded) throw left(given.id)
+    open++
+    try {
+      return await send()
+    } finally {
+      open--
+      closeWhenIdle()
+    }
+  })
+  return {
+    backend,
+    end() {
+      isEnded = true
+      closeWhenIdle()
+      return ended.promise
+    },
+  }
+}
+
+function left(server: string): HoldfastError {
+  return new HoldfastError("ERR_SERVER_UNREACHABLE", `${server} is no place of this store any more.`, { server })
+}
