@@ -136,7 +136,7 @@ const grid = await startGrid({ isBuilt: true })
 const pids = () => {
   const { parts } = JSON.parse(fs.readFileSync(`${grid.folder}/data/holdfast/grid/supervisor.json`, "utf8"))
   return (parts as { name: string; pid?: number }[])
-    .filter(({ name }) => /^node/.test(name))
+    .filter(({ name }) => /^n\d/.test(name))
     .flatMap(({ pid }) => pid ?? [])
 }
 const ending = new AbortController()
@@ -158,7 +158,7 @@ try {
     for (let i = 0; !ending.signal.aborted; i++) {
       await sleep(killEveryMs, undefined, { signal: ending.signal }).catch(() => undefined)
       if (ending.signal.aborted) return
-      await grid.kill(`node-${1 + (i % 5)}`)
+      await grid.kill(`n${1 + (i % 5)}`)
       await sleep(5_000)
       await grid.revive()
       killed++
