@@ -62,7 +62,7 @@ export interface MemoryPlace {
 }
 
 /** Who uses a backend that has one user only. */
-export const onlyAccount: AccountAccess = { account: new Uint8Array(32).fill(1), roles: accountRoles }
+const onlyAccount: AccountAccess = { account: new Uint8Array(32).fill(1), roles: accountRoles }
 
 /** An empty place in memory that one account uses. */
 export function createMemoryBackend(id: string, crypto: CryptoProvider, options: MemoryOptions = {}): Backend {

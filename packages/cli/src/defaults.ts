@@ -59,7 +59,7 @@ export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
 }
 
 /** Set to `none` where neither the file nor a variable stands for a flag. */
-export const defaultsSwitch = "HOLDFAST_DEFAULTS"
+const defaultsSwitch = "HOLDFAST_DEFAULTS"
 
 /**
  * The environment for parts of a local grid, which are told all that they need: what the user wants of commands (`HOLDFAST_NODE_ADVERTISE`,

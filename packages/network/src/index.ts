@@ -16,13 +16,12 @@ export {
   signGrid,
   signRoot,
 } from "./grid.ts"
-export { type Joined, type JoinOptions, join, joinAnswerSchema } from "./join.ts"
+export { type Joined, type JoinOptions, join } from "./join.ts"
 export { keepMembership, type MembershipOptions } from "./keep-membership.ts"
 export {
   announce,
   fetchMembers,
   type Member,
-  memberSchema,
   renewIdentity,
   type TenantAdministration,
 } from "./membership.ts"
@@ -40,7 +39,7 @@ export {
 export { type Change, formedVoters, type Judgement, judgeGrid, maxSerialStep, type Offered } from "./pins/judge.ts"
 export { confirmed, firstPins, type Pins, taken } from "./pins/pins.ts"
 export { absentVoters, type Standing, standingsOf } from "./pins/standing.ts"
-export { loadMemberRecord, type MemberRecord, memberRecordSchema } from "./record.ts"
+export { loadMemberRecord, type MemberRecord } from "./record.ts"
 export {
   type AgentOptions,
   type BytesResponse,

@@ -23,7 +23,7 @@ import { badMemberName, isName, type Role } from "./tls/subject.ts"
 const nameSchema = z.string().refine(isName)
 
 /** The coordinator's answer to a join. */
-export const joinAnswerSchema = z.object({
+const joinAnswerSchema = z.object({
   memberId: nameSchema,
   certPem: z.string().max(16_384),
   coordinatorId: nameSchema,

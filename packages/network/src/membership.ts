@@ -13,7 +13,7 @@ import { type BytesResponse, parseAddress } from "./tls/agent.ts"
 import { checkIdentity, expiresSoon, type Identity, loadIdentity } from "./tls/identity.ts"
 
 /** A line of the member list. */
-export const memberSchema = z.object({
+const memberSchema = z.object({
   id: z.string(),
   role: z.string(),
   tenant: z.string(),

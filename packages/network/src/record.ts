@@ -7,7 +7,7 @@ import { isName } from "./tls/subject.ts"
 const nameSchema = z.string().refine(isName)
 
 /** What a member keeps about its grid (member.json). No secrets. */
-export const memberRecordSchema = z.object({
+const memberRecordSchema = z.object({
   version: z.literal(1),
   memberId: nameSchema,
   role: z.enum(["node", "client", "coordinator"]),

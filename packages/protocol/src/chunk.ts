@@ -151,7 +151,7 @@ export interface ShareHead extends Pick<Share, "id" | "descriptor" | "index"> {
 }
 
 /** Most bytes before a share's leaves, so that a read of so many is enough for `decodeShareHead`. */
-export const maxShareHeadBytes = headerBytes + limits.descriptorBytes
+const maxShareHeadBytes = headerBytes + limits.descriptorBytes
 
 /** Decodes what begins a share: `bytes` hold at least its descriptor. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
 export function decodeShareHead(bytes: Uint8Array): ShareHead {

@@ -20,7 +20,7 @@ export const signedTextSchema = z.object({
 export type SignedText = z.infer<typeof signedTextSchema>
 
 /** A storage node as the grid describes it. */
-export const gridServerSchema = z.object({
+const gridServerSchema = z.object({
   /** Stable member id; placement depends on it. */
   id: z.string().min(1).max(64),
   name: z.string().max(64),

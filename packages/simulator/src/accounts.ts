@@ -132,11 +132,11 @@ export function namesIn(content: Uint8Array): string[] {
 }
 
 /** The account of a world with this id; undefined when it is none of them. */
-export function accountWith(accounts: readonly SimulatedAccount[], id: Uint8Array): SimulatedAccount | undefined {
+function accountWith(accounts: readonly SimulatedAccount[], id: Uint8Array): SimulatedAccount | undefined {
   return accounts.find((account) => equal(account.id, id))
 }
 
 /** An account's id as the claims name it. */
-export function accountName(id: AccountId): string {
+function accountName(id: AccountId): string {
   return toHex(id).slice(0, 12)
 }

@@ -52,7 +52,7 @@ export type OpenValue = Omit<UnsignedValue, "sealed">
 const authorDomain = "holdfast/register-author/1"
 const nameBytes = 64
 /** Most authors of the past that a value names. */
-export const maxPastAuthors = 16
+const maxPastAuthors = 16
 
 /** Encodes what is sealed as content. */
 export async function encodeSigned(

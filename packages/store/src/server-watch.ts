@@ -46,7 +46,7 @@ const judgementMs = 1_000
 const refusals = new Set<string>(["ERR_REFUSED", "ERR_MOVED"])
 
 /** At most `registersPerWait` registers at one server. */
-export class ServerWatch {
+class ServerWatch {
   readonly #deps: ServerWatchDeps
   readonly #backend: Backend
   readonly #entries = new Set<Entry>()

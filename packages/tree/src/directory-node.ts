@@ -24,9 +24,9 @@ export type DirectoryNode =
 export type NodeItem = Entry | ChildNode
 
 /** Weight at which a node ends on average. */
-export const targetNodeWeight = 16 * 1024
+const targetNodeWeight = 16 * 1024
 /** Weight at which a node ends in any case. */
-export const maxNodeWeight = 48 * 1024
+const maxNodeWeight = 48 * 1024
 /** Highest level of a node. */
 export const maxNodeLevel = 24
 

@@ -30,7 +30,7 @@ export class EarlierPieces {
 }
 
 /** The pieces of a content that is not inline, in order. Throws what cannot be read. */
-export async function* piecesOf(io: TreeIo, content: FileContent): AsyncGenerator<ManifestItem, void, void> {
+async function* piecesOf(io: TreeIo, content: FileContent): AsyncGenerator<ManifestItem, void, void> {
   if (content.form === "single") yield { length: content.size, reference: content.reference }
   if (content.form === "manifest") yield* itemsBelow(io, content.reference, content.size)
 }

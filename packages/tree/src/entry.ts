@@ -62,11 +62,11 @@ export interface JunctionEntry extends EntryBase {
 export type Entry = FileEntry | DirectoryEntry | SymlinkEntry | JunctionEntry
 
 /** Most bytes of all extended attributes of an entry. */
-export const maxXattrBytes = 64 * 1024
+const maxXattrBytes = 64 * 1024
 /** Most bytes of a symlink's target. */
-export const maxTargetBytes = 4096
+const maxTargetBytes = 4096
 /** Most bytes of a capability in a junction. */
-export const maxCapBytes = 2048
+const maxCapBytes = 2048
 const maxId = 0xffffffff
 const minTimeNs = -(2n ** 63n)
 const maxTimeNs = 2n ** 63n - 1n

@@ -202,7 +202,7 @@ function mergeAttributes(before: Attributes | undefined, mine: Attributes, their
 }
 
 /** `name` with the mark of a conflict; cut where it would be too long. */
-export function conflictName(name: string, shortId: string): string {
+function conflictName(name: string, shortId: string): string {
   const suffix = ` (conflict ${shortId})`
   const characters = [...name]
   while (nameBytes(characters.join("")) + suffix.length > limits.nameBytes) characters.pop()

@@ -3,6 +3,7 @@
  * so that a bad commit is undone by going back. Specification: docs/formats/tree.md.
  */
 import { type CborValue, decodeCbor, encodeCbor, FieldReader, HoldfastError } from "@holdfast/core"
+import { type DirectoryEntry, plainAttributes } from "./entry.ts"
 import { type DirectoryRef, decodeReference, encodeReference, sameReference } from "./reference.ts"
 
 /** A root of the past. */
@@ -85,4 +86,14 @@ function encodeNullable(reference: DirectoryRef): CborValue {
 
 function decodeNullable(value: CborValue): DirectoryRef {
   return value === null ? null : decodeReference(value, undefined)
+}
+
+/** The root as an entry: roots have no attributes of their own. */
+export function rootEntry(reference: DirectoryRef): DirectoryEntry {
+  return { ...plainAttributes(0o755, 0), name: "", kind: "directory", size: 0, reference }
+}
+
+/** True when both refer to the same. */
+export function isSameState(a: TreeState, b: TreeState): boolean {
+  return sameReference(a.root, b.root) && sameReference(a.snapshots, b.snapshots)
 }

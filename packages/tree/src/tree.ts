@@ -2,7 +2,7 @@
  * A tree: directories and files under the root in a register. A commit writes new chunks and then moves the register,
  * so it is there as a whole or not at all. Writers may race: who loses merges and tries again.
  */
-import { type Env, HoldfastError, toHex } from "@holdfast/core"
+import { type Env, HoldfastError, Semaphore, toHex, untilAborted } from "@holdfast/core"
 import type { AccountId, ChunkId } from "@holdfast/protocol"
 import {
   type Author,
@@ -15,7 +15,7 @@ import {
 } from "@holdfast/store"
 import { appendCare, type CareList, careIds, emptyCare, encodeCare, exactCare, isExact, joinAccounts } from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
-import { type DirectoryEntry, type Entry, plainAttributes } from "./entry.ts"
+import type { Entry } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
 import type { NodePack } from "./pack.ts"
@@ -32,7 +32,15 @@ import {
 } from "./races.ts"
 import { type Reached, type ReachOptions, reach, startsOf } from "./reach.ts"
 import { type DirectoryRef, referenceKey, sameReference, settle } from "./reference.ts"
-import { encodeRoot, nextRoot, type PastRoot, type RootContent, type TreeState } from "./root.ts"
+import {
+  encodeRoot,
+  isSameState,
+  nextRoot,
+  type PastRoot,
+  type RootContent,
+  rootEntry,
+  type TreeState,
+} from "./root.ts"
 import { CommitSession, type Path, requireDirectory } from "./session.ts"
 import { Snapshots } from "./snapshot.ts"
 
@@ -100,14 +108,23 @@ export async function createTree(options: TreeOptions): Promise<Tree> {
   return new Tree(options)
 }
 
+/** Commits of one open tree wait for each other: those of one process would only race, and merge what the other has just read. */
+interface Turns {
+  readonly commits: Semaphore
+  /** Ends the waiting too. */
+  readonly signal?: AbortSignal
+}
+
 /** An open tree. It holds nothing that needs closing. */
 export class Tree {
   readonly io: TreeIo
   readonly snapshots: Snapshots
   readonly #options: TreeOptions
+  readonly #turns: Turns
 
-  constructor(options: TreeOptions) {
+  constructor(options: TreeOptions, turns: Turns = { commits: new Semaphore(1) }) {
     this.#options = options
+    this.#turns = turns
     this.io = options.io ?? createTreeIo(options)
     this.snapshots = new Snapshots(this)
   }
@@ -115,12 +132,8 @@ export class Tree {
   /** The same tree; work with it throws the signal's reason as soon as it aborts. A commit that was stopped may still be made, or not. */
   stoppedBy(signal: AbortSignal): Tree {
     const io = this.io.stoppedBy(signal)
-    return new Tree({
-      ...this.#options,
-      io,
-      chunks: io.chunks,
-      registers: stoppedRegisters(this.#options.registers, signal),
-    })
+    const registers = stoppedRegisters(this.#options.registers, signal)
+    return new Tree({ ...this.#options, io, chunks: io.chunks, registers }, { ...this.#turns, signal })
   }
 
   /** The newest root. Asks the register each time: keep it, and pass it as `at` for consistent reads. */
@@ -190,8 +203,16 @@ export class Tree {
     })
   }
 
-  /** Commits what `change` makes of the state; for snapshots and other work on whole roots. */
+  /** Commits what `change` makes of the state; for snapshots and other work on whole roots. One after another: see `Turns`. */
   async commitState(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
+    const { commits, signal } = this.#turns
+    return untilAborted(
+      commits.run(() => this.#commitNow(change)),
+      signal,
+    )
+  }
+
+  async #commitNow(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
     let current = await this.#read()
     let conflicts: Path[] = []
     const base = await mergeSiblings(this.io, current, conflicts)
@@ -379,13 +400,4 @@ function busy(): HoldfastError {
     `Other writers were faster ${maxAttempts} times in a row. Nothing was changed; try again when they are done.`,
     { attempts: maxAttempts },
   )
-}
-
-/** The root as an entry: roots have no attributes of their own. */
-function rootEntry(reference: DirectoryRef): DirectoryEntry {
-  return { ...plainAttributes(0o755, 0), name: "", kind: "directory", size: 0, reference }
-}
-
-function isSameState(a: TreeState, b: TreeState): boolean {
-  return sameReference(a.root, b.root) && sameReference(a.snapshots, b.snapshots)
 }

@@ -51,6 +51,35 @@ test("a commit that changes nothing writes nothing", async () => {
   assert.deepEqual([options.registers.writes, options.chunks.putBytes], [writes, putBytes])
 })
 
+test("writers of one open tree do not race: each commit is one register write, and none is lost", async () => {
+  const { tree, options } = await freshTree()
+  const before = options.registers.writes
+  const names = Array.from({ length: 50 }, (_, i) => `file-${i}`)
+  const views = [tree, tree.stoppedBy(new AbortController().signal)]
+  const results = await Promise.all(
+    names.map((name, i) => views[i % 2]!.commit(async (session) => session.set([name], file(name)))),
+  )
+  assert.ok(results.every(({ attempts }) => attempts === 1))
+  assert.equal(options.registers.writes, before + names.length)
+  assert.deepEqual((await paths(tree)).toSorted(), names.toSorted())
+})
+
+test("who waits for another's commit is stopped at once, and commits nothing then", async () => {
+  const { tree } = await freshTree()
+  const held = Promise.withResolvers<void>()
+  const first = tree.commit(async (session) => {
+    await held.promise
+    session.set(["first"], file("first"))
+  })
+  const stop = new AbortController()
+  const second = tree.stoppedBy(stop.signal).commit(async (session) => session.set(["second"], file("second")))
+  stop.abort()
+  await assert.rejects(second, { name: "AbortError" })
+  held.resolve()
+  await first
+  assert.deepEqual(await paths(tree), ["first"])
+})
+
 test("mkdir, move and remove do as they say and refuse what cannot be", async () => {
   const { tree } = await freshTree()
   await tree.commit(async (session) => {

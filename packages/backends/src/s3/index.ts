@@ -6,7 +6,7 @@ import { type BucketBackend, createObjectBackend, type ObjectOptions } from "./o
 export { openBucketAccounts } from "./accounts.ts"
 export { type Bucket, openBucket } from "./bucket.ts"
 export { type CredentialSource, credentialsFor } from "./credentials.ts"
-export { checkS3Location, nameOfBucket, parseS3Location, type S3Location } from "./location.ts"
+export { nameOfBucket, parseS3Location, type S3Location } from "./location.ts"
 export { encodeMarker, type Marker, markerKey, newMarker, readMarker } from "./marker.ts"
 export type { BucketBackend } from "./objects.ts"
 export { type Capabilities, probeBucket, probeWriting } from "./probe.ts"

@@ -54,7 +54,7 @@ export function parseS3Location(text: string): S3Location {
 }
 
 /** The same location, when its parts have the right form. Throws ERR_INVALID_ARGUMENT. */
-export function checkS3Location(location: S3Location): S3Location {
+function checkS3Location(location: S3Location): S3Location {
   const { bucket, prefix, endpoint, region } = location
   if (!bucketPattern.test(bucket)) throw invalid(`"${excerpt(bucket, 64)}" cannot name a bucket`)
   if (!prefixPattern.test(prefix)) throw invalid("the prefix has letters, digits, dots and dashes, and at most 8 parts")

@@ -58,7 +58,7 @@ export interface Published {
 }
 
 /** Tells places which devices the account has: who is left out of it may do nothing more there. */
-export async function publishDevices(
+async function publishDevices(
   { keys }: Account,
   places: readonly Backend[],
   { epoch, grants }: { readonly epoch: number; readonly grants: readonly Uint8Array[] },

@@ -66,7 +66,7 @@ export async function syncAccount(session: SyncSession): Promise<Synced> {
 export type SyncSession = Pick<Session, "volume" | "storage" | "store"> & { readonly profile: Cache }
 
 /** True while the profile has aliases of the volume that the account's list lacks: nothing is put for them before. */
-export function hasUnlisted(profile: Pick<Cache, "aliases" | "aliasState" | "volumeOf">, volume: string): boolean {
+function hasUnlisted(profile: Pick<Cache, "aliases" | "aliasState" | "volumeOf">, volume: string): boolean {
   return [...aliasesOf(profile, volume).keys()].some((alias) => profile.aliasState(alias) === undefined)
 }
 

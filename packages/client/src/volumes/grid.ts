@@ -146,7 +146,7 @@ function isMove({ changes }: GridOffer): boolean {
 }
 
 /** The error for changes that nobody was there to be asked about. */
-export function pinnedError({ grid, changes }: GridOffer): HoldfastError {
+function pinnedError({ grid, changes }: GridOffer): HoldfastError {
   const { serial } = grid
   return new HoldfastError(
     "ERR_PINNED",

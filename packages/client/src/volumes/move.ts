@@ -72,7 +72,7 @@ export async function copyRegisters(move: Move, sealed: readonly MovingPlace[]):
 }
 
 /** The places that have a statement under a name: exactly this one. */
-export async function keepAt(places: readonly MovingPlace[], name: string, bytes: Uint8Array): Promise<MovingPlace[]> {
+async function keepAt(places: readonly MovingPlace[], name: string, bytes: Uint8Array): Promise<MovingPlace[]> {
   const kept = await Promise.all(
     places.map(async ({ fence }) => {
       try {

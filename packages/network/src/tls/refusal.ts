@@ -8,7 +8,7 @@ import { HoldfastError } from "@holdfast/core"
 import { codeOf } from "@holdfast/core/node"
 
 /** The header of an answer that refuses the caller's certificate. */
-export const refusalHeader = "holdfast-refused"
+const refusalHeader = "holdfast-refused"
 
 const reasons = {
   "no-certificate": "it asks for a certificate of its grid. Join the grid with an invitation first",

@@ -198,7 +198,7 @@ async function examineMembership(context: Context, identityDir: string): Promise
 }
 
 /** Says which description is cached. Throws when it comes from the future: then one of two clocks is wrong. */
-export function clockMessage(serial: number, issuedMs: number, nowMs: number): string {
+function clockMessage(serial: number, issuedMs: number, nowMs: number): string {
   const aheadMs = issuedMs - nowMs
   if (aheadMs > clockSkewMs)
     throw new Error(`it was made ${Math.round(aheadMs / 60_000)} minutes in the future: a clock is wrong`)

@@ -68,7 +68,7 @@ export async function testKit(context: Context, flags: TestFlags): Promise<void>
 }
 
 /** What to say of a kit of version 1. */
-export function oldKitLine(name: string): string {
+function oldKitLine(name: string): string {
   return `A kit "${name}" of the old kind is there: whoever may read these places can find it, and open it if it has no passphrase. If it is yours, make a new one, which erases it: holdfast recovery kit`
 }
 
