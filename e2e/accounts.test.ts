@@ -1,4 +1,7 @@
-/** A tenant's administrator on a real grid: sees what accounts hold, drops one, is undone; its devices are told; a node that was away hears of it. The lists of an account. */
+/**
+ * A tenant's administrator on a real grid: sees what accounts hold, drops one, is undone; its devices are told; a node that was away
+ * hears of it. The lists of an account.
+ */
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"

@@ -1,4 +1,7 @@
-/** Accounts of a volume over buckets of a real Ceph gateway: listed, dropped, kept, and swept once the grace is over by the gateway's clock. */
+/**
+ * Accounts of a volume over buckets of a real Ceph gateway: listed, dropped, kept, and swept once the grace is over by the gateway's
+ * clock.
+ */
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"

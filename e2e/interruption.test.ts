@@ -1,4 +1,6 @@
-/** Commands that are asked to end in the middle: nothing half done stays, what was sent is kept, and the status says that it was a signal. */
+/**
+ * Commands that are asked to end in the middle: nothing half done stays, what was sent is kept, and the status says that it was a signal.
+ */
 import assert from "node:assert/strict"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"

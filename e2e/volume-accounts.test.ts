@@ -1,4 +1,6 @@
-/** Whoever administers the directories of a volume sees what accounts hold there, drops one, is asked before the last goes, and undoes it. */
+/**
+ * Whoever administers the directories of a volume sees what accounts hold there, drops one, is asked before the last goes, and undoes it.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createClient } from "./client.ts"

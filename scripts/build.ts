@@ -13,7 +13,9 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const entries = { holdfast: "packages/cli/src/main.ts", "chunk-worker": "packages/store/src/node/chunk-worker.ts" }
 
 const target = resolve(process.argv[2] ?? `${root}dist`)
-/** Built beside it and exchanged at the end: a command that starts meanwhile finds a whole build, but for the instant between two renames. */
+/**
+ * Built beside it and exchanged at the end: a command that starts meanwhile finds a whole build, but for the instant between two renames.
+ */
 const fresh = `${target}.${process.pid}.new`
 const old = `${target}.${process.pid}.old`
 

@@ -8,6 +8,7 @@ import { delimiter, dirname, join } from "node:path"
 import { ageOfAdvisories, checkAdvisories } from "./check/advisories.ts"
 import { checkDomains } from "./check/domains.ts"
 import { checkLayers } from "./check/layers.ts"
+import { checkShape } from "./check/shape.ts"
 import type { Violation } from "./check/source.ts"
 import { checkThreats } from "./check/threats.ts"
 import { checkTidy } from "./check/tidy.ts"
@@ -85,6 +86,7 @@ process.exitCode = report([
   ...results,
   inspect("layers", checkLayers),
   inspect("tidy", checkTidy),
+  inspect("shape", checkShape),
   inspect("claims", checkThreats),
   inspect("domains", checkDomains),
   inspect("advisories", checkAdvisories),

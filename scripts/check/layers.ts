@@ -144,7 +144,7 @@ function getLast(node: ts.PropertyAccessExpression | ts.QualifiedName): ts.Node 
   return ts.isQualifiedName(node) ? node.right : node.name
 }
 
-/** Cycles among the files of one package, by what they import at run time. */
+/** Cycles among the files of one package, by all that they import: types and late imports too. */
 function checkCycles(files: readonly SourceFile[]): Violation[] {
   const edges = new Map<string, string[]>()
   for (const file of files) {

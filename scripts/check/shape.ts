@@ -43,11 +43,12 @@ function isFunction(node: ts.Node): node is ts.FunctionLikeDeclaration {
   return ts.isFunctionLike(node) && "body" in node && node.body !== undefined
 }
 
-/** Lines from a function's head to its end, without those of functions inside it that have several. */
+/** Lines from a function's head to its end, without those of functions inside it, and of texts, that have several. */
 function ownLines(ast: ts.SourceFile, node: ts.Node): number {
   let inner = 0
   const visit = (child: ts.Node): void => {
-    if (!isFunction(child)) ts.forEachChild(child, visit)
+    if (!isFunction(child) && !ts.isNoSubstitutionTemplateLiteral(child) && !ts.isTemplateExpression(child))
+      ts.forEachChild(child, visit)
     else inner += Math.max(0, spanOf(ast, child) - 1) // its first line stands in ours
   }
   ts.forEachChild(node, visit)

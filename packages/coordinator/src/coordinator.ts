@@ -78,11 +78,8 @@ const dayMs = 86_400_000
 const restoredSkip = maxSerialStep / 2
 const revokedEveryMs = 1_000
 
-/** Starts a coordinator; the first start makes its authority, signing key and certificate. */
-export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { dir, host, logger, name, registerMode = "crash", nowMs = Date.now } = options
-  const metrics = new Metrics()
-  const { k, happy, n } = options.coding
+/** Throws ERR_INVALID_ARGUMENT for a coding or a name that no grid may have. */
+function checkShape({ coding: { k, happy, n }, name }: CoordinatorOptions): void {
   if (![k, happy, n].every(Number.isInteger) || k < 1 || happy < k || n < happy || n > 255)
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
@@ -93,6 +90,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       "ERR_INVALID_ARGUMENT",
       "A grid's name has 1 to 64 characters, and none that controls a terminal or the direction of text.",
     )
+}
+
+/** Starts a coordinator; the first start makes its authority, signing key and certificate. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const { dir, host, logger, name, registerMode = "crash", nowMs = Date.now } = options
+  const metrics = new Metrics()
+  checkShape(options)
   makePrivateFolder(dir)
   chmodSync(dir, 0o700)
   const database = new Database(dir)

@@ -20,7 +20,9 @@ export async function isNewerShare(crypto: CryptoProvider, bytes: Uint8Array): P
   return isNewerShareHead(bytes) && !(await isAsKnown(bytes, ofShares, (given) => verifyShare(crypto, given)))
 }
 
-/** True when what begins so is a share of a version that is not known here, if it is one at all: for those that are too large to be read. */
+/**
+ * True when what begins so is a share of a version that is not known here, if it is one at all: for those that are too large to be read.
+ */
 export function isNewerShareHead(head: Uint8Array): boolean {
   try {
     decodeShareHead(head)

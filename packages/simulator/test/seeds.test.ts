@@ -1,7 +1,8 @@
 /**
  * Every seed that ever failed, and HOLDFAST_SIMULATE_SEEDS (16 when absent) that follow from the sources: each state of them is tried with
  * seeds of its own, and tried again with the same, so that a change alone decides whether the tests pass. Without those who mean harm:
- * `npm run simulate` has them, and seeds that are fresh each time. A failure says how to repeat it: mend the bug and add the seed to seeds.json.
+ * `npm run simulate` has them, and seeds that are fresh each time. A failure says how to repeat it: mend the bug and add the seed to
+ * seeds.json.
  */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"

@@ -27,7 +27,10 @@ interface Found {
   bytes: Uint8Array
 }
 
-/** The plaintext of `ref`. Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, and ERR_INCONSISTENT, after which no other shares are tried; the signal's reason. */
+/**
+ * The plaintext of `ref`. Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, and ERR_INCONSISTENT, after which no other shares are tried; the
+ * signal's reason.
+ */
 export async function readChunk(ref: ChunkRef, ranked: readonly Server[], options: ReadOptions): Promise<Uint8Array> {
   const gathering = new Gathering(ref.id, ranked, options)
   for (;;) {

@@ -42,7 +42,8 @@ export interface SealOptions {
 }
 
 /**
- * Seals under a key that is random, or of this upload alone, unless `before` holds the same: which is found out here, by sealing under its key, since asking
+ * Seals under a key that is random, or of this upload alone, unless `before` holds the same: which is found out here, by sealing under
+ * its key, since asking
  * servers for anything that follows from content would tell them that it is there.
  */
 export async function sealOnce(

@@ -52,7 +52,9 @@ export class Places {
     return this.#all.filter(({ keeps }) => keeps?.shares ?? true)
   }
 
-  /** Uses these from now on. A backend that is among them again goes on as it is; one that is not is closed when its last call has ended. */
+  /**
+   * Uses these from now on. A backend that is among them again goes on as it is; one that is not is closed when its last call has ended.
+   */
   follow(servers: readonly PlacedServer[]): void {
     const given = new Set(servers.map(({ backend }) => backend))
     for (const [backend, used] of this.#used)

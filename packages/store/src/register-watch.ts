@@ -1,6 +1,7 @@
 /**
  * Tells of each new version of a register. All servers of registers are asked to say when theirs changes; whatever one says is only a
- * reason to read by quorum, and what that gives is told once. So one honest server that hears of a version is enough to be told of it, and no
+ * reason to read by quorum, and what that gives is told once. So one honest server that hears of a version is enough to be told of it,
+ * and no
  * server can make anybody believe in one. Specification: docs/formats/register.md, section Watching.
  */
 import { type Env, equal, fromHex, isHoldfastError } from "@holdfast/core"

@@ -5,18 +5,17 @@ import type { AccountId, Backend } from "@holdfast/protocol"
 import { sampleBlock } from "./audit.ts"
 import { type Batch, Batches } from "./batch.ts"
 import { type CheckOptions, checkChunk, type Rebalanced, rebalanceChunk } from "./chunk-health.ts"
-import { readChunk } from "./chunk-reader.ts"
-import { writeChunk } from "./chunk-writer.ts"
+import { createChunkStore } from "./chunk-store.ts"
 import { type BeginOptions, beginCollection, type Collection } from "./collect.ts"
 import { adoptRegisters } from "./collect-adopt.ts"
 import type { IdSet } from "./id-set.ts"
 import { KnownChunks } from "./known-chunks.ts"
 import { markChunks } from "./marking.ts"
 import { withPatience } from "./patience.ts"
-import { type ChunkPipeline, createLocalPipeline, sealOnce } from "./pipeline.ts"
+import { type ChunkPipeline, createLocalPipeline } from "./pipeline.ts"
 import type { PlacedServer } from "./placement.ts"
 import { Places } from "./places.ts"
-import { RangeReader, tooShort } from "./range-reader.ts"
+import { RangeReader } from "./range-reader.ts"
 import { type Rollback, rollbackError } from "./register-rollback.ts"
 import type { SeenStore } from "./register-seen.ts"
 import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
@@ -128,7 +127,6 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
   const health = (batch: Batch) => ({ crypto: deps.env.crypto, clock: deps.env.clock, erasure, batch })
   const { k, happy, n } = deps.coding
-  const { onRollback } = deps
   const marking = {
     clock: deps.env.clock,
     coding: deps.coding,
@@ -137,75 +135,26 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       checkChunk({ ...health(batch), doubted }, id, ranked(id), { repair: true }),
   }
   let rolledBack: Rollback | undefined
-  const { device, onUnproven, ownerOf } = deps
   const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
   const known = new KnownChunks(deps.env.crypto)
   const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
   const watches = new Watches(deps.env, places.voters)
-  const chunks: ChunkStore = {
-    buffers: pipeline.buffers,
-    async putChunk(plaintext, options) {
-      options?.signal?.throwIfAborted()
-      watches.activity.touch()
-      const { sealed, isNew } = await sealOnce(pipeline, plaintext, {
-        ...{ coding: { k, n }, crypto: deps.env.crypto },
-        ...{ before: options?.before, upload: options?.upload },
-      })
-      const { sentBytes, settled } = await writeChunk(sealed, rankedServers(sealed.id), {
-        ...{ happy, isNew, clock: deps.env.clock, batch: presentBatch(), signal: options?.signal },
-      })
-      const end = shortfalls.begin()
-      void settled.then((isWhole) => {
-        end(isWhole)
-        // A request that nobody waits for any more may still be sending it.
-        if (!options?.signal?.aborted && !signal?.aborted) pipeline.buffers.give(sealed.memory)
-      })
-      return { id: sealed.id, key: sealed.key, sentBytes }
-    },
-    async getChunk(ref, options) {
-      options?.signal?.throwIfAborted()
-      watches.activity.touch()
-      return readChunk(ref, rankedServers(ref.id), { ...readOptions, signal: options?.signal })
-    },
-    async readRange(ref, range, options) {
-      options?.signal?.throwIfAborted()
-      watches.activity.touch()
-      const { offset, length } = range
-      const found = await ranges.read(ref, range, { ranked: rankedServers(ref.id), signal: options?.signal })
-      if (found) return found
-      const whole = await readChunk(ref, rankedServers(ref.id), { ...readOptions, signal: options?.signal })
-      options?.onWhole?.(whole, { isInBlocks: ranges.isInBlocks(ref.id) })
-      if (offset + length > whole.length) throw tooShort(ref.id)
-      return whole.subarray(offset, offset + length)
-    },
-  }
-  const registers = createRegisterStore({
-    env: deps.env,
-    chunks,
-    watches,
-    ...(device && { device }),
-    ...(onUnproven && { onUnproven }),
-    ...(ownerOf && { ownerOf }),
-    get backends() {
-      return places.voters
-    },
-    get keepers() {
-      return places.keepers
-    },
-    mode: deps.registerMode,
-    seen: deps.seen,
+  const chunks = createChunkStore({
+    ...{ places, pipeline, shortfalls, ranges, readOptions, signal, happy, crypto: deps.env.crypto },
+    batch: () => presentBatch(),
+    onUse: () => watches.activity.touch(),
+  })
+  const registers = registersOver(deps, {
+    ...{ places, watches, chunks },
     marks: {
       happy,
       batch: presentBatch,
       mark: (ids, batch, doubted, signal) => markChunks(marking, ids, batch, { doubted, signal }),
       leave: (batch) => batches.leave(batch),
     },
-    ...(onRollback && {
-      onRollback: (rollback: Rollback) => {
-        rolledBack = rollback
-        onRollback(rollback)
-      },
-    }),
+    onRollback(rollback) {
+      rolledBack = rollback
+    },
   })
   const care: Pick<Store, "sampleBlock" | "checkChunk" | "rebalanceChunk" | "hold" | "beginCollection"> = {
     sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known }, id, rankedServers(id)),
@@ -277,4 +226,36 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       await places.close()
     },
   }
+}
+
+/** The registers of a store, whose places come and go. */
+function registersOver(
+  { env, registerMode: mode, seen, device, onUnproven, ownerOf, onRollback }: StoreDeps,
+  {
+    places,
+    onRollback: note,
+    ...parts
+  }: Pick<RegisterDeps, "marks" | "chunks" | "watches"> & {
+    readonly places: Places
+    readonly onRollback: (rollback: Rollback) => void
+  },
+): OwnedRegisterStore {
+  return createRegisterStore({
+    ...{ ...parts, env, mode, seen },
+    ...(device && { device }),
+    ...(onUnproven && { onUnproven }),
+    ...(ownerOf && { ownerOf }),
+    ...(onRollback && {
+      onRollback(rollback: Rollback) {
+        note(rollback)
+        onRollback(rollback)
+      },
+    }),
+    get backends() {
+      return places.voters
+    },
+    get keepers() {
+      return places.keepers
+    },
+  })
 }

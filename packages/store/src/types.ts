@@ -70,7 +70,8 @@ export interface ChunkStore {
   readonly buffers: BufferPool
   /**
    * Encrypts under a random key, disperses and stores `plaintext` (1 to limits.chunkBytes bytes; the store owns it
-   * from now on), marked for the store's account. Resolves when at least `happy` distinct servers hold it durably. Throws ERR_NOT_ENOUGH_SERVERS.
+   * from now on), marked for the store's account. Resolves when at least `happy` distinct servers hold it durably. Throws
+   * ERR_NOT_ENOUGH_SERVERS.
    */
   putChunk(plaintext: Uint8Array, options?: PutChunkOptions): Promise<PutChunkResult>
   /**

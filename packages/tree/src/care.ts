@@ -78,8 +78,10 @@ export function joinAccounts(lists: readonly Pick<CareList, "accounts">[]): read
 }
 
 /**
- * All that any of `lists` names (several are of writers that raced), with `fresh` added. Few ids stay inline; more become a segment, into which those before it go while it has
- * at least half their ids: so there are O(log n) segments, and O(log n) bytes are written for each id in the long run. The accounts are those of all lists.
+ * All that any of `lists` names (several are of writers that raced), with `fresh` added. Few ids stay inline; more become a segment, into
+ * which those before it go while it has
+ * at least half their ids: so there are O(log n) segments, and O(log n) bytes are written for each id in the long run. The accounts are
+ * those of all lists.
  */
 export async function appendCare(
   chunks: ChunkStore,

@@ -100,7 +100,9 @@ export class FileDraft {
     })
   }
 
-  /** Makes `length` bytes from `offset` zeros, as far as the file goes; whole pages of them cost nothing. Stores what was written before. */
+  /**
+   * Makes `length` bytes from `offset` zeros, as far as the file goes; whole pages of them cost nothing. Stores what was written before.
+   */
   async zero(offset: number, length: number, options: DraftCallOptions = {}): Promise<void> {
     checkRange(offset, length)
     await this.#turn.run(async () => {

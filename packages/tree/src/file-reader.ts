@@ -42,7 +42,8 @@ function zerosOf(length: number): Uint8Array {
 
 /**
  * The bytes of `file` from `start` up to `end` (cut off at its size). Never change them. Missing or wrong data throws
- * what the store throws, ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros. Throws the signal's reason, and ERR_LIMIT without `end` for a file that
+ * what the store throws, ERR_CORRUPT or ERR_BAD_FORMAT; it is never replaced by zeros. Throws the signal's reason, and ERR_LIMIT without
+ * `end` for a file that
  * claims to be far more than what is stored of it.
  */
 export async function* readFile(

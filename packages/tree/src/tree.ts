@@ -320,7 +320,8 @@ export class Tree {
 
   /**
    * Writes the care list anew when it names what is no longer needed, lacks what is, or cannot be read itself, and leaves out
-   * of the history what `keeps` does not want; not when anything of the tree cannot be read, as then only the list knows what is below. To be
+   * of the history what `keeps` does not want; not when anything of the tree cannot be read, as then only the list knows what is below.
+   * To be
    * called before anything is removed, so that nobody who checks by the list misses it. Throws ERR_CONFLICT, ERR_WRONG_CAPABILITY.
    */
   async trimCare(keeps: KeepsPast = () => true): Promise<void> {

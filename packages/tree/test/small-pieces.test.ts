@@ -1,4 +1,7 @@
-/** A hostile list of a few KB that cuts a file into more pieces than anybody can go through keeps no reader, and nothing beside it, waiting. */
+/**
+ * A hostile list of a few KB that cuts a file into more pieces than anybody can go through keeps no reader, and nothing beside it,
+ * waiting.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import {

@@ -8,6 +8,7 @@ import { advisoriesIn, updateAdvisories } from "../../update-advisories.ts"
 import { ageOfAdvisories, checkAdvisories } from "../advisories.ts"
 import { checkDomains } from "../domains.ts"
 import { checkLayers } from "../layers.ts"
+import { checkShape } from "../shape.ts"
 import { checkThreats } from "../threats.ts"
 import { checkTidy } from "../tidy.ts"
 
@@ -37,6 +38,26 @@ test("a house in order has no violations", (t) => {
   const root = house(t, {})
   assert.deepEqual(checkLayers(root), [])
   assert.deepEqual(checkTidy(root), [])
+  assert.deepEqual(checkShape(root), [])
+})
+
+test("functions that are too long, comments that are too wide and exports that nobody uses are found", (t) => {
+  const lines = (count: number) => "  one()\n".repeat(count)
+  const long = `function long() {\n${lines(69)}}\nlong()\n`
+  const factory = `function factory() {\n${lines(30)}  return {\n    inner() {\n${lines(60)}    },\n  }\n}\nfactory()\n`
+  const text = `const text = () => \`\n${"line\n".repeat(80)}\`\ntext()\n`
+  const wide = `// ${"wide ".repeat(30)}\n`
+  const unused = "export const nobody = 1\n"
+  for (const [code, found] of [
+    [long, ["function"]],
+    [long.replace("  one()\n", ""), []],
+    [factory, []],
+    [text, []],
+    [wide, ["comment-width"]],
+    [unused, ["dead-export"]],
+    [unused.replace("const nobody = 1", "type Nobody = 1"), []],
+  ] as const)
+    assert.deepEqual(rules(checkShape(house(t, { "packages/core/src/more.ts": code }))), found, code.slice(0, 40))
 })
 
 const broken: [title: string, path: string, text: string, rule: string][] = [

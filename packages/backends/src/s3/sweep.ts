@@ -207,7 +207,10 @@ export class Sweeper {
     throw new HoldfastError("ERR_CONFLICT", `The marks in bucket ${this.#place.id} change too fast. Try again.`)
   }
 
-  /** The keys of all mark objects, in order, and which accounts are dropped. A list is no snapshot: what replaces an object sorts behind it. */
+  /**
+   * The keys of all mark objects, in order, and which accounts are dropped. A list is no snapshot: what replaces an object sorts behind
+   * it.
+   */
   async #listMarks(): Promise<{ readonly keys: readonly string[]; readonly drops: readonly Drop[] }> {
     const keys: string[] = []
     const drops: Drop[] = []

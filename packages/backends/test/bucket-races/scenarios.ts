@@ -51,7 +51,10 @@ export async function makeCast(): Promise<Cast> {
  */
 export type Start = "new" | "old" | "condemned" | "needed"
 
-/** A scenario with these clients: w, b, c (collects once) or d (twice), s; s passes a grace between its runs; z is a clock that jumps when it likes. */
+/**
+ * A scenario with these clients: w, b, c (collects once) or d (twice), s; s passes a grace between its runs; z is a clock that jumps when
+ * it likes.
+ */
 export function scenario(cast: Cast, start: Start, who: string): Scenario {
   const acknowledged = new Set<string>()
   return {

@@ -52,7 +52,9 @@ async function examinePart(dir: string, state: GridState, { name, port }: Part):
   return bad(check, `runs, but does not answer on port ${port}`, `Its log may say why: ${log}`)
 }
 
-/** A finding when something has the port of a part whose supervisor is gone: the part itself, which goes on by itself, or another program. */
+/**
+ * A finding when something has the port of a part whose supervisor is gone: the part itself, which goes on by itself, or another program.
+ */
 async function leftBehind(state: GridState | undefined, { name, port }: Part): Promise<Finding[]> {
   const part = state?.parts.find((candidate) => candidate.name === name)
   const runs = part?.pid !== undefined && (await isRunning({ pid: part.pid, started: part.started ?? "" }))

@@ -33,7 +33,8 @@ export interface Choice {
 }
 
 /**
- * Opens the newest kit; without words the one that most places hold, the newest of several. One of version 1 only when there is no other. Throws
+ * Opens the newest kit; without words the one that most places hold, the newest of several. One of version 1 only when there is no other.
+ * Throws
  * ERR_NOT_FOUND, ERR_NOT_ENOUGH_SHARES, ERR_WRONG_PASSPHRASE, ERR_LOCKED, ERR_REFUSED, ERR_CORRUPT.
  */
 export async function chooseKit(crypto: CryptoProvider, held: Held, wish: Wish): Promise<Choice> {

@@ -1,4 +1,7 @@
-/** Files that are being fetched, under a name of their own until they are whole: how they are called, and what becomes of those that never are. */
+/**
+ * Files that are being fetched, under a name of their own until they are whole: how they are called, and what becomes of those that never
+ * are.
+ */
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import type { Folder } from "@holdfast/core/node"

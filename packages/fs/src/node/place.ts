@@ -20,7 +20,9 @@ export interface Attributes {
   readonly gid: number
 }
 
-/** Which of them are restored beside time and permissions. The tree may be another person's: without these a file is whose process it is. */
+/**
+ * Which of them are restored beside time and permissions. The tree may be another person's: without these a file is whose process it is.
+ */
 export interface Restored {
   /** User and group, by number; which is root's to do. */
   readonly owner?: boolean

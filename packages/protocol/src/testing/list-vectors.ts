@@ -1,4 +1,7 @@
-/** interop/vectors/account-list.json, account-list-3.json, volume.json and volume-2.json: what an account lists, and which places hold a volume. */
+/**
+ * interop/vectors/account-list.json, account-list-3.json, volume.json and volume-2.json: what an account lists, and which places hold a
+ * volume.
+ */
 import { type CryptoProvider, fromHex, isHoldfastError, toHex } from "@holdfast/core"
 import { accountKeysOf, deviceListSecret, listSeedOn, type StorageId } from "../account-keys.ts"
 import { decodeAccountList, encodeAccountList, removedKeyOf } from "../account-list.ts"

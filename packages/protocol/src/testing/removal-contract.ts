@@ -1,4 +1,7 @@
-/** The part of the contract about limits: removals need a little beyond them, and nobody gets more. Section Quotas of docs/protocols/marks.md. */
+/**
+ * The part of the contract about limits: removals need a little beyond them, and nobody gets more. Section Quotas of
+ * docs/protocols/marks.md.
+ */
 import assert from "node:assert/strict"
 import { it, type TestContext } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"

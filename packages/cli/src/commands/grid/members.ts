@@ -31,6 +31,14 @@ export function register(program: Command, context: Context): void {
   const coordinator = program
     .command("coordinator")
     .description("run a grid's coordinator, list and revoke its members")
+  registerCoordinator(coordinator, context)
+  registerRoot(coordinator, context)
+  registerAccounts(coordinator, context)
+  registerNode(program)
+  registerJoining(program, context)
+}
+
+function registerCoordinator(coordinator: Command, context: Context): void {
   coordinator
     .command("run")
     .description("run the coordinator in the foreground; its authority is made at the first start")
@@ -61,8 +69,9 @@ export function register(program: Command, context: Context): void {
     .requiredOption("--dir <folder>", "the coordinator's folder")
     .addHelpText("after", "\nExample:\n  holdfast coordinator revoke laptop --dir /var/lib/holdfast/coordinator\n")
     .action((member: string, flags: { dir: string }) => revoke(context, member, flags.dir))
-  registerRoot(coordinator, context)
-  registerAccounts(coordinator, context)
+}
+
+function registerNode(program: Command): void {
   program
     .command("node")
     .description("run a storage node")
@@ -86,6 +95,9 @@ export function register(program: Command, context: Context): void {
       "\nExample:\n  holdfast node run --identity /var/lib/holdfast/id --dir /srv/holdfast --advertise n1.example.org:7444\n",
     )
     .action((flags: NodeFlags) => runNode(flags))
+}
+
+function registerJoining(program: Command, context: Context): void {
   program
     .command("invite")
     .description("print an invitation for one new member (on the coordinator's machine)")
