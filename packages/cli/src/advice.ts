@@ -10,7 +10,7 @@ const advices: Readonly<Record<string, (details: ErrorDetails) => string>> = {
   list: ({ parent }) => `"holdfast ls ${parent}" shows what does.`,
   "make-snapshot": ({ tree, snapshot }) => `"holdfast snapshot create ${tree} ${snapshot}" makes one.`,
   recursive: () => "rm -r removes it.",
-  weaker: () => "Use --read or --verify.",
+  weaker: () => "Use --read or --verify, or --live where a folder is to be a tree of its own.",
 }
 
 /** `error` with the command that helps, where one does. */

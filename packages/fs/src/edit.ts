@@ -57,9 +57,9 @@ function sessionEdit(files: FileSystem, session: CommitSession): Edit {
       session.remove(files.isFile && path[0] === mutableFileName ? inTree(files, path, "file") : path)
     },
     move: async (from, to) => session.move(from, inTree(files, to, "link")),
-    async link(path, cap) {
+    async link(path, cap, like) {
       const place = inTree(files, path, "link")
-      session.set(place, await linkEntry(files, place.at(-1)!, cap))
+      session.set(place, await linkEntry(files, { name: place.at(-1)!, like }, cap))
     },
   }
 }

@@ -57,8 +57,11 @@ export interface Edit {
   set(path: readonly string[], item: Item): Promise<void>
   remove(path: readonly string[]): Promise<void>
   move(from: readonly string[], to: readonly string[]): Promise<void>
-  /** Links the tree or file of a capability in. Throws ERR_WRONG_CAPABILITY for one that reads nothing. */
-  link(path: readonly string[], cap: Cap): Promise<void>
+  /**
+   * Links the tree or file of a capability in; a tree with mode, owner and times of `like`, where that is given. Throws
+   * ERR_WRONG_CAPABILITY for one that reads nothing.
+   */
+  link(path: readonly string[], cap: Cap, like?: Entry): Promise<void>
 }
 
 /** What is done at a path. */

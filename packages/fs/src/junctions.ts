@@ -3,6 +3,7 @@ import { type CryptoProvider, HoldfastError, isHoldfastError, toHex, utf8 } from
 import { type Cap, decodeCap } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
+  type Attributes,
   decodeEntryCap,
   type Entry,
   type JunctionEntry,
@@ -58,10 +59,18 @@ export async function resealed(files: FileSystem, owner: FileSystem, junction: J
   return sealJunction(files.io.env.crypto, files.access!.seed!, cap)
 }
 
-/** The entry called `name` that links the tree or file of `cap` into `files`. Throws ERR_WRONG_CAPABILITY. */
-export async function linkEntry({ io, access }: FileSystem, name: string, cap: Cap): Promise<Entry> {
+/**
+ * The entry called `name` that links the tree or file of `cap` into `files`, with the attributes of `like` where that is given. Throws
+ * ERR_WRONG_CAPABILITY.
+ */
+export async function linkEntry(
+  { io, access }: FileSystem,
+  { name, like }: { readonly name: string; readonly like?: Attributes | undefined },
+  cap: Cap,
+): Promise<Entry> {
   const { crypto, clock } = io.env
-  const attributes = { ...plainAttributes(0o755, clock.nowMs()), name }
+  const { mode, uid, gid, mtimeNs, ctimeNs, xattrs } = like ?? plainAttributes(0o755, clock.nowMs())
+  const attributes = { mode, uid, gid, mtimeNs, ctimeNs, xattrs, name }
   switch (cap.kind) {
     case "dw":
     case "dr":

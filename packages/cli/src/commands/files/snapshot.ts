@@ -1,11 +1,14 @@
 /** `snapshot`, `diff`, `cap`: versions of a tree, and handing it over. */
+
+import type { Session } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"
-import { formatPath } from "@holdfast/fs"
+import { type FileSystem, filesOf, formatPath, share, show } from "@holdfast/fs"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { handOver } from "../../output.ts"
+import { parseRemote } from "../../places.ts"
 import { examples } from "../../words.ts"
-import { find, openTop } from "./locations.ts"
+import { type Found, find, openTop } from "./locations.ts"
 import { isoTime } from "./ls.ts"
 import { type FileFlags, withFiles } from "./open.ts"
 
@@ -77,15 +80,28 @@ export function register(program: Command, context: Context): void {
     .argument("<path>", "a place in a tree")
     .option("--read", "one that can only read")
     .option("--verify", "one that can only check and repair")
+    .option("--live", "of a folder: one that shows what it becomes; the folder becomes a tree of its own, at its place")
     .option("--out <file>", "a new file for it, readable by you only; without it, it is printed")
     .option(...capFile)
-    .addHelpText("after", examples(["holdfast cap home: --read --out friends.cap"], ["holdfast ls @file:friends.cap"]))
+    .addHelpText(
+      "after",
+      examples(
+        ["holdfast cap home: --read --out friends.cap"],
+        ["holdfast ls @file:friends.cap"],
+        [
+          "holdfast cap home:/photos --read --live --out photos.cap",
+          "of one folder, and of all that is put there later",
+        ],
+        ["holdfast cap home:/photos --read --out photos.cap", "of the folder as it is now, for ever"],
+      ),
+    )
     .action(async (path: string, flags: CapFlags) => cap(context, path, flags))
 }
 
 interface CapFlags extends FileFlags {
   readonly read?: boolean
   readonly verify?: boolean
+  readonly live?: boolean
   readonly out?: string
 }
 
@@ -121,12 +137,23 @@ async function diff(context: Context, before: string, after: string, flags: File
   })
 }
 
-async function cap(context: Context, path: string, { read, verify, out, ...flags }: CapFlags): Promise<void> {
+async function cap(context: Context, path: string, { read, verify, live, out, ...flags }: CapFlags): Promise<void> {
   if (read && verify)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "Choose one of --read and --verify: read includes verify.")
-  await withFiles(context, flags, async (open) => {
+  await withFiles(context, flags, async (open, sessionOf) => {
     const found = await find(open, path)
-    const text = await found.files.capOf(found.path, verify ? "verify" : read ? "read" : "write")
+    const shared = live ? { files: await shareFolder(found, await sessionOf(parseRemote(path).base)), path: [] } : found
+    const text = await shared.files.capOf(shared.path, verify ? "verify" : read ? "read" : "write")
     await handOver(context, { out, value: { cap: text }, text })
   })
+}
+
+/** The tree that the folder is, made of it when it is none. */
+async function shareFolder(found: Found, { store, env, profile, volume }: Session): Promise<FileSystem> {
+  const { chunks, registers } = store
+  const { io, warn } = found.files
+  const { id: account } = await profile.account()
+  const files = filesOf({ ...{ chunks, registers, env, io, volume, account }, uploads: profile })
+  const label = show(found)
+  return share(found, { create: async () => files.open(await files.create("directory"), { label, warn }) })
 }
