@@ -1,6 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { survivalOf } from "../src/volumes/survives.ts"
+import { createMemoryBackend } from "@holdfast/backends"
+import { nodeCrypto } from "@holdfast/core/node"
+import { type ChunkId, domainsOf, type Labels, type VolumeDescription } from "@holdfast/protocol"
+import { rankServers } from "@holdfast/store"
+import fc from "fast-check"
+import { domainSurvivalOf, domainText, survivalOf } from "../src/volumes/survives.ts"
 
 const of = (k: number, happy: number, n: number, registerMode: "crash" | "byzantine") =>
   survivalOf({ coding: { k, happy, n }, registerMode }, n)
@@ -11,4 +16,70 @@ test("as many places may lie as leave k of those that took a put", () => {
   assert.deepEqual(of(3, 5, 7, "byzantine"), { lost: 2, lying: 2 })
   assert.deepEqual(of(4, 5, 7, "byzantine"), { lost: 2, lying: 1 })
   assert.deepEqual(of(2, 3, 4, "crash"), { lost: 1, lying: 0 })
+})
+
+/** Directories with these labels, one each. */
+const placesIn = (...labels: readonly (Labels | undefined)[]): VolumeDescription["backends"] =>
+  labels.map((one, i) => ({ kind: "directory", id: `p${i}`, path: `/p${i}`, ...(one && { labels: one }) }))
+
+test("what the loss of a domain leaves is told for shares and for the places of registers", () => {
+  const backends = placesIn({ site: "a" }, { site: "a" }, { site: "b" }, { site: "b" }, { site: "c" }, undefined)
+  const volume = { coding: { k: 2, happy: 3, n: 3 }, registerMode: "crash" as const, backends }
+  assert.deepEqual(domainSurvivalOf(volume), [
+    { domain: "site=a", sharesLeft: 2, votersLeft: 4, survives: true },
+    { domain: "site=b", sharesLeft: 2, votersLeft: 4, survives: true },
+    { domain: "site=c", sharesLeft: 2, votersLeft: 5, survives: true },
+  ])
+  const [line] = domainText(domainSurvivalOf(volume), volume)
+  assert.equal(line, "survives all of any one of these lost: site=a, site=b, site=c")
+  const byzantine = { ...volume, registerMode: "byzantine" as const }
+  assert.match(
+    domainText(domainSurvivalOf(byzantine), byzantine)[1]!,
+    /NOT survive the loss of site=a: 4 of the 5 places needed for roots of trees would be left/,
+  )
+  const wide = { ...volume, coding: { k: 4, happy: 5, n: 5 } }
+  assert.deepEqual(
+    domainSurvivalOf(wide).map(({ domain, sharesLeft, survives }) => [domain, sharesLeft, survives]),
+    [
+      ["site=a", 3, false],
+      ["site=b", 3, false],
+      ["site=c", 4, true],
+    ],
+  )
+})
+
+test("no chunk has more shares in a domain than its volume's survival says, and of the widest domains some chunk has as many", () => {
+  const label = (letters: string) => fc.option(fc.constantFrom(...letters), { nil: undefined })
+  const labels = fc
+    .record({ provider: label("ab"), site: label("xy"), rack: label("12") })
+    .map(({ provider, site, rack }): Labels | undefined =>
+      provider || site || rack
+        ? { ...(provider && { provider }), ...(site && { site }), ...(rack && { rack }) }
+        : undefined,
+    )
+  const ids = Array.from({ length: 200 }, () => nodeCrypto.random(32) as ChunkId)
+  fc.assert(
+    fc.property(fc.array(labels, { minLength: 1, maxLength: 7 }), fc.nat(6), (given, less) => {
+      const backends = placesIn(...given)
+      const n = Math.max(1, backends.length - less)
+      const domains = domainSurvivalOf({ coding: { k: 1, happy: 1, n }, registerMode: "crash", backends })
+      const servers = backends.map(({ id, labels }) => ({
+        backend: createMemoryBackend(id, nodeCrypto),
+        weight: 1,
+        domains: domainsOf(labels),
+      }))
+      for (const { domain, sharesLeft } of domains) {
+        const within = new Set(servers.filter((one) => one.domains.includes(domain)).map(({ backend }) => backend.id))
+        const left = ids.map(
+          (id) =>
+            rankServers(servers, id)
+              .slice(0, n)
+              .filter((backend) => !within.has(backend.id)).length,
+        )
+        assert.ok(Math.min(...left) >= sharesLeft)
+        if (!domain.includes("/")) assert.equal(Math.min(...left), sharesLeft)
+      }
+    }),
+    { numRuns: 60 },
+  )
 })

@@ -16,6 +16,7 @@ const health: ChunkHealth = {
   corrupt: [],
   inconsistent: false,
   placed: 0,
+  leftWithout: new Map(),
   silent: new Map<string, string>(),
 }
 

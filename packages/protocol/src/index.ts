@@ -133,6 +133,7 @@ export {
 } from "./grid.ts"
 export type { AccountId, BatchToken, ChunkId, RegisterId } from "./ids.ts"
 export { decodeInvite, encodeInvite, type Invite } from "./invite.ts"
+export { domainsOf, type LabelKind, type Labels, labelKinds, labelsSchema } from "./labels.ts"
 export { checkListing } from "./listing.ts"
 export { isNewerShare, isNewerShareHead, isNewerValue, isNewerValueHead, newerHeadBytes } from "./newer.ts"
 export {
@@ -192,7 +193,7 @@ export { extendLineage, type Followed, namesAncestor, signRegisterValue } from "
 export { compareOrder, rankOf, whyRefused } from "./register-order.ts"
 export type { BoundFields, Lineage, RegisterOrder, RegisterValue, UnsignedValue } from "./register-value.ts"
 export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
-export { parseVolume, type VolumeBackend, type VolumeDescription } from "./volume.ts"
+export { parseVolume, type VolumeBackend, type VolumeDescription, volumeVersionOf } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export { readHashes } from "./watch.ts"
 export {

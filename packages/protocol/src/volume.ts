@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from "@holdfast/core"
 import { z } from "zod"
+import { labelsSchema } from "./labels.ts"
 
 const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
 const idSchema = z
@@ -18,8 +19,15 @@ const endpointSchema = z
   .max(300)
   .regex(/^https?:\/\/[A-Za-z0-9._:[\]-]+(?:\/[A-Za-z0-9._~%/-]*)?$/)
 
+/** What a place of any kind may have in version 3. */
+const placeFields = {
+  /** What it would be lost with. */
+  labels: labelsSchema.optional(),
+}
+
 /** A bucket of an S3-compatible service. */
 const bucketSchema = z.strictObject({
+  ...placeFields,
   kind: z.literal("s3"),
   /** Stable name: placement depends on it. */
   id: idSchema,
@@ -44,12 +52,18 @@ const bucketSchema = z.strictObject({
 })
 /** A directory of this machine, such as a disk or a network share. */
 const directorySchema = z.strictObject({
+  ...placeFields,
   kind: z.literal("directory"),
   id: idSchema,
   path: z.string().min(1).max(4096),
 })
 /** A storage node of the profile's grid. */
-const nodeSchema = z.strictObject({ kind: z.literal("node"), id: idSchema, name: z.string().max(64) })
+const nodeSchema = z.strictObject({
+  ...placeFields,
+  kind: z.literal("node"),
+  id: idSchema,
+  name: z.string().max(64),
+})
 
 const backendSchema = z.discriminatedUnion("kind", [bucketSchema, directorySchema, nodeSchema])
 
@@ -57,8 +71,8 @@ const backendSchema = z.discriminatedUnion("kind", [bucketSchema, directorySchem
 const maxEpoch = 999_999
 
 const schema = z.strictObject({
-  /** 2 has an epoch, the description before and the volume's key. */
-  version: z.union([z.literal(1), z.literal(2)]),
+  /** 2 has an epoch, the description before and the volume's key; 3 besides says more of a place. */
+  version: z.union([z.literal(1), z.literal(2), z.literal(3)]),
   /** Random: tells this volume from every other. 32 hexadecimal digits. */
   id: z.string().regex(/^[0-9a-f]{32}$/),
   name: nameSchema,
@@ -70,15 +84,15 @@ const schema = z.strictObject({
   /** crash: n >= 2f+1 places, f of them gone; byzantine: n >= 3f+1, f of them lying. */
   registerMode: z.enum(["crash", "byzantine"]),
   backends: z.array(backendSchema).min(1).max(255),
-  /** Version 2: 1, and one more each time the volume moves to other places. */
+  /** From version 2 on: 1, and one more each time the volume moves to other places. */
   epoch: z.number().int().min(1).max(maxEpoch).optional(),
-  /** Version 2: digest of the description before; null for the first with a key. */
+  /** From version 2 on: digest of the description before; null for the first with a key. */
   previous: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .nullable()
     .optional(),
-  /** Version 2: the Ed25519 key that says where the volume moves, hexadecimal. */
+  /** From version 2 on: the Ed25519 key that says where the volume moves, hexadecimal. */
   publicKey: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
@@ -91,7 +105,7 @@ export type VolumeDescription = z.infer<typeof schema>
 /** Takes a description from outside. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
 export function parseVolume(value: unknown): VolumeDescription {
   const { version } = z.object({ version: z.number().optional() }).catch({}).parse(value)
-  if (version !== undefined && version > 2)
+  if (version !== undefined && version > 3)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `A volume of version ${version} needs a newer Holdfast.`, {
       version,
     })
@@ -103,7 +117,8 @@ export function parseVolume(value: unknown): VolumeDescription {
   const volume = result.data
   const { coding, backends } = volume
   const later = [volume.epoch, volume.previous, volume.publicKey]
-  if (!later.every((field) => (field !== undefined) === (volume.version === 2)))
+  const isNewer = volume.version < 3 && backends.some(saysMore)
+  if (isNewer || !later.every((field) => (field !== undefined) === volume.version >= 2))
     throw bad("its fields are not those of its version")
   if (!(coding.k <= coding.happy && coding.happy <= coding.n)) throw bad("coding needs k <= happy <= n")
   if (coding.n > backends.length) throw bad(`${coding.n} shares need as many places, but it has ${backends.length}`)
@@ -111,6 +126,16 @@ export function parseVolume(value: unknown): VolumeDescription {
   if (volume.registerMode === "byzantine" && backends.length < 4)
     throw bad("byzantine mode needs at least 4 places: with fewer not even one may lie")
   return volume
+}
+
+/** Whether a place has what descriptions before version 3 do not know. */
+function saysMore({ labels }: VolumeBackend): boolean {
+  return labels !== undefined
+}
+
+/** The version that a description with a key has by its places: the lowest one, so that older clients open what they can. */
+export function volumeVersionOf(backends: readonly VolumeBackend[]): 2 | 3 {
+  return backends.some(saysMore) ? 3 : 2
 }
 
 function bad(why: string): HoldfastError {

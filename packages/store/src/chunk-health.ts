@@ -11,6 +11,7 @@ import {
   type Share,
 } from "@holdfast/protocol"
 import type { Batch } from "./batch.ts"
+import { type Domain, type Domains, overDomains } from "./domains.ts"
 import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
 import type { ChunkHealth } from "./types.ts"
@@ -22,6 +23,10 @@ export interface HealthDeps {
   readonly erasure: Erasure
   /** What is placed is marked in it. */
   readonly batch: Batch
+  /** What a server would be lost with. */
+  readonly domainsOf: (backend: Backend) => Domains
+  /** What may be lost at once. */
+  readonly domains: readonly Domain[]
   /**
    * Of a repair for a commit: only what is marked in the batch counts, wherever a good share lies, and nothing of these places,
    * which get shares last.
@@ -57,17 +62,17 @@ export async function checkChunk(
   const claimed = await holdingsOf(id, ranked)
   if (!options.verify && !options.repair) {
     const coding = await codingOf(deps, id, claimed)
-    if (coding) return summary(id, coding, claimed, [], 0, claimed)
+    if (coding) return summary(deps, id, { coding, holdings: claimed, asked: claimed })
     const asked = await verifyHoldings(deps, id, claimed) // it is lost, or cannot be understood
-    return summary(id, undefined, claimed, [], 0, asked.holdings)
+    return summary(deps, id, { holdings: claimed, asked: asked.holdings })
   }
   const { holdings, shares, corrupt } = await verifyHoldings(deps, id, claimed)
   const any = shares.values().next().value
-  if (!any) return summary(id, undefined, holdings, corrupt, 0, holdings)
+  if (!any) return summary(deps, id, { holdings, corrupt, asked: holdings })
   const inconsistent = await isInconsistent(deps, [...shares.values()])
   // What is made from some shares of such a chunk contradicts the others.
   const placed = options.repair && !inconsistent ? await placeMissing(deps, ranked, { holdings, shares, corrupt }) : 0
-  return { ...summary(id, any.descriptor, holdings, corrupt, placed, holdings), inconsistent }
+  return { ...summary(deps, id, { coding: any.descriptor, holdings, corrupt, asked: holdings }), placed, inconsistent }
 }
 
 async function isInconsistent(deps: HealthDeps, shares: readonly Share[]): Promise<boolean> {
@@ -231,7 +236,8 @@ async function placeMissing(
     open.filter((backend) => doubted?.has(backend)),
     open.filter((backend) => !doubted?.has(backend)),
   ]
-  const places = [...good.filter(isEmpty), ...good.filter((backend) => !isEmpty(backend)), ...late]
+  const holders = holdings.filter((_, server) => own[server] !== undefined).map(({ backend }) => backend)
+  const places = [good.filter(isEmpty), good.filter((backend) => !isEmpty(backend)), [...late]]
   // What is there and does not count yet is put where it is.
   const uncounted = holdings.flatMap(({ backend, indices }) =>
     good.includes(backend) ? indices.map((index) => ({ backend, index })) : [],
@@ -242,10 +248,12 @@ async function placeMissing(
   let placed = 0
   for (const bytes of rebuilt) {
     const index = decodeShare(bytes).index
-    for (let target = takePlace(places, replaced, index); target; target = takePlace(places, replaced, index)) {
+    const take = () => takePlace(places, { replaced, index, holders, domainsOf: deps.domainsOf })
+    for (let target = take(); target; target = take()) {
       if (!(await place(deps, id, target, { bytes, index, gives: isSuspect(target) }))) continue
       const held = holdings.find((holding) => holding.backend === target)!
       held.indices.push(index)
+      holders.push(target)
       placed++
       break
     }
@@ -253,30 +261,52 @@ async function placeMissing(
   return placed
 }
 
-/** The next server for a share: first one whose own copy of it is replaced so. */
-function takePlace(places: Backend[], replaced: readonly DamagedShare[], index: number): Backend | undefined {
-  const own = places.findIndex((backend) => replaced.some((bad) => bad.backend === backend && bad.index === index))
-  return places.splice(Math.max(0, own), 1)[0]
+/** What decides where a share goes. */
+interface Wanted extends Pick<HealthDeps, "domainsOf"> {
+  readonly replaced: readonly DamagedShare[]
+  readonly index: number
+  /** Servers with a share of their own. */
+  readonly holders: readonly Backend[]
+}
+
+/**
+ * Takes the next server for a share out of these, the better groups first: one whose own copy of it is replaced so, else one in a
+ * domain where the fewest have a share.
+ */
+function takePlace(groups: Backend[][], { replaced, index, holders, domainsOf }: Wanted): Backend | undefined {
+  const isOwn = (backend: Backend) => replaced.some((bad) => bad.backend === backend && bad.index === index)
+  const group = groups.find((one) => one.some(isOwn)) ?? groups.find((one) => one.length > 0)
+  const next = group?.find(isOwn) ?? overDomains(group ?? [], domainsOf, holders)[0]
+  if (next) group!.splice(group!.indexOf(next), 1)
+  return next
+}
+
+/** What a check found. */
+interface Found {
+  readonly coding?: { readonly k: number; readonly n: number }
+  readonly holdings: readonly Holding[]
+  readonly corrupt?: readonly DamagedShare[]
+  readonly asked: readonly Holding[]
 }
 
 function summary(
+  { domains }: Pick<HealthDeps, "domains">,
   id: ChunkId,
-  coding: { k: number; n: number } | undefined,
-  holdings: readonly Holding[],
-  damaged: readonly DamagedShare[],
-  placed: number,
-  asked: readonly Holding[],
+  { coding, holdings, corrupt = [], asked }: Found,
 ): ChunkHealth {
-  const good = new Set(holdings.flatMap((held) => held.indices))
+  const goodAt = (counts: (backend: Backend) => boolean) =>
+    new Set(holdings.flatMap((held) => (counts(held.backend) ? held.indices : []))).size
+  const leftWithout = ({ name, servers }: Domain) => [name, goodAt((backend) => !servers.has(backend))] as const
   return {
     id,
     k: coding?.k ?? 0,
     n: coding?.n ?? 0,
-    goodShares: coding ? good.size : 0,
+    goodShares: coding ? goodAt(() => true) : 0,
+    leftWithout: new Map(coding ? domains.map(leftWithout) : []),
     distinctServers: spreadOf(holdings.map(({ indices }) => indices)).filter((index) => index !== undefined).length,
-    corrupt: damaged.map(({ backend, index }) => `${backend.id}/${index}`),
+    corrupt: corrupt.map(({ backend, index }) => `${backend.id}/${index}`),
     inconsistent: false,
-    placed,
+    placed: 0,
     silent: new Map(asked.flatMap(({ backend, silence }) => (silence === undefined ? [] : [[backend.id, silence]]))),
   }
 }

@@ -41,6 +41,7 @@ export function createChunkStore(parts: ChunkStoreParts): ChunkStore {
       })
       const { sentBytes, settled } = await writeChunk(sealed, places.rankedServers(sealed.id), {
         ...{ happy, isNew, clock: readOptions.clock, batch: batch(), signal: options?.signal },
+        domainsOf: (backend) => places.domainsOf(backend),
       })
       const end = shortfalls.begin()
       void settled.then((isWhole) => {

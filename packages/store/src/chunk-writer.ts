@@ -3,8 +3,10 @@
  * only what is missing sent. Distinct servers are counted.
  */
 import { type Clock, HoldfastError, toHex } from "@holdfast/core"
+import type { Backend } from "@holdfast/protocol"
 import { type Answer, answerOf, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
+import { type Domains, overDomains } from "./domains.ts"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
 
@@ -17,6 +19,8 @@ export interface ChunkWriteOptions {
   readonly isNew: boolean
   /** What is stored is marked in it. */
   readonly batch: Batch
+  /** What a server would be lost with. */
+  readonly domainsOf: (backend: Backend) => Domains
   /** Ends the write with its reason. */
   readonly signal?: AbortSignal | undefined
 }
@@ -37,7 +41,8 @@ const graceMs = 2000
 const storeGraceMs = 10_000
 
 /**
- * Stores the shares on the first of `ranked` that accept them, at most one share on each. Resolves when every share has
+ * Stores the shares on the first of `ranked` that accept them, at most one share on each; in place of one that does not, first on
+ * those of its domain. Resolves when every share has
  * its place or no server is left, if at least `happy` distinct servers hold one; of those that are far slower than the
  * rest, it does not wait for the end. Throws ERR_NOT_ENOUGH_SERVERS, and the signal's reason.
  */
@@ -49,14 +54,18 @@ export async function writeChunk(
   const { happy, clock, batch, signal } = options
   const refusals: Answer[] = []
   const held = new Map<number, string>() // share index to the server that holds it
-  const free: Server[] = []
+  const free = new Set<Server>()
+  const taking = new Set<Server>() // those that hold a share, or are sent one
   const answers: Inquiry["answers"] = options.isNew ? new Map() : await holdingsOf(chunk, ranked, options, refusals)
   for (const server of ranked) {
     const answer = answers.get(server)
     if (answer === "failed") continue
     const useful = answer?.find((index) => !held.has(index))
-    if (useful !== undefined) held.set(useful, server.backend.id)
-    else free.push(server)
+    if (useful === undefined) free.add(server)
+    else {
+      held.set(useful, server.backend.id)
+      taking.add(server)
+    }
   }
   const missing = chunk.shares.flatMap((_, index) => (held.has(index) ? [] : [index]))
   let sentBytes = 0
@@ -64,13 +73,21 @@ export async function writeChunk(
   const distinct = () => new Set(held.values()).size
   const isHappy = () => distinct() >= happy
   const { promise: happily, resolve } = Promise.withResolvers<void>()
+  const take = (): Server | undefined => {
+    const [server] = overDomains([...free], ({ backend }) => options.domainsOf(backend), [...taking])
+    if (!server) return undefined
+    free.delete(server)
+    taking.add(server)
+    return server
+  }
   const place = async (index: number): Promise<void> => {
     const share = chunk.shares[index]!
-    for (let server = free.shift(); server; server = free.shift()) {
+    for (let server = take(); server; server = take()) {
       const outcome = await server
         .put(share, batch, signal)
         .catch((error: unknown) => answerOf(server.backend.id, error))
       if (!("ok" in outcome)) {
+        taking.delete(server)
         refusals.push(outcome)
         continue
       }
@@ -81,6 +98,7 @@ export async function writeChunk(
         if (isHappy()) resolve()
         return
       }
+      taking.delete(server)
       refusals.push(refusalOf(server.backend.id, outcome))
     }
   }

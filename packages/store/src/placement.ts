@@ -1,9 +1,11 @@
 /**
  * Which servers hold a chunk: weighted rendezvous hashing (Thaler and Ravishankar 1998; weights as in Schindelhauer
- * and Schomaker 2005). Every client computes the same ranking, and a server that comes or goes moves only its own part.
+ * and Schomaker 2005), over failure domains first. Every client computes the same ranking, and a server that comes or goes moves
+ * only its own part. Specification: docs/formats/chunk.md.
  */
 import { hashSmall, utf8 } from "@holdfast/core"
 import type { Backend, ChunkId } from "@holdfast/protocol"
+import { type Domains, overDomains } from "./domains.ts"
 
 /** A server and its share of the load. */
 export interface PlacedServer {
@@ -12,16 +14,18 @@ export interface PlacedServer {
   readonly weight: number
   /** What it keeps; by default both. */
   readonly keeps?: { readonly shares: boolean; readonly registers: boolean }
+  /** What it would be lost with, the widest first; by default it is lost alone. */
+  readonly domains?: Domains
 }
 
 const placementDomain = "holdfast/placement/1"
 
-/** All servers, the best place for `id` first. */
+/** All servers, the best place for `id` first: the best of each domain, then the second of each, and so on. */
 export function rankServers(servers: readonly PlacedServer[], id: ChunkId): Backend[] {
-  return servers
-    .map((server) => ({ backend: server.backend, score: scoreOf(server, id) }))
+  const ranked = servers
+    .map(({ domains = [], ...server }) => ({ backend: server.backend, domains, score: scoreOf(server, id) }))
     .sort((a, b) => b.score - a.score || (a.backend.id < b.backend.id ? -1 : 1))
-    .map((ranked) => ranked.backend)
+  return overDomains(ranked, ({ domains }) => domains).map(({ backend }) => backend)
 }
 
 function scoreOf(server: PlacedServer, id: ChunkId): number {

@@ -1,6 +1,7 @@
 /** The places of a store: they come and go while it is open, and each piece of work uses those that are there when it begins. */
 import { type Clock, HoldfastError } from "@holdfast/core"
 import { type Backend, type ChunkId, wrapBackend } from "@holdfast/protocol"
+import { type Domain, type Domains, domainsIn } from "./domains.ts"
 import { type PlacedServer, rankServers } from "./placement.ts"
 import { createServer, type Server } from "./server.ts"
 
@@ -17,6 +18,7 @@ export class Places {
   readonly #used = new Map<Backend, Used>() // by the backend as it was given
   #servers = new Map<Backend, Server>() // by the backend as it is used
   #all: readonly PlacedServer[] = []
+  #domains = new Map<Backend, Domains>()
 
   /** `wrap` gives a backend as the store uses it. */
   constructor(
@@ -48,6 +50,20 @@ export class Places {
     return this.#placed.filter(({ keeps }) => !(keeps?.registers ?? true)).map(({ backend }) => backend)
   }
 
+  /** What a place would be lost with. */
+  domainsOf(backend: Backend): Domains {
+    return this.#domains.get(backend) ?? []
+  }
+
+  /** What may be lost at once, and what a place would be lost with. */
+  domainsFor(mode: "crash" | "byzantine"): {
+    readonly domains: readonly Domain[]
+    readonly domainsOf: (backend: Backend) => Domains
+  } {
+    const voters = this.#all.filter(({ keeps }) => keeps?.registers ?? true)
+    return { domains: domainsIn(this.#placed, voters, mode), domainsOf: (backend) => this.domainsOf(backend) }
+  }
+
   get #placed(): readonly PlacedServer[] {
     return this.#all.filter(({ keeps }) => keeps?.shares ?? true)
   }
@@ -63,6 +79,7 @@ export class Places {
         void used.end().catch(() => undefined) // what cannot be closed is not asked again either
       }
     this.#all = servers.map((server) => ({ ...server, backend: this.#use(server.backend).server.backend }))
+    this.#domains = new Map(this.#all.map(({ backend, domains = [] }) => [backend, domains]))
     this.#servers = new Map([...this.#used.values()].map(({ server }) => [server.backend, server]))
   }
 

@@ -8,6 +8,7 @@ import { type CheckOptions, checkChunk, type Rebalanced, rebalanceChunk } from "
 import { createChunkStore } from "./chunk-store.ts"
 import { type BeginOptions, beginCollection, type Collection } from "./collect.ts"
 import { adoptRegisters } from "./collect-adopt.ts"
+import type { Domain } from "./domains.ts"
 import type { IdSet } from "./id-set.ts"
 import { KnownChunks } from "./known-chunks.ts"
 import { markChunks } from "./marking.ts"
@@ -65,6 +66,8 @@ export interface Store {
   readonly backends: readonly Backend[]
   /** The servers of registers. */
   readonly voters: readonly Backend[]
+  /** What may be lost at once, by the labels of servers. */
+  readonly domains: readonly Domain[]
   readonly chunks: ChunkStore
   readonly registers: OwnedRegisterStore
   /** Asks for a block of a chunk that nobody can foresee, and verifies it. Needs no key. */
@@ -125,7 +128,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const batches = new Batches(deps.env.crypto, () => deps.env.clock.nowMs(), { forRemoval: deps.forRemoval ?? false })
   const isOther = (id: AccountId) => !deps.account || !equal(id, deps.account)
   const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
-  const health = (batch: Batch) => ({ crypto: deps.env.crypto, clock: deps.env.clock, erasure, batch })
+  const { crypto, clock } = deps.env
+  const health = (batch: Batch) => ({ crypto, clock, erasure, batch, ...places.domainsFor(deps.registerMode) })
   const { k, happy, n } = deps.coding
   const marking = {
     clock: deps.env.clock,
@@ -209,6 +213,9 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     follow(servers) {
       places.follow(servers)
       watches.follow(places.voters)
+    },
+    get domains() {
+      return places.domainsFor(deps.registerMode).domains
     },
     chunks: stoppable(
       deps.rates ? throttled(chunks, deps.rates, { clock: deps.env.clock, spread: n / k, signal }) : chunks,

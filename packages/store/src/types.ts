@@ -209,6 +209,8 @@ export interface ChunkHealth {
   readonly n: number
   /** Distinct share indices found good. */
   readonly goodShares: number
+  /** How many of these would be left when all servers of a domain were lost, by its name. */
+  readonly leftWithout: ReadonlyMap<string, number>
   /** Servers that hold a good share which counts for no other server. */
   readonly distinctServers: number
   /** Shares found that do not verify, as "server/index". */

@@ -119,9 +119,9 @@ function shrunk(volume: VolumeDescription, backends: readonly VolumeBackend[]): 
 
 function movedPlace(place: VolumeBackend, now: VolumeBackend | undefined): VolumeBackend {
   if (!now) return place
-  if (place.kind === "s3" && now.kind === "s3")
-    return { ...now, id: place.id, conditionalWrites: place.conditionalWrites }
-  return place.kind === "directory" && now.kind === "directory" ? { ...now, id: place.id } : place
+  const same = { id: place.id, ...(place.labels && { labels: place.labels }) }
+  if (place.kind === "s3" && now.kind === "s3") return { ...now, ...same, conditionalWrites: place.conditionalWrites }
+  return place.kind === "directory" && now.kind === "directory" ? { ...now, ...same } : place
 }
 
 function refuseConflicts(profile: string, current: Secrets, restored: RecoverySecrets): void {

@@ -7,11 +7,13 @@ import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import {
   type Backend,
   decodeRegisterValue,
+  type Labels,
   parseVolume,
   rankOf,
   registerIdOf,
   type VolumeBackend,
   type VolumeDescription,
+  volumeVersionOf,
 } from "@holdfast/protocol"
 import { type Answer, answerOf, createStore, noQuorum, quorumOf, refusalOf, refusedByServers } from "@holdfast/store"
 import type { Profile } from "../profile/profile.ts"
@@ -28,7 +30,26 @@ export function withPlaces(
   backends: readonly VolumeBackend[],
   { coding = volume.coding, registerMode = volume.registerMode }: { coding?: Coding; registerMode?: string } = {},
 ): VolumeDescription {
-  return parseVolume({ ...volume, backends, coding, registerMode })
+  const version = volumeVersionOf(backends)
+  if (volume.version === 1 && version > 2)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `${volume.name} is of version 1, which has no room for labels. Add a place without labels first: its description is of version 2 then.`,
+    )
+  return parseVolume({ ...volume, version: volume.version === 1 ? 1 : version, backends, coding, registerMode })
+}
+
+/** The volume with other labels of its places. Nothing moves, and other profiles are not told. Throws as `withPlaces`. */
+export function withLabels(
+  volume: VolumeDescription,
+  labelsOf: (place: VolumeBackend) => Labels | undefined,
+): VolumeDescription {
+  const backends = volume.backends.map((place) => labelled(place, labelsOf(place)))
+  return withPlaces(volume, backends)
+}
+
+function labelled({ labels: _, ...place }: VolumeBackend, labels: Labels | undefined): VolumeBackend {
+  return labels ? { ...place, labels } : place
 }
 
 type Coding = VolumeDescription["coding"]
@@ -61,7 +82,7 @@ export async function changeVolume(profile: Profile, next: VolumeDescription): P
   try {
     const of = ({ backends }: VolumeDescription) => backends.map(({ id }) => places.get(id)!)
     const planned = nextEpoch(
-      { ...volume, version: 2 },
+      { ...volume, version: volumeVersionOf(next.backends) },
       { backends: next.backends, coding: next.coding, registerMode: next.registerMode },
     )
     const begun = await begunMove(nodeCrypto, volume, of(volume))
@@ -107,8 +128,7 @@ export async function followVolume(
           ? `${volume.name} has no key by which its places could prove where it moved. Take its new description from whoever moved it: holdfast volume import`
           : `${volume.name} has not moved: none of its places says so.`,
       )
-    const local = new Map(volume.backends.map((place) => [place.id, place])) // paths differ from machine to machine
-    const next = { ...found, name: volume.name, backends: found.backends.map((place) => local.get(place.id) ?? place) }
+    const next = asHere(volume, found)
     if (!accept) refuseWeaker(volume, next)
     await confirm(next)
     for (const place of next.backends) if (!places.has(place.id)) places.set(place.id, await openPlace(profile, place))
@@ -124,6 +144,16 @@ export async function followVolume(
   } finally {
     await Promise.all([...places.values()].map(({ backend }) => backend.close()))
   }
+}
+
+/** The description that was found, with what this profile knows of the places: paths differ from machine to machine. */
+function asHere(volume: VolumeDescription, found: VolumeDescription): VolumeDescription {
+  const local = new Map(volume.backends.map((place) => [place.id, place]))
+  const backends = found.backends.map((place) => {
+    const own = local.get(place.id)
+    return own ? labelled(own, place.labels ?? own.labels) : place
+  })
+  return { ...found, name: volume.name, version: volumeVersionOf(backends), backends }
 }
 
 async function needActive(next: VolumeDescription, to: readonly MovingPlace[]): Promise<void> {
@@ -165,8 +195,8 @@ async function withKey(
   volume: VolumeDescription,
 ): Promise<{ volume: VolumeDescription; seed: Uint8Array }> {
   const known = profile.volumeKey(volume.id)
-  if (volume.version === 2 && known) return { volume, seed: known }
-  if (volume.version === 2)
+  if (volume.version >= 2 && known) return { volume, seed: known }
+  if (volume.version >= 2)
     throw new HoldfastError("ERR_REFUSED", `Only the profile that made ${volume.name} has the key that moves it.`)
   const seed = known ?? nodeCrypto.random(32)
   if (!known) await profile.setVolumeKey(volume.id, seed)

@@ -1,9 +1,9 @@
-/** From what was typed after --backend to a place of a volume: s3://..., dir:PATH, node:NAME. */
+/** From what was typed after --backend to a place of a volume: s3://..., dir:PATH, node:NAME, and its labels. */
 import { createHash } from "node:crypto"
 import { basename, resolve } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import type { VolumeBackend } from "@holdfast/protocol"
+import { domainsOf, type Labels, labelKinds, labelsSchema, type VolumeBackend } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
 import { hasGrid } from "./choose.ts"
 import { originOf } from "./leads.ts"
@@ -35,12 +35,48 @@ export async function parsePlaces(
 
 /** What a place is, for people. */
 export function describePlace(place: VolumeBackend): string {
+  const domain = domainsOf(place.labels).at(-1)
+  return `${describeKind(place)}${domain === undefined ? "" : `, in ${domain}`}`
+}
+
+function describeKind(place: VolumeBackend): string {
   if (place.kind === "directory") return `directory ${place.path}`
   if (place.kind === "node") return `node ${place.name} (${place.id})`
   return `bucket ${place.id}${place.conditionalWrites ? "" : ", without conditional writes"}, at ${originOf(place)}`
 }
 
+/** Labels behind what names a place, as they stand at its end. */
+const labelsPattern = new RegExp(`(?:,(?:${labelKinds.join("|")})=[^,/]*)+$`)
+
+/** A place without its labels, and these. Throws ERR_INVALID_ARGUMENT. */
+function splitLabels(text: string): { readonly place: string; readonly labels?: Labels } {
+  const [found] = labelsPattern.exec(text) ?? []
+  if (found === undefined) return { place: text }
+  return { place: text.slice(0, -found.length), labels: parseLabels(found.slice(1).split(",")) }
+}
+
+/** Labels as typed: `site=home`, each kind once. Throws ERR_INVALID_ARGUMENT. */
+export function parseLabels(texts: readonly string[]): Labels {
+  const pairs = texts.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)] as const)
+  const labels = labelsSchema.safeParse(Object.fromEntries(pairs))
+  if (labels.success && new Set(pairs.map(([kind]) => kind)).size === pairs.length) return labels.data
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    `"${texts.join(",")}" names no labels. They are ${labelKinds.map((kind) => `${kind}=NAME`).join(", ")}, each once at most, NAME of 1 to 64 letters, digits, ".", "_" and "-".`,
+  )
+}
+
 async function parsePlace(profile: Profile | undefined, text: string, options: PlaceOptions): Promise<VolumeBackend[]> {
+  const { place, labels } = splitLabels(text)
+  const found = await parseUnlabelled(profile, place, options)
+  return labels ? found.map((one) => ({ ...one, labels })) : found
+}
+
+async function parseUnlabelled(
+  profile: Profile | undefined,
+  text: string,
+  options: PlaceOptions,
+): Promise<VolumeBackend[]> {
   if (text.startsWith("s3:")) return [await parseBucket(text, options)]
   if (text.startsWith("dir:")) return [parseDirectory(text.slice("dir:".length))]
   if (text.startsWith("node:")) return parseNodes(profile, text.slice("node:".length))

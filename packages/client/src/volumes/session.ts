@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs"
 import type { BufferPool, Env } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
-import type { Backend, StorageId, VolumeDescription } from "@holdfast/protocol"
+import { type Backend, domainsOf, type StorageId, type VolumeDescription } from "@holdfast/protocol"
 import {
   createStore,
   type PlacedServer,
@@ -116,7 +116,7 @@ export async function openVolumeSession(
       const fence = fenceOf(volume.backends[i]!)
       const place = fence ? fenced(backend, fence, volume, nodeCrypto) : { backend, moved: () => undefined }
       places.push(place)
-      return { backend: place.backend, weight: 1 }
+      return { backend: place.backend, weight: 1, domains: domainsOf(volume.backends[i]!.labels) }
     }),
   }))
   const { store } = session

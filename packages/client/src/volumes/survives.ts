@@ -1,5 +1,5 @@
 /** What a volume survives. */
-import type { VolumeDescription } from "@holdfast/protocol"
+import { domainsOf, type VolumeDescription } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 
 /** So many places may be lost, and so many of them may lie, without harm to reading. */
@@ -21,4 +21,72 @@ export function survivalOf(
 /** `survives 2 lost, 1 lying`. */
 export function survivalText({ lost, lying }: Survival): string {
   return `survives ${lost} lost, ${lying} lying`
+}
+
+/** What is left of a volume whose places of one domain are all lost, once its shares are where they belong. */
+export interface DomainSurvival {
+  /** Such as `site=home`. */
+  readonly domain: string
+  /** Shares of a chunk that are left at least. */
+  readonly sharesLeft: number
+  /** Places of registers that are left. */
+  readonly votersLeft: number
+  /** True when everything can still be read. */
+  readonly survives: boolean
+}
+
+/** What the loss of each domain leaves, by the labels of places; none without labels. */
+export function domainSurvivalOf({
+  coding: { k, n },
+  registerMode,
+  backends,
+}: Pick<VolumeDescription, "coding" | "registerMode" | "backends">): DomainSurvival[] {
+  const lies = backends.map(({ labels, id }) => [...domainsOf(labels), `place ${id}`])
+  const names = new Set(backends.flatMap(({ labels }) => domainsOf(labels)))
+  const needed = quorumOf(backends.length, registerMode)
+  return [...names].sort().map((domain) => {
+    const votersLeft = lies.filter((path) => !path.includes(domain)).length
+    const sharesLeft = n - mostSharesIn(domain, lies, n)
+    return { domain, sharesLeft, votersLeft, survives: sharesLeft >= k && votersLeft >= needed }
+  })
+}
+
+/** Most of `shares` that placement puts into a domain, of places that lie so: level by level, by the turns of `overDomains`. */
+function mostSharesIn(domain: string, lies: readonly (readonly string[])[], shares: number): number {
+  let [most, within] = [shares, lies]
+  for (let level = 0; ; level++) {
+    const sizes = new Map<string, number>()
+    for (const path of within) sizes.set(path[level]!, (sizes.get(path[level]!) ?? 0) + 1)
+    const around = within.find((path) => path.includes(domain))![level]!
+    most = mostOf(sizes.get(around)!, [...sizes.values()], most)
+    if (around === domain) return most
+    within = within.filter((path) => path[level] === around)
+  }
+}
+
+/** Most of `shares` for a group of `size` places: full turns of all groups, and one of the turn that is not full. */
+function mostOf(size: number, sizes: readonly number[], shares: number): number {
+  const within = (turns: number) => sizes.reduce((sum, one) => sum + Math.min(one, turns), 0)
+  let turns = 0
+  while (turns < shares && within(turns + 1) <= shares) turns++
+  return Math.min(size, turns + (within(turns) < shares ? 1 : 0))
+}
+
+/** Lines for what the loss of domains leaves: those that are survived in one, each of the others with its reason. */
+export function domainText(
+  domains: readonly DomainSurvival[],
+  { coding: { k }, backends, registerMode }: Pick<VolumeDescription, "coding" | "backends" | "registerMode">,
+): string[] {
+  const survived = domains.filter(({ survives }) => survives).map(({ domain }) => domain)
+  const needed = quorumOf(backends.length, registerMode)
+  const lines = survived.length > 0 ? [`survives all of any one of these lost: ${survived.join(", ")}`] : []
+  for (const { domain, sharesLeft, votersLeft, survives } of domains) {
+    if (survives) continue
+    const whys = [
+      ...(sharesLeft < k ? [`${sharesLeft} of the ${k} shares needed could be left`] : []),
+      ...(votersLeft < needed ? [`${votersLeft} of the ${needed} places needed for roots of trees would be left`] : []),
+    ]
+    lines.push(`does NOT survive the loss of ${domain}: ${whys.join("; ")}`)
+  }
+  return lines
 }

@@ -33,6 +33,18 @@ export interface HealthReport {
   unreadable: { readonly place: string; readonly what: "directory" | "file"; readonly message: string }[]
   /** Why servers gave no answer, by their ids. */
   silent: Record<string, string>
+  /** What would be left without a failure domain, such as a site, by its name; none where servers have no labels. */
+  domains: Record<string, DomainReport>
+}
+
+/** What would be left when all servers of a domain were lost. */
+export interface DomainReport {
+  /** Chunks that could not be read. */
+  lost: number
+  /** Least spare shares (good ones beyond k) of any chunk; null before the first. */
+  leastSpare: number | null
+  /** Whether enough of the servers that keep registers would be left to read and write them. */
+  readonly keepsQuorum: boolean
 }
 
 /** A report on nothing yet. */
@@ -52,13 +64,14 @@ export function emptyReport(): HealthReport {
     places: {},
     unreadable: [],
     silent: {},
+    domains: {},
   }
 }
 
 /** Where health is checked. */
 export interface HealthStore {
   readonly crypto: CryptoProvider
-  readonly store: Pick<Store, "checkChunk" | "backends" | "voters">
+  readonly store: Pick<Store, "checkChunk" | "backends" | "voters" | "domains">
 }
 
 /** How health is checked. */
@@ -93,6 +106,7 @@ export async function checkHealth(
   options: CheckHealthOptions & { readonly report?: HealthReport } = {},
 ): Promise<Health> {
   const { verify = false, repair = false, more = { registers: [], chunks: [] }, report = emptyReport() } = options
+  for (const { name, keepsQuorum } of store.domains) report.domains[name] = { lost: 0, leastSpare: null, keepsQuorum }
   await checkChunks(
     joined(footing.chunks, more.chunks),
     async ({ id, holders }) =>
@@ -153,6 +167,7 @@ export function addHealth(
   for (const where of health.corrupt)
     if (report.corrupt.length < most) report.corrupt.push(`${where} of ${toHex(health.id).slice(0, 16)}`)
   for (const [server, why] of health.silent) if (!Object.hasOwn(report.silent, server)) report.silent[server] = why
+  for (const [name, left] of health.leftWithout) addDomain(report.domains[name], left - health.k)
   const isSpread = health.distinctServers >= Math.min(health.n, servers)
   const name = (list: string[]) => {
     if (list.length >= most) return
@@ -167,6 +182,12 @@ export function addHealth(
     name(report.inconsistentChunks)
   } else if (health.goodShares < health.n || !isSpread || (health.corrupt.length > 0 && !repaired)) report.damaged++
   else report.healthy++
+}
+
+function addDomain(domain: DomainReport | undefined, spare: number): void {
+  if (!domain) return
+  if (spare < 0) domain.lost++
+  domain.leastSpare = Math.min(domain.leastSpare ?? spare, Math.max(0, spare))
 }
 
 /** Checks chunks as they come, each once, several at a time. */

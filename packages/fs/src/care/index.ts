@@ -20,6 +20,7 @@ export {
   addUnreadable,
   type CheckHealthOptions,
   checkHealth,
+  type DomainReport,
   emptyReport,
   type Health,
   type HealthReport,

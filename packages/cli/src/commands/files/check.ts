@@ -6,6 +6,7 @@ import { type LostPlace, show } from "@holdfast/fs"
 import {
   addUnreadable,
   checkHealth,
+  type DomainReport,
   emptyReport,
   type Footing,
   type FootingOptions,
@@ -156,6 +157,7 @@ async function conclude(
     for (const id of report.inconsistentChunks) lines.push(`inconsistent: chunk ${id}${placeOf(report, id)}`)
     if (report.inconsistent > 0) lines.push(inconsistentText)
     for (const why of Object.values(report.silent)) lines.push(`no answer: ${why}`)
+    for (const [name, domain] of Object.entries(report.domains)) lines.push(domainLine(name, domain, report.chunks))
   } else if (copies.length === 0) lines.push(`${place ?? "It"} stands on no chunk of its own: nothing to check.`)
   for (const { place: where, what, message } of report.unreadable)
     lines.push(
@@ -188,6 +190,16 @@ async function conclude(
     lines,
   )
   if (bad) process.exitCode = exitCodes.damaged
+}
+
+/** What would be left without a domain. */
+function domainLine(name: string, { lost, leastSpare, keepsQuorum }: DomainReport, chunks: number): string {
+  const shares =
+    lost > 0
+      ? `${lost} of ${plural(chunks, "chunk")} could not be read`
+      : `every chunk could be read, with ${plural(leastSpare ?? 0, "spare share")} at least`
+  const roots = keepsQuorum ? "" : "; too few places of roots would be left to read or write anything"
+  return `If all of ${name} were lost, ${shares}${roots}.`
 }
 
 function goodOf(copies: readonly RegisterCopy[]): string {

@@ -1,32 +1,30 @@
 /** `holdfast volume`: volumes of one's own over buckets, directories and storage nodes. */
-import { randomBytes } from "node:crypto"
-import { createAliasTree } from "@holdfast/client/account"
 import { createProfile, type Profile, pathsOf } from "@holdfast/client/profile"
 import {
   changeVolume,
   claimPlaces,
   describePlace,
-  firstKey,
+  domainSurvivalOf,
   followVolume,
   gridName,
-  openVolumeSession,
+  parseLabels,
   parsePlaces,
   placesOf,
-  survivalOf,
-  survivalText,
   volumeNames,
+  withLabels,
   withPlaces,
 } from "@holdfast/client/volumes"
 import { HoldfastError, shownJson } from "@holdfast/core"
 import { parseVolume, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { type Degraded, degradedOf, degradedText } from "../../degraded.ts"
 import { readJsonInput } from "../../input.ts"
 import { confirmLeads } from "../../leads.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { testVolume } from "../../test-places.ts"
 import { registerVolumeAccounts } from "./volume-accounts.ts"
+import { type CreateFlags, create, refuseTaken, refuseUsed, usageErrors } from "./volume-create.ts"
+import { describe, find, findPlace, rebalanceHint, summary, survivalsOf } from "./volume-view.ts"
 
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {
@@ -41,9 +39,12 @@ A place is one of
                                                   configuration or &credentials=FILE (mode 0600) for its keys
   dir:PATH                                        a directory, such as a disk or a network share
   node:NAME, node:*                               storage nodes of the profile's grid
+and may end in labels, ,provider=NAME,site=NAME,rack=NAME: what it would be lost with. Shares are spread over these first.
 
 Examples:
   holdfast volume create clouds --coding 2/3/4 --backend 's3://a?endpoint=https://s3.example.org&profile=a' dir:/mnt/b dir:/mnt/c node:n1
+  holdfast volume create two-sites --coding 2/3/4 --backend dir:/mnt/a,site=home dir:/mnt/b,site=home node:n1,site=work node:n2,site=work
+  holdfast volume label clouds node:n1 site=work
   holdfast volume list
   holdfast volume show clouds
   holdfast volume test clouds
@@ -94,6 +95,13 @@ Examples:
     .argument("<id>", "the place, as `volume show` names it")
     .action((name: string, id: string) => removePlace(context, name, id))
   volume
+    .command("label")
+    .description("say what a place would be lost with; without labels, that it is lost alone")
+    .argument("<name>")
+    .argument("<id>", "the place, as `volume show` names it")
+    .argument("[labels...]", "provider=NAME, site=NAME, rack=NAME")
+    .action((name: string, id: string, labels: string[]) => label(context, name, id, labels))
+  volume
     .command("follow")
     .description("go where a volume has moved, after another profile moved it")
     .argument("<name>")
@@ -137,65 +145,20 @@ interface ShapeFlags {
   readonly mode?: string
 }
 
-interface CreateFlags {
-  readonly backend: readonly string[]
-  readonly coding: string
-  readonly mode?: string
-}
-
-async function create(context: Context, name: string, { backend, coding, mode }: CreateFlags): Promise<void> {
-  await createProfile(pathsOf(context.env), context.profile)
-  const profile = await context.openProfile()
-  refuseTaken(profile, name)
-  if (profile.aliases.has(name))
-    throw new HoldfastError("ERR_ALREADY_EXISTS", `The alias "${name}" exists already. Choose another name.`)
-  const backends = await parsePlaces(profile, backend, { onNote: context.warn })
-  refuseUsed(profile, backends)
-  const seed = new Uint8Array(randomBytes(32))
-  const key = await firstKey(seed)
-  const volume = usageErrors(() =>
-    parseVolume({
-      ...key,
-      id: randomBytes(16).toString("hex"),
-      name,
-      coding: parseCoding(coding, backends.length),
-      registerMode: mode ?? (backends.length >= 4 ? "byzantine" : "crash"),
-      backends,
-    }),
-  )
-  await claimPlaces(backends, volume.id)
-  const session = await openVolumeSession(profile, volume, {})
-  let degraded: Degraded | undefined
-  try {
-    await profile.setVolumeKey(volume.id, seed)
-    await profile.setVolume(volume)
-    await createAliasTree(session, name).catch(async (error: unknown) => {
-      await profile.removeVolume(name)
-      throw error
-    })
-    degraded = await degradedOf([session])
-  } finally {
-    await session.close()
-  }
-  if (degraded) context.warn(degradedText(degraded))
-  const survives = survivalOf(volume, backends.length)
-  context.output({ ...volume, survives, degraded: degraded ?? null }, [
-    `${name}: is a new, empty tree.`,
-    ...describe(volume),
-  ])
-}
-
 async function list(context: Context): Promise<void> {
   const profile = await context.openProfile()
   const rows = volumeNames(profile).map((name) => {
     const volume = profile.volumes.get(name)
     return volume
-      ? { name, coding: volume.coding, registerMode: volume.registerMode, places: volume.backends.length }
+      ? {
+          ...{ name, coding: volume.coding, registerMode: volume.registerMode, places: volume.backends.length },
+          domains: domainSurvivalOf(volume),
+        }
       : { name }
   })
-  const line = (name: string) =>
-    name === gridName ? `${gridName}: the grid that this profile joined` : describe(find(profile, name))[0]!
-  context.output(rows, rows.length > 0 ? rows.map(({ name }) => line(name)) : "There is no volume yet.")
+  const lines = (name: string) =>
+    name === gridName ? [`${gridName}: the grid that this profile joined`] : summary(find(profile, name))
+  context.output(rows, rows.length > 0 ? rows.flatMap(({ name }) => lines(name)) : "There is no volume yet.")
 }
 
 async function show(context: Context, name: string): Promise<void> {
@@ -216,8 +179,8 @@ async function show(context: Context, name: string): Promise<void> {
   const state = (place: (typeof places)[number]) =>
     "usedBytes" in place ? `${sizeText(place.usedBytes)} in ${place.shareCount} shares` : `DOWN: ${place.error}`
   const aliases = [...profile.aliases.keys()].filter((alias) => profile.volumeOf(alias) === name)
-  context.output({ ...volume, backends: places, aliases, survives: survivalOf(volume, places.length) }, [
-    describe(volume)[0]!,
+  context.output({ ...volume, backends: places, aliases, ...survivalsOf(volume) }, [
+    ...summary(volume),
     ...places.flatMap((place, i) => [`  ${describePlace(volume.backends[i]!)}`, `    ${state(place)}`]),
     `Aliases in it: ${aliases.map((alias) => `${alias}:`).join(" ") || "none"}`,
   ])
@@ -250,17 +213,31 @@ async function addPlaces(
 async function removePlace(context: Context, name: string, id: string): Promise<void> {
   const profile = await context.openProfile()
   const volume = find(profile, name)
-  const rest = volume.backends.filter((place) => place.id !== id && !(place.kind === "node" && place.name === id))
-  if (rest.length === volume.backends.length)
-    throw new HoldfastError(
-      "ERR_NOT_FOUND",
-      `${name} has no place "${id}". It has: ${volume.backends.map((place) => place.id).join(", ")}.`,
-    )
-  const next = usageErrors(() => withPlaces(volume, rest))
+  const gone = findPlace(volume, id)
+  const next = usageErrors(() =>
+    withPlaces(
+      volume,
+      volume.backends.filter((place) => place !== gone),
+    ),
+  )
   const now = await changed(profile, next)
   context.output(now, [
     ...describe(now),
     `Make what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
+  ])
+}
+
+async function label(context: Context, name: string, id: string, texts: readonly string[]): Promise<void> {
+  const profile = await context.openProfile()
+  const volume = find(profile, name)
+  const place = findPlace(volume, id)
+  const labels = texts.length > 0 ? parseLabels(texts) : undefined
+  const next = withLabels(volume, (one) => (one === place ? labels : one.labels))
+  await profile.setVolume(next)
+  context.output({ ...next, ...survivalsOf(next) }, [
+    ...describe(next),
+    `Move shares to where they belong now with: ${rebalanceHint(profile, name)}`,
+    "Other profiles take the labels with a new export of the volume; until then they spread shares as before.",
   ])
 }
 
@@ -325,54 +302,4 @@ async function remove(context: Context, name: string): Promise<void> {
     )
   await profile.removeVolume(name)
   context.output({ removed: name }, `${name} is forgotten. What it holds stays where it is.`)
-}
-
-function describe(volume: VolumeDescription): string[] {
-  const { name, coding, registerMode, backends } = volume
-  const survives = survivalText(survivalOf(volume, backends.length))
-  return [
-    `Volume ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survives}`,
-    ...backends.map((place) => `  ${describePlace(place)}`),
-  ]
-}
-
-function find(profile: Profile, name: string): VolumeDescription {
-  const volume = profile.volumes.get(name)
-  if (volume) return volume
-  const known = [...profile.volumes.keys()].join(", ") || "none yet"
-  throw new HoldfastError(
-    "ERR_NOT_FOUND",
-    name === gridName
-      ? `"${gridName}" is the grid that the profile joined: its coordinator keeps its servers. "holdfast status" shows them.`
-      : `There is no volume "${name}". There are: ${known}.`,
-  )
-}
-
-function refuseTaken(profile: Profile, name: string): void {
-  if (name !== gridName && !profile.volumes.has(name)) return
-  throw new HoldfastError("ERR_ALREADY_EXISTS", `There is a volume "${name}" already. Choose another name.`)
-}
-
-/** A place in two volumes of one profile: the mark in it tells too, but this names the other volume. */
-function refuseUsed(profile: Profile, places: readonly VolumeBackend[]): void {
-  for (const place of places)
-    for (const { name, backends } of profile.volumes.values())
-      if (place.kind !== "node" && backends.some(({ id }) => id === place.id))
-        throw new HoldfastError("ERR_ALREADY_EXISTS", `${place.id} is part of the volume ${name} already.`)
-}
-
-/** What does not fit together was typed so. */
-function usageErrors<T>(work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    if (error instanceof HoldfastError && error.code === "ERR_BAD_FORMAT")
-      throw new HoldfastError("ERR_INVALID_ARGUMENT", error.message.replace("This description of a volume", "This"))
-    throw error
-  }
-}
-
-function rebalanceHint(profile: Profile, name: string, command = "rebalance"): string {
-  const aliases = [...profile.aliases.keys()].filter((alias) => profile.volumeOf(alias) === name)
-  return aliases.map((alias) => `holdfast ${command} ${alias}:`).join("; ")
 }
