@@ -2,7 +2,7 @@
 import { type KitSecret, type PlaceAnswer, readParts } from "@holdfast/client/kits"
 import { hasSecrets, pathsOf, profileDir } from "@holdfast/client/profile"
 import { normalSecret, secretFor } from "@holdfast/client/recovery"
-import { openBackends, parsePlaces } from "@holdfast/client/volumes"
+import { everyPlace, openBackends, parsePlaces } from "@holdfast/client/volumes"
 import { BufferPool, HoldfastError } from "@holdfast/core"
 import { nodeEnv as env } from "@holdfast/core/node"
 import { type Backend, openRecoveryRegisterSeed, recoveryRegisterSeed, type VolumeBackend } from "@holdfast/protocol"
@@ -38,8 +38,9 @@ export async function askPlaces(
     return { hidden, open }
   }
   if (!backend) {
-    const { backends, profile, volume } = await context.openSession()
-    return { ...(await ask(backends)), places: profile.volumes.get(volume)?.backends ?? [] }
+    const session = await context.openSession()
+    const places = session.profile.volumes.get(session.volume)?.backends ?? []
+    return { ...(await ask(everyPlace(session))), places }
   }
   const exists = hasSecrets(profileDir(pathsOf(context.env), context.profile))
   const needsGrid = exists && backend.some((text) => text.startsWith("node:"))

@@ -1,7 +1,7 @@
 /** `volume test`: what each place of a volume can do, found out by trying. */
 import { mkdtemp, open, rmdir, unlink } from "node:fs/promises"
 import { join } from "node:path"
-import { bucketAsFound, describePlace } from "@holdfast/client/volumes"
+import { bucketAsFound, describePlace, everyPlace } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import type { Backend, VolumeBackend } from "@holdfast/protocol"
@@ -26,7 +26,8 @@ export async function testVolume(context: Context, name: string): Promise<void> 
   const volume = profile.volumes.get(name)
   if (!volume) throw new HoldfastError("ERR_NOT_FOUND", `There is no volume "${name}" of your own.`)
   const session = await context.openSession(name)
-  const findings = await Promise.all(volume.backends.map((place, i) => testPlace(place, session.backends[i]!)))
+  const opened = new Map(everyPlace(session).map((backend) => [backend.id, backend]))
+  const findings = await Promise.all(volume.backends.map((place) => testPlace(place, opened.get(place.id)!)))
   const backends = volume.backends.map((place, i) => {
     const { conditionalWrites, listing } = findings[i]!
     return place.kind === "s3" && conditionalWrites !== undefined

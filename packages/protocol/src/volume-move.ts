@@ -27,6 +27,7 @@ export interface VolumeMove {
 
 const moveDomain = "holdfast/volume-move/1"
 const digestDomain = "holdfast/volume-digest/1"
+const witnessDigestDomain = "holdfast/volume-digest/2"
 const signatureBytes = 64
 
 /** Most bytes of a statement. */
@@ -42,8 +43,14 @@ export function volumeDigest({
   backends,
 }: VolumeDescription): string {
   const places = backends.map((place) => place.id)
+  const witnesses = backends.filter(({ witness }) => witness).map((place) => place.id)
   const { k, happy, n } = coding
-  return toHex(hashSmall(digestDomain, encodeCbor([id, epoch, publicKey, k, happy, n, registerMode, places])))
+  const fields = [id, epoch, publicKey, k, happy, n, registerMode, places]
+  return toHex(
+    witnesses.length > 0
+      ? hashSmall(witnessDigestDomain, encodeCbor([...fields, witnesses]))
+      : hashSmall(digestDomain, encodeCbor(fields)),
+  )
 }
 
 /** The statement with its signature in front. */

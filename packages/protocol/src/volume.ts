@@ -23,6 +23,8 @@ const endpointSchema = z
 const placeFields = {
   /** What it would be lost with. */
   labels: labelsSchema.optional(),
+  /** It keeps registers and never shares. */
+  witness: z.literal(true).optional(),
 }
 
 /** A bucket of an S3-compatible service. */
@@ -121,7 +123,8 @@ export function parseVolume(value: unknown): VolumeDescription {
   if (isNewer || !later.every((field) => (field !== undefined) === volume.version >= 2))
     throw bad("its fields are not those of its version")
   if (!(coding.k <= coding.happy && coding.happy <= coding.n)) throw bad("coding needs k <= happy <= n")
-  if (coding.n > backends.length) throw bad(`${coding.n} shares need as many places, but it has ${backends.length}`)
+  const holders = backends.filter(({ witness }) => !witness).length
+  if (coding.n > holders) throw bad(`${coding.n} shares need as many places that keep shares, but it has ${holders}`)
   if (new Set(backends.map(({ id }) => id)).size < backends.length) throw bad("a place is named twice")
   if (volume.registerMode === "byzantine" && backends.length < 4)
     throw bad("byzantine mode needs at least 4 places: with fewer not even one may lie")
@@ -129,8 +132,8 @@ export function parseVolume(value: unknown): VolumeDescription {
 }
 
 /** Whether a place has what descriptions before version 3 do not know. */
-function saysMore({ labels }: VolumeBackend): boolean {
-  return labels !== undefined
+function saysMore({ labels, witness }: VolumeBackend): boolean {
+  return labels !== undefined || witness !== undefined
 }
 
 /** The version that a description with a key has by its places: the lowest one, so that older clients open what they can. */

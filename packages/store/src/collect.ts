@@ -56,6 +56,8 @@ export interface CollectOptions extends AdoptOptions {
 export interface CollectDeps {
   readonly env: Env
   readonly backends: readonly Backend[]
+  /** Those of them that keep shares. */
+  readonly holders: ReadonlySet<Backend>
   readonly coding: { readonly n: number }
 }
 
@@ -95,7 +97,8 @@ export interface BeginOptions {
 
 /** Asks every place for its token. Throws ERR_REFUSED when all refuse: this profile may take nothing away. */
 export async function beginCollection(deps: CollectDeps, { takes = true }: BeginOptions = {}): Promise<Collection> {
-  const { env, backends, coding } = deps
+  const { env, backends, holders, coding } = deps
+  const ofShares = <T>(places: readonly (readonly [Backend, T])[]) => places.filter(([backend]) => holders.has(backend))
   const tokens = new Map<Backend, Uint8Array>(takes ? [] : backends.map((backend) => [backend, noToken]))
   const leftOut = new Map<string, string>()
   const refused = new Map<string, Refusal>()
@@ -134,7 +137,7 @@ export async function beginCollection(deps: CollectDeps, { takes = true }: Begin
     let open = [...tallies]
     for (let round = 0; open.length > 0; round++) {
       const batch = env.crypto.random(16)
-      const adopted = await adopt(open, { live, batch, n: coding.n, onRefused })
+      const adopted = await adopt(ofShares(open), { live, batch, n: coding.n, onRefused })
       const settled = await each(
         async (backend) => {
           const added = await adoptRegisters(backend, { tally: tallies.get(backend)!, registers, batch, onRefused })
@@ -171,7 +174,7 @@ export async function beginCollection(deps: CollectDeps, { takes = true }: Begin
     async adopt({ dryRun = false, ...options }) {
       const { live, registers } = options
       const tallies = await each((backend) => listGarbage(backend, { live, registers, isLive: () => true }))
-      const adopted = dryRun ? await missingAt([...tallies], live) : await adoptAll(options, tallies)
+      const adopted = dryRun ? await missingAt(ofShares([...tallies]), live) : await adoptAll(options, tallies)
       return new Map([...adopted].map(([{ id }, count]) => [id, count]))
     },
     async run(options) {

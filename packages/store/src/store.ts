@@ -185,7 +185,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       }
       refuseRollback()
       const { env, coding } = deps
-      const collection = await beginCollection({ backends: places.all, env, coding }, options)
+      const everybody = { backends: places.all, holders: new Set(places.backends) }
+      const collection = await beginCollection({ ...everybody, env, coding }, options)
       return stoppable<Collection>(
         {
           ...collection,

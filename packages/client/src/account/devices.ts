@@ -193,5 +193,5 @@ async function findDevice(lists: readonly AccountList[], text: string) {
 }
 
 function placesOf({ backends, voters }: Session): Backend[] {
-  return [...backends, ...voters]
+  return [...new Set([...backends, ...voters])]
 }

@@ -6,7 +6,7 @@ import type { LeftBehind } from "../kits/erase-kits.ts"
 import { type KitOptions, makeKit } from "../kits/kit.ts"
 import type { KitKeys, KitMemory } from "../kits/kit-memory.ts"
 import { type LaidPart, layKit } from "../kits/lay-kit.ts"
-import type { Session } from "../volumes/session.ts"
+import { everyPlace, type Session } from "../volumes/session.ts"
 import { collectBucketKeys } from "./bucket-keys.ts"
 import { thresholdOf } from "./parties.ts"
 import { type ChosenSecret, chooseSecret, type SecretWish } from "./protect.ts"
@@ -49,7 +49,8 @@ export interface MadeKit {
  * Splits the profile's secrets over the places of a session. Succeeds when a quorum took their part. Throws
  * ERR_INVALID_ARGUMENT, ERR_ALREADY_EXISTS, ERR_NO_QUORUM, ERR_LIMIT.
  */
-export async function makeRecoveryKit(session: Session, options: MakeOptions): Promise<MadeKit> {
+export async function makeRecoveryKit(opened: Session, options: MakeOptions): Promise<MadeKit> {
+  const session = { ...opened, backends: everyPlace(opened) } // a part is a register, so witnesses keep one too
   const { profile, volume } = session
   const { name, nowMs, replace, tell } = options
   const kitKey = `${volume}/${name}`

@@ -103,14 +103,14 @@ function whereNow(
 /** The volume on fewer places: each holds what it holds, and the coding of what is stored from now on fits them. */
 function shrunk(volume: VolumeDescription, backends: readonly VolumeBackend[]): VolumeDescription {
   const { k, happy, n } = volume.coding
-  const left = backends.length
+  const left = backends.filter(({ witness }) => !witness).length
   if (left < k)
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
       `What ${volume.name} holds needs ${k} of its places, and you named ${left}.`,
       { needed: k, named: left },
     )
-  const registerMode = left >= 4 ? volume.registerMode : "crash"
+  const registerMode = backends.length >= 4 ? volume.registerMode : "crash"
   return parseVolume({
     ...volume,
     ...{ backends, registerMode, coding: { k, happy: Math.min(happy, left), n: Math.min(n, left) } },
@@ -119,7 +119,11 @@ function shrunk(volume: VolumeDescription, backends: readonly VolumeBackend[]): 
 
 function movedPlace(place: VolumeBackend, now: VolumeBackend | undefined): VolumeBackend {
   if (!now) return place
-  const same = { id: place.id, ...(place.labels && { labels: place.labels }) }
+  const same = {
+    id: place.id,
+    ...(place.labels && { labels: place.labels }),
+    ...(place.witness && { witness: true as const }),
+  }
   if (place.kind === "s3" && now.kind === "s3") return { ...now, ...same, conditionalWrites: place.conditionalWrites }
   return place.kind === "directory" && now.kind === "directory" ? { ...now, ...same } : place
 }

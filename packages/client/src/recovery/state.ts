@@ -3,7 +3,7 @@ import { isoTime, toHex } from "@holdfast/core"
 import { openRecoveryRegisterSeed } from "@holdfast/protocol"
 import { goodParts, readParts } from "../kits/parts.ts"
 import type { Profile } from "../profile/profile.ts"
-import type { Session } from "../volumes/session.ts"
+import { everyPlace, type Session } from "../volumes/session.ts"
 import { digestOf, type KitRecord, readRecord } from "./record.ts"
 
 /** The kits of a profile by their state, each as text. */
@@ -41,7 +41,9 @@ export interface OpenKit {
 }
 
 /** Looks on the places of a session for kits that everybody can find: `main`, and those this profile has made. */
-export async function findOpenKits({ profile, backends, env, volume }: Session): Promise<OpenKit[]> {
+export async function findOpenKits(session: Session): Promise<OpenKit[]> {
+  const { profile, env, volume } = session
+  const backends = everyPlace(session)
   const record = (await readRecord(profile)).filter((one) => one.volume === volume)
   const names = [...new Set(["main", ...record.map(({ name }) => name)])]
   const found = await Promise.all(

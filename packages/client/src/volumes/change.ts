@@ -22,7 +22,7 @@ import { checkEpoch } from "./fenced.ts"
 import { knownRegisters } from "./known-registers.ts"
 import { begunMove, copyRegisters, type MovingPlace, moveVolume, nextEpoch } from "./move.ts"
 import { openBackends } from "./open.ts"
-import { openVolumeSession, type Session } from "./session.ts"
+import { openVolumeSession, placedAs, type Session } from "./session.ts"
 
 /** The volume with other places; its coding and mode stay unless they are given. Throws ERR_BAD_FORMAT when they do not fit. */
 export function withPlaces(
@@ -34,7 +34,7 @@ export function withPlaces(
   if (volume.version === 1 && version > 2)
     throw new HoldfastError(
       "ERR_INVALID_ARGUMENT",
-      `${volume.name} is of version 1, which has no room for labels. Add a place without labels first: its description is of version 2 then.`,
+      `${volume.name} is of version 1, which has no room for labels and witnesses. Add a place without first: its description is of version 2 then.`,
     )
   return parseVolume({ ...volume, version: volume.version === 1 ? 1 : version, backends, coding, registerMode })
 }
@@ -48,6 +48,11 @@ export function withLabels(
   return withPlaces(volume, backends)
 }
 
+/** These places as witnesses: they keep registers and never shares. */
+export function witnessesOf(places: readonly VolumeBackend[]): VolumeBackend[] {
+  return places.map((place) => ({ ...place, witness: true }))
+}
+
 function labelled({ labels: _, ...place }: VolumeBackend, labels: Labels | undefined): VolumeBackend {
   return labels ? { ...place, labels } : place
 }
@@ -58,7 +63,7 @@ type Coding = VolumeDescription["coding"]
 async function registersAt(profile: Profile, volume: VolumeDescription, places: readonly MovingPlace[]) {
   const { registers } = await createStore({
     env: nodeEnv,
-    servers: places.map(({ backend }) => ({ backend, weight: 1 })),
+    servers: places.map(({ backend }, i) => placedAs(volume.backends[i]!, backend)),
     account: (await profile.account()).id,
     coding: volume.coding,
     registerMode: volume.registerMode,
@@ -151,7 +156,9 @@ function asHere(volume: VolumeDescription, found: VolumeDescription): VolumeDesc
   const local = new Map(volume.backends.map((place) => [place.id, place]))
   const backends = found.backends.map((place) => {
     const own = local.get(place.id)
-    return own ? labelled(own, place.labels ?? own.labels) : place
+    if (!own) return place
+    const { witness: _, ...here } = labelled(own, place.labels ?? own.labels)
+    return { ...here, ...(place.witness && { witness: true as const }) }
   })
   return { ...found, name: volume.name, version: volumeVersionOf(backends), backends }
 }

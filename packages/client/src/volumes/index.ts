@@ -2,13 +2,20 @@
 export { acceptGrid } from "./accept-grid.ts"
 export { atPlaces, listPlaces } from "./accounts.ts"
 export { type AccountTotal, type Administrator, listAccounts, tellNodes, totalsOf } from "./administer.ts"
-export { changeVolume, firstKey, followVolume, withLabels, withPlaces } from "./change.ts"
+export { changeVolume, firstKey, followVolume, withLabels, withPlaces, witnessesOf } from "./change.ts"
 export { gridName, hasGrid, requireGrid, volumeFor, volumeNames, volumesFor } from "./choose.ts"
 export { type GridOptions, openedGrid } from "./grid.ts"
 export { describeLead, keysOf, originOf, placesOf } from "./leads.ts"
 export { claimPlaces } from "./marker.ts"
 export { openBackends } from "./open.ts"
 export { bucketAsFound, describePlace, parseLabels, parsePlaces } from "./places.ts"
-export { openSession, openVolumeSession, type Session, type SessionOptions } from "./session.ts"
-export { type DomainSurvival, domainSurvivalOf, domainText, survivalOf, survivalText } from "./survives.ts"
+export { everyPlace, openSession, openVolumeSession, type Session, type SessionOptions } from "./session.ts"
+export {
+  type DomainSurvival,
+  domainSurvivalOf,
+  domainText,
+  survivalOf,
+  survivalText,
+  uselessWitnesses,
+} from "./survives.ts"
 export { type PlaceUpgrade, upgradePlaces } from "./upgrade.ts"

@@ -36,7 +36,7 @@ export async function parsePlaces(
 /** What a place is, for people. */
 export function describePlace(place: VolumeBackend): string {
   const domain = domainsOf(place.labels).at(-1)
-  return `${describeKind(place)}${domain === undefined ? "" : `, in ${domain}`}`
+  return `${place.witness ? "witness: " : ""}${describeKind(place)}${domain === undefined ? "" : `, in ${domain}`}`
 }
 
 function describeKind(place: VolumeBackend): string {

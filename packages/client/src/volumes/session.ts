@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs"
 import type { BufferPool, Env } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
-import { type Backend, domainsOf, type StorageId, type VolumeDescription } from "@holdfast/protocol"
+import { type Backend, domainsOf, type StorageId, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import {
   createStore,
   type PlacedServer,
@@ -58,6 +58,23 @@ export interface SessionOptions extends GridOptions {
 /** What holds a volume and how. */
 interface Composition extends Pick<VolumeDescription, "coding" | "registerMode"> {
   readonly servers: readonly PlacedServer[]
+}
+
+/** A place of a volume as its store uses it. */
+export function placedAs({ labels, witness }: VolumeBackend, backend: Backend): PlacedServer {
+  return { backend, weight: 1, domains: domainsOf(labels), keeps: { shares: !witness, registers: true } }
+}
+
+/**
+ * Every place of a session, each once: of a volume with its witnesses, after the others; of a grid its servers of shares, those of
+ * registers among them.
+ */
+export function everyPlace({
+  volume,
+  backends,
+  voters,
+}: Pick<Session, "volume" | "backends" | "voters">): readonly Backend[] {
+  return volume === gridName ? backends : [...new Set([...backends, ...voters])]
 }
 
 /** Opens a volume of a profile. Throws ERR_NO_PROFILE, ERR_NOT_FOUND. */
@@ -116,7 +133,7 @@ export async function openVolumeSession(
       const fence = fenceOf(volume.backends[i]!)
       const place = fence ? fenced(backend, fence, volume, nodeCrypto) : { backend, moved: () => undefined }
       places.push(place)
-      return { backend: place.backend, weight: 1, domains: domainsOf(volume.backends[i]!.labels) }
+      return placedAs(volume.backends[i]!, place.backend)
     }),
   }))
   const { store } = session

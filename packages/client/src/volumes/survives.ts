@@ -18,6 +18,15 @@ export function survivalOf(
   return { lost, lying: registerMode === "byzantine" ? Math.min(lost, happy - k) : 0 }
 }
 
+/** Those of a volume's witnesses without which it would survive as many lost places: these add nothing. */
+export function uselessWitnesses(
+  volume: Pick<VolumeDescription, "coding" | "registerMode" | "backends">,
+): VolumeDescription["backends"] {
+  const places = volume.backends.length
+  const isUseful = survivalOf(volume, places).lost > survivalOf(volume, places - 1).lost
+  return isUseful ? [] : volume.backends.filter(({ witness }) => witness)
+}
+
 /** `survives 2 lost, 1 lying`. */
 export function survivalText({ lost, lying }: Survival): string {
   return `survives ${lost} lost, ${lying} lying`
@@ -41,18 +50,23 @@ export function domainSurvivalOf({
   registerMode,
   backends,
 }: Pick<VolumeDescription, "coding" | "registerMode" | "backends">): DomainSurvival[] {
-  const lies = backends.map(({ labels, id }) => [...domainsOf(labels), `place ${id}`])
+  const lies = backends.map(({ labels, id, witness }) => ({
+    path: [...domainsOf(labels), `place ${id}`],
+    witness: witness === true,
+  }))
+  const holders = lies.filter(({ witness }) => !witness).map(({ path }) => path)
   const names = new Set(backends.flatMap(({ labels }) => domainsOf(labels)))
   const needed = quorumOf(backends.length, registerMode)
   return [...names].sort().map((domain) => {
-    const votersLeft = lies.filter((path) => !path.includes(domain)).length
-    const sharesLeft = n - mostSharesIn(domain, lies, n)
+    const votersLeft = lies.filter(({ path }) => !path.includes(domain)).length
+    const sharesLeft = n - mostSharesIn(domain, holders, n)
     return { domain, sharesLeft, votersLeft, survives: sharesLeft >= k && votersLeft >= needed }
   })
 }
 
 /** Most of `shares` that placement puts into a domain, of places that lie so: level by level, by the turns of `overDomains`. */
 function mostSharesIn(domain: string, lies: readonly (readonly string[])[], shares: number): number {
+  if (!lies.some((path) => path.includes(domain))) return 0
   let [most, within] = [shares, lies]
   for (let level = 0; ; level++) {
     const sizes = new Map<string, number>()

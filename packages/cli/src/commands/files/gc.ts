@@ -1,5 +1,5 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
-import { volumesFor } from "@holdfast/client/volumes"
+import { everyPlace, volumesFor } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { sweepBuckets } from "@holdfast/fs/care"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
@@ -58,7 +58,7 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
       try {
         const session = await context.openSession(name, { forRemoval: true })
         reports.push(await collectAccount(session, { graceMs, dryRun, keep: kept, warn }))
-        if (!dryRun) swept.push(...(await sweepBuckets(session.backends, warn)).values())
+        if (!dryRun) swept.push(...(await sweepBuckets(everyPlace(session), warn)).values())
       } catch (error) {
         if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
         failed.push({ volume: name, error }) // what cannot be known of one volume is no reason to leave another as it is

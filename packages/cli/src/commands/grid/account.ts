@@ -13,7 +13,7 @@ import {
   useAccountFile,
 } from "@holdfast/client/account"
 import { type Profile, unknownAlias } from "@holdfast/client/profile"
-import { gridName, hasGrid, placesOf, volumeNames } from "@holdfast/client/volumes"
+import { everyPlace, gridName, hasGrid, placesOf, volumeNames } from "@holdfast/client/volumes"
 import { HoldfastError, toHex } from "@holdfast/core"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
@@ -118,7 +118,7 @@ async function show(context: Context): Promise<void> {
     const session = await context.openSession(name)
     const { list, notes } = await syncAccount(session)
     for (const note of notes) context.warn(note)
-    const usage = await Promise.all(session.backends.map((backend) => backend.usage().catch(() => undefined)))
+    const usage = await Promise.all(everyPlace(session).map((backend) => backend.usage().catch(() => undefined)))
     const usedBytes = usage.reduce((sum, one) => sum + (one?.usedBytes ?? 0), 0)
     const devices = (await grantedDevices([list])).map(({ name, deviceKey }) => ({
       name,

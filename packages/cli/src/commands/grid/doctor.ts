@@ -2,7 +2,7 @@
 import { rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { hasSecrets, isLocked, openSeen, pathsOf, profileDir, secretFiles } from "@holdfast/client/profile"
-import { hasGrid, openedGrid, volumeNames } from "@holdfast/client/volumes"
+import { everyPlace, hasGrid, openedGrid, volumeNames } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { exposed, makePrivateFolder } from "@holdfast/core/node"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
@@ -130,10 +130,10 @@ async function examineVolumes(context: Context): Promise<Finding[]> {
       findings.push(bad(`volume ${name}`, error.message, `Then look again: holdfast volume test ${name}`))
     })
     if (!session) continue
-    const places = session.backends.map((backend, i) =>
+    const places = everyPlace(session).map((backend) =>
       attempt(
         `volume ${name}`,
-        () => examinePlace(backend, described[i]!),
+        () => examinePlace(backend, described.find(({ id }) => id === backend.id)!),
         `\`holdfast volume test ${name}\` says more. Make room there, or bring it back; what it missed or lost is made anew with: holdfast check --deep --repair`,
       ),
     )

@@ -1,7 +1,7 @@
 /** What `holdfast status` shows. With a locked profile and no passphrase at hand it tells what needs no secrets. */
 import { join } from "node:path"
 import { isListening, isLocked, isRunning, pathsOf, profileDir } from "@holdfast/client/profile"
-import { gridName, hasGrid, survivalOf, survivalText } from "@holdfast/client/volumes"
+import { everyPlace, gridName, hasGrid, survivalOf, survivalText } from "@holdfast/client/volumes"
 import { loadGrid, parseAddress } from "@holdfast/network"
 import { type Backend, type GridDescription, type Usage, votersOf } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
@@ -85,7 +85,7 @@ async function volumesPart(context: Context): Promise<Part<object[]>> {
     const session = await context.openSession(name)
     const kinds = new Map(backends.map(({ id, kind }) => [id, kind]))
     const ask = (backend: Backend) => (kinds.get(backend.id) === "s3" ? askAnything(backend) : askUsage(backend))
-    const states = new Map(await Promise.all(session.backends.map(ask)))
+    const states = new Map(await Promise.all(everyPlace(session).map(ask)))
     const places = backends.map(({ id, kind }) => ({ id, kind, ...(states.get(id) ?? { up: false }) }))
     const survives = survivalOf(session, places.length)
     const up = places.filter((place) => place.up).length

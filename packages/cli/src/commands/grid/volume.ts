@@ -5,10 +5,10 @@ import {
   claimPlaces,
   describePlace,
   domainSurvivalOf,
+  everyPlace,
   followVolume,
   gridName,
   parseLabels,
-  parsePlaces,
   placesOf,
   volumeNames,
   withLabels,
@@ -25,6 +25,7 @@ import { testVolume } from "../../test-places.ts"
 import { registerVolumeAccounts } from "./volume-accounts.ts"
 import { type CreateFlags, create, refuseTaken, refuseUsed, usageErrors } from "./volume-create.ts"
 import { describe, find, findPlace, rebalanceHint, summary, survivalsOf } from "./volume-view.ts"
+import { holdersIn, placesFor, refuseUseless, uselessNotes } from "./volume-witness.ts"
 
 /** Adds the commands. */
 export function register(program: Command, context: Context): void {
@@ -44,6 +45,7 @@ and may end in labels, ,provider=NAME,site=NAME,rack=NAME: what it would be lost
 Examples:
   holdfast volume create clouds --coding 2/3/4 --backend 's3://a?endpoint=https://s3.example.org&profile=a' dir:/mnt/b dir:/mnt/c node:n1
   holdfast volume create two-sites --coding 2/3/4 --backend dir:/mnt/a,site=home dir:/mnt/b,site=home node:n1,site=work node:n2,site=work
+  holdfast volume create pair --coding 1/1/2 --backend dir:/mnt/a dir:/mnt/b --witness node:n1
   holdfast volume label clouds node:n1 site=work
   holdfast volume list
   holdfast volume show clouds
@@ -64,6 +66,10 @@ Examples:
     .argument("<name>", "the volume's name, and the alias of its tree")
     .requiredOption("--backend <places...>", "where it lies; see holdfast volume --help")
     .requiredOption("--coding <k/happy/n>", "any K of N shares restore; HAPPY places must take a put")
+    .option(
+      "--witness <places...>",
+      "places that keep roots of trees and no data: with one, two places survive one lost",
+    )
     .option("--mode <mode>", "crash, or byzantine: places may also lie (default with 4 places and more)")
     .action((name: string, flags: CreateFlags) => create(context, name, flags))
   volume
@@ -84,10 +90,11 @@ Examples:
     .command("add-backend")
     .description("add places to a volume")
     .argument("<name>")
-    .argument("<places...>", "as for create")
+    .argument("[places...]", "as for create")
+    .option("--witness <places...>", "as for create")
     .option("--coding <k/happy/n>", "coding of what is stored from now on")
     .option("--mode <mode>", "crash or byzantine")
-    .action((name: string, places: string[], flags: ShapeFlags) => addPlaces(context, name, places, flags))
+    .action((name: string, places: string[], flags: AddFlags) => addPlaces(context, name, places, flags))
   volume
     .command("remove-backend")
     .description("take a place out of a volume; what it holds stays there")
@@ -140,7 +147,8 @@ interface FollowFlags {
   readonly yes?: boolean
 }
 
-interface ShapeFlags {
+interface AddFlags {
+  readonly witness?: readonly string[]
   readonly coding?: string
   readonly mode?: string
 }
@@ -165,10 +173,11 @@ async function show(context: Context, name: string): Promise<void> {
   const profile = await context.openProfile()
   const volume = find(profile, name)
   const session = await context.openSession(name)
+  const opened = new Map(everyPlace(session).map((backend) => [backend.id, backend]))
   const places = await Promise.all(
-    volume.backends.map(async (place, i) => {
+    volume.backends.map(async (place) => {
       try {
-        const { usedBytes, shareCount } = await session.backends[i]!.usage()
+        const { usedBytes, shareCount } = await opened.get(place.id)!.usage()
         return { ...place, up: true, usedBytes, shareCount }
       } catch (error) {
         return { ...place, up: false, error: error instanceof Error ? error.message : String(error) }
@@ -190,24 +199,28 @@ async function addPlaces(
   context: Context,
   name: string,
   texts: readonly string[],
-  { coding, mode }: ShapeFlags,
+  { coding, mode, witness = [] }: AddFlags,
 ): Promise<void> {
+  if (texts.length + witness.length === 0)
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "Name the places to add, or --witness PLACE.")
   const profile = await context.openProfile()
   const volume = find(profile, name)
-  const added = await parsePlaces(profile, texts, { onNote: context.warn })
+  const added = await placesFor(context, profile, { backend: texts, witness })
   const known = new Set(volume.backends.map(({ id }) => id))
   const again = added.find(({ id }) => known.has(id))
   if (again) throw new HoldfastError("ERR_ALREADY_EXISTS", `${again.id} is part of ${name} already.`)
   refuseUsed(profile, added)
   const backends = [...volume.backends, ...added]
   const shape = {
-    ...(coding !== undefined && { coding: parseCoding(coding, backends.length) }),
+    ...(coding !== undefined && { coding: parseCoding(coding, holdersIn(backends)) }),
     ...(mode !== undefined && { registerMode: mode }),
   }
   const next = usageErrors(() => withPlaces(volume, backends, shape))
+  if (witness.length > 0) refuseUseless(next)
   await claimPlaces(added, volume.id)
   const now = await changed(profile, next)
-  context.output(now, [...describe(now), `Move shares there with: ${rebalanceHint(profile, name)}`])
+  const hint = texts.length > 0 ? [`Move shares there with: ${rebalanceHint(profile, name)}`] : []
+  context.output(now, [...describe(now), ...uselessNotes(now), ...hint])
 }
 
 async function removePlace(context: Context, name: string, id: string): Promise<void> {
@@ -223,7 +236,8 @@ async function removePlace(context: Context, name: string, id: string): Promise<
   const now = await changed(profile, next)
   context.output(now, [
     ...describe(now),
-    `Make what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`,
+    ...uselessNotes(now),
+    ...(gone.witness ? [] : [`Make what it held anew with: ${rebalanceHint(profile, name, "check --deep --repair")}`]),
   ])
 }
 

@@ -1,0 +1,95 @@
+/** Witnesses of a volume as they are typed, offered and refused. A witness keeps roots of trees and never shares. */
+import type { Profile } from "@holdfast/client/profile"
+import { parsePlaces, survivalOf, uselessWitnesses, witnessesOf } from "@holdfast/client/volumes"
+import { HoldfastError, shownLine } from "@holdfast/core"
+import type { VolumeBackend, VolumeDescription } from "@holdfast/protocol"
+import type { Context } from "../../context.ts"
+
+/** Places as typed. */
+export interface PlaceTexts {
+  readonly backend: readonly string[]
+  readonly witness?: readonly string[] | undefined
+}
+
+/** These places, the witnesses last. Throws as `parsePlaces` does. */
+export async function placesFor(
+  { warn }: Pick<Context, "warn">,
+  profile: Profile,
+  { backend, witness = [] }: PlaceTexts,
+): Promise<VolumeBackend[]> {
+  const options = { onNote: warn }
+  return [
+    ...(await parsePlaces(profile, backend, options)),
+    ...witnessesOf(await parsePlaces(profile, witness, options)),
+  ]
+}
+
+/** How many of these keep shares. */
+export function holdersIn(backends: readonly VolumeBackend[]): number {
+  return backends.filter(({ witness }) => !witness).length
+}
+
+type Shape = Pick<VolumeDescription, "coding" | "registerMode" | "backends">
+
+/** Throws ERR_INVALID_ARGUMENT when a witness adds nothing to what the volume survives. */
+export function refuseUseless(volume: Shape): void {
+  const [useless] = uselessWitnesses(volume)
+  if (!useless) return
+  const { k, n } = volume.coding
+  const { lost } = survivalOf(volume, volume.backends.length)
+  throw new HoldfastError(
+    "ERR_INVALID_ARGUMENT",
+    k === n
+      ? `${useless.id} as a witness would help nothing: with K = N = ${n} each place with shares is needed to read. Take a coding with K below N, such as 1/1/2.`
+      : `${useless.id} as a witness would help nothing: with it and without it ${lost} of the places may be lost. A witness helps two places with the coding 1/1/2 or 1/2/2, three in byzantine mode, four in crash mode with N at least 2 above K.`,
+  )
+}
+
+/** A line for witnesses that add nothing any more. */
+export function uselessNotes(volume: Shape): string[] {
+  return uselessWitnesses(volume).map(
+    ({ id }) => `The witness ${id} adds nothing to what it survives now, and may be taken out.`,
+  )
+}
+
+/** True when a volume without a witness survives no lost place, and would survive one with a witness. */
+export function lacksWitness(volume: Shape): boolean {
+  const places = volume.backends.length
+  return (
+    holdersIn(volume.backends) === places &&
+    survivalOf(volume, places).lost === 0 &&
+    survivalOf(volume, places + 1).lost > 0
+  )
+}
+
+const reason = [
+  "With two places nothing can be read or written while one of them is away: roots of trees are kept by majority, and one of two is none.",
+  "A witness mends that: a small third place that keeps roots of trees only, some kilobytes, and never data: a node, a bucket, a",
+  "directory on another disk. With it either of the two may be lost.",
+]
+
+/** What is said of a volume that lacks one. */
+export function lackNotes(volume: Shape & Pick<VolumeDescription, "name">): string[] {
+  if (!lacksWitness(volume)) return []
+  return [
+    "It does NOT survive the loss of either place, nor works while one is away.",
+    ...reason,
+    `Add one: holdfast volume add-backend ${volume.name} --witness PLACE`,
+  ]
+}
+
+/** Explains and asks for a witness where somebody can be asked; undefined when nobody can, or the user wants none. */
+export async function askWitness({
+  stdin,
+  stderr,
+  json,
+  tell,
+}: Pick<Context, "stdin" | "stderr" | "json" | "tell">): Promise<string | undefined> {
+  if (!stdin.isTTY || json) return undefined
+  tell(reason)
+  const { createInterface } = await import("node:readline/promises")
+  const prompt = createInterface({ input: stdin, output: stderr })
+  const question = "Place of the witness (dir:PATH, node:NAME, s3://...; nothing for none): "
+  const answer = await prompt.question(shownLine(question)).finally(() => prompt.close())
+  return answer.trim() || undefined
+}
