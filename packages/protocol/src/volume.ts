@@ -29,7 +29,6 @@ const placeFields = {
 
 /** A bucket of an S3-compatible service. */
 const bucketSchema = z.strictObject({
-  ...placeFields,
   kind: z.literal("s3"),
   /** Stable name: placement depends on it. */
   id: idSchema,
@@ -51,20 +50,21 @@ const bucketSchema = z.strictObject({
   conditionalWrites: z.boolean(),
   /** Its lists lag behind what was written; absent where they do not. */
   listing: z.literal("delayed").optional(),
+  ...placeFields,
 })
 /** A directory of this machine, such as a disk or a network share. */
 const directorySchema = z.strictObject({
-  ...placeFields,
   kind: z.literal("directory"),
   id: idSchema,
   path: z.string().min(1).max(4096),
+  ...placeFields,
 })
 /** A storage node of the profile's grid. */
 const nodeSchema = z.strictObject({
-  ...placeFields,
   kind: z.literal("node"),
   id: idSchema,
   name: z.string().max(64),
+  ...placeFields,
 })
 
 const backendSchema = z.discriminatedUnion("kind", [bucketSchema, directorySchema, nodeSchema])

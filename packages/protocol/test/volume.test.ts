@@ -4,7 +4,7 @@ import { it } from "node:test"
 import { nodeCrypto } from "@holdfast/core/node"
 import { checkVolumeVectors, type VolumeVectors } from "@holdfast/protocol/vectors"
 
-for (const name of ["volume", "volume-2", "volume-hosts"])
+for (const name of ["volume", "volume-2", "volume-3", "volume-hosts"])
   it(`descriptions of ${name}, their digests and statements about moves agree with the frozen vectors`, async () => {
     const path = new URL(`../../../interop/vectors/${name}.json`, import.meta.url)
     const vectors = JSON.parse(readFileSync(path, "utf8")) as VolumeVectors

@@ -1,6 +1,6 @@
 /**
- * interop/vectors/account-list.json, account-list-3.json, volume.json and volume-2.json: what an account lists, and which places hold a
- * volume.
+ * interop/vectors/account-list.json, account-list-3.json, volume.json, volume-2.json and volume-3.json: what an account lists, and which
+ * places hold a volume.
  */
 import { type CryptoProvider, fromHex, isHoldfastError, toHex } from "@holdfast/core"
 import { accountKeysOf, deviceListSecret, listSeedOn, type StorageId } from "../account-keys.ts"
@@ -50,7 +50,7 @@ export interface AccountList3Vectors extends Pick<AccountListVectors, "bad"> {
   readonly removedKeys: readonly { readonly cap: string; readonly key: string }[]
 }
 
-/** Descriptions of volumes; of version 2 also their digests, and statements of the first one's key. */
+/** Descriptions of volumes; from version 2 on also their digests, and statements of the first one's key. */
 export interface VolumeVectors {
   readonly good: readonly VolumeDescription[]
   readonly bad: readonly { readonly name: string; readonly value: unknown; readonly error: string }[]
