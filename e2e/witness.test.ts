@@ -246,12 +246,14 @@ test("a node of a grid is the witness of two directories, and holds no share of 
   ])
   const content = randomBytes(5_000_000)
   await members.run(["put", "-", "pair:/file"], { input: content })
-  for (const dir of dirs)
+  for (const dir of dirs) {
     await without(dir, async () => {
       await members.run(["get", "pair:/file", join(members.folder, `back-${dir.at(-1)}`)])
       assert.ok(fs.readFileSync(join(members.folder, `back-${dir.at(-1)}`)).equals(content))
       await members.run(["put", "-", `pair:/without-${dir.at(-1)}`], { input: "x" })
     })
+    await members.run(["check", "--deep", "--repair", "pair:"])
+  }
   await members.kill("n1")
   await members.run(["get", "pair:/without-a", join(members.folder, "more")])
   await members.run(["put", "-", "pair:/without-the-witness"], { input: "x" })

@@ -84,6 +84,8 @@ async function checkReaders({ time, random, step, fail }: World, { name, probe, 
 /** Of servers that crashed, or of all. */
 async function checkPromises(world: World, all: boolean): Promise<void> {
   for (const server of world.servers) {
+    if (server.id === world.shape.witness && [...server.holdings()].length > 0)
+      world.fail("a witness holds no share", server.id)
     if (world.faulty.has(server.id) || !(all || world.hasCrashed(server))) continue
     const broken = await server.brokenPromise()
     if (broken) world.fail("a node keeps what it has acknowledged", `${server.id}: ${broken}`)

@@ -23,6 +23,8 @@ export interface ClientParts {
   readonly servers: readonly Storage[]
   readonly coding: { readonly k: number; readonly happy: number; readonly n: number }
   readonly mode: "crash" | "byzantine"
+  /** The server that keeps no shares. */
+  readonly witness?: string | undefined
   readonly account: SimulatedAccount
   /** What the account allows it; all when absent. */
   readonly roles?: readonly AccountRole[]
@@ -103,7 +105,7 @@ export class SimulatedClient {
 
   /** Drops everything that was under way and starts anew. To be called between two events. */
   async restart(): Promise<void> {
-    const { id, crypto, servers, coding, mode, account, roles = accountRoles, epoch } = this.#parts
+    const { id, crypto, servers, coding, mode, account, roles = accountRoles, epoch, witness } = this.#parts
     this.#caller.isAlive = false
     const caller = { id, isAlive: true, calls: 0, most: 0, memory: newMemory() }
     this.#caller = caller
@@ -114,7 +116,11 @@ export class SimulatedClient {
     const visitor = { caller, access: { account: account.id, roles }, device: this.#grant, ...(epoch && { epoch }) }
     this.#store = await createStore({
       env: this.#env,
-      servers: servers.map((server) => ({ backend: server.connect(visitor), weight: 1 })),
+      servers: servers.map((server) => ({
+        backend: server.connect(visitor),
+        weight: 1,
+        keeps: { shares: server.id !== witness, registers: true },
+      })),
       coding,
       account: account.id,
       registerMode: mode,

@@ -22,11 +22,21 @@ async function main(words: readonly string[]): Promise<number> {
   }
 }
 
-async function run({ seed, steps, without, skip, runs, minutes, shorten, verbose }: CommandOptions): Promise<number> {
+async function run({
+  seed,
+  steps,
+  without,
+  skip,
+  runs,
+  minutes,
+  shorten,
+  verbose,
+  witness,
+}: CommandOptions): Promise<number> {
   const endMs = performance.now() + (minutes ?? 0) * 60_000
   const least = runs ?? (minutes === undefined ? 1 : 0)
   for (let done = 0; done < least || performance.now() < endMs; done++) {
-    const result = await simulate({ seed: seed ?? freshSeed(), steps, without, skip, verbose })
+    const result = await simulate({ seed: seed ?? freshSeed(), steps, without, skip, verbose, witness })
     if (result.failure) {
       console.log(await failureReport(result, shorten ? shortenMs : 0))
       return 1

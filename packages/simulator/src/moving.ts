@@ -68,6 +68,7 @@ async function make(session: Parameters<Parameters<Tree["commit"]>[0]>[0], name:
 /** Another k and n over the same places. */
 function otherCoding({ servers, shape }: World, random: Random) {
   const away = servers.length - quorumOf(servers.length, shape.mode)
-  const happy = servers.length - away
-  return { k: random.between(1, Math.max(1, happy - away)), happy, n: servers.length }
+  const holders = servers.filter(({ id }) => id !== shape.witness).length
+  const happy = Math.max(1, holders - away)
+  return { k: random.between(1, Math.max(1, happy - away)), happy, n: holders }
 }

@@ -18,6 +18,7 @@ export const usage = `Runs the product in a simulated world: clients, servers, d
   --steps N           steps of each run (${usualSteps})
   --without KIND,...  leaves faults and roles out: ${omissions.join(", ")}
   --skip A,B-C,...    leaves steps out
+  --witness           one server keeps registers and no shares
   --runs R            so many runs
   --minutes M         runs for so long
   --no-shorten        does not look for a shorter history that fails in the same way
@@ -34,6 +35,7 @@ export interface CommandOptions {
   readonly skip: readonly number[]
   readonly runs: number | undefined
   readonly minutes: number | undefined
+  readonly witness: boolean
   readonly shorten: boolean
   readonly verbose: boolean
   readonly help: boolean
@@ -49,6 +51,7 @@ export function parseOptions(words: readonly string[]): CommandOptions {
     skip: listOf(values.skip).flatMap(rangeOf),
     runs: countOf("--runs", values.runs),
     minutes: countOf("--minutes", values.minutes),
+    witness: values.witness,
     shorten: !values["no-shorten"],
     verbose: values.verbose,
     help: values.help,
@@ -56,8 +59,9 @@ export function parseOptions(words: readonly string[]): CommandOptions {
 }
 
 /** The command that repeats a run. */
-export function commandOf({ seed, steps, without = [], skip = [] }: RunOptions): string {
+export function commandOf({ seed, steps, without = [], skip = [], witness = false }: RunOptions): string {
   const words = [`npm run simulate -- --seed ${seed} --steps ${steps}`]
+  if (witness) words.push("--witness")
   if (without.length > 0) words.push(`--without ${without.join()}`)
   if (skip.length > 0) words.push(`--skip ${rangesOf(skip).join()}`)
   return words.join(" ")
@@ -74,6 +78,7 @@ function parse(words: readonly string[]) {
         skip: { type: "string" },
         runs: { type: "string" },
         minutes: { type: "string" },
+        witness: { type: "boolean", default: false },
         "no-shorten": { type: "boolean", default: false },
         verbose: { type: "boolean", default: false },
         help: { type: "boolean", default: false },

@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly without?: readonly Omission[]
   /** Steps that are left out. */
   readonly skip?: readonly number[]
+  /** The last server keeps registers alone. */
+  readonly witness?: boolean
   /** Prints all that happens. */
   readonly verbose?: boolean
 }

@@ -38,7 +38,7 @@ export function freshSeed(): string {
 
 /** Runs `seed`. */
 export async function simulate(options: RunOptions): Promise<RunResult> {
-  const world = await createWorld(options.seed, new Set(options.without), options.verbose)
+  const world = await createWorld(options.seed, new Set(options.without), options)
   const run = new Run(world, await Cast.of(world))
   const skip = new Set(options.skip)
   for (let step = 1; step <= options.steps && !world.failure; step++) if (!skip.has(step)) await run.step(step)

@@ -52,6 +52,8 @@ export interface Shape {
   readonly roles: readonly RoleKind[]
   /** What is left out of it. */
   readonly without: ReadonlySet<Omission>
+  /** The server that keeps registers and never shares, if there is one. */
+  readonly witness?: string
 }
 
 /** True when somebody has a role in a world. */
@@ -72,14 +74,16 @@ const yearMs = 365 * 24 * hourMs
 /** Roles that need a place that may be faulty. */
 const owning: readonly RoleKind[] = ["writer", "intruder", "glut"]
 
-/** A shape by chance. */
-export function shapeOf(random: Random, without: ReadonlySet<Omission>): Shape {
+/** A shape by chance; its last server may be a witness, who then is none of the `n` of the coding. */
+export function shapeOf(random: Random, without: ReadonlySet<Omission>, hasWitness = false): Shape {
   const mode = random.chance(0.5) ? "crash" : "byzantine"
   const servers = random.pick(mode === "crash" ? [3, 4, 5, 5, 7] : [4, 4, 5, 7])
   const away = servers - quorumOf(servers, mode)
-  const n = random.between(Math.max(2, servers - 1), servers)
-  const happy = random.between(1 + away, Math.min(n, servers - away))
-  const k = random.between(1, happy - away)
+  const holders = hasWitness ? servers - 1 : servers
+  const n = random.between(Math.max(2, holders - 1), holders)
+  const mostHappy = Math.min(n, holders - away)
+  const happy = random.between(Math.min(1 + away, mostHappy), mostHappy)
+  const k = random.between(1, Math.max(1, happy - away))
   const tolerated = Math.min(away, happy - k)
   const buckets = random.pick([0, 0, 0, 0.5, 1, 1])
   const places = Array.from({ length: servers }, () => (random.chance(buckets) ? "bucket" : "node"))
@@ -100,6 +104,7 @@ export function shapeOf(random: Random, without: ReadonlySet<Omission>): Shape {
     ...{ places, mode, coding: { k, happy, n }, accounts, clients: random.between(Math.max(2, accounts), 5) },
     versions: random.chance(0.06) ? random.between(70, 300) : 1,
     ...{ graceMs: spare(random.pick([1, 1, 2, 24]) * hourMs), tolerated, faulty, faults, without, roles },
+    ...(hasWitness && { witness: ids.at(-1)! }),
   }
 }
 
@@ -131,11 +136,15 @@ export interface World extends FaultContext {
 }
 
 /** Makes a world with empty trees in it. */
-export async function createWorld(seed: string, without: ReadonlySet<Omission>, verbose = false): Promise<World> {
+export async function createWorld(
+  seed: string,
+  without: ReadonlySet<Omission>,
+  { verbose = false, witness = false }: { readonly verbose?: boolean; readonly witness?: boolean } = {},
+): Promise<World> {
   const random = new Random(seed)
   const time = new SimulatedTime()
   time.verbose = verbose
-  const shape = shapeOf(random.fork("shape"), without)
+  const shape = shapeOf(random.fork("shape"), without, witness)
   time.tell(`${describeShape(shape)}`)
   let failure: Failure | undefined
   const fail = (claim: string, details: string) => {
@@ -198,7 +207,7 @@ export async function createWorld(seed: string, without: ReadonlySet<Omission>, 
   const newClient = (id: string, account: SimulatedAccount, more: Partial<ClientParts> = {}) =>
     SimulatedClient.create({
       ...{ id, time, crypto, servers, account, random: random.fork(id) },
-      ...{ coding: shape.coding, mode: shape.mode, ...skew(id, 3), ...more },
+      ...{ coding: shape.coding, mode: shape.mode, witness: shape.witness, ...skew(id, 3), ...more },
     })
   const clients: SimulatedClient[] = []
   for (let i = 0; i < shape.clients; i++) {
@@ -299,7 +308,7 @@ function rememberVerified(verify: CryptoProvider["verify"]): CryptoProvider["ver
 }
 
 function describeShape(shape: Shape): string {
-  const { places, mode, coding, accounts, clients, graceMs, versions, tolerated, faulty } = shape
+  const { places, mode, coding, accounts, clients, graceMs, versions, tolerated, faulty, witness } = shape
   const roles = shape.roles.filter((role) => plays(shape, role))
   const faults = shape.faults.filter((kind) => happens(shape, kind))
   const { k, happy, n } = coding
@@ -307,6 +316,7 @@ function describeShape(shape: Shape): string {
     `${places.length} places (${mode}; ${places.filter((kind) => kind === "bucket").length} buckets), coding ${k}/${happy}/${n}, ` +
     `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${versions} versions, ${tolerated} faults tolerated, ` +
     `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}` +
+    (witness === undefined ? "" : `, witness: ${witness}`) +
     (roles.length > 0 ? `, roles: ${roles.join(" ")}` : "")
   )
 }

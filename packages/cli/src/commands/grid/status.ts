@@ -86,16 +86,19 @@ async function volumesPart(context: Context): Promise<Part<object[]>> {
     const kinds = new Map(backends.map(({ id, kind }) => [id, kind]))
     const ask = (backend: Backend) => (kinds.get(backend.id) === "s3" ? askAnything(backend) : askUsage(backend))
     const states = new Map(await Promise.all(everyPlace(session).map(ask)))
-    const places = backends.map(({ id, kind }) => ({ id, kind, ...(states.get(id) ?? { up: false }) }))
+    const places = backends.map(({ id, kind, witness }) => ({
+      ...{ id, kind, ...(witness && { witness }) },
+      ...(states.get(id) ?? { up: false }),
+    }))
     const survives = survivalOf(session, places.length)
     const up = places.filter((place) => place.up).length
     return {
       value: { name, coding, registerMode, survives, places },
       lines: [
         `Volume ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${places.length} places up`,
-        ...places.map(({ id, up: isUp, full, error }) => {
+        ...places.map(({ id, witness, up: isUp, full, error }) => {
           const why = error ?? full
-          return `  ${full ? "FULL" : isUp ? "up  " : "DOWN"} ${id}${why === undefined ? "" : ` (${why})`}`
+          return `  ${full ? "FULL" : isUp ? "up  " : "DOWN"} ${id}${witness ? ", witness" : ""}${why === undefined ? "" : ` (${why})`}`
         }),
       ],
     }
