@@ -56,7 +56,6 @@ test("with a witness, any one of the three places may be away: puts and gets go 
       const name = `pair:/while-${place.at(-1)}-is-away`
       const put = await client.run(["put", "-", name], { input: small })
       assert.match(put.stderr, /warning: what was stored is safe, but not everywhere/)
-      assert.ok((await contentOf(name)).equals(small))
     })
     if (place === a)
       await without(b, async () => {

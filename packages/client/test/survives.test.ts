@@ -48,7 +48,7 @@ test("what the loss of a domain leaves is told for shares and for the places of 
   )
 })
 
-test("no chunk has more shares in a domain than its volume's survival says, and of the widest domains some chunk has as many", () => {
+test("no chunk has more shares in a domain than its volume's survival says, and where domains lie side by side some chunk has as many", () => {
   const label = (letters: string) => fc.option(fc.constantFrom(...letters), { nil: undefined })
   const labels = fc
     .record({ provider: label("ab"), site: label("xy"), rack: label("12") })
@@ -57,9 +57,11 @@ test("no chunk has more shares in a domain than its volume's survival says, and 
         ? { ...(provider && { provider }), ...(site && { site }), ...(rack && { rack }) }
         : undefined,
     )
+  const sites = fc.constantFrom<(Labels | undefined)[]>({ site: "x" }, { site: "y" }, { site: "z" }, undefined)
+  const manyOf = <T>(one: fc.Arbitrary<T>) => fc.array(one, { minLength: 1, maxLength: 7 })
   const ids = Array.from({ length: 200 }, () => nodeCrypto.random(32) as ChunkId)
   fc.assert(
-    fc.property(fc.array(labels, { minLength: 1, maxLength: 7 }), fc.nat(6), (given, less) => {
+    fc.property(fc.oneof(manyOf(labels), manyOf(sites)), fc.nat(6), (given, less) => {
       const backends = placesIn(...given)
       const n = Math.max(1, backends.length - less)
       const domains = domainSurvivalOf({ coding: { k: 1, happy: 1, n }, registerMode: "crash", backends })
@@ -68,6 +70,8 @@ test("no chunk has more shares in a domain than its volume's survival says, and 
         weight: 1,
         domains: domainsOf(labels),
       }))
+      // A server of a rack that is used already comes after others of its turn, so within sites it may be fewer.
+      const isFlat = servers.every((one) => one.domains.length <= 1)
       for (const { domain, sharesLeft } of domains) {
         const within = new Set(servers.filter((one) => one.domains.includes(domain)).map(({ backend }) => backend.id))
         const left = ids.map(
@@ -77,7 +81,7 @@ test("no chunk has more shares in a domain than its volume's survival says, and 
               .filter((backend) => !within.has(backend.id)).length,
         )
         assert.ok(Math.min(...left) >= sharesLeft)
-        if (!domain.includes("/")) assert.equal(Math.min(...left), sharesLeft)
+        if (isFlat) assert.equal(Math.min(...left), sharesLeft)
       }
     }),
     { numRuns: 60 },
