@@ -78,6 +78,14 @@ each second, and one in the end. \`{"event":"progress","task":"put","done":123,"
 where nobody knows it, \`unit\` is \`bytes\` or \`chunks\`. Lines that do not begin with a brace are warnings, as without \`--json\`. More fields and
 events may come; these stay.
 
+## Questions
+
+Before something goes that does not come back by itself, a command on a terminal says what, how much, and who still holds it, and asks: \`rm -r\` of a
+directory with something in it, \`put --delete\`, \`gc\`, \`alias remove\`, \`snapshot remove\`, \`volume remove\`, \`history epoch\`, \`seen forget\`,
+\`coordinator revoke\`. \`--yes\` answers before, and its variable always (\`HOLDFAST_RM_YES=1\`). Without a terminal, or with \`--json\`, nothing is asked: what
+would be lost for good without a word elsewhere (\`alias remove\`, a mirror of an empty folder, the last account) is refused without \`--yes\`, and the rest is
+done.
+
 ## Defaults
 
 Each flag has a variable: \`HOLDFAST_\`, the command, and the flag in capitals, as \`HOLDFAST_PUT_ONE_FILE_SYSTEM=1\`; those of all commands have no command

@@ -12,6 +12,14 @@ export interface Confirmation {
   readonly refusal: string
 }
 
+/**
+ * True where somebody is there to be asked. What scripts have always done by name, and what past versions give back for a while, is
+ * asked about there alone.
+ */
+export function isAsking({ stdin, isTerminal, json }: Pick<Context, "stdin" | "isTerminal" | "json">): boolean {
+  return stdin.isTTY === true && isTerminal && !json
+}
+
 /** Throws ERR_INVALID_ARGUMENT where nobody can be asked, and ERR_ABORTED unless the user says yes. */
 export async function confirm(
   { stdin, stderr, json, tell }: Pick<Context, "stdin" | "stderr" | "json" | "tell">,

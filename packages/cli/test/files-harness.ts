@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as paths from "node:path"
-import { Writable } from "node:stream"
+import { PassThrough, Writable } from "node:stream"
 import { createMemoryPlace, type MemoryPlace } from "@holdfast/backends"
 import { isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
@@ -46,6 +46,8 @@ export interface Harness {
   run(...args: string[]): Promise<string>
   /** Runs a command with --json; gives the value. */
   json<T>(...args: string[]): Promise<T>
+  /** From now on commands are run on a terminal, where this is typed; `undefined` takes the terminal away. */
+  typing(answer: string | undefined): void
   /** A server comes back empty. */
   replaceServer(position: number): void
   /** Forgets what was cached, as a new process would. */
@@ -148,6 +150,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
     return removing
   }
   if (!around.hasHome) aliases.set("home", await addTree(session))
+  let typed: string | undefined
   const harness: Harness = {
     folder,
     backends,
@@ -170,7 +173,19 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
           done()
         },
       })
-      const context = contextOf(stdout, warnings, sessionFor, args.includes("--json"))
+      const context = {
+        ...contextOf(stdout, warnings, sessionFor, args.includes("--json")),
+        ...(typed !== undefined && {
+          stdin: Object.assign(PassThrough.from([`${typed}\n`]), { isTTY: true }) as unknown as Context["stdin"],
+          stderr: new Writable({
+            write: (piece, _encoding, done) => {
+              warnings.push(String(piece))
+              done()
+            },
+          }) as unknown as Context["stderr"],
+          isTerminal: true,
+        }),
+      }
       const program = new Command().exitOverride().option("--json")
       for (const module of [put, get, ls, change, snapshot, history, check, leakage, gc, alias, accountCommands])
         module.register(program, context)
@@ -181,6 +196,9 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
     },
     async json(...args) {
       return JSON.parse(await harness.run(...args, "--json"))
+    },
+    typing(answer) {
+      typed = answer
     },
     replaceServer(position) {
       places[position] = newPlace(places[position]!.id, clock)

@@ -11,6 +11,7 @@ import { readSecret } from "../../input.ts"
 import { eachOf, incomplete, placesOfTheirOwn } from "../../partial.ts"
 import { parseRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
+import { confirmRemovals } from "./confirm-removal.ts"
 import { globbed } from "./globs.ts"
 import { find, nameAt, type Opener, openPlace, type Place, target } from "./locations.ts"
 import { type FileFlags, withFiles } from "./open.ts"
@@ -54,6 +55,7 @@ export function register(program: Command, context: Context): void {
     .option("-r, --recursive", "directories with all in them too")
     .option("-f, --force", "do not mind what does not exist")
     .option("--dry-run", "say what would be removed, and remove nothing")
+    .option("--yes", "do not ask before directories with something in them go, as -f and as without a terminal")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast rm -r home:/old", "snapshots keep what they hold"]))
     .action(async (paths: string[], flags: RmFlags) => removeAll(context, paths, flags))
@@ -74,6 +76,7 @@ interface RmFlags extends FileFlags {
   readonly recursive?: boolean
   readonly force?: boolean
   readonly dryRun?: boolean
+  readonly yes?: boolean
 }
 
 async function makeDirectories(
@@ -126,6 +129,7 @@ async function removeAll(context: Context, paths: readonly string[], flags: RmFl
   await withFiles(context, { ...flags, forRemoval: true }, async (open) => {
     const places = flags.force ? await globbedIfAny(open, paths) : await globbed(open, paths)
     if (flags.dryRun) return tryRemoving(context, open, places, flags)
+    if (flags.recursive && !flags.force && !flags.yes) await confirmRemovals(context, open, places)
     const one = async (text: string) => {
       const place = await openPlace(open, text)
       await remove(place, flags)

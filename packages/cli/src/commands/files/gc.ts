@@ -1,11 +1,12 @@
 /** `gc`: freeing what this account stored and none of its trees needs any more. What others hold is never touched. */
 import { everyPlace, volumesFor } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
-import { sweepBuckets } from "@holdfast/fs/care"
+import { type CollectGarbageOptions, sweepBuckets } from "@holdfast/fs/care"
 import { encodeCap, looksLikeCap, type SweepOutcome } from "@holdfast/protocol"
 import { tellAnswers } from "@holdfast/store"
 import type { Command } from "commander"
 import { collectAccount, type VolumeReport } from "../../account/collect.ts"
+import { confirm, isAsking } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { exitCodeOf, exitCodes } from "../../exit-codes.ts"
 import { parseRemote } from "../../places.ts"
@@ -24,6 +25,7 @@ export function register(program: Command, context: Context): void {
     )
     .option("--keep <paths...>", "further trees whose content stays (capabilities as @file:FILE)")
     .option("--dry-run", "only tell how much it would be")
+    .option("--yes", "do not look through it first and ask, as without a terminal")
     .addHelpText("after", examples(["holdfast gc --dry-run"], ["holdfast gc --grace 30d"]))
     .action(async (flags: GcFlags) => gc(context, flags))
 }
@@ -32,12 +34,13 @@ interface GcFlags {
   readonly grace?: string
   readonly keep?: readonly string[]
   readonly dryRun?: boolean
+  readonly yes?: boolean
 }
 
 /** No place takes away what is younger: a command under way would have to begin again. */
 const leastGraceMs = 3_600_000
 
-async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlags): Promise<void> {
+async function gc(context: Context, { grace, keep = [], dryRun = false, yes = false }: GcFlags): Promise<void> {
   const graceMs = grace === undefined ? 0 : parseDuration(grace)
   if (grace !== undefined && graceMs < leastGraceMs)
     throw new HoldfastError(
@@ -49,23 +52,47 @@ async function gc(context: Context, { grace, keep = [], dryRun = false }: GcFlag
     const kept = await Promise.all(
       keep.map(async (text) => ({ label: nameOf(text), cap: encodeCap(await capOf(parseRemote(text).base)) })),
     )
-    const profile = await context.openProfile()
-    const { warn } = context
-    const reports: VolumeReport[] = []
-    const swept: SweepOutcome[] = []
-    const failed: FailedVolume[] = []
-    for (const name of volumesFor(profile, context.volume)) {
-      try {
-        const session = await context.openSession(name, { forRemoval: true })
-        reports.push(await collectAccount(session, { graceMs, dryRun, keep: kept, warn }))
-        if (!dryRun) swept.push(...(await sweepBuckets(everyPlace(session), warn)).values())
-      } catch (error) {
-        if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
-        failed.push({ volume: name, error }) // what cannot be known of one volume is no reason to leave another as it is
-      }
+    const options = { graceMs, keep: kept, warn: context.warn }
+    if (!dryRun && !yes && isAsking(context)) await confirmCollection(context, options)
+    await show(context, await collectAll(context, { ...options, dryRun }), dryRun)
+  })
+}
+
+async function collectAll(context: Context, options: CollectGarbageOptions): Promise<Done> {
+  const profile = await context.openProfile()
+  const reports: VolumeReport[] = []
+  const swept: SweepOutcome[] = []
+  const failed: FailedVolume[] = []
+  for (const name of volumesFor(profile, context.volume)) {
+    try {
+      const session = await context.openSession(name, { forRemoval: true })
+      reports.push(await collectAccount(session, options))
+      if (!options.dryRun) swept.push(...(await sweepBuckets(everyPlace(session), options.warn)).values())
+    } catch (error) {
+      if (!isHoldfastError(error) || error.code === "ERR_ABORTED") throw error
+      failed.push({ volume: name, error }) // what cannot be known of one volume is no reason to leave another as it is
     }
-    if (reports.length === 0 && failed[0]) throw failed[0].error
-    await show(context, { reports, swept, failed }, dryRun)
+  }
+  if (reports.length === 0 && failed[0]) throw failed[0].error
+  return { reports, swept, failed }
+}
+
+/** Looks through all trees for what they do not need, and asks when that is anything. Throws ERR_ABORTED. */
+async function confirmCollection(context: Context, options: Omit<CollectGarbageOptions, "dryRun">): Promise<void> {
+  const { reports } = await collectAll(context, { ...options, dryRun: true, warn: () => undefined })
+  const places = reports.flatMap((report) => [...report.places.values()])
+  const shares = places.reduce((sum, place) => sum + place.shares, 0)
+  const bytes = places.reduce((sum, place) => sum + place.bytes, 0)
+  if (shares === 0) return
+  const trees = reports.flatMap(({ byRoot }) => byRoot.map(({ label }) => label))
+  await confirm(context, {
+    warning: [
+      `${plural(shares, "share")} (${humanSize(bytes)}) would go for good, and what only versions hold that are past their time (\`holdfast keep\`). None of these needs them:`,
+      `  ${trees.join(" ") || "(your trees hold nothing)"}`,
+    ],
+    question: "Free that?",
+    insteadOfAsking: "To do so unasked: holdfast gc --yes",
+    refusal: "Nothing was freed.",
   })
 }
 

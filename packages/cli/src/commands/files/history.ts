@@ -4,6 +4,7 @@ import { registerIdOf } from "@holdfast/protocol"
 import { keysOfCap } from "@holdfast/store"
 import type { TreeVersion } from "@holdfast/tree"
 import type { Command } from "commander"
+import { confirm, isAsking } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { parseRemote } from "../../places.ts"
 import { examples } from "../../words.ts"
@@ -30,6 +31,7 @@ export function register(program: Command, context: Context): void {
     .command("epoch")
     .description("as the owner: go on from the version that was seen here last, whatever was written since")
     .argument("<tree>", "a tree or mutable file that this profile made")
+    .option("--yes", "do not ask, as without a terminal")
     .option(...capFile)
     .addHelpText(
       "after",
@@ -38,7 +40,7 @@ When a writer took changes out of the history (ERR_UNPROVEN, ERR_FORK), or used 
 another epoch of it with what it saw last. Places and other devices then refuse all that is of the epoch before.
 ${examples(["holdfast history epoch home:"])}`,
     )
-    .action(async (tree: string, flags: FileFlags) => beginEpoch(context, tree, flags))
+    .action(async (tree: string, flags: EpochFlags) => beginEpoch(context, tree, flags))
 }
 
 async function list(context: Context, tree: string, flags: FileFlags): Promise<void> {
@@ -48,13 +50,24 @@ async function list(context: Context, tree: string, flags: FileFlags): Promise<v
   })
 }
 
-async function beginEpoch(context: Context, tree: string, flags: FileFlags): Promise<void> {
+interface EpochFlags extends FileFlags {
+  readonly yes?: boolean
+}
+
+async function beginEpoch(context: Context, tree: string, flags: EpochFlags): Promise<void> {
   const profile = await context.openProfile()
   await withFiles(context, flags, async (_open, sessionOf, capOf) => {
     // Not opened first: what servers offer is what this leaves behind.
     const { base, path } = parseRemote(tree)
     if (path.length > 0)
       throw new HoldfastError("ERR_INVALID_ARGUMENT", `Name the tree alone, without a path in it: "${tree}".`)
+    if (!flags.yes && isAsking(context))
+      await confirm(context, {
+        warning: `All that anybody wrote to ${base.kind === "alias" ? `${base.alias}:` : "this tree"} since this profile saw it last is left behind, and no place takes it back.`,
+        question: "Go on from what was seen here last?",
+        insteadOfAsking: "To do so unasked: --yes",
+        refusal: "The tree stays as it is.",
+      })
     const { store, env } = await sessionOf(base)
     const keys = await keysOfCap(env.crypto, await capOf(base))
     const owner = await profile.ownerSeed(hex(registerIdOf(keys.publicKey)))

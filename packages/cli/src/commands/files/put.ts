@@ -16,6 +16,7 @@ import {
   ownIdentities,
   type Problem,
   type TransferTotals,
+  type UploadOptions,
   upload,
   uploadStream,
   type WalkOptions,
@@ -23,11 +24,12 @@ import {
 } from "@holdfast/fs/node"
 import { checkName } from "@holdfast/tree"
 import type { Command } from "commander"
-import { confirm } from "../../confirm.ts"
+import { confirm, isAsking } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { eachOf, incomplete, placesOfTheirOwn } from "../../partial.ts"
 import { isStdio, looksRemote } from "../../places.ts"
 import { examples, plural } from "../../words.ts"
+import { confirmMirror, mirrorNamed } from "./confirm-removal.ts"
 import { humanSize } from "./listing.ts"
 import { openPlace, type Place, target } from "./locations.ts"
 import { withFiles } from "./open.ts"
@@ -52,7 +54,7 @@ export function register(program: Command, context: Context): void {
     .option("--no-ignore-files", `take ${ignoreFileName} files for files like others`)
     .option("-x, --one-file-system", "leave out what other file systems that are mounted below hold")
     .option("--delete", "mirror: remove from the directory what the folder does not have")
-    .option("--yes", "do not ask before an empty folder empties a directory")
+    .option("--yes", "with --delete: do not ask before anything is removed")
     .addHelpText(
       "after",
       examples(
@@ -160,28 +162,47 @@ async function putOne(context: Context, source: string, place: Place, options: P
     isFolder && place.path.length === 0 && source.endsWith("/") ? place : await target(place, name, { merge: isFolder })
   claim(show(to), { merges: isFolder && !flags.delete })
   await requireParent(to)
-  if (isFolder && flags.delete && !flags.dryRun && !flags.yes) await confirmEmpty(context, source, to)
+  const how = { ...rest, overwrite: flags.overwrite ?? false, mirror: flags.delete ?? false }
+  if (isFolder && flags.delete && !flags.dryRun && !flags.yes) await confirmDelete(context, source, { to, how })
   const tell = itemTeller(context, flags.dryRun)
   return upload(to.files.writer(), source, to.path, {
-    ...rest,
-    overwrite: flags.overwrite ?? false,
-    mirror: flags.delete ?? false,
+    ...how,
     dryRun: flags.dryRun ?? false,
     ...(tell && { onItem: (what, path) => tell(`${what === "stored" ? "store" : "remove"} ${show({ ...to, path })}`) }),
   })
 }
 
-/** A disk that is not mounted is an empty folder. */
-async function confirmEmpty(context: Context, source: string, to: Place): Promise<void> {
-  if (fs.readdirSync(source).length > 0) return
-  const there = await to.files.writer().list(to.path)
-  if (!there || there.size === 0) return
-  await confirm(context, {
-    warning: `"${source}" is empty, so --delete would remove all ${plural(there.size, "entry", "entries")} of ${show(to)}.`,
-    question: "Remove them?",
-    insteadOfAsking: "Is a disk not mounted? Use --yes to remove them.",
-    refusal: "Nothing was changed.",
+/**
+ * A disk that is not mounted is an empty folder, and is never mirrored unasked. On a terminal it is looked through first what a mirror
+ * would remove.
+ */
+async function confirmDelete(
+  context: Context,
+  source: string,
+  { to, how }: { readonly to: Place; readonly how: UploadOptions },
+): Promise<void> {
+  if (fs.readdirSync(source).length === 0) {
+    const there = await to.files.writer().list(to.path)
+    if (!there || there.size === 0) return
+    await confirm(context, {
+      warning: `"${source}" is empty, so --delete would remove all ${plural(there.size, "entry", "entries")} of ${show(to)}.`,
+      question: "Remove them?",
+      insteadOfAsking: "Is a disk not mounted? Use --yes to remove them.",
+      refusal: "Nothing was changed.",
+    })
+    return
+  }
+  if (!isAsking(context)) return
+  const first: (readonly string[])[] = []
+  const unheard = { onProblem: () => undefined, onLeftOut: () => undefined, onExcluded: () => undefined }
+  const { removed } = await upload(to.files.writer(), source, to.path, {
+    ...how,
+    ...unheard,
+    onBytes: () => undefined,
+    dryRun: true,
+    onItem: (what, path) => void (what === "removed" && first.length < mirrorNamed && first.push(path)),
   })
+  await confirmMirror(context, { source, to, removed, first })
 }
 
 /** Found out before anything is sent. */

@@ -8,6 +8,7 @@ import type { Context } from "../../context.ts"
 import { handOver } from "../../output.ts"
 import { parseRemote } from "../../places.ts"
 import { examples } from "../../words.ts"
+import { confirmSnapshotRemoval } from "./confirm-removal.ts"
 import { type Found, find, openTop } from "./locations.ts"
 import { isoTime } from "./ls.ts"
 import { type FileFlags, withFiles } from "./open.ts"
@@ -47,10 +48,13 @@ export function register(program: Command, context: Context): void {
     .description("give a snapshot up; gc then frees what only it held")
     .argument("<tree>", "the tree")
     .argument("<name>", "name of the snapshot")
+    .option("--yes", "do not ask, as without a terminal")
     .option(...capFile)
-    .action(async (tree: string, name: string, flags: FileFlags) =>
+    .action(async (tree: string, name: string, flags: FileFlags & { readonly yes?: boolean }) =>
       withFiles(context, { ...flags, forRemoval: true }, async (open) => {
-        await (await openTop(open, tree)).removeSnapshot(name)
+        const files = await openTop(open, tree)
+        if (!flags.yes) await confirmSnapshotRemoval(context, files, name)
+        await files.removeSnapshot(name)
         await context.outputChanged({ removed: name }, "")
       }),
     )

@@ -4,6 +4,7 @@ import { pathsOf, profileDir } from "@holdfast/client/profile"
 import { HoldfastError, isoTime } from "@holdfast/core"
 import type { Joined, LogLevel } from "@holdfast/network"
 import type { Command } from "commander"
+import { confirm, isAsking } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { registerAccounts } from "./accounts.ts"
@@ -67,8 +68,9 @@ function registerCoordinator(coordinator: Command, context: Context): void {
     .description("shut a member out for ever (on the coordinator's machine)")
     .argument("<member>", "its name, or its id when several have that name")
     .requiredOption("--dir <folder>", "the coordinator's folder")
+    .option("--yes", "do not ask, as without a terminal")
     .addHelpText("after", "\nExample:\n  holdfast coordinator revoke laptop --dir /var/lib/holdfast/coordinator\n")
-    .action((member: string, flags: { dir: string }) => revoke(context, member, flags.dir))
+    .action((member: string, flags: RevokeFlags) => revoke(context, member, flags))
 }
 
 function registerNode(program: Command): void {
@@ -227,8 +229,20 @@ async function members(context: Context, dir: string): Promise<void> {
   context.output(all, lines.length > 0 ? lines : "Nobody has joined yet.")
 }
 
-async function revoke(context: Context, member: string, dir: string): Promise<void> {
+interface RevokeFlags {
+  readonly dir: string
+  readonly yes?: boolean
+}
+
+async function revoke(context: Context, member: string, { dir, yes = false }: RevokeFlags): Promise<void> {
   const { revokeMember } = await import("@holdfast/coordinator")
+  if (!yes && isAsking(context))
+    await confirm(context, {
+      warning: `${member} is shut out for ever: its certificate is never taken again, and to come back it needs a new invitation and is somebody else then.`,
+      question: "Revoke it?",
+      insteadOfAsking: "To do so unasked: --yes",
+      refusal: `${member} stays.`,
+    })
   const { id, name, role, revokedMs } = revokeMember({ dir, member })
   const rest = role === "node" ? " Now put back what it held: holdfast check --deep --repair ALIAS:" : ""
   context.output(

@@ -5,6 +5,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import { decodeCap, registerIdOf, toReadCap } from "@holdfast/protocol"
 import type { Seen } from "@holdfast/store"
 import type { Command } from "commander"
+import { confirm, isAsking } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { readJsonInput } from "../../input.ts"
 import { plural } from "../../words.ts"
@@ -59,9 +60,17 @@ Examples:
     .command("forget")
     .description("forget what was seen of a tree: what its servers offer next is taken as it is")
     .argument("<alias>", "an alias, or a register's id as errors name it")
-    .action(async (name: string) => {
+    .option("--yes", "do not ask, as without a terminal")
+    .action(async (name: string, { yes = false }: { yes?: boolean }) => {
       const profile = await context.openProfile()
       const register = await registerOf(profile, name)
+      if (!yes && isAsking(context))
+        await confirm(context, {
+          warning: `The next version of ${name} that servers offer is taken for the newest then, also one that is older than what you have seen.`,
+          question: "Forget what was seen?",
+          insteadOfAsking: "To do so unasked: --yes",
+          refusal: "Nothing was forgotten.",
+        })
       const forgotten = await profile.forgetSeen(register)
       const text = forgotten ? "is forgotten: the next version that servers offer counts" : "was never seen here"
       context.output({ register, forgotten }, `${name} ${text}.`)

@@ -17,11 +17,13 @@ import {
 import { HoldfastError, shownJson } from "@holdfast/core"
 import { parseVolume, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
 import type { Command } from "commander"
+import { confirm, isAsking } from "../../confirm.ts"
 import type { Context } from "../../context.ts"
 import { readJsonInput } from "../../input.ts"
 import { confirmLeads } from "../../leads.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { testVolume } from "../../test-places.ts"
+import { plural } from "../../words.ts"
 import { registerVolumeAccounts } from "./volume-accounts.ts"
 import { type CreateFlags, create, refuseTaken, refuseUsed, usageErrors } from "./volume-create.ts"
 import { describe, find, findPlace, rebalanceHint, summary, survivalsOf } from "./volume-view.ts"
@@ -134,7 +136,8 @@ Examples:
     .command("remove")
     .description("forget a volume; what it holds stays where it is")
     .argument("<name>")
-    .action((name: string) => remove(context, name))
+    .option("--yes", "do not ask, as without a terminal")
+    .action((name: string, { yes = false }: { yes?: boolean }) => remove(context, name, yes))
 }
 
 interface ImportFlags {
@@ -304,9 +307,9 @@ function refuseOlder(known: VolumeDescription, volume: VolumeDescription): void 
   )
 }
 
-async function remove(context: Context, name: string): Promise<void> {
+async function remove(context: Context, name: string, yes: boolean): Promise<void> {
   const profile = await context.openProfile()
-  find(profile, name)
+  const volume = find(profile, name)
   const aliases = [...profile.aliases.keys()].filter((alias) => profile.volumeOf(alias) === name)
   if (aliases.length > 0)
     throw new HoldfastError(
@@ -314,6 +317,16 @@ async function remove(context: Context, name: string): Promise<void> {
       `These aliases are in ${name}: ${aliases.join(", ")}. Print what they stand for with "holdfast cap", then remove them with "holdfast alias remove".`,
       { aliases },
     )
+  if (!yes && isAsking(context))
+    await confirm(context, {
+      warning: [
+        `What ${name} holds on ${plural(volume.backends.length, "place")} stays, but without its description nobody finds it: keep that first with`,
+        `  holdfast volume export ${name} > ${name}.json`,
+      ],
+      question: "Forget it?",
+      insteadOfAsking: `To do so unasked: holdfast volume remove ${name} --yes`,
+      refusal: `${name} stays.`,
+    })
   await profile.removeVolume(name)
   context.output({ removed: name }, `${name} is forgotten. What it holds stays where it is.`)
 }
