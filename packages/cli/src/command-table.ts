@@ -120,6 +120,12 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/grid/completion.ts"),
   },
   {
+    names: ["complete-places"],
+    summaries: ["list places for a shell's completion"],
+    hidden: true,
+    load: () => import("./commands/grid/complete-places.ts"),
+  },
+  {
     names: ["supervise"],
     summaries: ["keep a local grid running"],
     hidden: true,

@@ -1,4 +1,8 @@
-/** `holdfast completion`: shell completion of commands, their subcommands and options; file names for the rest. */
+/**
+ * `holdfast completion`: shell completion of commands, their subcommands and options, places in trees, and file names. Places are asked of
+ * `holdfast complete-places`, which is given the line on standard input. Its answers are names that somebody else may have chosen: they go
+ * into the shell as data, quoted for bash, which leaves some letters as they are; zsh and fish quote what they type for the user.
+ */
 import { HoldfastError } from "@holdfast/core"
 import type { Command } from "commander"
 import type { CommandSource } from "../../command.ts"
@@ -50,8 +54,7 @@ function scriptFor(shell: string, words: readonly Words[]): string {
     case "bash":
       return bashScript(words)
     case "zsh":
-      // zsh runs bash's completion functions once it was asked to.
-      return `#compdef holdfast\nautoload -Uz bashcompinit && bashcompinit\n${bashScript(words)}`
+      return zshScript(words)
     case "fish":
       return fishScript(words)
     default:
@@ -68,7 +71,7 @@ function bashScript(words: readonly Words[]): string {
     ({ name, subcommands, options }) => `    ${name}) subs="${subcommands.join(" ")}"; opts="${options.join(" ")}" ;;`,
   )
   return `_holdfast() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" subs="" opts=""
+  local word="\${COMP_WORDS[COMP_CWORD]}" line="\${COMP_LINE:0:COMP_POINT}" subs="" opts="" found
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${names}" -- "$word"))
@@ -78,18 +81,65 @@ function bashScript(words: readonly Words[]): string {
 ${cases.join("\n")}
   esac
   case "$word" in
-    -*) COMPREPLY=($(compgen -W "$opts" -- "$word")) ;;
-    *)
-      if [ -n "$subs" ] && [ "$COMP_CWORD" -eq 2 ]; then
-        COMPREPLY=($(compgen -W "$subs" -- "$word"))
-      else
-        local IFS=$'\\n'
-        compopt -o filenames 2>/dev/null
-        COMPREPLY=($(compgen -f -- "$word"))
-      fi ;;
+    -*) COMPREPLY=($(compgen -W "$opts" -- "$word")); return ;;
+  esac
+  if [ -n "$subs" ] && [ "$COMP_CWORD" -eq 2 ]; then
+    COMPREPLY=($(compgen -W "$subs" -- "$word"))
+    return
+  fi
+  found=$(printf '%s' "$line" | holdfast complete-places --breaks "$COMP_WORDBREAKS" 2>/dev/null; printf '%s' "$?")
+  if [ "\${found##*$'\\n'}" != "$found" ]; then
+    while IFS= read -r word; do COMPREPLY+=("$word"); done <<< "\${found%$'\\n'*}"
+  fi
+  if [ "\${found##*$'\\n'}" != 0 ]; then
+    while IFS= read -r word; do
+      compopt -o filenames 2>/dev/null
+      COMPREPLY+=("$word")
+    done < <(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}")
+  fi
+  case "\${#COMPREPLY[@]} \${COMPREPLY[0]}" in
+    "1 "*[:/]) compopt -o nospace 2>/dev/null ;;
   esac
 }
 complete -F _holdfast holdfast`
+}
+
+function zshScript(words: readonly Words[]): string {
+  const names = words.map(({ name }) => name).join(" ")
+  const cases = words.map(
+    ({ name, subcommands, options }) => `    ${name}) subs=(${subcommands.join(" ")}); opts=(${options.join(" ")}) ;;`,
+  )
+  return `#compdef holdfast
+_holdfast() {
+  local found code word
+  local -a subs opts lines
+  if (( CURRENT == 2 )); then
+    compadd -- ${names}
+    return
+  fi
+  case "\${words[2]}" in
+${cases.join("\n")}
+  esac
+  if [[ "$PREFIX" == -* ]]; then
+    compadd -- $opts
+    return
+  fi
+  if (( CURRENT == 3 && $#subs )); then
+    compadd -- $subs
+    return
+  fi
+  found=$(print -rn -- "\${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX" | holdfast complete-places 2>/dev/null; print -n $?)
+  lines=("\${(@f)found}")
+  code="\${lines[-1]}"
+  for word in "\${(@)lines[1,-2]}"; do
+    case "$word" in
+      *[:/]) compadd -S '' -- "$word" ;;
+      *) compadd -- "$word" ;;
+    esac
+  done
+  [[ "$code" == 0 ]] || _files
+}
+if [[ "\${funcstack[1]}" == _holdfast ]]; then _holdfast "$@"; else compdef _holdfast holdfast; fi`
 }
 
 function fishScript(words: readonly Words[]): string {
@@ -99,5 +149,6 @@ function fishScript(words: readonly Words[]): string {
     ...subcommands.map((sub) => `complete -c holdfast -n '__fish_seen_subcommand_from ${name}' -a ${sub}`),
     ...options.map((option) => `complete -c holdfast -n '__fish_seen_subcommand_from ${name}' -l ${option.slice(2)}`),
   ])
-  return lines.join("\n")
+  const places = "(commandline -cp | holdfast complete-places 2>/dev/null)"
+  return [...lines, `complete -c holdfast -n 'not __fish_use_subcommand' -a '${places}'`].join("\n")
 }
