@@ -66,3 +66,22 @@ test("where nothing was done, the reason's own code tells why", async (t) => {
   await assert.rejects(run("put", paths.join(folder, "none"), "home:/x"), { code: "ERR_NOT_FOUND" })
   await assert.rejects(run("get", "home:/none", "home:/neither", folder), { code: "ERR_NOT_FOUND" })
 })
+
+test("put leaves out what is not UTF-8 with its bytes in JSON, stores the rest, and ends as one that left some out", async (t) => {
+  const { folder, run } = await createHarness(t)
+  fs.mkdirSync(`${folder}/src`)
+  fs.writeFileSync(`${folder}/src/good`, "good")
+  const bad = Buffer.concat([Buffer.from(`${folder}/src/b`), Buffer.from([0xe4]), Buffer.from("d")])
+  fs.mkdirSync(bad)
+  await assert.rejects(run("put", `${folder}/src`, "home:/src"), (error) => {
+    assert.ok(error instanceof HoldfastError)
+    assert.equal(exitCodeOf(error), 8)
+    const [problem, ...others] = error.details["problems"] as readonly { path: string; pathHex: string; code: string }[]
+    assert.deepEqual(others, [])
+    assert.equal(problem!.path, `${folder}/src/b\\xE4d`)
+    assert.equal(problem!.pathHex, bad.toString("hex"))
+    assert.equal(problem!.code, "ERR_INVALID_NAME")
+    return true
+  })
+  assert.equal(await run("cat", "home:/src/good"), "good")
+})

@@ -2,7 +2,7 @@
  * What a file system over a tree offers to doors: the capability is opened, paths are lists of names, snapshots and trees that
  * are linked in are file systems too. Words are the caller's: what is said here names what went wrong, not how to type the remedy.
  */
-import type { BufferPool } from "@holdfast/core"
+import type { BufferPool, HoldfastError } from "@holdfast/core"
 import type { AccountId, Cap } from "@holdfast/protocol"
 import type { RegisterKeys, WatchOptions } from "@holdfast/store"
 import type {
@@ -87,6 +87,9 @@ export interface WriteTarget {
   readonly before?: Item | undefined
 }
 
+/** Hears of a change that cannot be made, because others have changed the tree meanwhile. It may hear of it again after a lost race. */
+export type OnBarred = (change: NamedChange, error: HoldfastError) => void
+
 /** Stores many files, then names them: nothing is seen before the commit. */
 export interface Writer {
   /** Where large pieces to be added come from best. */
@@ -104,8 +107,12 @@ export interface Writer {
   flush(): Promise<void>
   /** The content of a file of this tree, to be named again with other attributes; undefined for one of another tree. */
   contentOf(item: Item): FileContent | undefined
-  /** Makes all changes visible at once, in order. Parents come before what is in them; what is not there need not be removed. */
-  commit(changes: readonly Change[]): Promise<void>
+  /**
+   * Makes all changes visible at once, in order. Parents come before what is in them; what is not there need not be removed. Only
+   * what was removed before gives way to another kind: a change that comes upon a directory, a link that was not there when
+   * this was opened, or nothing to be in, goes to `onBarred` and is left out. Without it that is thrown, and nothing is changed.
+   */
+  commit(changes: readonly Change[], options?: { readonly onBarred?: OnBarred }): Promise<void>
 }
 
 /** Keeps the secrets of uploads under way, so that what an interrupted one stored is found again. */

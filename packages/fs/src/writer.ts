@@ -1,9 +1,11 @@
 /** Storing many files and naming them: what uploads, and doors that write files whole, do with a tree. */
-import { toHex, utf8 } from "@holdfast/core"
+import { type ErrorCode, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
 import { type CommitSession, createFileWriter, type FileContent, plainAttributes } from "@holdfast/tree"
 import { inTree } from "./edit.ts"
-import type { Change, FileSystem, Item, Uploads, Writer } from "./file-system.ts"
+import type { Change, FileSystem, Item, NamedChange, Uploads, Writer } from "./file-system.ts"
+import { holdsEntries } from "./items.ts"
+import { formatPath, show } from "./path.ts"
 
 /** Stores files of a tree that may be written. Throws ERR_WRONG_CAPABILITY. */
 export function writerOf(files: FileSystem): Writer {
@@ -52,7 +54,7 @@ export function writerOf(files: FileSystem): Writer {
       await Promise.allSettled(starting) // whoever added them is told
       await writer.flush()
     },
-    async commit(changes) {
+    async commit(changes, { onBarred } = {}) {
       const own: Change[] = []
       for (const change of changes) {
         const file = change.kind === "file" ? linked.get(change.path.join("/")) : undefined
@@ -62,7 +64,14 @@ export function writerOf(files: FileSystem): Writer {
       }
       const nowMs = files.io.env.clock.nowMs()
       const result = await tree.commit(async (session) => {
-        for (const change of own) await applyChange(session, change, nowMs)
+        const obstacles = new Obstacles(files, session)
+        for (const change of own) {
+          const error = change.kind === "remove" ? undefined : await obstacles.of(change)
+          if (!error) await applyChange(session, change, nowMs)
+          else if (onBarred && change.kind !== "remove") onBarred(change, error)
+          else throw error
+          if (change.kind !== "file") obstacles.forget()
+        }
       })
       await files.adopt(result)
       if (secret) await forgetUpload()
@@ -74,6 +83,51 @@ export function writerOf(files: FileSystem): Writer {
 /** The content of a file that lies on the same servers, so that its pieces may be referred to from here. */
 function fileIn({ io }: FileSystem, { entry, owner }: Item): FileContent | undefined {
   return entry.kind === "file" && owner.io.isSameStore(io) ? entry.content : undefined
+}
+
+/** What stands in the way of changes: the tree may be another one than when it was looked at. */
+class Obstacles {
+  readonly #files: FileSystem
+  readonly #session: CommitSession
+  readonly #parents = new Map<string, HoldfastError | undefined>()
+
+  constructor(files: FileSystem, session: CommitSession) {
+    this.#files = files
+    this.#session = session
+  }
+
+  /** Directories may have come or gone by what was changed. */
+  forget(): void {
+    this.#parents.clear()
+  }
+
+  /** Why a change cannot be made; undefined when it can. */
+  async of({ path, kind }: NamedChange): Promise<HoldfastError | undefined> {
+    const above = path.slice(0, -1)
+    const key = above.join("/")
+    if (!this.#parents.has(key)) this.#parents.set(key, await this.#parent(above))
+    const barred = this.#parents.get(key)
+    if (barred) return barred
+    const there = await this.#session.lookup(path)
+    if (!there || there.kind === kind || (kind !== "directory" && !holdsEntries({ entry: there }))) return undefined
+    // Who opened the tree with the link in it knew what was replaced.
+    if (there.kind === "junction" && kind !== "directory" && (await this.#files.lookup(path).catch(() => undefined)))
+      return undefined
+    const code = there.kind === "directory" ? "ERR_IS_A_DIRECTORY" : "ERR_NOT_A_DIRECTORY"
+    return this.#error(code, path, `is a ${there.kind === "junction" ? "link" : there.kind} since a moment ago`)
+  }
+
+  async #parent(path: readonly string[]): Promise<HoldfastError | undefined> {
+    if (path.length === 0) return undefined
+    const there = await this.#session.lookup(path)
+    if (there?.kind === "directory") return undefined
+    if (!there) return this.#error("ERR_NOT_FOUND", path, "was removed a moment ago")
+    return this.#error("ERR_NOT_A_DIRECTORY", path, "is not a directory since a moment ago")
+  }
+
+  #error(code: ErrorCode, path: readonly string[], what: string): HoldfastError {
+    return new HoldfastError(code, `${show({ files: this.#files, path })} ${what}.`, { path: formatPath(path) })
+  }
 }
 
 async function applyChange(session: CommitSession, change: Change, nowMs: number): Promise<void> {
@@ -88,9 +142,6 @@ async function applyChange(session: CommitSession, change: Change, nowMs: number
     const { kind, target } = change
     session.set(path, { ...own, kind, size: utf8(target).length, target })
   } else {
-    const existing = await session.lookup(path)
-    if (existing && (existing.kind === "file" || existing.kind === "symlink"))
-      session.set(path, { ...own, kind: "directory", size: 0, reference: null })
-    else await session.mkdir(path, attributes, { update: true })
+    await session.mkdir(path, attributes, { update: true })
   }
 }

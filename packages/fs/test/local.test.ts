@@ -6,8 +6,10 @@ import * as paths from "node:path"
 import { test } from "node:test"
 import { isHoldfastError } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
+import fc from "fast-check"
 import { folderIdentity, inspect, ownIdentities, sameTime, utimesValue, walkLocal } from "../src/node/local.ts"
 import type { Problem } from "../src/node/problem.ts"
+import { escapedName } from "../src/node/raw-name.ts"
 
 function temporaryFolder(t: { after(done: () => void): void }): string {
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-local-"))
@@ -64,7 +66,42 @@ test("a name that is not UTF-8 is reported and the rest is walked", (t) => {
   assert.deepEqual(names, ["", "good", "\ufffd"])
   assert.equal(problems.length, 1)
   assert.equal(problems[0]!.code, "ERR_INVALID_NAME")
-  assert.match(problems[0]!.message, /badÿ.*not valid UTF-8/)
+  assert.match(problems[0]!.message, /bad\\xFF.*not valid UTF-8/)
+})
+
+test("names that are not UTF-8 are told apart from each other and from any other name, with their bytes", (t) => {
+  const root = temporaryFolder(t)
+  const latin1 = (name: string) => Buffer.from(name, "latin1")
+  const names = [latin1("ä"), latin1("\\xE4ä"), latin1("ÿ"), Buffer.concat([Buffer.from("ä漢"), latin1("ä€")])]
+  fs.mkdirSync(Buffer.concat([Buffer.from(`${root}/`), latin1("Bücher")]))
+  for (const name of names) fs.writeFileSync(Buffer.concat([Buffer.from(`${root}/`), name]), "")
+  const { problems } = walk(root)
+  const told = problems.map(({ path }) => path)
+  const expected = ["B\\xFCcher", "\\xE4", "\\\\xE4\\xE4", "\\xFF", "ä漢\\xE4\\xAC"]
+  assert.deepEqual(told.toSorted(), expected.map((name) => `${root}/${name}`).toSorted())
+  for (const { path, pathHex, message } of problems) {
+    const bytes = Buffer.from(pathHex!, "hex")
+    assert.ok(fs.existsSync(bytes), path)
+    const shell = execFileSync("bash", ["--norc", "-c", 'printf %b "$1"', "-", path], { env: { LC_ALL: "C" } })
+    assert.deepEqual(shell, bytes, path)
+    assert.ok(message.includes(path))
+  }
+})
+
+test("any bytes have one escaped form, from which they follow", () => {
+  const unescaped = (text: string) => {
+    const pieces = text.matchAll(/\\\\|\\x([0-9A-F]{2})|[^\\]/gsu)
+    return Buffer.concat(
+      [...pieces].map(([all, hex]) =>
+        hex ? Buffer.from(hex, "hex") : Buffer.from(all.slice(0, all === "\\\\" ? 1 : undefined)),
+      ),
+    )
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 20 }), (bytes) => {
+      assert.deepEqual(unescaped(escapedName(bytes)), Buffer.from(bytes))
+    }),
+  )
 })
 
 test("a pipe in a folder is left out and told, and is a problem only where it was named", (t) => {

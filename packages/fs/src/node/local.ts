@@ -12,6 +12,7 @@ import { nameProblem, storableTime } from "@holdfast/tree"
 import { type ExcludeOptions, Exclusion } from "./exclude.ts"
 import { isPart } from "./parts.ts"
 import type { Problem } from "./problem.ts"
+import { decodeStrictly, escapedName } from "./raw-name.ts"
 
 /** One file, folder or symlink of a local tree. */
 export interface LocalItem {
@@ -56,7 +57,6 @@ export interface WalkOptions {
 }
 
 const lossy = "\ufffd"
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** A folder whose names are walked. */
 interface Frame {
@@ -288,11 +288,12 @@ function listNames(
     names = fs.readdirSync(folder.here, { encoding: "buffer" }).flatMap((bytes) => {
       const name = decodeStrictly(bytes)
       if (name !== undefined) return [name]
-      const shown = `${local}/${bytes.toString("latin1")}`
+      const escaped = escapedName(bytes)
       onProblem({
-        path: shown,
+        path: `${local}/${escaped}`,
+        pathHex: Buffer.concat([Buffer.from(`${local}/`), bytes]).toString("hex"),
         code: "ERR_INVALID_NAME",
-        message: `"${shown}" was left out: its name is not valid UTF-8 (shown here as Latin-1). Rename it first.`,
+        message: `"${local}/${escaped}" was left out: its name is not valid UTF-8 (bytes that are none are shown as \\xE4). Rename it first.`,
       })
       return []
     })
@@ -315,12 +316,4 @@ function readTarget(at: string, local: string): string {
     "ERR_INVALID_NAME",
     `The symlink "${local}" was left out: it points to a name that is not valid UTF-8.`,
   )
-}
-
-function decodeStrictly(bytes: Uint8Array): string | undefined {
-  try {
-    return strictUtf8.decode(bytes)
-  } catch {
-    return undefined
-  }
 }

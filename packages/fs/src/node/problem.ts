@@ -3,8 +3,10 @@ import { type ErrorCode, type HoldfastError, isHoldfastError } from "@holdfast/c
 
 /** Something that was left out of a transfer, and why. */
 export interface Problem {
-  /** The place, exactly. */
+  /** The place, exactly; of a local name that is not UTF-8, with its bytes escaped in its last part. */
   readonly path: string
+  /** The bytes of such a path, in hexadecimal. */
+  readonly pathHex?: string
   readonly code: ErrorCode
   readonly message: string
 }

@@ -10,9 +10,9 @@ import { localError } from "@holdfast/core/node"
 import type { FileContent } from "@holdfast/tree"
 import type { Change, Item, Writer, WriteTarget } from "../file-system.ts"
 import { holdsEntries } from "../items.ts"
+import { barOf, commitRest } from "./barred.ts"
 import { type Linked, LinkedFiles } from "./linked-files.ts"
 import { type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
-import type { Problem } from "./problem.ts"
 import { count, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
 
@@ -143,6 +143,8 @@ class UploadJob {
       this.#options.onProblem({ path: item.local, code: "ERR_IS_A_DIRECTORY", message })
     } else if (item.kind === "directory") {
       this.totals.directories++
+      // A mirror's folder comes in place of a file, which was not barred.
+      if (existing && !holdsEntries(existing)) this.#take({ path, kind: "remove" })
       if (path.length > 0 && !isSame(item, existing)) this.#change({ ...attributesOf(item), path, kind: "directory" })
     } else if (!this.#options.overwrite && isSame(item, existing)) {
       this.totals.unchanged++
@@ -172,7 +174,7 @@ class UploadJob {
     if (this.#failure) throw this.#failure
     const changes = this.#changes
     this.#changes = []
-    if (changes.length > 0) await this.#writer.commit(changes)
+    if (changes.length > 0) await this.#commit(changes)
     this.#uncommittedBytes = 0
     this.#lastCommit = performance.now()
   }
@@ -185,13 +187,21 @@ class UploadJob {
   /** After it was stopped: what is stored is committed, so that it need not be sent again. */
   async keep(): Promise<void> {
     const isOnlyStopped = this.#failure === undefined || this.#failure === this.#options.signal?.reason
-    if (this.#changes.length > 0 && isOnlyStopped) await this.#writer.commit(this.#changes)
+    if (this.#changes.length > 0 && isOnlyStopped) await this.#commit(this.#changes)
   }
 
   #change(change: Change): void {
     if (change.kind !== "remove") this.#makeRoom(change.path)
     this.#options.onItem?.(change.kind === "remove" ? "removed" : "stored", change.path)
+    this.#take(change)
+  }
+
+  #take(change: Change): void {
     if (!this.#options.dryRun) this.#changes.push(change)
+  }
+
+  #commit(changes: readonly Change[]): Promise<void> {
+    return commitRest(this.#writer, changes, { totals: this.totals, onProblem: this.#options.onProblem })
   }
 
   /** In the same commit as what comes there. */
@@ -331,29 +341,6 @@ class UploadJob {
   #report(item: LocalItem, error: unknown): void {
     const { code, message } = localError(error, item.local)
     this.#options.onProblem({ path: item.local, code, message })
-  }
-}
-
-/** Why a local folder, with all in it, cannot come where something else is; undefined when it can. */
-function barOf(
-  { local }: LocalItem,
-  existing: Item,
-  { writer, mirror = false }: { readonly writer: Writer; readonly mirror: boolean | undefined },
-): Problem | undefined {
-  const { kind } = existing.entry
-  const leftOut = `"${local}" was left out with all in it:`
-  // Whose it is may be another's.
-  if (kind === "junction" || (kind === "file" && writer.contentOf(existing) === undefined))
-    return {
-      path: local,
-      code: "ERR_ALREADY_EXISTS",
-      message: `${leftOut} a link of this name is there. Store it by the link's own place, or remove the link first.`,
-    }
-  if (kind === "directory" || mirror) return undefined
-  return {
-    path: local,
-    code: "ERR_NOT_A_DIRECTORY",
-    message: `${leftOut} a ${kind} of this name is there. Remove it first.`,
   }
 }
 
