@@ -57,6 +57,7 @@ export async function startGrid({ nodes = 5, coding = "3/4/5", isBuilt = false }
     XDG_CONFIG_HOME: `${folder}/config`,
     XDG_DATA_HOME: `${folder}/data`,
     XDG_STATE_HOME: `${folder}/state`,
+    XDG_CACHE_HOME: `${folder}/cache`,
   }
   const gridDir = `${folder}/data/holdfast/grid`
   const state = (): State => JSON.parse(fs.readFileSync(`${gridDir}/supervisor.json`, "utf8"))

@@ -100,6 +100,7 @@ lines, \`NAME=VALUE\`, for what the environment does not say. What is typed coun
 | keys, certificate, aliases        | \`\${XDG_CONFIG_HOME:-~/.config}/holdfast/profiles/NAME\`, readable by you only    |
 | the local grid with all its data  | \`\${XDG_DATA_HOME:-~/.local/share}/holdfast/grid\`                                |
 | newest version seen of each tree  | \`\${XDG_STATE_HOME:-~/.local/state}/holdfast/seen\`                               |
+| what files were like when stored  | \`\${XDG_CACHE_HOME:-~/.cache}/holdfast/stored\`                               |
 | \`HOLDFAST_PROFILE\`                | the profile to use; else \`default\`                                             |
 | \`HOLDFAST_PASSPHRASE_FILE\`        | a file that holds the passphrase of a locked profile                           |
 | the recovery kits it made         | \`recovery.json\` beside them; opens nothing                                    |

@@ -175,6 +175,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       })
       const context = {
         ...contextOf(stdout, warnings, sessionFor, args.includes("--json")),
+        env: { XDG_CACHE_HOME: `${folder}/cache` },
         ...(typed !== undefined && {
           stdin: Object.assign(PassThrough.from([`${typed}\n`]), { isTTY: true }) as unknown as Context["stdin"],
           stderr: new Writable({

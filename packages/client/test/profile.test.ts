@@ -37,12 +37,18 @@ function filesBelow(folder: string): Map<string, string> {
 }
 
 test("folders follow the XDG variables, and HOME without them", () => {
-  const env = { HOME: "/h", XDG_CONFIG_HOME: "/c", XDG_DATA_HOME: "/d", XDG_STATE_HOME: "/s" }
-  assert.deepEqual(pathsOf(env), { config: "/c/holdfast", data: "/d/holdfast", state: "/s/holdfast" })
+  const env = { HOME: "/h", XDG_CONFIG_HOME: "/c", XDG_DATA_HOME: "/d", XDG_STATE_HOME: "/s", XDG_CACHE_HOME: "/k" }
+  assert.deepEqual(pathsOf(env), {
+    config: "/c/holdfast",
+    data: "/d/holdfast",
+    state: "/s/holdfast",
+    cache: "/k/holdfast",
+  })
   assert.deepEqual(pathsOf({ HOME: "/h", XDG_DATA_HOME: "" }), {
     config: "/h/.config/holdfast",
     data: "/h/.local/share/holdfast",
     state: "/h/.local/state/holdfast",
+    cache: "/h/.cache/holdfast",
   })
 })
 

@@ -11,6 +11,8 @@ export interface Paths {
   readonly data: string
   /** What was seen of registers. */
   readonly state: string
+  /** What may be deleted at any time. */
+  readonly cache: string
 }
 
 /** The folders, from the environment. */
@@ -25,6 +27,7 @@ export function pathsOf(env: NodeJS.ProcessEnv): Paths {
     config: folder("XDG_CONFIG_HOME", ".config"),
     data: folder("XDG_DATA_HOME", ".local/share"),
     state: folder("XDG_STATE_HOME", ".local/state"),
+    cache: folder("XDG_CACHE_HOME", ".cache"),
   }
 }
 

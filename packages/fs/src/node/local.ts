@@ -27,6 +27,8 @@ export interface LocalItem {
   readonly mode: number
   /** The nearest that can be stored; see `storableTime`. */
   readonly mtimeNs: bigint
+  /** When anything of it changed last, as the file system itself says. */
+  readonly ctimeNs: bigint
   readonly uid: number
   readonly gid: number
   readonly dev: bigint
@@ -231,6 +233,7 @@ export function attributesOf(stat: fs.BigIntStats) {
   return {
     mode: Number(stat.mode) & 0o7777,
     mtimeNs: storableTime(stat.mtimeNs),
+    ctimeNs: stat.ctimeNs,
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     dev: stat.dev,

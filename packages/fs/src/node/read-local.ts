@@ -3,8 +3,10 @@ import * as fs from "node:fs"
 import type { BufferPool } from "@holdfast/core"
 import { readFlags } from "@holdfast/core/node"
 import { attributesOf, type LocalItem, specialError } from "./local.ts"
+import { ContentHash } from "./stored-files.ts"
 
 const readBytes = 4 * 1024 * 1024
+const hashedBytes = 1024 * 1024
 
 /** A local file could not be read while it was being stored: the rest of the upload goes on. */
 export class LocalReadError extends Error {}
@@ -82,6 +84,21 @@ export function streamLocal(
   return { pieces: read(), close: () => (isBegun ? undefined : fs.closeSync(file)) }
 }
 
+/** A hash of all of a file that is open, which stays open. Throws LocalReadError, and the signal's reason. */
+export async function hashOf(file: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const hash = new ContentHash()
+  const piece = new Uint8Array(hashedBytes)
+  for (let position = 0; ; ) {
+    signal?.throwIfAborted()
+    const bytes = await readAt(file, piece, position).catch((cause: unknown) => {
+      throw new LocalReadError("local file cannot be read", { cause })
+    })
+    if (bytes === 0) return hash.digest()
+    hash.update(piece.subarray(0, bytes))
+    position += bytes
+  }
+}
+
 function readAt(file: number, bytes: Uint8Array, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.read(file, bytes, 0, bytes.length, position, (error, read) => (error ? reject(error) : resolve(read)))
@@ -97,13 +114,15 @@ export async function* whenEnded(
   onEnd()
 }
 
-/** Hands `source` on and tells the length of each piece. */
+/** Hands `source` on and tells the length of each piece; `hash` takes its bytes. */
 export async function* count(
   source: AsyncIterable<Uint8Array>,
   onBytes: (count: number) => void,
+  hash?: ContentHash,
 ): AsyncGenerator<Uint8Array, void, void> {
   for await (const piece of source) {
     onBytes(piece.length)
+    hash?.update(piece)
     yield piece
   }
 }

@@ -1,20 +1,24 @@
 /**
  * Stores local files and folders in a tree. Small files are read in one go, large ones streamed; bytes in flight are
- * bounded. Unchanged files (size, time, mode, owner) are skipped, and of large ones that changed, pieces that stay. A long upload is
+ * bounded. Unchanged files (size, time, mode, owner, and as far as it is known inode and ctime) are skipped, and of large ones that
+ * changed, pieces that stay. A long upload is
  * committed now and then, so that one that was interrupted goes on from there: committed files are skipped, and what was stored of
  * large ones is not sent again.
  */
 import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
+import { equal } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
 import type { FileContent } from "@holdfast/tree"
 import type { Change, Item, Writer, WriteTarget } from "../file-system.ts"
 import { holdsEntries } from "../items.ts"
 import { barOf, commitRest } from "./barred.ts"
 import { type Linked, LinkedFiles } from "./linked-files.ts"
-import { type LocalItem, sameTime, type WalkOptions, walkLocal } from "./local.ts"
-import { count, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
+import { type LocalItem, type WalkOptions, walkLocal } from "./local.ts"
+import { count, hashOf, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
+import { ContentHash, type Known, type StoredFiles } from "./stored-files.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
+import { attributesOf, type Before, hashed, hasSameContent, isSame } from "./unchanged.ts"
 
 /** How an upload is done. */
 export interface UploadOptions extends WalkOptions {
@@ -24,6 +28,8 @@ export interface UploadOptions extends WalkOptions {
   readonly mirror?: boolean
   /** Finds out what would be done, and does nothing. */
   readonly dryRun?: boolean
+  /** What files were like when they were stored: those that changed without another size or time are found by it. */
+  readonly storedFiles?: StoredFiles | undefined
   readonly signal?: AbortSignal
   /** Hears of each thing that is stored or removed, or would be. */
   readonly onItem?: (what: "stored" | "removed", path: readonly string[]) => void
@@ -38,12 +44,10 @@ export interface UploadOptions extends WalkOptions {
 const smallBytes = 1024 * 1024
 /** Most bytes read and not yet stored; several packs of small files, so that packs fill. */
 const flightBytes = 24 * 1024 * 1024
-/** What a small file costs in memory besides its content. */
-const itemBytes = 1024
+const itemBytes = 1024 // of a small file in memory, besides its content
 /** After so long without progress, what waits for a full pack is sent in a smaller one. */
 const idleMs = 500
-/** What a streamed file may hold at once. */
-const streamBytes = 8 * 1024 * 1024
+const streamBytes = 8 * 1024 * 1024 // of a streamed file at once
 
 /** Stores the file, folder or symlink `local` as `path`. */
 export async function upload(
@@ -92,24 +96,6 @@ export async function upload(
   return job.totals
 }
 
-/** Stores one stream, such as stdin, as `path`. */
-export async function uploadStream(
-  writer: Writer,
-  source: AsyncIterable<Uint8Array>,
-  path: readonly string[],
-  { onBytes, ...attributes }: { mode: number; mtimeNs: bigint; onBytes?: (count: number) => void },
-): Promise<TransferTotals> {
-  const totals = { ...noTotals(), files: 1 }
-  const counted = count(source, (bytes) => {
-    totals.bytes += bytes
-    onBytes?.(bytes)
-  })
-  const before = await writer.lookup(path)
-  const [content] = await Promise.all([writer.add(counted, { path, before }), writer.flush()])
-  await writer.commit([{ path, kind: "file", ...attributes, content }])
-  return totals
-}
-
 /** One upload: what is in flight, what is stored and not yet committed. */
 class UploadJob {
   readonly totals = noTotals()
@@ -146,9 +132,8 @@ class UploadJob {
       // A mirror's folder comes in place of a file, which was not barred.
       if (existing && !holdsEntries(existing)) this.#take({ path, kind: "remove" })
       if (path.length > 0 && !isSame(item, existing)) this.#change({ ...attributesOf(item), path, kind: "directory" })
-    } else if (!this.#options.overwrite && isSame(item, existing)) {
-      this.totals.unchanged++
-      this.#options.onBytes?.(item.sizeBytes)
+    } else if (!this.#options.overwrite && isSame(item, existing) && !this.#changedUnseen(item, path)) {
+      this.#isUnchanged(item)
     } else if (item.kind === "symlink") {
       this.totals.symlinks++
       this.#change({ ...attributesOf(item), path, kind: "symlink", target: item.target! })
@@ -159,6 +144,19 @@ class UploadJob {
     if (isDue) return this.commit()
     if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
     return undefined
+  }
+
+  #isUnchanged(item: LocalItem): void {
+    this.totals.unchanged++
+    this.#options.onBytes?.(item.sizeBytes)
+  }
+
+  /** Of a file that looks unchanged: what is known of its content, when it is another file or was touched since. */
+  #changedUnseen(item: LocalItem, path: readonly string[]): Exclude<Known, string> | undefined {
+    if (item.kind !== "file") return undefined
+    const known = this.#options.storedFiles?.look(path, item) ?? "same"
+    if (known === "nothing") this.#options.storedFiles?.note(path, item, undefined)
+    return typeof known === "string" ? undefined : known
   }
 
   /** Takes what is at `path` away with the next commit. */
@@ -175,6 +173,7 @@ class UploadJob {
     const changes = this.#changes
     this.#changes = []
     if (changes.length > 0) await this.#commit(changes)
+    this.#options.storedFiles?.committed()
     this.#uncommittedBytes = 0
     this.#lastCommit = performance.now()
   }
@@ -187,7 +186,9 @@ class UploadJob {
   /** After it was stopped: what is stored is committed, so that it need not be sent again. */
   async keep(): Promise<void> {
     const isOnlyStopped = this.#failure === undefined || this.#failure === this.#options.signal?.reason
-    if (this.#changes.length > 0 && isOnlyStopped) await this.#commit(this.#changes)
+    if (this.#changes.length === 0 || !isOnlyStopped) return
+    await this.#commit(this.#changes)
+    this.#options.storedFiles?.committed()
   }
 
   #change(change: Change): void {
@@ -210,19 +211,39 @@ class UploadJob {
   }
 
   #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
-    const stays = !this.#options.overwrite && existing && hasSameContent(item, existing)
-    const content = stays ? this.#writer.contentOf(existing) : undefined
+    const looksSame = !this.#options.overwrite && existing && hasSameContent(item, existing)
+    const changed = looksSame ? this.#changedUnseen(item, path) : undefined
+    // Without a hash, attributes that changed are what changed the ctime.
+    const isTrusted = !changed || (!changed.hash && !isSame(item, existing))
+    const content = looksSame && isTrusted ? this.#writer.contentOf(existing) : undefined
+    if (content && changed) this.#options.storedFiles?.note(path, item, undefined)
     const link = this.#links.find(item)
-    if (this.#options.dryRun || content) {
-      this.#done(item, content ? 0 : item.sizeBytes)
-      if (content) this.#options.onBytes?.(item.sizeBytes)
-      if (content) this.#change({ ...attributesOf(item), path, kind: "file", content })
-      else {
-        this.#makeRoom(path)
-        this.#options.onItem?.("stored", path)
-      }
-    } else if (link) this.#keepInFlight(itemBytes, () => this.#addLink(item, path, link))
-    else this.#readFile(item, path, existing)
+    if (changed?.hash) this.#readFile(item, path, { existing, before: changed.hash })
+    else if (content) this.#nameAgain(item, path, content)
+    else if (this.#options.dryRun) this.#wouldStore(item, path)
+    else if (link) this.#keepInFlight(itemBytes, () => this.#addLink(item, path, link))
+    else this.#readFile(item, path, { existing })
+  }
+
+  /** It was read, and is what is there, but perhaps for its attributes. */
+  #keepContent(item: LocalItem, path: readonly string[], { existing, before }: Before): void {
+    this.#options.storedFiles?.note(path, item, before)
+    const content = existing && this.#writer.contentOf(existing)
+    if (!content || isSame(item, existing)) this.#isUnchanged(item)
+    else this.#nameAgain(item, path, content)
+  }
+
+  /** Content that is stored already. */
+  #nameAgain(item: LocalItem, path: readonly string[], content: FileContent): void {
+    this.#options.onBytes?.(item.sizeBytes)
+    this.#done(item, 0)
+    this.#change({ ...attributesOf(item), path, kind: "file", content })
+  }
+
+  #wouldStore(item: LocalItem, path: readonly string[]): void {
+    this.#done(item, item.sizeBytes)
+    this.#makeRoom(path)
+    this.#options.onItem?.("stored", path)
   }
 
   #done(item: LocalItem, bytes: number): void {
@@ -231,7 +252,8 @@ class UploadJob {
     if (this.#links.isAgain(item)) this.totals.hardLinks++
   }
 
-  #readFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
+  #readFile(item: LocalItem, path: readonly string[], known: Before): void {
+    const { existing, before } = known
     let file: number | undefined
     let source: Uint8Array | number
     let read = item
@@ -247,17 +269,49 @@ class UploadJob {
     } finally {
       if (file !== undefined) fs.closeSync(file)
     }
+    if (typeof source !== "number") {
+      const isKept = before && equal(hashed(source), before)
+      if (isKept) this.#keepContent(read, path, known)
+      else if (this.#options.dryRun) this.#wouldStore(read, path)
+      if (isKept || this.#options.dryRun) return
+    }
     this.#uncommittedBytes += read.sizeBytes
     this.#keepInFlight(Math.min(read.sizeBytes, streamBytes) + itemBytes, (release) => {
       const target = { path, before: existing }
       // Once it was read to its end, a stream holds nothing, though it may have to wait for its pack to be stored.
       const stored =
         typeof source === "number"
-          ? this.#storeStream(source, read, { target, onEnd: () => release(itemBytes) })
+          ? this.#storeOpen(source, read, { target, known, onEnd: () => release(itemBytes) })
           : this.#store(source, read, target)
       this.#links.keep(item, stored)
       return stored
     })
+  }
+
+  /** Stores an open file, unless it has the content of before; and closes it. */
+  async #storeOpen(
+    file: number,
+    item: LocalItem,
+    { known, ...how }: { readonly target: WriteTarget; readonly known: Before; readonly onEnd: () => void },
+  ): Promise<FileContent | undefined> {
+    if (!known.before) return this.#storeStream(file, item, how)
+    let isSent = false
+    try {
+      const isKept = equal(await hashOf(file, this.#options.signal), known.before)
+      if (isKept) this.#keepContent(item, how.target.path, known)
+      else if (this.#options.dryRun) this.#wouldStore(item, how.target.path)
+      else {
+        isSent = true
+        return await this.#storeStream(file, item, how)
+      }
+      return isKept && known.existing ? this.#writer.contentOf(known.existing) : undefined
+    } catch (error) {
+      if (error instanceof LocalReadError) this.#report(item, error.cause)
+      else this.#failure ??= error
+      return undefined
+    } finally {
+      if (!isSent) fs.closeSync(file)
+    }
   }
 
   /** Stores an open file, and closes it. */
@@ -298,9 +352,7 @@ class UploadJob {
       const message = `"${item.local}" was left out, as it is one with a file that could not be read.`
       return this.#options.onProblem({ path: item.local, code: "ERR_IO", message })
     }
-    this.#options.onBytes?.(item.sizeBytes)
-    this.#done(item, 0)
-    this.#change({ ...attributesOf(item), path, kind: "file", content })
+    this.#nameAgain(item, path, content)
   }
 
   async #store(
@@ -314,8 +366,11 @@ class UploadJob {
         sizeBytes += bytes
         this.#options.onBytes?.(bytes)
       }
+      const hash = this.#options.storedFiles && !(source instanceof Uint8Array) ? new ContentHash() : undefined
       if (source instanceof Uint8Array) tally(source.length)
-      const content = await this.#writer.add(source instanceof Uint8Array ? source : count(source, tally), target)
+      const digest = this.#options.storedFiles && source instanceof Uint8Array ? hashed(source) : undefined
+      const content = await this.#writer.add(source instanceof Uint8Array ? source : count(source, tally, hash), target)
+      this.#options.storedFiles?.note(target.path, item, digest ?? hash?.digest())
       this.#done(item, sizeBytes)
       this.#change({ ...attributesOf(item), path: target.path, kind: "file", content })
       return content
@@ -342,26 +397,4 @@ class UploadJob {
     const { code, message } = localError(error, item.local)
     this.#options.onProblem({ path: item.local, code, message })
   }
-}
-
-function isSame(item: LocalItem, existing: Item | undefined): boolean {
-  if (!existing) return false
-  const { entry } = existing
-  return (
-    entry.mode === item.mode &&
-    entry.uid === item.uid &&
-    entry.gid === item.gid &&
-    sameTime(entry.mtimeNs, item.mtimeNs) &&
-    (item.kind === "file" ? hasSameContent(item, existing) : entry.kind === item.kind) &&
-    (entry.kind !== "symlink" || entry.target === item.target)
-  )
-}
-
-/** A file of the same size and time is taken for the same. */
-function hasSameContent(item: LocalItem, { entry }: Item): boolean {
-  return entry.kind === "file" && entry.size === item.sizeBytes && sameTime(entry.mtimeNs, item.mtimeNs)
-}
-
-function attributesOf({ mode, mtimeNs, uid, gid }: LocalItem) {
-  return { mode, mtimeNs, uid, gid }
 }

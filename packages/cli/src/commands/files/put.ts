@@ -33,6 +33,7 @@ import { confirmMirror, mirrorNamed } from "./confirm-removal.ts"
 import { humanSize } from "./listing.ts"
 import { openPlace, type Place, target } from "./locations.ts"
 import { withFiles } from "./open.ts"
+import { type StoredFilesOfTrees, storedFilesOfTrees } from "./stored-files.ts"
 import { itemTeller, patternsOf, type TransferFlags, withTransferFlags } from "./transfer-flags.ts"
 
 interface PutFlags extends TransferFlags {
@@ -94,15 +95,17 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
       },
     }
     const claim = placesOfTheirOwn()
+    const stored = storedFilesOfTrees(context)
     const isShown = context.json ? context.verbosity.verbose : context.isTerminal
     const progress = context.progress("put", isShown && !dryRun ? measure(sources, walk) : undefined)
     try {
-      const options = { ...walk, onBytes: progress.add, signal: context.interruption.signal }
+      const options = { ...walk, onBytes: progress.add, signal: context.interruption.signal, stored }
       const one = async (source: string) =>
         addTotals(totals, await putOne(context, source, place, { flags, claim, ...options }))
       await eachOf(sources, one, walk.onProblem)
     } finally {
       progress.close()
+      if (!dryRun) await stored.save()
     }
     for (const text of leftOut.slice(0, mostTold)) context.warn(text)
     if (leftOut.length > mostTold) context.warn(`${leftOut.length - mostTold} more were left out.`)
@@ -132,12 +135,13 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
 interface PutOptions extends WalkOptions {
   readonly flags: PutFlags
   readonly claim: ReturnType<typeof placesOfTheirOwn>
+  readonly stored: StoredFilesOfTrees
   readonly onBytes: (count: number) => void
   readonly signal: AbortSignal
 }
 
 async function putOne(context: Context, source: string, place: Place, options: PutOptions): Promise<TransferTotals> {
-  const { flags, claim, ...rest } = options
+  const { flags, claim, stored, ...rest } = options
   if (isStdio(source)) {
     if (place.inside)
       throw new HoldfastError(
@@ -162,7 +166,12 @@ async function putOne(context: Context, source: string, place: Place, options: P
     isFolder && place.path.length === 0 && source.endsWith("/") ? place : await target(place, name, { merge: isFolder })
   claim(show(to), { merges: isFolder && !flags.delete })
   await requireParent(to)
-  const how = { ...rest, overwrite: flags.overwrite ?? false, mirror: flags.delete ?? false }
+  const how = {
+    ...rest,
+    overwrite: flags.overwrite ?? false,
+    mirror: flags.delete ?? false,
+    storedFiles: stored.of(to.files),
+  }
   if (isFolder && flags.delete && !flags.dryRun && !flags.yes) await confirmDelete(context, source, { to, how })
   const tell = itemTeller(context, flags.dryRun)
   return upload(to.files.writer(), source, to.path, {

@@ -1,0 +1,42 @@
+/** When an upload takes a file for the one that is stored. */
+import type { Item } from "../file-system.ts"
+import { type LocalItem, sameTime } from "./local.ts"
+import { ContentHash } from "./stored-files.ts"
+
+/** True for what is stored already, as far as can be seen without reading it. */
+export function isSame(item: LocalItem, existing: Item | undefined): boolean {
+  if (!existing) return false
+  const { entry } = existing
+  return (
+    entry.mode === item.mode &&
+    entry.uid === item.uid &&
+    entry.gid === item.gid &&
+    sameTime(entry.mtimeNs, item.mtimeNs) &&
+    (item.kind === "file" ? hasSameContent(item, existing) : entry.kind === item.kind) &&
+    (entry.kind !== "symlink" || entry.target === item.target)
+  )
+}
+
+/** A file of the same size and time is taken for the same. */
+export function hasSameContent(item: LocalItem, { entry }: Item): boolean {
+  return entry.kind === "file" && entry.size === item.sizeBytes && sameTime(entry.mtimeNs, item.mtimeNs)
+}
+
+/** The hash of bytes, as the index of stored files keeps it. */
+export function hashed(bytes: Uint8Array): Uint8Array {
+  const hash = new ContentHash()
+  hash.update(bytes)
+  return hash.digest()
+}
+
+/** What is known of a file that is read again. */
+export interface Before {
+  readonly existing: Item | undefined
+  /** The hash that its content had. */
+  readonly before?: Uint8Array
+}
+
+/** What is stored of a file beside its content. */
+export function attributesOf({ mode, mtimeNs, uid, gid }: LocalItem) {
+  return { mode, mtimeNs, uid, gid }
+}
