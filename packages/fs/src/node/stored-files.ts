@@ -25,6 +25,10 @@ const mostSlots = 2 ** 20
 /** A file that changes again within the same tick of the file system's clock keeps its ctime. */
 const settledNs = 100_000_000n
 const unsettled = 0n
+/** Odd, and of many bits: so each one gives different states for different values. */
+const ctimeFactor = 0x9e3779b97f4a7c15n
+const inodeFactor = 0xc2b2ae3d27d4eb4fn
+const deviceFactor = 0x165667b19e3779f9n
 
 /** What is known of a file at a place: nothing, that it is as it was, or that it changed, with the hash of before if that is known. */
 export type Known = "nothing" | "same" | { readonly hash: Uint8Array | undefined }
@@ -144,16 +148,13 @@ export class StoredFiles {
   }
 
   #keyOf(path: readonly string[]): bigint {
-    return this.#short(path.join("/")) || 1n
+    // Salted, so that nobody makes files whose places collide.
+    return crypto.hash("sha256", this.#salt + path.join("/"), "buffer").readBigUInt64LE() || 1n
   }
 
   #stateOf({ dev, ino, ctimeNs }: LocalItem): bigint {
-    return this.#short(`${dev}:${ino}:${ctimeNs}`) || 1n
-  }
-
-  /** Salted, so that nobody makes files whose places collide. */
-  #short(text: string): bigint {
-    return crypto.hash("sha256", this.#salt + text, "buffer").readBigUInt64LE()
+    // Nobody chooses a ctime: mixing is enough, and a hash would cost as much as looking at the file.
+    return BigInt.asUintN(64, (ctimeNs * ctimeFactor) ^ (ino * inodeFactor) ^ (dev * deviceFactor)) || 1n
   }
 }
 
