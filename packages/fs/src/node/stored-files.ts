@@ -128,6 +128,10 @@ export class StoredFiles {
       const free = (Number(key & 0xffffffffn) + i) & (this.#slots - 1)
       if (this.#keyAt(free) === 0n) slot = free
     }
+    if (slot === undefined && this.#slots < mostSlots) {
+      this.#grow()
+      return this.#set(key, state, hash)
+    }
     if (slot === undefined) slot = (Number(key & 0xffffffffn) + Number(key >> 61n)) & (this.#slots - 1)
     else if (this.#keyAt(slot) === 0n) this.#count++
     const at = headerBytes + slot * slotBytes
