@@ -1,6 +1,6 @@
 /** Trees that are linked in: what they are called by, how deep they may go, how a link is made. */
 import { type CryptoProvider, HoldfastError, isHoldfastError, toHex, utf8 } from "@holdfast/core"
-import { type Cap, decodeCap } from "@holdfast/protocol"
+import type { Cap } from "@holdfast/protocol"
 import type { RegisterKeys } from "@holdfast/store"
 import {
   type Attributes,
@@ -51,12 +51,9 @@ export async function openLink(
   })
 }
 
-/** A junction of another tree, sealed for writers of `files` as far as its own writer may. */
+/** A junction of another tree, sealed for writers of `files` as far as its own writer may. What it leads to need not be there. */
 export async function resealed(files: FileSystem, owner: FileSystem, junction: JunctionEntry) {
-  const inner = await owner.enter(junction, [junction.name])
-  const strength = inner.access?.seed ? "write" : "read"
-  const cap = decodeCap(await inner.capOf([], strength))
-  return sealJunction(files.io.env.crypto, files.access!.seed!, cap)
+  return sealJunction(files.io.env.crypto, files.access!.seed!, await owner.capOfLink(junction))
 }
 
 /**

@@ -1,9 +1,17 @@
 /** Making a directory a tree of its own, so that capabilities to it show, or change, what it becomes. */
 import { HoldfastError } from "@holdfast/core"
-import { decodeCap } from "@holdfast/protocol"
-import { sameContent } from "@holdfast/tree"
+import { decodeCap, encodeCap } from "@holdfast/protocol"
+import {
+  type DirectoryEntry,
+  type Entry,
+  type JunctionEntry,
+  listDirectory,
+  RepeatGuard,
+  sameContent,
+} from "@holdfast/tree"
 import type { FileSystem, Item, Location } from "../file-system.ts"
-import { walkItems } from "../items.ts"
+import { identityOf } from "../items.ts"
+import { linkEntry } from "../junctions.ts"
 import { show } from "../path.ts"
 import { notDirectory, notFound } from "./refusals.ts"
 
@@ -23,11 +31,11 @@ export interface ShareOptions {
  * changed all the while.
  */
 export async function share(at: Location, options: ShareOptions): Promise<FileSystem> {
-  const inner = await at.files.locate(at.path)
-  if (inner.files !== at.files) return share(inner, options)
   const { files, path } = at
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    const item = await (await newest(files)).lookup(path)
+    const inner = await files.locate(path)
+    if (inner.files !== files) return share(inner, options)
+    const item = await files.lookup(path)
     if (!item) throw notFound(at)
     if (item.entry.kind === "junction") return files.enter(item.entry, path)
     if (item.entry.kind !== "directory" || item.owner !== files) throw notDirectory(at)
@@ -36,34 +44,58 @@ export async function share(at: Location, options: ShareOptions): Promise<FileSy
     const tree = await options.create()
     // Whoever the whole is held for goes on holding this part.
     for (const account of await files.accounts()) await tree.writable().holdFor(account)
-    await fill(tree, item)
+    await fill(tree, files, item.entry)
     if (await linkIn(at, item, tree)) return tree
   }
   throw new HoldfastError("ERR_CONFLICT", `${show(at)} is being changed all the time. Try again when that has ended.`)
 }
 
-/** Reads see the root of when a file system was opened; an edit that changes nothing sees that of now. */
-async function newest(files: FileSystem): Promise<FileSystem> {
-  await files.edit(async () => undefined)
-  return files
-}
-
-/** Puts all that is in a directory into an empty tree. What is linked in anywhere below stays as writable as it was. */
-async function fill(tree: FileSystem, item: Item): Promise<void> {
+/** Puts all that is in a directory of `files` into an empty tree. What is linked in anywhere below stays as writable as it was. */
+async function fill(tree: FileSystem, files: FileSystem, directory: DirectoryEntry): Promise<void> {
   await tree.edit(async (edit) => {
-    for await (const [name, child] of item.owner.list(item)) await edit.set([name], child)
-    for await (const below of walkItems(item, [], { links: false }))
-      if (below.path.length > 1 && below.item.entry.kind === "junction") await edit.set(below.path, below.item)
+    // As they stand there, not as what they lead to: a file that is linked in stays a link.
+    for await (const entry of listDirectory(files.io, directory.reference))
+      await edit.set([entry.name], files.item(entry))
+    for await (const { path, entry } of linksBelow(files, directory, []))
+      if (path.length > 1) await edit.set(path, files.item(entry))
   })
 }
 
-/** Links the tree in where the directory was; false when that has changed since. */
+/** The links in a directory and below it, to trees and to files. Throws ERR_LIMIT as `walkItems` does. */
+async function* linksBelow(
+  files: FileSystem,
+  directory: DirectoryEntry,
+  path: readonly string[],
+  guard = new RepeatGuard(),
+): AsyncGenerator<{ readonly path: readonly string[]; readonly entry: JunctionEntry }, void, void> {
+  const tell = guard.enter(identityOf(files.item(directory)))
+  for await (const entry of listDirectory(files.io, directory.reference)) {
+    tell(1)
+    const place = [...path, entry.name]
+    if (entry.kind === "junction") yield { path: place, entry }
+    else if (entry.kind === "directory") yield* linksBelow(files, entry, place, guard)
+  }
+}
+
+/**
+ * Links the tree in where the directory was, and has the root of after that read. False when the directory has changed since, also by a
+ * writer whose commit came between: then both are there for a moment, and the link goes.
+ */
 async function linkIn({ files, path }: Location, { entry }: Item, tree: FileSystem): Promise<boolean> {
-  let isSame = false
-  await files.edit(async (edit) => {
-    const now = await edit.lookup(path)
-    isSame = now !== undefined && sameContent(now.entry, entry)
-    if (isSame) await edit.link(path, decodeCap(await tree.capOf([], "write")), entry)
+  const leadsThere = async (found: Entry | undefined) =>
+    found?.kind === "junction" && encodeCap(await files.capOfLink(found)) === (await tree.capOf([], "write"))
+  const result = await files.writable().commit(async (session) => {
+    const now = await session.lookup(path)
+    if (!now || !sameContent(now, entry)) return
+    const cap = decodeCap(await tree.capOf([], "write"))
+    session.set(path, await linkEntry(files, { name: now.name, like: now }, cap))
   })
-  return isSame
+  await files.adopt({ ...result, conflicts: [] })
+  if (await leadsThere((await files.lookup(path))?.entry)) return true
+  if (result.conflicts.length > 0)
+    await files.edit(async (edit) => {
+      for (const copy of result.conflicts)
+        if (await leadsThere((await edit.lookup(copy))?.entry)) await edit.remove(copy)
+    })
+  return false
 }
