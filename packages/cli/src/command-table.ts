@@ -52,6 +52,11 @@ export const commands: readonly CommandSource[] = [
     load: () => import("./commands/files/check.ts"),
   },
   {
+    names: ["maintain"],
+    summaries: ["check, mend, rebalance and collect by itself, round after round"],
+    load: () => import("./commands/files/maintain.ts"),
+  },
+  {
     names: ["leakage"],
     summaries: ["show what servers can learn of a tree"],
     load: () => import("./commands/files/leakage.ts"),

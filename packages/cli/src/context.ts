@@ -43,6 +43,8 @@ export interface Context extends Screen {
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
   openSession(volume?: string, options?: HowOpened): Promise<Session>
+  /** Closes the sessions and forgets the profile: what is opened from now on is as it is then. For what runs for months. */
+  reopen(): Promise<void>
   /** Prints the result of a command that changes something, as `done` does: `degraded` in it says what places did not take. */
   outputChanged(value: object, text: string | readonly Line[]): Promise<void>
   /** What places did not take of what was stored so far. */
@@ -57,7 +59,7 @@ export interface Context extends Screen {
 }
 
 /** Commands that look at the servers themselves: a server that was replaced a moment ago is no fault to them. */
-const newestCommands = new Set(["check", "rebalance", "status", "gc", "up", "upgrade"])
+const newestCommands = new Set(["check", "rebalance", "maintain", "status", "gc", "up", "upgrade"])
 
 /** The context of a real process. */
 export function createContext(process: NodeJS.Process, args: readonly string[]): Context {
@@ -148,6 +150,13 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const { degradedOf } = await import("./degraded.ts")
       return degradedOf(open.filter((session) => session !== undefined))
     },
+    async reopen() {
+      const left = [...sessions.values()]
+      sessions.clear()
+      opened = undefined
+      open.length = 0
+      await closeAll(left)
+    },
     async outputChanged(value, text) {
       screen.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)
     },
@@ -156,15 +165,20 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const degraded = isTold ? undefined : await this.degraded()
       if (isTraced || (screen.verbosity.verbose && !json)) screen.tell(requests.lines(nameOf))
       if (degraded) screen.warn((await import("./degraded.ts")).degradedText(degraded))
-      const closed = await Promise.allSettled(
-        [...sessions.values()].map(async (opening) => {
-          const session = await opening.catch(() => undefined) // who asked for it was told
-          await session?.close()
-        }),
-      )
-      for (const outcome of closed) if (outcome.status === "rejected") throw outcome.reason
+      await closeAll(sessions.values())
     },
   }
+}
+
+/** Throws what closing one of them throws, once all are closed. */
+async function closeAll(sessions: Iterable<Promise<Session>>): Promise<void> {
+  const closed = await Promise.allSettled(
+    [...sessions].map(async (opening) => {
+      const session = await opening.catch(() => undefined) // who asked for it was told
+      await session?.close()
+    }),
+  )
+  for (const outcome of closed) if (outcome.status === "rejected") throw outcome.reason
 }
 
 /** Errors of a write that too few places took. */

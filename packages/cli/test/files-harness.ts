@@ -239,6 +239,7 @@ function contextOf(
     passphraseSource: undefined,
     volume: "grid",
     passphrase: () => Promise.reject(new Error("the profile is not locked")),
+    reopen: async () => undefined,
     openProfile: async () => (await sessionFor()).profile,
     ...createScreen({ stdout, stderr: { write: (text) => warnings.push(text) }, json }),
     progress: () => ({ add: () => undefined, close: () => undefined }),

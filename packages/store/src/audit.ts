@@ -3,16 +3,19 @@
  * range. Of chunks of version 1, which have no blocks, a whole share is taken.
  */
 import type { CryptoProvider } from "@holdfast/core"
-import { type BlockQuery, type ChunkId, versionOf } from "@holdfast/protocol"
+import { type BlockAnswer, type BlockQuery, blockBytes, type ChunkId, versionOf } from "@holdfast/protocol"
 import type { KnownChunk, KnownChunks } from "./known-chunks.ts"
 import { checkShare } from "./seal.ts"
 import type { Server } from "./server.ts"
+import type { Line } from "./throttle.ts"
 import type { BlockSample } from "./types.ts"
 
 /** What audits stand on. */
 export interface AuditDeps {
   readonly crypto: CryptoProvider
   readonly known: KnownChunks
+  /** What the answers come over. */
+  readonly line: Line
 }
 
 /** Asks for one block of chunk `id` by chance. */
@@ -43,17 +46,18 @@ interface Wanted {
 }
 
 /** Undefined when the server has no such share. */
-async function askBlock({ known }: AuditDeps, server: Server, { id, index, first, chunk }: Wanted) {
+async function askBlock({ known, line }: AuditDeps, server: Server, { id, index, first, chunk }: Wanted) {
   const leavesOf = chunk.leaves.has(index) ? [] : [index]
   const query: BlockQuery = { id, index, first, count: 1, haveDescriptor: true, leavesOf }
-  const answer = await server.blocks(query)
+  const bytesOf = (answer: BlockAnswer | undefined) => answer?.blocks.length ?? 0
+  const answer = await line.receive(() => server.blocks(query), { likelyBytes: blockBytes, bytesOf })
   if (!answer) return undefined
   await known.learn(query, answer)
   return (await known.proves(chunk, index, first, answer.blocks)) ? "good" : "wrong"
 }
 
-async function askShare({ crypto }: AuditDeps, server: Server, { id, index }: Wanted) {
-  const bytes = await server.get({ id, index })
+async function askShare({ crypto, line }: AuditDeps, server: Server, { id, index }: Wanted) {
+  const [bytes] = await line.shares({ getShares: async () => [await server.get({ id, index })] }, [{ id, index }])
   if (!bytes) return undefined
   return (await checkShare(crypto, id, bytes))?.index === index ? "good" : "wrong"
 }

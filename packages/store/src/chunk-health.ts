@@ -14,6 +14,7 @@ import type { Batch } from "./batch.ts"
 import { type Domain, type Domains, overDomains } from "./domains.ts"
 import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
+import type { Line } from "./throttle.ts"
 import type { ChunkHealth } from "./types.ts"
 
 /** What health work stands on. */
@@ -27,6 +28,8 @@ export interface HealthDeps {
   readonly domainsOf: (backend: Backend) => Domains
   /** What may be lost at once. */
   readonly domains: readonly Domain[]
+  /** What all that is read and placed goes over. */
+  readonly line: Line
   /**
    * Of a repair for a commit: only what is marked in the batch counts, wherever a good share lies, and nothing of these places,
    * which get shares last.
@@ -140,8 +143,10 @@ async function place(
   target: Backend,
   { bytes, index, gives = false }: { readonly bytes: Uint8Array; readonly index: number; readonly gives?: boolean },
 ): Promise<boolean> {
-  const { batch } = deps
-  const [outcome] = await target.putShares([bytes], batch.options).catch(() => [])
+  const { batch, line } = deps
+  const bytesOf = () => bytes.length
+  const put = () => target.putShares([bytes], batch.options)
+  const [outcome] = await line.send(put, { likelyBytes: bytes.length, bytesOf }).catch(() => [])
   if (!outcome?.ok || (gives && !(await goodShare(deps, id, target, index)))) return false
   batch.note(id, target, [index])
   return true
@@ -149,7 +154,7 @@ async function place(
 
 /** The share if this server gives it and it verifies. */
 async function goodShare(deps: HealthDeps, id: ChunkId, backend: Backend, index: number) {
-  const [bytes] = await backend.getShares([{ id, index }]).catch(() => [])
+  const [bytes] = await deps.line.shares(backend, [{ id, index }]).catch(() => [])
   const share = bytes && (await checkShare(deps.crypto, id, bytes))
   return bytes && share?.index === index ? { bytes, share } : undefined
 }
@@ -171,7 +176,7 @@ async function holdingsOf(id: ChunkId, backends: readonly Backend[]): Promise<Ho
 async function codingOf(deps: HealthDeps, id: ChunkId, holdings: readonly Holding[]) {
   for (const { backend, indices } of holdings) {
     if (indices.length === 0) continue
-    const [bytes] = await backend.getShares([{ id, index: indices[0]! }]).catch(() => [undefined])
+    const [bytes] = await deps.line.shares(backend, [{ id, index: indices[0]! }]).catch(() => [undefined])
     const share = bytes && (await checkShare(deps.crypto, id, bytes))
     if (share) return share.descriptor
   }
@@ -197,7 +202,8 @@ async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly H
   const verify = async ({ backend, indices, ...claim }: Holding): Promise<Holding> => {
     const good: number[] = []
     let { silence } = claim
-    const answers = await backend.getShares(indices.map((index) => ({ id, index }))).catch(() => [])
+    const queries = indices.map((index) => ({ id, index }))
+    const answers = await deps.line.shares(backend, queries).catch(() => [])
     for (const [position, index] of indices.entries()) {
       const bytes = answers[position]
       const share = bytes && (await checkShare(deps.crypto, id, bytes))

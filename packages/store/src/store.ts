@@ -23,7 +23,7 @@ import { createRegisterStore, type RegisterDeps } from "./register-store.ts"
 import { Watches } from "./register-watch.ts"
 import { type Shortfall, Shortfalls } from "./shortfall.ts"
 import { stoppable, withSignal } from "./stoppable.ts"
-import { type Rates, throttled } from "./throttle.ts"
+import { Line, type Rates, throttled } from "./throttle.ts"
 import { type TracedRequest, traced } from "./traced.ts"
 import type { BlockSample, ChunkHealth, ChunkId, ChunkStore, OwnedRegisterStore } from "./types.ts"
 
@@ -50,7 +50,7 @@ export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | 
   readonly onRollback?: (rollback: Rollback) => void
   /** Where chunk work runs; in the calling thread when absent. */
   readonly pipeline?: ChunkPipeline
-  /** Most bytes a second of chunks that are put and read; what checks and repairs move is not counted. */
+  /** Most bytes a second of chunks that are put and read, and of shares that checks, repairs and rebalances read and move. */
   readonly rates?: Rates | undefined
   /** Hears of each request to a place. */
   readonly onRequest?: ((request: TracedRequest) => void) | undefined
@@ -129,7 +129,11 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const isOther = (id: AccountId) => !deps.account || !equal(id, deps.account)
   const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
   const { crypto, clock } = deps.env
-  const health = (batch: Batch) => ({ crypto, clock, erasure, batch, ...places.domainsFor(deps.registerMode) })
+  const line = new Line(deps.rates ?? {}, clock, signal)
+  const health = (batch: Batch) => ({
+    ...{ crypto, clock, erasure, batch, line },
+    ...places.domainsFor(deps.registerMode),
+  })
   const { k, happy, n } = deps.coding
   const marking = {
     clock: deps.env.clock,
@@ -161,7 +165,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
   })
   const care: Pick<Store, "sampleBlock" | "checkChunk" | "rebalanceChunk" | "hold" | "beginCollection"> = {
-    sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known }, id, rankedServers(id)),
+    sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known, line }, id, rankedServers(id)),
     checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
     rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
     async hold(ids, registers) {
@@ -218,10 +222,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     get domains() {
       return places.domainsFor(deps.registerMode).domains
     },
-    chunks: stoppable(
-      deps.rates ? throttled(chunks, deps.rates, { clock: deps.env.clock, spread: n / k, signal }) : chunks,
-      signal,
-    ),
+    chunks: stoppable(deps.rates ? throttled(chunks, line, { spread: n / k }) : chunks, signal),
     registers: stoppable(registers, signal),
     ...stoppable(care, signal),
     async shortfall() {

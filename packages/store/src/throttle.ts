@@ -1,5 +1,6 @@
 /** Limits of how many bytes a second go to and come from the places, so that others on the same line are left some of it. */
 import { type Clock, limits } from "@holdfast/core"
+import type { Backend, ShareQuery } from "@holdfast/protocol"
 import { eitherOf } from "./stoppable.ts"
 import type { ChunkStore } from "./types.ts"
 
@@ -9,46 +10,88 @@ export interface Rates {
   readonly downloadBytesPerSecond?: number | undefined
 }
 
-/** How much of a chunk of unknown size is waited for before it is asked for. */
+/** How much of a chunk or a share of unknown size is waited for before it is asked for. */
 const firstBytes = 64 * 1024
 
+/** The line to all places of a store: whatever goes over it shares the limits. */
+export class Line {
+  readonly #up: Throttle | undefined
+  readonly #down: Throttle | undefined
+  readonly #signal: AbortSignal | undefined
+
+  /** `signal` ends every wait for a turn. */
+  constructor({ uploadBytesPerSecond, downloadBytesPerSecond }: Rates, clock: Clock, signal?: AbortSignal) {
+    this.#up = uploadBytesPerSecond === undefined ? undefined : new Throttle(uploadBytesPerSecond, clock)
+    this.#down = downloadBytesPerSecond === undefined ? undefined : new Throttle(downloadBytesPerSecond, clock)
+    this.#signal = signal
+  }
+
+  /** Waits for its turn, then sends; `likelyBytes` are taken for it until it is known how many were sent. */
+  send<T>(work: () => Promise<T>, transfer: Transfer<T>): Promise<T> {
+    return this.#carry(this.#up, work, transfer)
+  }
+
+  /** The same for what is asked for. */
+  receive<T>(work: () => Promise<T>, transfer: Transfer<T>): Promise<T> {
+    return this.#carry(this.#down, work, transfer)
+  }
+
+  /** Shares from a server, by one request. */
+  async shares(backend: Pick<Backend, "getShares">, queries: readonly ShareQuery[]) {
+    if (queries.length === 0) return []
+    const bytesOf = (answers: readonly (Uint8Array | undefined)[]) =>
+      answers.reduce((sum, bytes) => sum + (bytes?.length ?? 0), 0)
+    return this.receive(() => backend.getShares(queries), { likelyBytes: firstBytes * queries.length, bytesOf })
+  }
+
+  async #carry<T>(
+    throttle: Throttle | undefined,
+    work: () => Promise<T>,
+    { likelyBytes, bytesOf, signal }: Transfer<T>,
+  ): Promise<T> {
+    if (!throttle) return work()
+    await throttle.take(likelyBytes, eitherOf(signal, this.#signal))
+    const result = await work()
+    throttle.correct(bytesOf(result) - likelyBytes)
+    return result
+  }
+}
+
+/** How much goes over a line by one call. */
+interface Transfer<T> {
+  readonly likelyBytes: number
+  /** How much it was in the end. */
+  readonly bytesOf: (result: T) => number
+  readonly signal?: AbortSignal | undefined
+}
+
 /** The same chunks, whose bytes are spread over time. A chunk goes as a whole; `spread` is what a put sends of each of its bytes. */
-export function throttled(
-  chunks: ChunkStore,
-  { uploadBytesPerSecond, downloadBytesPerSecond }: Rates,
-  {
-    clock,
-    spread,
-    signal,
-  }: { readonly clock: Clock; readonly spread: number; readonly signal?: AbortSignal | undefined },
-): ChunkStore {
-  const up = uploadBytesPerSecond === undefined ? undefined : new Throttle(uploadBytesPerSecond, clock)
-  const down = downloadBytesPerSecond === undefined ? undefined : new Throttle(downloadBytesPerSecond, clock)
+export function throttled(chunks: ChunkStore, line: Line, { spread }: { readonly spread: number }): ChunkStore {
   return {
     buffers: chunks.buffers,
-    async putChunk(plaintext, options) {
-      const bytes = Math.ceil(spread * plaintext.length)
-      await up?.take(bytes, eitherOf(options?.signal, signal))
-      const result = await chunks.putChunk(plaintext, options)
-      up?.correct(result.sentBytes - bytes)
-      return result
-    },
-    async getChunk(ref, options) {
-      await down?.take(firstBytes, eitherOf(options?.signal, signal))
-      const plaintext = await chunks.getChunk(ref, options)
-      down?.correct(plaintext.length - firstBytes)
-      return plaintext
-    },
-    async readRange(ref, range, options) {
+    putChunk: (plaintext, options) =>
+      line.send(() => chunks.putChunk(plaintext, options), {
+        likelyBytes: Math.ceil(spread * plaintext.length),
+        bytesOf: ({ sentBytes }) => sentBytes,
+        signal: options?.signal,
+      }),
+    getChunk: (ref, options) =>
+      line.receive(() => chunks.getChunk(ref, options), {
+        likelyBytes: firstBytes,
+        bytesOf: ({ length }) => length,
+        signal: options?.signal,
+      }),
+    readRange(ref, range, options) {
       let wholeBytes = 0
-      await down?.take(range.length, eitherOf(options?.signal, signal))
       const onWhole: NonNullable<typeof options>["onWhole"] = (plaintext, chunk) => {
         wholeBytes = plaintext.length
         options?.onWhole?.(plaintext, chunk)
       }
-      const bytes = await chunks.readRange(ref, range, { ...options, onWhole })
-      if (wholeBytes > 0) down?.correct(Math.min(wholeBytes, limits.chunkBytes) - range.length)
-      return bytes
+      return line.receive(() => chunks.readRange(ref, range, { ...options, onWhole }), {
+        likelyBytes: range.length,
+        bytesOf: () => (wholeBytes > 0 ? Math.min(wholeBytes, limits.chunkBytes) : range.length),
+        signal: options?.signal,
+      })
     },
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { BufferPool } from "@holdfast/core"
-import { type Rates, throttled } from "../src/throttle.ts"
+import { Line, type Rates, throttled } from "../src/throttle.ts"
 import type { ChunkStore } from "../src/types.ts"
 import { VirtualClock } from "./virtual-clock.ts"
 
@@ -30,7 +30,7 @@ function rig(rates: Rates, { sent = 5 / 3 }: { sent?: number } = {}) {
       return new Uint8Array(length)
     },
   }
-  return { clock, done, chunks: throttled(chunks, rates, { clock, spread: 5 / 3 }) }
+  return { clock, done, chunks: throttled(chunks, new Line(rates, clock), { spread: 5 / 3 }) }
 }
 
 const settle = () => new Promise((resolve) => setImmediate(resolve))

@@ -5,6 +5,15 @@ export { type Paths, pathsOf, profileDir } from "./paths.ts"
 export { isListening, isRunning, markOf, stopProcess } from "./process.ts"
 export { checkAlias, createProfile, noProfile, openProfile, type Profile, unknownAlias } from "./profile.ts"
 export { keyOfPassphrase } from "./sealed-secrets.ts"
-export { changing, hasSecrets, isLocked, lockSecrets, readSecrets, secretFiles, unlockSecrets } from "./secrets.ts"
+export {
+  changing,
+  hasSecrets,
+  holding,
+  isLocked,
+  lockSecrets,
+  readSecrets,
+  secretFiles,
+  unlockSecrets,
+} from "./secrets.ts"
 export { openSeen } from "./seen.ts"
 export type { ProfileUploads, UploadSecret } from "./uploads.ts"

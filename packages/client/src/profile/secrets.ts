@@ -184,16 +184,22 @@ export async function changing<T>(dir: string, work: () => Promise<T>): Promise<
   return holding(secretFiles(dir).changing, work)
 }
 
-/** Runs `work` while no other process holds the file `path`, which is there as long. Throws ERR_CONFLICT when one takes too long. */
-export async function holding<T>(path: string, work: () => Promise<T>): Promise<T> {
+/**
+ * Runs `work` while no other process holds the file `path`, which is there as long. Throws ERR_CONFLICT when one takes too long, with what
+ * `busy` says of it.
+ */
+export async function holding<T>(
+  path: string,
+  work: () => Promise<T>,
+  busy: (pid: string) => string = (pid) => `Process ${pid} is changing this profile (${path}).`,
+): Promise<T> {
   const until = Date.now() + waitMs
   while (!(await claim(path))) {
     const text = await readFile(path, "utf8").catch(() => "")
     const [pid, started = ""] = text.split(" ")
     const isStale = text === "" ? await isOld(path) : !(await isRunning({ pid: Number(pid), started }))
     if (isStale && (await readFile(path, "utf8").catch(() => "")) === text) await rm(path, { force: true })
-    else if (Date.now() > until)
-      throw new HoldfastError("ERR_CONFLICT", `Process ${pid} is changing this profile (${path}). Try again later.`)
+    else if (Date.now() > until) throw new HoldfastError("ERR_CONFLICT", `${busy(pid!)} Try again later.`)
     else await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * pauseMs))
   }
   try {

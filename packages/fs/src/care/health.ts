@@ -168,20 +168,29 @@ export function addHealth(
     if (report.corrupt.length < most) report.corrupt.push(`${where} of ${toHex(health.id).slice(0, 16)}`)
   for (const [server, why] of health.silent) if (!Object.hasOwn(report.silent, server)) report.silent[server] = why
   for (const [name, left] of health.leftWithout) addDomain(report.domains[name], left - health.k)
-  const isSpread = health.distinctServers >= Math.min(health.n, servers)
   const name = (list: string[]) => {
     if (list.length >= most) return
     list.push(toHex(health.id))
     if (place) report.places[toHex(health.id)] = place()
   }
-  if (health.k === 0 || health.goodShares < health.k) {
-    report.lost++
-    name(report.lostChunks)
-  } else if (health.inconsistent) {
-    report.inconsistent++
-    name(report.inconsistentChunks)
-  } else if (health.goodShares < health.n || !isSpread || (health.corrupt.length > 0 && !repaired)) report.damaged++
-  else report.healthy++
+  const condition = conditionOf(health, { servers, repaired })
+  report[condition]++
+  if (condition === "lost") name(report.lostChunks)
+  if (condition === "inconsistent") name(report.inconsistentChunks)
+}
+
+/** How a chunk is. */
+export type Condition = "healthy" | "damaged" | "lost" | "inconsistent"
+
+/** How a chunk is that is to lie on `n` servers of its own, or on all `servers` where there are fewer. */
+export function conditionOf(
+  { k, n, goodShares, distinctServers, corrupt, inconsistent }: ChunkHealth,
+  { servers, repaired }: Pick<HealthOptions, "servers" | "repaired">,
+): Condition {
+  if (k === 0 || goodShares < k) return "lost"
+  if (inconsistent) return "inconsistent"
+  const isSpread = distinctServers >= Math.min(n, servers)
+  return goodShares < n || !isSpread || (corrupt.length > 0 && !repaired) ? "damaged" : "healthy"
 }
 
 function addDomain(domain: DomainReport | undefined, spare: number): void {

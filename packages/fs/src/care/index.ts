@@ -27,6 +27,19 @@ export {
   isBad,
 } from "./health.ts"
 export { holdCap, type LinkedTree, linkedIn } from "./hold.ts"
+export { type MaintainOptions, maintain, maintainVolumes, type OpenedVolumes } from "./maintenance/maintain.ts"
+export { decodeMemory, emptyMemory, encodeMemory, type MaintenanceMemory } from "./maintenance/memory.ts"
+export type {
+  CollectedSum,
+  MaintainedTree,
+  MaintainedVolume,
+  MaintenanceDeps,
+  MaintenanceFolder,
+  RoundReport,
+  TreeReport,
+  VolumeReport,
+} from "./maintenance/ports.ts"
+export { type Hours, partDone, type Schedule, usualSchedule } from "./maintenance/schedule.ts"
 export { gather, type Needed, type NeededRoot } from "./needed.ts"
 export { type RebalanceReport, rebalance } from "./rebalance.ts"
 export { type SampleReport, sampleHealth } from "./sample.ts"

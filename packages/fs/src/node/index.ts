@@ -2,6 +2,7 @@
 export { type DownloadOptions, download } from "./download.ts"
 export { type ExcludeOptions, ignoreFileName } from "./exclude.ts"
 export { type LocalItem, ownIdentities, sameTime, type WalkOptions, walkLocal } from "./local.ts"
+export { openMaintenanceFolder } from "./maintenance-folder.ts"
 export { preview } from "./preview.ts"
 export { concernsOne, type Problem } from "./problem.ts"
 export { StoredFiles } from "./stored-files.ts"

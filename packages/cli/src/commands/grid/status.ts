@@ -7,6 +7,7 @@ import { type Backend, type GridDescription, type Usage, votersOf } from "@holdf
 import type { Context } from "../../context.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
 import { loadState } from "../../local-grid/state.ts"
+import { standingOf } from "../../maintenance/standing.ts"
 import { sizeText } from "../../progress.ts"
 import { roomOf, whyFull } from "../../room.ts"
 
@@ -65,16 +66,18 @@ async function gridPart(
     : `Coordinator: ${grid.coordinator}`
   const up = servers.filter((server) => server.up).length
   const survives = survivalOf(grid, session?.voters.length ?? votersOf(grid).length)
+  const standing = session ? await standingOf(context, session) : { value: null, lines: [] }
   return {
     value: {
       local: state ? { running, parts: state.parts } : null,
-      grid: { name, coding, registerMode, survives },
+      grid: { name, coding, registerMode, survives, maintenance: standing.value },
       servers,
     },
     lines: [
       local,
       `Grid ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${servers.length} servers up`,
       ...servers.map(lineOf),
+      ...standing.lines,
     ],
   }
 }
@@ -92,14 +95,16 @@ async function volumesPart(context: Context): Promise<Part<object[]>> {
     }))
     const survives = survivalOf(session, places.length)
     const up = places.filter((place) => place.up).length
+    const standing = await standingOf(context, session)
     return {
-      value: { name, coding, registerMode, survives, places },
+      value: { name, coding, registerMode, survives, places, maintenance: standing.value },
       lines: [
         `Volume ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${places.length} places up`,
         ...places.map(({ id, witness, up: isUp, full, error }) => {
           const why = error ?? full
           return `  ${full ? "FULL" : isUp ? "up  " : "DOWN"} ${id}${witness ? ", witness" : ""}${why === undefined ? "" : ` (${why})`}`
         }),
+        ...standing.lines,
       ],
     }
   })

@@ -1,0 +1,217 @@
+/**
+ * Maintenance by itself: rounds that check by sampling and in full over days, mend, rebalance after places came or went, and collect;
+ * each begins where the last one ended, however that was. Decision 0019 says what is done when.
+ */
+import { isAbort, isHoldfastError } from "@holdfast/core"
+import type { Backend } from "@holdfast/protocol"
+import type { MaintenanceMemory, TreeMemory, VolumeMemory } from "./memory.ts"
+import type {
+  MaintainedTree,
+  MaintainedVolume,
+  MaintenanceDeps,
+  RoundReport,
+  TreeReport,
+  VolumeReport,
+} from "./ports.ts"
+import { untilHoursMs } from "./schedule.ts"
+import { newPass, TreeRound } from "./tree-round.ts"
+
+/** What was not looked after for so long is a tree no more, or of somebody else by now. */
+const forgottenMs = 400 * 86_400_000
+
+/** Volumes as they are at the start of a round. */
+export interface OpenedVolumes {
+  readonly volumes: readonly MaintainedVolume[]
+  close(): Promise<void>
+}
+
+/** How rounds follow one another. */
+export interface MaintainOptions {
+  /** Ends after one round; outside the hours at once. */
+  readonly isOnce?: boolean
+  onRound(report: RoundReport): void | Promise<void>
+  /** Hears why a round could not begin, after the first; the next one tries again. */
+  onFailure?(error: Error): void
+}
+
+/** Runs rounds until the signal aborts, whose reason is thrown. Throws what keeps the first one from beginning. */
+export async function maintain(
+  open: () => Promise<OpenedVolumes>,
+  deps: MaintenanceDeps,
+  { isOnce = false, onRound, onFailure }: MaintainOptions,
+): Promise<void> {
+  const { clock } = deps.env
+  for (let isFirst = true; ; isFirst = false) {
+    deps.signal?.throwIfAborted()
+    const closedMs = untilHoursMs(deps.hours, clock.nowMs(), deps.minuteOfDay)
+    if (closedMs > 0 && isOnce) return
+    if (closedMs > 0) {
+      await clock.sleep(closedMs, deps.signal)
+      continue
+    }
+    const startedMs = clock.nowMs()
+    try {
+      const opened = await open()
+      const report = await maintainVolumes(opened.volumes, deps).finally(() => opened.close())
+      await onRound(report)
+    } catch (error) {
+      if (isFirst || isOnce || isAbort(error) || !isHoldfastError(error)) throw error
+      onFailure?.(error)
+    }
+    if (isOnce) return
+    await clock.sleep(Math.max(0, startedMs + deps.schedule.roundMs - clock.nowMs()), deps.signal)
+  }
+}
+
+/** One round of all volumes. What keeps it from looking after one is told, and does not keep it from the others. */
+export async function maintainVolumes(
+  volumes: readonly MaintainedVolume[],
+  deps: MaintenanceDeps,
+): Promise<RoundReport> {
+  const { clock } = deps.env
+  const startedMs = clock.nowMs()
+  const memory = new Memory(await deps.folder.load(), deps)
+  const suspects = await deps.folder.takeSuspects()
+  const mayGoOn = () => {
+    deps.signal?.throwIfAborted()
+    return untilHoursMs(deps.hours, clock.nowMs(), deps.minuteOfDay) === 0
+  }
+  const [trees, told]: [TreeReport[], VolumeReport[]] = [[], []]
+  let isCutShort = false
+  for (const volume of volumes) {
+    const round = new VolumeRound(volume, deps, memory, mayGoOn)
+    const hasMoved = await round.notePlaces()
+    for (const tree of volume.trees) {
+      const { report, isDone } = await round.tree(tree, suspects.get(volume.key) ?? new Set())
+      trees.push(report)
+      if (!isDone && !report.error) isCutShort = true
+    }
+    const collected = mayGoOn() ? await round.collect() : {}
+    const away = [...round.awaySinceMs].map(([server, sinceMs]) => ({ server, sinceMs }))
+    told.push({ volume: volume.name, away, hasMoved, ...collected })
+  }
+  if (!isCutShort) await deps.folder.dropSuspects()
+  return { startedMs, endedMs: clock.nowMs(), trees, volumes: told, isCutShort }
+}
+
+/** What is remembered, and written down with each change. */
+class Memory {
+  #now: MaintenanceMemory
+  readonly #deps: MaintenanceDeps
+
+  constructor({ trees, volumes }: MaintenanceMemory, deps: MaintenanceDeps) {
+    const sinceMs = deps.env.clock.nowMs() - forgottenMs
+    const kept = Object.entries(trees).filter(([, { lookedMs }]) => lookedMs >= sinceMs)
+    this.#now = { trees: Object.fromEntries(kept), volumes }
+    this.#deps = deps
+  }
+
+  get now(): MaintenanceMemory {
+    return this.#now
+  }
+
+  async set(trees: Readonly<Record<string, TreeMemory>>, volumes: Readonly<Record<string, VolumeMemory>> = {}) {
+    this.#now = { trees: { ...this.#now.trees, ...trees }, volumes: { ...this.#now.volumes, ...volumes } }
+    await this.#deps.folder.save(this.#now)
+  }
+}
+
+class VolumeRound {
+  readonly #volume: MaintainedVolume
+  readonly #deps: MaintenanceDeps
+  readonly #memory: Memory
+  readonly #mayGoOn: () => boolean
+  readonly awaySinceMs: Map<string, number>
+
+  constructor(volume: MaintainedVolume, deps: MaintenanceDeps, memory: Memory, mayGoOn: () => boolean) {
+    this.#volume = volume
+    this.#deps = deps
+    this.#memory = memory
+    this.#mayGoOn = mayGoOn
+    const places = new Set([...volume.store.backends, ...volume.store.voters].map(({ id }) => id))
+    const known = Object.entries(memory.now.volumes[volume.key]?.awaySinceMs ?? {})
+    this.awaySinceMs = new Map(known.filter(([id]) => places.has(id)))
+  }
+
+  /** True when the places are others than before: then all trees of the volume are swept and rebalanced. Asks each whether it is there. */
+  async notePlaces(): Promise<boolean> {
+    await this.#knock()
+    const { key, store } = this.#volume
+    const before = this.#memory.now.volumes[key]
+    const places = store.backends.map(({ id }) => id).sort()
+    const hasMoved = before !== undefined && before.places.join() !== places.join()
+    const pass = newPass(this.#deps.env.clock.nowMs())
+    const own = Object.entries(this.#memory.now.trees).filter(([id]) => id.startsWith(`${key}/`))
+    const trees = hasMoved ? own.map(([id, tree]) => [id, { ...tree, sweep: pass, rebalance: pass }] as const) : []
+    await this.#memory.set(Object.fromEntries(trees), { [key]: this.#volumeMemory({ places }) })
+    return hasMoved
+  }
+
+  async #knock(): Promise<void> {
+    const nowMs = this.#deps.env.clock.nowMs()
+    const { backends, voters } = this.#volume.store
+    const anything = [new Uint8Array(32)]
+    const isAway = async (backend: Backend) => {
+      const answer: Promise<unknown> = backends.includes(backend)
+        ? backend.hasShares(anything)
+        : backend.readRegisters(anything)
+      return answer.then(
+        () => false,
+        () => true,
+      )
+    }
+    await Promise.all(
+      [...new Set([...backends, ...voters])].map(async (backend) => {
+        if (!(await isAway(backend))) this.awaySinceMs.delete(backend.id)
+        else if (!this.awaySinceMs.has(backend.id)) this.awaySinceMs.set(backend.id, nowMs)
+      }),
+    )
+    this.#deps.signal?.throwIfAborted() // nothing answers after that
+  }
+
+  async tree(tree: MaintainedTree, suspects: ReadonlySet<string>) {
+    const known = this.#memory.now.trees[tree.key]
+    const { label } = tree
+    const blank = { mended: 0, below: [], broken: [] }
+    const lookedMs = this.#deps.env.clock.nowMs()
+    const memory: TreeMemory = { ...blank, ...known, lookedMs }
+    const remember = (changed: TreeMemory) =>
+      this.#memory.set({ [tree.key]: changed }, { [this.#volume.key]: this.#volumeMemory({}) })
+    const around = { deps: this.#deps, volume: this.#volume, awaySinceMs: this.awaySinceMs, suspects, remember }
+    const mayGoOn = this.#mayGoOn
+    let report: TreeReport = {
+      ...{ tree: label, volume: this.#volume.name, suspects: 0, mended: 0, registers: [] },
+      ...{ below: memory.below.length, broken: memory.broken.length, verifiedMs: memory.verifiedMs },
+    }
+    try {
+      const round = new TreeRound({ ...around, mayGoOn }, tree, memory)
+      report = round.report
+      return { report, isDone: await round.run() }
+    } catch (error) {
+      if (isAbort(error) || !isHoldfastError(error)) throw error
+      report.error = error
+      return { report, isDone: false }
+    }
+  }
+
+  async collect(): Promise<Pick<VolumeReport, "collected" | "error">> {
+    const { collect, key } = this.#volume
+    const { env, schedule } = this.#deps
+    const { collectedMs } = this.#memory.now.volumes[key]!
+    const isDue = collectedMs === undefined || env.clock.nowMs() - collectedMs >= schedule.collectEveryMs
+    if (!collect || !isDue) return {}
+    try {
+      const collected = await collect()
+      await this.#memory.set({}, { [key]: this.#volumeMemory({ collectedMs: env.clock.nowMs() }) })
+      return { collected }
+    } catch (error) {
+      if (isAbort(error) || !isHoldfastError(error)) throw error
+      return { error }
+    }
+  }
+
+  #volumeMemory(change: Partial<VolumeMemory>): VolumeMemory {
+    const known = this.#memory.now.volumes[this.#volume.key] ?? { places: [], awaySinceMs: {} }
+    return { ...known, awaySinceMs: Object.fromEntries(this.awaySinceMs), ...change }
+  }
+}
