@@ -2,11 +2,12 @@
 import type { Profile } from "@holdfast/client/profile"
 import type { GridOptions, Session, SessionOptions } from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
-import type { Rollback, TracedRequest } from "@holdfast/store"
+import type { Rollback, ShareDamage, TracedRequest } from "@holdfast/store"
 import { firstWord, hasFlag, optionValue } from "./arguments.ts"
 import { isOn, variableOf } from "./defaults.ts"
 import type { Degraded } from "./degraded.ts"
 import { createInterruption, type Interruption } from "./interruption.ts"
+import { MetDamage } from "./met-damage.ts"
 import { type PassphraseSource, passphraseSource } from "./passphrase-source.ts"
 import { createProgress, createProgressEvents, type Progress, type ProgressUnit } from "./progress.ts"
 import { ratesOf } from "./rates.ts"
@@ -75,6 +76,19 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   let opened: Promise<Profile> | undefined
   const sessions = new Map<string | undefined, Promise<Session>>()
   const open: Session[] = []
+  const met = new Map<Promise<Session>, MetDamage>()
+  const leaveDamage = async () => {
+    for (const [opening, damage] of met) {
+      const session = await opening.catch(() => undefined) // who asked for it was told
+      if (!session) continue
+      const lines = damage.lines((id) => session.nameOf(id))
+      if (lines.length === 0) continue
+      for (const line of lines) screen.detail(line)
+      const { openMaintenance } = await import("./maintenance/folder.ts")
+      await damage.leave(openMaintenance({ env, profile, warn: screen.warn }).folder, session.storage)
+    }
+    met.clear()
+  }
   const nameOf = (id: string) => open.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id
   const requests = new Requests()
   const isTraced = flag("--trace")
@@ -136,9 +150,12 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       }
       const signal = keepsStored ? this.interruption.lateSignal : this.interruption.signal
       const tracing = (isTraced || screen.verbosity.verbose) && { onRequest }
+      const damage = new MetDamage()
+      const onDamage = (met: ShareDamage) => damage.add(met)
       const opening =
         sessions.get(name) ??
-        openSession(own, { volume: name, signal, rates, ...gridOptions, ...accepted, ...how, ...tracing })
+        openSession(own, { volume: name, signal, rates, onDamage, ...gridOptions, ...accepted, ...how, ...tracing })
+      if (!sessions.has(name)) met.set(opening, damage)
       sessions.set(name, opening)
       const session = await opening
       if (!open.includes(session)) open.push(session)
@@ -151,6 +168,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       return degradedOf(open.filter((session) => session !== undefined))
     },
     async reopen() {
+      await leaveDamage()
       const left = [...sessions.values()]
       sessions.clear()
       opened = undefined
@@ -164,6 +182,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const isTold = this.interruption.reason !== undefined || saysWhoTookNothing(error)
       const degraded = isTold ? undefined : await this.degraded()
       if (isTraced || (screen.verbosity.verbose && !json)) screen.tell(requests.lines(nameOf))
+      await leaveDamage()
       if (degraded) screen.warn((await import("./degraded.ts")).degradedText(degraded))
       await closeAll(sessions.values())
     },

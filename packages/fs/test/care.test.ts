@@ -41,7 +41,11 @@ test("a check tells what a lost server costs, and a repair mends it", async () =
   const { store } = lost
   const bad = await checkHealth({ crypto, store }, await footing(lost))
   assert.deepEqual([isBad(bad), bad.report.damaged === bad.report.chunks, bad.report.leastSpare], [true, true, 1])
-  await checkHealth({ crypto, store }, await footing(lost), { repair: true })
+  const dry = await checkHealth({ crypto, store }, await footing(lost), { repair: true, dryRun: true })
+  assert.deepEqual([isBad(dry), dry.report.placed, dry.report.damaged], [true, bad.report.chunks, bad.report.chunks])
+  assert.equal((await lost.backends[0]!.usage()).shareCount, 0, "a dry run places nothing")
+  const mended = await checkHealth({ crypto, store }, await footing(lost), { repair: true })
+  assert.equal(mended.report.placed, dry.report.placed)
   const good = await checkHealth({ crypto, store }, await footing(lost), { verify: true })
   assert.deepEqual([isBad(good), good.report.healthy], [false, bad.report.chunks])
 })
@@ -79,7 +83,11 @@ test("a rebalance moves shares back to a server that was away, for every account
     publicKey: lost.account.publicKey,
     sign: (bytes: Uint8Array) => crypto.sign(lost.account.collectSeed, bytes),
   }
+  const would = await rebalance(lost.store, await footing(lost), { collector, dryRun: true })
+  assert.equal(await marksAt(lost, 0, friend.account), 0, "a dry run moves nothing")
   const told = await rebalance(lost.store, await footing(lost), { collector })
+  assert.equal(would.moved, told.moved)
+  assert.ok(would.released >= told.released)
   assert.ok(told.moved > 0 && told.inconsistent.length === 0, JSON.stringify(told))
   assert.ok((await marksAt(lost, 0, friend.account)) > 0)
 })

@@ -43,6 +43,14 @@ export interface CheckOptions {
   readonly verify?: boolean
   /** Gives each share a server of its own again, as far as there are enough. Implies `verify`. */
   readonly repair?: boolean
+  /** A repair only counts the shares that it would place, on servers that answer. */
+  readonly dryRun?: boolean
+}
+
+/** How a rebalance is done. */
+export interface RebalanceChunkOptions {
+  /** Nothing is copied, and what is told is what would be. */
+  readonly dryRun?: boolean
 }
 
 interface Holding {
@@ -74,7 +82,9 @@ export async function checkChunk(
   if (!any) return summary(deps, id, { holdings, corrupt, asked: holdings })
   const inconsistent = await isInconsistent(deps, [...shares.values()])
   // What is made from some shares of such a chunk contradicts the others.
-  const placed = options.repair && !inconsistent ? await placeMissing(deps, ranked, { holdings, shares, corrupt }) : 0
+  const { repair, dryRun } = options
+  const found = { holdings, shares, corrupt }
+  const placed = repair && !inconsistent ? await placeMissing(deps, ranked, found, dryRun) : 0
   return { ...summary(deps, id, { coding: any.descriptor, holdings, corrupt, asked: holdings }), placed, inconsistent }
 }
 
@@ -95,12 +105,19 @@ export interface Rebalanced {
  * when all of the best servers give a good share, the others are told as surplus. Throws ERR_INCONSISTENT before
  * anything is copied, where enough shares are read to tell.
  */
-export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: readonly Backend[]): Promise<Rebalanced> {
+export async function rebalanceChunk(
+  deps: HealthDeps,
+  id: ChunkId,
+  ranked: readonly Backend[],
+  { dryRun = false }: RebalanceChunkOptions = {},
+): Promise<Rebalanced> {
   const holdings = await holdingsOf(id, ranked)
   const coding = await codingOf(deps, id, holdings)
   if (!coding) return { moved: 0, surplus: [] }
   const best = ranked.slice(0, coding.n)
-  const vacant = best.filter((backend) => !holdings.some((held) => held.backend === backend && held.indices.length > 0))
+  const holdingAt = (backend: Backend) => holdings.find((held) => held.backend === backend)
+  const isVacant = ({ indices, silence }: Holding) => indices.length === 0 && !(dryRun && silence !== undefined)
+  const vacant = best.filter((backend) => isVacant(holdingAt(backend)!))
   const kept = new Map<number, Backend>()
   const extra: { backend: Backend; index: number }[] = []
   for (const backend of best)
@@ -126,7 +143,7 @@ export async function rebalanceChunk(deps: HealthDeps, id: ChunkId, ranked: read
     const isHome = best.includes(backend) && ![...good.values()].includes(backend)
     const target = isHome ? undefined : vacant.shift()
     if (isHome) good.set(index, backend)
-    else if (target && (await place(deps, id, target, { bytes, index }))) {
+    else if (target && (dryRun || (await place(deps, id, target, { bytes, index })))) {
       good.set(index, target)
       moved++
     }
@@ -224,6 +241,7 @@ async function placeMissing(
   deps: HealthDeps,
   ranked: readonly Backend[],
   { holdings, shares, corrupt }: Verified,
+  dryRun = false,
 ): Promise<number> {
   const { id, descriptor } = shares.values().next().value!
   const { k, n } = descriptor
@@ -233,7 +251,6 @@ async function placeMissing(
     doubted === undefined || (!doubted.has(backend) && batch.has(id, backend, index))
   const own = spreadOf(holdings.map(({ backend, indices }) => indices.filter((index) => counts(backend, index))))
   const wanted = Array.from({ length: n }, (_, index) => index).filter((index) => !own.includes(index))
-  const rebuilt = wanted.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
   // Empty servers come first; then those whose share another has too; who did not keep its word comes last.
   const without = holdings.filter((_, server) => own[server] === undefined)
   const isEmpty = (backend: Backend) => without.some((held) => held.backend === backend && held.indices.length === 0)
@@ -244,6 +261,8 @@ async function placeMissing(
   ]
   const holders = holdings.filter((_, server) => own[server] !== undefined).map(({ backend }) => backend)
   const places = [good.filter(isEmpty), good.filter((backend) => !isEmpty(backend)), [...late]]
+  if (dryRun) return Math.min(wanted.length, without.filter(({ silence }) => silence === undefined).length)
+  const rebuilt = wanted.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
   // What is there and does not count yet is put where it is.
   const uncounted = holdings.flatMap(({ backend, indices }) =>
     good.includes(backend) ? indices.map((index) => ({ backend, index })) : [],

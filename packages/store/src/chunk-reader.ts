@@ -18,9 +18,22 @@ export interface ReadOptions {
   readonly usual: { readonly k: number; readonly n: number }
   /** After so long at most without an answer another server is asked too. */
   readonly hedgeMs: number
+  /** Hears of shares that servers should have and do not give whole. */
+  readonly onDamage?: DamageListener | undefined
   /** Ends the read with its reason. */
   readonly signal?: AbortSignal | undefined
 }
+
+/** What a read met, and went around. */
+export interface ShareDamage {
+  readonly chunk: ChunkId
+  /** `Backend.id` of the server that should have a good share. */
+  readonly server: string
+  readonly state: "damaged" | "missing"
+}
+
+/** Hears of damage. */
+export type DamageListener = (damage: ShareDamage) => void
 
 interface Found {
   readonly server: string
@@ -101,7 +114,12 @@ class Gathering {
         else this.#good.delete(index)
       }
       this.#problems.push({ server: found.server, why: "its share is damaged" })
+      this.#tell(found.server, "damaged")
     }
+  }
+
+  #tell(server: string, state: ShareDamage["state"]): void {
+    this.#options.onDamage?.({ chunk: this.#id, server, state })
   }
 
   /** Those under way that are expected to answer soon. */
@@ -155,6 +173,9 @@ class Gathering {
   #take(server: string, bytes: Uint8Array | undefined): void {
     if (!bytes) {
       this.#problems.push({ server, why: "has no share" })
+      // One that comes later in the order need not have any.
+      const { n } = this.#options.usual
+      if (this.#ranked.slice(0, n).some(({ backend }) => backend.id === server)) this.#tell(server, "missing")
       return
     }
     try {
@@ -166,6 +187,7 @@ class Gathering {
       const isNewer = isHoldfastError(error, "ERR_UNSUPPORTED_VERSION")
       if (isNewer) this.#unanswered++ // whoever can read it may find that nothing is lost
       this.#problems.push({ server, why: isNewer ? "its share needs a newer Holdfast" : "its share is damaged" })
+      if (!isNewer) this.#tell(server, "damaged")
     }
   }
 

@@ -2,6 +2,7 @@
 export { type Answer, answerOf, noQuorum, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 export { keysOfCap } from "./cap-keys.ts"
 export type { CheckOptions, Rebalanced } from "./chunk-health.ts"
+export type { ShareDamage } from "./chunk-reader.ts"
 export type { Collection, CollectOptions, Collector, OwnValue } from "./collect.ts"
 export type { Collected, Trim } from "./collect-unmark.ts"
 export type { Domain, Domains } from "./domains.ts"

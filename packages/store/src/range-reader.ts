@@ -14,6 +14,7 @@ import {
   payloadBytes,
   versionOf,
 } from "@holdfast/protocol"
+import type { DamageListener } from "./chunk-reader.ts"
 import { type Attempt, firstSome } from "./first-some.ts"
 import type { KnownChunk, KnownChunks } from "./known-chunks.ts"
 import { hedgeAfterMs } from "./pace.ts"
@@ -31,6 +32,8 @@ export interface RangeDeps {
   readonly usual: { readonly k: number; readonly n: number }
   /** After so long at most without an answer other servers are asked too. */
   readonly hedgeMs: number
+  /** Hears of shares that servers should have and do not give whole. */
+  readonly onDamage?: DamageListener | undefined
 }
 
 /** What a descriptor says of where bytes lie; guessed before it is known. */
@@ -119,8 +122,14 @@ export class RangeReader {
     const ask = async (index: number) => {
       const { slice, first, count } = segment
       const wanted = { id, index, first, count, haveDescriptor: false, leavesOf: [index], likelyStart }
-      const answer = await ranked[index]!.blocks(wanted, signal).catch(() => undefined)
+      const answer = await ranked[index]!.blocks(wanted, signal).catch(() => "silent" as const)
+      if (answer === "silent") return undefined
       const known = answer && (await this.#known.learn(wanted, answer))
+      if (!known && index < usual.n)
+        this.#deps.onDamage?.({
+          ...{ chunk: id, server: ranked[index]!.backend.id },
+          state: answer ? "damaged" : "missing",
+        })
       if (!known) return undefined
       const isHere = index === slice && answer.blocks.length === bytesOf(known.descriptor, segment)
       const isProven = isHere && (await this.#known.proves(known, index, first, answer.blocks))
@@ -200,11 +209,17 @@ class SegmentReader {
     const leavesOf = [...new Set([index, slice])].filter((wanted) => !leaves.has(wanted))
     const likelyStart = sealedHeaderBytes(descriptor.ciphertextBytes, descriptor, index)
     const query: BlockQuery = { id: this.#id, index, first, count, haveDescriptor: true, leavesOf, likelyStart }
-    const answer = await server.blocks(query, this.#signal).catch(() => undefined)
+    const answer = await server.blocks(query, this.#signal).catch(() => "silent" as const)
+    if (answer === "silent") return undefined
+    const tell = (state: "damaged" | "missing") =>
+      this.#deps.onDamage?.({ chunk: this.#id, server: server.backend.id, state })
+    if (!answer) tell("missing")
     if (!answer) return undefined
     await this.#memory.learn(query, answer)
     const isWhole = answer.blocks.length === bytesOf(descriptor, segment)
-    return isWhole && (await this.#memory.proves(this.#known, index, first, answer.blocks)) ? answer.blocks : undefined
+    if (isWhole && (await this.#memory.proves(this.#known, index, first, answer.blocks))) return answer.blocks
+    tell("damaged")
+    return undefined
   }
 }
 

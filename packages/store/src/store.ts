@@ -4,7 +4,14 @@ import { createErasure } from "@holdfast/core/erasure"
 import type { AccountId, Backend } from "@holdfast/protocol"
 import { sampleBlock } from "./audit.ts"
 import { type Batch, Batches } from "./batch.ts"
-import { type CheckOptions, checkChunk, type Rebalanced, rebalanceChunk } from "./chunk-health.ts"
+import {
+  type CheckOptions,
+  checkChunk,
+  type RebalanceChunkOptions,
+  type Rebalanced,
+  rebalanceChunk,
+} from "./chunk-health.ts"
+import type { DamageListener } from "./chunk-reader.ts"
 import { createChunkStore } from "./chunk-store.ts"
 import { type BeginOptions, beginCollection, type Collection } from "./collect.ts"
 import { adoptRegisters } from "./collect-adopt.ts"
@@ -52,6 +59,8 @@ export interface StoreDeps extends Pick<RegisterDeps, "device" | "onUnproven" | 
   readonly pipeline?: ChunkPipeline
   /** Most bytes a second of chunks that are put and read, and of shares that checks, repairs and rebalances read and move. */
   readonly rates?: Rates | undefined
+  /** Hears of each share that a read found damaged or missing, and went around. */
+  readonly onDamage?: DamageListener | undefined
   /** Hears of each request to a place. */
   readonly onRequest?: ((request: TracedRequest) => void) | undefined
   /** Ends all work of the store, as the signals of single calls end theirs; it can only be closed then. */
@@ -75,7 +84,7 @@ export interface Store {
   /** Health of one chunk; repairs when asked to, for `accounts` besides the store's own. Needs no key. */
   checkChunk(id: ChunkId, options?: CheckOptions & Held): Promise<ChunkHealth>
   /** Copies a chunk's shares to where they belong now. Needs no key. */
-  rebalanceChunk(id: ChunkId, options?: Held): Promise<Rebalanced>
+  rebalanceChunk(id: ChunkId, options?: RebalanceChunkOptions & Held): Promise<Rebalanced>
   /**
    * Marks chunks and registers that others stored for the store's account: when this resolves each chunk lies on `happy` servers
    * that keep it for the account. Throws ERR_NOT_ENOUGH_SHARES, ERR_NOT_ENOUGH_SERVERS.
@@ -143,7 +152,13 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       checkChunk({ ...health(batch), doubted }, id, ranked(id), { repair: true }),
   }
   let rolledBack: Rollback | undefined
-  const readOptions = { pipeline, clock: deps.env.clock, usual: { k, n }, hedgeMs: deps.hedgeMs ?? 400 }
+  const readOptions = {
+    pipeline,
+    clock: deps.env.clock,
+    usual: { k, n },
+    hedgeMs: deps.hedgeMs ?? 400,
+    onDamage: deps.onDamage,
+  }
   const known = new KnownChunks(deps.env.crypto)
   const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
   const watches = new Watches(deps.env, places.voters)
@@ -167,7 +182,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const care: Pick<Store, "sampleBlock" | "checkChunk" | "rebalanceChunk" | "hold" | "beginCollection"> = {
     sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known, line }, id, rankedServers(id)),
     checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
-    rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id)),
+    rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
     async hold(ids, registers) {
       if (rolledBack) throw rollbackError(rolledBack)
       const batch = presentBatch()

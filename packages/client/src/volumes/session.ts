@@ -8,6 +8,7 @@ import {
   type PlacedServer,
   type Rates,
   type Rollback,
+  type ShareDamage,
   type Store,
   type TracedRequest,
 } from "@holdfast/store"
@@ -45,6 +46,8 @@ export interface SessionOptions extends GridOptions {
   readonly forRemoval?: boolean
   /** Takes an older root than one seen before, for reading; called with what was found. */
   readonly onRollback?: (rollback: Rollback) => void
+  /** Hears of each share that a read found damaged or missing, and went around. */
+  readonly onDamage?: ((damage: ShareDamage) => void) | undefined
   /** Hears of each request to a place. */
   readonly onRequest?: ((request: TracedRequest) => void) | undefined
   /** Most bytes a second that are stored and read. */
@@ -143,7 +146,7 @@ export async function openVolumeSession(
 async function compose(
   profile: Profile,
   { volume, storage }: Pick<Session, "volume" | "storage">,
-  { onRollback, onUnproven, onRequest, signal, rates, forRemoval = false }: SessionOptions,
+  { onRollback, onUnproven, onRequest, onDamage, signal, rates, forRemoval = false }: SessionOptions,
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
   const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
@@ -162,6 +165,7 @@ async function compose(
     signal,
     rates,
     onRequest,
+    onDamage,
     device: () => profile.device(),
     ownerOf: async (register) => nodeEnv.crypto.publicKeyOf(await profile.ownerSeed(register)),
     ...(onRollback ? { onRollback } : {}),

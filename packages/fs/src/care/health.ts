@@ -80,6 +80,8 @@ export interface CheckHealthOptions {
   readonly verify?: boolean
   /** Puts missing and damaged shares right, and values of registers; implies `verify`. */
   readonly repair?: boolean
+  /** A repair changes nothing, and counts as placed what it would place; registers are told as they are. */
+  readonly dryRun?: boolean
   /** What is looked after besides: registers that are no roots of trees, with what they are, and chunks. */
   readonly more?: {
     readonly registers: readonly { readonly register: RegisterId; readonly what: string }[]
@@ -105,12 +107,17 @@ export async function checkHealth(
   footing: Footing,
   options: CheckHealthOptions & { readonly report?: HealthReport } = {},
 ): Promise<Health> {
-  const { verify = false, repair = false, more = { registers: [], chunks: [] }, report = emptyReport() } = options
+  const { verify = false, repair: isRepair = false, dryRun = false, report = emptyReport() } = options
+  const more = options.more ?? { registers: [], chunks: [] }
+  const repair = isRepair && !dryRun
   for (const { name, keepsQuorum } of store.domains) report.domains[name] = { lost: 0, leastSpare: null, keepsQuorum }
   await checkChunks(
     joined(footing.chunks, more.chunks),
     async ({ id, holders }) =>
-      store.checkChunk(id, { verify, repair, accounts: repair && holders ? await holders() : [] }),
+      store.checkChunk(id, {
+        ...{ verify, repair: isRepair, dryRun },
+        accounts: repair && holders ? await holders() : [],
+      }),
     (health, { place }) => {
       addHealth(report, health, { servers: store.backends.length, repaired: repair, place })
       options.onChunk?.()

@@ -8,6 +8,8 @@ import type { Footing } from "./footing.ts"
 export interface RebalanceOptions {
   /** Signs for what is freed where shares lay before; without one it stays until somebody who may collects. */
   readonly collector?: Collector | undefined
+  /** Nothing is moved nor freed: what is told is what would be, of what is freed at most. */
+  readonly dryRun?: boolean
   /** Hears of each chunk as it is done. */
   readonly onChunk?: () => void
 }
@@ -25,9 +27,9 @@ export interface RebalanceReport {
 export async function rebalance(
   store: Pick<Store, "beginCollection" | "rebalanceChunk">,
   { chunks }: Pick<Footing, "chunks">,
-  { collector, onChunk }: RebalanceOptions = {},
+  { collector, dryRun = false, onChunk }: RebalanceOptions = {},
 ): Promise<RebalanceReport> {
-  const collection = collector && (await store.beginCollection())
+  const collection = collector && !dryRun && (await store.beginCollection())
   const surplus = new Map<string, ChunkId[]>()
   const inconsistent: string[] = []
   const seen = new Set<string>()
@@ -36,7 +38,7 @@ export async function rebalance(
     if (seen.has(toHex(id))) continue
     seen.add(toHex(id))
     const accounts = holders ? await holders() : []
-    const done = await store.rebalanceChunk(id, { accounts }).catch((error): Rebalanced => {
+    const done = await store.rebalanceChunk(id, { accounts, dryRun }).catch((error): Rebalanced => {
       if (!isHoldfastError(error, "ERR_INCONSISTENT")) throw error
       inconsistent.push(toHex(id))
       return { moved: 0, surplus: [] }
@@ -45,6 +47,7 @@ export async function rebalance(
     for (const { id: place } of done.surplus) surplus.set(place, [...(surplus.get(place) ?? []), id])
     onChunk?.()
   }
-  const released = collection ? await collection.release(collector, surplus) : 0
+  const wouldRelease = collector && dryRun ? [...surplus.values()].reduce((sum, ids) => sum + ids.length, 0) : 0
+  const released = collection ? await collection.release(collector, surplus) : wouldRelease
   return { moved, released, inconsistent }
 }

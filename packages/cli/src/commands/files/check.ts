@@ -45,6 +45,7 @@ export function register(program: Command, context: Context): void {
       parseCount,
     )
     .option("--repair", "put missing and damaged shares right")
+    .option("--dry-run", "with --repair: only tell how many shares that would be")
     .option(...capFile)
     .addHelpText(
       "after",
@@ -63,16 +64,22 @@ export function register(program: Command, context: Context): void {
     .command("rebalance")
     .description("move shares to where they belong after servers came or went")
     .argument("[paths...]", "places in a tree", ["home:"])
+    .option("--dry-run", "only tell how many shares would be moved")
     .option(...capFile)
-    .addHelpText("after", examples(["holdfast rebalance home:"]))
-    .action(async (paths: string[], flags: FileFlags) => rebalanceAll(context, paths, flags))
+    .addHelpText("after", examples(["holdfast rebalance home:"], ["holdfast rebalance --dry-run home:"]))
+    .action(async (paths: string[], flags: RebalanceFlags) => rebalanceAll(context, paths, flags))
 }
 
 interface CheckFlags extends FileFlags {
   readonly deep?: boolean
   readonly verify?: boolean
   readonly repair?: boolean
+  readonly dryRun?: boolean
   readonly sample?: number
+}
+
+interface RebalanceFlags extends FileFlags {
+  readonly dryRun?: boolean
 }
 
 const mostSamples = 1_000_000
@@ -85,7 +92,9 @@ function parseCount(text: string): number {
 
 async function check(context: Context, text: string, flags: CheckFlags): Promise<void> {
   await withFiles(context, flags, async (open, sessionOf, capOf) => {
-    const { sample, deep = false, verify = false, repair = false } = flags
+    const { sample, deep = false, verify = false, repair = false, dryRun = false } = flags
+    if (dryRun && !repair)
+      throw new HoldfastError("ERR_INVALID_ARGUMENT", "--dry-run goes with --repair: without it nothing is changed.")
     if (sample !== undefined && (verify || repair))
       throw new HoldfastError(
         "ERR_INVALID_ARGUMENT",
@@ -102,9 +111,9 @@ async function check(context: Context, text: string, flags: CheckFlags): Promise
     const more = await accountsOwn(context, session, text)
     const progress = context.progress(repair ? "repair" : "check", undefined, "chunks")
     const { store, env } = session
-    const options = { report, verify, repair, more, onChunk: () => progress.add(1) }
+    const options = { report, verify, repair, dryRun, more, onChunk: () => progress.add(1) }
     const health = await checkHealth({ crypto: env.crypto, store }, footing, options).finally(() => progress.close())
-    await conclude(context, health, { isRepair: repair, place })
+    await conclude(context, health, { isRepair: repair, dryRun, place })
   })
 }
 
@@ -142,7 +151,11 @@ const inconsistentText =
 async function conclude(
   context: Context,
   health: Health,
-  { isRepair, place }: { readonly isRepair: boolean; readonly place: string | undefined },
+  {
+    isRepair,
+    dryRun,
+    place,
+  }: { readonly isRepair: boolean; readonly dryRun: boolean; readonly place?: string | undefined },
 ): Promise<void> {
   const { report, copies } = health
   const lines: string[] = []
@@ -151,7 +164,8 @@ async function conclude(
       `${place ? `${place}: ` : ""}${plural(report.chunks, "chunk")}: ${report.healthy} healthy, ${report.damaged} damaged, ${report.lost} lost${report.inconsistent > 0 ? `, ${report.inconsistent} inconsistent` : ""}.`,
       `The weakest is on ${plural(report.leastServers, "distinct server")} with ${plural(report.leastSpare, "spare share")}.`,
     )
-    if (report.placed > 0) lines.push(`${plural(report.placed, "share")} put right.`)
+    if (dryRun) lines.push(`Would put ${plural(report.placed, "share")} right.`)
+    else if (report.placed > 0) lines.push(`${plural(report.placed, "share")} put right.`)
     for (const where of report.corrupt) lines.push(`damaged: share ${where}`)
     for (const id of report.lostChunks) lines.push(`lost: chunk ${id}${placeOf(report, id)}`)
     for (const id of report.inconsistentChunks) lines.push(`inconsistent: chunk ${id}${placeOf(report, id)}`)
@@ -174,7 +188,7 @@ async function conclude(
   const good = copies.filter(({ problem }) => problem === undefined).length
   if (roots.length > 0) lines.push(`${goodOf(roots)} of the root are good.`)
   if (others.length > 0) lines.push(`${goodOf(others)} of the account's own list, and of what belongs to it, are good.`)
-  if (report.damaged + copies.length - good > 0 && !isRepair)
+  if (report.damaged + copies.length - good > 0 && (!isRepair || dryRun))
     lines.push(`"holdfast check --repair" with the same words puts it right.`)
   const bad = isBad(health)
   const finite = (value: number) => (Number.isFinite(value) ? value : null)
@@ -186,6 +200,7 @@ async function conclude(
       registers: roots,
       account: others,
       ok: !bad,
+      dryRun,
     },
     lines,
   )
@@ -212,7 +227,8 @@ function placeOf({ places }: HealthReport, id: string): string {
   return place === undefined ? "" : `, of ${place}`
 }
 
-async function rebalanceAll(context: Context, paths: readonly string[], flags: FileFlags): Promise<void> {
+async function rebalanceAll(context: Context, paths: readonly string[], flags: RebalanceFlags): Promise<void> {
+  const { dryRun = false } = flags
   await withFiles(context, flags, async (open, sessionOf, capOf) => {
     const reports: RebalanceReport[] = []
     const unreadable: LostPlace[] = []
@@ -225,7 +241,7 @@ async function rebalanceAll(context: Context, paths: readonly string[], flags: F
         const account = await session.profile.account()
         // A device that may only append leaves what is freed to the next that may collect.
         const collector = account.keys && collectorOf(account)
-        reports.push(await rebalance(session.store, footing, { collector, onChunk: () => progress.add(1) }))
+        reports.push(await rebalance(session.store, footing, { collector, dryRun, onChunk: () => progress.add(1) }))
       }
     } finally {
       progress.close()
@@ -233,12 +249,20 @@ async function rebalanceAll(context: Context, paths: readonly string[], flags: F
     const sum = (of: "moved" | "released") => reports.reduce((total, report) => total + report[of], 0)
     const [moved, released] = [sum("moved"), sum("released")]
     const inconsistent = reports.flatMap((report) => report.inconsistent)
-    const lines = [`${plural(moved, "share")} moved, ${released} freed where they lay before.`]
+    const done = `${plural(moved, "share")} moved, ${released} freed where they lay before.`
+    const would = `Would move ${plural(moved, "share")}, and free at most ${released} where they lie now.`
+    const lines = [dryRun ? would : done]
     for (const id of inconsistent) lines.push(`inconsistent: chunk ${id}`)
     if (inconsistent.length > 0) lines.push(inconsistentText)
     for (const { place, message } of unreadable) lines.push(`cannot be read: ${place}: ${message}`)
     await context.outputChanged(
-      { moved, released, inconsistent, unreadable: unreadable.map(({ place, message }) => ({ place, message })) },
+      {
+        moved,
+        released,
+        dryRun,
+        inconsistent,
+        unreadable: unreadable.map(({ place, message }) => ({ place, message })),
+      },
       lines,
     )
     if (inconsistent.length + unreadable.length > 0) process.exitCode = exitCodes.damaged
