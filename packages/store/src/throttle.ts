@@ -18,6 +18,8 @@ export class Line {
   readonly #up: Throttle | undefined
   readonly #down: Throttle | undefined
   readonly #signal: AbortSignal | undefined
+  /** What the last shares had: the next will be alike. */
+  #usualShareBytes = firstBytes
 
   /** `signal` ends every wait for a turn. */
   constructor({ uploadBytesPerSecond, downloadBytesPerSecond }: Rates, clock: Clock, signal?: AbortSignal) {
@@ -39,9 +41,16 @@ export class Line {
   /** Shares from a server, by one request. */
   async shares(backend: Pick<Backend, "getShares">, queries: readonly ShareQuery[]) {
     if (queries.length === 0) return []
-    const bytesOf = (answers: readonly (Uint8Array | undefined)[]) =>
-      answers.reduce((sum, bytes) => sum + (bytes?.length ?? 0), 0)
-    return this.receive(() => backend.getShares(queries), { likelyBytes: firstBytes * queries.length, bytesOf })
+    const bytesOf = (answers: readonly (Uint8Array | undefined)[]) => {
+      const given = answers.filter((bytes) => bytes !== undefined)
+      const sum = given.reduce((total, { length }) => total + length, 0)
+      if (given.length > 0) this.#usualShareBytes = sum / given.length
+      return sum
+    }
+    return this.receive(() => backend.getShares(queries), {
+      likelyBytes: this.#usualShareBytes * queries.length,
+      bytesOf,
+    })
   }
 
   async #carry<T>(

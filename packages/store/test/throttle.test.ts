@@ -90,3 +90,37 @@ test("who waits for its turn can be stopped", async () => {
   controller.abort(why)
   await assert.rejects(put, (error) => error === why)
 })
+
+test("shares that a check reads and a repair places share the limits with chunks", async () => {
+  const clock = new VirtualClock()
+  const line = new Line({ downloadBytesPerSecond: mib, uploadBytesPerSecond: mib }, clock)
+  let read = 0
+  const backend = {
+    async getShares(queries: readonly unknown[]) {
+      read += queries.length
+      return queries.map(() => new Uint8Array(mib / 2))
+    },
+  }
+  const asking = (async () => {
+    for (let i = 0; i < 5; i++) await line.shares(backend, [{ id }, { id }])
+  })()
+  await settle()
+  for (let second = 1; second <= 4; second++) {
+    await clock.pass(1000)
+    await settle()
+    assert.ok(Math.abs(read / 2 - (1 + second)) <= 1, `${read} shares after ${second} s`)
+  }
+  await clock.pass(5000)
+  await asking
+  let sent = 0
+  const sending = (async () => {
+    for (; sent < 3; sent++) await line.send(async () => mib, { likelyBytes: mib, bytesOf: (bytes) => bytes })
+  })()
+  await settle()
+  assert.equal(sent, 1)
+  await clock.pass(1000)
+  await settle()
+  assert.equal(sent, 2)
+  await clock.pass(1000)
+  await sending
+})

@@ -32,7 +32,7 @@ export function register(program: Command, context: Context): void {
     .option("--collect-every <time>", "collect what nothing needs any more so often (default: 7d)")
     .option("--no-collect", "collect nothing")
     .option("--hours <from-to>", "do something in these hours of the day alone, as 22-6 or 22:30-6:15")
-    .option("--metrics <host:port>", "serve health and metrics there")
+    .option("--metrics <host:port>", "serve health and metrics there; a port alone is one of 127.0.0.1, 0 a free one")
     .option("--cap-file <file>", "file with a capability, used as cap: (- is stdin)")
     .addHelpText(
       "after",
@@ -61,7 +61,7 @@ interface MaintainFlags extends FileFlags {
 async function runMaintain(context: Context, places: readonly string[], flags: MaintainFlags): Promise<void> {
   const schedule = scheduleOf(flags)
   const hours = flags.hours === undefined ? undefined : parseHours(flags.hours)
-  const monitorAt = flags.metrics === undefined ? (false as const) : parseAddress(flags.metrics)
+  const monitorAt = flags.metrics === undefined ? (false as const) : parseMonitor(flags.metrics)
   const { signal } = context.interruption
   const { dir, folder } = openMaintenance(context)
   makePrivateFolder(dir)
@@ -131,6 +131,10 @@ export function parseHours(text: string): Hours {
   if (from !== undefined && isTime(hours.from, fromMinute) && isTime(hours.to, toMinute) && hours.from !== hours.to)
     return { from: hours.from % (24 * 60), to: hours.to % (24 * 60) }
   throw new HoldfastError("ERR_INVALID_ARGUMENT", `--hours takes two times of the day, as 22-6 or 22:30-6:15.`)
+}
+
+function parseMonitor(text: string): { readonly host?: string; readonly port: number } {
+  return /^\d{1,5}$/.test(text) && Number(text) < 65_536 ? { port: Number(text) } : parseAddress(text)
 }
 
 function minuteOfDay(timeMs: number): number {

@@ -13,7 +13,7 @@ import { nextSpan, type Span, spanOf } from "./span.ts"
 
 /** Chunks that are sorted in memory at once, and that are done between two notes of how far it is. */
 const spanChunks = 32_768
-const stepChunks = 256
+const stepChunks = 32
 
 /** What a round of a tree is part of. */
 export interface TreeSurroundings {
