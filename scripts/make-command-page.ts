@@ -78,6 +78,11 @@ each second, and one in the end. \`{"event":"progress","task":"put","done":123,"
 where nobody knows it, \`unit\` is \`bytes\` or \`chunks\`. Lines that do not begin with a brace are warnings, as without \`--json\`. More fields and
 events may come; these stay.
 
+\`maintain --json\` prints one value a round: \`{"event":"round","started","ended","ok","isCutShort","trees":[…],"volumes":[…]}\`. A tree has \`tree\`, \`volume\`,
+\`suspects\`, \`mended\`, \`below\`, \`broken\`, \`registers\`, \`verified\` (when a full check last came to its end, or null), \`error\` (or null), and where
+it was due \`sample\` (\`asked\`, \`good\`), \`sweep\`, \`verify\` (\`chunks\`, \`part\` of this full check, \`isDone\`) and \`rebalance\` (\`chunks\`, \`moved\`, \`released\`); a volume has
+\`volume\`, \`away\` (\`server\`, \`since\`), \`hasMoved\`, \`collected\` (\`shares\`, \`bytes\`, \`problems\`, or null) and \`error\`.
+
 ## Questions
 
 Before something goes that does not come back by itself, a command on a terminal says what, how much, and who still holds it, and asks: \`rm -r\` of a
@@ -101,6 +106,7 @@ lines, \`NAME=VALUE\`, for what the environment does not say. What is typed coun
 | the local grid with all its data  | \`\${XDG_DATA_HOME:-~/.local/share}/holdfast/grid\`                                |
 | newest version seen of each tree  | \`\${XDG_STATE_HOME:-~/.local/state}/holdfast/seen\`                               |
 | what files were like when stored  | \`\${XDG_CACHE_HOME:-~/.cache}/holdfast/stored\`                               |
+| how far maintenance is            | \`\${XDG_STATE_HOME:-~/.local/state}/holdfast/maintenance\`                       |
 | \`HOLDFAST_PROFILE\`                | the profile to use; else \`default\`                                             |
 | \`HOLDFAST_PASSPHRASE_FILE\`        | a file that holds the passphrase of a locked profile                           |
 | the recovery kits it made         | \`recovery.json\` beside them; opens nothing                                    |
