@@ -3,6 +3,8 @@ import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
 import {
   type Backend,
+  type BlockAnswer,
+  blockBytes,
   type ChunkId,
   decodeShare,
   inconsistentError,
@@ -12,6 +14,7 @@ import {
 } from "@holdfast/protocol"
 import type { Batch } from "./batch.ts"
 import { type Domain, type Domains, overDomains } from "./domains.ts"
+import type { KnownChunks } from "./known-chunks.ts"
 import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
 import type { Line } from "./throttle.ts"
@@ -30,6 +33,8 @@ export interface HealthDeps {
   readonly domains: readonly Domain[]
   /** What all that is read and placed goes over. */
   readonly line: Line
+  /** What was proven of chunks before. */
+  readonly known: KnownChunks
   /**
    * Of a repair for a commit: only what is marked in the batch counts, wherever a good share lies, and nothing of these places,
    * which get shares last.
@@ -189,15 +194,19 @@ async function holdingsOf(id: ChunkId, backends: readonly Backend[]): Promise<Ho
   )
 }
 
-/** k and n of a chunk, from the first good share that any server gives. */
-async function codingOf(deps: HealthDeps, id: ChunkId, holdings: readonly Holding[]) {
+/** k and n of a chunk, from the first descriptor with the right hash that any server gives: a block of a share, and not all of it. */
+async function codingOf({ known, line }: HealthDeps, id: ChunkId, holdings: readonly Holding[]) {
   for (const { backend, indices } of holdings) {
+    const chunk = known.get(id)
+    if (chunk) return chunk.descriptor
     if (indices.length === 0) continue
-    const [bytes] = await deps.line.shares(backend, [{ id, index: indices[0]! }]).catch(() => [undefined])
-    const share = bytes && (await checkShare(deps.crypto, id, bytes))
-    if (share) return share.descriptor
+    const query = { id, index: indices[0]!, first: 0, count: 1, haveDescriptor: false, leavesOf: [] }
+    const bytesOf = ([answer]: readonly (BlockAnswer | undefined)[]) => answer?.blocks.length ?? 0
+    const ask = () => backend.getBlocks([query])
+    const [answer] = await line.receive(ask, { likelyBytes: blockBytes, bytesOf }).catch(() => [])
+    if (answer) await known.learn(query, answer)
   }
-  return undefined
+  return known.get(id)?.descriptor
 }
 
 interface DamagedShare {

@@ -139,8 +139,9 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
   const { crypto, clock } = deps.env
   const line = new Line(deps.rates ?? {}, clock, signal)
+  const known = new KnownChunks(crypto)
   const health = (batch: Batch) => ({
-    ...{ crypto, clock, erasure, batch, line },
+    ...{ crypto, clock, erasure, batch, line, known },
     ...places.domainsFor(deps.registerMode),
   })
   const { k, happy, n } = deps.coding
@@ -159,7 +160,6 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     hedgeMs: deps.hedgeMs ?? 400,
     onDamage: deps.onDamage,
   }
-  const known = new KnownChunks(deps.env.crypto)
   const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
   const watches = new Watches(deps.env, places.voters)
   const chunks = createChunkStore({

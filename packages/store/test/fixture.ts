@@ -65,7 +65,10 @@ function switched(id: string, live: () => Backend, server: Pick<SwitchedServer, 
       const shares = await live().getShares(...args)
       return shares.map((share) => (share && server.tamper ? server.tamper(share) : share))
     },
-    getBlocks: async (...args) => live().getBlocks(...args),
+    getBlocks: async (...args) => {
+      if (server.tamper) throw new Error(`${id} has no share that begins as one does`)
+      return live().getBlocks(...args)
+    },
     hasShares: async (...args) => live().hasShares(...args),
     markShares: async (...args) => live().markShares(...args),
     listMarks: async (...args) => live().listMarks(...args),

@@ -65,7 +65,7 @@ function treeLines(report: TreeReport, nameOf: NameOf): string[] {
   if (below > 0) lines.push(`  ${plural(below, "chunk")} lack${below === 1 ? "s" : ""} shares still.`)
   if (broken > 0)
     lines.push(
-      `  ${plural(broken, "chunk")} cannot be read now, or contradict${broken === 1 ? "s" : ""} themselves: \`holdfast check --deep ${tree.endsWith(":") ? tree : "PLACE"}\` says which files.`,
+      `  ${plural(broken, "chunk")} cannot be read now, or ${broken === 1 ? "contradicts itself" : "contradict themselves"}: \`holdfast check --deep ${tree.endsWith(":") ? tree : "PLACE"}\` says which files.`,
     )
   for (const { server, problem, what } of registers) lines.push(`  ${nameOf(server)}: ${problem} (${what})`)
   return lines

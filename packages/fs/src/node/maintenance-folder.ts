@@ -43,7 +43,7 @@ export function openMaintenanceFolder(
       await writeSecretFile(state, encodeMemory(memory))
     },
     async takeSuspects() {
-      // What an interrupted round took is looked at first; what was added since, by the next one.
+      // What an earlier round left is looked at first; what was added since, by the next one.
       if ((await textOf(taken)) === undefined) await rename(added, taken).catch(unlessMissing(added))
       const suspects = new Map<string, Set<string>>()
       for (const line of ((await textOf(taken)) ?? "").split("\n")) {
@@ -53,11 +53,13 @@ export function openMaintenanceFolder(
       }
       return suspects
     },
-    async dropSuspects() {
-      await rm(taken, { force: true })
+    async keepSuspects(left) {
+      const lines = [...left].flatMap(([volume, ids]) => [...ids].map((id) => lineOf(volume, id)))
+      if (lines.length > 0) await writeSecretFile(taken, lines.join(""))
+      else await rm(taken, { force: true })
     },
     async addSuspects(volume, ids) {
-      const lines = [...ids].map((id) => `${volume}\t${id}\n`).join("")
+      const lines = [...ids].map((id) => lineOf(volume, id)).join("")
       const size = await stat(added).then(
         (state) => state.size,
         () => 0,
@@ -69,6 +71,10 @@ export function openMaintenanceFolder(
       })
     },
   }
+}
+
+function lineOf(volume: string, id: string): string {
+  return `${volume}\t${id}\n`
 }
 
 async function textOf(path: string): Promise<string | undefined> {

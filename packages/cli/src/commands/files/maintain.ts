@@ -78,6 +78,7 @@ async function runMaintain(context: Context, places: readonly string[], flags: M
   }
   const deps: MaintenanceDeps = {
     ...{ env: nodeEnv, folder, schedule, hours, signal, minuteOfDay },
+    isAll: places.length === 0 && context.volume === undefined,
     onChunk: () => metrics.addChunk(),
   }
   const isOnce = flags.once === true
@@ -89,6 +90,7 @@ async function runMaintain(context: Context, places: readonly string[], flags: M
         context.done(roundValue(report), roundLines(report, nameOf))
         if (isOnce) process.exitCode = exitCodeOfRound(report)
       },
+      onClosed: () => context.done({ event: "closed" }, "Nothing was done: it is none of the hours."),
       onFailure(error) {
         metrics.addFailure()
         context.warn(`this round was left out: ${error.message}`)

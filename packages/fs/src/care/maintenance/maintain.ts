@@ -30,6 +30,8 @@ export interface MaintainOptions {
   /** Ends after one round; outside the hours at once. */
   readonly isOnce?: boolean
   onRound(report: RoundReport): void | Promise<void>
+  /** Hears that the only round is left out, since it is none of the hours. */
+  onClosed?(): void
   /** Hears why a round could not begin, after the first; the next one tries again. */
   onFailure?(error: Error): void
 }
@@ -38,13 +40,13 @@ export interface MaintainOptions {
 export async function maintain(
   open: () => Promise<OpenedVolumes>,
   deps: MaintenanceDeps,
-  { isOnce = false, onRound, onFailure }: MaintainOptions,
+  { isOnce = false, onRound, onClosed, onFailure }: MaintainOptions,
 ): Promise<void> {
   const { clock } = deps.env
   for (let isFirst = true; ; isFirst = false) {
     deps.signal?.throwIfAborted()
     const closedMs = untilHoursMs(deps.hours, clock.nowMs(), deps.minuteOfDay)
-    if (closedMs > 0 && isOnce) return
+    if (closedMs > 0 && isOnce) return onClosed?.()
     if (closedMs > 0) {
       await clock.sleep(closedMs, deps.signal)
       continue
@@ -78,11 +80,13 @@ export async function maintainVolumes(
   }
   const [trees, told]: [TreeReport[], VolumeReport[]] = [[], []]
   let isCutShort = false
+  const left = new Map([...suspects].map(([key, ids]) => [key, new Set(ids)]))
   for (const volume of volumes) {
     const round = new VolumeRound(volume, deps, memory, mayGoOn)
     const hasMoved = await round.notePlaces()
     for (const tree of volume.trees) {
-      const { report, isDone } = await round.tree(tree, suspects.get(volume.key) ?? new Set())
+      const { report, isDone, looked } = await round.tree(tree, suspects.get(volume.key) ?? new Set())
+      for (const id of looked) left.get(volume.key)?.delete(id)
       trees.push(report)
       if (!isDone && !report.error) isCutShort = true
     }
@@ -90,7 +94,8 @@ export async function maintainVolumes(
     const away = [...round.awaySinceMs].map(([server, sinceMs]) => ({ server, sinceMs }))
     told.push({ volume: volume.name, away, hasMoved, ...collected })
   }
-  if (!isCutShort) await deps.folder.dropSuspects()
+  const isThrough = deps.isAll === true && !isCutShort && trees.every(({ error }) => !error)
+  await deps.folder.keepSuspects(isThrough ? new Map() : left)
   return { startedMs, endedMs: clock.nowMs(), trees, volumes: told, isCutShort }
 }
 
@@ -122,6 +127,8 @@ class VolumeRound {
   readonly #memory: Memory
   readonly #mayGoOn: () => boolean
   readonly awaySinceMs: Map<string, number>
+  /** A server answers that did not before. */
+  #isBack = false
 
   constructor(volume: MaintainedVolume, deps: MaintenanceDeps, memory: Memory, mayGoOn: () => boolean) {
     this.#volume = volume
@@ -162,7 +169,7 @@ class VolumeRound {
     }
     await Promise.all(
       [...new Set([...backends, ...voters])].map(async (backend) => {
-        if (!(await isAway(backend))) this.awaySinceMs.delete(backend.id)
+        if (!(await isAway(backend))) this.#isBack = this.awaySinceMs.delete(backend.id) || this.#isBack
         else if (!this.awaySinceMs.has(backend.id)) this.awaySinceMs.set(backend.id, nowMs)
       }),
     )
@@ -177,8 +184,10 @@ class VolumeRound {
     const memory: TreeMemory = { ...blank, ...known, lookedMs }
     const remember = (changed: TreeMemory) =>
       this.#memory.set({ [tree.key]: changed }, { [this.#volume.key]: this.#volumeMemory({}) })
-    const around = { deps: this.#deps, volume: this.#volume, awaySinceMs: this.awaySinceMs, suspects, remember }
+    const { awaySinceMs } = this
+    const around = { deps: this.#deps, volume: this.#volume, isBack: this.#isBack, awaySinceMs, suspects, remember }
     const mayGoOn = this.#mayGoOn
+    let looked: Iterable<string> = []
     let report: TreeReport = {
       ...{ tree: label, volume: this.#volume.name, suspects: 0, mended: 0, registers: [] },
       ...{ below: memory.below.length, broken: memory.broken.length, verifiedMs: memory.verifiedMs },
@@ -186,11 +195,12 @@ class VolumeRound {
     try {
       const round = new TreeRound({ ...around, mayGoOn }, tree, memory)
       report = round.report
-      return { report, isDone: await round.run() }
+      looked = round.looked
+      return { report, isDone: await round.run(), looked }
     } catch (error) {
       if (isAbort(error) || !isHoldfastError(error)) throw error
       report.error = error
-      return { report, isDone: false }
+      return { report, isDone: false, looked }
     }
   }
 

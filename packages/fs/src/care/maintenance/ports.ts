@@ -49,17 +49,22 @@ export interface MaintenanceFolder {
   load(): Promise<MaintenanceMemory>
   /** Whole or not at all, whatever happens meanwhile. */
   save(memory: MaintenanceMemory): Promise<void>
-  /** Ids of chunks that readers found damaged, by the storage ids of volumes; again until they are dropped. */
-  takeSuspects(): Promise<ReadonlyMap<string, ReadonlySet<string>>>
-  /** Those that were taken were looked at. */
-  dropSuspects(): Promise<void>
+  /** Ids of chunks that readers found damaged, by the storage ids of volumes; again until they are not kept. */
+  takeSuspects(): Promise<Suspects>
+  /** Of those that were taken these are to be looked at still. */
+  keepSuspects(left: Suspects): Promise<void>
 }
+
+/** Ids of chunks in hexadecimal, by the storage ids of volumes. */
+export type Suspects = ReadonlyMap<string, ReadonlySet<string>>
 
 /** What maintenance stands on. */
 export interface MaintenanceDeps {
   readonly env: Env
   readonly folder: MaintenanceFolder
   readonly schedule: Schedule
+  /** All trees of the profile are looked after: suspects that none of them has are of no tree any more. */
+  readonly isAll?: boolean
   /** Nothing is done outside them. */
   readonly hours?: Hours | undefined
   /** A time's minute of the day by the clock on the wall. */

@@ -14,6 +14,8 @@ import { nextSpan, type Span, spanOf } from "./span.ts"
 /** Chunks that are sorted in memory at once, and that are done between two notes of how far it is. */
 const spanChunks = 32_768
 const stepChunks = 32
+/** Chunks of which it was known that they lack shares, verified again in each round; a sweep looks at all. */
+const mostAgain = 64
 
 /** What a round of a tree is part of. */
 export interface TreeSurroundings {
@@ -21,6 +23,8 @@ export interface TreeSurroundings {
   readonly volume: MaintainedVolume
   /** Since when servers have given no answer; kept up to date. */
   readonly awaySinceMs: Map<string, number>
+  /** A server answers that did not at the last round. */
+  readonly isBack: boolean
   /** Ids of chunks that readers found damaged. */
   readonly suspects: ReadonlySet<string>
   /** False once the hours are over. */
@@ -44,6 +48,8 @@ export class TreeRound {
   readonly #tree: MaintainedTree
   #memory: TreeMemory
   readonly report: TreeReport
+  /** Suspects that were looked at. */
+  readonly looked = new Set<string>()
 
   constructor(around: TreeSurroundings, tree: MaintainedTree, memory: TreeMemory) {
     this.#around = around
@@ -57,7 +63,8 @@ export class TreeRound {
   async run(): Promise<boolean> {
     await this.#registers()
     const { below, broken } = this.#memory
-    await this.#lookAt(new Set([...this.#around.suspects, ...below, ...broken]))
+    // In turns: who was looked at goes to the end of its list.
+    await this.#lookAt(new Set([...this.#around.suspects, ...[...broken, ...below].slice(0, mostAgain)]))
     await this.#sample()
     const isSwept = await this.#sweep()
     const isVerified = isSwept && (await this.#verify())
@@ -85,7 +92,11 @@ export class TreeRound {
     if (ids.size === 0) return
     const span = await spanOf(await this.#tree.footing(), ids)
     this.report.suspects += span.length
-    for (const step of stepsOf(span)) await this.#check(step, { verify: true })
+    for (const step of stepsOf(span)) {
+      if (!this.#around.mayGoOn()) return
+      await this.#check(step, { verify: true })
+      for (const [id] of step) this.looked.add(id)
+    }
     const there = new Set(span.map(([id]) => id))
     const isGone = (id: string) => ids.has(id) && !there.has(id)
     const { below, broken } = this.#memory
@@ -122,7 +133,7 @@ export class TreeRound {
     // Who was waited for in vain since then is missed wherever it held something.
     if ([...awaySinceMs.values()].some((sinceMs) => sinceMs + waitMs <= nowMs && sinceMs + waitMs > sweptMs))
       return true
-    return below.length > 0 && nowMs - sweptMs >= sweepEveryMs
+    return below.length > 0 && (this.#around.isBack || nowMs - sweptMs >= sweepEveryMs)
   }
 
   async #verify(): Promise<boolean> {
