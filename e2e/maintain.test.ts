@@ -49,7 +49,15 @@ test("who holds nothing but a verify capability keeps a grid's data whole: other
   await grid.run(["put", files, "home:/files"])
   const invite = `${grid.folder}/invite`
   const coordinator = `${grid.folder}/data/holdfast/grid/coordinator`
-  const { stdout } = await grid.run(["invite", "--dir", coordinator, "--tenant", "home", "--roles", "read,append,repair"])
+  const { stdout } = await grid.run([
+    "invite",
+    "--dir",
+    coordinator,
+    "--tenant",
+    "home",
+    "--roles",
+    "read,append,repair",
+  ])
   fs.writeFileSync(invite, stdout, { mode: 0o600 })
   await grid.run(["join", "--invite-file", invite, "--name", "caretaker"], { env: caretaker })
   const cap = (await grid.run(["cap", "home:", "--verify"])).stdout

@@ -135,6 +135,33 @@ export interface World extends FaultContext {
   step: number
 }
 
+/** The servers that lie, or serve a hostile writer. */
+function liarsOf(shape: Shape, random: Random, crypto: CryptoProvider): Map<string, Liar> {
+  const isLying = shape.mode === "byzantine" && happens(shape, "lies")
+  const isAlly = shape.mode === "byzantine" && plays(shape, "writer")
+  return new Map(
+    (isLying ? shape.faulty : isAlly ? shape.faulty.slice(0, 1) : []).map((id) => {
+      const own = random.fork(`liar ${id}`)
+      const liar = new Liar(own, crypto, isLying ? own.pick([0.1, 0.5, 1]) : 0)
+      liar.isBulky = plays(shape, "glut")
+      return [id, liar] as const
+    }),
+  )
+}
+
+/** How wrong a clock is, and gets. */
+function skewOf(
+  from: Random,
+  isSkewed: boolean,
+  mostYears: number,
+): { readonly skewMs: number; readonly drift: number } {
+  const mostMs = from.chance(0.3) ? mostYears * yearMs : 0
+  return {
+    skewMs: isSkewed ? from.between(-600_000 - mostMs, 600_000 + mostMs) : 0,
+    drift: isSkewed ? (from.fraction() - 0.5) / 500 : 0,
+  }
+}
+
 /** Makes a world with empty trees in it. */
 export async function createWorld(
   seed: string,
@@ -160,24 +187,8 @@ export async function createWorld(
   }
   const env: Env = { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
   const isSkewed = happens(shape, "skew")
-  const skew = (name: string, mostYears = 0) => {
-    const from = random.fork(`skew ${name}`)
-    const mostMs = from.chance(0.3) ? mostYears * yearMs : 0
-    return {
-      skewMs: isSkewed ? from.between(-600_000 - mostMs, 600_000 + mostMs) : 0,
-      drift: isSkewed ? (from.fraction() - 0.5) / 500 : 0,
-    }
-  }
-  const isLying = shape.mode === "byzantine" && happens(shape, "lies")
-  const isAlly = shape.mode === "byzantine" && plays(shape, "writer")
-  const liars = new Map(
-    (isLying ? shape.faulty : isAlly ? shape.faulty.slice(0, 1) : []).map((id) => {
-      const own = random.fork(`liar ${id}`)
-      const liar = new Liar(own, crypto, isLying ? own.pick([0.1, 0.5, 1]) : 0)
-      liar.isBulky = plays(shape, "glut")
-      return [id, liar] as const
-    }),
-  )
+  const skew = (name: string, mostYears = 0) => skewOf(random.fork(`skew ${name}`), isSkewed, mostYears)
+  const liars = liarsOf(shape, random, crypto)
   const onExcess = ({ id }: Caller) => fail("retries are bounded", `${id} makes more calls than its operation may need`)
   const network = new SimulatedNetwork({ time, random: random.fork("network"), onBug, onExcess })
   const administrator = await nodeCrypto.publicKeyOf(administratorSeed(random))

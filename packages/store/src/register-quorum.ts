@@ -91,9 +91,7 @@ export class Survey {
     this.#needed = quorumOf(deps.backends.length, deps.mode)
   }
 
-  /**
-   * Asks every server; resolves as soon as a quorum has answered. It and what is asked later throw ERR_NO_QUORUM and the signal's reason.
-   */
+  /** Asks every server; resolves when a quorum has answered. It and what is asked later throw ERR_NO_QUORUM, the signal's reason. */
   static async start(deps: QuorumDeps, publicKey: Uint8Array, signal?: AbortSignal): Promise<Survey> {
     const survey = new Survey(deps, publicKey, signal)
     for (const backend of survey.#deps.backends) void survey.#ask(backend)

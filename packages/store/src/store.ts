@@ -153,13 +153,8 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       checkChunk({ ...health(batch), doubted }, id, ranked(id), { repair: true }),
   }
   let rolledBack: Rollback | undefined
-  const readOptions = {
-    pipeline,
-    clock: deps.env.clock,
-    usual: { k, n },
-    hedgeMs: deps.hedgeMs ?? 400,
-    onDamage: deps.onDamage,
-  }
+  const { hedgeMs = 400, onDamage } = deps
+  const readOptions = { pipeline, clock, usual: { k, n }, hedgeMs, onDamage }
   const ranges = new RangeReader({ crypto: deps.env.crypto, erasure, ...readOptions }, known)
   const watches = new Watches(deps.env, places.voters)
   const chunks = createChunkStore({

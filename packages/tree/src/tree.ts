@@ -2,7 +2,7 @@
  * A tree: directories and files under the root in a register. A commit writes new chunks and then moves the register,
  * so it is there as a whole or not at all. Writers may race: who loses merges and tries again.
  */
-import { type Env, HoldfastError, Semaphore, toHex, untilAborted } from "@holdfast/core"
+import { type Env, HoldfastError, toHex } from "@holdfast/core"
 import type { AccountId, ChunkId } from "@holdfast/protocol"
 import {
   type Author,
@@ -43,6 +43,7 @@ import {
 } from "./root.ts"
 import { CommitSession, type Path, requireDirectory } from "./session.ts"
 import { Snapshots } from "./snapshot.ts"
+import { Turns } from "./turns.ts"
 
 /** What a tree stands on. */
 export interface TreeOptions {
@@ -108,13 +109,6 @@ export async function createTree(options: TreeOptions): Promise<Tree> {
   return new Tree(options)
 }
 
-/** Commits of one open tree wait for each other: those of one process would only race, and merge what the other has just read. */
-interface Turns {
-  readonly commits: Semaphore
-  /** Ends the waiting too. */
-  readonly signal?: AbortSignal
-}
-
 /** An open tree. It holds nothing that needs closing. */
 export class Tree {
   readonly io: TreeIo
@@ -122,7 +116,7 @@ export class Tree {
   readonly #options: TreeOptions
   readonly #turns: Turns
 
-  constructor(options: TreeOptions, turns: Turns = { commits: new Semaphore(1) }) {
+  constructor(options: TreeOptions, turns = new Turns()) {
     this.#options = options
     this.#turns = turns
     this.io = options.io ?? createTreeIo(options)
@@ -133,7 +127,7 @@ export class Tree {
   stoppedBy(signal: AbortSignal): Tree {
     const io = this.io.stoppedBy(signal)
     const registers = stoppedRegisters(this.#options.registers, signal)
-    return new Tree({ ...this.#options, io, chunks: io.chunks, registers }, { ...this.#turns, signal })
+    return new Tree({ ...this.#options, io, chunks: io.chunks, registers }, this.#turns.stoppedBy(signal))
   }
 
   /** The newest root. Asks the register each time: keep it, and pass it as `at` for consistent reads. */
@@ -205,11 +199,7 @@ export class Tree {
 
   /** Commits what `change` makes of the state; for snapshots and other work on whole roots. One after another: see `Turns`. */
   async commitState(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
-    const { commits, signal } = this.#turns
-    return untilAborted(
-      commits.run(() => this.#commitNow(change)),
-      signal,
-    )
+    return this.#turns.run(() => this.#commitNow(change))
   }
 
   async #commitNow(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {

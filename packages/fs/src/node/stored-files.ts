@@ -4,7 +4,8 @@
  * it may be deleted, is bounded, and where it says nothing, size and time decide as they do without it.
  *
  * The file: 8 letters of magic, a random salt of 24 bytes, then a hash table of a power of two of slots of 32 bytes: key, state (8 each),
- * hash (16). Key 0 is an empty slot, hash 0 one that is not known. A place is looked for in `probes` slots; in a full table another gives way.
+ * hash (16). Key 0 is an empty slot, hash 0 one that is not known. A place is looked for in `probes` slots; in a full table another
+ * gives way.
  */
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"

@@ -17,6 +17,40 @@ const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path
 
 /** Adds the commands to the program. */
 export function register(program: Command, context: Context): void {
+  registerSnapshot(program, context)
+  program
+    .command("diff")
+    .description("tell what differs between two places")
+    .argument("<before>", "a place in a tree")
+    .argument("<after>", "another, or the same in a snapshot")
+    .option(...capFile)
+    .addHelpText("after", examples(["holdfast diff home:/docs@friday home:/docs"]))
+    .action(async (before: string, after: string, flags: FileFlags) => diff(context, before, after, flags))
+  program
+    .command("cap")
+    .description("print a capability to a place: whoever has it needs nothing else")
+    .argument("<path>", "a place in a tree")
+    .option("--read", "one that can only read")
+    .option("--verify", "one that can only check and repair")
+    .option("--live", "of a folder: one that shows what it becomes; the folder becomes a tree of its own, at its place")
+    .option("--out <file>", "a new file for it, readable by you only; without it, it is printed")
+    .option(...capFile)
+    .addHelpText(
+      "after",
+      examples(
+        ["holdfast cap home: --read --out friends.cap"],
+        ["holdfast ls @file:friends.cap"],
+        [
+          "holdfast cap home:/photos --read --live --out photos.cap",
+          "of one folder, and of all that is put there later",
+        ],
+        ["holdfast cap home:/photos --read --out photos.cap", "of the folder as it is now, for ever"],
+      ),
+    )
+    .action(async (path: string, flags: CapFlags) => cap(context, path, flags))
+}
+
+function registerSnapshot(program: Command, context: Context): void {
   const snapshot = program
     .command("snapshot")
     .description("keep a tree as it is now, under a name")
@@ -70,36 +104,6 @@ export function register(program: Command, context: Context): void {
         await context.outputChanged({ restored: name }, "")
       }),
     )
-  program
-    .command("diff")
-    .description("tell what differs between two places")
-    .argument("<before>", "a place in a tree")
-    .argument("<after>", "another, or the same in a snapshot")
-    .option(...capFile)
-    .addHelpText("after", examples(["holdfast diff home:/docs@friday home:/docs"]))
-    .action(async (before: string, after: string, flags: FileFlags) => diff(context, before, after, flags))
-  program
-    .command("cap")
-    .description("print a capability to a place: whoever has it needs nothing else")
-    .argument("<path>", "a place in a tree")
-    .option("--read", "one that can only read")
-    .option("--verify", "one that can only check and repair")
-    .option("--live", "of a folder: one that shows what it becomes; the folder becomes a tree of its own, at its place")
-    .option("--out <file>", "a new file for it, readable by you only; without it, it is printed")
-    .option(...capFile)
-    .addHelpText(
-      "after",
-      examples(
-        ["holdfast cap home: --read --out friends.cap"],
-        ["holdfast ls @file:friends.cap"],
-        [
-          "holdfast cap home:/photos --read --live --out photos.cap",
-          "of one folder, and of all that is put there later",
-        ],
-        ["holdfast cap home:/photos --read --out photos.cap", "of the folder as it is now, for ever"],
-      ),
-    )
-    .action(async (path: string, flags: CapFlags) => cap(context, path, flags))
 }
 
 interface CapFlags extends FileFlags {

@@ -3,11 +3,12 @@
  * nothing of what goes wrong, and ends soon. Exits with 0 when the word can only be a place, so that no local file is offered.
  */
 import { isLocked, pathsOf, profileDir } from "@holdfast/client/profile"
-import { isHoldfastError, shownLine } from "@holdfast/core"
+import { isHoldfastError, shownLine, utf8 } from "@holdfast/core"
 import { holdsEntries } from "@holdfast/fs"
 import type { Command } from "commander"
 import { hasFlag, optionValue } from "../../arguments.ts"
 import { type Context, createContext } from "../../context.ts"
+import { writeOut } from "../../output.ts"
 import { looksRemote, splitRemote } from "../../places.ts"
 import { parseTyped, quotedForBash } from "../../shell-words.ts"
 import { lookUp } from "../files/locations.ts"
@@ -38,9 +39,7 @@ export function register(program: Command, context: Context): void {
         if (breaks === undefined || !typed) return [text]
         return quotedForBash(text.slice(typed.kept), typed.quote) ?? []
       })
-      await new Promise<void>(
-        (resolve) => void context.stdout.write(answers.map((text) => `${text}\n`).join(""), () => resolve()),
-      )
+      await writeOut(context, utf8(answers.map((text) => `${text}\n`).join("")))
       process.exit(isPlace ? 0 : notAPlace) // whatever is still asked of servers
     })
 }

@@ -110,6 +110,11 @@ Examples:
     .argument("<id>", "the place, as `volume show` names it")
     .argument("[labels...]", "provider=NAME, site=NAME, rack=NAME")
     .action((name: string, id: string, labels: string[]) => label(context, name, id, labels))
+  registerKeeping(volume, context)
+}
+
+/** What leaves the places of a volume as they are. */
+function registerKeeping(volume: Command, context: Context): void {
   volume
     .command("follow")
     .description("go where a volume has moved, after another profile moved it")

@@ -16,7 +16,7 @@ export interface MendingPlaces {
 }
 
 /** True when a chunk's shares are to be put right now. What cannot be read, or contradicts itself, no repair mends. */
-export function needsMending(health: ChunkHealth, { servers, happy, isGivenUp }: MendingPlaces): boolean {
+function needsMending(health: ChunkHealth, { servers, happy, isGivenUp }: MendingPlaces): boolean {
   const { k, n, goodShares, distinctServers, corrupt, inconsistent, silent } = health
   if (k === 0 || goodShares < k || inconsistent) return false
   if (corrupt.length > 0) return true
@@ -29,13 +29,14 @@ export function needsMending(health: ChunkHealth, { servers, happy, isGivenUp }:
 
 /** The same store, whose repairs are done where they are needed alone; `onHealth` hears how each chunk was left. */
 export function mendingStore(
-  store: Pick<Store, "checkChunk" | "backends" | "voters">,
+  store: Pick<Store, "checkChunk" | "backends" | "voters" | "domains">,
   places: MendingPlaces,
   onHealth: (health: ChunkHealth) => void,
 ): HealthStore["store"] {
   return {
     backends: store.backends,
     voters: store.voters,
+    domains: store.domains,
     async checkChunk(id, { repair = false, ...options } = {}) {
       const found = await store.checkChunk(id, options)
       const health = repair && needsMending(found, places) ? await store.checkChunk(id, { ...options, repair }) : found

@@ -35,7 +35,7 @@ export interface MaintainedVolume {
   readonly happy: number
   readonly store: Pick<
     Store,
-    "backends" | "voters" | "checkChunk" | "sampleBlock" | "rebalanceChunk" | "beginCollection"
+    "backends" | "voters" | "domains" | "checkChunk" | "sampleBlock" | "rebalanceChunk" | "beginCollection"
   >
   readonly trees: readonly MaintainedTree[]
   /** Signs for what a rebalance frees where shares lay before. */
