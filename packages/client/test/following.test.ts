@@ -10,9 +10,11 @@ import { createLogger, join, loadIdentity, openAuthority } from "@holdfast/netwo
 import { startNode } from "@holdfast/node"
 import { pathsOf, profileDir } from "../src/profile/paths.ts"
 import { createProfile, openProfile } from "../src/profile/profile.ts"
+import { changing, lockSecrets, readSecrets } from "../src/profile/secrets.ts"
 import { openSession, type Session, type SessionOptions } from "../src/volumes/session.ts"
 
 const pollMs = 50
+const passphrase = "correct horse battery staple"
 const quiet = createLogger({ stream: { write: () => undefined } })
 
 /** A grid of `count` nodes and a profile that is its member. */
@@ -48,7 +50,7 @@ async function setUp(t: TestContext, count: number) {
   await createProfile(paths, "default")
   const warnings: string[] = []
   async function open(options: SessionOptions = {}): Promise<Session> {
-    const profile = await openProfile(paths, "default", () => Promise.reject(new Error("asked for a passphrase")))
+    const profile = await openProfile(paths, "default", async () => passphrase)
     const onWarning = (text: string) => void warnings.push(text)
     const session = await openSession(profile, { askEveryMs: pollMs, onWarning, ...options })
     t.after(() => session.close())
@@ -122,4 +124,46 @@ test("an open session goes on with the certificate that another process renewed"
   await until(async () => {
     return holds(session, stored, 1).catch(() => false) // it may leave a server alone for a second
   })
+})
+
+test("an open session follows the grid although the certificate on disk is damaged or another member's, and says so once", {
+  timeout: 60_000,
+}, async (t) => {
+  const { dir, identityDir, addNode, open, warnings } = await setUp(t, 3)
+  const { certPem } = await loadIdentity(identityDir)
+  const bobsDir = joinPath(identityDir, "../bob")
+  await join(await createInvite({ dir, role: "client", tenant: "acme" }), { dir: bobsDir, name: "bob" })
+  const bob = await loadIdentity(bobsDir)
+  const session = await open()
+  const isUsed = async (id: string) => ids(session.backends).includes(id)
+
+  await writeFile(joinPath(identityDir, "cert.pem"), certPem.slice(0, 100))
+  await until(() => warnings.length > 0)
+  const fourth = await addNode("n4")
+  await until(() => isUsed(fourth.memberId))
+
+  await writeFile(joinPath(identityDir, "key.pem"), bob.keyPem)
+  await writeFile(joinPath(identityDir, "cert.pem"), bob.certPem)
+  await until(() => warnings.length > 1)
+  const fifth = await addNode("n5")
+  await until(() => isUsed(fifth.memberId))
+  // A new connection is made as the member of before, and what it is granted holds.
+  const usage = await session.backends.find(({ id }) => id === fifth.memberId)!.usage()
+  assert.equal(usage.usedBytes, 0)
+  assert.equal(warnings.length, 2)
+  assert.match(warnings[0]!, /not PEM/)
+  assert.match(warnings[1]!, /not for this key/)
+})
+
+test("a session of a profile that is locked with a passphrase follows the grid too", { timeout: 60_000 }, async (t) => {
+  const { identityDir, addNode, open, warnings } = await setUp(t, 3)
+  const profileFolder = joinPath(identityDir, "..")
+  const noOne = () => Promise.reject(new Error("asked for a passphrase"))
+  await changing(profileFolder, async () =>
+    lockSecrets(profileFolder, await readSecrets(profileFolder, noOne), passphrase),
+  )
+  const session = await open()
+  const added = await addNode("n4")
+  await until(() => ids(session.backends).includes(added.memberId))
+  assert.deepEqual(warnings, [])
 })

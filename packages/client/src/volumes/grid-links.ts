@@ -4,7 +4,7 @@
  */
 import type { Agent } from "node:https"
 import { createNodeBackend } from "@holdfast/backends/storage-node"
-import { type BufferPool, isAbort, isHoldfastError } from "@holdfast/core"
+import { type BufferPool, HoldfastError, isAbort, isHoldfastError } from "@holdfast/core"
 import {
   absentVoters,
   createAgent,
@@ -30,6 +30,9 @@ import { goneVoter, readOnlyServer } from "./untrusted-server.ts"
 /** With less left than this of a certificate and no renewal, the user must hear of it. */
 export const warnBeforeMs = 14 * 86_400_000
 const askEveryMs = 60_000
+/** A coordinator whose certificates end soon after they are made is not asked for one each minute. */
+const renewEveryMs = 3_600_000
+const warnEveryMs = 86_400_000
 const againTimeoutMs = 3_000
 
 /** What a grid is opened with. */
@@ -62,8 +65,11 @@ export class GridLinks {
   readonly #watching: NodeJS.Timeout
   readonly #agents = new Set<Agent>()
   readonly #told: Set<string>
+  readonly #closed = new AbortController()
   /** When it was last said that the certificate ends; that is said as a grid is opened. */
   #warnedMs = Date.now()
+  /** When a new certificate was last asked for; that is done as a grid is opened. */
+  #renewedMs = Date.now()
   #identity: Identity
   #grid: GridDescription
   #pins: Pins
@@ -128,6 +134,7 @@ export class GridLinks {
   close(): void {
     clearInterval(this.#watching)
     this.#onChange = undefined
+    this.#closed.abort()
   }
 
   #standings(): Standing[] {
@@ -171,8 +178,12 @@ export class GridLinks {
 
   /** Where a server is by the coordinator's newest word, asked for once. */
   async #addressOf(id: string): Promise<string | undefined> {
-    this.#newest ??= fetchGrid(this.#dir, { identity: this.#identity, timeoutMs: againTimeoutMs }).then(
-      ({ grid }) => grid,
+    const { signal } = this.#closed
+    this.#newest ??= fetchGrid(this.#dir, { identity: this.#identity, timeoutMs: againTimeoutMs, signal }).then(
+      ({ grid, pins }) => {
+        this.#checkSame(pins)
+        return grid
+      },
     )
     const grid = await this.#newest.catch(() => undefined)
     return grid?.servers.find((server) => server.id === id)?.address
@@ -180,18 +191,20 @@ export class GridLinks {
 
   #look(): void {
     this.#looking ??= this.#lookNow()
-      .catch((error: unknown) => {
-        // Asked again next time; but that the coordinator refuses this machine, or that nothing can be kept, the user must know.
-        if (isHoldfastError(error) && !isAbort(error)) this.#tell(error.message)
-      })
+      // Asked again next time; but that the coordinator refuses this machine, or that nothing can be kept, the user must know.
+      .catch((error: unknown) => this.#tellOf(error))
       .finally(() => {
         this.#looking = undefined
       })
   }
 
   async #lookNow(): Promise<void> {
-    await this.#followIdentity()
-    const { grid, pins, warnings, offer } = await fetchGrid(this.#dir, { identity: this.#identity })
+    // Whatever is wrong with what is on disk, keys that are revoked must be heard of.
+    await this.#followIdentity().catch((error: unknown) => this.#tellOf(error))
+    const { signal } = this.#closed
+    const { grid, pins, warnings, offer } = await fetchGrid(this.#dir, { identity: this.#identity, signal })
+    signal.throwIfAborted()
+    this.#checkSame(pins)
     this.#revoked.add(pins.revoked)
     this.#newest = Promise.resolve(grid)
     for (const warning of warnings) this.#tell(warning)
@@ -202,21 +215,46 @@ export class GridLinks {
     if (this.#shape() !== before) this.#onChange?.()
   }
 
-  /** Takes the certificate that another process renewed, or renews it when that is due. */
+  /** The profile may have left the grid and joined another meanwhile, where nothing of what is open belongs. Throws ERR_CONFLICT. */
+  #checkSame({ gridId }: Pins): void {
+    if (gridId === this.#pins.gridId) return
+    throw new HoldfastError(
+      "ERR_CONFLICT",
+      "This profile is a member of another grid since this was opened. What is open goes on with the grid of before; open it again.",
+    )
+  }
+
+  /**
+   * Takes the certificate that another process renewed, or renews it when that is due. Throws ERR_CONFLICT for another member's, and what
+   * loading one throws, as for one of another key, for which the grant is not.
+   */
   async #followIdentity(): Promise<void> {
-    const present = await loadIdentity(this.#dir)
-    const identity = await renewIdentity(this.#dir, present).catch(() => present)
+    const { keyPem, caPem, memberId } = this.#identity // the key may be sealed on disk
+    const present = await loadIdentity(this.#dir, Date.now(), keyPem)
+    if (present.caPem !== caPem || present.memberId !== memberId)
+      throw new HoldfastError(
+        "ERR_CONFLICT",
+        "This profile joined a grid anew since this was opened. What is open goes on as the member of before; open it again.",
+      )
+    const identity = await this.#renewed(present)
     this.#warnOfEnd(identity)
-    if (identity.certPem === this.#identity.certPem) return
+    if (this.#closed.signal.aborted || identity.certPem === this.#identity.certPem) return
     this.#identity = identity
     for (const agent of this.#agents) renewAgent(agent, identity)
   }
 
+  async #renewed(present: Identity): Promise<Identity> {
+    const nowMs = Date.now()
+    if (Math.abs(nowMs - this.#renewedMs) < renewEveryMs) return present
+    this.#renewedMs = nowMs
+    return renewIdentity(this.#dir, present).catch(() => present)
+  }
+
   #warnOfEnd(identity: Identity): void {
     const nowMs = Date.now()
-    if (!expiresSoon(identity, nowMs, warnBeforeMs) || nowMs - this.#warnedMs < 86_400_000) return
+    if (!expiresSoon(identity, nowMs, warnBeforeMs) || Math.abs(nowMs - this.#warnedMs) < warnEveryMs) return
     this.#warnedMs = nowMs
-    this.#now.onCertificateEnding?.(identity.notAfterMs)
+    if (!this.#closed.signal.aborted) this.#now.onCertificateEnding?.(identity.notAfterMs)
   }
 
   /** All that `place` depends on. */
@@ -225,8 +263,12 @@ export class GridLinks {
     return JSON.stringify([servers, absentVoters(this.#grid, this.#pins)])
   }
 
+  #tellOf(error: unknown): void {
+    if (isHoldfastError(error) && !isAbort(error)) this.#tell(error.message)
+  }
+
   #tell(text: string): void {
-    if (this.#told.has(text) || this.#told.size >= mostTold) return
+    if (this.#closed.signal.aborted || this.#told.has(text) || this.#told.size >= mostTold) return
     this.#told.add(text)
     this.#now.onWarning?.(text)
   }

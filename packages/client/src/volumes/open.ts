@@ -54,13 +54,25 @@ async function bucketConnector(access: AccountAccess | undefined, epoch: number)
 
 async function nodeConnector(profile: Profile, options: GridOptions) {
   const { openGrid } = await import("./grid.ts")
-  const { grid, connect } = await openGrid(profile, options)
-  return ({ id, name }: Node, buffers: BufferPool): Backend => {
+  const { grid, connect, close } = await openGrid(profile, options)
+  let open = 0
+  const backendOf = ({ id, name }: Node, buffers: BufferPool): Backend => {
     const server = grid.servers.find((known) => known.id === id)
     if (server) return connect(server, buffers)
     return lazyBackend(id, () => {
       throw unreachable(id, `the grid has no node ${name} any more. Replace it: holdfast volume remove-backend`)
     })
+  }
+  return (node: Node, buffers: BufferPool): Backend => {
+    const backend = backendOf(node, buffers)
+    open++
+    return {
+      ...backend,
+      async close() {
+        await backend.close()
+        if (--open === 0) close() // the grid is followed for as long as one of its nodes is used
+      },
+    }
   }
 }
 

@@ -132,7 +132,8 @@ async function parseNodes(profile: Profile | undefined, name: string): Promise<V
       "Storage nodes let in members of their grid only, and this profile is a member of no grid. Join one with an invitation (holdfast join --invite-file FILE), or start one on this machine (holdfast up).",
     )
   const { openGrid } = await import("./grid.ts")
-  const { grid } = await openGrid(profile, {})
+  const { grid, close } = await openGrid(profile, {})
+  close()
   const chosen = grid.servers.filter((server) => name === "*" || server.name === name || server.id === name)
   if (chosen.length === 0)
     throw new HoldfastError(

@@ -96,6 +96,9 @@ export async function openGridSession(profile: Profile, opened: OpenedGrid, opti
   const { store, ...session } = await compose(profile, { volume: gridName, storage }, options, (buffers) => {
     place = () => opened.place(buffers)
     return { coding, registerMode, servers: place() }
+  }).catch((error: unknown) => {
+    opened.close()
+    throw error
   })
   opened.follow(() => store.follow(place()))
   return {
