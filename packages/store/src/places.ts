@@ -8,7 +8,7 @@ import { createServer, type Server } from "./server.ts"
 /** A place in use. */
 interface Used {
   readonly server: Server
-  readonly end: () => Promise<void>
+  readonly stay: Stay
 }
 
 /** The places of one store. The backends that it is given belong to it. */
@@ -16,6 +16,7 @@ export class Places {
   readonly #clock: Clock
   readonly #wrap: (backend: Backend) => Backend
   readonly #used = new Map<Backend, Used>() // by the backend as it was given
+  readonly #leaving = new Map<Backend, Used>() // those whose last call has not ended
   #servers = new Map<Backend, Server>() // by the backend as it is used
   #all: readonly PlacedServer[] = []
   #domains = new Map<Backend, Domains>()
@@ -69,14 +70,16 @@ export class Places {
   }
 
   /**
-   * Uses these from now on. A backend that is among them again goes on as it is; one that is not is closed when its last call has ended.
+   * Uses these from now on. A backend that is among them again goes on as it is; one that is not is closed when its last call has ended,
+   * and is not to be given again after that.
    */
   follow(servers: readonly PlacedServer[]): void {
     const given = new Set(servers.map(({ backend }) => backend))
     for (const [backend, used] of this.#used)
       if (!given.has(backend)) {
         this.#used.delete(backend)
-        void used.end().catch(() => undefined) // what cannot be closed is not asked again either
+        this.#leaving.set(backend, used)
+        used.stay.end(() => this.#leaving.delete(backend))
       }
     this.#all = servers.map((server) => ({ ...server, backend: this.#use(server.backend).server.backend }))
     this.#domains = new Map(this.#all.map(({ backend, domains = [] }) => [backend, domains]))
@@ -93,45 +96,72 @@ export class Places {
     return this.ranked(id).map((backend) => this.#servers.get(backend)!)
   }
 
+  /** Closes all, also those that calls still keep open. */
   async close(): Promise<void> {
-    await Promise.all([...this.#used.keys()].map((backend) => backend.close()))
+    await Promise.all([...this.#used.values(), ...this.#leaving.values()].map(({ stay }) => stay.close()))
   }
 
   #use(given: Backend): Used {
-    const known = this.#used.get(given)
-    if (known) return known
-    const { backend, end } = ending(given)
-    const used = { server: createServer(this.#wrap(backend), this.#clock), end }
+    const known = this.#used.get(given) ?? this.#leaving.get(given)
+    if (known) {
+      known.stay.goOn()
+      this.#leaving.delete(given)
+    }
+    const used = known ?? this.#begin(given)
     this.#used.set(given, used)
     return used
   }
+
+  #begin(given: Backend): Used {
+    const stay = new Stay(given)
+    return { server: createServer(this.#wrap(stay.backend), this.#clock), stay }
+  }
 }
 
-/** The same backend, which can be ended: it is closed when no call is under way, and fails what is asked later. */
-function ending(given: Backend): { readonly backend: Backend; readonly end: () => Promise<void> } {
-  let open = 0
-  const ended = Promise.withResolvers<void>()
-  let isEnded = false
-  const closeWhenIdle = () => {
-    if (isEnded && open === 0) ended.resolve(given.close())
+/** A backend for as long as it is used. */
+class Stay {
+  /** The same, which fails what is asked after the end. */
+  readonly backend: Backend
+  readonly #given: Backend
+  #open = 0
+  #onClosing: (() => void) | undefined
+  #closed: Promise<void> | undefined
+
+  constructor(given: Backend) {
+    this.#given = given
+    this.backend = wrapBackend(given, async ({ send }) => {
+      if (this.#onClosing) throw left(given.id)
+      this.#open++
+      try {
+        return await send()
+      } finally {
+        this.#open--
+        this.#closeWhenIdle()
+      }
+    })
   }
-  const backend = wrapBackend(given, async ({ send }) => {
-    if (isEnded) throw left(given.id)
-    open++
-    try {
-      return await send()
-    } finally {
-      open--
-      closeWhenIdle()
-    }
-  })
-  return {
-    backend,
-    end() {
-      isEnded = true
-      closeWhenIdle()
-      return ended.promise
-    },
+
+  /** Closes it when no call is under way, and says so; what is asked from now on fails. */
+  end(onClosing: () => void): void {
+    this.#onClosing = onClosing
+    this.#closeWhenIdle()
+  }
+
+  /** It is used again, unless it is closed. */
+  goOn(): void {
+    this.#onClosing = undefined
+  }
+
+  /** Closes it now. */
+  close(): Promise<void> {
+    this.#closed ??= this.#given.close()
+    return this.#closed
+  }
+
+  #closeWhenIdle(): void {
+    if (!this.#onClosing || this.#open > 0) return
+    this.#onClosing()
+    this.close().catch(() => undefined) // what cannot be closed is not asked again either
   }
 }
 
