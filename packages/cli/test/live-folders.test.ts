@@ -63,6 +63,25 @@ test("a folder is shared once, whichever capability is asked for, and what is fr
   assert.deepEqual(await seenBy(read), ["a", "b"])
 })
 
+test("whoever shares a folder is told once that it has snapshots of its own, and those keep what it was", async (t) => {
+  const owner = await createHarness(t)
+  const { folder } = owner
+  fs.writeFileSync(join(folder, "a"), "first")
+  await owner.run("mkdir", "home:/docs")
+  await owner.run("put", join(folder, "a"), "home:/docs/a")
+  const told = () => owner.warnings.filter((text) => text.includes("holdfast snapshot create home:/docs NAME"))
+  await owner.run("cap", "home:/docs", "--live")
+  assert.equal(told().length, 1)
+  await owner.run("cap", "home:/docs", "--live", "--read")
+  assert.equal(told().length, 1)
+  await owner.run("snapshot", "create", "home:/docs", "friday")
+  await owner.run("rm", "home:/docs/a")
+  assert.equal(
+    await owner.run("cat", "home:/docs/a@friday").catch(() => owner.run("cat", "home:/docs@friday/a")),
+    "first",
+  )
+})
+
 test("what is linked in below a shared folder stays as writable as it was, and gc keeps what the folder needs", async (t) => {
   const owner = await createHarness(t)
   const { folder } = owner

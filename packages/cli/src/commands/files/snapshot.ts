@@ -163,5 +163,17 @@ async function shareFolder(found: Found, { store, env, profile, volume }: Sessio
   const { id: account } = await profile.account()
   const files = filesOf({ ...{ chunks, registers, env, io, volume, account }, uploads: profile })
   const label = show(found)
-  return share(found, { create: async () => files.open(await files.create("directory"), { label, warn }) })
+  let isNew = false
+  const shared = await share(found, {
+    create: async () => {
+      isNew = true
+      return files.open(await files.create("directory"), { label, warn })
+    },
+  })
+  if (isNew)
+    warn(
+      `${label} is a tree of its own now: snapshots of the tree around it no longer keep what is in it, and putting a folder above it ` +
+        `leaves it out. Keep it with: holdfast snapshot create ${label} NAME; store it with: holdfast put FOLDER ${label}`,
+    )
+  return shared
 }
