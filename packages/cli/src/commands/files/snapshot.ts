@@ -26,6 +26,10 @@ export function register(program: Command, context: Context): void {
     .option(...capFile)
     .addHelpText("after", examples(["holdfast diff home:/docs@friday home:/docs"]))
     .action(async (before: string, after: string, flags: FileFlags) => diff(context, before, after, flags))
+  registerCap(program, context)
+}
+
+function registerCap(program: Command, context: Context): void {
   program
     .command("cap")
     .description("print a capability to a place: whoever has it needs nothing else")
