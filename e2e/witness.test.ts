@@ -220,9 +220,9 @@ test("who names two places on a terminal is told what a witness is, and may name
   }
   assert.match(
     await onTerminal("named", `dir:${client.folder}/w`),
-    /one of two is none[^]*survives 1 lost[^]*witness: directory/,
+    /one of two is none[\s\S]*survives 1 lost[\s\S]*witness: directory/,
   )
-  assert.match(await onTerminal("none", ""), /survives 0 lost[^]*does NOT survive the loss of either place/)
+  assert.match(await onTerminal("none", ""), /survives 0 lost[\s\S]*does NOT survive the loss of either place/)
 })
 
 test("a node of a grid is the witness of two directories, and holds no share of them", async (t) => {

@@ -131,7 +131,8 @@ export class StoredFiles {
     }
     if (slot === undefined && this.#slots < mostSlots) {
       this.#grow()
-      return this.#set(key, state, hash)
+      this.#set(key, state, hash)
+      return
     }
     if (slot === undefined) slot = (Number(key & 0xffffffffn) + Number(key >> 61n)) & (this.#slots - 1)
     else if (this.#keyAt(slot) === 0n) this.#count++
