@@ -192,7 +192,7 @@ function badContents(content: Uint8Array): Bad[] {
     bad("aliases as a list", 5, []),
     bad("an alias with a slash", 5, { "a/b": "hf:lit:" }),
     bad("an alias of what is no capability", 5, { home: "hf:dw:AAAA" }, "ERR_BAD_CAPABILITY"),
-    bad("a volume of version 3", 7, [{ version: 3 }], "ERR_UNSUPPORTED_VERSION"),
+    bad("a volume of version 4", 7, [{ version: 4 }], "ERR_UNSUPPORTED_VERSION"),
     bad("a volume of version 2 without its epoch", 7, [{ version: 2 }]),
     bad("a volume without places", 7, [{ version: 1 }]),
     bad("what was seen as bytes", 8, new Uint8Array(2)),

@@ -16,9 +16,10 @@ import { allCommands, buildProgram, runProgram } from "../src/program.ts"
 const home = fs.mkdtempSync(join(tmpdir(), "holdfast-echoed-"))
 const cwd = process.cwd()
 const foreign = encodeCap({ kind: "dw", seed: new Uint8Array(32).fill(7) })
+const ended = new Error("the command has ended the process")
 let own: string
 
-/** Those that would go on for ever run where they can make nothing. */
+/** Those that would go on for ever run where they can make nothing; `maintain` goes round once. */
 const daemons = new Set(["up", "coordinator run", "node run", "supervise"])
 /** They print the capability of what they are asked for. */
 const telling = new Set(["cap"])
@@ -53,10 +54,16 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promis
   }
   Object.assign(process.env, env) // options take theirs from there
   const context = createContext(surroundings as unknown as NodeJS.Process, args)
+  const { exit } = process
+  process.exit = () => {
+    throw ended // what a shell waits for ends by itself
+  }
   try {
     await runProgram(args, context, commands)
   } catch (error) {
-    reportError(context, error)
+    if (error !== ended) reportError(context, error)
+  } finally {
+    process.exit = exit
   }
   await context.close().catch((error) => reportError(context, error))
   for (const name of Object.keys(env)) delete process.env[name]
@@ -82,7 +89,7 @@ function* positionsOf(command: Command): Generator<Position> {
   const asks = (long = "") =>
     long.endsWith("passphrase-file") || long === "--invite-file" || (words[0] === "alias" && long === "--cap-file")
   const needed = command.options.flatMap(({ long, mandatory, required }) =>
-    mandatory || asks(long) ? [long!, ...(required ? ["nowhere"] : [])] : [],
+    mandatory || asks(long) ? [long!, ...(required ? ["nowhere"] : [])] : long === "--once" ? [long] : [],
   )
   const given = [...words, ...needed]
   for (const [i] of command.registeredArguments.entries())
