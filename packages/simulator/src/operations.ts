@@ -1,4 +1,5 @@
 /** What clients do with the trees that they share, by the verbs that every door has, with the model beside it. */
+import { type ErrorCode, type HoldfastError, isHoldfastError } from "@holdfast/core"
 import { type Change, type FileSystem, holdsEntries, mkdir, move, remove, type Writer } from "@holdfast/fs"
 import { checkHealth, footingOf, rebalance } from "@holdfast/fs/care"
 import { type FileContent, packedFileBytes } from "@holdfast/tree"
@@ -145,10 +146,22 @@ async function put(files: FileSystem, context: OperationContext, count: number):
   const above = await missingAbove(writer, tokens)
   await pauseBeforeCommit(context, 0.05)
   const own = tokens.map(({ path }, i) => fileAt(path, contents[i]!))
-  await writer.commit([...above, ...own])
+  try {
+    await writer.commit([...above, ...own])
+  } catch (error) {
+    if (!isInTheWay(error)) throw error
+    return `nothing, as ${error.message}` // of all of it: upload names the rest in another commit
+  }
   const replaced = new Set(tokens.map(({ path }) => path)) // of one path the last stays
   for (const token of tokens.toReversed()) if (replaced.delete(token.path)) token.ackedMs = time.nowMs
   return tokens.map(({ id, path, size }) => `#${id} ${path} (${size})`).join(", ")
+}
+
+const overtaken = new Set<string>(["ERR_IS_A_DIRECTORY", "ERR_NOT_A_DIRECTORY", "ERR_NOT_FOUND"] satisfies ErrorCode[])
+
+/** A directory or a link is where a file was to go, or the directory above is gone; nothing was changed. */
+function isInTheWay(error: unknown): error is HoldfastError {
+  return isHoldfastError(error) && overtaken.has(error.code)
 }
 
 function fileAt(path: string, content: FileContent): Change {
