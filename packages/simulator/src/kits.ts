@@ -18,7 +18,7 @@ import {
   readParts,
   seedsOf,
 } from "@holdfast/client/kits"
-import { equal, fromHex, toHex } from "@holdfast/core"
+import { equal, fromHex, isHoldfastError, toHex } from "@holdfast/core"
 import {
   decodeRecoveryPart,
   encodeCap,
@@ -76,6 +76,7 @@ export async function createKits(world: World): Promise<Role> {
     const attempt = await ledger.begin(client.account, name, master)
     keeper.attempt = attempt
     const tried = keeper.tried.get(name) ?? new Map<Lair, Attempt>()
+    const triedBefore = tried.get(attempt.lair)
     keeper.tried.set(name, tried.set(attempt.lair, attempt))
     if (isProtected) await ledger.releaseKit(name, undefined)
     const parts = async (afterMs: number) => {
@@ -98,7 +99,14 @@ export async function createKits(world: World): Promise<Role> {
     }
     const at = { env: client.env, backends: client.backends }
     const kit = { name, volume: "world", mode: shape.mode, master, replace, parts, tell }
-    const { places, left } = await layKit(at, kit, memoryOf(keeper, name))
+    const { places, left } = await layKit(at, kit, memoryOf(keeper, name)).catch((error: unknown) => {
+      // Refused before anything was laid: what lies there is whose it was.
+      if (isHoldfastError(error, "ERR_ALREADY_EXISTS")) {
+        if (triedBefore) tried.set(attempt.lair, triedBefore)
+        else tried.delete(attempt.lair)
+      }
+      throw error
+    })
     const named = left.failed.map(({ place }) => place)
     attempt.isRunning = false
     await ledger.checkErased(attempt, tried, named)
