@@ -3,7 +3,7 @@ import { BufferPool, decodeCbor, encodeCbor, fromHex, HoldfastError, toHex } fro
 import { createErasure } from "@holdfast/core/erasure"
 import { checkCryptoVectors, checkErasureVectors, checkSignatureVectors } from "@holdfast/core/vectors"
 import { webCrypto, webEnv } from "@holdfast/core/web"
-import { decodeInvite } from "@holdfast/protocol"
+import { type Backend, type ChunkId, decodeInvite } from "@holdfast/protocol"
 import {
   type Chunk2Vectors,
   checkAccountList3Vectors,
@@ -19,7 +19,7 @@ import {
   checkVolumeVectors,
   type ParityVectors,
 } from "@holdfast/protocol/vectors"
-import { openChunk } from "@holdfast/store"
+import { openChunk, rankServers } from "@holdfast/store"
 import { createTreeIo, listDirectory, type Reference, readFile, type TreeIo } from "@holdfast/tree"
 import { type Found, readGolden } from "../golden.ts"
 
@@ -44,6 +44,7 @@ const checks: Readonly<Record<string, Check>> = {
   crypto: (vectors) => checkCryptoVectors(webCrypto, vectors),
   erasure: async (vectors) => checkErasureVectors(await createErasure(), vectors),
   invite: checkInvitations,
+  placement: checkPlacement,
   "recovery-kit": (vectors) => checkRecoveryVectors(webCrypto, vectors),
   "recovery-kit-2": (vectors) => checkRecoveryVectors(webCrypto, vectors),
   register: (vectors) => checkRegisterVectors(webCrypto, vectors),
@@ -54,7 +55,24 @@ const checks: Readonly<Record<string, Check>> = {
   "tree-patched": checkTrees,
   volume: (vectors) => checkVolumeVectors(webCrypto, vectors),
   "volume-2": (vectors) => checkVolumeVectors(webCrypto, vectors),
+  "volume-3": (vectors) => checkVolumeVectors(webCrypto, vectors),
   "volume-hosts": (vectors) => checkVolumeVectors(webCrypto, vectors),
+}
+
+interface PlacementVectors {
+  readonly rankings: readonly {
+    readonly servers: readonly { readonly id: string; readonly weight: number; readonly domains?: readonly string[] }[]
+    readonly chunk: string
+    readonly order: readonly string[]
+  }[]
+}
+
+function checkPlacement({ rankings }: PlacementVectors): void {
+  for (const { servers, chunk, order } of rankings) {
+    const placed = servers.map(({ id, ...rest }) => ({ backend: { id } as Backend, ...rest }))
+    const ranked = rankServers(placed, fromHex(chunk) as ChunkId).map(({ id }) => id)
+    if (ranked.join() !== order.join()) throw new Error(`placement of ${chunk}: ${ranked} in place of ${order}`)
+  }
 }
 
 async function checkChunk2(vectors: Chunk2Vectors): Promise<void> {
