@@ -48,7 +48,7 @@ test("a home is stored without what Holdfast keeps there, and without sockets an
   assert.doesNotMatch(stdout, /profiles|holdfast-volume|shares|pipe/)
   const again = await client.json<{ files: number; leftOut: string[] }>(["put", ".", "disks:/home"])
   assert.equal(again.files, 0)
-  assert.equal(again.leftOut.length, 6)
+  assert.equal(again.leftOut.length, 7) // what files were like has been noted in the cache since
   await client.run(["put", "pipe", "disks:"], { code: 2 })
   await client.run(["put", "config/holdfast", "disks:/keys"])
   assert.match((await client.run(["find", "disks:/keys"])).stdout, /profile/)

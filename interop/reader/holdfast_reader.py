@@ -1580,6 +1580,8 @@ PLACE_FIELDS = {
     "directory": ({"path"}, set()),
     "node": ({"name"}, set()),
 }
+PLACE_FIELDS_3 = {"labels", "witness"}
+LABELS = {"provider", "site", "rack"}
 
 
 def parse_volume(value):
@@ -1588,10 +1590,10 @@ def parse_volume(value):
     if not isinstance(value, dict):
         raise bad(f"a {what} is an object")
     version = value.get("version")
-    if isinstance(version, (int, float)) and not isinstance(version, bool) and version > 2:
+    if isinstance(version, (int, float)) and not isinstance(version, bool) and version > 3:
         raise version_error(f"a {what}", version)
-    integer(version, 1, 2, what)
-    if set(value) != (VOLUME_FIELDS_2 if version == 2 else VOLUME_FIELDS):
+    integer(version, 1, 3, what)
+    if set(value) != (VOLUME_FIELDS_2 if version >= 2 else VOLUME_FIELDS):
         raise bad(f"a {what} has not the fields of its version")
     matching(value["id"], r"[0-9a-f]{32}", what)
     matching(value["name"], NAME, what)
@@ -1604,12 +1606,13 @@ def parse_volume(value):
     if not isinstance(places, list) or not 1 <= len(places) <= 255:
         raise bad(f"{what}: no places")
     for place in places:
-        check_place(place, what)
-    if not k <= happy <= n <= len(places) or len({place["id"] for place in places}) < len(places):
+        check_place(place, what, PLACE_FIELDS_3 if version == 3 else set())
+    keepers = [place for place in places if "witness" not in place]
+    if not k <= happy <= n <= len(keepers) or len({place["id"] for place in places}) < len(places):
         raise bad(f"{what}: its numbers or places do not fit")
     if value["registerMode"] == "byzantine" and len(places) < 4:
         raise bad(f"{what}: too few places for one to lie")
-    if version == 2:
+    if version >= 2:
         integer(value["epoch"], 1, 999_999, what)
         matching(value["publicKey"], r"[0-9a-f]{64}", what)
         if value["previous"] is not None:
@@ -1617,15 +1620,16 @@ def parse_volume(value):
     return value
 
 
-def check_place(place, what):
+def check_place(place, what, more):
     if not isinstance(place, dict) or not isinstance(place.get("kind"), str) or place["kind"] not in PLACE_FIELDS:
         raise bad(f"{what}: no kind of place")
     needed, possible = PLACE_FIELDS[place["kind"]]
-    if not needed | {"kind", "id"} <= set(place) <= needed | possible | {"kind", "id"}:
+    if not needed | {"kind", "id"} <= set(place) <= needed | possible | more | {"kind", "id"}:
         raise bad(f"{what}: a place has not the fields of its kind")
+    check_labels(place, what)
     matching(place["id"], r"[!-~]{1,400}", what)
     flags = {"pathStyle", "conditionalWrites"}
-    for name in set(place) - {"kind", "id"}:
+    for name in set(place) - {"kind", "id"} - PLACE_FIELDS_3:
         if not isinstance(place[name], bool if name in flags else str):
             raise bad(f"{what}: {name} of a place is of another type")
     if place["kind"] == "s3":
@@ -1633,6 +1637,16 @@ def check_place(place, what):
         matching(place.get("endpoint", "https://s3"), r"https?://[A-Za-z0-9._:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?", what)
     if place["kind"] == "directory" and not place["path"] or place.get("listing", "delayed") != "delayed":
         raise bad(f"{what}: a place cannot be used")
+
+
+def check_labels(place, what):
+    labels = place.get("labels", {"site": "any"})
+    if not isinstance(labels, dict) or not labels or not set(labels) <= LABELS:
+        raise bad(f"{what}: the labels of a place are of other kinds")
+    for label in labels.values():
+        matching(label, NAME, what)
+    if place.get("witness", True) is not True:
+        raise bad(f"{what}: a witness that is none")
 
 
 def matching(value, pattern, what):
@@ -1644,7 +1658,11 @@ def volume_digest(volume):
     coding = [volume["coding"][part] for part in ("k", "happy", "n")]
     ids = [place["id"] for place in volume["backends"]]
     head = [volume["id"], volume.get("epoch", 1), volume.get("publicKey", "")]
-    return domain_hash("holdfast/volume-digest/1", Cbor.encode([*head, *coding, volume["registerMode"], ids])).hex()
+    fields = [*head, *coding, volume["registerMode"], ids]
+    witnesses = [place["id"] for place in volume["backends"] if "witness" in place]
+    if witnesses:
+        return domain_hash("holdfast/volume-digest/2", Cbor.encode([*fields, witnesses])).hex()
+    return domain_hash("holdfast/volume-digest/1", Cbor.encode(fields)).hex()
 
 
 def open_move(data, volume_id, public_key):
@@ -2293,6 +2311,7 @@ CHECKS = {
     "tree-patched": check_trees,
     "volume": check_volumes,
     "volume-2": check_volumes,
+    "volume-3": check_volumes,
     "volume-hosts": check_volumes,
 }
 
