@@ -48,6 +48,7 @@ const others = [
   ...[
     ["cap", "disks:", "--read", "--out", "back/cap"],
     ["ln", "@file:back/cap", "disks:/linked"],
+    ["cap", "disks:/made", "--live", "--out", "back/live"],
   ],
   ...[
     ["rm", "-r", "disks:/made"],
@@ -63,6 +64,9 @@ const others = [
     ["leakage", "disks:"],
     ["rebalance", "disks:"],
     ["check", "--sample", "5", "disks:"],
+    ["check", "--repair", "--dry-run", "disks:"],
+    ["rebalance", "--dry-run", "disks:"],
+    ["maintain", "--once", "disks:"],
     ["keep", "disks", "7d"],
   ],
   ...[
