@@ -13,7 +13,7 @@ const bigBytes = 1024 * mib
 const smallFiles = 10_000
 const manyEntries = 100_000
 
-const grid = await startGrid({ isBuilt: true })
+const grid = await startGrid()
 const at = (name: string) => `${grid.folder}/${name}`
 const holdfast = (...args: string[]) => measure(grid.start(args))
 

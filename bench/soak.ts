@@ -132,7 +132,7 @@ async function measure(parts: () => readonly number[]): Promise<Record<string, n
   }
 }
 
-const grid = await startGrid({ isBuilt: true })
+const grid = await startGrid()
 const pids = () => {
   const { parts } = JSON.parse(fs.readFileSync(`${grid.folder}/data/holdfast/grid/supervisor.json`, "utf8"))
   return (parts as { name: string; pid?: number }[])

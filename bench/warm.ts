@@ -38,7 +38,7 @@ function slowed(backend: Backend): Backend {
   })
 }
 
-const grid = await startGrid({ isBuilt: true })
+const grid = await startGrid()
 const profile = await openProfile(pathsOf(grid.env), "default", async () => {
   throw new Error("the profile of a new grid is not locked")
 })

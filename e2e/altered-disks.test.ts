@@ -14,7 +14,7 @@ let grid: Grid
 let secondTree: string
 
 before(async () => {
-  grid = await startGrid({ isBuilt: true })
+  grid = await startGrid()
   await grid.run(["alias", "create", "other"])
   await grid.run(["put", "-", "other:/theirs"], { input: "of another tree" })
   const put = async (path: string, bytes: Buffer) => {

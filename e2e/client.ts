@@ -3,9 +3,8 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as paths from "node:path"
+import { command } from "./command.ts"
 import { type Ended, finish, type RunOptions } from "./grid.ts"
-
-const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
 
 /** A user's home and command. */
 export interface Client {

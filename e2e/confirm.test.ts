@@ -2,10 +2,10 @@
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { after, before, test } from "node:test"
+import { command } from "./command.ts"
 import { type Grid, startGrid } from "./grid.ts"
 import { onTerminal } from "./terminal.ts"
 
-const main = `${import.meta.dirname}/../packages/cli/src/main.ts`
 let grid: Grid
 
 before(async () => {
@@ -14,7 +14,7 @@ before(async () => {
 after(() => grid.close())
 
 const asked = (args: readonly string[], answer: string) =>
-  onTerminal([process.execPath, main, ...args], { env: grid.env, answer })
+  onTerminal([process.execPath, command, ...args], { env: grid.env, answer })
 
 /** A folder with two files, stored as `home:NAME`. */
 async function stored(name: string): Promise<string> {

@@ -4,10 +4,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as paths from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
-
-const root = paths.dirname(import.meta.dirname)
-const sources = paths.join(root, "packages/cli/src/main.ts")
-const built = paths.join(root, "bin/holdfast.mjs")
+import { command } from "./command.ts"
 
 /** How a command ended. */
 export interface Ended {
@@ -49,8 +46,7 @@ interface State {
 }
 
 /** Starts a grid. Close it in the end. */
-export async function startGrid({ nodes = 5, coding = "3/4/5", isBuilt = false } = {}): Promise<Grid> {
-  const command = isBuilt ? built : sources
+export async function startGrid({ nodes = 5, coding = "3/4/5" } = {}): Promise<Grid> {
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-e2e-"))
   const env = {
     ...process.env,

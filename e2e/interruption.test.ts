@@ -9,9 +9,9 @@ import * as paths from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Client, createClient } from "./client.ts"
+import { command } from "./command.ts"
 import { startMembers } from "./members.ts"
 
-const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
 const largeBytes = 400 * 1024 * 1024
 let client: Client
 

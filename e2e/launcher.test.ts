@@ -7,8 +7,8 @@ import * as paths from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Client, createClient } from "./client.ts"
+import { command } from "./command.ts"
 
-const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
 const oldNode = olderNode()
 const skip = oldNode === undefined && "no Node older than 24 is installed"
 let client: Client

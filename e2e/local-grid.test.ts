@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import { createServer } from "node:net"
 import { type TestContext, test } from "node:test"
 import { createKeyAndRequest, openAuthority } from "@holdfast/network"
+import { command } from "./command.ts"
 import { type Grid, startGrid, until } from "./grid.ts"
 
 interface Status {
@@ -253,8 +254,7 @@ test("the passphrase is asked for once on the terminal, without echo, while stan
   fs.writeFileSync(file, "correct horse", { mode: 0o600 })
   await grid.run(["lock", "--passphrase-file", file])
   const { spawn } = await import("node:child_process")
-  const main = `${import.meta.dirname}/../packages/cli/src/main.ts`
-  const line = `echo piped | '${process.execPath}' '${main}' put - home:file && echo stored`
+  const line = `echo piped | '${process.execPath}' '${command}' put - home:file && echo stored`
   const terminal = spawn("script", ["-qfec", line, "/dev/null"], { env: grid.env })
   t.after(() => terminal.kill("SIGKILL"))
   let shown = ""

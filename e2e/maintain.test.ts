@@ -38,7 +38,7 @@ function state(profile = "default") {
 }
 
 test("who holds nothing but a verify capability keeps a grid's data whole: others may be lost after one was", async (t) => {
-  const grid: Grid = await startGrid({ nodes: 7, coding: "3/4/5", isBuilt: true })
+  const grid: Grid = await startGrid({ nodes: 7, coding: "3/4/5" })
   t.after(() => grid.close())
   const caretaker = Object.fromEntries(
     ["CONFIG", "DATA", "STATE"].map((kind) => [`XDG_${kind}_HOME`, `${grid.folder}/caretaker/${kind.toLowerCase()}`]),

@@ -4,9 +4,8 @@ import * as fs from "node:fs"
 import { createServer } from "node:net"
 import * as os from "node:os"
 import * as paths from "node:path"
+import { command } from "./command.ts"
 import { type Ended, finish, isListening, until } from "./grid.ts"
-
-const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
 
 /** How a command is run. */
 export interface MemberRunOptions {

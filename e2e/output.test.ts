@@ -5,8 +5,8 @@ import * as fs from "node:fs"
 import * as paths from "node:path"
 import { after, before, test } from "node:test"
 import { type Client, createClient } from "./client.ts"
+import { command } from "./command.ts"
 
-const command = paths.join(paths.dirname(import.meta.dirname), "bin/holdfast.mjs")
 let client: Client
 
 before(async () => {

@@ -288,7 +288,7 @@ test("a kit without words is refused where one credential reads enough places", 
 })
 
 test("on a grid the new machine joins first, then takes over what the lost one had, with two of five nodes gone", async (t) => {
-  const grid = await startGrid({ isBuilt: true })
+  const grid = await startGrid()
   t.after(() => grid.close())
   await grid.run(["put", "-", "home:letter"], { input: "Dear nodes,\n" })
   const made = (await grid.run(["recovery", "kit"])).stdout
@@ -305,7 +305,7 @@ test("on a grid the new machine joins first, then takes over what the lost one h
 })
 
 test("a member of the tenant without a capability finds and opens no kit, and the owner of an old one is told", async (t) => {
-  const grid = await startGrid({ isBuilt: true, nodes: 3, coding: "2/3/3" })
+  const grid = await startGrid({ nodes: 3, coding: "2/3/3" })
   t.after(() => grid.close())
   await grid.run(["put", "-", "home:letter"], { input: "Dear nodes,\n" })
   const coordinator = `${grid.folder}/data/holdfast/grid/coordinator`

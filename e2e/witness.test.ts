@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { type Client, createClient } from "./client.ts"
+import { command } from "./command.ts"
 import { startMembers } from "./members.ts"
 
 interface Volume {
@@ -203,7 +204,7 @@ test("who names two places on a terminal is told what a witness is, and may name
     ...["a", "b"].map((one) => `dir:${client.folder}/${name}-${one}`),
   ]
   const onTerminal = async (name: string, answer: string) => {
-    const line = [process.execPath, join(import.meta.dirname, "../bin/holdfast.mjs"), ...args(name)]
+    const line = [process.execPath, command, ...args(name)]
     const quoted = line.map((word) => `'${word}'`).join(" ")
     const terminal = spawn("script", ["-qfec", quoted, "/dev/null"], { cwd: client.folder, env: client.env })
     let shown = ""

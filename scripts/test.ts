@@ -10,6 +10,7 @@ import { delimiter, dirname, join, resolve } from "node:path"
 import { changedFiles, testsOf } from "./changed-tests.ts"
 
 const root = dirname(import.meta.dirname)
+const lighter = join(import.meta.dirname, "untracked-promises.mjs")
 const words = process.argv.slice(2)
 const env = {
   // Each test file is a process of its own that loads the same sources.
@@ -37,7 +38,7 @@ function filesOf(patterns: readonly string[]): string[] {
 
 function runTests(name: string, files: readonly string[], concurrency: number): void {
   if (files.length === 0) console.log(`\n== ${name}: no test files`)
-  else run(name, ["--test", `--test-concurrency=${concurrency}`, ...reporters(name), ...files])
+  else run(name, ["--import", lighter, "--test", `--test-concurrency=${concurrency}`, ...reporters(name), ...files])
 }
 
 /** Where results go: to the terminal, and to a file for whoever collects them. */
