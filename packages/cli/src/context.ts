@@ -74,7 +74,8 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   const source = passphraseSource(optionOf("--passphrase-file"), optionOf("--passphrase-command"), env)
   let asked: Promise<string> | undefined
   let opened: Promise<Profile> | undefined
-  const sessions = new Map<string | undefined, Promise<Session>>()
+  /** By volume and how they are opened. */
+  const sessions = new Map<string, Promise<Session>>()
   const open: Session[] = []
   const met = new Map<Promise<Session>, MetDamage>()
   const leaveDamage = async () => {
@@ -139,7 +140,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       opened ??= openProfileNamed(profile, env, passphrase)
       return opened
     },
-    async openSession(asked = volume, { keepsStored = false, ...how } = {}) {
+    async openSession(asked = volume, { keepsStored = false, forRemoval = false } = {}) {
       const { openSession, volumeFor } = await import("@holdfast/client/volumes")
       const rates = ratesOf(optionOf)
       const own = await this.openProfile()
@@ -152,11 +153,12 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const tracing = (isTraced || screen.verbosity.verbose) && { onRequest }
       const damage = new MetDamage()
       const onDamage = (met: ShareDamage) => damage.add(met)
+      const key = JSON.stringify([name, keepsStored, forRemoval])
       const opening =
-        sessions.get(name) ??
-        openSession(own, { volume: name, signal, rates, onDamage, ...gridOptions, ...accepted, ...how, ...tracing })
-      if (!sessions.has(name)) met.set(opening, damage)
-      sessions.set(name, opening)
+        sessions.get(key) ??
+        openSession(own, { volume: name, signal, rates, onDamage, ...gridOptions, ...accepted, forRemoval, ...tracing })
+      if (!sessions.has(key)) met.set(opening, damage)
+      sessions.set(key, opening)
       const session = await opening
       if (!open.includes(session)) open.push(session)
       return session

@@ -16,7 +16,7 @@ export {
   signGrid,
   signRoot,
 } from "./grid.ts"
-export { type Joined, type JoinOptions, join } from "./join.ts"
+export { type Joined, type JoinOptions, join, joinedOf } from "./join.ts"
 export { keepMembership, type MembershipOptions } from "./keep-membership.ts"
 export {
   announce,

@@ -16,7 +16,7 @@ import { firstPins } from "./pins/pins.ts"
 import type { MemberRecord } from "./record.ts"
 import { parseAddress } from "./tls/agent.ts"
 import { fingerprintOf, sameCertificate } from "./tls/authority.ts"
-import { checkIdentity, createKeyAndRequest, readIdentityFile, saveIdentity } from "./tls/identity.ts"
+import { checkIdentity, createKeyAndRequest, type Identity, readIdentityFile, saveIdentity } from "./tls/identity.ts"
 import { type AccessRole, rolesOf } from "./tls/roles.ts"
 import { badMemberName, isName, type Role } from "./tls/subject.ts"
 
@@ -89,6 +89,11 @@ export async function join(invitation: string, options: JoinOptions): Promise<Jo
     "pins.json": JSON.stringify({ pins: firstPins(answer.grid, grid, answer.gridPublicKey), signed: answer.grid }),
   })
   await pending.forget()
+  return joinedOf(identity)
+}
+
+/** What joining gave, by the identity that came of it. */
+export function joinedOf(identity: Identity): Joined {
   const { memberId, role, tenant } = identity
   return { memberId, role, tenant, roles: [...rolesOf(identity)] }
 }

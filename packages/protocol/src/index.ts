@@ -258,4 +258,4 @@ export {
   type WaitRequest,
   waitRequestBytes,
 } from "./wire-watch.ts"
-export { type BackendCall, optionsOf, type Passing, wrapBackend } from "./wrap-backend.ts"
+export { answeringBackend, type BackendCall, optionsOf, type Passing, wrapBackend } from "./wrap-backend.ts"

@@ -39,6 +39,21 @@ export function wrapBackend(backend: Backend, around: (call: Passing) => Promise
   return { ...backend, id: backend.id, ...Object.fromEntries(calls), close: () => backend.close() }
 }
 
+/** A place that is not there, or not yet: what answers its calls, and those that it has not. */
+export interface Answering {
+  readonly lacking: readonly BackendCall[]
+  answer(name: BackendCall, args: readonly unknown[]): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** A backend without a place behind it. */
+export function answeringBackend(id: string, { lacking, answer, close }: Answering): Backend {
+  const calls = (Object.keys(optionsAt) as BackendCall[])
+    .filter((name) => !lacking.includes(name))
+    .map((name) => [name, (...args: unknown[]) => answer(name, args)] as const)
+  return { ...(Object.fromEntries(calls) as Omit<Backend, "id" | "close">), id, close }
+}
+
 /** The options that a call was given. */
 export function optionsOf({ name, args }: Pick<Passing, "name" | "args">): CallOptions | undefined {
   return args[optionsAt[name]] as CallOptions | undefined

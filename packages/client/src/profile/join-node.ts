@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
-import { type Joined, type JoinOptions, join, loadIdentity, loadMemberRecord, rolesOf } from "@holdfast/network"
+import { type Joined, type JoinOptions, join, joinedOf, loadIdentity, loadMemberRecord } from "@holdfast/network"
 import { hasGrid } from "../volumes/choose.ts"
 import { isWhole, joinNext, keepPins, replaceIdentity, whyRefused } from "./rejoin.ts"
 
@@ -35,8 +35,7 @@ export async function joinNode(invitation: string, { tell, ...options }: JoinNod
   const old = await asideOf(identity)
   await replaceIdentity({ identity, next }, old)
   if (existsSync(old)) tell(`The identity before is in ${old}. Remove it when you need it no more.`)
-  const { role, memberId, tenant } = identified
-  return { role, memberId, tenant, roles: [...rolesOf(identified)] }
+  return joinedOf(identified)
 }
 
 /** Where the identity before goes: a name that nothing has. */

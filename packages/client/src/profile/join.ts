@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs"
 import { readFile, rm } from "node:fs/promises"
 import { join as joinPath } from "node:path"
-import { type Joined, join, loadIdentity, rolesOf } from "@holdfast/network"
+import { type Joined, join, joinedOf, loadIdentity } from "@holdfast/network"
 import { hasGrid } from "../volumes/choose.ts"
 import { type Paths, profileDir } from "./paths.ts"
 import { createProfile, type Profile } from "./profile.ts"
@@ -44,8 +44,7 @@ export async function joinProfile(invitation: string, options: JoinProfileOption
   const identified = await loadIdentity(next, Date.now(), await lockedKey(dir, passphrase))
   await keepPins({ identity, next })
   await takeIdentity(dir, passphrase)
-  const { role, memberId, tenant } = identified
-  return { role, memberId, tenant, roles: [...rolesOf(identified)] }
+  return joinedOf(identified)
 }
 
 const identityFolders = (dir: string) => ({

@@ -4,7 +4,7 @@
  * other. Specification: docs/formats/volume.md.
  */
 import { type CryptoProvider, HoldfastError, isHoldfastError } from "@holdfast/core"
-import { type Backend, openVolumeMove, type VolumeDescription, type VolumeMove } from "@holdfast/protocol"
+import { type Backend, openVolumeMove, type VolumeDescription, type VolumeMove, wrapBackend } from "@holdfast/protocol"
 import type { OwnedRegisterStore, WatchOptions } from "@holdfast/store"
 import { fenceNameOf, type PlaceFence } from "./fence.ts"
 
@@ -67,27 +67,15 @@ export function fenced(
       if (isHoldfastError(error, "ERR_MOVED")) met = error
       throw error
     })
-  const behind = new Proxy(backend, {
-    get(target, name: keyof Backend) {
-      if (name === "proposeRegisters")
-        return async (...args: Parameters<Backend["proposeRegisters"]>) => {
-          const outcomes = await target.proposeRegisters(...args)
-          await check() // after the value is there: see above
-          return outcomes
-        }
-      if (name === "readRegisters")
-        return async (...args: Parameters<Backend["readRegisters"]>) => {
-          const [values] = await Promise.all([target.readRegisters(...args), check()])
-          return values
-        }
-      if (name === "watchRegisters" && target.watchRegisters)
-        return async (...args: Parameters<NonNullable<Backend["watchRegisters"]>>) => {
-          if (watched++ % watchedUnchecked === 0) await check()
-          return target.watchRegisters!(...args)
-        }
-      const member = target[name]
-      return typeof member === "function" ? member.bind(target) : member
-    },
+  const behind = wrapBackend(backend, async ({ name, send }) => {
+    if (name === "readRegisters") {
+      const [values] = await Promise.all([send(), check()])
+      return values
+    }
+    if (name === "watchRegisters" && watched++ % watchedUnchecked === 0) await check()
+    const answer = await send()
+    if (name === "proposeRegisters") await check() // after the value is there: see above
+    return answer
   })
   return { backend: behind, moved: () => met }
 }

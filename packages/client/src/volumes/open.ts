@@ -1,7 +1,7 @@
 /** From a volume's description to its backends. One that cannot be opened fails when it is asked, not before. */
 import { type BufferPool, HoldfastError } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
-import { type AccountAccess, type Backend, readHashes, type VolumeBackend } from "@holdfast/protocol"
+import { type AccountAccess, answeringBackend, type Backend, readHashes, type VolumeBackend } from "@holdfast/protocol"
 import { accessOf } from "../account/account.ts"
 import type { Profile } from "../profile/profile.ts"
 import type { GridOptions } from "./grid.ts"
@@ -101,30 +101,19 @@ function lazyBackend(id: string, open: () => Backend | Promise<Backend>): Backen
     })
     return opened
   }
-  return {
-    id,
-    putShares: async (...args) => (await backend()).putShares(...args),
-    getShares: async (...args) => (await backend()).getShares(...args),
-    getBlocks: async (...args) => (await backend()).getBlocks(...args),
-    hasShares: async (...args) => (await backend()).hasShares(...args),
-    markShares: async (...args) => (await backend()).markShares(...args),
-    listMarks: async (...args) => (await backend()).listMarks(...args),
-    listRegisters: async (...args) => (await backend()).listRegisters(...args),
-    collectToken: async (...args) => (await backend()).collectToken(...args),
-    unmark: async (...args) => (await backend()).unmark(...args),
-    readRegisters: async (...args) => (await backend()).readRegisters(...args),
-    watchRegisters: async (watched, options) => {
-      const opened = await backend()
-      return opened.watchRegisters ? opened.watchRegisters(watched, options) : readHashes(opened, watched, options)
+  return answeringBackend(id, {
+    lacking: ["sweep"], // none but buckets need it
+    async answer(name, args) {
+      const place = await backend()
+      const call = place[name] as ((...args: unknown[]) => Promise<unknown>) | undefined
+      if (call) return call.apply(place, [...args])
+      return name === "watchRegisters" ? readHashes(place, ...(args as unknown as WatchArguments)) : undefined
     },
-    keptValues: async (...args) => (await backend()).keptValues(...args),
-    confirmMarks: async (...args) => (await backend()).confirmMarks(...args),
-    proposeRegisters: async (...args) => (await backend()).proposeRegisters(...args),
-    publishRecord: async (...args) => (await backend()).publishRecord?.(...args),
-    usage: async (...args) => (await backend()).usage(...args),
     close: async () => (await opened?.catch(() => undefined))?.close(),
-  }
+  })
 }
+
+type WatchArguments = Parameters<NonNullable<Backend["watchRegisters"]>>
 
 function unreachable(id: string, why: string): HoldfastError {
   return new HoldfastError("ERR_SERVER_UNREACHABLE", `${id}: ${why}`, { server: id })

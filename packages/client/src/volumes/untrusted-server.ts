@@ -1,6 +1,6 @@
 /** Servers of a grid that the user has not confirmed, or that have left it. */
 import { HoldfastError } from "@holdfast/core"
-import type { Backend } from "@holdfast/protocol"
+import { answeringBackend, type Backend } from "@holdfast/protocol"
 
 /** A server that is read, since others may have stored there, and takes nothing until the user confirms it. */
 export function readOnlyServer(backend: Backend, name: string): Backend {
@@ -17,20 +17,10 @@ export function readOnlyServer(backend: Backend, name: string): Backend {
 
 /** A server that kept registers and is no member any more: it counts as one that is gone. */
 export function goneVoter(id: string): Backend {
-  const gone = () =>
-    Promise.reject(
-      new HoldfastError(
-        "ERR_SERVER_UNREACHABLE",
-        `${id} has left the grid and still counts among those that keep the roots of trees. Its operator names others: holdfast coordinator voters`,
-        { server: id },
-      ),
-    )
-  return {
-    id,
-    ...{ putShares: gone, markShares: gone, getShares: gone, getBlocks: gone, hasShares: gone },
-    ...{ listMarks: gone, listRegisters: gone, collectToken: gone, unmark: gone },
-    ...{ readRegisters: gone, keptValues: gone, confirmMarks: gone, proposeRegisters: gone, publishRecord: gone },
-    usage: gone,
+  const message = `${id} has left the grid and still counts among those that keep the roots of trees. Its operator names others: holdfast coordinator voters`
+  return answeringBackend(id, {
+    lacking: ["sweep", "watchRegisters"],
+    answer: () => Promise.reject(new HoldfastError("ERR_SERVER_UNREACHABLE", message, { server: id })),
     close: () => Promise.resolve(),
-  }
+  })
 }

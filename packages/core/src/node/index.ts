@@ -109,6 +109,7 @@ export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
 export { localError } from "./local-error.ts"
 export { isDenied, whoseIs } from "./other-user.ts"
 export { keepOwner, makePrivateFolder } from "./private-files.ts"
+export { readStart } from "./read-start.ts"
 export {
   createSecretFile,
   exposed,

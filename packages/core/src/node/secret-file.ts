@@ -6,6 +6,7 @@ import { HoldfastError } from "../errors.ts"
 import { createFlags } from "./folder.ts"
 import { localError } from "./local-error.ts"
 import { keepOwner } from "./private-files.ts"
+import { readStart } from "./read-start.ts"
 
 const maxSecretBytes = 64 * 1024
 /** More than most secrets have. */
@@ -40,13 +41,13 @@ export function readSecretFile(path: string, maxBytes: number = maxSecretBytes):
   if (path === "-") {
     const state = fs.fstatSync(0)
     if (state.isFile() && isOpen(state)) throw exposedInput()
-    return readLimited(0, "standard input", maxBytes)
+    return readAll(0, "standard input", maxBytes)
   }
   const file = fs.openSync(path, fs.constants.O_RDONLY)
   try {
     // The one that was opened, whatever stands there by now.
     if (isForeign(fs.lstatSync(path).uid) || isOpen(fs.fstatSync(file))) throw exposedError([path])
-    return readLimited(file, `"${path}"`, maxBytes)
+    return readAll(file, `"${path}"`, maxBytes)
   } finally {
     fs.closeSync(file)
   }
@@ -96,29 +97,10 @@ export async function createSecretFile(path: string): Promise<NewSecretFile> {
 }
 
 /** All of a file, a pipe or a terminal. */
-function readLimited(file: number, name: string, maxBytes: number): Uint8Array {
-  const bytes = new Uint8Array(maxBytes + 1)
-  let length = 0
-  while (length <= maxBytes) {
-    const read = readSome(file, bytes.subarray(length))
-    if (read === 0) return bytes.subarray(0, length)
-    length += read
-  }
-  throw new HoldfastError("ERR_LIMIT", `${name} is too large for a secret.`)
-}
-
-/** Waits for who writes into a pipe, which Node may have made one that does not wait. */
-function readSome(file: number, into: Uint8Array): number {
-  for (;;) {
-    try {
-      return fs.readSync(file, into)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === "EOF") return 0 // the end of a pipe, on Windows
-      if (code !== "EAGAIN") throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
-    }
-  }
+function readAll(file: number, name: string, maxBytes: number): Uint8Array {
+  const bytes = readStart(file, maxBytes + 1)
+  if (bytes.length > maxBytes) throw new HoldfastError("ERR_LIMIT", `${name} is too large for a secret.`)
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Terminals have permissions of their own kind. */

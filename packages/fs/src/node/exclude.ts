@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
-import { type Folder, localError, readFlags } from "@holdfast/core/node"
+import { type Folder, localError, readFlags, readStart } from "@holdfast/core/node"
 import ignore, { type Ignore } from "ignore"
 import type { Problem } from "./problem.ts"
 
@@ -100,7 +100,7 @@ function rulesOf(patterns: readonly string[], depth: number): Rules {
 function readRules(folder: Folder, depth: number, onProblem: (problem: Problem) => void): Rules | undefined {
   const file = `${folder.path}/${ignoreFileName}`
   try {
-    const text = readStart(folder.at(ignoreFileName), mostIgnoreBytes + 1)
+    const text = startOf(folder.at(ignoreFileName), mostIgnoreBytes + 1)
     if (text === undefined) return undefined
     if (text.length > mostIgnoreBytes)
       throw new HoldfastError("ERR_LIMIT", `"${file}" is longer than a list of patterns may be; it was not applied.`)
@@ -119,23 +119,19 @@ function readRules(folder: Folder, depth: number, onProblem: (problem: Problem) 
 
 function isTag(file: string): boolean {
   try {
-    return readStart(file, cacheTag.length)?.toString("latin1") === cacheTag
+    return startOf(file, cacheTag.length)?.toString("latin1") === cacheTag
   } catch {
     return false // it is stored, and what is wrong with it is told then
   }
 }
 
 /** The first bytes of a regular file; undefined for anything else, which is not waited for. */
-function readStart(path: string, limit: number): Buffer | undefined {
+function startOf(path: string, limit: number): Buffer | undefined {
   if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isFile()) return undefined // opening a device may do something
   const file = fs.openSync(path, readFlags)
   try {
     if (!fs.fstatSync(file).isFile()) return undefined
-    const bytes = Buffer.alloc(limit)
-    let filled = 0
-    for (let read = -1; read !== 0 && filled < limit; filled += read)
-      read = fs.readSync(file, bytes, filled, limit - filled, null)
-    return bytes.subarray(0, filled)
+    return readStart(file, limit)
   } finally {
     fs.closeSync(file)
   }

@@ -23,7 +23,7 @@ export function register(program: Command, context: Context): void {
   program
     .command("mkdir")
     .description("make directories")
-    .argument("<paths...>", "places in a tree")
+    .argument("<paths...>", "paths in a tree")
     .option("-p, --parents", "make what is missing above too, and do not mind one that exists")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast mkdir -p home:/docs/2026/letters"]))
@@ -31,7 +31,7 @@ export function register(program: Command, context: Context): void {
   program
     .command("cp")
     .description("copy within a grid; within a tree content is shared, not sent again")
-    .argument("<paths...>", "SRC… DEST: places in a tree")
+    .argument("<paths...>", "SRC… DEST: paths in a tree")
     .option(...capFile)
     .addHelpText(
       "after",
@@ -51,7 +51,7 @@ export function register(program: Command, context: Context): void {
   program
     .command("rm")
     .description("remove entries")
-    .argument("<paths...>", "places in a tree")
+    .argument("<paths...>", "paths in a tree")
     .option("-r, --recursive", "directories with all in them too")
     .option("-f, --force", "do not mind what does not exist")
     .option("--dry-run", "say what would be removed, and remove nothing")

@@ -63,7 +63,7 @@ export function register(program: Command, context: Context): void {
   program
     .command("rebalance")
     .description("move shares to where they belong after servers came or went")
-    .argument("[paths...]", "places in a tree", ["home:"])
+    .argument("[paths...]", "paths in a tree", ["home:"])
     .option("--dry-run", "only tell how many shares would be moved")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast rebalance home:"], ["holdfast rebalance --dry-run home:"]))

@@ -26,7 +26,7 @@ export function register(program: Command, context: Context): void {
   const command = program
     .command("get")
     .description("fetch files and directories")
-    .argument("<paths...>", "SRC… DEST: places in a tree, then a local path (or - for stdout)")
+    .argument("<paths...>", "SRC… DEST: paths in a tree, then a local path (or - for stdout)")
   withTransferFlags(command, "write")
     .option("--owner", "restore user and group, by number (what root does unless told --no-owner)")
     .option("--no-owner", "leave user and group to the system")

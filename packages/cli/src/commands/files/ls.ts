@@ -20,7 +20,7 @@ export function register(program: Command, context: Context): void {
   program
     .command("ls")
     .description("list directories")
-    .argument("[paths...]", "places in a tree", ["home:"])
+    .argument("[paths...]", "paths in a tree", ["home:"])
     .option("-l, --long", "with mode, owner, size and time")
     .option("-h, --human", "sizes as 1.5K")
     .option(...capFile)
@@ -45,14 +45,14 @@ export function register(program: Command, context: Context): void {
   program
     .command("stat")
     .description("show everything about an entry")
-    .argument("<paths...>", "places in a tree")
+    .argument("<paths...>", "paths in a tree")
     .option(...capFile)
     .addHelpText("after", examples(["holdfast stat home:/docs/a.txt"]))
     .action(async (paths: string[], flags: FileFlags) => stat(context, paths, flags))
   program
     .command("du")
     .description("add up the sizes below directories")
-    .argument("[paths...]", "places in a tree", ["home:"])
+    .argument("[paths...]", "paths in a tree", ["home:"])
     .option("-h, --human", "sizes as 1.5K")
     .option(...capFile)
     .helpOption("--help", "show this help")

@@ -1,7 +1,7 @@
 /** Flags that `put` and `get` share. */
 import * as fs from "node:fs"
 import { HoldfastError } from "@holdfast/core"
-import { localError } from "@holdfast/core/node"
+import { localError, readStart } from "@holdfast/core/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import type { FileFlags } from "./open.ts"
@@ -37,8 +37,7 @@ export function patternsOf({ exclude = [], excludeFrom = [] }: TransferFlags): r
 
 function linesOf(file: string): string[] {
   try {
-    return beginningOf(file, mostPatternBytes)
-      .toString("utf8")
+    return listIn(file)
       .replace(/^\ufeff/, "")
       .split(/\r?\n/)
   } catch (error) {
@@ -47,15 +46,13 @@ function linesOf(file: string): string[] {
 }
 
 /** All of a file that may be a pipe, and so says nothing of its length. Throws ERR_LIMIT for a longer one. */
-function beginningOf(path: string, mostBytes: number): Buffer {
+function listIn(path: string): string {
   const file = fs.openSync(path, "r")
   try {
-    const bytes = Buffer.alloc(mostBytes + 1)
-    let filled = 0
-    for (let read = -1; read !== 0 && filled < bytes.length; filled += read)
-      read = fs.readSync(file, bytes, filled, bytes.length - filled, null)
-    if (filled > mostBytes) throw new HoldfastError("ERR_LIMIT", `"${path}" is longer than a list of patterns may be.`)
-    return bytes.subarray(0, filled)
+    const bytes = readStart(file, mostPatternBytes + 1)
+    if (bytes.length > mostPatternBytes)
+      throw new HoldfastError("ERR_LIMIT", `"${path}" is longer than a list of patterns may be.`)
+    return bytes.toString("utf8")
   } finally {
     fs.closeSync(file)
   }

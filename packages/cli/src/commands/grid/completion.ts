@@ -1,5 +1,5 @@
 /**
- * `holdfast completion`: shell completion of commands, their subcommands and options, places in trees, and file names. Places are asked of
+ * `holdfast completion`: shell completion of commands, their subcommands and options, paths in trees, and file names. Places are asked of
  * `holdfast complete-places`, which is given the line on standard input. Its answers are names that somebody else may have chosen: they go
  * into the shell as data, quoted for bash, which leaves some letters as they are; zsh and fish quote what they type for the user.
  */
