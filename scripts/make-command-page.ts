@@ -49,8 +49,11 @@ seen made visible (\`\\x1b\`, \`\\u202e\`), in a pipe too. \`--json\` and \`cat\
 \`put\` stores content, names, permissions, owner (as numbers), time of change, and symlinks. \`get\` brings permissions and times back; owners when
 root runs it, or with \`--owner\`; set-user-id, set-group-id and sticky bits with \`--special-bits\` (the first two of what root owns
 with owners only). Long runs of zeros come back as holes. Hard
-links are stored as files of their own, and counted. **Extended attributes and ACLs are not stored.** A file counts as unchanged when size, time,
-permissions and owner are the same; when only permissions or owner differ, its content is not sent again.
+links are stored as files of their own, and counted.
+**Extended attributes**: those of users (\`user.\`), POSIX ACLs
+and capabilities of programs are kept of files and folders, and restored, the last two with owners only. Labels of SELinux and what a file system keeps
+for itself (\`trusted.\`) are not. Where there is no help for that (other systems than Linux, or without the optional package \`koffi\`), \`put\` says so.
+A file counts as unchanged when size, time, permissions, owner and these are the same; when only they differ, its content is not sent again.
 
 \`put\` leaves out sockets, pipes and devices, and the folders in which Holdfast itself keeps keys, grid and volumes, unless they are what was
 named. It says so, with \`--json\` in \`leftOut\`. What you want left out:

@@ -74,6 +74,8 @@ export type NamedChange = {
   readonly mtimeNs: bigint
   readonly uid?: number
   readonly gid?: number
+  /** Extended attributes, null for none; those that are stored stay when absent. */
+  readonly xattrs?: ReadonlyMap<string, Uint8Array> | null
 } & (
   | { readonly kind: "file"; readonly content: FileContent }
   | { readonly kind: "directory" }

@@ -133,7 +133,8 @@ class Obstacles {
 async function applyChange(session: CommitSession, change: Change, nowMs: number): Promise<void> {
   if (change.kind === "remove") return void ((await session.lookup(change.path)) && session.remove(change.path))
   const { path, mode, mtimeNs, uid = 0, gid = 0 } = change
-  const attributes = { ...plainAttributes(mode, nowMs), uid, gid, mtimeNs }
+  const { xattrs = (await session.lookup(path))?.xattrs ?? null } = change
+  const attributes = { ...plainAttributes(mode, nowMs), uid, gid, mtimeNs, xattrs }
   const own = { ...attributes, name: path.at(-1)! }
   if (change.kind === "file") {
     const { kind, content } = change

@@ -62,7 +62,7 @@ export interface JunctionEntry extends EntryBase {
 export type Entry = FileEntry | DirectoryEntry | SymlinkEntry | JunctionEntry
 
 /** Most bytes of all extended attributes of an entry. */
-const maxXattrBytes = 64 * 1024
+export const maxXattrBytes = 64 * 1024
 /** Most bytes of a symlink's target. */
 const maxTargetBytes = 4096
 /** Most bytes of a capability in a junction. */
@@ -282,7 +282,8 @@ function timeOf(value: CborValue): bigint {
   return BigInt(value)
 }
 
-function sameXattrs(a: Attributes["xattrs"], b: Attributes["xattrs"]): boolean {
+/** True when both have the same extended attributes. */
+export function sameXattrs(a: Attributes["xattrs"], b: Attributes["xattrs"]): boolean {
   if ((a?.size ?? 0) !== (b?.size ?? 0)) return false
   if (a) for (const [name, value] of a) if (!sameBytes(value, b?.get(name) ?? null)) return false
   return true

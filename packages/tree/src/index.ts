@@ -25,11 +25,13 @@ export {
   type FileContent,
   type FileEntry,
   type JunctionEntry,
+  maxXattrBytes,
   plainAttributes,
   type SymlinkEntry,
   sameAttributes,
   sameContent,
   sameEntry,
+  sameXattrs,
   storableTime,
 } from "./entry.ts"
 export { decodeEntryCap, encodeEntryCap } from "./entry-cap.ts"

@@ -26,6 +26,7 @@ import {
 } from "./place.ts"
 import { orReport, type Problem } from "./problem.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
+import { withoutXattrs } from "./xattrs.ts"
 
 /** How a download is done. */
 export interface DownloadOptions extends Restored {
@@ -85,7 +86,10 @@ export async function download(item: Item, local: string, options: DownloadOptio
       const { folder } = ended
       if (!isBare(ended.item))
         await orReport(folder.path, options, async () =>
-          finishDirectory(folder, ended.item.entry, ended.item === item && job.isFound ? {} : options),
+          finishDirectory(folder, ended.item.entry, {
+            ...(ended.item === item && job.isFound ? {} : options),
+            onLacking: lackingAt(options, folder.path),
+          }),
         )
       job.open.delete(folder)
       folder.close()
@@ -167,17 +171,22 @@ async function place({ totals, large, options }: Download, item: Item, target: T
     totals.symlinks++
     return
   }
+  const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
   if (entry.size <= smallBytes) {
     const content = await readSmall(untilAborted(owner.read(item), options.signal))
-    placeSmallFile(target, content, entry, options)
+    placeSmallFile(target, content, entry, restored)
     options.onBytes?.(content.length)
   } else {
     const source = untilAborted(owner.read(item, { transient: true }), options.signal)
-    await large.run(() => placeFile(target, source, entry, options))
+    await large.run(() => placeFile(target, source, entry, restored))
   }
   options.onItem?.(pathOf(target))
   totals.files++
   totals.bytes += entry.size
+}
+
+function lackingAt({ onProblem }: DownloadOptions, local: string): (what: string) => void {
+  return (what) => onProblem(withoutXattrs({ local }, what))
 }
 
 async function* untilAborted(

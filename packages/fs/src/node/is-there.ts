@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import type { Entry } from "@holdfast/tree"
 import { sameTime } from "./local.ts"
 import { type Restored, restoredMode } from "./place.ts"
+import { hasXattrs, restoredXattrs } from "./xattrs.ts"
 
 /**
  * True when the file or symlink `local` has size, time and attributes of the entry, those that are restored. What cannot be looked at
@@ -21,6 +22,7 @@ function isSame(entry: Entry, local: string, restored: Restored): boolean {
   if (!stat || !sameTime(stat.mtimeNs, entry.mtimeNs)) return false
   if (restored.owner && (Number(stat.uid) !== entry.uid || Number(stat.gid) !== entry.gid)) return false
   if (entry.kind === "symlink") return stat.isSymbolicLink() && fs.readlinkSync(local) === entry.target
+  if (!hasXattrs(local, restoredXattrs(entry.xattrs, restored))) return false
   const mode = Number(stat.mode) & 0o7777
   return stat.isFile() && Number(stat.size) === entry.size && mode === restoredMode(entry.mode, restored)
 }

@@ -13,6 +13,7 @@ import { type ExcludeOptions, Exclusion } from "./exclude.ts"
 import { isPart } from "./parts.ts"
 import type { Problem } from "./problem.ts"
 import { decodeStrictly, escapedName } from "./raw-name.ts"
+import { readXattrs, type Xattrs } from "./xattrs.ts"
 
 /** One file, folder or symlink of a local tree. */
 export interface LocalItem {
@@ -38,6 +39,10 @@ export interface LocalItem {
   readonly links: bigint
   /** What a symlink points to. */
   readonly target?: string
+  /** Extended attributes of a file or folder; absent where they cannot be read. */
+  readonly xattrs?: Xattrs
+  /** Why those that are there are not kept. */
+  readonly xattrProblem?: string
   /** All names in a directory, also those that are left out; absent when it cannot be read. */
   readonly names?: ReadonlySet<string>
   /** True for what would be left out of a directory on purpose if it were there; absent as `names` is. */
@@ -222,10 +227,15 @@ export function inspect(
 ): LocalItem {
   const stat = follow ? fs.statSync(at, { bigint: true }) : fs.lstatSync(at, { bigint: true })
   const common = { path, local, at, ...attributesOf(stat) }
-  if (stat.isFile()) return { ...common, kind: "file" }
-  if (stat.isDirectory()) return { ...common, kind: "directory" }
+  if (stat.isFile()) return { ...common, ...xattrsAt(at, follow), kind: "file" }
+  if (stat.isDirectory()) return { ...common, ...xattrsAt(at, follow), kind: "directory" }
   if (stat.isSymbolicLink()) return { ...common, kind: "symlink", target: readTarget(at, local) }
   throw specialError(local)
+}
+
+function xattrsAt(at: string, follow: boolean): Pick<LocalItem, "xattrs" | "xattrProblem"> {
+  const { xattrs, problem } = readXattrs(follow ? fs.realpathSync(at) : at)
+  return { ...(xattrs !== undefined && { xattrs }), ...(problem !== undefined && { xattrProblem: problem }) }
 }
 
 /** What a file is beside its content, and where its inode is. */

@@ -7,10 +7,11 @@
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, Folder, hasProc, localError } from "@holdfast/core/node"
+import { createFlags, Folder, hasProc, localError, posix } from "@holdfast/core/node"
 import { checkName, isHole } from "@holdfast/tree"
 import { utimesValue } from "./local.ts"
 import { newPartName } from "./parts.ts"
+import { restoredXattrs, writeXattrs } from "./xattrs.ts"
 
 /** What a file, folder or symlink is given besides its content. */
 export interface Attributes {
@@ -18,6 +19,7 @@ export interface Attributes {
   readonly mtimeNs: bigint
   readonly uid: number
   readonly gid: number
+  readonly xattrs?: ReadonlyMap<string, Uint8Array> | null
 }
 
 /**
@@ -28,6 +30,8 @@ export interface Restored {
   readonly owner?: boolean
   /** The bits set-user-id, set-group-id and sticky; root restores the first two together with owners only. */
   readonly specialBits?: boolean
+  /** Hears which extended attributes a file or folder did not get, and why. */
+  readonly onLacking?: (what: string) => void
 }
 
 /** Where something is placed: a name in an open folder. */
@@ -183,10 +187,14 @@ export function placeSymlink(to: Target, target: string, attributes: Attributes,
   })
 }
 
-function finish(file: number, { mode, mtimeNs, uid, gid }: Attributes, restored: Restored): void {
+function finish(file: number, { mode, mtimeNs, uid, gid, xattrs }: Attributes, restored: Restored): void {
   if (restored.owner) fs.fchownSync(file, uid, gid) // first, as it takes set-user-id away
   fs.fchmodSync(file, restoredMode(mode, restored))
-  fs.futimesSync(file, utimesValue(mtimeNs), utimesValue(mtimeNs))
+  const lacking = writeXattrs(file, restoredXattrs(xattrs ?? null, restored)) // after the mode, which is a part of an ACL
+  if (lacking !== undefined) restored.onLacking?.(lacking)
+  const calls = posix()
+  if (calls) calls.futimens(file, mtimeNs, mtimeNs)
+  else fs.futimesSync(file, utimesValue(mtimeNs), utimesValue(mtimeNs))
 }
 
 function renameOver(temporary: string, target: Target): void {

@@ -2,6 +2,7 @@
 import type { Item } from "../file-system.ts"
 import { type LocalItem, sameTime } from "./local.ts"
 import { ContentHash } from "./stored-files.ts"
+import { sameAsStored } from "./xattrs.ts"
 
 /** True for what is stored already, as far as can be seen without reading it. */
 export function isSame(item: LocalItem, existing: Item | undefined): boolean {
@@ -12,6 +13,7 @@ export function isSame(item: LocalItem, existing: Item | undefined): boolean {
     entry.uid === item.uid &&
     entry.gid === item.gid &&
     sameTime(entry.mtimeNs, item.mtimeNs) &&
+    sameAsStored(item.xattrs, entry.xattrs) &&
     (item.kind === "file" ? hasSameContent(item, existing) : entry.kind === item.kind) &&
     (entry.kind !== "symlink" || entry.target === item.target)
   )
@@ -37,6 +39,6 @@ export interface Before {
 }
 
 /** What is stored of a file beside its content. */
-export function attributesOf({ mode, mtimeNs, uid, gid }: LocalItem) {
-  return { mode, mtimeNs, uid, gid }
+export function attributesOf({ mode, mtimeNs, uid, gid, xattrs }: LocalItem) {
+  return { mode, mtimeNs, uid, gid, ...(xattrs !== undefined && { xattrs }) }
 }

@@ -19,6 +19,7 @@ import { count, hashOf, LocalReadError, openLocal, readWhole, streamLocal, whenE
 import { ContentHash, type Known, type StoredFiles } from "./stored-files.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
 import { attributesOf, type Before, hashed, hasSameContent, isSame } from "./unchanged.ts"
+import { withoutXattrs } from "./xattrs.ts"
 
 /** How an upload is done. */
 export interface UploadOptions extends WalkOptions {
@@ -119,6 +120,7 @@ class UploadJob {
 
   /** Takes an item; gives a promise only when the caller must wait before the next one. */
   add(item: LocalItem, path: readonly string[], existing: Item | undefined): Promise<void> | undefined {
+    if (item.xattrProblem) this.#options.onProblem(withoutXattrs(item, item.xattrProblem))
     if (existing && item.kind !== "directory" && holdsEntries(existing)) {
       // What the user named is no mirror of a directory when it is a file.
       if (this.#options.mirror && item.path.length > 0) {

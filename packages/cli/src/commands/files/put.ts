@@ -12,6 +12,7 @@ import {
   addTotals,
   doneOf,
   ignoreFileName,
+  knowsXattrs,
   noTotals,
   ownIdentities,
   type Problem,
@@ -94,6 +95,8 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         noIgnoreFiles: !flags.ignoreFiles,
       },
     }
+    if (!knowsXattrs())
+      context.warn("Extended attributes and ACLs are not kept: that takes Linux and the optional package koffi.")
     const claim = placesOfTheirOwn()
     const stored = storedFilesOfTrees(context)
     const isShown = context.json ? context.verbosity.verbose : context.isTerminal
