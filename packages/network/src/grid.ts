@@ -9,6 +9,7 @@ import {
   gridDescriptionSchema,
   hasFieldsOfItsVersion,
   type RootStatement,
+  refuseNewerGrid,
   rootStatementSchema,
   type SignedText,
   signedTextSchema,
@@ -19,7 +20,10 @@ import type { z } from "zod"
 export const signedGridSchema = signedTextSchema
 export type SignedGrid = SignedText
 
-/** Versions 1 and 2 have one domain, each later version its own. */
+/**
+ * Versions 1 and 2 have one domain, 3 and 4 another: each says its version inside, and members of before version 4 say that the
+ * description is none they know, instead of that it was altered.
+ */
 const oldDomain = "holdfast/grid-description/1"
 const gridDomain = "holdfast/grid-description/3"
 const digestDomain = "holdfast/grid-digest/1"
@@ -27,12 +31,12 @@ const rootDomain = "holdfast/grid-root/1"
 
 /** Signs a description with the grid's Ed25519 key. */
 export function signGrid(grid: GridDescription, key: KeyObject): SignedGrid {
-  return signText(JSON.stringify(grid), grid.version === 3 ? gridDomain : oldDomain, key)
+  return signText(JSON.stringify(grid), grid.version >= 3 ? gridDomain : oldDomain, key)
 }
 
 /**
  * The description inside, if the grid's key signed it (32 bytes, base64).
- * Throws ERR_CORRUPT for a wrong signature, ERR_BAD_FORMAT for anything malformed.
+ * Throws ERR_CORRUPT for a wrong signature, ERR_UNSUPPORTED_VERSION, ERR_BAD_FORMAT for anything malformed.
  */
 export function openGrid(signed: unknown, gridPublicKey: string): GridDescription {
   const text = parseOr(signedGridSchema, signed, "The signed grid description")
@@ -44,16 +48,18 @@ export function openGrid(signed: unknown, gridPublicKey: string): GridDescriptio
     )
   const grid = peekGrid(text)
   const isOurs = grid.gridPublicKey === undefined || grid.gridPublicKey === gridPublicKey
-  if (hasFieldsOfItsVersion(grid) && isThird === (grid.version === 3) && isOurs) return grid
+  if (hasFieldsOfItsVersion(grid) && isThird === grid.version >= 3 && isOurs) return grid
   throw new HoldfastError(
     "ERR_BAD_FORMAT",
     "The grid description is malformed: its fields are not those of its version.",
   )
 }
 
-/** What a description says of itself, its signature unchecked. Throws ERR_BAD_FORMAT. */
+/** What a description says of itself, its signature unchecked. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
 export function peekGrid({ payload }: SignedGrid): GridDescription {
-  return parseOr(gridDescriptionSchema, parseJson(payload, "The grid description"), "The grid description")
+  const json = parseJson(payload, "The grid description")
+  refuseNewerGrid(json)
+  return parseOr(gridDescriptionSchema, json, "The grid description")
 }
 
 /** Names one description among all: base64url of the hash of its payload. */

@@ -16,6 +16,7 @@ import {
   type Logger,
   listen,
   loadIdentity,
+  loadMemberRecord,
   loadPins,
   type MonitorPlace,
   RevokedKeys,
@@ -100,6 +101,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const { clock = systemClock, quotas = {}, reservedBytes, graceMs, dropGraceMs, administrators = {} } = options
   const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
+  const isWitness = await isWitnessOf(options.identityDir)
   const engine = await openEngine({
     dir: options.dir,
     crypto: nodeCrypto,
@@ -123,6 +125,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const service = storageService({
     engine,
     metrics,
+    isWitness,
     log: outside,
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
@@ -183,7 +186,8 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     })
     if (options.scrub !== false) scrubbing = scrubForever(scrubNow, options.scrub ?? {}, clock, ended.signal, log)
     const address = formatAddress(options.host, port)
-    log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address, quotaBytes: defaultBytes })
+    const how = { quotaBytes: defaultBytes, ...(isWitness && { witness: true }) }
+    log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address, ...how })
     const monitorAddress = monitor?.address
     const announcement = async () => {
       const disk = await statfs(options.dir)
@@ -223,6 +227,15 @@ async function dropForever(engine: Engine, clock: Clock, signal: AbortSignal, lo
       await clock.sleep(3_600_000, signal).catch(() => undefined)
     }
   }
+}
+
+/** Whether the node was invited as a witness; an identity without a record, which joined no grid, is none. */
+async function isWitnessOf(identityDir: string): Promise<boolean> {
+  const record = await loadMemberRecord(identityDir).catch((error: unknown) => {
+    if (isHoldfastError(error, "ERR_NOT_FOUND")) return undefined
+    throw error
+  })
+  return record?.witness === true
 }
 
 async function halfOfDisk(dir: string): Promise<number> {
