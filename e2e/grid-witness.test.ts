@@ -56,9 +56,11 @@ test("two nodes and a witness survive any one of them killed, wiped and come bac
   }
   for (const lost of ["n1", "n2", "w1"]) {
     await members.kill(lost)
+    const back = join(members.folder, `all-without-${lost}`)
+    await members.run(["get", "home:/", back])
     for (const before of ["n1", "n2", "w1"]) {
-      assert.equal((await contentOf(`home:/of-the-second-without-${before}`)).toString(), `not ${before}`)
-      const first = await contentOf(`home:/of-the-first-without-${before}`)
+      assert.equal(fs.readFileSync(join(back, `of-the-second-without-${before}`), "utf8"), `not ${before}`)
+      const first = fs.readFileSync(join(back, `of-the-first-without-${before}`))
       assert.ok(first.equals(content.subarray(0, 1_500_000)))
     }
     await members.revive(lost)
@@ -69,7 +71,7 @@ test("two nodes and a witness survive any one of them killed, wiped and come bac
   const { servers } = await json<Status>(members, ["status"])
   const shares = Object.fromEntries(servers.map(({ name, usage }) => [name, usage?.shareCount]))
   assert.equal(shares["w1"], 0)
-  assert.ok(shares["n1"]! > 0 && shares["n1"] === shares["n2"])
+  assert.ok(shares["n1"]! > 0 && shares["n2"]! > 0)
   assert.deepEqual(
     servers.filter(({ witness }) => witness).map(({ name }) => name),
     ["w1"],
