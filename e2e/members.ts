@@ -76,7 +76,8 @@ export async function startMembers(options: MembersOptions = {}): Promise<Member
     spawn(process.execPath, [command, ...args], { env, stdio: ["pipe", "pipe", "pipe"] })
   const run = async (args: readonly string[], { code = 0, input = "" }: MemberRunOptions = {}) => {
     const ended = await finish(start(args), input)
-    if (code !== "any" && ended.code !== code) throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`)
+    if (code !== "any" && ended.code !== code)
+      throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`)
     return ended
   }
   const processes = new Map<string, Process>()
