@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
+import { createClient } from "./client.ts"
 import { type Members, startMembers } from "./members.ts"
 
 interface Status {
@@ -103,4 +104,32 @@ test("two nodes without a witness are told what they lack, and survive none lost
   assert.match(status.stdout, /does NOT survive the loss of either node.*\n.*holdfast invite --role node --witness/)
   await members.kill("n2")
   await members.run(["cat", "home:/file"], { code: 4 })
+})
+
+test("up explains what two nodes lack, makes a grid with a witness, and refuses one that would help nothing", async (t) => {
+  const client = createClient()
+  const grid = ["--dir", join(client.folder, "grid")]
+  const two = ["--dir", join(client.folder, "two"), "--profile", "two"]
+  t.after(async () => {
+    for (const one of [grid, two]) await client.run(["down", ...one], { code: "any" })
+    client.close()
+  })
+  const useless = ["up", "--nodes", "4", "--coding", "2/3/3", "--witness", "--dir", join(client.folder, "four")]
+  assert.match((await client.run(useless, { code: 2 })).stderr, /A witness would help nothing/)
+  const made = await client.run(["up", "--nodes", "2", "--witness", ...grid])
+  assert.match(made.stdout, /2 nodes and the witness w1, any 1 of 2 shares/)
+  assert.doesNotMatch(made.stdout, /one of two is none/)
+  await client.run(["put", "-", "home:/file"], { input: "here" })
+  assert.match((await client.run(["status", ...grid])).stdout, /survives 1 lost, .* 3 of 3 servers up/)
+  assert.match((await client.run(["doctor", ...grid], { code: "any" })).stdout, /ok +process w1: runs/)
+  const again = await client.run(["up", "--nodes", "3", ...grid], { code: "any" })
+  assert.match(again.stderr, /has 2 nodes, a witness and coding 1\/1\/2, which stay/)
+  await client.run(["down", ...grid])
+
+  const lone = await client.run(["up", "--nodes", "2", ...two])
+  assert.match(
+    lone.stdout,
+    /does NOT survive the loss of either node[\s\S]*one of two is none[\s\S]*holdfast up --nodes 2 --witness/,
+  )
+  await client.run(["down", ...two])
 })

@@ -65,10 +65,10 @@ export function lacksWitness(volume: Spread): boolean {
 /** Why two places, or nodes, are too few. */
 export function lackReason(what: "places" | "nodes"): string[] {
   const third = what === "places" ? "place" : "node"
-  const where = what === "places" ? "a node, a bucket, a directory on another disk" : "on any small machine"
+  const where = what === "places" ? ": a node, a bucket, a directory on another disk" : ", on any small machine"
   return [
     `With two ${what} nothing can be read or written while one of them is away: roots of trees are kept by majority, and one of two is none.`,
-    `A witness mends that: a small third ${third} that keeps roots of trees only, some kilobytes, and never data: ${where}.`,
+    `A witness mends that: a small third ${third} that keeps roots of trees only, some kilobytes, and never data${where}.`,
     "With it either of the two may be lost.",
   ]
 }
