@@ -20,10 +20,11 @@ import type { z } from "zod"
 export const signedGridSchema = signedTextSchema
 export type SignedGrid = SignedText
 
+const oldDomain = "holdfast/grid-description/1"
 /** Versions 1 and 2 have one domain, each later version its own. */
 const domainOf: Readonly<Record<GridDescription["version"], string>> = {
-  1: "holdfast/grid-description/1",
-  2: "holdfast/grid-description/1",
+  1: oldDomain,
+  2: oldDomain,
   3: "holdfast/grid-description/3",
   4: "holdfast/grid-description/4",
 }

@@ -148,15 +148,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
       ...(bytesPerSecond !== undefined && { bytesPerSecond }),
     })
     metrics.scrubbed(report.rot.length)
-    for (const { tenant, share, why } of report.rot) log.error("rot", { tenant, share, why })
-    for (const found of report.newer) log.warn("newer-version", found)
-    for (const chunk of report.inconsistent) log.error("inconsistent", chunk)
-    log.info("scrubbed", {
-      shares: report.shares,
-      bytes: report.bytes,
-      rot: report.rot.length,
-      newer: report.newer.length,
-    })
+    tellScrub(report, log)
     return report
   }
   const dropping = dropForever(engine, clock, ended.signal, log)
@@ -212,6 +204,14 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     await close()
     throw error
   }
+}
+
+/** Logs what a scrub found. */
+function tellScrub({ shares, bytes, rot, newer, inconsistent }: ScrubReport, log: Logger): void {
+  for (const { tenant, share, why } of rot) log.error("rot", { tenant, share, why })
+  for (const found of newer) log.warn("newer-version", found)
+  for (const chunk of inconsistent) log.error("inconsistent", chunk)
+  log.info("scrubbed", { shares, bytes, rot: rot.length, newer: newer.length })
 }
 
 /** Looks every hour for dropped accounts whose grace is over. */

@@ -1,6 +1,7 @@
 /**
  * What a witness of a grid takes: registers, and never a share, whoever sends one. Clients place none there; the node itself refuses
- * them so that a client that is wrong, or of before, cannot fill the small disk that it may have. See docs/decisions/0026-labels-of-nodes.md.
+ * them so that a client that is wrong, or of before, cannot fill the small disk that it may have. See
+ * docs/decisions/0026-labels-of-nodes.md.
  */
 import type { TenantBackend } from "@holdfast/backends/directory"
 import { HoldfastError } from "@holdfast/core"

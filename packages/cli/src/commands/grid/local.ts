@@ -13,7 +13,7 @@ import {
   stopProcess,
 } from "@holdfast/client/profile"
 import { survivalOf } from "@holdfast/client/volumes"
-import { createInvite } from "@holdfast/coordinator"
+import { createInvite, readDescription } from "@holdfast/coordinator"
 import { HoldfastError } from "@holdfast/core"
 import { makePrivateFolder } from "@holdfast/core/node"
 import { confirmServers, fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
@@ -163,6 +163,7 @@ async function refuseOtherGrid(context: Context, dir: string, config: LocalGridC
 
 /** Joins the grid as a client, waits for its nodes, makes `home:`. True when that was made now. */
 async function prepareClient(context: Context, dir: string, config: LocalGridConfig): Promise<boolean> {
+  await waitForNodes(dir, config)
   const isNew = await joinAsClient(context, dir)
   await waitForServers(context, config)
   // They were started here a moment ago, so the user knows them all.
@@ -259,9 +260,20 @@ async function joinAsClient(context: Context, dir: string): Promise<boolean> {
   return known === undefined
 }
 
+/**
+ * A client that joined while nodes still come would be asked about more servers of registers, where one node is a quorum at first: with
+ * HAPPY 1. So all of them come first.
+ */
+async function waitForNodes(dir: string, config: LocalGridConfig): Promise<void> {
+  await until("all nodes to announce themselves", async () => {
+    const grid = readDescription({ dir: gridFiles(dir).coordinatorDir })
+    return (grid?.servers.length ?? 0) >= everyNode(config).length
+  })
+}
+
 async function waitForServers(context: Context, config: LocalGridConfig): Promise<void> {
   const identityDir = join(pathsOf(context.env).config, "profiles", context.profile, "identity")
-  await until("all nodes to announce themselves", async () => {
+  await until("the description with all nodes", async () => {
     const { grid } = await fetchGrid(identityDir)
     return grid.servers.length >= everyNode(config).length
   })
