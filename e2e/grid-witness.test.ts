@@ -80,6 +80,13 @@ test("two nodes and a witness survive any one of them killed, wiped and come bac
   assert.match((await members.run(["status"])).stdout, /w1 .*0 shares.*, witness/)
   assert.match((await members.run(["doctor"], { code: "any" })).stdout, /server w1: .* a witness/)
   assert.match((await members.run(["grid", "show"])).stdout, /w1: a witness: roots of trees, and no data/)
+  const words = join(members.folder, "words")
+  fs.writeFileSync(words, "correct horse battery staple of mine 4711\n", { mode: 0o600 })
+  await members.run(["recovery", "kit", "--kit-passphrase-file", words]) // three places: the witness keeps a part
+  assert.match(
+    (await members.run(["doctor"], { code: "any" })).stdout,
+    /ok +recovery kit: .* restores what the profile has/,
+  )
   const listed = await members.run(["coordinator", "members", "--dir", `${members.folder}/coordinator`])
   assert.match(listed.stdout, /^w1 .* witness$/m)
 

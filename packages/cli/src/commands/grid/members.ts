@@ -255,8 +255,11 @@ async function revoke(context: Context, member: string, { dir, yes = false }: Re
       insteadOfAsking: "To do so unasked: --yes",
       refusal: `${member} stays.`,
     })
-  const { id, name, role, revokedMs } = revokeMember({ dir, member })
-  const rest = role === "node" ? " Now put back what it held: holdfast check --deep --repair ALIAS:" : ""
+  const { id, name, role, revokedMs, witness } = revokeMember({ dir, member })
+  const next = witness
+    ? "Name who keeps roots in its place: holdfast coordinator voters"
+    : "Now put back what it held: holdfast check --deep --repair ALIAS:"
+  const rest = role === "node" ? ` ${next}` : ""
   context.output(
     { id, name, role, revokedMs },
     `${name} (${id}) is revoked. The coordinator refuses it from now on, nodes within some ten seconds, over open connections too.${rest}`,
