@@ -98,18 +98,11 @@ const dayMs = 86_400_000
 
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
 export async function startNode(options: NodeOptions): Promise<StorageNode> {
-  const { clock = systemClock, quotas = {}, reservedBytes, graceMs, dropGraceMs, administrators = {} } = options
+  const { clock = systemClock, quotas = {}, administrators = {} } = options
   const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
   const isWitness = await isWitnessOf(options.identityDir)
-  const engine = await openEngine({
-    dir: options.dir,
-    crypto: nodeCrypto,
-    clock,
-    ...(reservedBytes !== undefined && { reservedBytes }),
-    ...(graceMs !== undefined && { graceMs }),
-    ...(dropGraceMs !== undefined && { dropGraceMs }),
-  })
+  const engine = await engineOf(options, clock)
   const defaultBytes = quotas.defaultBytes ?? (await halfOfDisk(options.dir))
   const metrics = createNodeMetrics(engine, identity.notAfterMs)
   if (engine.recovery) log[engine.recovery.left > 0 ? "warn" : "info"]("recovered", { ...engine.recovery })
@@ -204,6 +197,15 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     await close()
     throw error
   }
+}
+
+function engineOf({ dir, reservedBytes, graceMs, dropGraceMs }: NodeOptions, clock: Clock): Promise<Engine> {
+  return openEngine({
+    ...{ dir, crypto: nodeCrypto, clock },
+    ...(reservedBytes !== undefined && { reservedBytes }),
+    ...(graceMs !== undefined && { graceMs }),
+    ...(dropGraceMs !== undefined && { dropGraceMs }),
+  })
 }
 
 /** Logs what a scrub found. */
