@@ -18,6 +18,7 @@ const ofNode = [
   "grid-description",
   "grid-description-2",
   "grid-description-3",
+  "grid-description-4",
   "profile",
 ]
 

@@ -9,11 +9,11 @@ import { type Ended, finish, isListening, until } from "./grid.ts"
 
 /** How a command is run. */
 export interface MemberRunOptions {
-  readonly code?: number
+  readonly code?: number | "any"
   readonly input?: string | Uint8Array
 }
 
-/** A running grid of five nodes, coding 3/4/5, and one client with the alias `home:`. */
+/** A running grid, of five nodes with coding 3/4/5 unless told, and one client with the alias `home:`. */
 export interface Members {
   readonly folder: string
   /** Names of the nodes. */
@@ -50,6 +50,10 @@ export interface MembersOptions {
   /** Address at which they listen. */
   readonly host?: string
   readonly coding?: string
+  /** Names of the nodes. */
+  readonly nodes?: readonly string[]
+  /** Options of a node's invitation. */
+  readonly invitation?: (node: string) => readonly string[]
   /** Environment of a node's daemon, such as one with another time of day. */
   readonly nodeEnv?: (node: string) => Readonly<Record<string, string>>
   /** Whether there is a client with the alias `home:`, of the tenant alice. */
@@ -59,6 +63,7 @@ export interface MembersOptions {
 /** Starts the members. Close them in the end. */
 export async function startMembers(options: MembersOptions = {}): Promise<Members> {
   const { host = "127.0.0.1", coding = "3/4/5", nodeEnv = () => ({}), hasClient = true } = options
+  const { nodes = ["n1", "n2", "n3", "n4", "n5"], invitation = () => [] } = options
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-members-"))
   const env = {
     ...process.env,
@@ -71,7 +76,8 @@ export async function startMembers(options: MembersOptions = {}): Promise<Member
     spawn(process.execPath, [command, ...args], { env, stdio: ["pipe", "pipe", "pipe"] })
   const run = async (args: readonly string[], { code = 0, input = "" }: MemberRunOptions = {}) => {
     const ended = await finish(start(args), input)
-    if (ended.code !== code) throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`)
+    if (code !== "any" && ended.code !== code)
+      throw new Error(`holdfast ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`)
     return ended
   }
   const processes = new Map<string, Process>()
@@ -95,7 +101,6 @@ export async function startMembers(options: MembersOptions = {}): Promise<Member
     return file
   }
 
-  const nodes = ["n1", "n2", "n3", "n4", "n5"]
   const ports = await freePorts(nodes.length + 1)
   const listen = (port: number) => ["--listen", `${host}:${port}`]
   const coordinatorArgs = ["coordinator", "run", "--dir", `${folder}/coordinator`, ...listen(ports[0]!)]
@@ -103,7 +108,7 @@ export async function startMembers(options: MembersOptions = {}): Promise<Member
   await revive("coordinator")
   for (const [i, name] of nodes.entries()) {
     const identity = `${folder}/${name}/identity`
-    const file = await invite(name, "--role", "node", "--name", name)
+    const file = await invite(name, "--role", "node", "--name", name, ...invitation(name))
     await run(["join", "--invite-file", file, "--identity", identity, "--name", name, "--server-name", host])
     const port = ports[i + 1]!
     const args = ["node", "run", "--identity", identity, "--dir", `${folder}/${name}/data`, ...listen(port)]

@@ -1,8 +1,8 @@
-/** Vectors of grid descriptions of version 3 and of root statements: what opens, and what must be refused. */
+/** Vectors of grid descriptions of versions 3 and 4 and of root statements: what opens, and what must be refused. */
 import { createPrivateKey, type KeyObject, sign } from "node:crypto"
 import { concat, domainPrefix, hashSmall, utf8 } from "@holdfast/core"
 import { digestOf, publicKeyText, signGrid, signRoot } from "@holdfast/network"
-import type { GridDescription, RootStatement, SignedText } from "@holdfast/protocol"
+import type { GridDescription, GridServer, RootStatement, SignedText } from "@holdfast/protocol"
 
 /** The PKCS #8 frame of an Ed25519 seed. */
 const frame = Uint8Array.from([0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20])
@@ -124,5 +124,70 @@ export async function gridVectors(): Promise<object> {
         },
       ],
     },
+  }
+}
+
+/** Descriptions with labels and a witness, good and bad. */
+export async function labelledGridVectors(): Promise<object> {
+  const domain = "holdfast/grid-description/4"
+  const [one, two] = first.servers as [GridServer, GridServer]
+  const labelled: GridDescription = {
+    ...first,
+    version: 4,
+    voters: ["n1", "n2", "w1"],
+    servers: [
+      { ...one, labels: { provider: "p", site: "home", rack: "1" } },
+      { ...two, labels: { site: "work" } },
+      { id: "w1", name: "w1", address: "127.0.0.1:7446", capacityBytes: 10, key: keyId("w1"), witness: true },
+    ],
+  }
+  const plain: GridDescription = { ...labelled, serial: 9, servers: [one, two] } // it had labels once
+  const bad = (why: string, payload: unknown, code: string, inDomain = domain) => ({
+    why,
+    signed: signed(payload, inDomain, gridKey),
+    code,
+  })
+  const withServer = (more: object) => ({ ...labelled, servers: [{ ...one, ...more }] })
+  return {
+    gridPublicKey: first.gridPublicKey,
+    good: [labelled, plain].map((grid) => {
+      const text = signGrid(grid, gridKey)
+      return { signed: text, grid, digest: digestOf(text) }
+    }),
+    bad: [
+      bad("signed in the domain of version 3", labelled, "ERR_BAD_FORMAT", "holdfast/grid-description/3"),
+      bad("version 3 in the domain of version 4", { ...labelled, version: 3 }, "ERR_BAD_FORMAT"),
+      bad("labels in version 3", { ...labelled, version: 3 }, "ERR_BAD_FORMAT", "holdfast/grid-description/3"),
+      bad(
+        "a witness in version 3",
+        { ...withServer({ witness: true }), version: 3 },
+        "ERR_BAD_FORMAT",
+        "holdfast/grid-description/3",
+      ),
+      bad("a version that is not known", { ...labelled, version: 5 }, "ERR_UNSUPPORTED_VERSION"),
+      bad(
+        "a later version in a domain that is not known",
+        { ...labelled, version: 5 },
+        "ERR_UNSUPPORTED_VERSION",
+        "holdfast/grid-description/5",
+      ),
+      bad("labels that name nothing", withServer({ labels: {} }), "ERR_BAD_FORMAT"),
+      bad("a kind of label that is none", withServer({ labels: { floor: "1" } }), "ERR_BAD_FORMAT"),
+      bad("a label with a space", withServer({ labels: { site: "a b" } }), "ERR_BAD_FORMAT"),
+      bad("a label with a slash", withServer({ labels: { site: "a/b" } }), "ERR_BAD_FORMAT"),
+      bad("an empty label", withServer({ labels: { site: "" } }), "ERR_BAD_FORMAT"),
+      bad("a label of 65 letters", withServer({ labels: { site: "a".repeat(65) } }), "ERR_BAD_FORMAT"),
+      bad("labels that are no object", withServer({ labels: "site=a" }), "ERR_BAD_FORMAT"),
+      bad("a witness that is none", withServer({ witness: false }), "ERR_BAD_FORMAT"),
+      bad("no voters", { ...labelled, voters: undefined }, "ERR_BAD_FORMAT"),
+      bad("a server without a key", { ...labelled, servers: [{ ...one, key: undefined }] }, "ERR_BAD_FORMAT"),
+      {
+        why: "a label changed after signing",
+        signed: ((text) => ({ ...text, payload: text.payload.replace('"work"', '"home"') }))(
+          signGrid(labelled, gridKey),
+        ),
+        code: "ERR_CORRUPT",
+      },
+    ],
   }
 }

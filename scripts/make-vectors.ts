@@ -34,7 +34,7 @@ import { type CapabilityVectors, type ChunkVectors, fieldsOf, type RegisterVecto
 import { accountVectors } from "./account-vectors.ts"
 import { bucketVectors, droppedVectors } from "./bucket-vectors.ts"
 import { chunk2Vectors } from "./chunk-vectors.ts"
-import { gridVectors } from "./grid-vectors.ts"
+import { gridVectors, labelledGridVectors } from "./grid-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
@@ -245,6 +245,7 @@ const makers = {
   tree: treeVectors,
   "tree-patched": patchedVectors,
   "grid-description-3": gridVectors,
+  "grid-description-4": labelledGridVectors,
   "bucket-2": bucketVectors,
   "bucket-dropped": droppedVectors,
   "volume-2": volumeVectors,

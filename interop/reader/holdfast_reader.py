@@ -1334,6 +1334,8 @@ def list_chunks(volume, cap_text):
 
 GRID_FIELDS = {"version", "gridId", "name", "serial", "issuedMs", "coordinator", "caPem", "coding", "registerMode", "servers"}
 GRID_FIELDS_3 = {"revoked", "epoch", "gridPublicKey", "previous", "voters", "root"}
+GRID_DOMAINS = {1: "holdfast/grid-description/1", 2: "holdfast/grid-description/1", 3: "holdfast/grid-description/3", 4: "holdfast/grid-description/4"}
+SERVER_FIELDS = {"id", "name", "address", "capacityBytes"}
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -1356,22 +1358,39 @@ def payload_of(signed):
 
 def open_grid(signed, public_key):
     """The description inside, if the grid's key signed it and its fields are those of its version."""
-    is_third = is_signed(signed, "holdfast/grid-description/3", public_key)
-    if not is_third and not is_signed(signed, "holdfast/grid-description/1", public_key):
+    try:
+        newest = json.loads(signed["payload"]).get("version")
+    except (ValueError, TypeError, AttributeError, KeyError):
+        newest = None
+    if isinstance(newest, int) and newest > max(GRID_DOMAINS):
+        raise HoldfastError("ERR_UNSUPPORTED_VERSION", f"a grid description of version {newest} is not known")
+    domain = next((one for one in sorted(set(GRID_DOMAINS.values())) if is_signed(signed, one, public_key)), None)
+    if domain is None:
         raise HoldfastError("ERR_CORRUPT", "a grid description is not signed by the grid's key")
     grid = payload_of(signed)
     version = grid.get("version")
-    fields_of = {1: GRID_FIELDS, 2: GRID_FIELDS | {"revoked"}, 3: GRID_FIELDS | GRID_FIELDS_3}.get(version)
-    if fields_of != set(grid) or is_third != (version == 3):
+    fields_of = {1: GRID_FIELDS, 2: GRID_FIELDS | {"revoked"}}.get(version, GRID_FIELDS | GRID_FIELDS_3)
+    if version not in GRID_DOMAINS or fields_of != set(grid) or domain != GRID_DOMAINS[version]:
         raise bad("a grid description has not the fields of its version")
+    for server in grid["servers"]:
+        check_server(server, version)
     ids = list(grid.get("revoked", []))
-    if version == 3:
-        if grid["gridPublicKey"] != public_key or grid["epoch"] < 1 or not all("key" in server for server in grid["servers"]):
-            raise bad("a grid description of version 3 is malformed")
+    if version >= 3:
+        if grid["gridPublicKey"] != public_key or grid["epoch"] < 1:
+            raise bad("a grid description of version 3 or 4 is malformed")
         ids += [server["key"] for server in grid["servers"]] + [grid["previous"]]
     if not all(KEY_ID.fullmatch(one) for one in ids if one is not None):
         raise bad("a grid description names something that is no SHA-256")
     return grid
+
+
+def check_server(server, version):
+    """Refuses a server that has not the fields of its version: in version 4 it may have labels, and be a witness."""
+    needed = SERVER_FIELDS | ({"key"} if version >= 3 else set())
+    more = {"labels", "witness"} if version >= 4 else set()
+    if not needed <= set(server) <= needed | more:
+        raise bad("a server of a grid has not the fields of its version")
+    check_labels(server, "a grid description")
 
 
 def grid_digest(signed):

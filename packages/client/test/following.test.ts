@@ -4,14 +4,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join as joinPath } from "node:path"
 import { type TestContext, test } from "node:test"
-import { createInvite, revokeMember, startCoordinator } from "@holdfast/coordinator"
+import { createInvite, type InviteOptions, labelNode, revokeMember, startCoordinator } from "@holdfast/coordinator"
 import { utf8 } from "@holdfast/core"
 import { createLogger, join, loadIdentity, openAuthority } from "@holdfast/network"
 import { startNode } from "@holdfast/node"
 import { pathsOf, profileDir } from "../src/profile/paths.ts"
 import { createProfile, openProfile } from "../src/profile/profile.ts"
 import { changing, lockSecrets, readSecrets } from "../src/profile/secrets.ts"
-import { openSession, type Session, type SessionOptions } from "../src/volumes/session.ts"
+import { everyPlace, openSession, type Session, type SessionOptions } from "../src/volumes/session.ts"
 
 const pollMs = 50
 const passphrase = "correct horse battery staple"
@@ -36,8 +36,8 @@ async function setUp(t: TestContext, count: number) {
     })
     return { ...node, close: onceClosed(t, node) }
   }
-  async function addNode(name: string) {
-    const invite = await createInvite({ dir, role: "node", tenant: "grid" })
+  async function addNode(name: string, more: Pick<InviteOptions, "labels" | "witness"> = {}) {
+    const invite = await createInvite({ dir, role: "node", tenant: "grid", ...more })
     await join(invite, { dir: joinPath(home, name, "identity"), name, serverNames: ["127.0.0.1"] })
     return startAgain(name)
   }
@@ -99,6 +99,43 @@ test("an open session stores on a node that joins, and asks one no more whose ke
   assert.ok(await holds(session, first, 1))
   const last = await session.store.chunks.putChunk(content(0))
   assert.ok(await holds(session, last, 0))
+  assert.deepEqual(warnings, [])
+})
+
+test("an open session spreads over the labels that its operator gives and takes, and asks a witness that joins for registers alone", {
+  timeout: 60_000,
+}, async (t) => {
+  const { dir, nodes, addNode, open, warnings } = await setUp(t, 2)
+  const session = await open()
+  const names = () => session.store.domains.map(({ name }) => name)
+  assert.deepEqual(names(), [])
+  labelNode({ dir, node: nodes[0]!.memberId, labels: { site: "home" } })
+  labelNode({ dir, node: nodes[1]!.memberId, labels: { site: "work", rack: "1" } })
+  await until(() => names().length === 3)
+  assert.deepEqual(names(), ["site=home", "site=work", "site=work/rack=1"])
+  labelNode({ dir, node: nodes[1]!.memberId, labels: { site: "home" } })
+  await until(() => names().length === 1)
+
+  const witness = await addNode("w1", { witness: true, labels: { site: "shed" } })
+  await until(() => ids(session.voters).includes(witness.memberId))
+  assert.ok(!ids(session.backends).includes(witness.memberId))
+  assert.deepEqual(ids(session.witnesses), [witness.memberId])
+  assert.deepEqual(ids(everyPlace(session)).toSorted(), [...nodes, witness].map(({ memberId }) => memberId).toSorted())
+  await assert.rejects(
+    session.store.chunks.putChunk(content(1)),
+    { code: "ERR_NOT_ENOUGH_SERVERS" },
+    "a witness is none of the 3",
+  )
+  await addNode("n3")
+  await until(() => session.backends.length === 3)
+  const stored = await session.store.chunks.putChunk(content(1))
+  assert.ok(await holds(session, stored, 1))
+  assert.equal((await session.witnesses[0]!.usage()).shareCount, 0)
+
+  revokeMember({ dir, member: witness.memberId })
+  await until(() => session.witnesses.length === 0)
+  assert.ok(ids(session.voters).includes(witness.memberId), "one that has left counts as one that is gone")
+  assert.equal(everyPlace(session).length, 3)
   assert.deepEqual(warnings, [])
 })
 

@@ -2,10 +2,10 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
 import { nodeCrypto } from "@holdfast/core/node"
-import { type ChunkId, domainsOf, type Labels, type VolumeDescription } from "@holdfast/protocol"
+import { type ChunkId, domainsOf, type GridDescription, type Labels, type VolumeDescription } from "@holdfast/protocol"
 import { rankServers } from "@holdfast/store"
 import fc from "fast-check"
-import { domainSurvivalOf, domainText, survivalOf } from "../src/volumes/survives.ts"
+import { domainSurvivalOf, domainText, spreadOf, survivalOf } from "../src/volumes/survives.ts"
 
 const of = (k: number, happy: number, n: number, registerMode: "crash" | "byzantine") =>
   survivalOf({ coding: { k, happy, n }, registerMode }, n)
@@ -46,6 +46,37 @@ test("what the loss of a domain leaves is told for shares and for the places of 
       ["site=c", 4, true],
     ],
   )
+})
+
+test("of a grid, servers without a vote count for shares alone, witnesses and those that left for registers alone", () => {
+  const server = (id: string, site: string, more: object = {}) => ({
+    ...{ id, name: id, address: "127.0.0.1:1", capacityBytes: 1, key: null, labels: { site } },
+    ...more,
+  })
+  const grid = {
+    coding: { k: 1, happy: 1, n: 2 },
+    registerMode: "crash",
+    voters: ["a", "b", "w", "gone"],
+    servers: [server("a", "x"), server("b", "y"), server("c", "x"), server("w", "z", { witness: true })],
+  } as unknown as GridDescription
+  const of = (spread: GridDescription) =>
+    domainSurvivalOf(spreadOf(spread)).map(({ domain, sharesLeft, votersLeft, survives }) => [
+      ...[domain, sharesLeft, votersLeft, survives],
+    ])
+  assert.deepEqual(of(grid), [
+    ["site=x", 1, 3, true],
+    ["site=y", 1, 3, true],
+    ["site=z", 2, 3, true],
+  ])
+  const few = { ...grid, servers: grid.servers.filter(({ id }) => id !== "b") }
+  assert.deepEqual(of(few), [
+    ["site=x", 0, 3, false],
+    ["site=z", 2, 3, true],
+  ])
+  const alone = { ...grid, servers: [server("a", "x")], voters: ["a"] } as unknown as GridDescription
+  assert.deepEqual(of(alone), [["site=x", 0, 0, false]], "fewer servers than shares")
+  const spread = spreadOf(few)
+  assert.match(domainText(domainSurvivalOf(spread), spread)[1]!, /NOT survive the loss of site=x: 0 of the 1 shares/)
 })
 
 test("no chunk has more shares in a domain than its volume's survival says, and where domains lie side by side some chunk has as many", () => {

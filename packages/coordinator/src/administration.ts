@@ -12,12 +12,12 @@ import {
   openAuthority,
   parseJson,
   parseOr,
-  signedGridSchema,
   type TenantAdministration,
 } from "@holdfast/network"
-import { type GridServer, gridDescriptionSchema } from "@holdfast/protocol"
+import type { GridServer } from "@holdfast/protocol"
 import { z } from "zod"
 import { Database } from "./database.ts"
+import { storedGrid } from "./grid.ts"
 
 const keySchema = z.object({ seed: z.string().regex(/^[0-9a-f]{64}$/), publicKey: z.string().regex(/^[0-9a-f]{64}$/) })
 const statementsSchema = z.record(z.string().regex(/^[0-9a-f]{64}$/), z.string().max(2048))
@@ -52,7 +52,7 @@ export function openAdministration({
   try {
     const tenant = chosen(tenantsOf(database), asked)
     const { seed } = keyOf(database, tenant)
-    const { servers, revoked = [] } = storedGrid(database)
+    const { servers, revoked = [] } = describedGrid(database)
     return {
       ...{ tenant, seed, servers, revoked },
       identity: () => identityOf(dir, tenant),
@@ -132,13 +132,10 @@ function nextSerial(database: Database, nowMs: number): number {
   })
 }
 
-function storedGrid(database: Database) {
-  const what = "The stored grid"
-  const stored = database.get("grid")
-  if (stored === undefined)
-    throw new HoldfastError("ERR_NOT_FOUND", "The coordinator has described no grid yet. Start it once.")
-  const { payload } = parseOr(signedGridSchema, parseJson(stored, what), what)
-  return parseOr(gridDescriptionSchema, parseJson(payload, what), what)
+function describedGrid(database: Database) {
+  const grid = storedGrid(database)
+  if (grid) return grid
+  throw new HoldfastError("ERR_NOT_FOUND", "The coordinator has described no grid yet. Start it once.")
 }
 
 async function identityOf(dir: string, tenant: string): Promise<Identity> {

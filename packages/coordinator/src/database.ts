@@ -22,6 +22,12 @@ export interface MemberRow {
   readonly address: string | null
   readonly capacityBytes: number | null
   readonly announcedMs: number | null
+  /** What a node would be lost with, JSON; null without labels. */
+  readonly labels: string | null
+  /** 1 for a node that keeps registers and never shares; null for all others. */
+  readonly witness: 1 | null
+  /** The newest version of a grid description that it said it reads; null before it said so. */
+  readonly reads: number | null
 }
 
 /** What an invitation grants. */
@@ -31,6 +37,8 @@ export interface InviteRow {
   readonly name: string
   /** As in MemberRow. */
   readonly roles: string | null
+  readonly labels: string | null
+  readonly witness: 1 | null
 }
 
 /** A tenant, by the clients that are or may become its members. */
@@ -45,6 +53,18 @@ export interface KnownMember extends MemberRow {
   readonly revokedMs: number | null
   /** When the last certificate made for it ends. */
   readonly certificateEndMs: number | null
+}
+
+/** Who uses an invitation. */
+export interface Claim {
+  readonly keyId: string
+  /** The id that it gets. */
+  readonly memberId: string
+  /** Its name, unless the invitation has one. */
+  readonly name: string
+  readonly nowMs: number
+  /** The newest version of a grid description that it reads. */
+  readonly reads: number
 }
 
 /** The member that a token makes, or why it makes none. */
@@ -69,13 +89,20 @@ const schema = `
 const laterColumns = [
   ["members", "roles", "TEXT"],
   ["invites", "roles", "TEXT"],
+  ["members", "labels", "TEXT"],
+  ["invites", "labels", "TEXT"],
+  ["members", "witness", "INTEGER"],
+  ["invites", "witness", "INTEGER"],
+  ["members", "reads", "INTEGER"],
 ] as const
 const columns = `id, role, tenant, name, roles, joined_ms AS joinedMs, address, capacity_bytes AS capacityBytes,
-  announced_ms AS announcedMs`
+  announced_ms AS announcedMs, labels, witness, reads`
 const notRevoked = "id NOT IN (SELECT member_id FROM revoked_members)"
 /** Ended invitations are remembered this long, for a clear answer. */
 const rememberMs = 30 * 86_400_000
 const maxInvites = 10_000
+/** A member that reads descriptions of this version knows what a witness is. */
+const witnessVersion = 4
 
 /** The open database. */
 export class Database {
@@ -135,15 +162,19 @@ export class Database {
   }
 
   /** Remembers an invitation by the hash of its token. Throws ERR_LIMIT. */
-  addInvite(tokenHash: Uint8Array, { role, tenant, name, roles }: InviteRow, expiresMs: number, nowMs: number): void {
+  addInvite(tokenHash: Uint8Array, invite: InviteRow, expiresMs: number, nowMs: number): void {
+    const { role, tenant, name, roles, labels, witness } = invite
     this.transaction(() => {
       this.#db.prepare("DELETE FROM invites WHERE expires_ms < ?").run(nowMs - rememberMs)
       const { count } = this.#db.prepare("SELECT count(*) AS count FROM invites").get() as { count: number }
       if (count >= maxInvites)
         throw new HoldfastError("ERR_LIMIT", `There are ${count} invitations already. Wait until some have ended.`)
       this.#db
-        .prepare("INSERT INTO invites (token_hash, role, tenant, name, roles, expires_ms) VALUES (?, ?, ?, ?, ?, ?)")
-        .run(tokenHash, role, tenant, name, roles, expiresMs)
+        .prepare(
+          `INSERT INTO invites (token_hash, role, tenant, name, roles, labels, witness, expires_ms)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+        )
+        .run(tokenHash, role, tenant, name, roles, labels, witness, expiresMs)
     })
   }
 
@@ -151,28 +182,34 @@ export class Database {
    * Uses an invitation up and makes its member, in one transaction: a token makes one member with one key, whatever
    * happens. The same token with the same key gives that member again, since the first answer may have been lost.
    */
-  claimInvite(tokenHash: Uint8Array, keyId: string, memberId: string, name: string, nowMs: number): ClaimOutcome {
+  claimInvite(tokenHash: Uint8Array, claim: Claim): ClaimOutcome {
+    const { keyId, memberId, name, nowMs, reads } = claim
     return this.transaction(() => {
       let found: Record<string, unknown> | undefined
       for (const row of this.#db.prepare("SELECT * FROM invites").iterate())
         if (timingSafeEqual(row.token_hash as Uint8Array, tokenHash)) found = row
       if (!found) return { ok: false, why: "is not known here" }
-      const { role, tenant, roles } = found as unknown as InviteRow
+      const { role, tenant, roles, labels, witness } = found as unknown as InviteRow
       const key = this.#db.prepare("SELECT * FROM keys WHERE key_id = ?").get(keyId)
       const isAgain = key?.token_hash instanceof Uint8Array && timingSafeEqual(key.token_hash, tokenHash)
       if (found.used_ms !== null && !isAgain) return { ok: false, why: "was used already" }
       if ((found.expires_ms as number) <= nowMs) return { ok: false, why: "has expired" }
+      if (witness !== null && reads < witnessVersion)
+        return { ok: false, why: "is for a witness, which needs a newer Holdfast than this member runs" }
       if (key && (!isAgain || key.revoked_ms !== null))
         return { ok: false, why: "came with a key that is in use or revoked" }
       if (key) {
         const member = this.member(key.member_id as string)!
-        return { ok: true, invite: { role, tenant, name: member.name, roles }, memberId: member.id }
+        return { ok: true, invite: { role, tenant, name: member.name, roles, labels, witness }, memberId: member.id }
       }
-      const invite = { role, tenant, roles, name: (found.name as string) || name }
+      const invite = { role, tenant, roles, labels, witness, name: (found.name as string) || name }
       this.#db.prepare("UPDATE invites SET used_ms = ? WHERE token_hash = ?").run(nowMs, tokenHash)
       this.#db
-        .prepare("INSERT INTO members (id, role, tenant, name, roles, joined_ms) VALUES (?, ?, ?, ?, ?, ?)")
-        .run(memberId, role, tenant, invite.name, roles, nowMs)
+        .prepare(
+          `INSERT INTO members (id, role, tenant, name, roles, labels, witness, reads, joined_ms)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        )
+        .run(memberId, role, tenant, invite.name, roles, labels, witness, reads, nowMs)
       this.#db
         .prepare("INSERT INTO keys (key_id, member_id, token_hash) VALUES (?, ?, ?)")
         .run(keyId, memberId, tokenHash)
@@ -281,6 +318,16 @@ export class Database {
     this.#db
       .prepare("UPDATE members SET address = ?, capacity_bytes = ?, announced_ms = ? WHERE id = ?")
       .run(address, capacityBytes, nowMs, id)
+  }
+
+  /** Says what a node would be lost with: labels in JSON, or null for none. */
+  label(id: string, labels: string | null): void {
+    this.#db.prepare("UPDATE members SET labels = ? WHERE id = ?").run(labels, id)
+  }
+
+  /** Records which description a member reads. */
+  noteReads(id: string, version: number): void {
+    this.#db.prepare("UPDATE members SET reads = ? WHERE id = ?").run(version, id)
   }
 
   close(): void {

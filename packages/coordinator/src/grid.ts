@@ -9,7 +9,14 @@ import {
   signedGridSchema,
   signGrid,
 } from "@holdfast/network"
-import { type GridDescription, gridDescriptionSchema, votersOf } from "@holdfast/protocol"
+import {
+  type GridDescription,
+  gridDescriptionSchema,
+  gridVersionOf,
+  type Labels,
+  labelsSchema,
+  votersOf,
+} from "@holdfast/protocol"
 import { z } from "zod"
 import type { Database } from "./database.ts"
 import type { GridKey } from "./grid-key.ts"
@@ -38,10 +45,10 @@ export function currentGrid(
   return database.transaction(() => {
     const stored = database.get("grid")
     const signed = stored === undefined ? undefined : parseOr(signedGridSchema, parseJson(stored, what), what)
-    const old = signed && parseOr(gridDescriptionSchema, parseJson(signed.payload, what), what)
+    const old = storedGrid(database)
     const servers = serversOf(database)
     const grid: GridDescription = {
-      version: 3,
+      version: versionNow(database, servers),
       gridId: gridKey.gridId,
       epoch: gridKey.epoch,
       gridPublicKey: gridKey.publicKey,
@@ -75,6 +82,21 @@ export function currentGrid(
 }
 
 const what = "The stored grid"
+
+/** The version by what servers have; it never goes back, also when an epoch begins, since no member would take that. */
+function versionNow(database: Database, servers: GridDescription["servers"]): 3 | 4 {
+  const version = gridVersionOf(servers, database.get("gridVersion") === "4" ? 4 : 3)
+  if (version === 4) database.set("gridVersion", "4")
+  return version
+}
+
+/** The newest description that was signed; undefined before the first. */
+export function storedGrid(database: Database): GridDescription | undefined {
+  const stored = database.get("grid")
+  if (stored === undefined) return undefined
+  const { payload } = parseOr(signedGridSchema, parseJson(stored, what), what)
+  return parseOr(gridDescriptionSchema, parseJson(payload, what), what)
+}
 
 /**
  * The servers that keep registers: all of a grid from before there were voters, else the first that announced themselves,
@@ -129,8 +151,22 @@ export function writeVoters(database: Database, wanted: readonly string[]): stri
 
 /** The nodes that announced themselves. */
 function serversOf(database: Database): GridDescription["servers"] {
-  return database.members().flatMap(({ id, role, name, address, capacityBytes }) => {
+  return database.members().flatMap(({ id, role, name, address, capacityBytes, labels, witness }) => {
     if (role !== "node" || address === null) return []
-    return [{ id, name, address, capacityBytes: capacityBytes ?? 0, key: database.keyOf(id) ?? null }]
+    const server = { id, name, address, capacityBytes: capacityBytes ?? 0, key: database.keyOf(id) ?? null }
+    return [
+      { ...server, ...(labels !== null && { labels: labelsIn(labels) }), ...(witness && { witness: true as const }) },
+    ]
   })
+}
+
+/** Labels as they are stored. Throws ERR_BAD_FORMAT. */
+export function labelsIn(text: string): Labels {
+  return parseOr(labelsSchema, parseJson(text, "The stored labels"), "The stored labels")
+}
+
+/** Labels as they are stored: their kinds in one order, so that the same labels are the same description. */
+export function labelsText(labels: Labels): string {
+  const { provider, site, rack } = labels
+  return JSON.stringify({ provider, site, rack })
 }

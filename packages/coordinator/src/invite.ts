@@ -12,8 +12,9 @@ import {
   parseAddress,
   parseRoles,
 } from "@holdfast/network"
-import { encodeInvite } from "@holdfast/protocol"
+import { encodeInvite, type Labels } from "@holdfast/protocol"
 import { Database, type TenantRow } from "./database.ts"
+import { labelsText } from "./grid.ts"
 
 /** Whom to invite, and for how long. */
 export interface InviteOptions {
@@ -24,6 +25,10 @@ export interface InviteOptions {
   readonly tenant?: string
   /** What a client may do at nodes. Default: everything. */
   readonly roles?: readonly AccessRole[]
+  /** What a node would be lost with. */
+  readonly labels?: Labels
+  /** The node keeps registers and never shares. */
+  readonly witness?: boolean
   /** Default one hour. */
   readonly ttlSeconds?: number
   /** The member's name; without it the member chooses. */
@@ -40,12 +45,13 @@ const maxTtlSeconds = 30 * 86_400
 
 /** Makes an invitation for one member: a string, and a secret. Throws ERR_NOT_FOUND, ERR_INVALID_ARGUMENT, ERR_LIMIT. */
 export async function createInvite(options: InviteOptions): Promise<string> {
-  const { dir, role, roles, ttlSeconds = 3600, name = "", nowMs = Date.now() } = options
+  const { dir, role, roles, labels, witness = false, ttlSeconds = 3600, name = "", nowMs = Date.now() } = options
   const tenant = options.tenant ?? (role === "node" ? nodesTenant : undefined)
   if (role !== "node" && role !== "client") throw invalid("The role of an invitation is node or client.")
   if (tenant === undefined) throw invalid("Say whose data this client's is: an invitation for a client names a tenant.")
   if (roles && (role !== "client" || roles.length === 0))
     throw invalid("Only clients have roles, and each at least one.")
+  if (role !== "node" && (labels || witness)) throw invalid("Only nodes have labels or are witnesses.")
   if (!isName(tenant)) throw invalid("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
   if (name !== "" && !isName(name)) throw badMemberName(name)
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > maxTtlSeconds)
@@ -61,7 +67,8 @@ export async function createInvite(options: InviteOptions): Promise<string> {
     // Everything is written as nothing: such a certificate is what it always was.
     const isAll = !roles || accessRoles.every((one) => roles.includes(one))
     const text = isAll ? null : parseRoles(roles.join(",")).join(",")
-    database.addInvite(tokenHashOf(token), { role, tenant, name, roles: text }, expiryMs, nowMs)
+    const more = { labels: labels ? labelsText(labels) : null, witness: witness ? (1 as const) : null }
+    database.addInvite(tokenHashOf(token), { role, tenant, name, roles: text, ...more }, expiryMs, nowMs)
     return encodeInvite({ address, caFingerprint, token, expiryMs })
   } finally {
     database.close()

@@ -22,6 +22,7 @@ import {
   peerOf,
   prefixesOf,
   type RefusalReason,
+  readsHeader,
   refusalMessage,
   refusalOf,
   requestedKey,
@@ -68,6 +69,7 @@ const statusOf: Partial<Record<ErrorCode, number>> = {
   ERR_REFUSED: 403,
   ERR_NOT_FOUND: 404,
   ERR_LIMIT: 413,
+  ERR_UNSUPPORTED_VERSION: 400,
 }
 
 /** The request handler of a coordinator. */
@@ -112,7 +114,7 @@ async function handle(
       return problem(429, "ERR_REFUSED", "Too many failed attempts to join from this address. Wait a minute.")
     const body = parseOr(joinSchema, await readJson(request), "The request to join")
     try {
-      return await joining.workers.run(() => join(parts, body))
+      return await joining.workers.run(() => join(parts, body, request))
     } catch (error) {
       joining.limit.add(from, parts.nowMs())
       throw error
@@ -121,7 +123,9 @@ async function handle(
   const caller = callerOf(parts, request.socket as TLSSocket)
   if ("refused" in caller) return problem(401, "ERR_REFUSED", refusalMessage("The coordinator", caller.refused))
   const { member, keyId } = caller
-  if (route === "GET /v1/grid") return { status: 200, body: parts.grid() }
+  const reads = readsOf(request)
+  if (reads !== (member.reads ?? oldReads)) parts.database.noteReads(member.id, reads)
+  if (route === "GET /v1/grid") return { status: 200, body: readable(parts.grid(), request) }
   if (route === "GET /v1/members")
     return { status: 200, body: { members: visibleTo(member, parts.database.members()) } }
   if (route === "POST /v1/announce") return announce(parts, member, await readJson(request))
@@ -139,18 +143,42 @@ async function renew({ database, authority, logger }: ServiceParts, member: Memb
   return { status: 200, body: { certPem } }
 }
 
-async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>): Promise<Answer> {
+/** Members of before they said what they read read these. */
+const oldReads = 3
+
+/** The newest version of a description that who asks reads. */
+function readsOf({ headers }: IncomingMessage): number {
+  const text = headers[readsHeader]
+  return typeof text === "string" && /^\d{1,3}$/.test(text) ? Number(text) : oldReads
+}
+
+/** The description, if who asks reads it. Throws ERR_UNSUPPORTED_VERSION; to members that do not know that code, ERR_BAD_FORMAT. */
+function readable(grid: SignedGrid, request: IncomingMessage): SignedGrid {
+  const { version } = JSON.parse(grid.payload) as { version: number }
+  if (readsOf(request) >= version) return grid
+  throw new HoldfastError(
+    request.headers[readsHeader] === undefined ? "ERR_BAD_FORMAT" : "ERR_UNSUPPORTED_VERSION",
+    `This grid's description is of version ${version}, since its nodes have labels or one is a witness: that needs a newer Holdfast than this machine runs.`,
+    { version },
+  )
+}
+
+async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>, request: IncomingMessage): Promise<Answer> {
+  readable(parts.grid(), request) // a member that could not go on must not use the token up either
   const { database, authority, logger, nowMs } = parts
   const key = await requestedKey(body.csr) // a bad request must not use the token up
   const keyId = keyIdOfKey(new Uint8Array(key.rawData))
   const tokenHash = tokenHashOf(Buffer.from(body.token, "base64url"))
-  const claim = database.claimInvite(tokenHash, keyId, encodeBase32(randomBytes(10)), body.name, nowMs())
+  const claim = database.claimInvite(tokenHash, {
+    ...{ keyId, memberId: encodeBase32(randomBytes(10)), name: body.name },
+    ...{ nowMs: nowMs(), reads: readsOf(request) },
+  })
   if (!claim.ok) {
     logger.warn("join refused", { why: claim.why })
     throw new HoldfastError("ERR_INVITE", `The invitation ${claim.why}. Ask for a new one.`)
   }
   const { memberId } = claim
-  const { role, tenant } = claim.invite
+  const { role, tenant, witness } = claim.invite
   const serverNames = role === "node" ? body.serverNames : []
   const made = database.certificateOf(keyId) // when the answer to the first attempt was lost
   const certPem =
@@ -158,8 +186,8 @@ async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>): Prom
   if (!made) keepCertificate(database, memberId, certPem)
   logger.info("member joined", { memberId, role, tenant })
   const { coordinatorId } = parts
-  const grid = parts.grid()
-  return { status: 200, body: { memberId, certPem, coordinatorId, gridPublicKey: parts.gridKey().publicKey, grid } }
+  const answer = { memberId, certPem, coordinatorId, gridPublicKey: parts.gridKey().publicKey, grid: parts.grid() }
+  return { status: 200, body: { ...answer, ...(witness && { witness: true }) } }
 }
 
 function announce(parts: ServiceParts, member: MemberRow, json: unknown): Answer {
@@ -210,6 +238,7 @@ function rolesIn({ roles }: Pick<MemberRow, "roles">): { readonly roles?: readon
 function visibleTo(member: MemberRow, members: readonly MemberRow[]): object[] {
   return members
     .filter(({ role, tenant }) => role === "node" || (member.role === "client" && tenant === member.tenant))
+    .map(({ labels: _, witness: __, reads: ___, ...row }) => row) // of nodes the description says it
     .map((row) => Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)))
 }
 

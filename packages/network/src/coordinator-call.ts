@@ -1,8 +1,12 @@
 /** Requests to the coordinator: JSON both ways. */
 import { fromUtf8, HoldfastError, utf8 } from "@holdfast/core"
+import { newestGridVersion } from "@holdfast/protocol"
 import { z } from "zod"
 import { type BytesResponse, type Credentials, createAgent, parseAddress, requestBytes } from "./tls/agent.ts"
 import { RevokedKeys } from "./tls/revoked.ts"
+
+/** Says the newest version of a grid description that a member reads; without it that is 3. */
+export const readsHeader = "holdfast-reads"
 
 /** A request to the coordinator. */
 export interface CallOptions {
@@ -31,7 +35,7 @@ export async function call(credentials: Credentials, address: string, options: C
       method,
       path,
       timeoutMs,
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", [readsHeader]: String(newestGridVersion) },
       ...(body === undefined ? {} : { body: utf8(JSON.stringify(body)) }),
       ...(signal ? { signal } : {}),
     })
@@ -41,7 +45,14 @@ export async function call(credentials: Credentials, address: string, options: C
 }
 
 const problemSchema = z.object({
-  code: z.enum(["ERR_INVITE", "ERR_REFUSED", "ERR_BAD_FORMAT", "ERR_LIMIT", "ERR_INVALID_ARGUMENT"]),
+  code: z.enum([
+    "ERR_INVITE",
+    "ERR_REFUSED",
+    "ERR_BAD_FORMAT",
+    "ERR_LIMIT",
+    "ERR_INVALID_ARGUMENT",
+    "ERR_UNSUPPORTED_VERSION",
+  ]),
   message: z.string().max(1000),
 })
 

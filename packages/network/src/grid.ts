@@ -9,6 +9,7 @@ import {
   gridDescriptionSchema,
   hasFieldsOfItsVersion,
   type RootStatement,
+  refuseNewerGrid,
   rootStatementSchema,
   type SignedText,
   signedTextSchema,
@@ -19,41 +20,49 @@ import type { z } from "zod"
 export const signedGridSchema = signedTextSchema
 export type SignedGrid = SignedText
 
-/** Versions 1 and 2 have one domain, each later version its own. */
 const oldDomain = "holdfast/grid-description/1"
-const gridDomain = "holdfast/grid-description/3"
+/** Versions 1 and 2 have one domain, each later version its own. */
+const domainOf: Readonly<Record<GridDescription["version"], string>> = {
+  1: oldDomain,
+  2: oldDomain,
+  3: "holdfast/grid-description/3",
+  4: "holdfast/grid-description/4",
+}
 const digestDomain = "holdfast/grid-digest/1"
 const rootDomain = "holdfast/grid-root/1"
 
 /** Signs a description with the grid's Ed25519 key. */
 export function signGrid(grid: GridDescription, key: KeyObject): SignedGrid {
-  return signText(JSON.stringify(grid), grid.version === 3 ? gridDomain : oldDomain, key)
+  return signText(JSON.stringify(grid), domainOf[grid.version], key)
 }
 
 /**
  * The description inside, if the grid's key signed it (32 bytes, base64).
- * Throws ERR_CORRUPT for a wrong signature, ERR_BAD_FORMAT for anything malformed.
+ * Throws ERR_CORRUPT for a wrong signature, ERR_UNSUPPORTED_VERSION, ERR_BAD_FORMAT for anything malformed.
  */
 export function openGrid(signed: unknown, gridPublicKey: string): GridDescription {
   const text = parseOr(signedGridSchema, signed, "The signed grid description")
-  const isThird = isSigned(text, gridDomain, gridPublicKey)
-  if (!isThird && !isSigned(text, oldDomain, gridPublicKey))
+  refuseNewerGrid(jsonIn(text.payload)) // a later version has a signature that cannot be known here
+  const domain = [...new Set(Object.values(domainOf))].find((one) => isSigned(text, one, gridPublicKey))
+  if (domain === undefined)
     throw new HoldfastError(
       "ERR_CORRUPT",
       "The grid description is not signed by this grid's key, so it was altered. Nothing of it is used.",
     )
   const grid = peekGrid(text)
   const isOurs = grid.gridPublicKey === undefined || grid.gridPublicKey === gridPublicKey
-  if (hasFieldsOfItsVersion(grid) && isThird === (grid.version === 3) && isOurs) return grid
+  if (hasFieldsOfItsVersion(grid) && domain === domainOf[grid.version] && isOurs) return grid
   throw new HoldfastError(
     "ERR_BAD_FORMAT",
     "The grid description is malformed: its fields are not those of its version.",
   )
 }
 
-/** What a description says of itself, its signature unchecked. Throws ERR_BAD_FORMAT. */
+/** What a description says of itself, its signature unchecked. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION. */
 export function peekGrid({ payload }: SignedGrid): GridDescription {
-  return parseOr(gridDescriptionSchema, parseJson(payload, "The grid description"), "The grid description")
+  const json = parseJson(payload, "The grid description")
+  refuseNewerGrid(json)
+  return parseOr(gridDescriptionSchema, json, "The grid description")
 }
 
 /** Names one description among all: base64url of the hash of its payload. */
@@ -90,6 +99,15 @@ export function parseJson(text: string, what: string): unknown {
     return JSON.parse(text)
   } catch {
     throw new HoldfastError("ERR_BAD_FORMAT", `${what} is not JSON.`)
+  }
+}
+
+/** The same; undefined for what is not JSON. */
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

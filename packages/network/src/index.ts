@@ -1,5 +1,6 @@
 /** Network: TLS identities, servers and requests between members of a grid, and what daemons share. */
 
+export { readsHeader } from "./coordinator-call.ts"
 export { createLogger, isLogLevel, type Logger, type LogLevel } from "./daemon/log.ts"
 export { type Labels, Metrics } from "./daemon/metrics.ts"
 export { type Health, type MonitorPlace, startMonitor } from "./daemon/monitor.ts"

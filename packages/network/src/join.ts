@@ -29,6 +29,8 @@ const joinAnswerSchema = z.object({
   coordinatorId: nameSchema,
   gridPublicKey: z.string().length(44),
   grid: signedGridSchema,
+  /** The node keeps registers and never shares. */
+  witness: z.literal(true).optional(),
 })
 
 /** Where the new identity goes, and how it is called. */
@@ -48,6 +50,8 @@ export interface Joined {
   readonly tenant: string
   /** What it may do at nodes. */
   readonly roles: readonly AccessRole[]
+  /** A node that keeps registers and never shares. */
+  readonly witness?: true
 }
 
 /**
@@ -83,13 +87,14 @@ export async function join(invitation: string, options: JoinOptions): Promise<Jo
     coordinatorId: answer.coordinatorId,
     gridId: grid.gridId,
     gridPublicKey: answer.gridPublicKey,
+    ...(answer.witness && { witness: true }),
   }
   await saveIdentity(dir, identity, {
     "member.json": `${JSON.stringify(record, null, 2)}\n`,
     "pins.json": JSON.stringify({ pins: firstPins(answer.grid, grid, answer.gridPublicKey), signed: answer.grid }),
   })
   await pending.forget()
-  return joinedOf(identity)
+  return { ...joinedOf(identity), ...(answer.witness && { witness: true as const }) }
 }
 
 /** What joining gave, by the identity that came of it. */

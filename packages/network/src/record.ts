@@ -18,6 +18,8 @@ const memberRecordSchema = z.object({
   gridId: z.string().min(1).max(64),
   /** Ed25519 public key, base64: the grid's when this member joined. */
   gridPublicKey: z.string().length(44),
+  /** Of a node: it keeps registers and never shares. */
+  witness: z.literal(true).optional(),
 })
 export type MemberRecord = z.infer<typeof memberRecordSchema>
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { digestOf, openGrid, openRoot } from "@holdfast/network"
 
-for (const name of ["grid-description", "grid-description-2", "grid-description-3"]) {
+for (const name of ["grid-description", "grid-description-2", "grid-description-3", "grid-description-4"]) {
   const vectors = JSON.parse(readFileSync(new URL(`../../../interop/vectors/${name}.json`, import.meta.url), "utf8"))
 
   test(`frozen descriptions of ${name} open with their key and say what they said when they were frozen`, () => {

@@ -16,6 +16,7 @@ import {
   type Logger,
   listen,
   loadIdentity,
+  loadMemberRecord,
   loadPins,
   type MonitorPlace,
   RevokedKeys,
@@ -97,17 +98,11 @@ const dayMs = 86_400_000
 
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
 export async function startNode(options: NodeOptions): Promise<StorageNode> {
-  const { clock = systemClock, quotas = {}, reservedBytes, graceMs, dropGraceMs, administrators = {} } = options
+  const { clock = systemClock, quotas = {}, administrators = {} } = options
   const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
-  const engine = await openEngine({
-    dir: options.dir,
-    crypto: nodeCrypto,
-    clock,
-    ...(reservedBytes !== undefined && { reservedBytes }),
-    ...(graceMs !== undefined && { graceMs }),
-    ...(dropGraceMs !== undefined && { dropGraceMs }),
-  })
+  const isWitness = await isWitnessOf(options.identityDir)
+  const engine = await engineOf(options, clock)
   const defaultBytes = quotas.defaultBytes ?? (await halfOfDisk(options.dir))
   const metrics = createNodeMetrics(engine, identity.notAfterMs)
   if (engine.recovery) log[engine.recovery.left > 0 ? "warn" : "info"]("recovered", { ...engine.recovery })
@@ -123,6 +118,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const service = storageService({
     engine,
     metrics,
+    isWitness,
     log: outside,
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
@@ -145,15 +141,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
       ...(bytesPerSecond !== undefined && { bytesPerSecond }),
     })
     metrics.scrubbed(report.rot.length)
-    for (const { tenant, share, why } of report.rot) log.error("rot", { tenant, share, why })
-    for (const found of report.newer) log.warn("newer-version", found)
-    for (const chunk of report.inconsistent) log.error("inconsistent", chunk)
-    log.info("scrubbed", {
-      shares: report.shares,
-      bytes: report.bytes,
-      rot: report.rot.length,
-      newer: report.newer.length,
-    })
+    tellScrub(report, log)
     return report
   }
   const dropping = dropForever(engine, clock, ended.signal, log)
@@ -183,7 +171,8 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     })
     if (options.scrub !== false) scrubbing = scrubForever(scrubNow, options.scrub ?? {}, clock, ended.signal, log)
     const address = formatAddress(options.host, port)
-    log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address, quotaBytes: defaultBytes })
+    const how = { quotaBytes: defaultBytes, ...(isWitness && { witness: true }) }
+    log.info("started", { memberId: identity.memberId, address, monitor: monitor?.address, ...how })
     const monitorAddress = monitor?.address
     const announcement = async () => {
       const disk = await statfs(options.dir)
@@ -210,6 +199,23 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   }
 }
 
+function engineOf({ dir, reservedBytes, graceMs, dropGraceMs }: NodeOptions, clock: Clock): Promise<Engine> {
+  return openEngine({
+    ...{ dir, crypto: nodeCrypto, clock },
+    ...(reservedBytes !== undefined && { reservedBytes }),
+    ...(graceMs !== undefined && { graceMs }),
+    ...(dropGraceMs !== undefined && { dropGraceMs }),
+  })
+}
+
+/** Logs what a scrub found. */
+function tellScrub({ shares, bytes, rot, newer, inconsistent }: ScrubReport, log: Logger): void {
+  for (const { tenant, share, why } of rot) log.error("rot", { tenant, share, why })
+  for (const found of newer) log.warn("newer-version", found)
+  for (const chunk of inconsistent) log.error("inconsistent", chunk)
+  log.info("scrubbed", { shares, bytes, rot: rot.length, newer: newer.length })
+}
+
 /** Looks every hour for dropped accounts whose grace is over. */
 async function dropForever(engine: Engine, clock: Clock, signal: AbortSignal, log: Logger): Promise<void> {
   while (!signal.aborted) {
@@ -223,6 +229,15 @@ async function dropForever(engine: Engine, clock: Clock, signal: AbortSignal, lo
       await clock.sleep(3_600_000, signal).catch(() => undefined)
     }
   }
+}
+
+/** Whether the node was invited as a witness; an identity without a record, which joined no grid, is none. */
+async function isWitnessOf(identityDir: string): Promise<boolean> {
+  const record = await loadMemberRecord(identityDir).catch((error: unknown) => {
+    if (isHoldfastError(error, "ERR_NOT_FOUND")) return undefined
+    throw error
+  })
+  return record?.witness === true
 }
 
 async function halfOfDisk(dir: string): Promise<number> {

@@ -16,6 +16,7 @@ import type { NodeMetrics } from "./node-metrics.ts"
 import { tellingNotTaken } from "./not-taken.ts"
 import { answerBytesOf, failureAnswer, framedBytes, type Route, routes, saidIn } from "./routes.ts"
 import { Waiting } from "./waiting.ts"
+import { keepingRegistersOnly } from "./witness.ts"
 
 /** What the service works with. */
 export interface ServiceParts {
@@ -24,6 +25,8 @@ export interface ServiceParts {
   readonly log: Logger
   readonly nowMs: () => number
   readonly namespaceOptions: (tenant: string) => NamespaceOptions
+  /** It keeps registers and never shares. */
+  readonly isWitness: boolean
   /** Memory for bodies and answers at once. Default 512 MiB. */
   readonly memoryBytes?: number | undefined
   /** Aborts once the node takes no more requests: then each answer ends its connection. */
@@ -99,7 +102,8 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
       const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
       const grant = version === "/v1/" ? undefined : headerOf(request, "holdfast-grant")
       const access = version === "/v1/" ? legacyAccess(peer) : await grants.accessOf(peer, grant, namespace)
-      const backend = tellingNotTaken(namespace.backendOf(access), (notTaken) => {
+      const whole = namespace.backendOf(access)
+      const backend = tellingNotTaken(parts.isWitness ? keepingRegistersOnly(whole) : whole, (notTaken) => {
         parts.metrics.notTaken(notTaken)
         parts.log.warn("not-taken", { tenant, ...notTaken })
       })

@@ -2,7 +2,9 @@
  * The signed grid description: who the servers are and how data is spread. Clients cache it and go on without the
  * coordinator. Specification: docs/formats/grid-description.md.
  */
+import { HoldfastError } from "@holdfast/core"
 import { z } from "zod"
+import { labelsSchema } from "./labels.ts"
 
 /** A certificate's key: base64url of the SHA-256 of its SubjectPublicKeyInfo. */
 const keyIdSchema = z.string().regex(/^[A-Za-z0-9_-]{43}$/)
@@ -30,7 +32,14 @@ const gridServerSchema = z.object({
   capacityBytes: z.number().int().nonnegative(),
   /** Version 3: the key of its certificate, null while the coordinator has not seen it. */
   key: keyIdSchema.nullable().optional(),
+  /** Version 4: what it would be lost with, as the grid's operator says. */
+  labels: labelsSchema.optional(),
+  /** Version 4: it keeps registers and never shares. */
+  witness: z.literal(true).optional(),
 })
+
+/** The newest version of a description that is read here. */
+export const newestGridVersion = 4
 
 /** Most keys that a description revokes. */
 export const maxRevoked = 65_536
@@ -40,8 +49,8 @@ const maxVoters = 4096
 
 /** What every member of a grid knows. */
 export const gridDescriptionSchema = z.object({
-  /** 2 says which keys are revoked; 3 has an epoch, the description before, voters and the keys of servers. */
-  version: z.union([z.literal(1), z.literal(2), z.literal(3)]),
+  /** 2 says which keys are revoked; 3 has an epoch, the description before, voters and the keys of servers; 4 says more of servers. */
+  version: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(newestGridVersion)]),
   gridId: z.string().min(1).max(64),
   name: z.string().max(64),
   /** Grows with every change. */
@@ -95,15 +104,47 @@ export type RootStatement = z.infer<typeof rootStatementSchema>
 const fieldsOfVersion2 = ["revoked"] as const
 const fieldsOfVersion3 = ["epoch", "gridPublicKey", "previous", "voters", "root"] as const
 
+/** Throws ERR_UNSUPPORTED_VERSION for a description of a version that is not known here. */
+export function refuseNewerGrid(description: unknown): void {
+  const { version } = z.object({ version: z.number().optional() }).catch({}).parse(description)
+  if (version === undefined || version <= newestGridVersion) return
+  throw new HoldfastError(
+    "ERR_UNSUPPORTED_VERSION",
+    `A grid description of version ${version} needs a newer Holdfast.`,
+    {
+      version,
+    },
+  )
+}
+
 /** True when a description has the fields of its version and no others. */
 export function hasFieldsOfItsVersion(grid: GridDescription): boolean {
   const has = (field: keyof GridDescription) => grid[field] !== undefined
-  const isThird = grid.version === 3
+  const isThird = grid.version >= 3
   return (
     fieldsOfVersion2.every((field) => has(field) === grid.version >= 2) &&
     fieldsOfVersion3.every((field) => has(field) === isThird) &&
-    grid.servers.every(({ key }) => (key !== undefined) === isThird)
+    grid.servers.every(({ key }) => (key !== undefined) === isThird) &&
+    (grid.version >= 4 || !grid.servers.some(saysMore))
   )
+}
+
+/** Whether a server has what descriptions before version 4 do not know. */
+function saysMore({ labels, witness }: Pick<GridServer, "labels" | "witness">): boolean {
+  return labels !== undefined || witness !== undefined
+}
+
+/**
+ * The version of a description of these servers after one of version `before`: 4 where one of them has labels or is a witness, so that
+ * members of before it read what they can, and never lower than before, which no member would take.
+ */
+export function gridVersionOf(servers: readonly GridServer[], before: GridDescription["version"] = 3): 3 | 4 {
+  return before === 4 || servers.some(saysMore) ? 4 : 3
+}
+
+/** The servers that keep shares: all but witnesses. */
+export function holdersOf({ servers }: Pick<GridDescription, "servers">): readonly GridServer[] {
+  return servers.filter(({ witness }) => !witness)
 }
 
 /** Ids of the servers that keep registers: before version 3 all of them. */

@@ -95,6 +95,7 @@ export function refusedByServers(
   if (reached >= needed) return undefined
   for (const code of ["ERR_REFUSED", "ERR_MOVED"] as const) {
     const refused = answers.filter((answer) => answer.code === code)
+    if (refused.length === 0) continue // there are too few servers for other reasons, or at all
     const isUs = refused.some(({ refusesUs }) => refusesUs)
     if (!isUs && servers - new Set(refused.map(({ server }) => server)).size >= needed) continue
     const others = isUs ? answers.filter((answer) => answer.code !== code) : []

@@ -13,6 +13,8 @@ const configSchema = z.object({
   coordinatorPort: z.number().int(),
   statusPort: z.number().int(),
   nodes: z.array(z.object({ name: z.string(), port: z.number().int() })).max(255),
+  /** A node that keeps registers and never shares. */
+  witness: z.object({ name: z.string(), port: z.number().int() }).optional(),
 })
 
 /** A local grid's settings. */
@@ -69,19 +71,28 @@ export function coordinatorAddress({ coordinatorPort }: LocalGridConfig): string
   return `127.0.0.1:${coordinatorPort}`
 }
 
+/** Its nodes, the witness after the others. */
+export function everyNode({ nodes, witness }: LocalGridConfig): { readonly name: string; readonly port: number }[] {
+  return [...nodes, ...(witness ? [witness] : [])]
+}
+
 /** Decides on a new grid's settings and writes them. */
 export async function makeConfig(
   dir: string,
-  nodeCount: number,
-  coding: LocalGridConfig["coding"],
+  {
+    nodes,
+    coding,
+    witness,
+  }: { readonly nodes: number; readonly coding: LocalGridConfig["coding"]; readonly witness: boolean },
 ): Promise<LocalGridConfig> {
-  const ports = await freePorts(nodeCount + 1)
+  const ports = await freePorts(nodes + 1 + (witness ? 1 : 0))
   const config: LocalGridConfig = {
     version: 1,
     coding,
     coordinatorPort: ports[0]!,
     statusPort: await preferredPort(7070),
-    nodes: ports.slice(1).map((port, i) => ({ name: `n${i + 1}`, port })),
+    nodes: ports.slice(1, nodes + 1).map((port, i) => ({ name: `n${i + 1}`, port })),
+    ...(witness && { witness: { name: "w1", port: ports.at(-1)! } }),
   }
   makePrivateFolder(join(dir, "log"))
   await writeSecretFile(gridFiles(dir).config, `${JSON.stringify(config, null, 1)}\n`)

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { isListening, isRunning } from "@holdfast/client/profile"
 import { exposed } from "@holdfast/core/node"
 import { loadIdentity } from "@holdfast/network"
-import { gridFiles, type LocalGridConfig, loadConfig } from "./config.ts"
+import { everyNode, gridFiles, type LocalGridConfig, loadConfig } from "./config.ts"
 import { attempt, bad, type Finding, good } from "./finding.ts"
 import { type GridState, loadState } from "./state.ts"
 
@@ -30,8 +30,8 @@ interface Part {
   readonly port: number
 }
 
-function portsOf({ coordinatorPort, nodes }: LocalGridConfig): Part[] {
-  return [{ name: "coordinator", port: coordinatorPort }, ...nodes]
+function portsOf(config: LocalGridConfig): Part[] {
+  return [{ name: "coordinator", port: config.coordinatorPort }, ...everyNode(config)]
 }
 
 async function examinePart(dir: string, state: GridState, { name, port }: Part): Promise<Finding> {
@@ -78,8 +78,8 @@ async function permissions(dir: string): Promise<Finding> {
 }
 
 /** Certificates that do not hold. */
-async function certificates(dir: string, { nodes }: LocalGridConfig): Promise<Finding[]> {
-  const made = nodes.filter(({ name }) => existsSync(gridFiles(dir).nodeIdentity(name)))
+async function certificates(dir: string, config: LocalGridConfig): Promise<Finding[]> {
+  const made = everyNode(config).filter(({ name }) => existsSync(gridFiles(dir).nodeIdentity(name)))
   const findings = await Promise.all(
     made.map(({ name }) =>
       attempt(

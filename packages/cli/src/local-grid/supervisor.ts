@@ -10,7 +10,7 @@ import { createInvite } from "@holdfast/coordinator"
 import { writeSecretFile } from "@holdfast/core/node"
 import { join as joinGrid } from "@holdfast/network"
 import { withoutDefaults } from "../defaults.ts"
-import { coordinatorAddress, gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
+import { coordinatorAddress, everyNode, gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
 import { stopLeftovers } from "./state.ts"
 
 /** What a part of the grid is doing. */
@@ -99,10 +99,12 @@ async function startParts(
     ...["--coding", `${k}/${happy}/${n}`, "--register-mode", "crash", "--name", "local"],
   ])
   await waitForPort(config.coordinatorPort)
-  for (const { name, port } of config.nodes) {
+  for (const { name, port } of everyNode(config)) {
     if (!existsSync(files.nodeIdentity(name))) {
       // The address is given: the coordinator notes its own only a moment after it listens.
-      const invite = await createInvite({ dir: files.coordinatorDir, address, role: "node", name, ttlSeconds: 600 })
+      const witness = name === config.witness?.name
+      const options = { address, name, witness, ttlSeconds: 600 }
+      const invite = await createInvite({ dir: files.coordinatorDir, role: "node", ...options })
       await joinGrid(invite, { dir: files.nodeIdentity(name), name, serverNames: ["127.0.0.1", "localhost"] })
     }
     await start(name, port, [

@@ -35,7 +35,8 @@ export async function joinNode(invitation: string, { tell, ...options }: JoinNod
   const old = await asideOf(identity)
   await replaceIdentity({ identity, next }, old)
   if (existsSync(old)) tell(`The identity before is in ${old}. Remove it when you need it no more.`)
-  return joinedOf(identified)
+  const { witness } = await loadMemberRecord(identity)
+  return { ...joinedOf(identified), ...(witness && { witness }) }
 }
 
 /** Where the identity before goes: a name that nothing has. */

@@ -23,7 +23,7 @@ import {
   type Standing,
   standingsOf,
 } from "@holdfast/network"
-import type { Backend, GridDescription, GridServer } from "@holdfast/protocol"
+import { type Backend, domainsOf, type GridDescription, type GridServer } from "@holdfast/protocol"
 import type { PlacedServer } from "@holdfast/store"
 import { goneVoter, readOnlyServer } from "./untrusted-server.ts"
 
@@ -107,13 +107,15 @@ export class GridLinks {
       return link.backend
     }
     return [
-      ...this.#standings().map(({ server, trust, weight, votes, key }) => {
+      ...this.#standings().flatMap(({ server, trust, weight, holds, votes, key }) => {
+        if (!holds && !votes) return [] // a witness that is not asked yet
         const isReadOnly = trust === "waiting"
         const backend = use(server.id, `${isReadOnly ? "read" : "used"} ${key}`, () => {
           const reached = this.#connect(server, key, buffers)
           return isReadOnly ? readOnlyServer(reached, server.name) : reached
         })
-        return { backend, weight, keeps: { shares: true, registers: votes } }
+        const keeps = { shares: holds, registers: votes }
+        return [{ backend, weight, keeps, domains: domainsOf(server.labels) }]
       }),
       ...absentVoters(this.#grid, this.#pins).map((id) => ({
         backend: use(id, "gone", () => goneVoter(id)),
@@ -125,6 +127,10 @@ export class GridLinks {
 
   nameOf(id: string): string {
     return this.#grid.servers.find((server) => server.id === id)?.name ?? id
+  }
+
+  isMember(id: string): boolean {
+    return this.#grid.servers.some((server) => server.id === id)
   }
 
   follow(onChange: () => void): void {
@@ -259,7 +265,7 @@ export class GridLinks {
 
   /** All that `place` depends on. */
   #shape(): string {
-    const servers = this.#standings().map(({ server, ...standing }) => [server.id, standing])
+    const servers = this.#standings().map(({ server, ...standing }) => [server.id, server.labels, standing])
     return JSON.stringify([servers, absentVoters(this.#grid, this.#pins)])
   }
 

@@ -49,6 +49,8 @@ export interface OpenedGrid {
   place(buffers?: BufferPool): PlacedServer[]
   /** What people call a server; its id when it is not known. */
   nameOf(id: string): string
+  /** Whether a server is one of the grid now. */
+  isMember(id: string): boolean
   /**
    * Calls `onChange` when `place` gives something else, as servers come, go and are confirmed while the grid is open. Other hearers of
    * before hear nothing more.
@@ -97,6 +99,7 @@ export function openedGrid(dir: string, identity: Identity, now: GridNow): Opene
     connect: (server, buffers) => links.connect(server, buffers),
     place: (buffers) => links.place(buffers),
     nameOf: (id) => links.nameOf(id),
+    isMember: (id) => links.isMember(id),
     follow: (onChange) => links.follow(onChange),
     close: () => links.close(),
   }

@@ -8,12 +8,14 @@ export { type GridOptions, openedGrid } from "./grid.ts"
 export { describeLead, keysOf, originOf, placesOf } from "./leads.ts"
 export { claimPlaces } from "./marker.ts"
 export { openBackends } from "./open.ts"
-export { bucketAsFound, describePlace, parseLabels, parsePlaces } from "./places.ts"
+export { bucketAsFound, describedLabels, describePlace, parseLabels, parsePlaces } from "./places.ts"
 export { everyPlace, openSession, openVolumeSession, type Session, type SessionOptions } from "./session.ts"
 export {
   type DomainSurvival,
   domainSurvivalOf,
   domainText,
+  type Spread,
+  spreadOf,
   survivalOf,
   survivalText,
   uselessWitnesses,

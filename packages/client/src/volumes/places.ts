@@ -12,6 +12,8 @@ import { originOf } from "./leads.ts"
 export interface PlaceOptions {
   /** Tries what a bucket can do, which writes to it; without, it counts as one that can do little. Default true. */
   readonly probe?: boolean
+  /** The places are to keep registers only; other nodes than those that are witnesses of their grid may do that too. */
+  readonly asWitnesses?: boolean
   /** Hears what the user should know of a bucket that can be used. */
   readonly onNote?: (text: string) => void
 }
@@ -35,8 +37,12 @@ export async function parsePlaces(
 
 /** What a place is, for people. */
 export function describePlace(place: VolumeBackend): string {
-  const domain = domainsOf(place.labels).at(-1)
-  return `${place.witness ? "witness: " : ""}${describeKind(place)}${domain === undefined ? "" : `, in ${domain}`}`
+  return `${place.witness ? "witness: " : ""}${describeKind(place)}${place.labels ? `, in ${describedLabels(place.labels)}` : ""}`
+}
+
+/** Labels for people: `site=home/rack=1`. */
+export function describedLabels(labels: Labels): string {
+  return domainsOf(labels).at(-1)!
 }
 
 function describeKind(place: VolumeBackend): string {
@@ -79,7 +85,7 @@ async function parseUnlabelled(
 ): Promise<VolumeBackend[]> {
   if (text.startsWith("s3:")) return [await parseBucket(text, options)]
   if (text.startsWith("dir:")) return [parseDirectory(text.slice("dir:".length))]
-  if (text.startsWith("node:")) return parseNodes(profile, text.slice("node:".length))
+  if (text.startsWith("node:")) return parseNodes(profile, text.slice("node:".length), options)
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
     "--backend takes s3://BUCKET?endpoint=URL, dir:PATH, node:NAME or node:* (every node of the grid).",
@@ -125,7 +131,11 @@ function parseDirectory(text: string): VolumeBackend {
   return { kind: "directory", id: `${name}-${mark}`, path }
 }
 
-async function parseNodes(profile: Profile | undefined, name: string): Promise<VolumeBackend[]> {
+async function parseNodes(
+  profile: Profile | undefined,
+  name: string,
+  { asWitnesses = false }: PlaceOptions,
+): Promise<VolumeBackend[]> {
   if (!profile || !hasGrid(profile))
     throw new HoldfastError(
       "ERR_NO_GRID",
@@ -134,11 +144,18 @@ async function parseNodes(profile: Profile | undefined, name: string): Promise<V
   const { openGrid } = await import("./grid.ts")
   const { grid, close } = await openGrid(profile, {})
   close()
-  const chosen = grid.servers.filter((server) => name === "*" || server.name === name || server.id === name)
+  const named = grid.servers.filter((server) => name === "*" || server.name === name || server.id === name)
+  const chosen = asWitnesses ? named : named.filter(({ witness }) => !witness)
+  if (named.length > 0 && chosen.length === 0)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      `The node "${name}" is a witness of its grid and takes no shares. It can be a volume's witness: --witness node:${name}`,
+    )
   if (chosen.length === 0)
     throw new HoldfastError(
       "ERR_NOT_FOUND",
       `The grid has no node "${name}". It has: ${grid.servers.map((server) => server.name).join(", ")}.`,
     )
-  return chosen.map((server) => ({ kind: "node", id: server.id, name: server.name }))
+  // Labels that were typed take the place of those that the node has in its grid.
+  return chosen.map(({ id, name, labels }) => ({ kind: "node", id, name, ...(labels && { labels }) }))
 }

@@ -32,6 +32,8 @@ export interface Session {
   readonly backends: readonly Backend[]
   /** Servers of registers. */
   readonly voters: readonly Backend[]
+  /** Servers of registers that keep no shares and are there to be asked: not those that have left a grid. */
+  readonly witnesses: readonly Backend[]
   readonly store: Store
   /** What a place is called by people: the name of a node; else its id. */
   nameOf(id: string): string
@@ -68,16 +70,9 @@ export function placedAs({ labels, witness }: VolumeBackend, backend: Backend): 
   return { backend, weight: 1, domains: domainsOf(labels), keeps: { shares: !witness, registers: true } }
 }
 
-/**
- * Every place of a session, each once: of a volume with its witnesses, after the others; of a grid its servers of shares, those of
- * registers among them.
- */
-export function everyPlace({
-  volume,
-  backends,
-  voters,
-}: Pick<Session, "volume" | "backends" | "voters">): readonly Backend[] {
-  return volume === gridName ? backends : [...new Set([...backends, ...voters])]
+/** Every place of a session, each once: the witnesses after the others. */
+export function everyPlace({ backends, witnesses }: Pick<Session, "backends" | "witnesses">): readonly Backend[] {
+  return [...backends, ...witnesses]
 }
 
 /** Opens a volume of a profile. Throws ERR_NO_PROFILE, ERR_NOT_FOUND. */
@@ -109,6 +104,9 @@ export async function openGridSession(profile: Profile, opened: OpenedGrid, opti
     },
     get voters() {
       return store.voters
+    },
+    get witnesses() {
+      return witnessesIn(store).filter(({ id }) => opened.isMember(id))
     },
     nameOf: opened.nameOf,
     async close() {
@@ -183,8 +181,13 @@ async function compose(
     env: nodeEnv,
     backends: store.backends,
     voters: store.voters,
+    witnesses: witnessesIn(store),
     store,
     nameOf: (id) => id,
     close: () => store.close(),
   }
+}
+
+function witnessesIn({ backends, voters }: Store): Backend[] {
+  return voters.filter((voter) => !backends.includes(voter))
 }

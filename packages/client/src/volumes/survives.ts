@@ -1,5 +1,5 @@
 /** What a volume survives. */
-import { domainsOf, type VolumeDescription } from "@holdfast/protocol"
+import { domainsOf, type GridDescription, type Labels, type VolumeDescription, votersOf } from "@holdfast/protocol"
 import { quorumOf } from "@holdfast/store"
 
 /** So many places may be lost, and so many of them may lie, without harm to reading. */
@@ -44,23 +44,48 @@ export interface DomainSurvival {
   readonly survives: boolean
 }
 
+/** A place as far as its loss goes. */
+interface Lying {
+  readonly id: string
+  readonly labels?: Labels | undefined
+  /** It keeps no shares. */
+  readonly witness?: true | undefined
+  /** It keeps registers; it does when absent. */
+  readonly votes?: boolean
+}
+
+/** How a volume or a grid lies. */
+export interface Spread extends Pick<VolumeDescription, "coding" | "registerMode"> {
+  readonly backends: readonly Lying[]
+}
+
+/** How a grid lies over its servers. */
+export function spreadOf(grid: GridDescription, voters: readonly string[] = votersOf(grid)): Spread {
+  const { coding, registerMode, servers } = grid
+  const known = servers.map(({ id, labels, witness }) => ({ id, labels, witness, votes: voters.includes(id) }))
+  const gone = voters.filter((id) => !servers.some((server) => server.id === id))
+  return { coding, registerMode, backends: [...known, ...gone.map((id) => ({ id, witness: true as const }))] }
+}
+
+function votersIn({ backends }: Spread): number {
+  return backends.filter(({ votes = true }) => votes).length
+}
+
 /** What the loss of each domain leaves, by the labels of places; none without labels. */
-export function domainSurvivalOf({
-  coding: { k, n },
-  registerMode,
-  backends,
-}: Pick<VolumeDescription, "coding" | "registerMode" | "backends">): DomainSurvival[] {
-  const lies = backends.map(({ labels, id, witness }) => ({
+export function domainSurvivalOf(spread: Spread): DomainSurvival[] {
+  const { coding, registerMode, backends } = spread
+  const lies = backends.map(({ labels, id, witness, votes = true }) => ({
     path: [...domainsOf(labels), `place ${id}`],
-    witness: witness === true,
+    ...{ votes, witness: witness === true },
   }))
   const holders = lies.filter(({ witness }) => !witness).map(({ path }) => path)
+  const shares = Math.min(coding.n, holders.length) // a grid may have fewer servers yet than its coding has shares
   const names = new Set(backends.flatMap(({ labels }) => domainsOf(labels)))
-  const needed = quorumOf(backends.length, registerMode)
+  const needed = quorumOf(votersIn(spread), registerMode)
   return [...names].sort().map((domain) => {
-    const votersLeft = lies.filter(({ path }) => !path.includes(domain)).length
-    const sharesLeft = n - mostSharesIn(domain, holders, n)
-    return { domain, sharesLeft, votersLeft, survives: sharesLeft >= k && votersLeft >= needed }
+    const votersLeft = lies.filter(({ path, votes }) => votes && !path.includes(domain)).length
+    const sharesLeft = shares - mostSharesIn(domain, holders, shares)
+    return { domain, sharesLeft, votersLeft, survives: sharesLeft >= coding.k && votersLeft >= needed }
   })
 }
 
@@ -87,12 +112,10 @@ function mostOf(size: number, sizes: readonly number[], shares: number): number 
 }
 
 /** Lines for what the loss of domains leaves: those that are survived in one, each of the others with its reason. */
-export function domainText(
-  domains: readonly DomainSurvival[],
-  { coding: { k }, backends, registerMode }: Pick<VolumeDescription, "coding" | "backends" | "registerMode">,
-): string[] {
+export function domainText(domains: readonly DomainSurvival[], spread: Spread): string[] {
+  const { k } = spread.coding
   const survived = domains.filter(({ survives }) => survives).map(({ domain }) => domain)
-  const needed = quorumOf(backends.length, registerMode)
+  const needed = quorumOf(votersIn(spread), spread.registerMode)
   const lines = survived.length > 0 ? [`survives all of any one of these lost: ${survived.join(", ")}`] : []
   for (const { domain, sharesLeft, votersLeft, survives } of domains) {
     if (survives) continue

@@ -57,7 +57,7 @@ export async function loadPins(dir: string): Promise<Pins> {
 
 /**
  * A description that was offered, its signature checked: by the pinned key, by a key of a later epoch that the pinned root
- * names, or by the key that it names itself, which proves nothing. Throws ERR_CORRUPT, ERR_BAD_FORMAT.
+ * names, or by the key that it names itself, which proves nothing. Throws ERR_CORRUPT, ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION.
  */
 export function openOffered(
   signed: SignedGrid,

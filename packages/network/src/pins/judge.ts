@@ -3,7 +3,7 @@
  * need the user's word. Specification: docs/formats/grid-description.md, "What a member takes".
  */
 import { isoTime, ownValue } from "@holdfast/core"
-import { faultsOf, type GridDescription, votersOf } from "@holdfast/protocol"
+import { faultsOf, type GridDescription, holdersOf, votersOf } from "@holdfast/protocol"
 import { canStore, type Pins } from "./pins.ts"
 
 /** A change that needs the user's word. */
@@ -145,9 +145,10 @@ function* serverChanges(pins: Pins, grid: GridDescription): Generator<Change> {
       yield { what: "server-key", text: `the server ${nameOf(grid, id)} has another certificate key` }
   }
   const there = new Set(grid.servers.map(({ id }) => id))
-  const confirmed = Object.keys(pins.servers).filter((id) => there.has(id)).length
+  const holders = holdersOf(grid)
+  const confirmed = holders.filter(({ id }) => Object.hasOwn(pins.servers, id)).length
   const voters = votersOf(grid)
-  const usable = confirmed + Math.min(trialCount(grid, voters.length), grid.servers.length - confirmed)
+  const usable = confirmed + Math.min(trialCount(grid, voters.length), holders.length - confirmed)
   const isFitting = canStore(grid) && usable >= grid.coding.happy
   const present = voters.filter((id) => there.has(id)).length
   const isQuorum = present >= voters.length - faultsOf(voters.length, grid.registerMode)

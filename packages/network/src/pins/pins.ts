@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { codeOf, ioError, writeSecretFile } from "@holdfast/core/node"
-import { type GridDescription, gridDescriptionSchema, votersOf } from "@holdfast/protocol"
+import { type GridDescription, gridDescriptionSchema, holdersOf, votersOf } from "@holdfast/protocol"
 import { z } from "zod"
 import { digestOf, parseJson, parseOr, type SignedGrid, signedGridSchema } from "../grid.ts"
 
@@ -123,7 +123,7 @@ export function taken(pins: Pins, signed: SignedGrid, grid: GridDescription): Pi
 
 /** True once a put can succeed. */
 export function canStore(grid: GridDescription): boolean {
-  return grid.servers.length >= grid.coding.happy
+  return holdersOf(grid).length >= grid.coding.happy
 }
 
 /** The keys of both lists, in the order in which they came. */

@@ -3,7 +3,7 @@
  * only so many, and with no more than the usual weight, as the coding survives when they were invented; the rest are read.
  */
 import { ownValue } from "@holdfast/core"
-import { type GridDescription, type GridServer, votersOf } from "@holdfast/protocol"
+import { type GridDescription, type GridServer, holdersOf, votersOf } from "@holdfast/protocol"
 import { trialCount } from "./judge.ts"
 import type { Pins } from "./pins.ts"
 
@@ -14,6 +14,8 @@ export interface Standing {
   readonly trust: "confirmed" | "trial" | "waiting"
   /** For placement, at least 1. */
   readonly weight: number
+  /** Keeps shares; a witness does not. */
+  readonly holds: boolean
   /** Keeps registers. */
   readonly votes: boolean
   /** The key that its certificate must have; undefined while it is not known. */
@@ -25,16 +27,17 @@ export function standingsOf(grid: GridDescription, pins: Pins): Standing[] {
   const voters = new Set(pins.voters ?? votersOf(grid))
   const isConfirmed = ({ id }: GridServer) => pins.voters === null || Object.hasOwn(pins.servers, id)
   const weightOf = ({ capacityBytes }: GridServer) => Math.max(1, capacityBytes)
-  const most = median(grid.servers.filter(isConfirmed).map(weightOf))
+  const most = median(holdersOf(grid).filter(isConfirmed).map(weightOf))
   let trials = trialCount(grid, voters.size)
   return grid.servers.map((server) => {
     const common = {
       server,
+      holds: !server.witness,
       votes: voters.has(server.id),
       key: ownValue(pins.servers, server.id) ?? server.key ?? undefined,
     }
     if (isConfirmed(server)) return { ...common, trust: "confirmed", weight: weightOf(server) }
-    if (trials-- > 0) return { ...common, trust: "trial", weight: Math.min(most, weightOf(server)) }
+    if (common.holds && trials-- > 0) return { ...common, trust: "trial", weight: Math.min(most, weightOf(server)) }
     return { ...common, trust: "waiting", weight: 1 }
   })
 }

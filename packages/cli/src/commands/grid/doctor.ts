@@ -2,11 +2,19 @@
 import { rm, statfs, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { hasSecrets, isLocked, openSeen, pathsOf, profileDir, secretFiles } from "@holdfast/client/profile"
-import { everyPlace, hasGrid, openedGrid, volumeNames } from "@holdfast/client/volumes"
+import {
+  domainSurvivalOf,
+  domainText,
+  everyPlace,
+  hasGrid,
+  openedGrid,
+  spreadOf,
+  volumeNames,
+} from "@holdfast/client/volumes"
 import { isHoldfastError } from "@holdfast/core"
 import { exposed, makePrivateFolder } from "@holdfast/core/node"
 import { expiresSoon, fetchGrid, type Identity, loadGrid, loadPins } from "@holdfast/network"
-import type { Backend, Usage, VolumeBackend } from "@holdfast/protocol"
+import { type Backend, type GridDescription, type Usage, type VolumeBackend, votersOf } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
@@ -231,7 +239,8 @@ async function servers(identityDir: string, identity: Identity): Promise<Finding
           const backend = connect(server)
           try {
             requireRoom(server.address, await backend.usage())
-            return `${server.address} answers, and has room`
+            const kind = server.witness ? ", a witness" : ""
+            return `${server.address} answers, and has room${kind}`
           } finally {
             await backend.close()
           }
@@ -241,5 +250,11 @@ async function servers(identityDir: string, identity: Identity): Promise<Finding
     ),
   )
   close()
-  return examined
+  return [...examined, ...lossesOf(grid, pins.voters ?? votersOf(grid))]
+}
+
+/** What the grid survives by the labels of its nodes: a choice, so nothing is wrong with it. Nothing without labels. */
+function lossesOf(grid: GridDescription, voters: readonly string[]): Finding[] {
+  const spread = spreadOf(grid, voters)
+  return domainText(domainSurvivalOf(spread), spread).map((line) => good("failure domains", `the grid ${line}`))
 }

@@ -1,8 +1,8 @@
 /** `holdfast grid`: what the coordinator wants to change of what this profile relies on, and the user's word on it. */
-import { requireGrid } from "@holdfast/client/volumes"
+import { describedLabels, domainSurvivalOf, domainText, requireGrid, spreadOf } from "@holdfast/client/volumes"
 import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { confirmServers, fetchGrid, type GridOffer, loadOffer, loadPins, standingsOf } from "@holdfast/network"
-import { type GridDescription, votersOf } from "@holdfast/protocol"
+import { type GridDescription, type GridServer, votersOf } from "@holdfast/protocol"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 
@@ -55,14 +55,17 @@ async function show(context: Context, flags: Flags): Promise<void> {
   const trust = standingsOf(grid, pins).map(({ server, ...standing }) => ({
     id: server.id,
     name: server.name,
+    ...(server.labels && { labels: server.labels }),
     ...standing,
   }))
+  const spread = spreadOf(grid, pins.voters ?? votersOf(grid))
   const unconfirmed = trust.filter((standing) => standing.trust !== "confirmed")
   context.output(
     {
       ...summaryOf(grid),
       root: pins.rootPublicKey,
       fresh,
+      domains: domainSurvivalOf(spread),
       servers: trust,
       offer: offer
         ? { ...summaryOf(offer.grid), violations: offer.violations, changes: offer.changes, refused: offer.refused }
@@ -70,6 +73,8 @@ async function show(context: Context, flags: Flags): Promise<void> {
     },
     [
       ...linesOf(grid),
+      ...grid.servers.flatMap(serverLine),
+      ...domainText(domainSurvivalOf(spread), spread).map((line) => `  ${line}`),
       `  root ${pins.rootPublicKey ?? "none: after a takeover of the coordinator only a new grid helps"}`,
       ...unconfirmed.map(
         ({ name, trust }) =>
@@ -138,6 +143,15 @@ function linesOf(grid: GridDescription): string[] {
     `  coding ${k}/${happy}/${n}, ${grid.registerMode}, ${grid.servers.length} servers`,
     `  roots of trees on ${names.join(", ") || "none yet"}`,
   ]
+}
+
+/** What is said of a server that is more than any: its labels, and that it is a witness. */
+function serverLine({ name, labels, witness }: GridServer): string[] {
+  const words = [
+    ...(witness ? ["a witness: roots of trees, and no data"] : []),
+    ...(labels ? [`in ${describedLabels(labels)}`] : []),
+  ]
+  return words.length > 0 ? [`  ${name}: ${words.join(", ")}`] : []
 }
 
 function offerLines({ grid, violations, changes, refused }: GridOffer): string[] {

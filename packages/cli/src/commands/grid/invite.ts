@@ -1,9 +1,11 @@
 /** `holdfast invite`: says which tenant somebody joins, what that means, and what they may do there. */
+import { parseLabels } from "@holdfast/client/volumes"
 import { HoldfastError } from "@holdfast/core"
 import type { AccessRole } from "@holdfast/network"
 import type { Context } from "../../context.ts"
 import { handOver } from "../../output.ts"
 import { plural } from "../../words.ts"
+import { invitedNotes } from "./node-labels.ts"
 import { wholeNumber } from "./whole-number.ts"
 
 /** What was typed. */
@@ -14,6 +16,8 @@ export interface InviteFlags {
   readonly roles?: string
   readonly reader?: boolean
   readonly appendOnly?: boolean
+  readonly label?: string
+  readonly witness?: boolean
   readonly name?: string
   readonly ttl: string
   readonly out?: string
@@ -33,18 +37,26 @@ export async function invite(context: Context, flags: InviteFlags): Promise<void
   const roles = await rolesOfFlags(flags)
   if (role === "node" && (roles || flags.tenant !== undefined))
     throw new HoldfastError("ERR_INVALID_ARGUMENT", "A node serves all tenants: --tenant and roles are for clients.")
+  const { label, witness = false } = flags
+  if (role === "client" && (label !== undefined || witness))
+    throw new HoldfastError("ERR_INVALID_ARGUMENT", "--label and --witness are for nodes: --role node.")
+  const labels = label === undefined ? undefined : parseLabels(label.split(","))
   const tenants = role === "client" ? listTenants({ dir }) : []
   const tenant = role === "client" ? (flags.tenant ?? onlyTenant(tenants)) : undefined
   const text = await createInvite({
     ...{ dir, role, ttlSeconds: wholeNumber("--ttl", flags.ttl) },
     ...(tenant !== undefined && { tenant }),
     ...(roles && { roles }),
+    ...(labels && { labels }),
+    ...(witness && { witness }),
     ...(flags.name && { name: flags.name }),
   })
   // The invitation alone is on standard output, so that it can be piped; what it means is for who typed.
   if (tenant !== undefined && !context.json)
     context.tell(meaning({ tenant, tenants, roles, isNamed: flags.tenant !== undefined }))
-  const value = { invite: text, role, ...(tenant !== undefined && { tenant, roles: roles ?? "all" }) }
+  if ((labels || witness) && !context.json) context.tell(await invitedNotes(dir, { witness }))
+  const ofNode = { ...(labels && { labels }), ...(witness && { witness }) }
+  const value = { invite: text, role, ...ofNode, ...(tenant !== undefined && { tenant, roles: roles ?? "all" }) }
   await handOver(context, { out: flags.out, value, text })
 }
 

@@ -12,7 +12,8 @@ import {
   profileDir,
   stopProcess,
 } from "@holdfast/client/profile"
-import { createInvite } from "@holdfast/coordinator"
+import { survivalOf } from "@holdfast/client/volumes"
+import { createInvite, readDescription } from "@holdfast/coordinator"
 import { HoldfastError } from "@holdfast/core"
 import { makePrivateFolder } from "@holdfast/core/node"
 import { confirmServers, fetchGrid, join as joinGrid, loadGrid } from "@holdfast/network"
@@ -21,6 +22,7 @@ import type { Context } from "../../context.ts"
 import { withoutDefaults } from "../../defaults.ts"
 import {
   coordinatorAddress,
+  everyNode,
   gridFiles,
   type LocalGridConfig,
   loadConfig,
@@ -30,6 +32,7 @@ import {
 import { ownerOfPort } from "../../local-grid/port-owner.ts"
 import { loadState, stopLeftovers } from "../../local-grid/state.ts"
 import { showStatus } from "./status.ts"
+import { lackReason } from "./volume-witness.ts"
 
 const readyTimeoutMs = 60_000
 const stopTimeoutMs = 30_000
@@ -37,6 +40,7 @@ const stopTimeoutMs = 30_000
 interface UpFlags {
   readonly nodes?: string
   readonly coding?: string
+  readonly witness?: boolean
   readonly dir?: string
 }
 
@@ -50,8 +54,12 @@ export function register(program: Command, context: Context): void {
       "--coding <k/happy/n>",
       "any K of N shares restore; HAPPY distinct nodes must take a put (default 3/4/5, less with fewer nodes)",
     )
+    .option("--witness", "one more node, which keeps roots of trees and no data: with it, two nodes survive one lost")
     .option("--dir <folder>", "where the grid keeps its data")
-    .addHelpText("after", "\nExamples:\n  holdfast up\n  holdfast up --nodes 7 --coding 4/6/7\n")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  holdfast up\n  holdfast up --nodes 7 --coding 4/6/7\n  holdfast up --nodes 2 --witness\n",
+    )
     .action((flags: UpFlags) => up(context, flags))
   program
     .command("down")
@@ -85,6 +93,7 @@ async function up(context: Context, flags: UpFlags): Promise<void> {
     {
       dir,
       nodes: config.nodes.length,
+      ...(config.witness && { witness: config.witness.name }),
       coding: config.coding,
       statusPage: page,
       profile: context.profile,
@@ -92,7 +101,8 @@ async function up(context: Context, flags: UpFlags): Promise<void> {
       newTree: made,
     },
     [
-      `The grid runs: ${config.nodes.length} nodes, any ${k} of ${n} shares restore a file. Status page: ${page}`,
+      `The grid runs: ${config.nodes.length} nodes${config.witness ? ` and the witness ${config.witness.name}` : ""}, any ${k} of ${n} shares restore a file. Status page: ${page}`,
+      ...twoNodesNotes(config),
       ...(locked ? [`The profile "${context.profile}" is locked: commands ask for its passphrase.`] : []),
       "",
       "Now type, for example:",
@@ -128,12 +138,13 @@ async function configOf(dir: string, flags: UpFlags): Promise<LocalGridConfig> {
   const { k, happy, n } = config.coding
   const isOther =
     (flags.nodes !== undefined && Number(flags.nodes) !== config.nodes.length) ||
+    (flags.witness === true && config.witness === undefined) ||
     (flags.coding !== undefined && flags.coding !== `${k}/${happy}/${n}`)
   if (isOther)
     throw new HoldfastError(
       "ERR_ALREADY_EXISTS",
-      `The grid in ${dir} has ${config.nodes.length} nodes and coding ${k}/${happy}/${n}, which stay. ` +
-        "Start it without --nodes and --coding, or make another one with --dir and --profile.",
+      `The grid in ${dir} has ${config.nodes.length} nodes${config.witness ? ", a witness" : ""} and coding ${k}/${happy}/${n}, which stay. ` +
+        "Start it without --nodes, --coding and --witness, or make another one with --dir and --profile.",
     )
   return config
 }
@@ -152,6 +163,7 @@ async function refuseOtherGrid(context: Context, dir: string, config: LocalGridC
 
 /** Joins the grid as a client, waits for its nodes, makes `home:`. True when that was made now. */
 async function prepareClient(context: Context, dir: string, config: LocalGridConfig): Promise<boolean> {
+  await waitForNodes(dir, config)
   const isNew = await joinAsClient(context, dir)
   await waitForServers(context, config)
   // They were started here a moment ago, so the user knows them all.
@@ -163,18 +175,36 @@ async function newConfig(dir: string, flags: UpFlags): Promise<LocalGridConfig> 
   const count = Number(flags.nodes ?? 5)
   if (!Number.isInteger(count) || count < 1 || count > 64)
     throw new HoldfastError("ERR_INVALID_ARGUMENT", `--nodes takes a number from 1 to 64, not "${flags.nodes}".`)
-  const coding = flags.coding ?? (count >= 5 ? "3/4/5" : defaultCoding(count))
-  return makeConfig(dir, count, parseCoding(coding, count))
+  const { witness = false } = flags
+  const coding = parseCoding(flags.coding ?? (count >= 5 ? "3/4/5" : defaultCoding(count, witness)), count)
+  const shape = { coding, registerMode: "crash" } as const
+  if (witness && survivalOf(shape, count + 1).lost === survivalOf(shape, count).lost)
+    throw new HoldfastError(
+      "ERR_INVALID_ARGUMENT",
+      "A witness would help nothing: as many of these nodes may be lost without it. It helps two nodes, with a coding such as 1/1/2.",
+    )
+  return makeConfig(dir, { nodes: count, coding, witness })
 }
 
-/** Survives one lost node where that is possible. */
-function defaultCoding(count: number): string {
+/** Says why two nodes alone survive nothing. */
+function twoNodesNotes({ nodes, witness }: LocalGridConfig): string[] {
+  if (nodes.length !== 2 || witness) return []
+  return [
+    "It does NOT survive the loss of either node, nor works while one is away.",
+    ...lackReason("nodes"),
+    "For a grid with one: holdfast up --nodes 2 --witness, with --dir FOLDER --profile NAME beside this one.",
+  ]
+}
+
+/** Survives one lost node where that is possible; two with a witness go on while one is away. */
+function defaultCoding(count: number, witness: boolean): string {
+  if (count === 2 && witness) return "1/1/2"
   return count === 1 ? "1/1/1" : `${count - 1}/${count}/${count}`
 }
 
 /** Says at once what a part that cannot listen would only write into its log, again and again. */
 async function refuseTakenPorts(dir: string, config: LocalGridConfig): Promise<void> {
-  const parts = [{ name: "coordinator", port: config.coordinatorPort }, ...config.nodes]
+  const parts = [{ name: "coordinator", port: config.coordinatorPort }, ...everyNode(config)]
   const taken: string[] = []
   for (const { name, port } of parts) {
     if (!(await isListening(port))) continue
@@ -230,17 +260,28 @@ async function joinAsClient(context: Context, dir: string): Promise<boolean> {
   return known === undefined
 }
 
+/**
+ * A client that joined while nodes still come would be asked about more servers of registers, where one node is a quorum at first: with
+ * HAPPY 1. So all of them come first.
+ */
+async function waitForNodes(dir: string, config: LocalGridConfig): Promise<void> {
+  await until("all nodes to announce themselves", async () => {
+    const grid = readDescription({ dir: gridFiles(dir).coordinatorDir })
+    return (grid?.servers.length ?? 0) >= everyNode(config).length
+  })
+}
+
 async function waitForServers(context: Context, config: LocalGridConfig): Promise<void> {
   const identityDir = join(pathsOf(context.env).config, "profiles", context.profile, "identity")
-  await until("all nodes to announce themselves", async () => {
+  await until("the description with all nodes", async () => {
     const { grid } = await fetchGrid(identityDir)
-    return grid.servers.length >= config.nodes.length
+    return grid.servers.length >= everyNode(config).length
   })
   await waitForPorts(config)
 }
 
 async function waitForPorts(config: LocalGridConfig): Promise<void> {
-  const ports = [config.coordinatorPort, ...config.nodes.map(({ port }) => port)]
+  const ports = [config.coordinatorPort, ...everyNode(config).map(({ port }) => port)]
   await until("all parts of the grid to listen", async () =>
     (await Promise.all(ports.map((port) => isListening(port)))).every(Boolean),
   )

@@ -9,6 +9,7 @@ import type { Context } from "../../context.ts"
 import { parseCoding } from "../../local-grid/config.ts"
 import { registerAccounts } from "./accounts.ts"
 import { type InviteFlags, invite } from "./invite.ts"
+import { nodeWords, registerLabels } from "./node-labels.ts"
 import { registerRoot } from "./root.ts"
 import { wholeNumber } from "./whole-number.ts"
 
@@ -22,6 +23,8 @@ collect removes what this account no longer needs, repair puts back what is miss
 
 Examples:
   holdfast invite --dir /var/lib/holdfast/coordinator --role node --name n1
+  holdfast invite --dir /var/lib/holdfast/coordinator --role node --name n2 --label site=work,rack=1
+  holdfast invite --dir /var/lib/holdfast/coordinator --role node --name w1 --witness --label site=shed
   holdfast invite --dir /var/lib/holdfast/coordinator --tenant alice --name alice-laptop
   holdfast invite --dir /var/lib/holdfast/coordinator --tenant alice --append-only --name alice-backup
   holdfast invite --dir /var/lib/holdfast/coordinator --tenant alice --roles read,repair --name auditor
@@ -33,6 +36,7 @@ export function register(program: Command, context: Context): void {
     .command("coordinator")
     .description("run a grid's coordinator, list and revoke its members")
   registerCoordinator(coordinator, context)
+  registerLabels(coordinator, context)
   registerRoot(coordinator, context)
   registerAccounts(coordinator, context)
   registerNode(program)
@@ -112,6 +116,11 @@ function registerJoining(program: Command, context: Context): void {
     )
     .option("--reader", "the same as --roles read")
     .option("--append-only", "the same as --roles read,append: nothing that is stored can be taken away")
+    .option(
+      "--label <labels>",
+      "what a node would be lost with: site=NAME, also provider= and rack=, with commas between",
+    )
+    .option("--witness", "a node that keeps roots of trees and no data: with one, two nodes survive one lost")
     .option("--name <name>", "the member's name")
     .option("--ttl <seconds>", "how long it is valid", "3600")
     .option("--out <file>", "a new file for it, readable by you only; without it, it is printed")
@@ -216,16 +225,19 @@ async function members(context: Context, dir: string): Promise<void> {
   const { listMembers } = await import("@holdfast/coordinator")
   const all = listMembers({ dir })
   const day = (ms: number | null) => (ms === null ? "?" : isoTime(ms).slice(0, 10))
-  const lines = all.map(({ id, role, tenant, name, roles, certificateEndMs, revokedMs }) =>
-    [
+  const lines = all.map((member) => {
+    const { id, role, tenant, name, roles, certificateEndMs, revokedMs } = member
+    const words = nodeWords(member)
+    return [
       name.padEnd(16),
       role.padEnd(7),
       tenant.padEnd(12),
       (role === "client" ? (roles ?? "all roles") : "").padEnd(14),
       id,
       revokedMs === null ? `until ${day(certificateEndMs)}` : `revoked ${day(revokedMs)}`,
-    ].join("  "),
-  )
+      ...(words === "" ? [] : [words]),
+    ].join("  ")
+  })
   context.output(all, lines.length > 0 ? lines : "Nobody has joined yet.")
 }
 
@@ -243,8 +255,11 @@ async function revoke(context: Context, member: string, { dir, yes = false }: Re
       insteadOfAsking: "To do so unasked: --yes",
       refusal: `${member} stays.`,
     })
-  const { id, name, role, revokedMs } = revokeMember({ dir, member })
-  const rest = role === "node" ? " Now put back what it held: holdfast check --deep --repair ALIAS:" : ""
+  const { id, name, role, revokedMs, witness } = revokeMember({ dir, member })
+  const next = witness
+    ? "Name who keeps roots in its place: holdfast coordinator voters"
+    : "Now put back what it held: holdfast check --deep --repair ALIAS:"
+  const rest = role === "node" ? ` ${next}` : ""
   context.output(
     { id, name, role, revokedMs },
     `${name} (${id}) is revoked. The coordinator refuses it from now on, nodes within some ten seconds, over open connections too.${rest}`,
@@ -268,7 +283,12 @@ async function joinGrid(context: Context, flags: JoinFlags): Promise<void> {
       ? `Now run: holdfast node run --identity ${dir} --dir FOLDER --advertise HOST:PORT`
       : "Now make a tree with `holdfast alias create NAME`, or add one that was shared with you: holdfast alias add NAME --cap-file FILE"
   const { role, memberId, tenant, roles } = joined
-  const may = role === "client" ? ` of the tenant ${tenant}. It may: ${roles.join(", ")}` : ""
+  const may =
+    role === "client"
+      ? ` of the tenant ${tenant}. It may: ${roles.join(", ")}`
+      : joined.witness
+        ? ", as a witness: it keeps roots of trees and takes no data"
+        : ""
   context.output(joined, [`Joined as ${role} ${memberId}${may}.`, next])
 }
 

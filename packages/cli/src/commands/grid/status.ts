@@ -1,15 +1,26 @@
 /** What `holdfast status` shows. With a locked profile and no passphrase at hand it tells what needs no secrets. */
 import { join } from "node:path"
 import { isListening, isLocked, isRunning, pathsOf, profileDir } from "@holdfast/client/profile"
-import { everyPlace, gridName, hasGrid, survivalOf, survivalText } from "@holdfast/client/volumes"
+import {
+  describedLabels,
+  domainSurvivalOf,
+  domainText,
+  everyPlace,
+  gridName,
+  hasGrid,
+  spreadOf,
+  survivalOf,
+  survivalText,
+} from "@holdfast/client/volumes"
 import { loadGrid, parseAddress } from "@holdfast/network"
-import { type Backend, type GridDescription, type Usage, votersOf } from "@holdfast/protocol"
+import { type Backend, type GridDescription, type GridServer, type Usage, votersOf } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
 import { loadState } from "../../local-grid/state.ts"
 import { standingOf } from "../../maintenance/standing.ts"
 import { sizeText } from "../../progress.ts"
 import { roomOf, whyFull } from "../../room.ts"
+import { gridLackNotes } from "./volume-witness.ts"
 
 interface ServerState {
   readonly up: boolean
@@ -53,11 +64,12 @@ async function gridPart(
   // The profile may belong to another grid than the one on this machine.
   const state = (await configOfGrid(dir, grid.coordinator)) && (await loadState(dir))
   const running = await isRunning(state?.supervisor)
-  const states = new Map(session ? await Promise.all(session.backends.map(askUsage)) : await knock(grid))
+  const states = new Map(session ? await Promise.all(everyPlace(session).map(askUsage)) : await knock(grid))
   const servers = grid.servers
-    .map(({ id, name, address }) => {
+    .map(({ id, name, address, labels, witness }) => {
       const pid = state?.parts.find((part) => part.name === name)?.pid
-      return { id, name, address, ...(pid === undefined ? {} : { pid }), ...(states.get(id) ?? { up: false }) }
+      const kind = { ...(labels && { labels }), ...(witness && { witness }) }
+      return { id, name, address, ...kind, ...(pid === undefined ? {} : { pid }), ...(states.get(id) ?? { up: false }) }
     })
     .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
   const { coding, registerMode, name } = grid
@@ -65,17 +77,21 @@ async function gridPart(
     ? `Local grid: ${running ? "running" : "stopped (holdfast up starts it)"}`
     : `Coordinator: ${grid.coordinator}`
   const up = servers.filter((server) => server.up).length
-  const survives = survivalOf(grid, session?.voters.length ?? votersOf(grid).length)
+  const voters = session?.voters.map(({ id }) => id) ?? votersOf(grid)
+  const survives = survivalOf(grid, voters.length)
+  const spread = spreadOf(grid, voters)
+  const domains = domainSurvivalOf(spread)
   const standing = session ? await standingOf(context, session) : { value: null, lines: [] }
   return {
     value: {
       local: state ? { running, parts: state.parts } : null,
-      grid: { name, coding, registerMode, survives, maintenance: standing.value },
+      grid: { name, coding, registerMode, survives, domains, maintenance: standing.value },
       servers,
     },
     lines: [
       local,
       `Grid ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${servers.length} servers up`,
+      ...[...gridLackNotes(spread), ...domainText(domains, spread)].map((line) => `  ${line}`),
       ...servers.map(lineOf),
       ...standing.lines,
     ],
@@ -112,10 +128,17 @@ async function volumesPart(context: Context): Promise<Part<object[]>> {
   return { value: shown.map(({ value }) => value), lines: shown.flatMap(({ lines }) => lines) }
 }
 
-function lineOf(server: ServerState & { name: string; address: string; pid?: number }): string {
+type ShownServer = ServerState & Pick<GridServer, "name" | "address" | "labels" | "witness"> & { readonly pid?: number }
+
+function lineOf(server: ShownServer): string {
   const process = server.pid === undefined ? "" : `process ${server.pid}`
   const { usage } = server
-  const space = usage ? spaceOf(usage, server.full) : server.up ? "" : "not reachable"
+  const state = usage ? spaceOf(usage, server.full) : server.up ? "" : "not reachable"
+  const kind = [
+    ...(server.witness ? ["witness"] : []),
+    ...(server.labels ? [`in ${describedLabels(server.labels)}`] : []),
+  ]
+  const space = [state, ...kind].filter((word) => word !== "").join(", ")
   return `  ${server.name.padEnd(8)} ${(server.full ? "FULL" : server.up ? "up" : "DOWN").padEnd(5)} ${server.address.padEnd(22)} ${process.padEnd(16)} ${space}`.trimEnd()
 }
 

@@ -1,6 +1,6 @@
 /** Witnesses of a volume as they are typed, offered and refused. A witness keeps roots of trees and never shares. */
 import type { Profile } from "@holdfast/client/profile"
-import { parsePlaces, survivalOf, uselessWitnesses, witnessesOf } from "@holdfast/client/volumes"
+import { parsePlaces, type Spread, survivalOf, uselessWitnesses, witnessesOf } from "@holdfast/client/volumes"
 import { HoldfastError, shownLine } from "@holdfast/core"
 import type { VolumeBackend, VolumeDescription } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
@@ -20,12 +20,12 @@ export async function placesFor(
   const options = { onNote: warn }
   return [
     ...(await parsePlaces(profile, backend, options)),
-    ...witnessesOf(await parsePlaces(profile, witness, options)),
+    ...witnessesOf(await parsePlaces(profile, witness, { ...options, asWitnesses: true })),
   ]
 }
 
 /** How many of these keep shares. */
-export function holdersIn(backends: readonly VolumeBackend[]): number {
+export function holdersIn(backends: Spread["backends"]): number {
   return backends.filter(({ witness }) => !witness).length
 }
 
@@ -52,8 +52,8 @@ export function uselessNotes(volume: Shape): string[] {
   )
 }
 
-/** True when a volume without a witness survives no lost place, and would survive one with a witness. */
-export function lacksWitness(volume: Shape): boolean {
+/** True when what has no witness survives no lost place, and would survive one with a witness. */
+export function lacksWitness(volume: Spread): boolean {
   const places = volume.backends.length
   return (
     holdersIn(volume.backends) === places &&
@@ -62,18 +62,32 @@ export function lacksWitness(volume: Shape): boolean {
   )
 }
 
-const reason = [
-  "With two places nothing can be read or written while one of them is away: roots of trees are kept by majority, and one of two is none.",
-  "A witness mends that: a small third place that keeps roots of trees only, some kilobytes, and never data: a node, a bucket, a",
-  "directory on another disk. With it either of the two may be lost.",
-]
+/** Why two places, or nodes, are too few. */
+export function lackReason(what: "places" | "nodes"): string[] {
+  const third = what === "places" ? "place" : "node"
+  const where = what === "places" ? ": a node, a bucket, a directory on another disk" : ", on any small machine"
+  return [
+    `With two ${what} nothing can be read or written while one of them is away: roots of trees are kept by majority, and one of two is none.`,
+    `A witness mends that: a small third ${third} that keeps roots of trees only, some kilobytes, and never data${where}.`,
+    "With it either of the two may be lost.",
+  ]
+}
+
+/** What is said of a grid that lacks one: one of two nodes. */
+export function gridLackNotes(grid: Spread): string[] {
+  if (grid.backends.length !== 2 || !lacksWitness(grid)) return []
+  return [
+    "It does NOT survive the loss of either node, nor works while one is away.",
+    "A witness mends that; its operator invites one: holdfast invite --role node --witness",
+  ]
+}
 
 /** What is said of a volume that lacks one. */
 export function lackNotes(volume: Shape & Pick<VolumeDescription, "name">): string[] {
   if (!lacksWitness(volume)) return []
   return [
     "It does NOT survive the loss of either place, nor works while one is away.",
-    ...reason,
+    ...lackReason("places"),
     `Add one: holdfast volume add-backend ${volume.name} --witness PLACE`,
   ]
 }
@@ -86,7 +100,7 @@ export async function askWitness({
   tell,
 }: Pick<Context, "stdin" | "stderr" | "json" | "tell">): Promise<string | undefined> {
   if (!stdin.isTTY || json) return undefined
-  tell(reason)
+  tell(lackReason("places"))
   const { createInterface } = await import("node:readline/promises")
   const prompt = createInterface({ input: stdin, output: stderr })
   const question = "Place of the witness (dir:PATH, node:NAME, s3://...; nothing for none): "
