@@ -74,6 +74,12 @@ export async function openOver(profile: Profile, places: readonly TestPlace[]): 
   })
   return {
     ...{ profile, volume: name, storage: `volume/${id}`, coding, registerMode, env: nodeEnv, store },
-    ...{ backends: store.backends, voters: store.voters, nameOf: (place) => place, close: () => store.close() },
+    ...{
+      backends: store.backends,
+      voters: store.voters,
+      nameOf: (place) => place,
+      isCurrent: async () => true,
+      close: () => store.close(),
+    },
   }
 }

@@ -1,0 +1,47 @@
+/** What maintenance looks after, held open from one round to the next: sessions, over a profile that other commands change meanwhile. */
+import { isLocked, pathsOf, profileDir } from "@holdfast/client/profile"
+import type { Session } from "@holdfast/client/volumes"
+import { HoldfastError } from "@holdfast/core"
+import type { HeldVolumes, RoundReport } from "@holdfast/fs/care"
+import type { Context } from "../context.ts"
+import { type MaintainedPlaces, openMaintained } from "./volumes.ts"
+
+/** Volumes of a profile, and what people call their places. */
+export interface HeldPlaces extends HeldVolumes {
+  nameOf(place: string): string
+}
+
+/**
+ * The places of a command, opened with the context's sessions. Each round takes what other commands changed of the profile; a session is
+ * opened anew when its volume, account or membership is another, and when a round failed on it.
+ */
+export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPlaces {
+  let sessions: readonly Session[] = []
+  return {
+    nameOf: (id) => sessions.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id,
+    async open() {
+      sessions = []
+      const isSealed = isLocked(profileDir(pathsOf(context.env), context.profile))
+      if (isSealed && context.passphraseSource === undefined && !context.isTerminal) throw locked(context.profile)
+      await context.follow()
+      const volumes = await openMaintained(context, options)
+      sessions = await Promise.all(volumes.map(({ name }) => context.openSession(name)))
+      return volumes
+    },
+    async settle(report) {
+      await context.settle(report ? brokenIn(report) : new Set(sessions.map(({ volume }) => volume)))
+    },
+  }
+}
+
+/** Volumes on which something failed: with a session of theirs that is new it may not. */
+function brokenIn({ trees, volumes }: RoundReport): Set<string> {
+  return new Set([...trees, ...volumes].flatMap(({ volume, error }) => (error ? [volume] : [])))
+}
+
+function locked(profile: string): HoldfastError {
+  return new HoldfastError(
+    "ERR_LOCKED",
+    `The profile "${profile}" is locked, so nothing is looked after. Unlock it, or run \`holdfast maintain --passphrase-file FILE\`.`,
+  )
+}
