@@ -21,8 +21,8 @@ export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPla
     nameOf: (id) => sessions.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id,
     async open() {
       sessions = []
-      const isSealed = isLocked(profileDir(pathsOf(context.env), context.profile))
-      if (isSealed && context.passphraseSource === undefined && !context.isTerminal) throw locked(context.profile)
+      const locked = lockedOut(context)
+      if (locked) throw locked
       await context.follow()
       const volumes = await openMaintained(context, options)
       sessions = await Promise.all(volumes.map(({ name }) => context.openSession(name)))
@@ -39,7 +39,9 @@ function brokenIn({ trees, volumes }: RoundReport): Set<string> {
   return new Set([...trees, ...volumes].flatMap(({ volume, error }) => (error ? [volume] : [])))
 }
 
-function locked(profile: string): HoldfastError {
+/** Why nothing can be looked after with a locked profile; undefined where a passphrase is at hand, or none is needed. */
+export function lockedOut({ env, profile, passphraseSource, isTerminal }: Context): HoldfastError | undefined {
+  if (passphraseSource !== undefined || isTerminal || !isLocked(profileDir(pathsOf(env), profile))) return undefined
   return new HoldfastError(
     "ERR_LOCKED",
     `The profile "${profile}" is locked, so nothing is looked after. Unlock it, or run \`holdfast maintain --passphrase-file FILE\`.`,

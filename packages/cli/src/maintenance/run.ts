@@ -15,7 +15,7 @@ import {
 } from "@holdfast/fs/care"
 import type { Context } from "../context.ts"
 import { openMaintenance, takeTurn } from "./folder.ts"
-import { holdPlaces } from "./held.ts"
+import { holdPlaces, lockedOut } from "./held.ts"
 import { isWellDone, roundLines } from "./report.ts"
 import type { MaintainedPlaces } from "./volumes.ts"
 
@@ -81,7 +81,13 @@ export function maintainBeside(context: Context, { startMs = 0, onTrouble }: Bes
     if (!told.has(text)) context.warn(text)
     told.add(text)
   }
+  const fail = (error: Error) => {
+    onTrouble?.(error.message)
+    warn(error.message)
+  }
   const rounds = async () => {
+    const locked = lockedOut(context) // known before a round is due
+    if (locked) fail(locked)
     await nodeEnv.clock.sleep(startMs, signal)
     await runMaintenance(
       { ...context, warn },
@@ -92,10 +98,7 @@ export function maintainBeside(context: Context, { startMs = 0, onTrouble }: Bes
           told.clear()
           if (!isWellDone(report)) context.tell(roundLines(report, nameOf))
         },
-        onFailure(error) {
-          onTrouble?.(error.message)
-          warn(error.message)
-        },
+        onFailure: fail,
       },
     )
   }
