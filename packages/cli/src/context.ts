@@ -48,11 +48,14 @@ export interface Context extends Screen {
   openOwnSession(volume: string, options?: HowOpened): Promise<Session>
   /**
    * For what runs for months: takes what other commands changed of the profile, and closes sessions whose volume is another now, to be
-   * opened anew. When the profile is gone, or locked meanwhile, all are closed, and that is thrown.
+   * opened anew; not those with the volumes `kept`. When the profile is gone, or locked meanwhile, all others are closed, and that is
+   * thrown.
    */
-  follow(): Promise<void>
+  follow(kept?: ReadonlySet<string>): Promise<void>
   /** For the same: leaves the damage that reads met to maintenance, and closes the sessions with these volumes, to be opened anew. */
-  settle(broken?: ReadonlySet<string>): Promise<void>
+  settle(closed?: ReadonlySet<string>): Promise<void>
+  /** Names of the volumes with sessions that are open. */
+  openVolumes(): ReadonlySet<string>
   /** Prints the result of a command that changes something, as `done` does: `degraded` in it says what places did not take. */
   outputChanged(value: object, text: string | readonly Line[]): Promise<void>
   /** What places did not take of what was stored so far. */
@@ -98,13 +101,11 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     }
   }
   /** Closes the sessions that are to go; what is asked of their volumes next is opened anew. */
-  const drop = async (
-    isToGo: (name: string | undefined, session: Session | undefined) => boolean | Promise<boolean>,
-  ) => {
+  const drop = async (isToGo: (session: Session) => boolean | Promise<boolean>) => {
     const left: Promise<Session>[] = []
     for (const [name, opening] of sessions) {
       const session = await opening.catch(() => undefined)
-      if (session && !(await isToGo(name, session))) continue
+      if (session && !(await isToGo(session))) continue
       sessions.delete(name)
       met.delete(opening)
       if (session && open.includes(session)) open.splice(open.indexOf(session), 1)
@@ -194,20 +195,21 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const { degradedOf } = await import("./degraded.ts")
       return degradedOf(open.filter((session) => session !== undefined))
     },
-    async follow() {
+    async follow(kept = new Set()) {
       try {
         await (await opened?.catch(() => undefined))?.refresh()
       } catch (error) {
         opened = undefined
-        await drop(() => true)
+        await drop((session) => !kept.has(session.volume))
         throw error
       }
-      await drop(async (_, session) => !(await session?.isCurrent()))
+      await drop(async (session) => !kept.has(session.volume) && !(await session.isCurrent()))
     },
-    async settle(broken = new Set()) {
+    async settle(closed = new Set()) {
       await leaveDamage()
-      await drop((_, session) => session !== undefined && broken.has(session.volume))
+      await drop((session) => closed.has(session.volume))
     },
+    openVolumes: () => new Set(open.map((session) => session.volume)),
     async outputChanged(value, text) {
       screen.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)
     },

@@ -73,7 +73,8 @@ export async function createCaretaker(world: World): Promise<Role> {
       const { trees } = last
       const bad = trees.filter(({ below, broken, error }) => below + broken > 0 || error)
       if (bad.length > 0) world.fail("maintenance gives full health", `its own word: ${reportText(last)}`)
-      for (const tree of world.trees) if (!world.failure) await checkHealth(world, tree, "maintenance gives full health")
+      for (const tree of world.trees)
+        if (!world.failure) await checkHealth(world, tree, "maintenance gives full health")
     },
   }
 }

@@ -62,7 +62,14 @@ export function parseOptions(words: readonly string[]): CommandOptions {
 }
 
 /** The command that repeats a run. */
-export function commandOf({ seed, steps, without = [], skip = [], witness = false, caretaker = false }: RunOptions): string {
+export function commandOf({
+  seed,
+  steps,
+  without = [],
+  skip = [],
+  witness = false,
+  caretaker = false,
+}: RunOptions): string {
   const words = [`npm run simulate -- --seed ${seed} --steps ${steps}`]
   if (witness) words.push("--witness")
   if (caretaker) words.push("--caretaker")

@@ -13,9 +13,11 @@ export interface HeldPlaces extends HeldVolumes {
 
 /**
  * The places of a command, opened with the context's sessions. Each round takes what other commands changed of the profile; a session is
- * opened anew when its volume, account or membership is another, and when a round failed on it.
+ * opened anew when its volume, account or membership is another, and when a round failed on it. Directories are let go of between rounds,
+ * as nobody could unmount their disks else. Sessions that are open before belong to somebody else, and are never closed here.
  */
 export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPlaces {
+  const theirs = context.openVolumes()
   let sessions: readonly Session[] = []
   return {
     nameOf: (id) => sessions.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id,
@@ -23,13 +25,16 @@ export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPla
       sessions = []
       const locked = lockedOut(context)
       if (locked) throw locked
-      await context.follow()
+      await context.follow(theirs)
       const volumes = await openMaintained(context, options)
       sessions = await Promise.all(volumes.map(({ name }) => context.openSession(name)))
       return volumes
     },
     async settle(report) {
-      await context.settle(report ? brokenIn(report) : new Set(sessions.map(({ volume }) => volume)))
+      const broken = report ? brokenIn(report) : undefined
+      const isToClose = (session: Session) => (broken?.has(session.volume) ?? true) || isOnDisks(session)
+      const closed = sessions.filter((session) => !theirs.has(session.volume) && isToClose(session))
+      await context.settle(new Set(closed.map(({ volume }) => volume)))
     },
   }
 }
@@ -37,6 +42,10 @@ export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPla
 /** Volumes on which something failed: with a session of theirs that is new it may not. */
 function brokenIn({ trees, volumes }: RoundReport): Set<string> {
   return new Set([...trees, ...volumes].flatMap(({ volume, error }) => (error ? [volume] : [])))
+}
+
+function isOnDisks({ profile, volume }: Session): boolean {
+  return profile.volumes.get(volume)?.backends.some(({ kind }) => kind === "directory") ?? false
 }
 
 /** Why nothing can be looked after with a locked profile; undefined where a passphrase is at hand, or none is needed. */
