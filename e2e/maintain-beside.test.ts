@@ -86,8 +86,12 @@ test("of two processes that look after one profile one waits for the other's rou
   const second = client.start(args)
   t.after(() => second.kill("SIGKILL"))
   const said = { out: "", err: "" }
-  second.stdout!.setEncoding("utf8").on("data", (text: string) => void (said.out += text))
-  second.stderr!.setEncoding("utf8").on("data", (text: string) => void (said.err += text))
+  second.stdout!.setEncoding("utf8").on("data", (text: string) => {
+    said.out += text
+  })
+  second.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    said.err += text
+  })
   await until("the second to wait", () => said.err.includes("waiting for its end"))
   assert.ok(said.err.includes(`Process ${first.pid} is in a round`), said.err)
   assert.equal(said.out, "")

@@ -20,7 +20,11 @@ function createHome(t: TestContext) {
   t.after(() => fs.rmSync(home, { recursive: true, force: true }))
   const written = { stdout: "", stderr: "" }
   const contextOf = (args: readonly string[]) => {
-    const into = (stream: keyof typeof written) => ({ write: (text: string) => void (written[stream] += text) })
+    const into = (stream: keyof typeof written) => ({
+      write(text: string) {
+        written[stream] += text
+      },
+    })
     const surroundings = {
       ...{
         env: { HOME: home },
@@ -37,8 +41,8 @@ function createHome(t: TestContext) {
     const context = contextOf(args)
     await runProgram(args, context, commands).finally(() => context.close())
   }
-  const volume = (name: string) =>
-    run("volume", "create", name, "--coding", "1/1/1", "--backend", `dir:${home}/disks/${name}`)
+  const volume = (name: string, disk = name) =>
+    run("volume", "create", name, "--coding", "1/1/1", "--backend", `dir:${home}/disks/${disk}`)
   const put = async (place: string) => {
     fs.writeFileSync(`${home}/file`, nodeCrypto.random(40_000))
     await run("put", `${home}/file`, place)
@@ -103,8 +107,10 @@ test("a session stays open while its volume, account and membership are the same
   await context.settle(new Set(["one"]))
   const anew = await context.openSession("one")
   assert.notEqual(anew, session)
+  for (const alias of ["one", "more"]) await run("alias", "remove", alias, "--yes")
   await run("volume", "remove", "one", "--yes")
-  await volume("one")
+  await volume("one", "another")
+  await anew.profile.refresh()
   assert.equal(await anew.isCurrent(), false)
   await context.follow(new Set(["one"]))
   assert.equal(await context.openSession("one"), anew, "another's session is left to it")

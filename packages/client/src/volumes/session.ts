@@ -37,8 +37,8 @@ export interface Session {
   /** What a place is called by people: the name of a node; else its id. */
   nameOf(id: string): string
   /**
-   * False when the profile's volume, account or membership is another by now than it was opened with: work goes on with what was, and
-   * what is now has to be opened anew. A grid whose servers change is followed, and stays the same.
+   * False when the profile, as it was last read (`refresh`), has another volume, account or membership than this was opened with: work
+   * goes on with what was, and what is now has to be opened anew. A grid whose servers change is followed, and stays the same.
    */
   isCurrent(): Promise<boolean>
   close(): Promise<void>
