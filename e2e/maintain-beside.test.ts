@@ -37,7 +37,7 @@ interface Round {
 }
 
 test("a local grid looks after its profile's trees while it runs, and says so; a locked profile it leaves alone and says that once", async (t) => {
-  const grid = await startGrid({ isBuilt: true, isMaintained: true })
+  const grid = await startGrid({ isMaintained: true })
   t.after(() => grid.close())
   const standing = async () => (await grid.json<Status>(["status"])).local.maintenance
   assert.equal((await standing())!.profile, "default")
