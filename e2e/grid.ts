@@ -45,8 +45,8 @@ interface State {
   readonly parts: readonly { readonly name: string; readonly port: number; readonly pid?: number }[]
 }
 
-/** Starts a grid. Close it in the end. */
-export async function startGrid({ nodes = 5, coding = "3/4/5" } = {}): Promise<Grid> {
+/** Starts a grid, that looks after nothing by itself unless told to. Close it in the end. */
+export async function startGrid({ nodes = 5, coding = "3/4/5", isMaintained = false } = {}): Promise<Grid> {
   const folder = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-e2e-"))
   const env = {
     ...process.env,
@@ -54,6 +54,7 @@ export async function startGrid({ nodes = 5, coding = "3/4/5" } = {}): Promise<G
     XDG_DATA_HOME: `${folder}/data`,
     XDG_STATE_HOME: `${folder}/state`,
     XDG_CACHE_HOME: `${folder}/cache`,
+    ...(!isMaintained && { HOLDFAST_UP_NO_MAINTAIN: "1" }), // what a test breaks stays broken until it mends it
   }
   const gridDir = `${folder}/data/holdfast/grid`
   const state = (): State => JSON.parse(fs.readFileSync(`${gridDir}/supervisor.json`, "utf8"))

@@ -149,8 +149,7 @@ test("a round that was killed goes on where it was, one that is asked to end say
     /holdfast_maintain_rounds_total 1/.test(await (await fetch(address!)).text()),
   )
   assert.match(await (await fetch(address!)).text(), /holdfast_maintain_below_chunks\{tree="big:"\} 0/)
-  const second = await client.run([...args, "--once"], { code: 1 })
-  assert.match(second.stderr, new RegExp(`Process ${running.pid} looks after this profile already`))
+  assert.ok((await client.json<Round>([...args, "--once"])).ok, "between rounds another process may run one")
   running.kill("SIGTERM")
   const [code, by] = await once(running, "close")
   assert.deepEqual([code, by], [null, "SIGTERM"])

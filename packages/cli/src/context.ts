@@ -15,7 +15,7 @@ import { Requests, requestLine } from "./requests.ts"
 import { createScreen, type Line, type Screen } from "./screen.ts"
 
 /** How a command opens its sessions. */
-export interface HowOpened extends Pick<SessionOptions, "forRemoval"> {
+export interface HowOpened extends Pick<SessionOptions, "forRemoval" | "onDamage"> {
   /** When it is told to end it makes certain what it has stored by then. */
   readonly keepsStored?: boolean
 }
@@ -44,8 +44,18 @@ export interface Context extends Screen {
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
   openSession(volume?: string, options?: HowOpened): Promise<Session>
-  /** Closes the sessions and forgets the profile: what is opened from now on is as it is then. For what runs for months. */
-  reopen(): Promise<void>
+  /** Another session, not shared with the rest of the run, whose caller closes it. */
+  openOwnSession(volume: string, options?: HowOpened): Promise<Session>
+  /**
+   * For what runs for months: takes what other commands changed of the profile, and closes sessions whose volume is another now, to be
+   * opened anew; not those with the volumes `kept`. When the profile is gone, or locked meanwhile, all others are closed, and that is
+   * thrown.
+   */
+  follow(kept?: ReadonlySet<string>): Promise<void>
+  /** For the same: leaves the damage that reads met to maintenance, and closes the sessions with these volumes, to be opened anew. */
+  settle(closed?: ReadonlySet<string>): Promise<void>
+  /** Names of the volumes with sessions that are open. */
+  openVolumes(): ReadonlySet<string>
   /** Prints the result of a command that changes something, as `done` does: `degraded` in it says what places did not take. */
   outputChanged(value: object, text: string | readonly Line[]): Promise<void>
   /** What places did not take of what was stored so far. */
@@ -60,7 +70,7 @@ export interface Context extends Screen {
 }
 
 /** Commands that look at the servers themselves: a server that was replaced a moment ago is no fault to them. */
-const newestCommands = new Set(["check", "rebalance", "maintain", "status", "gc", "up", "upgrade"])
+const newestCommands = new Set(["check", "rebalance", "maintain", "status", "gc", "up", "upgrade", "supervise"])
 
 /** The context of a real process. */
 export function createContext(process: NodeJS.Process, args: readonly string[]): Context {
@@ -87,8 +97,21 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       for (const line of lines) screen.detail(line)
       const { openMaintenance } = await import("./maintenance/folder.ts")
       await damage.leave(openMaintenance({ env, profile, warn: screen.warn }).folder, session.storage)
+      damage.clear()
     }
-    met.clear()
+  }
+  /** Closes the sessions that are to go; what is asked of their volumes next is opened anew. */
+  const drop = async (isToGo: (session: Session) => boolean | Promise<boolean>) => {
+    const left: Promise<Session>[] = []
+    for (const [name, opening] of sessions) {
+      const session = await opening.catch(() => undefined)
+      if (session && !(await isToGo(session))) continue
+      sessions.delete(name)
+      met.delete(opening)
+      if (session && open.includes(session)) open.splice(open.indexOf(session), 1)
+      left.push(opening)
+    }
+    await closeAll(left)
   }
   const nameOf = (id: string) => open.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id
   const requests = new Requests()
@@ -140,28 +163,31 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       opened ??= openProfileNamed(profile, env, passphrase)
       return opened
     },
-    async openSession(asked = volume, { keepsStored = false, forRemoval = false } = {}) {
-      const { openSession, volumeFor } = await import("@holdfast/client/volumes")
+    async openSession(asked = volume, how = {}) {
+      const { volumeFor } = await import("@holdfast/client/volumes")
+      const name = volumeFor(await this.openProfile(), asked)
+      const damage = new MetDamage()
+      const onDamage = (met: ShareDamage) => damage.add(met)
+      const { keepsStored = false, forRemoval = false } = how
+      const key = JSON.stringify([name, keepsStored, forRemoval])
+      const opening = sessions.get(key) ?? this.openOwnSession(name, { ...how, onDamage })
+      if (!sessions.has(key)) met.set(opening, damage)
+      sessions.set(key, opening)
+      const session = await opening
+      if (!open.includes(session)) open.push(session)
+      return session
+    },
+    async openOwnSession(name, { keepsStored = false, ...how } = {}) {
+      const { openSession } = await import("@holdfast/client/volumes")
       const rates = ratesOf(optionOf)
-      const own = await this.openProfile()
-      const name = volumeFor(own, asked)
       const accepted = {
         ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
         ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
       }
       const signal = keepsStored ? this.interruption.lateSignal : this.interruption.signal
       const tracing = (isTraced || screen.verbosity.verbose) && { onRequest }
-      const damage = new MetDamage()
-      const onDamage = (met: ShareDamage) => damage.add(met)
-      const key = JSON.stringify([name, keepsStored, forRemoval])
-      const opening =
-        sessions.get(key) ??
-        openSession(own, { volume: name, signal, rates, onDamage, ...gridOptions, ...accepted, forRemoval, ...tracing })
-      if (!sessions.has(key)) met.set(opening, damage)
-      sessions.set(key, opening)
-      const session = await opening
-      if (!open.includes(session)) open.push(session)
-      return session
+      const own = await this.openProfile()
+      return openSession(own, { volume: name, signal, rates, ...gridOptions, ...accepted, ...how, ...tracing })
     },
     async degraded() {
       const open = await Promise.all([...sessions.values()].map((opening) => opening.catch(() => undefined)))
@@ -169,14 +195,21 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const { degradedOf } = await import("./degraded.ts")
       return degradedOf(open.filter((session) => session !== undefined))
     },
-    async reopen() {
-      await leaveDamage()
-      const left = [...sessions.values()]
-      sessions.clear()
-      opened = undefined
-      open.length = 0
-      await closeAll(left)
+    async follow(kept = new Set()) {
+      try {
+        await (await opened?.catch(() => undefined))?.refresh()
+      } catch (error) {
+        opened = undefined
+        await drop((session) => !kept.has(session.volume))
+        throw error
+      }
+      await drop(async (session) => !kept.has(session.volume) && !(await session.isCurrent()))
     },
+    async settle(closed = new Set()) {
+      await leaveDamage()
+      await drop((session) => closed.has(session.volume))
+    },
+    openVolumes: () => new Set(open.map((session) => session.volume)),
     async outputChanged(value, text) {
       screen.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)
     },

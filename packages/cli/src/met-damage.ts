@@ -39,6 +39,12 @@ export class MetDamage {
     ]
   }
 
+  /** Begins anew: what was met is told and left. */
+  clear(): void {
+    this.#chunks.clear()
+    this.#servers.clear()
+  }
+
   /** Leaves it for maintenance. What cannot be noted is found by the next check. */
   async leave(folder: SuspectStore, volume: string): Promise<void> {
     if (this.#chunks.size === 0) return

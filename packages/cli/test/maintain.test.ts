@@ -11,7 +11,7 @@ import { MetDamage } from "../src/met-damage.ts"
 import { createHarness } from "./files-harness.ts"
 
 const tree: TreeReport = { tree: "home:", volume: "v", suspects: 0, mended: 0, below: 0, broken: 0, registers: [] }
-const volume: VolumeReport = { volume: "v", away: [], hasMoved: false }
+const volume: VolumeReport = { volume: "v", away: [], account: "ab".repeat(32), hasMoved: false, refusing: [] }
 
 function round(trees: Partial<TreeReport>, volumes: Partial<VolumeReport> = {}): RoundReport {
   const isCutShort = false

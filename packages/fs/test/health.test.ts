@@ -18,6 +18,8 @@ const health: ChunkHealth = {
   placed: 0,
   leftWithout: new Map(),
   silent: new Map<string, string>(),
+  vacant: [],
+  refused: [],
 }
 
 test("a chunk is healthy only with all shares on servers of their own", () => {

@@ -54,6 +54,7 @@ export async function volumeOf(
   return {
     key: "volume/v",
     name: "v",
+    account: "a".repeat(64),
     happy: 4,
     store,
     trees: [{ key: "volume/v/home", label: "home:", footing }],

@@ -36,7 +36,7 @@ test("outside its hours nothing is done, and what is left when they end is done 
   }
   const slow = { ...volume, store }
   const running = maintain(
-    async () => ({ volumes: [slow], close: async () => undefined }),
+    { open: async () => [slow], settle: async () => undefined },
     depsOf({
       clock,
       folder,

@@ -1,5 +1,6 @@
 /** Those who mean harm, as they act while others work: what they do ends, in bounds, with success or an error of ours. */
 import { isHoldfastError } from "@holdfast/core"
+import { createCaretaker } from "./caretaker.ts"
 import { createHoarder } from "./hoarder.ts"
 import { createHostileWriter } from "./hostile-writer.ts"
 import { createIntruder } from "./intruder.ts"
@@ -10,8 +11,11 @@ import type { Driver, Role } from "./role.ts"
 import type { RoleKind } from "./roles.ts"
 import { plays, type World } from "./world.ts"
 
+/** Who has a role, and who looks after all. */
+type Kind = RoleKind | "caretaker"
+
 /** How often each of them acts; kits are quickly made. */
-const actChance = (kind: RoleKind) => (kind === "kits" ? 0.6 : 0.3)
+const actChance = (kind: Kind) => (kind === "kits" ? 0.6 : 0.3)
 
 const makers: Partial<Record<RoleKind, (world: World) => Promise<Role>>> = {
   writer: createHostileWriter,
@@ -23,19 +27,20 @@ const makers: Partial<Record<RoleKind, (world: World) => Promise<Role>>> = {
 /** The roles of one run. */
 export class Cast {
   readonly #world: World
-  readonly #roles: readonly (readonly [RoleKind, Role])[]
-  readonly #busy = new Set<RoleKind>()
+  readonly #roles: readonly (readonly [Kind, Role])[]
+  readonly #busy = new Set<Kind>()
 
-  private constructor(world: World, roles: readonly (readonly [RoleKind, Role])[]) {
+  private constructor(world: World, roles: readonly (readonly [Kind, Role])[]) {
     this.#world = world
     this.#roles = roles
   }
 
   /** Those that a world has. */
   static async of(world: World): Promise<Cast> {
-    const roles: (readonly [RoleKind, Role])[] = []
+    const roles: (readonly [Kind, Role])[] = []
     for (const [kind, make] of Object.entries(makers) as [RoleKind, (typeof makers)[RoleKind] & object][])
       if (plays(world.shape, kind)) roles.push([kind, await make(world)])
+    if (world.shape.hasCaretaker) roles.push(["caretaker", await createCaretaker(world)])
     return new Cast(world, roles)
   }
 
@@ -64,11 +69,15 @@ export class Cast {
     for (const [, role] of this.#roles) role.stop?.()
   }
 
+  async mend(driver: Driver): Promise<void> {
+    for (const [, role] of this.#roles) if (!this.#world.failure) await role.mend?.(driver)
+  }
+
   async end(driver: Driver): Promise<void> {
     for (const [, role] of this.#roles) if (!this.#world.failure) await role.end?.(driver)
   }
 
-  async #run(kind: RoleKind, work: () => Promise<string>): Promise<void> {
+  async #run(kind: Kind, work: () => Promise<string>): Promise<void> {
     const { time } = this.#world
     this.#busy.add(kind)
     try {

@@ -117,15 +117,19 @@ export async function checkTruth(world: World, client: SimulatedClient, { oracle
 }
 
 /** Full health: every share of every live chunk, each on a server of its own, and the newest root everywhere. */
-export async function checkHealth(world: World, { name, oracle }: SimulatedTree): Promise<void> {
+export async function checkHealth(
+  world: World,
+  { name, oracle }: SimulatedTree,
+  claim = "repair gives full health",
+): Promise<void> {
   const { shape } = world
   for (const id of await oracle.live()) {
     const spread = await oracle.spread(id)
     if (spread < shape.coding.n)
-      world.fail("repair gives full health", `${name}: chunk ${nameOf(id)} has ${spread} of ${shape.coding.n} places`)
+      world.fail(claim, `${name}: chunk ${nameOf(id)} has ${spread} of ${shape.coding.n} places`)
   }
   const behind = await oracle.behind()
-  if (behind.length > 0) world.fail("repair gives full health", `${behind.join(", ")} hold an older root of ${name}`)
+  if (behind.length > 0) world.fail(claim, `${behind.join(", ")} hold an older root of ${name}`)
 }
 
 /** After every account has collected, and each grace is over, nothing is left that no tree needs. */

@@ -17,6 +17,8 @@ export interface Defect {
   readonly where?: (shape: Shape) => boolean
   /** Roles that are played; the others cost time, and would find nothing. */
   readonly roles?: readonly RoleKind[]
+  /** Somebody looks after the trees of all. */
+  readonly caretaker?: boolean
   readonly edits: readonly Edit[]
   /** For what seeds show too seldom: what node is to run, which must fail with the defect. */
   readonly proof?: readonly string[]

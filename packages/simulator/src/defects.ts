@@ -2,6 +2,7 @@
  * Deliberate defects, which prove that the simulator has teeth: each is put into a copy of the sources, where some seed must
  * then fail. `npm run simulate:defects` does it; a test of this package sees that each still applies.
  */
+import { caretakerDefects } from "./caretaker-defects.ts"
 import { byTest, type Defect, type Edit } from "./defect.ts"
 import { kitDefects } from "./kit-defects.ts"
 import { ownershipDefects } from "./ownership-defects.ts"
@@ -146,6 +147,7 @@ export const defects: readonly Defect[] = [
   ...ownershipDefects,
   ...roleDefects,
   ...kitDefects,
+  ...caretakerDefects,
 ]
 
 function one(name: string, file: string, find: string, replace: string, more: Pick<Defect, "proof"> = {}): Defect {

@@ -7,14 +7,14 @@ import { shapeOf } from "./world.ts"
 
 const [runs, steps, seconds] = process.argv.slice(2, 5).map(Number)
 const name = process.argv[5]
-const { where = () => true, roles = [] } = defects.find((defect) => defect.name === name) ?? {}
+const { where = () => true, roles = [], caretaker = false } = defects.find((defect) => defect.name === name) ?? {}
 const without = roleKinds.filter((role) => !roles.includes(role))
 const endMs = performance.now() + 1000 * seconds!
 
 for (let run = 0, seed = 1; run < runs! && performance.now() < endMs; seed++) {
   if (!where(shapeOf(new Random(String(seed)).fork("shape"), new Set(without)))) continue
   run++
-  const { options, failure } = await simulate({ seed: String(seed), steps: steps!, without })
+  const { options, failure } = await simulate({ seed: String(seed), steps: steps!, without, caretaker })
   console.log(
     JSON.stringify({ run, ...(failure && { seed: options.seed, claim: failure.claim, details: failure.details }) }),
   )

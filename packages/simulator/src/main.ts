@@ -32,11 +32,12 @@ async function run({
   shorten,
   verbose,
   witness,
+  caretaker,
 }: CommandOptions): Promise<number> {
   const endMs = performance.now() + (minutes ?? 0) * 60_000
   const least = runs ?? (minutes === undefined ? 1 : 0)
   for (let done = 0; done < least || performance.now() < endMs; done++) {
-    const result = await simulate({ seed: seed ?? freshSeed(), steps, without, skip, verbose, witness })
+    const result = await simulate({ seed: seed ?? freshSeed(), steps, without, skip, verbose, witness, caretaker })
     if (result.failure) {
       console.log(await failureReport(result, shorten ? shortenMs : 0))
       return 1

@@ -19,6 +19,7 @@ export const usage = `Runs the product in a simulated world: clients, servers, d
   --without KIND,...  leaves faults and roles out: ${omissions.join(", ")}
   --skip A,B-C,...    leaves steps out
   --witness           one server keeps registers and no shares
+  --caretaker         somebody runs rounds of maintenance over the trees of all
   --runs R            so many runs
   --minutes M         runs for so long
   --no-shorten        does not look for a shorter history that fails in the same way
@@ -36,6 +37,7 @@ export interface CommandOptions {
   readonly runs: number | undefined
   readonly minutes: number | undefined
   readonly witness: boolean
+  readonly caretaker: boolean
   readonly shorten: boolean
   readonly verbose: boolean
   readonly help: boolean
@@ -52,6 +54,7 @@ export function parseOptions(words: readonly string[]): CommandOptions {
     runs: countOf("--runs", values.runs),
     minutes: countOf("--minutes", values.minutes),
     witness: values.witness,
+    caretaker: values.caretaker,
     shorten: !values["no-shorten"],
     verbose: values.verbose,
     help: values.help,
@@ -59,9 +62,17 @@ export function parseOptions(words: readonly string[]): CommandOptions {
 }
 
 /** The command that repeats a run. */
-export function commandOf({ seed, steps, without = [], skip = [], witness = false }: RunOptions): string {
+export function commandOf({
+  seed,
+  steps,
+  without = [],
+  skip = [],
+  witness = false,
+  caretaker = false,
+}: RunOptions): string {
   const words = [`npm run simulate -- --seed ${seed} --steps ${steps}`]
   if (witness) words.push("--witness")
+  if (caretaker) words.push("--caretaker")
   if (without.length > 0) words.push(`--without ${without.join()}`)
   if (skip.length > 0) words.push(`--skip ${rangesOf(skip).join()}`)
   return words.join(" ")
@@ -79,6 +90,7 @@ function parse(words: readonly string[]) {
         runs: { type: "string" },
         minutes: { type: "string" },
         witness: { type: "boolean", default: false },
+        caretaker: { type: "boolean", default: false },
         "no-shorten": { type: "boolean", default: false },
         verbose: { type: "boolean", default: false },
         help: { type: "boolean", default: false },

@@ -15,6 +15,8 @@ export interface Role {
   calm?(random: Random): Promise<string>
   /** Places tell the truth from now on. */
   stop?(): void
+  /** Nothing goes wrong any more, and nobody has repaired yet. */
+  mend?(driver: Driver): Promise<void>
   /** All else is over but what attacks on history and content try. */
   end?(driver: Driver): Promise<void>
 }

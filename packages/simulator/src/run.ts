@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly skip?: readonly number[]
   /** The last server keeps registers alone. */
   readonly witness?: boolean
+  /** Somebody looks after the trees of all accounts. */
+  readonly caretaker?: boolean
   /** Prints all that happens. */
   readonly verbose?: boolean
 }

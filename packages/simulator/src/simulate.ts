@@ -123,6 +123,11 @@ class Run {
     await this.#pass(3 * minuteMs)
     if (random.chance(0.3)) for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
     await this.#checkTruth(fresh)
+    const driver = {
+      wait: (what: string, work: Promise<unknown>) => this.#wait(what, work),
+      pass: (ms: number) => this.#pass(ms),
+    }
+    if (!world.failure) await this.#cast.mend(driver)
     await this.#mustAll("repair", fresh, random)
     await this.#mustAll("put", fresh, random)
     if (world.failure) return
@@ -130,8 +135,7 @@ class Run {
     await this.#checkTruth(fresh)
     await checkStep(world, true)
     if (!world.failure) for (const tree of world.trees) await checkHealth(world, tree)
-    const wait = (what: string, work: Promise<unknown>) => this.#wait(what, work)
-    if (!world.failure) await this.#cast.end({ wait, pass: (ms) => this.#pass(ms) })
+    if (!world.failure) await this.#cast.end(driver)
     if (!world.failure && random.chance(0.4)) await this.#reclaim(fresh, random)
     if (!world.failure) await this.#cast.check()
     if (!world.failure) await this.#attack(fresh[0]!, random)

@@ -54,6 +54,8 @@ export interface Shape {
   readonly without: ReadonlySet<Omission>
   /** The server that keeps registers and never shares, if there is one. */
   readonly witness?: string
+  /** Somebody looks after the trees of all. */
+  readonly hasCaretaker?: boolean
 }
 
 /** True when somebody has a role in a world. */
@@ -166,12 +168,16 @@ function skewOf(
 export async function createWorld(
   seed: string,
   without: ReadonlySet<Omission>,
-  { verbose = false, witness = false }: { readonly verbose?: boolean; readonly witness?: boolean } = {},
+  {
+    verbose = false,
+    witness = false,
+    caretaker = false,
+  }: { readonly verbose?: boolean; readonly witness?: boolean; readonly caretaker?: boolean } = {},
 ): Promise<World> {
   const random = new Random(seed)
   const time = new SimulatedTime()
   time.verbose = verbose
-  const shape = shapeOf(random.fork("shape"), without, witness)
+  const shape = { ...shapeOf(random.fork("shape"), without, witness), ...(caretaker && { hasCaretaker: true }) }
   time.tell(`${describeShape(shape)}`)
   let failure: Failure | undefined
   const fail = (claim: string, details: string) => {
@@ -328,6 +334,7 @@ function describeShape(shape: Shape): string {
     `${clients} clients of ${accounts} accounts, grace ${graceMs / hourMs} h, ${versions} versions, ${tolerated} faults tolerated, ` +
     `faulty: ${faulty.join(" ") || "none"}, faults: ${faults.join(" ") || "none"}` +
     (witness === undefined ? "" : `, witness: ${witness}`) +
+    (shape.hasCaretaker ? ", a caretaker" : "") +
     (roles.length > 0 ? `, roles: ${roles.join(" ")}` : "")
   )
 }

@@ -12,6 +12,7 @@ import {
   isNewerShare,
   type Share,
 } from "@holdfast/protocol"
+import { type Answer, answerOf, refusalOf } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import { type Domain, type Domains, overDomains } from "./domains.ts"
 import type { KnownChunks } from "./known-chunks.ts"
@@ -50,6 +51,8 @@ export interface CheckOptions {
   readonly repair?: boolean
   /** A repair only counts the shares that it would place, on servers that answer. */
   readonly dryRun?: boolean
+  /** A repair puts nothing on the servers with these ids, as on those that said a moment ago that they have no room. */
+  readonly avoid?: ReadonlySet<string>
 }
 
 /** How a rebalance is done. */
@@ -87,10 +90,11 @@ export async function checkChunk(
   if (!any) return summary(deps, id, { holdings, corrupt, asked: holdings })
   const inconsistent = await isInconsistent(deps, [...shares.values()])
   // What is made from some shares of such a chunk contradicts the others.
-  const { repair, dryRun } = options
   const found = { holdings, shares, corrupt }
-  const placed = repair && !inconsistent ? await placeMissing(deps, ranked, found, dryRun) : 0
-  return { ...summary(deps, id, { coding: any.descriptor, holdings, corrupt, asked: holdings }), placed, inconsistent }
+  const { placed, refused } =
+    options.repair && !inconsistent ? await placeMissing(deps, ranked, found, options) : nothingPlaced
+  const health = summary(deps, id, { coding: any.descriptor, holdings, corrupt, asked: holdings })
+  return { ...health, placed, refused, inconsistent }
 }
 
 async function isInconsistent(deps: HealthDeps, shares: readonly Share[]): Promise<boolean> {
@@ -148,7 +152,7 @@ export async function rebalanceChunk(
     const isHome = best.includes(backend) && ![...good.values()].includes(backend)
     const target = isHome ? undefined : vacant.shift()
     if (isHome) good.set(index, backend)
-    else if (target && (dryRun || (await place(deps, id, target, { bytes, index })))) {
+    else if (target && (dryRun || !(await place(deps, id, target, { bytes, index })))) {
       good.set(index, target)
       moved++
     }
@@ -158,20 +162,29 @@ export async function rebalanceChunk(
   return { moved, surplus: [...new Set(extra.map(({ backend }) => backend))].filter((one) => !best.includes(one)) }
 }
 
-/** Puts a share on a server, marked; false when it does not take it, or with `gives` when it does not give it then. */
+/**
+ * Puts a share on a server, marked. Gives why the server did not take it, or with `gives` does not give it then; undefined when it is
+ * there.
+ */
 async function place(
   deps: HealthDeps,
   id: ChunkId,
   target: Backend,
   { bytes, index, gives = false }: { readonly bytes: Uint8Array; readonly index: number; readonly gives?: boolean },
-): Promise<boolean> {
+): Promise<Answer | undefined> {
   const { batch, line } = deps
   const bytesOf = () => bytes.length
   const put = () => target.putShares([bytes], batch.options)
-  const [outcome] = await line.send(put, { likelyBytes: bytes.length, bytesOf }).catch(() => [])
-  if (!outcome?.ok || (gives && !(await goodShare(deps, id, target, index)))) return false
+  try {
+    const [outcome] = await line.send(put, { likelyBytes: bytes.length, bytesOf })
+    if (!outcome?.ok) return refusalOf(target.id, outcome ?? { message: "it did not say whether it took a share" })
+  } catch (error) {
+    return answerOf(target.id, error)
+  }
+  if (gives && !(await goodShare(deps, id, target, index)))
+    return { server: target.id, why: "it does not give what it took a moment ago" }
   batch.note(id, target, [index])
-  return true
+  return undefined
 }
 
 /** The share if this server gives it and it verifies. */
@@ -245,16 +258,20 @@ async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly H
   return { holdings, shares, corrupt }
 }
 
-/** Puts each share that has no server of its own on one that has no share of its own. Gives how many it placed. */
+type Placed = Pick<ChunkHealth, "placed" | "refused">
+
+const nothingPlaced: Placed = { placed: 0, refused: [] }
+
+/** Puts each share that has no server of its own on one that has no share of its own. */
 async function placeMissing(
   deps: HealthDeps,
   ranked: readonly Backend[],
   { holdings, shares, corrupt }: Verified,
-  dryRun = false,
-): Promise<number> {
+  { dryRun = false, avoid = new Set() }: Pick<CheckOptions, "dryRun" | "avoid">,
+): Promise<Placed> {
   const { id, descriptor } = shares.values().next().value!
   const { k, n } = descriptor
-  if (shares.size < k) return 0
+  if (shares.size < k) return nothingPlaced
   const { batch, doubted } = deps
   const counts = (backend: Backend, index: number) =>
     doubted === undefined || (!doubted.has(backend) && batch.has(id, backend, index))
@@ -263,15 +280,17 @@ async function placeMissing(
   // Empty servers come first; then those whose share another has too; who did not keep its word comes last.
   const without = holdings.filter((_, server) => own[server] === undefined)
   const isEmpty = (backend: Backend) => without.some((held) => held.backend === backend && held.indices.length === 0)
-  const open = ranked.filter((backend) => without.some((held) => held.backend === backend))
+  const isOpen = (backend: Backend) => !avoid.has(backend.id) && without.some((held) => held.backend === backend)
+  const open = ranked.filter(isOpen)
   const [late, good] = [
     open.filter((backend) => doubted?.has(backend)),
     open.filter((backend) => !doubted?.has(backend)),
   ]
   const holders = holdings.filter((_, server) => own[server] !== undefined).map(({ backend }) => backend)
   const places = [good.filter(isEmpty), good.filter((backend) => !isEmpty(backend)), [...late]]
-  if (dryRun) return Math.min(wanted.length, without.filter(({ silence }) => silence === undefined).length)
-  const rebuilt = wanted.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
+  const answering = without.filter(({ backend, silence }) => silence === undefined && isOpen(backend))
+  if (dryRun) return { ...nothingPlaced, placed: Math.min(wanted.length, answering.length) }
+  const rebuilt = wanted.length > 0 && open.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
   // What is there and does not count yet is put where it is.
   const uncounted = holdings.flatMap(({ backend, indices }) =>
     good.includes(backend) ? indices.map((index) => ({ backend, index })) : [],
@@ -280,11 +299,16 @@ async function placeMissing(
   // Who gave nothing good before is believed when it gives what it took: a liar would take every share of a chunk for ever.
   const isSuspect = (target: Backend) => corrupt.some(({ backend }) => backend === target)
   let placed = 0
+  const refused: Answer[] = []
   for (const bytes of rebuilt) {
     const index = decodeShare(bytes).index
     const take = () => takePlace(places, { replaced, index, holders, domainsOf: deps.domainsOf })
     for (let target = take(); target; target = take()) {
-      if (!(await place(deps, id, target, { bytes, index, gives: isSuspect(target) }))) continue
+      const refusal = await place(deps, id, target, { bytes, index, gives: isSuspect(target) })
+      if (refusal) {
+        refused.push(refusal)
+        continue
+      }
       const held = holdings.find((holding) => holding.backend === target)!
       held.indices.push(index)
       holders.push(target)
@@ -292,7 +316,7 @@ async function placeMissing(
       break
     }
   }
-  return placed
+  return { placed, refused }
 }
 
 /** What decides where a share goes. */
@@ -331,17 +355,22 @@ function summary(
   const goodAt = (counts: (backend: Backend) => boolean) =>
     new Set(holdings.flatMap((held) => (counts(held.backend) ? held.indices : []))).size
   const leftWithout = ({ name, servers }: Domain) => [name, goodAt((backend) => !servers.has(backend))] as const
+  const own = spreadOf(holdings.map(({ indices }) => indices))
   return {
     id,
     k: coding?.k ?? 0,
     n: coding?.n ?? 0,
     goodShares: coding ? goodAt(() => true) : 0,
     leftWithout: new Map(coding ? domains.map(leftWithout) : []),
-    distinctServers: spreadOf(holdings.map(({ indices }) => indices)).filter((index) => index !== undefined).length,
+    distinctServers: own.filter((index) => index !== undefined).length,
     corrupt: corrupt.map(({ backend, index }) => `${backend.id}/${index}`),
     inconsistent: false,
     placed: 0,
     silent: new Map(asked.flatMap(({ backend, silence }) => (silence === undefined ? [] : [[backend.id, silence]]))),
+    vacant: asked.flatMap(({ backend, silence }, i) =>
+      silence === undefined && own[i] === undefined ? [backend.id] : [],
+    ),
+    refused: [],
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the tree asks of the store: chunks by reference and one signed value per register. */
 import type { BufferPool } from "@holdfast/core"
 import type { AccountId, ChunkId, Level, RegisterId, RegisterOrder } from "@holdfast/protocol"
+import type { Answer } from "./answers.ts"
 import type { Author, PastAuthor } from "./register-author.ts"
 
 /** A chunk and the key that opens it. */
@@ -221,6 +222,10 @@ export interface ChunkHealth {
   readonly placed: number
   /** Why servers gave no answer, by their ids: what they hold is not known. */
   readonly silent: ReadonlyMap<string, string>
+  /** Servers that answer and have no share of their own: where a repair can put one. */
+  readonly vacant: readonly string[]
+  /** Why servers did not take what a repair was to place there. */
+  readonly refused: readonly Answer[]
 }
 
 export type { ChunkId, RegisterId }

@@ -5,8 +5,11 @@ import { z } from "zod"
 import { gridFiles } from "./config.ts"
 
 const markSchema = z.object({ pid: z.number().int().positive(), started: z.string() })
+const maintenanceSchema = z.object({ profile: z.string(), why: z.string().optional() })
 const stateSchema = z.object({
   supervisor: markSchema,
+  /** The profile whose trees are looked after beside the grid, and why that is not done for the moment; absent where it is turned off. */
+  maintenance: maintenanceSchema.optional(),
   /** Where the status page is; its usual port may be taken. */
   statusPort: z.number().int().optional(),
   parts: z.array(
@@ -19,6 +22,9 @@ const stateSchema = z.object({
     }),
   ),
 })
+
+/** What is looked after beside a local grid. */
+export type GridMaintenance = z.infer<typeof maintenanceSchema>
 
 /** The processes of a local grid. */
 export type GridState = z.infer<typeof stateSchema>

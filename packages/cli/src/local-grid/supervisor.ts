@@ -11,7 +11,7 @@ import { writeSecretFile } from "@holdfast/core/node"
 import { join as joinGrid } from "@holdfast/network"
 import { withoutDefaults } from "../defaults.ts"
 import { coordinatorAddress, everyNode, gridFiles, type LocalGridConfig, type LocalGridFiles } from "./config.ts"
-import { stopLeftovers } from "./state.ts"
+import { type GridMaintenance, stopLeftovers } from "./state.ts"
 
 /** What a part of the grid is doing. */
 export interface PartState {
@@ -29,6 +29,8 @@ export interface Supervisor {
   readonly parts: readonly PartState[]
   /** Tells other processes where the status page is. */
   announcePage(port: number): Promise<void>
+  /** Tells them what is looked after beside the grid. */
+  announceMaintenance(maintenance: GridMaintenance): Promise<void>
   /** Ends all parts gracefully. */
   stop(): Promise<void>
 }
@@ -59,10 +61,11 @@ export async function superviseGrid(
     throw error
   }
   let statusPort: number | undefined
+  let maintenance: GridMaintenance | undefined
   const record = async () => {
     const parts = lanes.map((lane) => lane.part)
     const supervisor = await markOf(process.pid)
-    await writeSecretFile(files.supervisor, `${JSON.stringify({ supervisor, statusPort, parts })}\n`)
+    await writeSecretFile(files.supervisor, `${JSON.stringify({ supervisor, statusPort, maintenance, parts })}\n`)
   }
   // One after another, so that the last state is the one that stays.
   let recorded = record()
@@ -75,6 +78,11 @@ export async function superviseGrid(
     parts: lanes.map((lane) => lane.part),
     async announcePage(port) {
       statusPort = port
+      recordNext()
+      await recorded
+    },
+    async announceMaintenance(now) {
+      maintenance = now
       recordNext()
       await recorded
     },

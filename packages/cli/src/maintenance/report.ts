@@ -1,6 +1,7 @@
 /** What a round of `maintain` says: lines for people, a value for programs. */
 import { isoTime } from "@holdfast/core"
 import type { RoundReport, TreeReport, VolumeReport } from "@holdfast/fs/care"
+import { tellAnswers } from "@holdfast/store"
 import { exitCodeOf, exitCodes } from "../exit-codes.ts"
 import { sizeText } from "../progress.ts"
 import { plural } from "../words.ts"
@@ -14,7 +15,7 @@ export function roundValue({ startedMs, endedMs, trees, volumes, isCutShort }: R
     event: "round",
     started: isoTime(startedMs),
     ended: isoTime(endedMs),
-    ok: trees.every(isWell) && volumes.every(({ error }) => !error),
+    ok: isWellDone({ trees, volumes }),
     isCutShort,
     trees: trees.map(({ error, verifiedMs, ...report }) => ({
       ...report,
@@ -36,6 +37,11 @@ export function roundLines({ trees, volumes, isCutShort }: RoundReport, nameOf: 
   for (const volume of volumes) lines.push(...volumeLines(volume, nameOf))
   if (isCutShort) lines.push("Not all that is due was done; the next round goes on there.")
   return lines
+}
+
+/** True when all that was looked after is whole, and nothing failed. */
+export function isWellDone({ trees, volumes }: Pick<RoundReport, "trees" | "volumes">): boolean {
+  return trees.every(isWell) && volumes.every(({ error }) => !error)
 }
 
 /** What the command ends with after its only round. */
@@ -71,10 +77,20 @@ function treeLines(report: TreeReport, nameOf: NameOf): string[] {
   return lines
 }
 
-function volumeLines({ volume, away, hasMoved, collected, error }: VolumeReport, nameOf: NameOf): string[] {
+function volumeLines(report: VolumeReport, nameOf: NameOf): string[] {
+  const { volume, account, away, hasMoved, refusing, collected, error } = report
   const lines = away.map(
     ({ server, sinceMs }) => `${nameOf(server)} of ${volume} has not answered since ${isoTime(sinceMs)}.`,
   )
+  if (refusing.length > 0) {
+    const told = tellAnswers(
+      refusing.map(({ server, why }) => ({ server: nameOf(server), why: why.replaceAll(server, nameOf(server)) })),
+    )
+    lines.push(
+      `${volume} lacks room for what was to be mended, which account ${account.slice(0, 16)} pays for. ${told}. Nothing more was offered there in this round.`,
+      `  Free space (\`rm\`, \`snapshot remove\` and \`keep\`, then \`gc\` a day later), ask who runs it for a larger quota, or add a place. Each round tries again.`,
+    )
+  }
   if (hasMoved) lines.push(`${volume} has other places than before.`)
   if (collected) {
     lines.push(

@@ -5,13 +5,23 @@ import { type MaintenanceMemory, partDone } from "@holdfast/fs/care"
 import { decodeCap } from "@holdfast/protocol"
 import type { Context } from "../context.ts"
 import { plural } from "../words.ts"
-import { openMaintenance } from "./folder.ts"
+import { type MaintenanceOwner, openMaintenance } from "./folder.ts"
 import { maintainedKey } from "./volumes.ts"
 
 /** A value for programs and lines for people. */
 interface Standing {
   readonly value: object | null
   readonly lines: readonly string[]
+}
+
+/** When the last round of all trees began and ended, whatever process of the profile ran it; undefined before the first. */
+export async function lastRound(
+  owner: MaintenanceOwner,
+): Promise<{ readonly started: string; readonly ended: string | null } | undefined> {
+  const { round } = await openMaintenance(owner).folder.load()
+  if (!round) return undefined
+  const { startedMs, endedMs } = round
+  return { started: isoTime(startedMs), ended: endedMs === undefined ? null : isoTime(endedMs) }
 }
 
 /** How the volume of a session stands; null where nobody has looked after it from here. */

@@ -1,9 +1,9 @@
 /** What `maintain` looks after: the trees that are named, or all of the profile, by their verify capabilities; by volume. */
 import { collectorOf, ownRegisters, readAccountList } from "@holdfast/client/account"
-import { gridName, type Session } from "@holdfast/client/volumes"
+import { everyPlace, gridName, type Session } from "@holdfast/client/volumes"
 import { HoldfastError, hashSmall, isHoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { footingOfCap, type MaintainedTree, type MaintainedVolume, onlyVerifies } from "@holdfast/fs/care"
+import { footingOfCap, type MaintainedTree, type MaintainedVolume, onlyVerifies, sweepBuckets } from "@holdfast/fs/care"
 import {
   type Cap,
   type ChunkId,
@@ -104,9 +104,11 @@ async function volumeOf(
   if (isAll && isListed) trees.push(...(await accountsTrees(session, trees, warn)))
   const mayCollect = collects && isAll && isRead && account.keys !== undefined
   const collect = async () => {
-    const { places, problems, outOfReach, refused, leftOut } = await collectAccount(session, {
-      ...{ graceMs: 0, dryRun: false, keep: [], warn },
-    })
+    // What it has to store for that is taken where the quota is used up too, as nothing else of a round is.
+    const removing = await context.openOwnSession(volume, { forRemoval: true })
+    const { places, problems, outOfReach, refused, leftOut } = await collectOn(removing, warn).finally(() =>
+      removing.close(),
+    )
     const sum = (of: "shares" | "bytes") => [...places.values()].reduce((total, one) => total + one[of], 0)
     const told = [
       ...problems.map(({ label, why }) => `${label} was not looked through: ${why}`),
@@ -117,10 +119,16 @@ async function volumeOf(
     return { shares: sum("shares"), bytes: sum("bytes"), problems: told }
   }
   return {
-    ...{ key: storage, name: volume, happy: coding.happy, store, trees },
+    ...{ key: storage, name: volume, account: toHex(account.id), happy: coding.happy, store, trees },
     collector: account.keys && collectorOf(account),
     ...(mayCollect && { collect }),
   }
+}
+
+async function collectOn(session: Session, warn: (text: string) => void) {
+  const report = await collectAccount(session, { graceMs: 0, dryRun: false, keep: [], warn })
+  await sweepBuckets(everyPlace(session), warn)
+  return report
 }
 
 /** What the account needs besides its aliases: its own list, and the trees linked in its trees. */

@@ -32,6 +32,11 @@ export interface Profile extends ProfileSeen, ProfileUploads {
   readonly dir: string
   /** Where the TLS identity and the cached grid lie. */
   readonly identityDir: string
+  /**
+   * Takes what other commands changed of the profile since it was opened. Throws as `openProfile` does, when it is gone, or locked
+   * meanwhile and the passphrase is not given.
+   */
+  refresh(): Promise<void>
   /** The TLS identity, its key from where it is kept. */
   identity(): Promise<Identity>
   readonly convergenceSecret: Uint8Array
@@ -130,8 +135,14 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     name,
     dir,
     identityDir,
+    async refresh() {
+      if (!hasSecrets(dir)) throw noProfile(name)
+      opened = await readSecrets(dir, ask, opened.lock?.key)
+    },
     identity: () => loadIdentity(identityDir, Date.now(), opened.lock?.keyPem),
-    convergenceSecret: Buffer.from(opened.secrets.convergenceSecret, "hex"),
+    get convergenceSecret() {
+      return Buffer.from(opened.secrets.convergenceSecret, "hex")
+    },
     get aliases() {
       return new Map(Object.entries(opened.secrets.aliases))
     },

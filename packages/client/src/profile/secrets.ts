@@ -14,6 +14,7 @@ import {
   makePrivateFolder,
   nodeCrypto,
   refuseExposed,
+  systemClock,
   whoseIs,
   writeSecretFile,
 } from "@holdfast/core/node"
@@ -99,6 +100,7 @@ export type AskPassphrase = () => Promise<string>
 
 const waitMs = 10_000
 const pauseMs = 20
+const longPauseMs = 1000
 
 /** The files of the profile in `dir`. */
 export const secretFiles = (dir: string) => ({
@@ -184,22 +186,36 @@ export async function changing<T>(dir: string, work: () => Promise<T>): Promise<
   return holding(secretFiles(dir).changing, work)
 }
 
+/** How a file is held. */
+export interface HoldingOptions {
+  /** Waits for as long as it takes, and looks seldom; hears once who holds it. Without, ten seconds are the most. */
+  readonly onWait?: (pid: string) => void
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
- * Runs `work` while no other process holds the file `path`, which is there as long. Throws ERR_CONFLICT when one takes too long, with what
- * `busy` says of it.
+ * Runs `work` while no other process holds the file `path`, which is there as long. Throws ERR_CONFLICT when one takes too long, and the
+ * signal's reason.
  */
 export async function holding<T>(
   path: string,
   work: () => Promise<T>,
-  busy: (pid: string) => string = (pid) => `Process ${pid} is changing this profile (${path}).`,
+  { onWait, signal }: HoldingOptions = {},
 ): Promise<T> {
   const until = Date.now() + waitMs
+  let isTold = false
   while (!(await claim(path))) {
     const text = await readFile(path, "utf8").catch(() => "")
     const [pid, started = ""] = text.split(" ")
     const isStale = text === "" ? await isOld(path) : !(await isRunning({ pid: Number(pid), started }))
     if (isStale && (await readFile(path, "utf8").catch(() => "")) === text) await rm(path, { force: true })
-    else if (Date.now() > until) throw new HoldfastError("ERR_CONFLICT", `${busy(pid!)} Try again later.`)
+    else if (onWait) {
+      if (!isTold && text !== "") onWait(pid!)
+      isTold ||= text !== ""
+      await systemClock.sleep(longPauseMs, signal)
+    } else if (Date.now() > until)
+      throw new HoldfastError("ERR_CONFLICT", `Process ${pid} is changing this profile (${path}). Try again later.`)
     else await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * pauseMs))
   }
   try {

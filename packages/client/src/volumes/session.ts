@@ -14,6 +14,7 @@ import {
 } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import type { Profile } from "../profile/profile.ts"
+import { since } from "./binding.ts"
 import { gridName, volumeFor } from "./choose.ts"
 import type { FencedPlace } from "./fenced.ts"
 import type { GridOptions, OpenedGrid } from "./grid.ts"
@@ -37,6 +38,11 @@ export interface Session {
   readonly store: Store
   /** What a place is called by people: the name of a node; else its id. */
   nameOf(id: string): string
+  /**
+   * False when the profile, as it was last read (`refresh`), has another volume, account or membership than this was opened with: work
+   * goes on with what was, and what is now has to be opened anew. A grid whose servers change is followed, and stays the same.
+   */
+  isCurrent(): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -78,6 +84,11 @@ export function everyPlace({ backends, witnesses }: Pick<Session, "backends" | "
 /** Opens a volume of a profile. Throws ERR_NO_PROFILE, ERR_NOT_FOUND. */
 export async function openSession(profile: Profile, options: SessionOptions): Promise<Session> {
   const name = volumeFor(profile, options.volume)
+  const isCurrent = await since(profile, name)
+  return Object.assign(await openNamed(profile, name, options), { isCurrent })
+}
+
+async function openNamed(profile: Profile, name: string, options: SessionOptions): Promise<Session> {
   if (name !== gridName) return openVolumeSession(profile, profile.volumes.get(name)!, options)
   const { openGrid } = await import("./grid.ts")
   return openGridSession(profile, await openGrid(profile, options), options)
@@ -184,6 +195,7 @@ async function compose(
     witnesses: witnessesIn(store),
     store,
     nameOf: (id) => id,
+    isCurrent: async () => true,
     close: () => store.close(),
   }
 }

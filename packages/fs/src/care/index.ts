@@ -27,10 +27,12 @@ export {
   isBad,
 } from "./health.ts"
 export { holdCap, type LinkedTree, linkedIn } from "./hold.ts"
-export { type MaintainOptions, maintain, maintainVolumes, type OpenedVolumes } from "./maintenance/maintain.ts"
+export { type MaintainOptions, maintain } from "./maintenance/loop.ts"
+export { maintainVolumes } from "./maintenance/maintain.ts"
 export { decodeMemory, emptyMemory, encodeMemory, type MaintenanceMemory } from "./maintenance/memory.ts"
 export type {
   CollectedSum,
+  HeldVolumes,
   MaintainedTree,
   MaintainedVolume,
   MaintenanceDeps,

@@ -1,16 +1,12 @@
 /** `maintain`: looks after what is stored, by itself. */
-import { join } from "node:path"
-import { holding } from "@holdfast/client/profile"
 import { HoldfastError } from "@holdfast/core"
-import { makePrivateFolder, nodeEnv } from "@holdfast/core/node"
-import { type Hours, type MaintenanceDeps, maintain, type Schedule, usualSchedule } from "@holdfast/fs/care"
+import { type Hours, type Schedule, usualSchedule } from "@holdfast/fs/care"
 import { parseAddress, startMonitor } from "@holdfast/network"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { openMaintenance } from "../../maintenance/folder.ts"
 import { createMaintenanceMetrics } from "../../maintenance/metrics.ts"
 import { exitCodeOfRound, roundLines, roundValue } from "../../maintenance/report.ts"
-import { openMaintained } from "../../maintenance/volumes.ts"
+import { runMaintenance } from "../../maintenance/run.ts"
 import { examples } from "../../words.ts"
 import { parseDuration } from "./gc.ts"
 import type { FileFlags } from "./open.ts"
@@ -62,42 +58,26 @@ async function runMaintain(context: Context, places: readonly string[], flags: M
   const schedule = scheduleOf(flags)
   const hours = flags.hours === undefined ? undefined : parseHours(flags.hours)
   const monitorAt = flags.metrics === undefined ? (false as const) : parseMonitor(flags.metrics)
-  const { signal } = context.interruption
-  const { dir, folder } = openMaintenance(context)
-  makePrivateFolder(dir)
   const metrics = createMaintenanceMetrics()
   const monitor = await startMonitor(monitorAt, { metrics: () => metrics.render(), health: () => metrics.health() })
   if (monitor) context.warn(`health and metrics at http://${monitor.address}/metrics`)
-  let nameOf = (id: string) => id
-  const open = async () => {
-    await context.reopen()
-    const volumes = await openMaintained(context, { places, collects: flags.collect !== false, ...flags })
-    const sessions = await Promise.all(volumes.map(({ name }) => context.openSession(name)))
-    nameOf = (id) => sessions.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id
-    return { volumes, close: () => context.reopen() }
-  }
-  const deps: MaintenanceDeps = {
-    ...{ env: nodeEnv, folder, schedule, hours, signal, minuteOfDay },
-    isAll: places.length === 0 && context.volume === undefined,
-    onChunk: () => metrics.addChunk(),
-  }
   const isOnce = flags.once === true
-  const work = () =>
-    maintain(open, deps, {
-      isOnce,
-      onRound(report) {
-        metrics.add(report)
-        context.done(roundValue(report), roundLines(report, nameOf))
-        if (isOnce) process.exitCode = exitCodeOfRound(report)
-      },
-      onClosed: () => context.done({ event: "closed" }, "Nothing was done: it is none of the hours."),
-      onFailure(error) {
-        metrics.addFailure()
-        context.warn(`this round was left out: ${error.message}`)
-      },
-    })
-  const busy = (pid: string) => `Process ${pid} looks after this profile already.`
-  await holding(join(dir, "lock"), work, busy).finally(() => monitor?.close())
+  await runMaintenance(context, {
+    ...flags,
+    ...{ places, schedule, hours, isOnce, collects: flags.collect !== false },
+    onChunk: () => metrics.addChunk(),
+    onRound(report, nameOf) {
+      metrics.add(report)
+      context.done(roundValue(report), roundLines(report, nameOf))
+      if (isOnce) process.exitCode = exitCodeOfRound(report)
+    },
+    onClosed: () => context.done({ event: "closed" }, "Nothing was done: it is none of the hours."),
+    onWait: (pid) => context.warn(`Process ${pid} is in a round of this profile; waiting for its end.`),
+    onFailure(error) {
+      metrics.addFailure()
+      context.warn(`this round was left out: ${error.message}`)
+    },
+  }).finally(() => monitor?.close())
 }
 
 function scheduleOf({ every, round, sample, wait, collectEvery }: MaintainFlags): Schedule {
@@ -137,9 +117,4 @@ export function parseHours(text: string): Hours {
 
 function parseMonitor(text: string): { readonly host?: string; readonly port: number } {
   return /^\d{1,5}$/.test(text) && Number(text) < 65_536 ? { port: Number(text) } : parseAddress(text)
-}
-
-function minuteOfDay(timeMs: number): number {
-  const time = new Date(timeMs)
-  return time.getHours() * 60 + time.getMinutes()
 }

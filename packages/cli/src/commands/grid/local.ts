@@ -42,6 +42,7 @@ interface UpFlags {
   readonly coding?: string
   readonly witness?: boolean
   readonly dir?: string
+  readonly maintain?: boolean
 }
 
 /** Adds the commands. */
@@ -56,6 +57,7 @@ export function register(program: Command, context: Context): void {
     )
     .option("--witness", "one more node, which keeps roots of trees and no data: with it, two nodes survive one lost")
     .option("--dir <folder>", "where the grid keeps its data")
+    .option("--no-maintain", "do not look after the profile's trees while the grid runs")
     .addHelpText(
       "after",
       "\nExamples:\n  holdfast up\n  holdfast up --nodes 7 --coding 4/6/7\n  holdfast up --nodes 2 --witness\n",
@@ -79,10 +81,14 @@ async function up(context: Context, flags: UpFlags): Promise<void> {
   const dir = gridDir(context, flags)
   const config = await configOf(dir, flags)
   await refuseOtherGrid(context, dir, config)
-  if (!(await isRunning((await loadState(dir))?.supervisor))) {
+  const state = await loadState(dir)
+  if (await isRunning(state?.supervisor)) {
+    if (flags.maintain === false && state?.maintenance)
+      context.warn("The grid runs already, and looks after the trees: `down` first, then `up --no-maintain`.")
+  } else {
     await stopLeftovers(dir) // of a supervisor that was killed: they hold the ports
     await refuseTakenPorts(dir, config)
-    await startSupervisor(context, dir)
+    await startSupervisor(context, dir, flags.maintain === false)
   }
   const locked = isLocked(profileDir(pathsOf(context.env), context.profile))
   const made = locked ? false : await prepareClient(context, dir, config)
@@ -220,10 +226,11 @@ async function refuseTakenPorts(dir: string, config: LocalGridConfig): Promise<v
   )
 }
 
-async function startSupervisor(context: Context, dir: string): Promise<void> {
+async function startSupervisor(context: Context, dir: string, isUnmaintained: boolean): Promise<void> {
   makePrivateFolder(join(dir, "log"))
   const log = await open(gridFiles(dir).log("supervisor"), "a", 0o600)
-  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, "supervise", "--dir", dir], {
+  const words = ["supervise", "--dir", dir, "--profile", context.profile, ...(isUnmaintained ? ["--no-maintain"] : [])]
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...words], {
     detached: true,
     stdio: ["ignore", log.fd, log.fd],
     env: withoutDefaults(context.env),

@@ -16,8 +16,8 @@ import { loadGrid, parseAddress } from "@holdfast/network"
 import { type Backend, type GridDescription, type GridServer, type Usage, votersOf } from "@holdfast/protocol"
 import type { Context } from "../../context.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
-import { loadState } from "../../local-grid/state.ts"
-import { standingOf } from "../../maintenance/standing.ts"
+import { type GridState, loadState } from "../../local-grid/state.ts"
+import { lastRound, standingOf } from "../../maintenance/standing.ts"
 import { sizeText } from "../../progress.ts"
 import { roomOf, whyFull } from "../../room.ts"
 import { gridLackNotes } from "./volume-witness.ts"
@@ -82,18 +82,37 @@ async function gridPart(
   const spread = spreadOf(grid, voters)
   const domains = domainSurvivalOf(spread)
   const standing = session ? await standingOf(context, session) : { value: null, lines: [] }
+  const beside = await besidePart(context, running ? state : undefined)
   return {
     value: {
-      local: state ? { running, parts: state.parts } : null,
+      local: state ? { running, parts: state.parts, maintenance: beside.value } : null,
       grid: { name, coding, registerMode, survives, domains, maintenance: standing.value },
       servers,
     },
     lines: [
       local,
+      ...beside.lines,
       `Grid ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}; ${up} of ${servers.length} servers up`,
       ...[...gridLackNotes(spread), ...domainText(domains, spread)].map((line) => `  ${line}`),
       ...servers.map(lineOf),
       ...standing.lines,
+    ],
+  }
+}
+
+/** What the local grid looks after while it runs; null where that is nothing. */
+async function besidePart(context: Context, state: GridState | undefined): Promise<Part<object | null>> {
+  if (!state) return { value: null, lines: [] }
+  const { maintenance } = state
+  if (!maintenance)
+    return { value: null, lines: ["  It looks after no trees: `down`, then `up` without --no-maintain, changes that."] }
+  const { profile, why } = maintenance
+  const last = await lastRound({ ...context, profile })
+  const when = last?.ended ? `last round ${last.ended}` : last ? `in a round since ${last.started}` : "no round yet"
+  return {
+    value: { profile, why: why ?? null, last: last ?? null },
+    lines: [
+      `  It looks after the trees of profile "${profile}" (${when})${why === undefined ? "" : `: NOT NOW. ${why}`}`,
     ],
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Maintenance by itself: rounds that check by sampling and in full over days, mend, rebalance after places came or went, and collect;
- * each begins where the last one ended, however that was. Decision 0019 says what is done when.
+ * A round of maintenance: checks by sampling and in full over days, mends, rebalances after places came or went, and collects; it begins
+ * where the last one ended, however that was. Decision 0019 says what is done when.
  */
 import { isAbort, isHoldfastError } from "@holdfast/core"
 import type { Backend } from "@holdfast/protocol"
+import type { Answer } from "@holdfast/store"
 import type { MaintenanceMemory, TreeMemory, VolumeMemory } from "./memory.ts"
 import type {
   MaintainedTree,
@@ -19,52 +20,6 @@ import { newPass, TreeRound } from "./tree-round.ts"
 /** What was not looked after for so long is a tree no more, or of somebody else by now. */
 const forgottenMs = 400 * 86_400_000
 
-/** Volumes as they are at the start of a round. */
-export interface OpenedVolumes {
-  readonly volumes: readonly MaintainedVolume[]
-  close(): Promise<void>
-}
-
-/** How rounds follow one another. */
-export interface MaintainOptions {
-  /** Ends after one round; outside the hours at once. */
-  readonly isOnce?: boolean
-  onRound(report: RoundReport): void | Promise<void>
-  /** Hears that the only round is left out, since it is none of the hours. */
-  onClosed?(): void
-  /** Hears why a round could not begin, after the first; the next one tries again. */
-  onFailure?(error: Error): void
-}
-
-/** Runs rounds until the signal aborts, whose reason is thrown. Throws what keeps the first one from beginning. */
-export async function maintain(
-  open: () => Promise<OpenedVolumes>,
-  deps: MaintenanceDeps,
-  { isOnce = false, onRound, onClosed, onFailure }: MaintainOptions,
-): Promise<void> {
-  const { clock } = deps.env
-  for (let isFirst = true; ; isFirst = false) {
-    deps.signal?.throwIfAborted()
-    const closedMs = untilHoursMs(deps.hours, clock.nowMs(), deps.minuteOfDay)
-    if (closedMs > 0 && isOnce) return onClosed?.()
-    if (closedMs > 0) {
-      await clock.sleep(closedMs, deps.signal)
-      continue
-    }
-    const startedMs = clock.nowMs()
-    try {
-      const opened = await open()
-      const report = await maintainVolumes(opened.volumes, deps).finally(() => opened.close())
-      await onRound(report)
-    } catch (error) {
-      if (isFirst || isOnce || isAbort(error) || !isHoldfastError(error)) throw error
-      onFailure?.(error)
-    }
-    if (isOnce) return
-    await clock.sleep(Math.max(0, startedMs + deps.schedule.roundMs - clock.nowMs()), deps.signal)
-  }
-}
-
 /** One round of all volumes. What keeps it from looking after one is told, and does not keep it from the others. */
 export async function maintainVolumes(
   volumes: readonly MaintainedVolume[],
@@ -73,6 +28,7 @@ export async function maintainVolumes(
   const { clock } = deps.env
   const startedMs = clock.nowMs()
   const memory = new Memory(await deps.folder.load(), deps)
+  if (deps.isAll) await memory.setRound({ startedMs })
   const suspects = await deps.folder.takeSuspects()
   const mayGoOn = () => {
     deps.signal?.throwIfAborted()
@@ -92,11 +48,14 @@ export async function maintainVolumes(
     }
     const collected = mayGoOn() ? await round.collect() : {}
     const away = [...round.awaySinceMs].map(([server, sinceMs]) => ({ server, sinceMs }))
-    told.push({ volume: volume.name, away, hasMoved, ...collected })
+    const { name, account } = volume
+    told.push({ volume: name, account, away, hasMoved, refusing: [...round.refusing.values()], ...collected })
   }
   const isThrough = deps.isAll === true && !isCutShort && trees.every(({ error }) => !error)
   await deps.folder.keepSuspects(isThrough ? new Map() : left)
-  return { startedMs, endedMs: clock.nowMs(), trees, volumes: told, isCutShort }
+  const endedMs = clock.nowMs()
+  if (deps.isAll) await memory.setRound({ startedMs, endedMs })
+  return { startedMs, endedMs, trees, volumes: told, isCutShort }
 }
 
 /** What is remembered, and written down with each change. */
@@ -104,10 +63,10 @@ class Memory {
   #now: MaintenanceMemory
   readonly #deps: MaintenanceDeps
 
-  constructor({ trees, volumes }: MaintenanceMemory, deps: MaintenanceDeps) {
+  constructor(memory: MaintenanceMemory, deps: MaintenanceDeps) {
     const sinceMs = deps.env.clock.nowMs() - forgottenMs
-    const kept = Object.entries(trees).filter(([, { lookedMs }]) => lookedMs >= sinceMs)
-    this.#now = { trees: Object.fromEntries(kept), volumes }
+    const kept = Object.entries(memory.trees).filter(([, { lookedMs }]) => lookedMs >= sinceMs)
+    this.#now = { ...memory, trees: Object.fromEntries(kept) }
     this.#deps = deps
   }
 
@@ -116,7 +75,16 @@ class Memory {
   }
 
   async set(trees: Readonly<Record<string, TreeMemory>>, volumes: Readonly<Record<string, VolumeMemory>> = {}) {
-    this.#now = { trees: { ...this.#now.trees, ...trees }, volumes: { ...this.#now.volumes, ...volumes } }
+    this.#now = {
+      ...this.#now,
+      trees: { ...this.#now.trees, ...trees },
+      volumes: { ...this.#now.volumes, ...volumes },
+    }
+    await this.#deps.folder.save(this.#now)
+  }
+
+  async setRound(round: NonNullable<MaintenanceMemory["round"]>): Promise<void> {
+    this.#now = { ...this.#now, round }
     await this.#deps.folder.save(this.#now)
   }
 }
@@ -127,6 +95,7 @@ class VolumeRound {
   readonly #memory: Memory
   readonly #mayGoOn: () => boolean
   readonly awaySinceMs: Map<string, number>
+  readonly refusing = new Map<string, Answer>()
   /** A server answers that did not before. */
   #isBack = false
 
@@ -184,8 +153,9 @@ class VolumeRound {
     const memory: TreeMemory = { ...blank, ...known, lookedMs }
     const remember = (changed: TreeMemory) =>
       this.#memory.set({ [tree.key]: changed }, { [this.#volume.key]: this.#volumeMemory({}) })
-    const { awaySinceMs } = this
-    const around = { deps: this.#deps, volume: this.#volume, isBack: this.#isBack, awaySinceMs, suspects, remember }
+    const { awaySinceMs, refusing } = this
+    const more = { awaySinceMs, refusing, suspects, remember }
+    const around = { deps: this.#deps, volume: this.#volume, isBack: this.#isBack, ...more }
     const mayGoOn = this.#mayGoOn
     let looked: Iterable<string> = []
     let report: TreeReport = {
@@ -207,8 +177,11 @@ class VolumeRound {
   async collect(): Promise<Pick<VolumeReport, "collected" | "error">> {
     const { collect, key } = this.#volume
     const { env, schedule } = this.#deps
-    const { collectedMs } = this.#memory.now.volumes[key]!
-    const isDue = collectedMs === undefined || env.clock.nowMs() - collectedMs >= schedule.collectEveryMs
+    const { collectEveryMs, sweepEveryMs } = schedule
+    const { collectedMs = Number.NEGATIVE_INFINITY } = this.#memory.now.volumes[key]!
+    // Space is what is needed then, and places spare for a day what is young.
+    const everyMs = this.refusing.size > 0 ? Math.min(collectEveryMs, sweepEveryMs) : collectEveryMs
+    const isDue = env.clock.nowMs() - collectedMs >= everyMs
     if (!collect || !isDue) return {}
     try {
       const collected = await collect()

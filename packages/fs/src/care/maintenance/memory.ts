@@ -54,6 +54,8 @@ export interface MaintenanceMemory {
   readonly trees: Readonly<Record<string, TreeMemory>>
   /** By the storage ids of volumes. */
   readonly volumes: Readonly<Record<string, VolumeMemory>>
+  /** The last round of all trees, whatever process ran it; without an end it is under way, or was killed. */
+  readonly round?: { readonly startedMs: number; readonly endedMs?: number }
 }
 
 /** Of a profile that was never maintained. */
@@ -76,7 +78,13 @@ export function decodeMemory(text: string): MaintenanceMemory {
   if (Number.isInteger(all["version"]) && (all["version"] as number) > version)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", "What maintenance remembers was written by a newer Holdfast.")
   if (all["version"] !== version) throw damaged()
-  return { trees: mapOf(all["trees"], treeOf), volumes: mapOf(all["volumes"], volumeOf) }
+  const trees = mapOf(all["trees"], treeOf)
+  return { trees, volumes: mapOf(all["volumes"], volumeOf), ...whereThere(all, ["round"], roundOf) }
+}
+
+function roundOf(value: unknown): NonNullable<MaintenanceMemory["round"]> {
+  const of = fieldsOf(value)
+  return { startedMs: numberOf(of["startedMs"]), ...whereThere(of, ["endedMs"], numberOf) }
 }
 
 function treeOf(value: unknown): TreeMemory {

@@ -1,6 +1,6 @@
 /** What maintenance is given: volumes with their trees, and where it remembers. */
 import type { Env } from "@holdfast/core"
-import type { Collector, Store } from "@holdfast/store"
+import type { Answer, Collector, Store } from "@holdfast/store"
 import type { Footing } from "../footing.ts"
 import type { CheckHealthOptions } from "../health.ts"
 import type { MaintenanceMemory } from "./memory.ts"
@@ -31,6 +31,8 @@ export interface MaintainedVolume {
   /** Its storage id. */
   readonly key: string
   readonly name: string
+  /** The account that pays for what is mended, in hexadecimal. */
+  readonly account: string
   /** The least number of servers that a write needs. */
   readonly happy: number
   readonly store: Pick<
@@ -42,6 +44,14 @@ export interface MaintainedVolume {
   readonly collector?: Collector | undefined
   /** Collects what nothing needs any more; absent where that may not be known. */
   readonly collect?: (() => Promise<CollectedSum>) | undefined
+}
+
+/** Volumes that are held open from one round to the next. */
+export interface HeldVolumes {
+  /** Those of now, as a round begins: what is open and the same goes on as it is. */
+  open(): Promise<readonly MaintainedVolume[]>
+  /** A round is over, with this report unless it could not begin: what broke in it is closed, to be opened anew by the next one. */
+  settle(report?: RoundReport): Promise<void>
 }
 
 /** Where maintenance remembers. */
@@ -70,6 +80,8 @@ export interface MaintenanceDeps {
   /** A time's minute of the day by the clock on the wall. */
   minuteOfDay(timeMs: number): number
   readonly signal?: AbortSignal | undefined
+  /** Runs a round while no other process of the profile runs one, for which it waits; at once when absent. */
+  exclusively?<T>(round: () => Promise<T>): Promise<T>
   /** Hears of each chunk that was looked at. */
   readonly onChunk?: (() => void) | undefined
 }
@@ -106,6 +118,9 @@ export interface VolumeReport {
   readonly away: readonly { readonly server: string; readonly sinceMs: number }[]
   /** Other places than at the last round. */
   readonly hasMoved: boolean
+  /** Why places took nothing more of what was to be mended, for this account: they are full, or the quota is used up. */
+  readonly refusing: readonly Answer[]
+  readonly account: string
   readonly collected?: CollectedSum
   /** Why nothing was collected. */
   readonly error?: Error

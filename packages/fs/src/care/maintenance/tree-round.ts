@@ -1,6 +1,6 @@
 /** One round of a tree: what was found damaged first, blocks by chance, what servers hold, a part of all shares, shares elsewhere. */
 import { toHex } from "@holdfast/core"
-import type { ChunkHealth } from "@holdfast/store"
+import type { Answer, ChunkHealth } from "@holdfast/store"
 import type { StoredChunk } from "../footing.ts"
 import { checkHealth, conditionOf } from "../health.ts"
 import { rebalance } from "../rebalance.ts"
@@ -25,6 +25,8 @@ export interface TreeSurroundings {
   readonly awaySinceMs: Map<string, number>
   /** A server answers that did not at the last round. */
   readonly isBack: boolean
+  /** Why servers take nothing more in this round. */
+  readonly refusing: Map<string, Answer>
   /** Ids of chunks that readers found damaged. */
   readonly suspects: ReadonlySet<string>
   /** False once the hours are over. */
@@ -202,7 +204,7 @@ export class TreeRound {
 
   /** Checks chunks, and mends those that need it. */
   async #check(step: Span, { verify }: { readonly verify: boolean }): Promise<Found> {
-    const { deps, volume, awaySinceMs } = this.#around
+    const { deps, volume, awaySinceMs, refusing } = this.#around
     const { store, happy } = volume
     const nowMs = deps.env.clock.nowMs()
     const { waitMs } = deps.schedule
@@ -217,7 +219,7 @@ export class TreeRound {
       if (condition !== "healthy") (condition === "damaged" ? below : broken).push(toHex(health.id))
       deps.onChunk?.()
     }
-    const mending = mendingStore(store, { servers, happy, isGivenUp }, onHealth)
+    const mending = mendingStore(store, { servers, happy, refusing, isGivenUp }, onHealth)
     const footing = { chunks: given(step), registers: [] }
     const { report } = await checkHealth({ crypto: deps.env.crypto, store: mending }, footing, { verify, repair: true })
     this.report.mended += report.placed
