@@ -1,6 +1,7 @@
 /** What users install: each form in a clean folder, with a real put and get, and built twice with the same bytes. */
 import assert from "node:assert/strict"
 import { execFileSync, spawnSync } from "node:child_process"
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as paths from "node:path"
@@ -9,6 +10,10 @@ import { after, before, test } from "node:test"
 const root = paths.dirname(import.meta.dirname)
 const isNeeded = process.env["HOLDFAST_REQUIRE_ALL"] === "1"
 const hasDpkg = isNeeded || spawnSync("dpkg-deb", ["--version"]).status === 0
+const isLinux = process.platform === "linux"
+const executable = `-linux-${process.arch}`
+/** A PATH on which there is nothing, no Node either. */
+const nowhere = "/nonexistent"
 let folder: string
 let files: string[]
 
@@ -28,32 +33,31 @@ function fileThat(ending: string): string {
   return files.find((file) => file.endsWith(ending)) ?? assert.fail(`there is no ${ending} in ${files}`)
 }
 
-/** A volume of three folders, a put and a get with an installed command. */
-function storeAndFetch(command: readonly string[], name: string): void {
-  const home = paths.join(folder, `home-${name}`)
+/** Gives what runs an installed command in a home of its own; where programs are looked for is `path`. */
+function commandIn(home: string, command: readonly string[], path = process.env.PATH) {
   fs.mkdirSync(home)
   const [file = "", ...first] = command
-  const run = (...args: string[]) =>
+  return (...args: string[]) =>
     execFileSync(file, [...first, ...args], {
       cwd: home,
-      env: { HOME: home, PATH: process.env.PATH },
+      env: { HOME: home, PATH: path },
       encoding: "utf8",
+      stdio: "pipe",
     })
+}
+
+/** A volume of three folders, a put and a get of several chunks with an installed command. */
+function storeAndFetch(command: readonly string[], name: string, path?: string): void {
+  const home = paths.join(folder, `home-${name}`)
+  const run = commandIn(home, command, path)
   assert.match(run("--version"), /^\d+\.\d+\.\d+\n$/)
-  run(
-    "volume",
-    "create",
-    "disks",
-    "--coding",
-    "2/2/3",
-    "--backend",
-    ...["a", "b", "c"].map((one) => `dir:${home}/${one}`),
-  )
-  const content = Buffer.alloc(3_000_000, "held fast ")
+  const places = ["a", "b", "c"].map((one) => `dir:${home}/${one}`)
+  run("volume", "create", "disks", "--coding", "2/2/3", "--backend", ...places)
+  const content = randomBytes(9_000_000)
   fs.writeFileSync(paths.join(home, "file"), content)
   run("put", "file", "disks:/file")
   run("get", "disks:/file", "back")
-  assert.deepEqual(fs.readFileSync(paths.join(home, "back")), content)
+  assert.ok(fs.readFileSync(paths.join(home, "back")).equals(content))
 }
 
 test("the package for Debian brings all that it needs, pages, units and completion", { skip: !hasDpkg }, () => {
@@ -85,6 +89,41 @@ test("the package for npm installs globally and runs", { timeout: 180_000 }, () 
   )
   storeAndFetch([paths.join(to, "bin/holdfast")], "npm")
   assert.match(fs.readFileSync(paths.join(to, "share/man/man1/holdfast.1"), "utf8"), /^\.TH "HOLDFAST"/)
+})
+
+test("the executable stores and fetches where no Node is", { skip: !isLinux }, () => {
+  const file = paths.join(folder, "alone", "holdfast")
+  fs.mkdirSync(paths.dirname(file))
+  fs.copyFileSync(fileThat(executable), file)
+  storeAndFetch([file], "alone", nowhere)
+  const run = commandIn(paths.join(folder, "home-words"), [file], nowhere)
+  assert.match(run("help", "put"), /^Usage: holdfast put /)
+  assert.match(run("completion", "bash"), /complete /)
+  // What it is asked to take words for is not taken for Node's.
+  assert.throws(() => run("--eval", "1"), /unknown option '--eval'/)
+  assert.deepEqual(fs.readdirSync(paths.dirname(file)), ["holdfast"], "it puts nothing beside itself")
+})
+
+test("the executable runs a grid: each part is the executable itself", { skip: !isLinux, timeout: 180_000 }, () => {
+  const home = paths.join(folder, "home-grid")
+  const file = fileThat(executable)
+  const run = commandIn(home, [file], nowhere)
+  run("up", "--nodes", "3", "--coding", "2/3/3")
+  try {
+    const content = randomBytes(3_000_000)
+    fs.writeFileSync(paths.join(home, "file"), content)
+    run("put", "file", "home:/file")
+    run("get", "home:/file", "back")
+    assert.ok(fs.readFileSync(paths.join(home, "back")).equals(content))
+    const { parts } = JSON.parse(run("status", "--json")).local as { parts: { name: string; pid: number }[] }
+    assert.deepEqual(
+      parts.map(({ name }) => name),
+      ["coordinator", "n1", "n2", "n3"],
+    )
+    for (const { pid } of parts) assert.equal(fs.readlinkSync(`/proc/${pid}/exe`), fs.realpathSync(file))
+  } finally {
+    run("down")
+  }
 })
 
 test("a second build gives the same bytes, and the checksums and the list of what is inside are right", () => {

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { makeDeb } from "./release/deb.ts"
+import { makeExecutable } from "./release/executable.ts"
 import { makeNpmPackage } from "./release/npm-package.ts"
 import { manifestOf } from "./release/staging.ts"
 
@@ -27,6 +28,7 @@ export async function makeRelease(out: string): Promise<string[]> {
     if (process.platform === "linux" && spawnSync("dpkg-deb", ["--version"]).status === 0)
       await inFolder((work) => makeDeb(root, { built, work, out, seconds }))
     else console.error("dpkg-deb is not here: no package for Debian is made.")
+    if (process.platform === "linux") await inFolder((work) => makeExecutable(root, { built, work, out, seconds }))
   })
   writeFileSync(join(out, "sbom.cdx.json"), sbom(seconds))
   const names = readdirSync(out).sort()

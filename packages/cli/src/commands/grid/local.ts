@@ -29,6 +29,7 @@ import {
 } from "../../local-grid/config.ts"
 import { ownerOfPort } from "../../local-grid/port-owner.ts"
 import { loadState, stopLeftovers } from "../../local-grid/state.ts"
+import { ownCommand } from "../../own-command.ts"
 import { showStatus } from "./status.ts"
 
 const readyTimeoutMs = 60_000
@@ -193,7 +194,8 @@ async function refuseTakenPorts(dir: string, config: LocalGridConfig): Promise<v
 async function startSupervisor(context: Context, dir: string): Promise<void> {
   makePrivateFolder(join(dir, "log"))
   const log = await open(gridFiles(dir).log("supervisor"), "a", 0o600)
-  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, "supervise", "--dir", dir], {
+  const [program, ...words] = ownCommand()
+  const child = spawn(program, [...words, "supervise", "--dir", dir], {
     detached: true,
     stdio: ["ignore", log.fd, log.fd],
     env: withoutDefaults(context.env),

@@ -4,6 +4,7 @@ import type { Command } from "commander"
 import { loadConfig } from "../../local-grid/config.ts"
 import { startStatusPage } from "../../local-grid/status-page.ts"
 import { superviseGrid } from "../../local-grid/supervisor.ts"
+import { ownCommand } from "../../own-command.ts"
 
 /** Adds the command. */
 export function register(program: Command): void {
@@ -20,7 +21,7 @@ async function supervise(dir: string): Promise<void> {
     process.once("SIGTERM", resolve)
     process.once("SIGINT", resolve)
   })
-  const supervisor = await superviseGrid(dir, config, [process.execPath, ...process.execArgv, process.argv[1]!])
+  const supervisor = await superviseGrid(dir, config, ownCommand())
   const page = await startStatusPage({ port: config.statusPort, config, parts: supervisor.parts })
   await supervisor.announcePage(page.port)
   await asked
