@@ -61,12 +61,12 @@ export function makeImage(root: string, job: Job, { executable, system }: ImageC
     history: layers.map(({ what }) => ({ created: timeOf(seconds), created_by: "scripts/release.ts", comment: what })),
   })
   const name = `holdfast-${version}.oci.tar`
-  writeFileSync(join(out, name), tarOf(layoutOf(version, config, layers), seconds))
+  writeFileSync(join(out, name), tarOf(layoutOf(`holdfast:${version}`, config, layers), seconds))
   return name
 }
 
 /** The files of the layout: blobs by their digests, and what names them. */
-function layoutOf(version: string, config: Uint8Array, layers: readonly Layer[]): TarEntry[] {
+function layoutOf(tag: string, config: Uint8Array, layers: readonly Layer[]): TarEntry[] {
   const described = (mediaType: string, bytes: Uint8Array) => ({
     mediaType,
     digest: digestOf(bytes),
@@ -85,13 +85,14 @@ function layoutOf(version: string, config: Uint8Array, layers: readonly Layer[])
       {
         ...described(mediaTypes.manifest, manifest),
         platform: { architecture: architectures[process.arch], os: "linux" },
-        annotations: { "org.opencontainers.image.ref.name": version },
+        // With the name of the image, from which Podman makes its own.
+        annotations: { "org.opencontainers.image.ref.name": tag },
       },
     ],
   }
   const forDocker = {
     Config: blobPath(config),
-    RepoTags: [`holdfast:${version}`],
+    RepoTags: [tag],
     Layers: layers.map(({ packed }) => blobPath(packed)),
   }
   return [
