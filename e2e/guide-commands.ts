@@ -3,9 +3,8 @@ import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as paths from "node:path"
+import { command } from "./command.ts"
 import { finish } from "./grid.ts"
-
-const root = paths.dirname(import.meta.dirname)
 
 /** Commands that stand together on a page. */
 export interface Block {
@@ -33,7 +32,7 @@ export async function runBlock(
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
   const bin = paths.join(folder, "bin")
   fs.mkdirSync(bin, { recursive: true })
-  const wrapper = `#!/bin/sh\nexec '${process.execPath}' '${root}/bin/holdfast.mjs' "$@"\n`
+  const wrapper = `#!/bin/sh\nexec '${process.execPath}' '${command}' "$@"\n`
   fs.writeFileSync(paths.join(bin, "holdfast"), wrapper, { mode: 0o755 })
   const child = spawn("bash", ["-euo", "pipefail", "-c", code], {
     cwd,

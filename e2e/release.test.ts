@@ -67,6 +67,7 @@ test("the package for Debian brings all that it needs, pages, units and completi
   assert.match(fs.readFileSync(`${to}/usr/bin/holdfast`, "utf8"), /exec \/usr\/lib\/holdfast\/node /)
   assert.match(fs.readFileSync(`${to}/usr/share/bash-completion/completions/holdfast`, "utf8"), /complete /)
   assert.ok(fs.readdirSync(`${to}/usr/share/man/man1`).includes("holdfast-put.1.gz"))
+  assert.match(gunzipSync(fs.readFileSync(`${to}/usr/share/doc/holdfast/NODE-LICENSE.gz`)).toString(), /^Node\.js is /)
   for (const part of ["node", "coordinator"])
     assert.match(
       fs.readFileSync(`${to}/usr/lib/systemd/system/holdfast-${part}.service`, "utf8"),
@@ -169,6 +170,8 @@ test("the image is what its digests say, and runs as a user of its own with noth
   assert.deepEqual(Object.keys(Volumes), ["/var/lib/holdfast"])
   assert.match(Labels["org.opencontainers.image.version"], /^\d+\.\d+\.\d+$/)
   assert.ok(fs.readFileSync(paths.join(rootfs, Entrypoint[0])).equals(fs.readFileSync(fileThat(executable))))
+  const documents = ["NODE-LICENSE", "THIRD-PARTY-NOTICES", "copyright"]
+  assert.deepEqual(fs.readdirSync(paths.join(rootfs, "usr/share/doc/holdfast")).sort(), documents)
   if (process.getuid?.() !== 0) return t.skip("a root of its own needs root")
   const env = Object.fromEntries(Env.map((line: string) => line.split("=")))
   const command = ["/usr/sbin/chroot", `--userspec=${User}`, rootfs, ...Entrypoint]

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { chmodSync, copyFileSync, mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { build } from "esbuild"
-import { externals, type Job, manifestOf, stageProgram, writeAt } from "./staging.ts"
+import { externals, type Job, manifestOf, nodeFolder, stageProgram, writeAt } from "./staging.ts"
 
 /** Where Node looks for what was put into it, and the mark by which it knows that something was: as Node's documentation gives them. */
 const resource = "NODE_SEA_BLOB"
@@ -18,7 +18,7 @@ export async function makeExecutable(root: string, { built, work, out }: Job): P
   // Names without folders: they stay in what comes out.
   const config = { main: "main.cjs", output: "blob", assets, disableExperimentalSEAWarning: true }
   writeAt(join(work, "config.json"), JSON.stringify(config))
-  const node = join(root, "node_modules", `node-linux-${process.arch}`, "bin/node")
+  const node = join(nodeFolder(root), "bin/node")
   execFileSync(node, ["--experimental-sea-config", "config.json"], { cwd: work, stdio: "pipe" })
   const name = `holdfast-${manifestOf(root)!.version}-linux-${process.arch}`
   mkdirSync(out, { recursive: true })
@@ -41,7 +41,8 @@ async function stageAssets(root: string, work: string): Promise<Record<string, s
     .filter((entry) => entry.isFile() && entry.name !== "chunk-worker.mjs")
     .map((entry) => join(entry.parentPath, entry.name).slice(join(work, "dist/").length))
     .sort()
-  const licences = ["LICENSE", "THIRD-PARTY-NOTICES"]
+  copyFileSync(join(nodeFolder(root), "LICENSE"), join(work, "NODE-LICENSE"))
+  const licences = ["LICENSE", "THIRD-PARTY-NOTICES", "NODE-LICENSE"]
   return Object.fromEntries([...paths.map((path) => [path, `dist/${path}`]), ...licences.map((name) => [name, name])])
 }
 

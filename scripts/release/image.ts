@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import type { DebianFiles } from "./debian-files.ts"
-import { type Job, manifestOf, stageProgram } from "./staging.ts"
+import { type Job, manifestOf, nodeFolder, stageProgram } from "./staging.ts"
 import { type TarEntry, tarOf } from "./tar.ts"
 
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" }
@@ -42,7 +42,7 @@ export function makeImage(root: string, job: Job, { executable, system }: ImageC
   const file = join(out, executable)
   const layers = [
     layerOf("what the executable needs of Debian", [...systemFiles(), ...debianEntries(system)], seconds),
-    layerOf("the executable", [program(file), ...licences(work)], seconds),
+    layerOf("the executable", [program(file), ...licences(root, work)], seconds),
   ]
   const config = json({
     created: timeOf(seconds),
@@ -140,11 +140,15 @@ function program(file: string): TarEntry {
   return { path: "usr/bin/holdfast", file: readFileSync(file), mode: 0o755 }
 }
 
-function licences(staged: string): TarEntry[] {
-  const paths = { LICENSE: "copyright", "THIRD-PARTY-NOTICES": "THIRD-PARTY-NOTICES" }
-  return Object.entries(paths).map(([name, to]) => ({
-    path: `usr/share/doc/holdfast/${to}`,
-    file: readFileSync(join(staged, name)),
+function licences(root: string, staged: string): TarEntry[] {
+  const sources = {
+    copyright: join(staged, "LICENSE"),
+    "THIRD-PARTY-NOTICES": join(staged, "THIRD-PARTY-NOTICES"),
+    "NODE-LICENSE": join(nodeFolder(root), "LICENSE"),
+  }
+  return Object.entries(sources).map(([name, source]) => ({
+    path: `usr/share/doc/holdfast/${name}`,
+    file: readFileSync(source),
   }))
 }
 
