@@ -13,7 +13,7 @@ const missing = missingPrograms(["curl"])
 const why = missing.length > 0 && `not installed: ${missing.join(", ")}`
 if (why) assert.ok(!process.env["HOLDFAST_REQUIRE_ALL"], why)
 
-test("each command of the page shows what the page says", { skip: why, timeout: 300_000 }, async (t) => {
+test("each command of the page shows what the page says", { skip: why }, async (t) => {
   const grid = await startGrid({ nodes: 3, coding: "2/3/3" })
   t.after(() => grid.close())
   fs.writeFileSync(`${grid.folder}/report.txt`, randomBytes(3_000_000))

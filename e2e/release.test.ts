@@ -106,7 +106,7 @@ test("the executable stores and fetches where no Node is", { skip: !isLinux }, (
   assert.deepEqual(fs.readdirSync(paths.dirname(file)), ["holdfast"], "it puts nothing beside itself")
 })
 
-test("the executable runs a grid: each part is the executable itself", { skip: !isLinux, timeout: 180_000 }, () => {
+test("the executable runs a grid: each part is the executable itself", { skip: !isLinux }, () => {
   const home = paths.join(folder, "home-grid")
   const file = fileThat(executable)
   const run = commandIn(home, [file], nowhere)
