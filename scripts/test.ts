@@ -2,7 +2,8 @@
  * The whole of `npm test`: the checks, the unit tests of all packages, then the end-to-end tests over real processes.
  * `npm test -- --unit` stops before the end-to-end tests; other words are patterns of test files to run instead. `--changed` runs the unit
  * tests that import what differs from main, or from the commit of `--changed=COMMIT`. `--node26` runs the tests, and what they start, under
- * the later Node of scripts/node26, without the checks. With HOLDFAST_JUNIT, a folder, each step leaves its results there in JUnit's XML too.
+ * the later Node of scripts/node26, without the checks. With HOLDFAST_JUNIT, a folder, each step leaves its results there in JUnit's XML
+ * too.
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync } from "node:fs"
