@@ -1,7 +1,7 @@
 /**
  * Builds what users install into a folder, `release` unless told: a package for npm, a single executable, a package for Debian, an image
- * for containers, a list of what is inside (SBOM) and checksums. The same commit gives the same bytes, wherever it is built; the image where
- * Debian has the same updates. `npm run release [-- --out FOLDER]`.
+ * for containers, a list of what is inside (SBOM) and checksums. The same commit gives the same bytes, wherever it is built; the image
+ * does where Debian has the same updates. `npm run release [-- --out FOLDER]`.
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
