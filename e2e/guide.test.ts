@@ -1,6 +1,5 @@
 /** The guide to a cloud of clouds, command by command as it stands there, over buckets of a real Ceph gateway. */
 import assert from "node:assert/strict"
-import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as paths from "node:path"
@@ -8,7 +7,7 @@ import { test } from "node:test"
 import { credentialLines, makeBucket } from "./bucket.ts"
 import { missingCephPrograms, startCeph } from "./ceph.ts"
 import { type Client, createClient } from "./client.ts"
-import { finish } from "./grid.ts"
+import { blocksOf, runBlock } from "./guide-commands.ts"
 import { missingPrograms } from "./processes.ts"
 
 const root = paths.dirname(import.meta.dirname)
@@ -17,39 +16,6 @@ const why = missing.length > 0 && `not installed: ${missing.join(", ")}`
 if (why) assert.ok(!process.env["HOLDFAST_REQUIRE_ALL"], why)
 
 const clouds = ["one", "two", "three", "four", "five"]
-
-interface Block {
-  readonly code: string
-  /** Where it is run: the device of the reader, or another. */
-  readonly device: string
-  /** The code with which its last command ends. */
-  readonly exit: number
-}
-
-/** The blocks of commands of a page. */
-function blocksOf(page: string): Block[] {
-  return [...page.matchAll(/^```sh(?: ([a-z-]+))?(?: exit=(\d+))?\n(.*?)^```$/gms)].map(([, device, exit, code]) => ({
-    code: code!,
-    device: device ?? "laptop",
-    exit: Number(exit ?? 0),
-  }))
-}
-
-/** Runs commands in a user's home with the shell. */
-async function shell({ folder, env }: Client, { code, exit }: Block): Promise<string> {
-  const bin = paths.join(folder, "bin")
-  fs.mkdirSync(bin, { recursive: true })
-  const wrapper = `#!/bin/sh\nexec '${process.execPath}' '${root}/bin/holdfast.mjs' "$@"\n`
-  fs.writeFileSync(paths.join(bin, "holdfast"), wrapper, { mode: 0o755 })
-  const child = spawn("bash", ["-euo", "pipefail", "-c", code], {
-    cwd: folder,
-    env: { ...env, PATH: `${bin}:${env["PATH"]}` },
-    stdio: ["pipe", "pipe", "pipe"],
-  })
-  const ended = await finish(child)
-  assert.equal(ended.code, exit, `${code}\nended with ${ended.code}:\n${ended.stdout}\n${ended.stderr}`)
-  return ended.stdout
-}
 
 test("a person with four buckets and the guide can do all that it says", { skip: why }, async (t) => {
   const devices = new Map<string, Client>()
@@ -81,11 +47,11 @@ test("a person with four buckets and the guide can do all that it says", { skip:
   const carried = ["keys", "words", "clouds.json", "clouds.cap", "seen.json"]
   const printed: string[] = []
   for (const block of blocksOf(here)) {
-    const device = deviceOf(block.device)
+    const device = deviceOf(block.device ?? "laptop")
     const ready = carried.filter((name) => fs.existsSync(`${laptop.folder}/${name}`))
     for (const name of device === laptop ? [] : ready)
       fs.cpSync(`${laptop.folder}/${name}`, `${device.folder}/${name}`, { recursive: true })
-    printed.push(await shell(device, block))
+    printed.push((await runBlock(device, block)).stdout)
   }
   const all = printed.join("\n")
   for (const expected of [

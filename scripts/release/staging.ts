@@ -62,6 +62,11 @@ export function stageProgram(root: string, built: string, target: string): void 
   writeAt(join(target, "THIRD-PARTY-NOTICES"), notices(root))
 }
 
+/** Where the Node lies that some forms bring along, in `bin/node`, and the licences of its parts, in `LICENSE`. */
+export function nodeFolder(root: string): string {
+  return join(root, "node_modules", `node-linux-${process.arch}`)
+}
+
 /** The licences of all packages that are bundled or come along. */
 function notices(root: string): string {
   const parts: string[] = []

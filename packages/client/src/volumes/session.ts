@@ -1,5 +1,6 @@
 /** A session with a volume: profile, servers and store composed. The only place that knows how they fit together. */
 import { existsSync } from "node:fs"
+import { getAsset, isSea } from "node:sea"
 import type { BufferPool, Env } from "@holdfast/core"
 import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type Backend, domainsOf, type StorageId, type VolumeBackend, type VolumeDescription } from "@holdfast/protocol"
@@ -12,7 +13,7 @@ import {
   type Store,
   type TracedRequest,
 } from "@holdfast/store"
-import { createWorkerPool } from "@holdfast/store/node"
+import { createWorkerPool, type WorkerPoolOptions } from "@holdfast/store/node"
 import type { Profile } from "../profile/profile.ts"
 import { since } from "./binding.ts"
 import { gridName, volumeFor } from "./choose.ts"
@@ -155,14 +156,20 @@ export async function openVolumeSession(
   return { ...session, store: { ...store, registers: tellingMoves(store.registers, places) } }
 }
 
+/** Where the code of worker threads lies: in the single executable, beside the bundles, or, among the sources, where the pool finds it. */
+function workerPlace(): WorkerPoolOptions {
+  if (isSea()) return { workerUrl: new URL(getAsset("chunk-worker.url", "utf8")) }
+  const bundled = new URL("./chunk-worker.mjs", import.meta.url)
+  return existsSync(bundled) ? { workerUrl: bundled } : {}
+}
+
 async function compose(
   profile: Profile,
   { volume, storage }: Pick<Session, "volume" | "storage">,
   { onRollback, onUnproven, onRequest, onDamage, signal, rates, forRemoval = false }: SessionOptions,
   compositionOf: (buffers: BufferPool) => Composition,
 ): Promise<Session> {
-  const bundledWorker = new URL("./chunk-worker.mjs", import.meta.url)
-  const pipeline = createWorkerPool(existsSync(bundledWorker) ? { workerUrl: bundledWorker } : {})
+  const pipeline = createWorkerPool(workerPlace())
   const { servers, coding, registerMode } = compositionOf(pipeline.buffers)
   const { id: account } = await profile.account()
   const store = await createStore({

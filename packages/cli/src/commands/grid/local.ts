@@ -31,6 +31,7 @@ import {
 } from "../../local-grid/config.ts"
 import { ownerOfPort } from "../../local-grid/port-owner.ts"
 import { loadState, stopLeftovers } from "../../local-grid/state.ts"
+import { ownCommand } from "../../own-command.ts"
 import { showStatus } from "./status.ts"
 import { lackReason } from "./volume-witness.ts"
 
@@ -230,7 +231,8 @@ async function startSupervisor(context: Context, dir: string, isUnmaintained: bo
   makePrivateFolder(join(dir, "log"))
   const log = await open(gridFiles(dir).log("supervisor"), "a", 0o600)
   const words = ["supervise", "--dir", dir, "--profile", context.profile, ...(isUnmaintained ? ["--no-maintain"] : [])]
-  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...words], {
+  const [program, ...before] = ownCommand()
+  const child = spawn(program, [...before, ...words], {
     detached: true,
     stdio: ["ignore", log.fd, log.fd],
     env: withoutDefaults(context.env),

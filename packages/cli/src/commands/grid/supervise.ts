@@ -6,6 +6,7 @@ import { loadConfig } from "../../local-grid/config.ts"
 import { startStatusPage } from "../../local-grid/status-page.ts"
 import { superviseGrid } from "../../local-grid/supervisor.ts"
 import { maintainBeside } from "../../maintenance/run.ts"
+import { ownCommand } from "../../own-command.ts"
 
 /** The grid's own parts have come up by then, and `up` has made the profile. */
 const maintainAfterMs = 5_000
@@ -31,7 +32,7 @@ async function supervise(context: Context, { dir, maintain = true }: SuperviseFl
   const asked = new Promise<void>((resolve) => {
     for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve())
   })
-  const supervisor = await superviseGrid(dir, config, [process.execPath, ...process.execArgv, process.argv[1]!])
+  const supervisor = await superviseGrid(dir, config, ownCommand())
   const page = await startStatusPage({ port: config.statusPort, config, parts: supervisor.parts })
   await supervisor.announcePage(page.port)
   const maintenance = maintain ? maintainGrid(endedBy(context, ending.signal), supervisor) : undefined
