@@ -123,10 +123,7 @@ class Run {
     await this.#pass(3 * minuteMs)
     if (random.chance(0.3)) for (const server of world.servers) await this.#wait(`${server.id} scrubs`, server.scrub())
     await this.#checkTruth(fresh)
-    const driver = {
-      wait: (what: string, work: Promise<unknown>) => this.#wait(what, work),
-      pass: (ms: number) => this.#pass(ms),
-    }
+    const driver = { wait: this.#wait.bind(this), pass: this.#pass.bind(this) }
     if (!world.failure) await this.#cast.mend(driver)
     await this.#mustAll("repair", fresh, random)
     await this.#mustAll("put", fresh, random)

@@ -164,6 +164,16 @@ function skewOf(
   }
 }
 
+/** Where all that is by chance follows from the seed, and time stands until it is passed. */
+function envOf(chance: Random, time: SimulatedTime): Env {
+  const crypto: CryptoProvider = {
+    ...nodeCrypto,
+    random: (length) => chance.bytes(length),
+    verify: rememberVerified(nodeCrypto.verify),
+  }
+  return { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
+}
+
 /** Makes a world with empty trees in it. */
 export async function createWorld(
   seed: string,
@@ -185,13 +195,8 @@ export async function createWorld(
     failure ??= { claim, details, atMs: time.elapsedMs, step: world?.step ?? 0 }
   }
   const onBug = (error: unknown) => fail("servers fail in known ways only", describe(error))
-  const chance = random.fork("crypto")
-  const crypto: CryptoProvider = {
-    ...nodeCrypto,
-    random: (length) => chance.bytes(length),
-    verify: rememberVerified(nodeCrypto.verify),
-  }
-  const env: Env = { crypto, clock: { nowMs: () => time.nowMs, sleep: () => new Promise(() => undefined) } }
+  const env = envOf(random.fork("crypto"), time)
+  const { crypto } = env
   const isSkewed = happens(shape, "skew")
   const skew = (name: string, mostYears = 0) => skewOf(random.fork(`skew ${name}`), isSkewed, mostYears)
   const liars = liarsOf(shape, random, crypto)
