@@ -116,6 +116,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       store,
       backends,
       voters: backends,
+      witnesses: [],
       coding: { k: 3, happy: 4, n: 5 },
       env: nodeEnv,
       volume: "grid",
