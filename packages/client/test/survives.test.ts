@@ -48,7 +48,7 @@ test("what the loss of a domain leaves is told for shares and for the places of 
   )
 })
 
-test("of a grid, servers without a vote count for shares alone, witnesses and those that left for registers alone", () => {
+test("of a grid, servers without a vote count for shares alone, witnesses for registers alone, and who left counts as lost", () => {
   const server = (id: string, site: string, more: object = {}) => ({
     ...{ id, name: id, address: "127.0.0.1:1", capacityBytes: 1, key: null, labels: { site } },
     ...more,
@@ -63,20 +63,30 @@ test("of a grid, servers without a vote count for shares alone, witnesses and th
     domainSurvivalOf(spreadOf(spread)).map(({ domain, sharesLeft, votersLeft, survives }) => [
       ...[domain, sharesLeft, votersLeft, survives],
     ])
-  assert.deepEqual(of(grid), [
-    ["site=x", 1, 3, true],
-    ["site=y", 1, 3, true],
-    ["site=z", 2, 3, true],
+  assert.deepEqual(
+    of(grid),
+    [
+      ["site=x", 1, 2, false],
+      ["site=y", 1, 2, false],
+      ["site=z", 2, 2, false],
+    ],
+    "of the four voters one is lost already, and a quorum is three",
+  )
+  const whole = { ...grid, voters: ["a", "b", "w"] }
+  assert.deepEqual(of(whole), [
+    ["site=x", 1, 2, true],
+    ["site=y", 1, 2, true],
+    ["site=z", 2, 2, true],
   ])
   const few = { ...grid, servers: grid.servers.filter(({ id }) => id !== "b") }
   assert.deepEqual(of(few), [
-    ["site=x", 0, 3, false],
-    ["site=z", 2, 3, true],
+    ["site=x", 0, 1, false],
+    ["site=z", 2, 1, false],
   ])
   const alone = { ...grid, servers: [server("a", "x")], voters: ["a"] } as unknown as GridDescription
   assert.deepEqual(of(alone), [["site=x", 0, 0, false]], "fewer servers than shares")
   const spread = spreadOf(few)
-  assert.match(domainText(domainSurvivalOf(spread), spread)[1]!, /NOT survive the loss of site=x: 0 of the 1 shares/)
+  assert.match(domainText(domainSurvivalOf(spread), spread)[0]!, /NOT survive the loss of site=x: 0 of the 1 shares/)
 })
 
 test("no chunk has more shares in a domain than its volume's survival says, and where domains lie side by side some chunk has as many", () => {

@@ -52,6 +52,8 @@ interface Lying {
   readonly witness?: true | undefined
   /** It keeps registers; it does when absent. */
   readonly votes?: boolean
+  /** It is lost already, and counts among those of whom a quorum is needed. */
+  readonly gone?: true
 }
 
 /** How a volume or a grid lies. */
@@ -64,7 +66,11 @@ export function spreadOf(grid: GridDescription, voters: readonly string[] = vote
   const { coding, registerMode, servers } = grid
   const known = servers.map(({ id, labels, witness }) => ({ id, labels, witness, votes: voters.includes(id) }))
   const gone = voters.filter((id) => !servers.some((server) => server.id === id))
-  return { coding, registerMode, backends: [...known, ...gone.map((id) => ({ id, witness: true as const }))] }
+  return {
+    coding,
+    registerMode,
+    backends: [...known, ...gone.map((id) => ({ id, witness: true, gone: true }) as const)],
+  }
 }
 
 function votersIn({ backends }: Spread): number {
@@ -74,16 +80,16 @@ function votersIn({ backends }: Spread): number {
 /** What the loss of each domain leaves, by the labels of places; none without labels. */
 export function domainSurvivalOf(spread: Spread): DomainSurvival[] {
   const { coding, registerMode, backends } = spread
-  const lies = backends.map(({ labels, id, witness, votes = true }) => ({
+  const lies = backends.map(({ labels, id, witness, votes = true, gone = false }) => ({
     path: [...domainsOf(labels), `place ${id}`],
-    ...{ votes, witness: witness === true },
+    ...{ answers: votes && !gone, witness: witness === true },
   }))
   const holders = lies.filter(({ witness }) => !witness).map(({ path }) => path)
   const shares = Math.min(coding.n, holders.length) // a grid may have fewer servers yet than its coding has shares
   const names = new Set(backends.flatMap(({ labels }) => domainsOf(labels)))
   const needed = quorumOf(votersIn(spread), registerMode)
   return [...names].sort().map((domain) => {
-    const votersLeft = lies.filter(({ path, votes }) => votes && !path.includes(domain)).length
+    const votersLeft = lies.filter(({ path, answers }) => answers && !path.includes(domain)).length
     const sharesLeft = shares - mostSharesIn(domain, holders, shares)
     return { domain, sharesLeft, votersLeft, survives: sharesLeft >= coding.k && votersLeft >= needed }
   })
