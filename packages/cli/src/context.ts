@@ -127,6 +127,11 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
     )
     return asked
   }
+  /** What could not be opened may be put right while this runs: then it is read, and asked for, anew. */
+  const forgetProfile = () => {
+    opened = undefined
+    asked = undefined
+  }
   const warnOfRollback = ({ offered, seen, evidence, unproven }: Rollback) =>
     screen.warn(
       unproven
@@ -160,7 +165,10 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       return createProgress(isShown ? stderr : undefined, label, total, Date.now, unit)
     },
     openProfile() {
-      opened ??= openProfileNamed(profile, env, passphrase)
+      opened ??= openProfileNamed(profile, env, passphrase).catch((error: unknown) => {
+        forgetProfile()
+        throw error
+      })
       return opened
     },
     async openSession(asked = volume, how = {}) {
@@ -199,7 +207,7 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       try {
         await (await opened?.catch(() => undefined))?.refresh()
       } catch (error) {
-        opened = undefined
+        forgetProfile()
         await drop((session) => !kept.has(session.volume))
         throw error
       }

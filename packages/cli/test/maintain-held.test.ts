@@ -9,7 +9,7 @@ import { nodeCrypto, nodeEnv } from "@holdfast/core/node"
 import { type MaintenanceDeps, maintainVolumes, usualSchedule } from "@holdfast/fs/care"
 import { commands } from "../src/command-table.ts"
 import { type Context, createContext } from "../src/context.ts"
-import { openMaintenance } from "../src/maintenance/folder.ts"
+import { openMaintenance, takeTurn } from "../src/maintenance/folder.ts"
 import { holdPlaces } from "../src/maintenance/held.ts"
 import { maintainBeside } from "../src/maintenance/run.ts"
 import { runProgram } from "../src/program.ts"
@@ -167,4 +167,50 @@ test("any process can look after its profile beside its own work, in three lines
   assert.equal(Object.keys((await folder.load()).trees).length > 0, true)
   assert.equal(written.stderr, "", "what is well is not told")
   await context.close()
+})
+
+test("what keeps a profile from being opened at first is tried again, and looked after once it is put right", async (t) => {
+  const { home, contextOf, volume, put } = createHome(t)
+  await volume("one")
+  await put("one:/file")
+  const [secrets] = fs.globSync(`${home}/.config/holdfast/**/secrets.json`)
+  fs.chmodSync(secrets!, 0o644)
+  const context = contextOf(["maintain"])
+  t.after(() => context.close())
+  const round = roundsOf(context)
+  await assert.rejects(round(), (error) => isHoldfastError(error, "ERR_EXPOSED"))
+  fs.chmodSync(secrets!, 0o600)
+  assert.ok((await round()).trees.every(({ error }) => !error))
+})
+
+test("a wrong passphrase is read anew once its file is put right", async (t) => {
+  const { home, contextOf, run, volume, put } = createHome(t)
+  await volume("one")
+  await put("one:/file")
+  const [file, typed] = [`${home}/passphrase`, `${home}/typed`]
+  for (const path of [file, typed]) fs.writeFileSync(path, "a long passphrase\n", { mode: 0o600 })
+  await run("lock", "--passphrase-file", file)
+  fs.writeFileSync(typed, "a mistyped passphrase\n")
+  const context = contextOf(["maintain", "--passphrase-file", typed])
+  t.after(() => context.close())
+  const round = roundsOf(context)
+  await assert.rejects(round(), (error) => isHoldfastError(error, "ERR_WRONG_PASSPHRASE"))
+  fs.copyFileSync(file, typed)
+  assert.ok((await round()).trees.every(({ error }) => !error))
+})
+
+test("a folder that cannot be made is trouble that passes, and ends no maintenance", async (t) => {
+  const { contextOf, volume } = createHome(t)
+  await volume("one")
+  const context = contextOf(["maintain"])
+  t.after(() => context.close())
+  const { dir, folder } = openMaintenance(context)
+  fs.mkdirSync(paths.dirname(paths.dirname(dir)), { recursive: true })
+  fs.writeFileSync(paths.dirname(dir), "in the way")
+  const turn = () => takeTurn(context, async () => "done", { onWait: () => undefined })
+  const isTold = (error: unknown) => isHoldfastError(error, "ERR_IO")
+  await assert.rejects(turn(), isTold)
+  await assert.rejects(folder.addSuspects("volume/v", ["a".repeat(64)]), isTold)
+  fs.rmSync(paths.dirname(dir))
+  assert.equal(await turn(), "done")
 })

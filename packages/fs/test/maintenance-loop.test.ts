@@ -167,3 +167,28 @@ test("where a quota is used up each round offers a place one share at most again
   }
   assert.fail("what lacked shares was not mended though there was room")
 })
+
+test("what is remembered and cannot be read for a while keeps rounds from beginning, and ends none of those to come", async (t) => {
+  const { folder } = await folderFor(t)
+  const world = await createWorld()
+  const stop = new AbortController()
+  let [rounds, reads] = [0, 0]
+  const failing = {
+    ...folder,
+    async load() {
+      // Between two rounds, when it is looked up whether the next one is due.
+      if (rounds === 1 && reads++ < 3) throw new HoldfastError("ERR_IO", "The disk gives an error.")
+      return folder.load()
+    },
+  }
+  const told: string[] = []
+  const deps = depsOf({ clock: movedClock(), folder: failing, more: { isAll: true, signal: stop.signal } })
+  const onRound = () => {
+    if (++rounds === 2) stop.abort(stopped)
+  }
+  await assert.rejects(
+    maintain(heldOf(world), deps, { onRound, onFailure: ({ message }) => told.push(message) }),
+    isStopped,
+  )
+  assert.deepEqual([rounds, told.length], [2, 3])
+})

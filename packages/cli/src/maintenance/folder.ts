@@ -1,7 +1,7 @@
 /** Where a profile's maintenance remembers: in the state folder, and how its processes take turns there. */
 import { join } from "node:path"
 import { pathsOf } from "@holdfast/client/paths"
-import { makePrivateFolder } from "@holdfast/core/node"
+import { ioError, makePrivateFolder } from "@holdfast/core/node"
 import { openMaintenanceFolder } from "@holdfast/fs/node"
 
 /** Whose maintenance. */
@@ -19,7 +19,10 @@ export function openMaintenance({ env, profile, warn }: MaintenanceOwner) {
   return { dir, folder: openMaintenanceFolder(dir, { onDamaged }) }
 }
 
-/** Runs a round while no other process of this profile runs one; `onWait` hears which one it waits for. */
+/**
+ * Runs a round while no other process of this profile runs one; `onWait` hears which one it waits for. Throws ERR_IO, ERR_DISK_FULL for
+ * the folder.
+ */
 export async function takeTurn<T>(
   owner: MaintenanceOwner,
   round: () => Promise<T>,
@@ -27,6 +30,10 @@ export async function takeTurn<T>(
 ): Promise<T> {
   const { holding } = await import("@holdfast/client/profile")
   const { dir } = openMaintenance(owner)
-  makePrivateFolder(dir)
+  try {
+    makePrivateFolder(dir)
+  } catch (error) {
+    throw ioError(`Could not make ${dir}`, error)
+  }
   return holding(join(dir, "lock"), round, { onWait, signal })
 }

@@ -209,7 +209,7 @@ export async function holding<T>(
     const text = await readFile(path, "utf8").catch(() => "")
     const [pid, started = ""] = text.split(" ")
     const isStale = text === "" ? await isOld(path) : !(await isRunning({ pid: Number(pid), started }))
-    if (isStale && (await readFile(path, "utf8").catch(() => "")) === text) await rm(path, { force: true })
+    if (isStale && (await readFile(path, "utf8").catch(() => "")) === text) await letGo(path)
     else if (onWait) {
       if (!isTold && text !== "") onWait(pid!)
       isTold ||= text !== ""
@@ -221,8 +221,14 @@ export async function holding<T>(
   try {
     return await work()
   } finally {
-    await rm(path, { force: true })
+    await letGo(path)
   }
+}
+
+async function letGo(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((error: unknown) => {
+    throw localError(error, path)
+  })
 }
 
 /** True when nobody wrote into the file since it was made: its process was killed in between. */

@@ -13,7 +13,7 @@ export async function writeSecretFile(path: string, content: string | Uint8Array
     await rename(temporary, path)
     await syncDirectory(dirname(path))
   } catch (cause) {
-    await rm(temporary, { force: true })
+    await rm(temporary, { force: true }).catch(() => undefined) // what failed first is what is told
     throw ioError(`Could not write ${path}`, cause)
   }
 }

@@ -39,7 +39,7 @@ export function openMaintenanceFolder(
       }
     },
     async save(memory) {
-      makePrivateFolder(dir)
+      makeFolder(dir)
       await writeSecretFile(state, encodeMemory(memory))
     },
     async takeSuspects() {
@@ -56,7 +56,10 @@ export function openMaintenanceFolder(
     async keepSuspects(left) {
       const lines = [...left].flatMap(([volume, ids]) => [...ids].map((id) => lineOf(volume, id)))
       if (lines.length > 0) await writeSecretFile(taken, lines.join(""))
-      else await rm(taken, { force: true })
+      else
+        await rm(taken, { force: true }).catch((error: unknown) => {
+          throw ioError(`Could not remove ${taken}`, error)
+        })
     },
     async addSuspects(volume, ids) {
       const lines = [...ids].map((id) => lineOf(volume, id)).join("")
@@ -65,11 +68,19 @@ export function openMaintenanceFolder(
         () => 0,
       )
       if (lines === "" || size + lines.length > mostSuspectBytes) return
-      makePrivateFolder(dir)
+      makeFolder(dir)
       await appendFile(added, lines, { mode: 0o600 }).catch((error: unknown) => {
         throw ioError(`Could not write ${added}`, error)
       })
     },
+  }
+}
+
+function makeFolder(dir: string): void {
+  try {
+    makePrivateFolder(dir)
+  } catch (error) {
+    throw ioError(`Could not make ${dir}`, error)
   }
 }
 

@@ -36,26 +36,25 @@ export async function maintain(
     deps.signal?.throwIfAborted()
     const closedMs = untilHoursMs(deps.hours, clock.nowMs(), deps.minuteOfDay)
     if (closedMs > 0 && isOnce) return onClosed?.()
-    const waitMs = closedMs > 0 || isOnce ? closedMs : await due.inMs()
-    if (waitMs > 0) {
-      await clock.sleep(waitMs, deps.signal)
-      continue
-    }
-    const startedMs = clock.nowMs()
-    const mayFail = isBeside || !isFirst
-    isFirst = false
     try {
+      const waitMs = closedMs > 0 || isOnce ? closedMs : await due.inMs()
+      if (waitMs > 0) {
+        await clock.sleep(waitMs, deps.signal)
+        continue
+      }
+      const startedMs = clock.nowMs()
       const report = await exclusively(deps, async () => {
         // Another process may have run it while this one waited.
         if (!isOnce && (await due.inMs()) > 0) return undefined
         return round(held, deps)
       })
+      isFirst = false
       if (!report) continue
       due.startedMs = startedMs
       failures = 0
       await onRound(report)
     } catch (error) {
-      if (isOnce || !mayFail || isAbort(error) || !isHoldfastError(error)) throw error
+      if (isOnce || (isFirst && !isBeside) || isAbort(error) || !isHoldfastError(error)) throw error
       onFailure?.(error)
       await clock.sleep(Math.min(firstRetryMs * 2 ** failures++, deps.schedule.roundMs), deps.signal)
     }
