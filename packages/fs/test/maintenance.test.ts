@@ -172,6 +172,27 @@ test("after other places came, all is swept and rebalanced, once", async (t) => 
   assert.deepEqual([after.volumes[0]!.hasMoved, after.trees[0]!.rebalance], [false, undefined])
 })
 
+test("after places were labelled, or their labels changed, what lies where it no longer belongs is rebalanced, once", async (t) => {
+  const { folder } = await folderFor(t)
+  const clock = movedClock()
+  const world = await createWorld({ servers: 7 })
+  await fill(world)
+  const round = async () => {
+    clock.pass(hourMs)
+    const { trees, volumes } = await maintainVolumes([await volumeOf(world)], depsOf({ clock, folder }))
+    return [volumes[0]!.hasMoved, trees[0]!.rebalance?.isDone, (trees[0]!.rebalance?.moved ?? 0) > 0]
+  }
+  const label = (...sites: string[]) =>
+    world.store.follow(world.backends.map((backend, i) => ({ backend, weight: 1, domains: [`site=${sites[i]}`] })))
+  await round()
+  label(..."aaaaabc")
+  assert.deepEqual(await round(), [true, true, true])
+  assert.deepEqual(await round(), [false, undefined, false])
+  label(..."bcaaaaa")
+  assert.deepEqual(await round(), [true, true, true])
+  assert.deepEqual(await round(), [false, undefined, false])
+})
+
 test("what readers found damaged is looked at first, again until a round came to its end", async (t) => {
   const { folder, dir } = await folderFor(t)
   const clock = movedClock()

@@ -91,7 +91,7 @@ function volumeLines(report: VolumeReport, nameOf: NameOf): string[] {
       `  Free space (\`rm\`, \`snapshot remove\` and \`keep\`, then \`gc\` a day later), ask who runs it for a larger quota, or add a place. Each round tries again.`,
     )
   }
-  if (hasMoved) lines.push(`${volume} has other places than before.`)
+  if (hasMoved) lines.push(`${volume} has other places, or other labels of places, than before.`)
   if (collected) {
     lines.push(
       `${volume}: ${plural(collected.shares, "share")} removed that nothing needs (${sizeText(collected.bytes)}).`,

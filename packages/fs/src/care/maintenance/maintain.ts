@@ -109,12 +109,12 @@ class VolumeRound {
     this.awaySinceMs = new Map(known.filter(([id]) => places.has(id)))
   }
 
-  /** True when the places are others than before: then all trees of the volume are swept and rebalanced. Asks each whether it is there. */
+  /** True when the places, or their domains, are others than before: then all trees of the volume are swept and rebalanced. Asks each whether it is there. */
   async notePlaces(): Promise<boolean> {
     await this.#knock()
     const { key, store } = this.#volume
     const before = this.#memory.now.volumes[key]
-    const places = store.backends.map(({ id }) => id).sort()
+    const places = placesOf(store)
     const hasMoved = before !== undefined && before.places.join() !== places.join()
     const pass = newPass(this.#deps.env.clock.nowMs())
     const own = Object.entries(this.#memory.now.trees).filter(([id]) => id.startsWith(`${key}/`))
@@ -197,4 +197,10 @@ class VolumeRound {
     const known = this.#memory.now.volumes[this.#volume.key] ?? { places: [], awaySinceMs: {} }
     return { ...known, awaySinceMs: Object.fromEntries(this.awaySinceMs), ...change }
   }
+}
+
+/** What decides where shares belong: each place by its id, with the domains that it lies in. */
+function placesOf({ backends, domains }: MaintainedVolume["store"]): string[] {
+  const domainsOf = (backend: Backend) => domains.filter(({ servers }) => servers.has(backend)).map(({ name }) => name)
+  return backends.map((backend) => [backend.id, ...domainsOf(backend)].join(" ")).sort()
 }
