@@ -18,6 +18,8 @@ import { createScreen, type Line, type Screen } from "./screen.ts"
 export interface HowOpened extends Pick<SessionOptions, "forRemoval" | "onDamage"> {
   /** When it is told to end it makes certain what it has stored by then. */
   readonly keepsStored?: boolean
+  /** `follow` and `settle` may close the session, unless somebody asked for it without this too. */
+  readonly isPassing?: boolean
 }
 
 /** The surroundings of one run of the command. */
@@ -48,14 +50,12 @@ export interface Context extends Screen {
   openOwnSession(volume: string, options?: HowOpened): Promise<Session>
   /**
    * For what runs for months: takes what other commands changed of the profile, and closes sessions whose volume is another now, to be
-   * opened anew; not those with the volumes `kept`. When the profile is gone, or locked meanwhile, all others are closed, and that is
+   * opened anew; of those alone that are passing. When the profile is gone, or locked meanwhile, all of these are closed, and that is
    * thrown.
    */
-  follow(kept?: ReadonlySet<string>): Promise<void>
-  /** For the same: leaves the damage that reads met to maintenance, and closes the sessions with these volumes, to be opened anew. */
+  follow(): Promise<void>
+  /** For the same: leaves the damage that reads met to maintenance, and closes those with these volumes, to be opened anew. */
   settle(closed?: ReadonlySet<string>): Promise<void>
-  /** Names of the volumes with sessions that are open. */
-  openVolumes(): ReadonlySet<string>
   /** Prints the result of a command that changes something, as `done` does: `degraded` in it says what places did not take. */
   outputChanged(value: object, text: string | readonly Line[]): Promise<void>
   /** What places did not take of what was stored so far. */
@@ -87,6 +87,8 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
   /** By volume and how they are opened. */
   const sessions = new Map<string, Promise<Session>>()
   const open: Session[] = []
+  /** Those that somebody holds for the rest of the run. */
+  const held = new Set<Promise<Session>>()
   const met = new Map<Promise<Session>, MetDamage>()
   const leaveDamage = async () => {
     for (const [opening, damage] of met) {
@@ -100,13 +102,15 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       damage.clear()
     }
   }
-  /** Closes the sessions that are to go; what is asked of their volumes next is opened anew. */
+  /** Closes the passing sessions that are to go; what is asked of their volumes next is opened anew. */
   const drop = async (isToGo: (session: Session) => boolean | Promise<boolean>) => {
     const left: Promise<Session>[] = []
     for (const [name, opening] of sessions) {
       const session = await opening.catch(() => undefined)
       if (session && !(await isToGo(session))) continue
+      if (session && held.has(opening)) continue // looked at last: somebody may have asked for it meanwhile
       sessions.delete(name)
+      held.delete(opening)
       met.delete(opening)
       if (session && open.includes(session)) open.splice(open.indexOf(session), 1)
       left.push(opening)
@@ -176,16 +180,17 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const name = volumeFor(await this.openProfile(), asked)
       const damage = new MetDamage()
       const onDamage = (met: ShareDamage) => damage.add(met)
-      const { keepsStored = false, forRemoval = false } = how
+      const { keepsStored = false, forRemoval = false, isPassing = false } = how
       const key = JSON.stringify([name, keepsStored, forRemoval])
       const opening = sessions.get(key) ?? this.openOwnSession(name, { ...how, onDamage })
       if (!sessions.has(key)) met.set(opening, damage)
       sessions.set(key, opening)
+      if (!isPassing) held.add(opening)
       const session = await opening
       if (!open.includes(session)) open.push(session)
       return session
     },
-    async openOwnSession(name, { keepsStored = false, ...how } = {}) {
+    async openOwnSession(name, { keepsStored = false, isPassing: _, ...how } = {}) {
       const { openSession } = await import("@holdfast/client/volumes")
       const rates = ratesOf(optionOf)
       const accepted = {
@@ -203,21 +208,20 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
       const { degradedOf } = await import("./degraded.ts")
       return degradedOf(open.filter((session) => session !== undefined))
     },
-    async follow(kept = new Set()) {
+    async follow() {
       try {
         await (await opened?.catch(() => undefined))?.refresh()
       } catch (error) {
         forgetProfile()
-        await drop((session) => !kept.has(session.volume))
+        await drop(() => true)
         throw error
       }
-      await drop(async (session) => !kept.has(session.volume) && !(await session.isCurrent()))
+      await drop(async (session) => !(await session.isCurrent()))
     },
     async settle(closed = new Set()) {
       await leaveDamage()
       await drop((session) => closed.has(session.volume))
     },
-    openVolumes: () => new Set(open.map((session) => session.volume)),
     async outputChanged(value, text) {
       screen.done(json ? { ...value, degraded: (await this.degraded()) ?? null } : value, text)
     },

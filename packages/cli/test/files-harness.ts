@@ -242,7 +242,6 @@ function contextOf(
     passphrase: () => Promise.reject(new Error("the profile is not locked")),
     follow: async () => undefined,
     settle: async () => undefined,
-    openVolumes: () => new Set(),
     openOwnSession: (_volume, { forRemoval } = {}) => sessionFor(forRemoval),
     openProfile: async () => (await sessionFor()).profile,
     ...createScreen({ stdout, stderr: { write: (text) => warnings.push(text) }, json }),

@@ -14,10 +14,13 @@ export interface HeldPlaces extends HeldVolumes {
 /**
  * The places of a command, opened with the context's sessions. Each round takes what other commands changed of the profile; a session is
  * opened anew when its volume, account or membership is another, and when a round failed on it. Directories are let go of between rounds,
- * as nobody could unmount their disks else. Sessions that are open before belong to somebody else, and are never closed here.
+ * as nobody could unmount their disks else. Sessions that somebody else of the process asks for, before or later, are never closed here.
  */
-export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPlaces {
-  const theirs = context.openVolumes()
+export function holdPlaces(given: Context, options: MaintainedPlaces): HeldPlaces {
+  const context: Context = {
+    ...given,
+    openSession: (volume, how) => given.openSession(volume, { ...how, isPassing: true }),
+  }
   let sessions: readonly Session[] = []
   return {
     nameOf: (id) => sessions.map((session) => session.nameOf(id)).find((name) => name !== id) ?? id,
@@ -25,7 +28,7 @@ export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPla
       sessions = []
       const locked = lockedOut(context)
       if (locked) throw locked
-      await context.follow(theirs)
+      await context.follow()
       const volumes = await openMaintained(context, options)
       sessions = await Promise.all(volumes.map(({ name }) => context.openSession(name)))
       return volumes
@@ -33,7 +36,7 @@ export function holdPlaces(context: Context, options: MaintainedPlaces): HeldPla
     async settle(report) {
       const broken = report ? brokenIn(report) : undefined
       const isToClose = (session: Session) => (broken?.has(session.volume) ?? true) || isOnDisks(session)
-      const closed = sessions.filter((session) => !theirs.has(session.volume) && isToClose(session))
+      const closed = sessions.filter(isToClose)
       await context.settle(new Set(closed.map(({ volume }) => volume)))
     },
   }

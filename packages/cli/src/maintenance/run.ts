@@ -70,8 +70,8 @@ const mostTold = 100
 
 /**
  * Looks after all trees of the context's profile beside the caller's work, by the usual schedule; call `stop` before the context is closed.
- * It uses the sessions that are open when it is called, and never closes those. What is not well is told by `warn` of the context, the same
- * once.
+ * It uses the sessions that are open, and never closes one that the caller asked for. What is not well is told by `warn` of the context,
+ * the same once.
  */
 export function maintainBeside(context: Context, { startMs = 0, onTrouble }: BesideOptions = {}): Maintenance {
   const stopping = new AbortController()
