@@ -5,7 +5,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import { type ChunkId, domainsOf, type GridDescription, type Labels, type VolumeDescription } from "@holdfast/protocol"
 import { rankServers } from "@holdfast/store"
 import fc from "fast-check"
-import { domainSurvivalOf, domainText, spreadOf, survivalOf } from "../src/volumes/survives.ts"
+import { domainSurvivalOf, domainText, spreadOf, survivalIn, survivalOf } from "../src/volumes/survives.ts"
 
 const of = (k: number, happy: number, n: number, registerMode: "crash" | "byzantine") =>
   survivalOf({ coding: { k, happy, n }, registerMode }, n)
@@ -87,6 +87,26 @@ test("of a grid, servers without a vote count for shares alone, witnesses for re
   assert.deepEqual(of(alone), [["site=x", 0, 0, false]], "fewer servers than shares")
   const spread = spreadOf(few)
   assert.match(domainText(domainSurvivalOf(spread), spread)[0]!, /NOT survive the loss of site=x: 0 of the 1 shares/)
+})
+
+test("what a grid survives counts its servers of shares and the voters that are left, whatever its coding could", () => {
+  const gridOf = (letters: string, voters: string, coding = { k: 3, happy: 4, n: 5 }, registerMode = "crash") =>
+    ({
+      ...{ coding, registerMode, voters: [...voters] },
+      servers: [...letters].map((id) => ({ id, ...(/[wxy]/.test(id) && { witness: true }) })),
+    }) as unknown as GridDescription
+  const lost = (...given: Parameters<typeof gridOf>) => survivalIn(spreadOf(gridOf(...given))).lost
+  assert.equal(lost("abcde", "abcde"), 2)
+  assert.equal(lost("abcdew", "abcde"), 2)
+  assert.equal(lost("abcdw", "abcdw"), 1, "a witness keeps no fifth share")
+  assert.equal(lost("abcde", "abcdeg"), 1, "of six voters one is gone, and four are a quorum")
+  assert.equal(lost("abcd", "abcdeg"), 0)
+  const two = { k: 1, happy: 1, n: 2 }
+  assert.equal(lost("abw", "abw", two), 1)
+  assert.equal(lost("bw", "abw", two), 0, "one of the two is lost already")
+  assert.equal(lost("awx", "awx", two), 0, "the only copy is on one server")
+  assert.equal(lost("abw", "abw", two, "byzantine"), 0)
+  assert.equal(lost("abwx", "abwx", two, "byzantine"), 1)
 })
 
 test("no chunk has more shares in a domain than its volume's survival says, and where domains lie side by side some chunk has as many", () => {

@@ -16,6 +16,7 @@ export {
   domainText,
   type Spread,
   spreadOf,
+  survivalIn,
   survivalOf,
   survivalText,
   uselessWitnesses,

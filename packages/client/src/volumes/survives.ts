@@ -77,6 +77,16 @@ function votersIn({ backends }: Spread): number {
   return backends.filter(({ votes = true }) => votes).length
 }
 
+/** What a grid survives beyond what it has lost already: its servers of shares may be fewer than n, and some of its voters gone. */
+export function survivalIn(spread: Spread): Survival {
+  const { coding, registerMode, backends } = spread
+  const { k, happy, n } = coding
+  const holders = backends.filter(({ witness }) => !witness).length
+  const answering = backends.filter(({ votes = true, gone = false }) => votes && !gone).length
+  const lost = Math.max(0, Math.min(Math.min(n, holders) - k, answering - quorumOf(votersIn(spread), registerMode)))
+  return { lost, lying: registerMode === "byzantine" ? Math.min(lost, happy - k) : 0 }
+}
+
 /** What the loss of each domain leaves, by the labels of places; none without labels. */
 export function domainSurvivalOf(spread: Spread): DomainSurvival[] {
   const { coding, registerMode, backends } = spread

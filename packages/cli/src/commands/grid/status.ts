@@ -9,6 +9,7 @@ import {
   gridName,
   hasGrid,
   spreadOf,
+  survivalIn,
   survivalOf,
   survivalText,
 } from "@holdfast/client/volumes"
@@ -78,8 +79,8 @@ async function gridPart(
     : `Coordinator: ${grid.coordinator}`
   const up = servers.filter((server) => server.up).length
   const voters = session?.voters.map(({ id }) => id) ?? votersOf(grid)
-  const survives = survivalOf(grid, voters.length)
   const spread = spreadOf(grid, voters)
+  const survives = survivalIn(spread)
   const domains = domainSurvivalOf(spread)
   const standing = session ? await standingOf(context, session) : { value: null, lines: [] }
   const beside = await besidePart(context, running ? state : undefined)
