@@ -189,3 +189,28 @@ test("what an interrupted lock or unlock left readable is removed by the next co
     assert.ok(!fs.existsSync(path), path)
   }
 })
+
+test("what this process changes while it reads its profile anew is not forgotten", async (t) => {
+  const { paths, dir, open, lock } = await setUp(t)
+  let asked: (() => void) | undefined
+  let type: ((passphrase: string) => void) | undefined
+  const isAsked = new Promise<void>((resolve) => {
+    asked = resolve
+  })
+  const profile = await openProfile(paths, "default", () => {
+    asked!()
+    return new Promise((resolve) => {
+      type = resolve
+    })
+  })
+  await lock("a long passphrase")
+  const refreshed = profile.refresh()
+  await isAsked // what is locked was read
+  await changing(dir, async () => unlockSecrets(dir, await readSecrets(dir, async () => "a long passphrase")))
+  const cap = capOf()
+  await profile.setAlias("home", cap)
+  type!("a long passphrase")
+  await refreshed
+  assert.equal(profile.aliases.get("home"), cap)
+  assert.equal((await open()).aliases.get("home"), cap)
+})

@@ -98,6 +98,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
   const dir = profileDir(paths, name)
   if (!hasSecrets(dir)) throw noProfile(name)
   let opened = await readSecrets(dir, ask)
+  let changes = 0
   await removeLeftovers(dir)
   const change = (edit: (secrets: ChangingSecrets) => void) =>
     changing(dir, async () => {
@@ -114,6 +115,7 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
       const next: OpenedSecrets = { ...current, secrets }
       await writeSecrets(dir, next)
       opened = next
+      changes++
     })
   /** A key of this profile, made when it is first asked for. */
   const own = async <T>(which: "deviceSeed" | "ownerSecret", use: (key: Uint8Array) => Promise<T>): Promise<T> => {
@@ -137,7 +139,9 @@ export async function openProfile(paths: Paths, name: string, ask: AskPassphrase
     identityDir,
     async refresh() {
       if (!hasSecrets(dir)) throw noProfile(name)
-      opened = await readSecrets(dir, ask, opened.lock?.key)
+      const before = changes
+      const read = await readSecrets(dir, ask, opened.lock?.key)
+      if (changes === before) opened = read // a change meanwhile has read what others changed, and may be the newer one
     },
     identity: () => loadIdentity(identityDir, Date.now(), opened.lock?.keyPem),
     get convergenceSecret() {
