@@ -118,3 +118,28 @@ test("servers that were never confirmed stay unknown through other changes, unti
   )
   assert.equal(trustOf("n8", confirmed(again, signed, more)), "confirmed")
 })
+
+test("a server that was confirmed as a witness takes no shares unasked, and one that was no witness may be one again", () => {
+  const coding = { k: 1, happy: 1, n: 2 }
+  const gridOf = (witnesses: string, change: Partial<GridDescription> = {}) => {
+    const grid = described({ version: 4, coding, registerMode: "crash", ...change }, 3)
+    return {
+      ...grid,
+      servers: grid.servers.map((server) =>
+        witnesses.includes(server.id) ? { ...server, witness: true as const } : server,
+      ),
+    }
+  }
+  const take = (pins: Pins, grid: GridDescription) => taken(pins, signGrid(grid, key), grid)
+  const pins = pinned(gridOf("n3"))
+  const turned = gridOf("", { serial: 12 })
+  assert.deepEqual(judged(pins, turned), { violations: [], asked: ["witness"] })
+  assert.deepEqual(judged(take(pins, gridOf("n3", { serial: 11 })), turned).asked, ["witness"], "however long ago")
+  assert.deepEqual(judged(confirmed(pins, signGrid(turned, key), turned), gridOf("", { serial: 13 })).asked, [])
+  const away = take(pins, { ...gridOf("n3", { serial: 11 }), servers: gridOf("n3").servers.slice(0, 2) })
+  assert.deepEqual(judged(away, turned).asked, ["witness"], "one that left for a while comes back as what it was")
+  const other = take(pins, gridOf("n2 n3", { serial: 11 }))
+  assert.deepEqual(judged(other, gridOf("n3", { serial: 12 })).asked, [])
+  const forming = pinned({ ...gridOf(""), servers: gridOf("").servers.slice(0, 2), voters: ["n1", "n2"] })
+  assert.deepEqual(judged(take(forming, gridOf("n3", { serial: 11 })), turned).asked, ["witness"])
+})

@@ -8,7 +8,7 @@ import { canStore, type Pins } from "./pins.ts"
 
 /** A change that needs the user's word. */
 export interface Change {
-  readonly what: "coding" | "mode" | "voters" | "server-key" | "grid-key" | "root" | "servers-gone"
+  readonly what: "coding" | "mode" | "voters" | "server-key" | "witness" | "grid-key" | "root" | "servers-gone"
   /** For people. */
   readonly text: string
 }
@@ -144,6 +144,9 @@ function* serverChanges(pins: Pins, grid: GridDescription): Generator<Change> {
     if (typeof pinned === "string" && key !== pinned && grid.version >= 3)
       yield { what: "server-key", text: `the server ${nameOf(grid, id)} has another certificate key` }
   }
+  for (const { id, witness } of grid.servers)
+    if (!witness && pins.witnesses.includes(id))
+      yield { what: "witness", text: `the server ${nameOf(grid, id)}, which you know as a witness, is to keep shares` }
   const there = new Set(grid.servers.map(({ id }) => id))
   const holders = holdersOf(grid)
   const confirmed = holders.filter(({ id }) => Object.hasOwn(pins.servers, id)).length

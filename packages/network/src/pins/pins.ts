@@ -31,6 +31,8 @@ const pinsSchema = z.object({
   voters: z.array(z.string()).nullable(),
   /** Servers that were there when the user last said yes, with the keys of their certificates. */
   servers: z.record(z.string(), z.string().nullable()),
+  /** Those of them that were witnesses then. */
+  witnesses: z.array(z.string()).default([]),
   /** Every key that was ever told to be revoked. */
   revoked: revoked.unwrap(),
   /** Digest of the changes that the user refused. */
@@ -83,7 +85,7 @@ function isNewer(a: Pins, b: Pins): boolean {
 
 /** The first pins: what the grid is now. */
 export function firstPins(signed: SignedGrid, grid: GridDescription, gridPublicKey: string): Pins {
-  const nothing = { rootPublicKey: null, voters: null, servers: {}, revoked: [], refused: null }
+  const nothing = { rootPublicKey: null, voters: null, servers: {}, witnesses: [], revoked: [], refused: null }
   return confirmed(
     { version: 1, gridId: grid.gridId, gridPublicKey, ...nothing, ...pointOf(signed, grid) },
     signed,
@@ -101,6 +103,7 @@ export function confirmed(pins: Pins, signed: SignedGrid, grid: GridDescription)
     rootPublicKey: grid.root?.publicKey ?? pins.rootPublicKey,
     voters: canStore(grid) ? [...votersOf(grid)] : null,
     servers,
+    witnesses: witnessesAmong(grid),
     revoked: union(pins.revoked, grid.revoked ?? []),
     refused: null,
   }
@@ -114,11 +117,14 @@ export function taken(pins: Pins, signed: SignedGrid, grid: GridDescription): Pi
   const isConfirmed = (id: string) => Object.hasOwn(pins.servers, id) || voters.includes(id)
   const there = Object.entries(next.servers).filter(([id]) => isConfirmed(id))
   // A server that left for a while comes back as the one that it was.
-  return {
-    ...next,
-    voters: [...voters],
-    servers: { ...withoutRevoked(pins.servers, next.revoked), ...Object.fromEntries(there) },
-  }
+  const servers = { ...withoutRevoked(pins.servers, next.revoked), ...Object.fromEntries(there) }
+  const isNew = (id: string) => Object.hasOwn(servers, id) && !Object.hasOwn(pins.servers, id)
+  const witnesses = pins.witnesses.filter((id) => Object.hasOwn(servers, id))
+  return { ...next, voters: [...voters], servers, witnesses: union(witnesses, witnessesAmong(grid).filter(isNew)) }
+}
+
+function witnessesAmong({ servers }: GridDescription): string[] {
+  return servers.flatMap(({ id, witness }) => (witness ? [id] : []))
 }
 
 /** True once a put can succeed. */
