@@ -79,6 +79,7 @@ export async function openOver(profile: Profile, places: readonly TestPlace[]): 
       voters: store.voters,
       witnesses: [],
       nameOf: (place) => place,
+      isTaking: () => true,
       isCurrent: async () => true,
       close: () => store.close(),
     },

@@ -6,7 +6,7 @@ import { join as joinPath } from "node:path"
 import { type TestContext, test } from "node:test"
 import { createInvite, type InviteOptions, labelNode, revokeMember, startCoordinator } from "@holdfast/coordinator"
 import { utf8 } from "@holdfast/core"
-import { createLogger, join, loadIdentity, openAuthority } from "@holdfast/network"
+import { confirmServers, createLogger, join, loadIdentity, openAuthority } from "@holdfast/network"
 import { startNode } from "@holdfast/node"
 import { pathsOf, profileDir } from "../src/profile/paths.ts"
 import { createProfile, openProfile } from "../src/profile/profile.ts"
@@ -100,6 +100,21 @@ test("an open session stores on a node that joins, and asks one no more whose ke
   const last = await session.store.chunks.putChunk(content(0))
   assert.ok(await holds(session, last, 0))
   assert.deepEqual(warnings, [])
+})
+
+test("an open session says of a node that is one too many unasked that it takes nothing, until the user confirms it", {
+  timeout: 60_000,
+}, async (t) => {
+  const { identityDir, addNode, open } = await setUp(t, 3)
+  const session = await open()
+  const first = ids(session.backends)
+  for (const name of ["n4", "n5"]) await addNode(name)
+  await until(() => session.backends.length === 5)
+  const taking = () => ids(session.backends).filter((id) => session.isTaking(id))
+  assert.equal(taking().length, 4)
+  assert.ok(first.every((id) => taking().includes(id)))
+  await confirmServers(identityDir)
+  await until(() => taking().length === 5)
 })
 
 test("an open session spreads over the labels that its operator gives and takes, and asks a witness that joins for registers alone", {

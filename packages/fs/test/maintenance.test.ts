@@ -172,6 +172,23 @@ test("after other places came, all is swept and rebalanced, once", async (t) => 
   assert.deepEqual([after.volumes[0]!.hasMoved, after.trees[0]!.rebalance], [false, undefined])
 })
 
+test("after a place takes shares that waited for the user's word, all is rebalanced, once", async (t) => {
+  const { folder } = await folderFor(t)
+  const clock = movedClock()
+  const world = await createWorld({ servers: 6 })
+  await fill(world)
+  const round = async (waiting?: string) => {
+    clock.pass(hourMs)
+    const volume = await volumeOf(world, { isTaking: (id) => id !== waiting })
+    const { trees, volumes } = await maintainVolumes([volume], depsOf({ clock, folder }))
+    return [volumes[0]!.hasMoved, trees[0]!.rebalance?.isDone]
+  }
+  assert.deepEqual(await round("n6"), [false, undefined])
+  assert.deepEqual(await round("n6"), [false, undefined])
+  assert.deepEqual(await round(), [true, true])
+  assert.deepEqual(await round(), [false, undefined])
+})
+
 test("after places were labelled, or their labels changed, what lies where it no longer belongs is rebalanced, once", async (t) => {
   const { folder } = await folderFor(t)
   const clock = movedClock()

@@ -120,6 +120,7 @@ async function volumeOf(
   }
   return {
     ...{ key: storage, name: volume, account: toHex(account.id), happy: coding.happy, store, trees },
+    isTaking: session.isTaking,
     collector: account.keys && collectorOf(account),
     ...(mayCollect && { collect }),
   }

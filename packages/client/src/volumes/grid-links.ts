@@ -133,6 +133,10 @@ export class GridLinks {
     return this.#grid.servers.some((server) => server.id === id)
   }
 
+  isTaking(id: string): boolean {
+    return this.#standings().some(({ server, trust }) => server.id === id && trust !== "waiting")
+  }
+
   follow(onChange: () => void): void {
     this.#onChange = onChange
   }

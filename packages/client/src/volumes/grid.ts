@@ -51,6 +51,8 @@ export interface OpenedGrid {
   nameOf(id: string): string
   /** Whether a server is one of the grid now. */
   isMember(id: string): boolean
+  /** False for a server that only is read, since it waits for the user's word. */
+  isTaking(id: string): boolean
   /**
    * Calls `onChange` when `place` gives something else, as servers come, go and are confirmed while the grid is open. Other hearers of
    * before hear nothing more.
@@ -100,6 +102,7 @@ export function openedGrid(dir: string, identity: Identity, now: GridNow): Opene
     place: (buffers) => links.place(buffers),
     nameOf: (id) => links.nameOf(id),
     isMember: (id) => links.isMember(id),
+    isTaking: (id) => links.isTaking(id),
     follow: (onChange) => links.follow(onChange),
     close: () => links.close(),
   }

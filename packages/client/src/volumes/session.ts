@@ -39,6 +39,8 @@ export interface Session {
   readonly store: Store
   /** What a place is called by people: the name of a node; else its id. */
   nameOf(id: string): string
+  /** False for a place that only is read: a server of a grid that waits for the user's word. */
+  isTaking(id: string): boolean
   /**
    * False when the profile, as it was last read (`refresh`), has another volume, account or membership than this was opened with: work
    * goes on with what was, and what is now has to be opened anew. A grid whose servers change is followed, and stays the same.
@@ -121,6 +123,7 @@ export async function openGridSession(profile: Profile, opened: OpenedGrid, opti
       return witnessesIn(store).filter(({ id }) => opened.isMember(id))
     },
     nameOf: opened.nameOf,
+    isTaking: opened.isTaking,
     async close() {
       opened.close()
       await session.close()
@@ -202,6 +205,7 @@ async function compose(
     witnesses: witnessesIn(store),
     store,
     nameOf: (id) => id,
+    isTaking: () => true,
     isCurrent: async () => true,
     close: () => store.close(),
   }

@@ -112,9 +112,9 @@ class VolumeRound {
   /** True when the places, or their domains, are others than before: then all trees of the volume are swept and rebalanced. Asks each whether it is there. */
   async notePlaces(): Promise<boolean> {
     await this.#knock()
-    const { key, store } = this.#volume
+    const { key } = this.#volume
     const before = this.#memory.now.volumes[key]
-    const places = placesOf(store)
+    const places = placesOf(this.#volume)
     const hasMoved = before !== undefined && before.places.join() !== places.join()
     const pass = newPass(this.#deps.env.clock.nowMs())
     const own = Object.entries(this.#memory.now.trees).filter(([id]) => id.startsWith(`${key}/`))
@@ -199,8 +199,10 @@ class VolumeRound {
   }
 }
 
-/** What decides where shares belong: each place by its id, with the domains that it lies in. */
-function placesOf({ backends, domains }: MaintainedVolume["store"]): string[] {
+/** What decides where shares belong: each place that takes any by its id, with the domains that it lies in. */
+function placesOf({ store, isTaking = () => true }: MaintainedVolume): string[] {
+  const { backends, domains } = store
   const domainsOf = (backend: Backend) => domains.filter(({ servers }) => servers.has(backend)).map(({ name }) => name)
-  return backends.map((backend) => [backend.id, ...domainsOf(backend)].join(" ")).sort()
+  const taking = backends.filter(({ id }) => isTaking(id))
+  return taking.map((backend) => [backend.id, ...domainsOf(backend)].join(" ")).sort()
 }

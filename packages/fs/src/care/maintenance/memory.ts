@@ -41,7 +41,7 @@ export interface TreeMemory {
 
 /** What is known of a volume. */
 export interface VolumeMemory {
-  /** Ids of its places, each followed by the domains that it lies in, after spaces. */
+  /** Ids of its places that take shares, each followed by the domains that it lies in, after spaces. */
   readonly places: readonly string[]
   /** Since when places have given no answer. */
   readonly awaySinceMs: Readonly<Record<string, number>>

@@ -40,6 +40,8 @@ export interface MaintainedVolume {
     "backends" | "voters" | "domains" | "checkChunk" | "sampleBlock" | "rebalanceChunk" | "beginCollection"
   >
   readonly trees: readonly MaintainedTree[]
+  /** False for a place that takes nothing for now; all do when absent. */
+  isTaking?(place: string): boolean
   /** Signs for what a rebalance frees where shares lay before. */
   readonly collector?: Collector | undefined
   /** Collects what nothing needs any more; absent where that may not be known. */
