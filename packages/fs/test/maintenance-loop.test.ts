@@ -192,3 +192,25 @@ test("what is remembered and cannot be read for a while keeps rounds from beginn
   )
   assert.deepEqual([rounds, told.length], [2, 3])
 })
+
+test("a place that waits for the user's word is offered nothing, and is not told as one without room", async (t) => {
+  const { folder } = await folderFor(t)
+  const given = await createWorld({ servers: 6 })
+  let offered = 0
+  const message = "it is new and waits for your word"
+  changePlace(given, 5, () => ({
+    putShares: async (shares) => {
+      offered += shares.length
+      return shares.map(() => ({ ok: false, code: "full", message }) as const)
+    },
+  }))
+  const world = await given.again()
+  await fill(world, 20)
+  assert.ok(offered > 0)
+  offered = 0
+  const lost = await world.withEmpty(0)
+  const volume = await volumeOf(lost, { isTaking: (id) => id !== "n6" })
+  const { trees, volumes } = await maintainVolumes([volume], depsOf({ clock: movedClock(), folder }))
+  assert.deepEqual([offered, volumes[0]!.refusing, trees[0]!.below], [0, [], 0])
+  assert.ok(trees[0]!.mended > 0)
+})

@@ -14,15 +14,17 @@ export interface MendingPlaces {
   readonly refusing: Map<string, Answer>
   /** The least number of servers that a write needs. */
   readonly happy: number
+  /** False for a server that takes nothing for now. */
+  isTaking(server: string): boolean
   /** True for a server that does not answer and has been waited for long enough. */
   isGivenUp(server: string): boolean
 }
 
 /** True when a chunk's shares are to be put right now. What cannot be read, or contradicts itself, no repair mends. */
-function needsMending(health: ChunkHealth, { servers, happy, refusing, isGivenUp }: MendingPlaces): boolean {
+function needsMending(health: ChunkHealth, { servers, happy, refusing, isTaking, isGivenUp }: MendingPlaces): boolean {
   const { k, n, goodShares, distinctServers, corrupt, inconsistent, silent, vacant } = health
   if (k === 0 || goodShares < k || inconsistent) return false
-  const hasRoom = vacant.some((server) => !refusing.has(server))
+  const hasRoom = vacant.some((server) => isTaking(server) && !refusing.has(server))
   if (corrupt.length > 0) return hasRoom
   const lacking = Math.max(Math.min(n, servers) - distinctServers, n - goodShares)
   if (lacking <= 0 || !hasRoom) return false
@@ -45,8 +47,9 @@ export function mendingStore(
     domains: store.domains,
     async checkChunk(id, { repair = false, ...options } = {}) {
       const found = await store.checkChunk(id, options)
-      const { refusing } = places
-      const avoid = new Set(refusing.keys())
+      const { refusing, isTaking } = places
+      const closed = store.backends.filter((backend) => !isTaking(backend.id))
+      const avoid = new Set([...refusing.keys(), ...closed.map((backend) => backend.id)])
       const isMended = repair && needsMending(found, places)
       const health = isMended ? await store.checkChunk(id, { ...options, repair, avoid }) : found
       for (const answer of health.refused) if (withoutRoom.includes(answer.code)) refusing.set(answer.server, answer)

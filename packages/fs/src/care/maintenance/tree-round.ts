@@ -205,7 +205,7 @@ export class TreeRound {
   /** Checks chunks, and mends those that need it. */
   async #check(step: Span, { verify }: { readonly verify: boolean }): Promise<Found> {
     const { deps, volume, awaySinceMs, refusing } = this.#around
-    const { store, happy } = volume
+    const { store, happy, isTaking = () => true } = volume
     const nowMs = deps.env.clock.nowMs()
     const { waitMs } = deps.schedule
     const servers = store.backends.length
@@ -219,7 +219,7 @@ export class TreeRound {
       if (condition !== "healthy") (condition === "damaged" ? below : broken).push(toHex(health.id))
       deps.onChunk?.()
     }
-    const mending = mendingStore(store, { servers, happy, refusing, isGivenUp }, onHealth)
+    const mending = mendingStore(store, { servers, happy, refusing, isTaking, isGivenUp }, onHealth)
     const footing = { chunks: given(step), registers: [] }
     const { report } = await checkHealth({ crypto: deps.env.crypto, store: mending }, footing, { verify, repair: true })
     this.report.mended += report.placed
