@@ -109,7 +109,10 @@ class VolumeRound {
     this.awaySinceMs = new Map(known.filter(([id]) => places.has(id)))
   }
 
-  /** True when the places, or their domains, are others than before: then all trees of the volume are swept and rebalanced. Asks each whether it is there. */
+  /**
+   * True when the places that take shares, or their domains, are others than before: then all trees of the volume are swept and
+   * rebalanced. Asks each whether it is there.
+   */
   async notePlaces(): Promise<boolean> {
     await this.#knock()
     const { key } = this.#volume
