@@ -117,6 +117,7 @@ async function harnessOver(t: { after(done: () => unknown): void }, around: Surr
       backends,
       voters: backends,
       witnesses: [],
+      isTaking: () => true,
       coding: { k: 3, happy: 4, n: 5 },
       env: nodeEnv,
       volume: "grid",
