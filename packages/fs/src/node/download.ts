@@ -9,7 +9,7 @@ import { RepeatGuard } from "@holdfast/tree"
 import type { Item } from "../file-system.ts"
 import { identityOf, isBare } from "../items.ts"
 import { type ExcludeOptions, Exclusion } from "./exclude.ts"
-import { isThere } from "./is-there.ts"
+import { compareWith } from "./is-there.ts"
 import { removeOldParts } from "./parts.ts"
 import {
   finishDirectory,
@@ -20,6 +20,7 @@ import {
   placeFile,
   placeSmallFile,
   placeSymlink,
+  placeXattrs,
   type Restored,
   type Target,
   targetIn,
@@ -160,8 +161,16 @@ async function* directorySteps(
 
 async function place({ totals, large, options }: Download, item: Item, target: Target): Promise<void> {
   const { entry, owner } = item
-  if (!options.overwrite && isThere(entry, target.folder.at(target.name), options)) {
-    totals.unchanged++
+  const there = options.overwrite ? "other" : compareWith(entry, target.folder.at(target.name), options)
+  const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
+  // Where a file system takes none of them, it is not written anew each time.
+  const placed = there === "lacks xattrs" && placeXattrs(target, entry, restored)
+  if (placed === "all") {
+    options.onItem?.(pathOf(target))
+    totals.files++
+  }
+  if (there === "same" || placed === "some") totals.unchanged++
+  if (there === "same" || placed) {
     options.onBytes?.(entry.size)
     return
   }
@@ -171,7 +180,6 @@ async function place({ totals, large, options }: Download, item: Item, target: T
     totals.symlinks++
     return
   }
-  const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
   if (entry.size <= smallBytes) {
     const content = await readSmall(untilAborted(owner.read(item), options.signal))
     placeSmallFile(target, content, entry, restored)

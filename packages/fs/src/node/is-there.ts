@@ -6,14 +6,17 @@ import { type Restored, restoredMode } from "./place.ts"
 import { hasXattrs, restoredXattrs } from "./xattrs.ts"
 
 /**
- * True when the file or symlink `local` has size, time and attributes of the entry, those that are restored. What cannot be looked at
- * (a name that is too long here) is not there; placing it tells why.
+ * "same" when the file or symlink `local` has size, time and attributes of the entry, those that are restored; "lacks xattrs" when it is
+ * not the same in its extended attributes alone. What cannot be looked at (a name that is too long here) is not there; placing it tells
+ * why.
  */
-export function isThere(entry: Entry, local: string, restored: Restored): boolean {
+export function compareWith(entry: Entry, local: string, restored: Restored): "same" | "lacks xattrs" | "other" {
   try {
-    return isSame(entry, local, restored)
+    if (!isSame(entry, local, restored)) return "other"
+    const isLacking = entry.kind === "file" && !hasXattrs(local, restoredXattrs(entry, restored), restored)
+    return isLacking ? "lacks xattrs" : "same"
   } catch {
-    return false
+    return "other"
   }
 }
 
@@ -22,7 +25,6 @@ function isSame(entry: Entry, local: string, restored: Restored): boolean {
   if (!stat || !sameTime(stat.mtimeNs, entry.mtimeNs)) return false
   if (restored.owner && (Number(stat.uid) !== entry.uid || Number(stat.gid) !== entry.gid)) return false
   if (entry.kind === "symlink") return stat.isSymbolicLink() && fs.readlinkSync(local) === entry.target
-  if (!hasXattrs(local, restoredXattrs(entry.xattrs, restored))) return false
   const mode = Number(stat.mode) & 0o7777
-  return stat.isFile() && Number(stat.size) === entry.size && mode === restoredMode(entry.mode, restored)
+  return stat.isFile() && Number(stat.size) === entry.size && mode === restoredMode(entry, restored)
 }

@@ -7,9 +7,10 @@
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, Folder, hasProc, localError, posix } from "@holdfast/core/node"
+import { createFlags, Folder, hasProc, localError, posix, readFlags } from "@holdfast/core/node"
 import { checkName, isHole } from "@holdfast/tree"
-import { utimesValue } from "./local.ts"
+import { accessAcl, modeWithoutAcl } from "./acl.ts"
+import { sameTime, utimesValue } from "./local.ts"
 import { newPartName } from "./parts.ts"
 import { restoredXattrs, writeXattrs } from "./xattrs.ts"
 
@@ -42,9 +43,13 @@ export interface Target {
 
 /**
  * The mode that a file gets. Bits that let everybody act as its owner mean the owner that it had: what root fetches without owners is
- * root's, and gets none.
+ * root's, and gets none. Without its ACL, which names users, a group gets no rights that the ACL gave to others.
  */
-export function restoredMode(mode: number, { specialBits = false, owner = false }: Restored): number {
+export function restoredMode(
+  { mode: wanted, xattrs }: Pick<Attributes, "mode" | "xattrs">,
+  { specialBits = false, owner = false }: Restored,
+): number {
+  const mode = owner ? wanted : modeWithoutAcl(wanted, xattrs?.get(accessAcl))
   if (!specialBits) return mode & 0o777
   return mode & (owner || process.getuid?.() !== 0 ? 0o7777 : 0o1777)
 }
@@ -187,14 +192,40 @@ export function placeSymlink(to: Target, target: string, attributes: Attributes,
   })
 }
 
-function finish(file: number, { mode, mtimeNs, uid, gid, xattrs }: Attributes, restored: Restored): void {
+function finish(file: number, attributes: Attributes, restored: Restored): void {
+  const { mtimeNs, uid, gid } = attributes
   if (restored.owner) fs.fchownSync(file, uid, gid) // first, as it takes set-user-id away
-  fs.fchmodSync(file, restoredMode(mode, restored))
-  const lacking = writeXattrs(file, restoredXattrs(xattrs ?? null, restored)) // after the mode, which is a part of an ACL
+  fs.fchmodSync(file, restoredMode(attributes, restored))
+  const lacking = writeXattrs(file, restoredXattrs(attributes, restored), restored) // after the mode, which is a part of an ACL
   if (lacking !== undefined) restored.onLacking?.(lacking)
   const calls = posix()
   if (calls) calls.futimens(file, mtimeNs, mtimeNs)
   else fs.futimesSync(file, utimesValue(mtimeNs), utimesValue(mtimeNs))
+}
+
+/**
+ * Gives a file that was fetched already what it lacks of extended attributes. False where the whole file is to be placed: it has other
+ * names, to which they would go too, or is another one by now, or cannot be opened.
+ */
+export function placeXattrs(
+  { folder, name }: Target,
+  attributes: Attributes,
+  restored: Restored,
+): "all" | "some" | false {
+  let file: number | undefined
+  try {
+    file = fs.openSync(folder.at(name), readFlags)
+    const stat = fs.fstatSync(file, { bigint: true })
+    if (!stat.isFile() || stat.nlink !== 1n || !sameTime(stat.mtimeNs, attributes.mtimeNs)) return false
+    const lacking = writeXattrs(file, restoredXattrs(attributes, restored), restored)
+    if (lacking === undefined) return "all"
+    restored.onLacking?.(lacking)
+    return "some"
+  } catch {
+    return false // placing it tells why
+  } finally {
+    if (file !== undefined) fs.closeSync(file)
+  }
 }
 
 function renameOver(temporary: string, target: Target): void {
