@@ -29,7 +29,10 @@ export interface Attributes {
 export interface Restored {
   /** User and group, by number; which is root's to do. */
   readonly owner?: boolean
-  /** The bits set-user-id, set-group-id and sticky; root restores the first two together with owners only. */
+  /**
+   * The bits set-user-id, set-group-id and sticky; root restores the first two together with owners only. With owners, capabilities of
+   * programs too.
+   */
   readonly specialBits?: boolean
   /** Hears which extended attributes a file or folder did not get, and why. */
   readonly onLacking?: (what: string) => void

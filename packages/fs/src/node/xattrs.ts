@@ -11,8 +11,11 @@ import type { Problem } from "./problem.ts"
 /** By name; null when there are none. */
 export type Xattrs = NonNullable<Attributes["xattrs"]> | null
 
-/** They name users by number, or make a program its owner's: they are restored with owners only. */
-const ofOwners = new Set([accessAcl, "system.posix_acl_default", "security.capability"])
+/** What a program may do whoever runs it: as set-user-id bits, restored by who asks for those too. */
+const capability = "security.capability"
+
+/** They name users by number, or give rights to who runs a program: they are restored with owners only. */
+const ofOwners = new Set([accessAcl, "system.posix_acl_default", capability])
 
 /** What file systems say that know none, or none for this kind of file. */
 const unknown = new Set(["ENOTSUP", "EOPNOTSUPP", "ENOSYS"])
@@ -67,7 +70,7 @@ export function sameAsStored(local: Xattrs | undefined, stored: Xattrs): boolean
 }
 
 /** True when a local file has these already, and nothing that names users unless they are to be as they were; and where nobody knows. */
-export function hasXattrs(path: string, wanted: Xattrs, { owner = false }: Owners): boolean {
+export function hasXattrs(path: string, wanted: Xattrs, { owner = false }: Restored): boolean {
   if (!wanted && !owner) return true
   const { xattrs, problem } = readXattrs(path)
   if (xattrs === undefined) return problem === undefined
@@ -78,19 +81,23 @@ export function hasXattrs(path: string, wanted: Xattrs, { owner = false }: Owner
   })
 }
 
-interface Owners {
-  /** Those too that name users. */
+/** Which are restored beside those of users (`user.`); see place.ts. */
+interface Restored {
+  /** ACLs. */
   readonly owner?: boolean
+  /** Together with owners, capabilities of programs. */
+  readonly specialBits?: boolean
 }
 
 /** Those of an entry that are restored, fit to its mode, which somebody may have changed who knows nothing of ACLs. */
 export function restoredXattrs(
   { xattrs, mode }: { readonly xattrs?: Attributes["xattrs"]; readonly mode: number },
-  { owner = false }: Owners,
+  { owner = false, specialBits = false }: Restored,
 ): Xattrs {
   const kept = [...(xattrs ?? [])].flatMap(([name, value]): [string, Uint8Array][] => {
     if (name === accessAcl && owner) return [[name, aclWithMode(value, mode)]]
-    return name.startsWith("user.") || (owner && ofOwners.has(name)) ? [[name, value]] : []
+    const isRestored = owner && ofOwners.has(name) && (specialBits || name !== capability)
+    return name.startsWith("user.") || isRestored ? [[name, value]] : []
   })
   return kept.length > 0 ? new Map(kept) : null
 }
@@ -99,7 +106,7 @@ export function restoredXattrs(
  * Gives them to an open file; with `owner` it has no others that name users afterwards, as those that a folder's default ACL gave it.
  * Says which ones the file system did not take, and why; undefined when it took all.
  */
-export function writeXattrs(file: number, xattrs: Xattrs, { owner = false }: Owners): string | undefined {
+export function writeXattrs(file: number, xattrs: Xattrs, { owner = false }: Restored): string | undefined {
   const calls = posix()
   if (!calls) return xattrs ? `: ${[...xattrs.keys()].join(", ")} (nothing here can set them)` : undefined
   const refused: string[] = []

@@ -30,7 +30,10 @@ export function register(program: Command, context: Context): void {
   withTransferFlags(command, "write")
     .option("--owner", "restore user and group, by number (what root does unless told --no-owner)")
     .option("--no-owner", "leave user and group to the system")
-    .option("--special-bits", "restore set-user-id, set-group-id and sticky bits")
+    .option(
+      "--special-bits",
+      "restore set-user-id, set-group-id and sticky bits, and with owners capabilities of programs",
+    )
     .addHelpText(
       "after",
       examples(
