@@ -2,6 +2,7 @@
 
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
+import { isSea } from "node:sea"
 import { addAbortSignal } from "node:stream"
 import { type Paths, type Profile, pathsOf } from "@holdfast/client/profile"
 import { placesOf } from "@holdfast/client/volumes"
@@ -95,8 +96,7 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         noIgnoreFiles: !flags.ignoreFiles,
       },
     }
-    if (!knowsXattrs())
-      context.warn("Extended attributes and ACLs are not kept: that takes Linux and the optional package koffi.")
+    if (!knowsXattrs()) context.warn(`Extended attributes and ACLs are not kept: ${lacking()}.`)
     const claim = placesOfTheirOwn()
     const stored = storedFilesOfTrees(context)
     const isShown = context.json ? context.verbosity.verbose : context.isTerminal
@@ -133,6 +133,11 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         : `Stored ${stored}, ${parts.join(", ")}, in ${show(place)}.`
     }
   })
+}
+
+function lacking(): string {
+  if (!isSea()) return "that takes Linux and the optional package koffi"
+  return "the single executable has no help for that, which the packages for Debian and npm have"
 }
 
 interface PutOptions extends WalkOptions {
