@@ -27,7 +27,7 @@ import {
 } from "./place.ts"
 import { orReport, type Problem } from "./problem.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
-import { withoutXattrs } from "./xattrs.ts"
+import { knowsXattrs, restoredXattrs, withoutXattrs } from "./xattrs.ts"
 
 /** How a download is done. */
 export interface DownloadOptions extends Restored {
@@ -41,6 +41,8 @@ export interface DownloadOptions extends Restored {
   readonly onItem?: (local: string) => void
   readonly signal?: AbortSignal
   readonly onProblem: (problem: Problem) => void
+  /** Hears of each file or folder that is kept without its extended attributes, as nothing here can set any. */
+  readonly onWithoutXattrs?: () => void
   /** Hears of bytes as they are written or skipped. */
   readonly onBytes?: (count: number) => void
 }
@@ -85,13 +87,14 @@ export async function download(item: Item, local: string, options: DownloadOptio
     for await (const ended of mapOrdered(rootSteps(job, item, local), filesAtOnce, work)) {
       if (!ended) continue
       const { folder } = ended
-      if (!isBare(ended.item))
+      if (!isBare(ended.item)) {
+        const restored = ended.item === item && job.isFound ? {} : options
+        tellOfNone(options, ended.item.entry, restored)
+        const onLacking = lackingAt(options, folder.path)
         await orReport(folder.path, options, async () =>
-          finishDirectory(folder, ended.item.entry, {
-            ...(ended.item === item && job.isFound ? {} : options),
-            onLacking: lackingAt(options, folder.path),
-          }),
+          finishDirectory(folder, ended.item.entry, { ...restored, onLacking }),
         )
+      }
       job.open.delete(folder)
       folder.close()
     }
@@ -180,6 +183,7 @@ async function place({ totals, large, options }: Download, item: Item, target: T
     totals.symlinks++
     return
   }
+  tellOfNone(options, entry, options)
   if (entry.size <= smallBytes) {
     const content = await readSmall(untilAborted(owner.read(item), options.signal))
     placeSmallFile(target, content, entry, restored)
@@ -191,6 +195,10 @@ async function place({ totals, large, options }: Download, item: Item, target: T
   options.onItem?.(pathOf(target))
   totals.files++
   totals.bytes += entry.size
+}
+
+function tellOfNone({ onWithoutXattrs }: DownloadOptions, entry: Item["entry"], restored: Restored): void {
+  if (!knowsXattrs() && restoredXattrs(entry, restored)) onWithoutXattrs?.()
 }
 
 function lackingAt({ onProblem }: DownloadOptions, local: string): (what: string) => void {

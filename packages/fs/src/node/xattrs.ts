@@ -108,7 +108,7 @@ export function restoredXattrs(
  */
 export function writeXattrs(file: number, xattrs: Xattrs, { owner = false }: Restored): string | undefined {
   const calls = posix()
-  if (!calls) return xattrs ? `: ${[...xattrs.keys()].join(", ")} (nothing here can set them)` : undefined
+  if (!calls) return undefined // which is told of all files at once
   const refused: string[] = []
   const attempt = (name: string, work: () => void) => {
     try {

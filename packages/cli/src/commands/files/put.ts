@@ -2,7 +2,6 @@
 
 import * as fs from "node:fs"
 import * as nodePath from "node:path"
-import { isSea } from "node:sea"
 import { addAbortSignal } from "node:stream"
 import { type Paths, type Profile, pathsOf } from "@holdfast/client/profile"
 import { placesOf } from "@holdfast/client/volumes"
@@ -36,7 +35,7 @@ import { humanSize } from "./listing.ts"
 import { openPlace, type Place, target } from "./locations.ts"
 import { withFiles } from "./open.ts"
 import { type StoredFilesOfTrees, storedFilesOfTrees } from "./stored-files.ts"
-import { itemTeller, patternsOf, type TransferFlags, withTransferFlags } from "./transfer-flags.ts"
+import { itemTeller, patternsOf, type TransferFlags, withoutXattrs, withTransferFlags } from "./transfer-flags.ts"
 
 interface PutFlags extends TransferFlags {
   readonly excludeCaches?: boolean
@@ -96,7 +95,7 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         noIgnoreFiles: !flags.ignoreFiles,
       },
     }
-    if (!knowsXattrs()) context.warn(`Extended attributes and ACLs are not kept: ${lacking()}.`)
+    if (!knowsXattrs()) context.warn(withoutXattrs("Extended attributes and ACLs are not kept"))
     const claim = placesOfTheirOwn()
     const stored = storedFilesOfTrees(context)
     const isShown = context.json ? context.verbosity.verbose : context.isTerminal
@@ -133,11 +132,6 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         : `Stored ${stored}, ${parts.join(", ")}, in ${show(place)}.`
     }
   })
-}
-
-function lacking(): string {
-  if (!isSea()) return "that takes Linux and the optional package koffi"
-  return "the single executable has no help for that, which the packages for Debian and npm have"
 }
 
 interface PutOptions extends WalkOptions {
