@@ -9,7 +9,7 @@ import { RepeatGuard } from "@holdfast/tree"
 import type { Item } from "../file-system.ts"
 import { identityOf, isBare } from "../items.ts"
 import { type ExcludeOptions, Exclusion } from "./exclude.ts"
-import { compareWith } from "./is-there.ts"
+import { compareWith, placeXattrs } from "./is-there.ts"
 import { removeOldParts } from "./parts.ts"
 import {
   finishDirectory,
@@ -20,7 +20,6 @@ import {
   placeFile,
   placeSmallFile,
   placeSymlink,
-  placeXattrs,
   type Restored,
   type Target,
   targetIn,
@@ -167,7 +166,7 @@ async function place({ totals, large, options }: Download, item: Item, target: T
   const there = options.overwrite ? "other" : compareWith(entry, target.folder.at(target.name), options)
   const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
   // Where a file system takes none of them, it is not written anew each time.
-  const placed = there === "lacks xattrs" && placeXattrs(target, entry, restored)
+  const placed = there === "lacks xattrs" && entry.kind === "file" && placeXattrs(target, entry, restored)
   if (placed === "all") {
     options.onItem?.(pathOf(target))
     totals.files++

@@ -7,10 +7,10 @@
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, Folder, hasProc, localError, posix, readFlags } from "@holdfast/core/node"
+import { createFlags, Folder, hasProc, localError, posix } from "@holdfast/core/node"
 import { checkName, isHole } from "@holdfast/tree"
 import { accessAcl, modeWithoutAcl } from "./acl.ts"
-import { sameTime, utimesValue } from "./local.ts"
+import { utimesValue } from "./local.ts"
 import { newPartName } from "./parts.ts"
 import { restoredXattrs, writeXattrs } from "./xattrs.ts"
 
@@ -204,31 +204,6 @@ function finish(file: number, attributes: Attributes, restored: Restored): void 
   const calls = posix()
   if (calls) calls.futimens(file, mtimeNs, mtimeNs)
   else fs.futimesSync(file, utimesValue(mtimeNs), utimesValue(mtimeNs))
-}
-
-/**
- * Gives a file that was fetched already what it lacks of extended attributes. False where the whole file is to be placed: it has other
- * names, to which they would go too, or is another one by now, or cannot be opened.
- */
-export function placeXattrs(
-  { folder, name }: Target,
-  attributes: Attributes,
-  restored: Restored,
-): "all" | "some" | false {
-  let file: number | undefined
-  try {
-    file = fs.openSync(folder.at(name), readFlags)
-    const stat = fs.fstatSync(file, { bigint: true })
-    if (!stat.isFile() || stat.nlink !== 1n || !sameTime(stat.mtimeNs, attributes.mtimeNs)) return false
-    const lacking = writeXattrs(file, restoredXattrs(attributes, restored), restored)
-    if (lacking === undefined) return "all"
-    restored.onLacking?.(lacking)
-    return "some"
-  } catch {
-    return false // placing it tells why
-  } finally {
-    if (file !== undefined) fs.closeSync(file)
-  }
 }
 
 function renameOver(temporary: string, target: Target): void {
