@@ -58,12 +58,27 @@ function storeAndFetch(run: Run, home: string, inside = home): void {
   assert.ok(fs.readFileSync(`${home}/back`).equals(content))
 }
 
+/** Sets an extended attribute as another program does, and finds it at what comes back. */
+function keepsXattrs(run: Run, home: string): void {
+  execFileSync("python3", ["-c", "import os, sys; os.setxattr(sys.argv[1], 'user.mine', b'kept')", `${home}/file`])
+  run("put", `${home}/file`, "disks:/file")
+  run("get", "disks:/file", `${home}/with`)
+  const read = ["-c", "import os, sys; print(os.getxattr(sys.argv[1], 'user.mine').decode())", `${home}/with`]
+  assert.equal(execFileSync("python3", read, { encoding: "utf8" }), "kept\n")
+}
+
 test("the package for Debian brings all that it needs, pages, units and completion", { skip: !hasDpkg }, () => {
   const to = paths.join(folder, "debian")
   execFileSync("dpkg-deb", ["-x", fileThat(".deb"), to])
   // The Node inside, and no other.
   const home = paths.join(folder, "home-debian")
-  storeAndFetch(commandIn(home, [`${to}/usr/lib/holdfast/node`, `${to}/usr/lib/holdfast/bin/holdfast.mjs`]), home)
+  const run = commandIn(home, [`${to}/usr/lib/holdfast/node`, `${to}/usr/lib/holdfast/bin/holdfast.mjs`])
+  storeAndFetch(run, home)
+  if (isLinux) keepsXattrs(run, home)
+  assert.match(
+    gunzipSync(fs.readFileSync(`${to}/usr/share/doc/holdfast/THIRD-PARTY-NOTICES.gz`)).toString(),
+    /^koffi [\d.]+ \(MIT\)$/m,
+  )
   assert.match(fs.readFileSync(`${to}/usr/bin/holdfast`, "utf8"), /exec \/usr\/lib\/holdfast\/node /)
   assert.match(fs.readFileSync(`${to}/usr/share/bash-completion/completions/holdfast`, "utf8"), /complete /)
   assert.ok(fs.readdirSync(`${to}/usr/share/man/man1`).includes("holdfast-put.1.gz"))
@@ -88,7 +103,9 @@ test("the package for npm installs globally and runs", { timeout: 180_000 }, () 
     },
   )
   const home = paths.join(folder, "home-npm")
-  storeAndFetch(commandIn(home, [paths.join(to, "bin/holdfast")]), home)
+  const run = commandIn(home, [paths.join(to, "bin/holdfast")])
+  storeAndFetch(run, home)
+  if (isLinux) keepsXattrs(run, home)
   assert.match(fs.readFileSync(paths.join(to, "share/man/man1/holdfast.1"), "utf8"), /^\.TH "HOLDFAST"/)
 })
 
@@ -99,6 +116,12 @@ test("the executable stores and fetches where no Node is", { skip: !isLinux }, (
   const home = paths.join(folder, "home-alone")
   const run = commandIn(home, [file], nowhere)
   storeAndFetch(run, home)
+  const put = spawnSync(file, ["put", `${home}/file`, "disks:/again"], {
+    env: { HOME: home, PATH: nowhere },
+    encoding: "utf8",
+  })
+  assert.match(put.stderr, /attributes and ACLs are not kept: the single executable has no help for that/)
+  assert.equal(put.status, 0)
   assert.match(run("help", "put"), /^Usage: holdfast put /)
   assert.match(run("completion", "bash"), /complete /)
   // What it is asked to take words for is not taken for Node's.

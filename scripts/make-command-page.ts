@@ -51,8 +51,9 @@ root runs it, or with \`--owner\`; set-user-id, set-group-id and sticky bits wit
 with owners only). Long runs of zeros come back as holes. Hard
 links are stored as files of their own, and counted.
 **Extended attributes**: those of users (\`user.\`), POSIX ACLs
-and capabilities of programs are kept of files and folders, and restored, the last two with owners only. Labels of SELinux and what a file system keeps
-for itself (\`trusted.\`) are not. Where there is no help for that (other systems than Linux, or without the optional package \`koffi\`), \`put\` says so.
+and capabilities of programs are kept of files and folders. \`get\` brings back the first; ACLs with owners only, and capabilities with owners and
+\`--special-bits\`. Labels of SELinux and what a file system keeps for itself (\`trusted.\`) are not kept, and names that are not UTF-8 are told. Where there
+is no help for that (other systems than Linux, the single executable and the image, or without the optional package \`koffi\`), \`put\` and \`get\` say so, and what is stored stays.
 A file counts as unchanged when size, time, permissions, owner and these are the same; when only they differ, its content is not sent again.
 
 \`put\` leaves out sockets, pipes and devices, and the folders in which Holdfast itself keeps keys, grid and volumes, unless they are what was

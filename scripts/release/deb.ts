@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import {
+  bridge,
   closureOf,
   externals,
   type Job,
@@ -25,7 +26,7 @@ export async function makeDeb(root: string, { built, work, out, seconds }: Job) 
   const architecture = architectures[process.arch]!
   const home = join(work, "usr/lib/holdfast")
   stageProgram(root, built, home)
-  stagePackages(closureOf(root, externals), join(home, "node_modules"))
+  stagePackages(closureOf(root, [...externals, ...bridge]), join(home, "node_modules"))
   copyFileSync(join(nodeFolder(root), "bin/node"), join(home, "node"))
   chmodSync(join(home, "node"), 0o755)
   writeAt(

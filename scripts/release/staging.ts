@@ -39,6 +39,9 @@ export interface Job {
 /** Packages that the bundles import by name: see `external` in scripts/build.ts. */
 export const externals = ["@peculiar/x509", "reflect-metadata"]
 
+/** What calls the C library for the bundles where it is there: one package of code, and one of what was built for this machine. */
+export const bridge = ["koffi", `@koromix/koffi-linux-${process.arch}`]
+
 /** Reads a package.json; undefined where there is none. */
 export function manifestOf(folder: string): Manifest | undefined {
   const file = join(folder, "package.json")
@@ -70,7 +73,7 @@ export function nodeFolder(root: string): string {
 /** The licences of all packages that are bundled or come along. */
 function notices(root: string): string {
   const parts: string[] = []
-  for (const [name, folder] of closureOf(root, Object.keys(manifestOf(root)!.dependencies!))) {
+  for (const [name, folder] of closureOf(root, [...Object.keys(manifestOf(root)!.dependencies!), "koffi"])) {
     const { version, license = "see its files" } = manifestOf(folder)!
     const file = readdirSync(folder).find((one) => /^(licen[cs]e|copying)/i.test(one))
     const text = file ? readFileSync(join(folder, file), "utf8").trim() : ""
@@ -110,7 +113,7 @@ export function stagePackages(packages: ReadonlyMap<string, string>, target: str
     cpSync(folder, join(target, name), {
       recursive: true,
       dereference: true,
-      filter: (path) => !/\.(map|ts|mts|cts|md)$/.test(path) && !path.includes("/test/"),
+      filter: (path) => !/\.(map|ts|mts|cts|md|cc|hh|inc)$/.test(path) && !/\/(test|vendor)\//.test(path),
     })
 }
 

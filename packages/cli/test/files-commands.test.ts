@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { test } from "node:test"
@@ -33,6 +34,26 @@ test("a folder put into a tree is listed, read and fetched", async (t) => {
   assert.equal(fs.readlinkSync(`${folder}/back/sub/l`), "../a.txt")
   const [stat] = [await json<{ size: number; mode: string }>("stat", "home:/docs/b.bin")]
   assert.deepEqual([stat.size, stat.mode], [3_000_000, "0644"])
+})
+
+test("stat says which extended attributes are stored", async (t) => {
+  if (process.platform !== "linux" && process.env["HOLDFAST_REQUIRE_ALL"] !== "1") return t.skip("those of Linux")
+  const { folder, run, json } = await createHarness(t)
+  fs.writeFileSync(`${folder}/f`, "f")
+  const set =
+    "import os, sys; [os.setxattr(sys.argv[1], n, b'1') for n in ['user.\\x1b'] + ['user.z%d' % i for i in range(20)]]"
+  execFileSync("python3", ["-c", set, `${folder}/f`])
+  await run("put", `${folder}/f`, "home:/f")
+  const { xattrs } = await json<{ xattrs: object[] }>("stat", "home:/f")
+  assert.deepEqual([xattrs.length, xattrs[0]], [21, { name: "user.\x1b", size: 1 }])
+  const text = await run("stat", "home:/f")
+  assert.match(text, /^xattr {3}user\.\\x1b \(1 byte\)$/m)
+  assert.match(text, /^xattr {3}and 1 more$/m)
+  await run("cp", "home:/f", "home:/copy")
+  await run("mv", "home:/copy", "home:/moved")
+  await run("mkdir", "home:/other")
+  await run("cp", "home:/moved", "home:/other/again")
+  assert.deepEqual((await json<{ xattrs: object[] }>("stat", "home:/other/again")).xattrs, xattrs)
 })
 
 test("reading a file asks each server for the root once", async (t) => {

@@ -1,7 +1,13 @@
 /** Storing many files and naming them: what uploads, and doors that write files whole, do with a tree. */
 import { type ErrorCode, HoldfastError, toHex, utf8 } from "@holdfast/core"
 import { registerIdOf } from "@holdfast/protocol"
-import { type CommitSession, createFileWriter, type FileContent, plainAttributes } from "@holdfast/tree"
+import {
+  type Attributes,
+  type CommitSession,
+  createFileWriter,
+  type FileContent,
+  plainAttributes,
+} from "@holdfast/tree"
 import { inTree } from "./edit.ts"
 import type { Change, FileSystem, Item, NamedChange, Uploads, Writer } from "./file-system.ts"
 import { holdsEntries } from "./items.ts"
@@ -133,7 +139,7 @@ class Obstacles {
 async function applyChange(session: CommitSession, change: Change, nowMs: number): Promise<void> {
   if (change.kind === "remove") return void ((await session.lookup(change.path)) && session.remove(change.path))
   const { path, mode, mtimeNs, uid = 0, gid = 0 } = change
-  const { xattrs = (await session.lookup(path))?.xattrs ?? null } = change
+  const xattrs = change.xattrs === undefined ? await xattrsBefore(session, change) : change.xattrs
   const attributes = { ...plainAttributes(mode, nowMs), uid, gid, mtimeNs, xattrs }
   const own = { ...attributes, name: path.at(-1)! }
   if (change.kind === "file") {
@@ -145,4 +151,10 @@ async function applyChange(session: CommitSession, change: Change, nowMs: number
   } else {
     await session.mkdir(path, attributes, { update: true })
   }
+}
+
+/** What stays where a change says nothing of extended attributes: those of what it changes, and not of what it takes the place of. */
+async function xattrsBefore(session: CommitSession, { path, kind }: NamedChange): Promise<Attributes["xattrs"]> {
+  const before = await session.lookup(path)
+  return before?.kind === kind ? before.xattrs : null
 }

@@ -66,7 +66,7 @@ test("extended attributes of files and folders go up and come down, and alone ar
   assert.deepEqual(problems, [])
 })
 
-test("ACLs and capabilities of programs come down with owners only", { skip }, async (t) => {
+test("ACLs come down with owners only, and capabilities of programs with special bits too", { skip }, async (t) => {
   if (process.getuid?.() !== 0) return t.skip("restoring owners is root's to do")
   const { from, to, home, options, problems } = await setUp(t)
   fs.writeFileSync(`${from}/f`, "f", { mode: 0o640 })
@@ -78,9 +78,13 @@ test("ACLs and capabilities of programs come down with owners only", { skip }, a
   await download(item, to, options)
   assert.deepEqual(of(`${to}/f`), {}, "they name users of another machine")
   await download(item, `${to}-owned`, { ...options, owner: true })
+  assert.deepEqual(Object.keys(of(`${to}-owned/f`)), ["system.posix_acl_access"], "the tree may be a stranger's")
+  await download(item, `${to}-owned`, { ...options, owner: true, specialBits: true })
   t.after(() => fs.rmSync(`${to}-owned`, { recursive: true, force: true }))
   const { "trusted.mine": _, ...kept } = of(`${from}/f`)
   assert.deepEqual(of(`${to}-owned/f`), kept)
+  assert.equal((await download(item, `${to}-owned`, { ...options, owner: true })).unchanged, 0)
+  assert.equal(of(`${to}-owned/f`)["security.capability"], undefined)
   assert.equal(Object.keys(kept).length, 2)
   assert.equal(fs.statSync(`${to}-owned/f`).mode & 0o777, fs.statSync(`${from}/f`).mode & 0o777)
   assert.deepEqual(problems, [])

@@ -108,7 +108,7 @@ export { codeOf, createSecretDirectory, ioError, refuseUnlessFree, writeSecretFi
 export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
 export { localError } from "./local-error.ts"
 export { isDenied, whoseIs } from "./other-user.ts"
-export { type Posix, PosixError, posix } from "./posix.ts"
+export { type Posix, PosixError, posix, type XattrsOf } from "./posix.ts"
 export { keepOwner, makePrivateFolder } from "./private-files.ts"
 export { readStart } from "./read-start.ts"
 export {

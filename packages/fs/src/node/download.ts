@@ -9,7 +9,7 @@ import { RepeatGuard } from "@holdfast/tree"
 import type { Item } from "../file-system.ts"
 import { identityOf, isBare } from "../items.ts"
 import { type ExcludeOptions, Exclusion } from "./exclude.ts"
-import { isThere } from "./is-there.ts"
+import { compareWith, placeXattrs } from "./is-there.ts"
 import { removeOldParts } from "./parts.ts"
 import {
   finishDirectory,
@@ -26,7 +26,7 @@ import {
 } from "./place.ts"
 import { orReport, type Problem } from "./problem.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
-import { withoutXattrs } from "./xattrs.ts"
+import { knowsXattrs, restoredXattrs, withoutXattrs } from "./xattrs.ts"
 
 /** How a download is done. */
 export interface DownloadOptions extends Restored {
@@ -40,6 +40,8 @@ export interface DownloadOptions extends Restored {
   readonly onItem?: (local: string) => void
   readonly signal?: AbortSignal
   readonly onProblem: (problem: Problem) => void
+  /** Hears of each file or folder that is kept without its extended attributes, as nothing here can set any. */
+  readonly onWithoutXattrs?: () => void
   /** Hears of bytes as they are written or skipped. */
   readonly onBytes?: (count: number) => void
 }
@@ -84,13 +86,14 @@ export async function download(item: Item, local: string, options: DownloadOptio
     for await (const ended of mapOrdered(rootSteps(job, item, local), filesAtOnce, work)) {
       if (!ended) continue
       const { folder } = ended
-      if (!isBare(ended.item))
+      if (!isBare(ended.item)) {
+        const restored = ended.item === item && job.isFound ? {} : options
+        tellOfNone(options, ended.item.entry, restored)
+        const onLacking = lackingAt(options, folder.path)
         await orReport(folder.path, options, async () =>
-          finishDirectory(folder, ended.item.entry, {
-            ...(ended.item === item && job.isFound ? {} : options),
-            onLacking: lackingAt(options, folder.path),
-          }),
+          finishDirectory(folder, ended.item.entry, { ...restored, onLacking }),
         )
+      }
       job.open.delete(folder)
       folder.close()
     }
@@ -160,8 +163,16 @@ async function* directorySteps(
 
 async function place({ totals, large, options }: Download, item: Item, target: Target): Promise<void> {
   const { entry, owner } = item
-  if (!options.overwrite && isThere(entry, target.folder.at(target.name), options)) {
-    totals.unchanged++
+  const there = options.overwrite ? "other" : compareWith(entry, target.folder.at(target.name), options)
+  const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
+  // Where a file system takes none of them, it is not written anew each time.
+  const placed = there === "lacks xattrs" && entry.kind === "file" && placeXattrs(target, entry, restored)
+  if (placed === "all") {
+    options.onItem?.(pathOf(target))
+    totals.files++
+  }
+  if (there === "same" || placed === "some") totals.unchanged++
+  if (there === "same" || placed) {
     options.onBytes?.(entry.size)
     return
   }
@@ -171,7 +182,7 @@ async function place({ totals, large, options }: Download, item: Item, target: T
     totals.symlinks++
     return
   }
-  const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
+  tellOfNone(options, entry, options)
   if (entry.size <= smallBytes) {
     const content = await readSmall(untilAborted(owner.read(item), options.signal))
     placeSmallFile(target, content, entry, restored)
@@ -183,6 +194,10 @@ async function place({ totals, large, options }: Download, item: Item, target: T
   options.onItem?.(pathOf(target))
   totals.files++
   totals.bytes += entry.size
+}
+
+function tellOfNone({ onWithoutXattrs }: DownloadOptions, entry: Item["entry"], restored: Restored): void {
+  if (!knowsXattrs() && restoredXattrs(entry, restored)) onWithoutXattrs?.()
 }
 
 function lackingAt({ onProblem }: DownloadOptions, local: string): (what: string) => void {

@@ -13,7 +13,7 @@ import { type ExcludeOptions, Exclusion } from "./exclude.ts"
 import { isPart } from "./parts.ts"
 import type { Problem } from "./problem.ts"
 import { decodeStrictly, escapedName } from "./raw-name.ts"
-import { readXattrs, type Xattrs } from "./xattrs.ts"
+import { type ReadXattrs, readXattrs, type Xattrs } from "./xattrs.ts"
 
 /** One file, folder or symlink of a local tree. */
 export interface LocalItem {
@@ -152,7 +152,7 @@ function openStep({ path, local, above }: Step, item: LocalItem, { onProblem }: 
   const opened = attempt(local, onProblem, () => {
     folder = above ? above.folder.folder(path.at(-1)!) : Folder.open(local)
     const listed = listNames(folder, onProblem)
-    return { folder, listed, item: { ...item, ...attributesOf(fs.fstatSync(folder.fd, { bigint: true })) } }
+    return { folder, listed, item: asOpened(item, folder.fd) }
   })
   if (!opened) folder?.close()
   return opened
@@ -227,15 +227,41 @@ export function inspect(
 ): LocalItem {
   const stat = follow ? fs.statSync(at, { bigint: true }) : fs.lstatSync(at, { bigint: true })
   const common = { path, local, at, ...attributesOf(stat) }
-  if (stat.isFile()) return { ...common, ...xattrsAt(at, follow), kind: "file" }
-  if (stat.isDirectory()) return { ...common, ...xattrsAt(at, follow), kind: "directory" }
+  if (stat.isFile()) return { ...common, ...xattrsAt(at, follow, stat), kind: "file" }
+  if (stat.isDirectory()) return { ...common, ...xattrsAt(at, follow, stat), kind: "directory" }
   if (stat.isSymbolicLink()) return { ...common, kind: "symlink", target: readTarget(at, local) }
   throw specialError(local)
 }
 
-function xattrsAt(at: string, follow: boolean): Pick<LocalItem, "xattrs" | "xattrProblem"> {
-  const { xattrs, problem } = readXattrs(follow ? fs.realpathSync(at) : at)
+/**
+ * The same item as what is open in its place. Another one may have come there since it was looked at: attributes that let a program act
+ * as another user must not go to a file that somebody puts in between.
+ */
+export function asOpened({ xattrs, xattrProblem, ...item }: LocalItem, file: number): LocalItem {
+  const attributes = attributesOf(fs.fstatSync(file, { bigint: true }))
+  const isAsSeen = isUntouched(item, attributes)
+  return { ...item, ...attributes, ...(isAsSeen ? told({ xattrs, problem: xattrProblem }) : told(readXattrs(file))) }
+}
+
+/** Of what was looked at; nobody knows where another one came in between. */
+function xattrsAt(at: string, follow: boolean, seen: fs.BigIntStats): Pick<LocalItem, "xattrs" | "xattrProblem"> {
+  const read = readXattrs(follow ? { followed: at } : at)
+  if (!read.xattrs) return told(read) // nearly always
+  return isUntouched(seen, follow ? fs.statSync(at, { bigint: true }) : fs.lstatSync(at, { bigint: true }))
+    ? told(read)
+    : {}
+}
+
+function told({ xattrs, problem }: Optional<ReadXattrs>): Pick<LocalItem, "xattrs" | "xattrProblem"> {
   return { ...(xattrs !== undefined && { xattrs }), ...(problem !== undefined && { xattrProblem: problem }) }
+}
+
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined }
+
+type Seen = Pick<LocalItem, "dev" | "ino" | "ctimeNs">
+
+function isUntouched(a: Seen, b: Seen): boolean {
+  return a.ino === b.ino && a.dev === b.dev && a.ctimeNs === b.ctimeNs
 }
 
 /** What a file is beside its content, and where its inode is. */

@@ -9,6 +9,7 @@ import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { createFlags, Folder, hasProc, localError, posix } from "@holdfast/core/node"
 import { checkName, isHole } from "@holdfast/tree"
+import { accessAcl, modeWithoutAcl } from "./acl.ts"
 import { utimesValue } from "./local.ts"
 import { newPartName } from "./parts.ts"
 import { restoredXattrs, writeXattrs } from "./xattrs.ts"
@@ -28,7 +29,10 @@ export interface Attributes {
 export interface Restored {
   /** User and group, by number; which is root's to do. */
   readonly owner?: boolean
-  /** The bits set-user-id, set-group-id and sticky; root restores the first two together with owners only. */
+  /**
+   * The bits set-user-id, set-group-id and sticky; root restores the first two together with owners only. With owners, capabilities of
+   * programs too.
+   */
   readonly specialBits?: boolean
   /** Hears which extended attributes a file or folder did not get, and why. */
   readonly onLacking?: (what: string) => void
@@ -42,9 +46,13 @@ export interface Target {
 
 /**
  * The mode that a file gets. Bits that let everybody act as its owner mean the owner that it had: what root fetches without owners is
- * root's, and gets none.
+ * root's, and gets none. Without its ACL, which names users, a group gets no rights that the ACL gave to others.
  */
-export function restoredMode(mode: number, { specialBits = false, owner = false }: Restored): number {
+export function restoredMode(
+  { mode: wanted, xattrs }: Pick<Attributes, "mode" | "xattrs">,
+  { specialBits = false, owner = false }: Restored,
+): number {
+  const mode = owner ? wanted : modeWithoutAcl(wanted, xattrs?.get(accessAcl))
   if (!specialBits) return mode & 0o777
   return mode & (owner || process.getuid?.() !== 0 ? 0o7777 : 0o1777)
 }
@@ -187,10 +195,11 @@ export function placeSymlink(to: Target, target: string, attributes: Attributes,
   })
 }
 
-function finish(file: number, { mode, mtimeNs, uid, gid, xattrs }: Attributes, restored: Restored): void {
+function finish(file: number, attributes: Attributes, restored: Restored): void {
+  const { mtimeNs, uid, gid } = attributes
   if (restored.owner) fs.fchownSync(file, uid, gid) // first, as it takes set-user-id away
-  fs.fchmodSync(file, restoredMode(mode, restored))
-  const lacking = writeXattrs(file, restoredXattrs(xattrs ?? null, restored)) // after the mode, which is a part of an ACL
+  fs.fchmodSync(file, restoredMode(attributes, restored))
+  const lacking = writeXattrs(file, restoredXattrs(attributes, restored), restored) // after the mode, which is a part of an ACL
   if (lacking !== undefined) restored.onLacking?.(lacking)
   const calls = posix()
   if (calls) calls.futimens(file, mtimeNs, mtimeNs)

@@ -4,7 +4,7 @@ import type { Item } from "../file-system.ts"
 import { identityOf } from "../items.ts"
 import type { DownloadOptions } from "./download.ts"
 import { Exclusion } from "./exclude.ts"
-import { isThere } from "./is-there.ts"
+import { compareWith } from "./is-there.ts"
 import { orReport } from "./problem.ts"
 import { noTotals, type TransferTotals } from "./totals.ts"
 
@@ -18,7 +18,7 @@ export async function preview(item: Item, local: string, options: DownloadOption
     options.signal?.throwIfAborted()
     const { entry } = one
     if (entry.kind === "file" || entry.kind === "symlink") {
-      if (!options.overwrite && isThere(entry, at, options)) totals.unchanged++
+      if (!options.overwrite && compareWith(entry, at, options) === "same") totals.unchanged++
       else {
         if (entry.kind === "symlink") totals.symlinks++
         else totals.files++

@@ -2,7 +2,7 @@
 import * as fs from "node:fs"
 import type { BufferPool } from "@holdfast/core"
 import { readFlags } from "@holdfast/core/node"
-import { attributesOf, type LocalItem, specialError } from "./local.ts"
+import { asOpened, attributesOf, type LocalItem, specialError } from "./local.ts"
 import { ContentHash } from "./stored-files.ts"
 
 const readBytes = 4 * 1024 * 1024
@@ -19,9 +19,8 @@ export function openLocal(item: LocalItem): { readonly file: number; readonly it
   const isNamed = item.path.length === 0
   const file = fs.openSync(item.at, isNamed ? fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) : readFlags)
   try {
-    const stat = fs.fstatSync(file, { bigint: true })
-    if (!stat.isFile()) throw specialError(item.local)
-    return { file, item: { ...item, ...attributesOf(stat) } }
+    if (!fs.fstatSync(file).isFile()) throw specialError(item.local)
+    return { file, item: asOpened(item, file) }
   } catch (error) {
     fs.closeSync(file)
     throw error

@@ -3,18 +3,25 @@
  * file system's own (`trusted.`) and of labels that its policy gives (`security.selinux`) nothing is.
  */
 import { equal } from "@holdfast/core"
-import { PosixError, posix } from "@holdfast/core/node"
+import { PosixError, posix, type XattrsOf } from "@holdfast/core/node"
 import { type Attributes, maxXattrBytes, sameXattrs } from "@holdfast/tree"
+import { accessAcl, aclWithMode } from "./acl.ts"
 import type { Problem } from "./problem.ts"
 
 /** By name; null when there are none. */
 export type Xattrs = NonNullable<Attributes["xattrs"]> | null
 
-/** They name users by number, or make a program its owner's: they are restored with owners only. */
-const ofOwners = new Set(["system.posix_acl_access", "system.posix_acl_default", "security.capability"])
+/** What a program may do whoever runs it: as set-user-id bits, restored by who asks for those too. */
+const capability = "security.capability"
 
-/** What file systems say that know none, or keep none for this kind of file. */
-const unknown = new Set(["ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EPERM", "ENODATA"])
+/** They name users by number, or give rights to who runs a program: they are restored with owners only. */
+const ofOwners = new Set([accessAcl, "system.posix_acl_default", capability])
+
+/** What file systems say that know none, or none for this kind of file. */
+const unknown = new Set(["ENOTSUP", "EOPNOTSUPP", "ENOSYS"])
+
+/** It is gone, or became another meanwhile. */
+const changed = new Set(["ENOENT", "ENOTDIR", "ENODATA", "ERANGE"])
 
 /** True where extended attributes of local files can be read and set. */
 export function knowsXattrs(): boolean {
@@ -29,30 +36,31 @@ function isKept(name: string): boolean {
 export interface ReadXattrs {
   /** Undefined where nobody knows: what is stored stays. */
   readonly xattrs?: Xattrs
-  /** Why they are not kept, in half a sentence; they are taken for none then. */
+  /** What is not kept of them and why, as it follows "without its extended attributes". */
   readonly problem?: string
 }
 
-/** Those of what is at `path`, which is not followed. */
-export function readXattrs(path: string): ReadXattrs {
+/** Those of a file or folder. What cannot be read is not taken for none. */
+export function readXattrs(of: XattrsOf): ReadXattrs {
   const calls = posix()
   if (!calls) return {}
   try {
-    const names = calls.llistxattr(path)
-    if (names.length === 0) return { xattrs: null }
+    const { names, others } = calls.listxattr(of)
+    const problem = others > 0 ? { problem: " whose names are not valid UTF-8" } : {}
+    if (names.length === 0) return { xattrs: null, ...problem }
     const xattrs = new Map<string, Uint8Array>()
     let bytes = 0
     for (const name of names.filter(isKept).sort()) {
-      const value = calls.lgetxattr(path, name)
+      const value = calls.getxattr(of, name)
       bytes += Buffer.byteLength(name) + value.length
-      if (bytes > maxXattrBytes) return { xattrs: null, problem: `they are longer than ${maxXattrBytes} bytes` }
+      if (bytes > maxXattrBytes) return { xattrs: null, problem: `: they are longer than ${maxXattrBytes} bytes` }
       xattrs.set(name, value)
     }
-    return { xattrs: xattrs.size > 0 ? xattrs : null }
+    return { xattrs: xattrs.size > 0 ? xattrs : null, ...problem }
   } catch (error) {
     if (!(error instanceof PosixError)) throw error
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return {} // it is gone, which is told when it is read
-    return unknown.has(error.code) ? { xattrs: null } : { xattrs: null, problem: error.message }
+    if (unknown.has(error.code)) return { xattrs: null }
+    return changed.has(error.code) ? {} : { problem: `, as they cannot be read: ${error.message}` }
   }
 }
 
@@ -61,40 +69,63 @@ export function sameAsStored(local: Xattrs | undefined, stored: Xattrs): boolean
   return local === undefined || sameXattrs(local, stored)
 }
 
-/** True when a local file has these already, others or none beside them; and where nobody knows. */
-export function hasXattrs(path: string, wanted: Xattrs): boolean {
-  if (!wanted) return true
-  const { xattrs } = readXattrs(path)
-  if (xattrs === undefined) return true
-  return [...wanted].every(([name, value]) => {
+/** True when a local file has these already, and nothing that names users unless they are to be as they were; and where nobody knows. */
+export function hasXattrs(path: string, wanted: Xattrs, { owner = false }: Restored): boolean {
+  if (!wanted && !owner) return true
+  const { xattrs, problem } = readXattrs(path)
+  if (xattrs === undefined) return problem === undefined
+  if (owner) for (const name of xattrs?.keys() ?? []) if (ofOwners.has(name) && !wanted?.has(name)) return false
+  return [...(wanted ?? [])].every(([name, value]) => {
     const there = xattrs?.get(name)
     return there !== undefined && equal(there, value)
   })
 }
 
-/** Those of an entry that are restored; with `owner` those too that name users. */
-export function restoredXattrs(xattrs: Xattrs, { owner = false }: { readonly owner?: boolean }): Xattrs {
-  const kept = [...(xattrs ?? [])].filter(([name]) => name.startsWith("user.") || (owner && ofOwners.has(name)))
+/** Which are restored beside those of users (`user.`); see place.ts. */
+interface Restored {
+  /** ACLs. */
+  readonly owner?: boolean
+  /** Together with owners, capabilities of programs. */
+  readonly specialBits?: boolean
+}
+
+/** Those of an entry that are restored, fit to its mode, which somebody may have changed who knows nothing of ACLs. */
+export function restoredXattrs(
+  { xattrs, mode }: { readonly xattrs?: Attributes["xattrs"]; readonly mode: number },
+  { owner = false, specialBits = false }: Restored,
+): Xattrs {
+  const kept = [...(xattrs ?? [])].flatMap(([name, value]): [string, Uint8Array][] => {
+    if (name === accessAcl && owner) return [[name, aclWithMode(value, mode)]]
+    const isRestored = owner && ofOwners.has(name) && (specialBits || name !== capability)
+    return name.startsWith("user.") || isRestored ? [[name, value]] : []
+  })
   return kept.length > 0 ? new Map(kept) : null
 }
 
-/** Gives them to an open file. Says which ones the file system did not take, and why; undefined when it took all. */
-export function writeXattrs(file: number, xattrs: Xattrs): string | undefined {
-  if (!xattrs) return undefined
+/**
+ * Gives them to an open file; with `owner` it has no others that name users afterwards, as those that a folder's default ACL gave it.
+ * Says which ones the file system did not take, and why; undefined when it took all.
+ */
+export function writeXattrs(file: number, xattrs: Xattrs, { owner = false }: Restored): string | undefined {
   const calls = posix()
-  if (!calls) return `${[...xattrs.keys()].join(", ")} (nothing here can set them)`
+  if (!calls) return undefined // which is told of all files at once
   const refused: string[] = []
-  for (const [name, value] of xattrs)
+  const attempt = (name: string, work: () => void) => {
     try {
-      calls.fsetxattr(file, name, value)
+      work()
     } catch (error) {
       if (!(error instanceof PosixError)) throw error
       refused.push(`${name} (${error.code})`)
     }
-  return refused.length > 0 ? refused.join(", ") : undefined
+  }
+  if (owner)
+    for (const name of readXattrs(file).xattrs?.keys() ?? [])
+      if (ofOwners.has(name) && !xattrs?.has(name)) attempt(name, () => calls.fremovexattr(file, name))
+  for (const [name, value] of xattrs ?? []) attempt(name, () => calls.fsetxattr(file, name, value))
+  return refused.length > 0 ? `: ${refused.join(", ")}` : undefined
 }
 
 /** What is told of a file that is kept without them. */
 export function withoutXattrs({ local }: { readonly local: string }, why: string): Problem {
-  return { path: local, code: "ERR_LIMIT", message: `"${local}" is kept without its extended attributes: ${why}.` }
+  return { path: local, code: "ERR_LIMIT", message: `"${local}" is kept without its extended attributes${why}.` }
 }

@@ -14,7 +14,7 @@ import { globbed } from "./globs.ts"
 import { humanSize } from "./listing.ts"
 import { type Found, find, nameAt } from "./locations.ts"
 import { withFiles } from "./open.ts"
-import { itemTeller, patternsOf, type TransferFlags, withTransferFlags } from "./transfer-flags.ts"
+import { itemTeller, patternsOf, type TransferFlags, withoutXattrs, withTransferFlags } from "./transfer-flags.ts"
 
 interface GetFlags extends TransferFlags {
   readonly owner?: boolean
@@ -30,7 +30,10 @@ export function register(program: Command, context: Context): void {
   withTransferFlags(command, "write")
     .option("--owner", "restore user and group, by number (what root does unless told --no-owner)")
     .option("--no-owner", "leave user and group to the system")
-    .option("--special-bits", "restore set-user-id, set-group-id and sticky bits")
+    .option(
+      "--special-bits",
+      "restore set-user-id, set-group-id and sticky bits, and with owners capabilities of programs",
+    )
     .addHelpText(
       "after",
       examples(
@@ -82,12 +85,13 @@ async function get(context: Context, paths: readonly string[], flags: GetFlags):
     }
     await eachOf(places, findOne, onProblem)
     const totals = noTotals()
-    let excluded = 0
+    let [excluded, lacking] = [0, 0]
     const tell = itemTeller(context, flags.dryRun)
     const options = {
       ...{ onProblem, overwrite: flags.overwrite ?? false },
       ...{ owner: flags.owner ?? process.getuid?.() === 0, specialBits: flags.specialBits ?? false },
       ...{ exclude: { patterns: patternsOf(flags) }, onExcluded: () => void excluded++ },
+      onWithoutXattrs: () => void lacking++,
       ...(tell && { onItem: (path: string) => tell(`write ${path}`) }),
     }
     const known = found.every(({ item }) => item.entry.kind === "file")
@@ -105,6 +109,10 @@ async function get(context: Context, paths: readonly string[], flags: GetFlags):
     } finally {
       progress.close()
     }
+    if (lacking > 0)
+      context.warn(
+        withoutXattrs(`${plural(lacking, "file or folder", "files and folders")} came without extended attributes`),
+      )
     const details = { ...totals, excluded }
     if (problems.length > 0) throw incomplete({ problems, verb: "fetched", done: doneOf(totals), details })
     const parts = [`${totals.unchanged} unchanged`, ...(excluded > 0 ? [`${excluded} left out by patterns`] : [])]

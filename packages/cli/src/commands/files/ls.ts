@@ -6,7 +6,7 @@ import { RepeatGuard } from "@holdfast/tree"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { writeOut } from "../../output.ts"
-import { examples } from "../../words.ts"
+import { examples, plural } from "../../words.ts"
 import { globMatches } from "./glob.ts"
 import { globbed } from "./globs.ts"
 import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
@@ -138,6 +138,8 @@ async function tree(context: Context, path: string, { depth = Number.POSITIVE_IN
   })
 }
 
+const mostXattrs = 20
+
 async function stat(context: Context, paths: readonly string[], flags: FileFlags): Promise<void> {
   await withFiles(context, flags, async (open) => {
     const values: object[] = []
@@ -150,6 +152,7 @@ async function stat(context: Context, paths: readonly string[], flags: FileFlags
       values.push({
         path: formatPath(found.path),
         ...asJson(listed),
+        xattrs: [...(found.item.entry.xattrs ?? [])].map(([name, value]) => ({ name, size: value.length })),
         chunks: chunks.size,
       })
       texts.push(
@@ -161,12 +164,21 @@ async function stat(context: Context, paths: readonly string[], flags: FileFlags
           `owner   ${listed.uid}:${listed.gid}`,
           `size    ${listed.sizeBytes} (${humanSize(listed.sizeBytes)})`,
           `mtime   ${isoTime(listed.mtimeNs)}`,
+          ...xattrLines(found.item),
           `chunks  ${chunks.size}`,
         ],
       )
     }
     context.output(values.length === 1 ? values[0] : values, texts)
   })
+}
+
+/** The first extended attributes: a writer may have stored thousands. */
+function xattrLines({ entry }: Item): string[] {
+  const xattrs = [...(entry.xattrs ?? [])]
+  const lines = xattrs.slice(0, mostXattrs).map(([name, value]) => `xattr   ${name} (${plural(value.length, "byte")})`)
+  const rest = xattrs.length - lines.length
+  return rest > 0 ? [...lines, `xattr   and ${rest} more`] : lines
 }
 
 async function du(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {

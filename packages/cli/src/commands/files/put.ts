@@ -35,7 +35,7 @@ import { humanSize } from "./listing.ts"
 import { openPlace, type Place, target } from "./locations.ts"
 import { withFiles } from "./open.ts"
 import { type StoredFilesOfTrees, storedFilesOfTrees } from "./stored-files.ts"
-import { itemTeller, patternsOf, type TransferFlags, withTransferFlags } from "./transfer-flags.ts"
+import { itemTeller, patternsOf, type TransferFlags, withoutXattrs, withTransferFlags } from "./transfer-flags.ts"
 
 interface PutFlags extends TransferFlags {
   readonly excludeCaches?: boolean
@@ -95,8 +95,7 @@ async function put(context: Context, paths: readonly string[], flags: PutFlags):
         noIgnoreFiles: !flags.ignoreFiles,
       },
     }
-    if (!knowsXattrs())
-      context.warn("Extended attributes and ACLs are not kept: that takes Linux and the optional package koffi.")
+    if (!knowsXattrs()) context.warn(withoutXattrs("Extended attributes and ACLs are not kept"))
     const claim = placesOfTheirOwn()
     const stored = storedFilesOfTrees(context)
     const isShown = context.json ? context.verbosity.verbose : context.isTerminal

@@ -1,5 +1,6 @@
 /** Flags that `put` and `get` share. */
 import * as fs from "node:fs"
+import { isSea } from "node:sea"
 import { HoldfastError } from "@holdfast/core"
 import { localError, readStart } from "@holdfast/core/node"
 import type { Command } from "commander"
@@ -62,4 +63,12 @@ function listIn(path: string): string {
 export function itemTeller(context: Context, dryRun: boolean | undefined): ((text: string) => void) | undefined {
   if (dryRun) return context.line
   return context.verbosity.verbose ? context.detail : undefined
+}
+
+/** What was not done with extended attributes, with the reason where nothing here can read or set them. */
+export function withoutXattrs(what: string): string {
+  const why = isSea()
+    ? "the single executable has no help for that, which the packages for Debian and npm have"
+    : "that takes Linux and the optional package koffi"
+  return `${what}: ${why}.`
 }
