@@ -11,8 +11,9 @@ export class VirtualClock implements Clock {
   #nowMs = 1_790_000_000_000
   readonly #sleepers = new Set<Sleeper>()
 
+  /** Whole milliseconds, as of any clock; sleeps may end between two. */
   nowMs(): number {
-    return this.#nowMs
+    return Math.floor(this.#nowMs)
   }
 
   /** Sleeps that have not ended. */
