@@ -1,11 +1,11 @@
 /** A grid whose coordinator and nodes are processes of the test, so that it can kill and start each at will. */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
-import { createServer } from "node:net"
 import * as os from "node:os"
 import * as paths from "node:path"
 import { command } from "./command.ts"
 import { type Ended, finish, isListening, until } from "./grid.ts"
+import { freePorts } from "./processes.ts"
 
 /** How a command is run. */
 export interface MemberRunOptions {
@@ -153,12 +153,4 @@ export async function startMembers(options: MembersOptions = {}): Promise<Member
       if (!keep) fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"))
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))))
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -1,13 +1,19 @@
 /** Services of others, started by hand in a folder of their own: ports, waiting, ending. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { randomInt } from "node:crypto"
+import { once } from "node:events"
 import { open } from "node:fs/promises"
-import { createServer } from "node:net"
+import { createServer, type Server } from "node:net"
 import { join } from "node:path"
 
-/** Ports of this machine that are free now. */
+/** Ports of this machine that are free now, and that no outgoing connection is given while who listened there is away. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"))
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))))
+  const servers: Server[] = []
+  while (servers.length < count) {
+    const server = createServer().listen(randomInt(20_000, 32_768), "127.0.0.1")
+    const isListening = await once(server, "listening").catch(() => undefined)
+    if (isListening) servers.push(server)
+  }
   const ports = servers.map((server) => (server.address() as { port: number }).port)
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   return ports

@@ -73,8 +73,7 @@ if (changed !== undefined) {
 else {
   if (!isLater) run("checks", ["scripts/check.ts"])
   runTests("unit tests", filesOf(unitTests), 2)
-  // Of these each waits for others much of the time.
-  if (!words.includes("--unit")) runTests("end-to-end tests", filesOf(["e2e/**/*.test.ts"]), 3)
+  if (!words.includes("--unit")) runTests("end-to-end tests", filesOf(["e2e/**/*.test.ts"]), 2)
 }
 
 console.log(failed.length === 0 ? "\nAll passed." : `\nFAILED: ${failed.join(", ")}`)

@@ -1,7 +1,8 @@
 /** What a local grid consists of: ports, coding and folders, decided once when it is made. */
+import { randomInt } from "node:crypto"
 import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
-import { createServer } from "node:net"
+import { createServer, type Server } from "node:net"
 import { join } from "node:path"
 import { HoldfastError } from "@holdfast/core"
 import { makePrivateFolder, writeSecretFile } from "@holdfast/core/node"
@@ -116,8 +117,24 @@ export function parseCoding(text: string, nodeCount: number): LocalGridConfig["c
   return { k, happy, n }
 }
 
+/**
+ * Ports from which no system takes those of outgoing connections (Linux from 32768 on, others from 49152): while the grid is stopped such a
+ * one would be anybody's.
+ */
+const firstPort = 20_000
+const afterPorts = 32_768
+const mostTries = 1000
+
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)))
+  const servers: Server[] = []
+  for (let tries = 0; servers.length < count; tries++) {
+    const port = tries < mostTries ? randomInt(firstPort, afterPorts) : 0
+    const server = await listen(port).catch((error: unknown) => {
+      if (port === 0) throw error
+      return undefined // it is taken
+    })
+    if (server) servers.push(server)
+  }
   const ports = servers.map((server) => (server.address() as { port: number }).port)
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   return ports
@@ -133,7 +150,7 @@ async function preferredPort(port: number): Promise<number> {
   }
 }
 
-function listen(port: number): Promise<ReturnType<typeof createServer>> {
+function listen(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once("error", reject)
