@@ -1,6 +1,5 @@
 /** Extended attributes of files that somebody else changes, of places that refuse them, and ACLs where others have a say too. */
 import assert from "node:assert/strict"
-import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { createRequire, syncBuiltinESMExports } from "node:module"
 import { type TestContext, test } from "node:test"
@@ -9,25 +8,12 @@ import { inspect } from "../src/node/local.ts"
 import { openLocal } from "../src/node/read-local.ts"
 import { upload } from "../src/node/upload.ts"
 import { setUp } from "./local-folders.ts"
+import { of, python, set, skip } from "./xattr-tools.ts"
 
 const builtin = createRequire(import.meta.url)("node:fs") as { lstatSync: typeof fs.lstatSync }
 const isRoot = process.getuid?.() === 0
-const skip =
-  process.platform !== "linux" && process.env["HOLDFAST_REQUIRE_ALL"] !== "1" ? "extended attributes of Linux" : false
 const acls = "system.posix_acl_access"
 const defaults = "system.posix_acl_default"
-
-function python(code: string, ...args: readonly string[]): string {
-  return execFileSync("python3", ["-c", `import os, sys, json; a = sys.argv[1:]; ${code}`, ...args], {
-    encoding: "utf8",
-  })
-}
-
-const set = (path: string, name: string, hex: string) =>
-  python("os.setxattr(a[0], a[1], bytes.fromhex(a[2]), follow_symlinks=False)", path, name, hex)
-
-const of = (path: string): Record<string, string> =>
-  JSON.parse(python("print(json.dumps({n: os.getxattr(a[0], n).hex() for n in os.listxattr(a[0])}))", path))
 
 /** An ACL in hexadecimal: version 2, then owner, user 1234, group, mask, others, each with what it may. */
 function acl(owner: number, user: number, group: number, mask: number, others: number): string {

@@ -1,28 +1,12 @@
 /** Extended attributes, seen and made by another program (Python). */
 import assert from "node:assert/strict"
-import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { test } from "node:test"
 import { posix } from "@holdfast/core/node"
 import { download } from "../src/node/download.ts"
 import { upload } from "../src/node/upload.ts"
 import { setUp } from "./local-folders.ts"
-
-const skip =
-  process.platform !== "linux" && process.env["HOLDFAST_REQUIRE_ALL"] !== "1" ? "extended attributes of Linux" : false
-
-function python(code: string, ...args: readonly string[]): string {
-  return execFileSync("python3", ["-c", `import os, sys, json; a = sys.argv[1:]; ${code}`, ...args], {
-    encoding: "utf8",
-  })
-}
-
-const set = (path: string, name: string, hex: string) =>
-  python("os.setxattr(a[0], a[1], bytes.fromhex(a[2]), follow_symlinks=False)", path, name, hex)
-
-/** Name to value in hexadecimal. */
-const of = (path: string): Record<string, string> =>
-  JSON.parse(python("print(json.dumps({n: os.getxattr(a[0], n).hex() for n in os.listxattr(a[0])}))", path))
+import { of, python, set, skip } from "./xattr-tools.ts"
 
 /** Owner rw, user 1234 r, group r, mask r, others nothing: version 2, then tag, permissions and id of each. */
 const acl = [
