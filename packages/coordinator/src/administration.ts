@@ -4,23 +4,22 @@
  */
 import { generateKeyPairSync, randomBytes } from "node:crypto"
 import { join } from "node:path"
-import { encodeBase32, HoldfastError } from "@holdfast/core"
+import { encodeBase32, HoldfastError, matching, parseOr, text } from "@holdfast/core"
 import {
   checkIdentity,
   createKeyAndRequest,
   type Identity,
   openAuthority,
   parseJson,
-  parseOr,
   type TenantAdministration,
 } from "@holdfast/network"
 import type { GridServer } from "@holdfast/protocol"
-import { z } from "zod"
+import * as v from "valibot"
 import { Database } from "./database.ts"
 import { storedGrid } from "./grid.ts"
 
-const keySchema = z.object({ seed: z.string().regex(/^[0-9a-f]{64}$/), publicKey: z.string().regex(/^[0-9a-f]{64}$/) })
-const statementsSchema = z.record(z.string().regex(/^[0-9a-f]{64}$/), z.string().max(2048))
+const keySchema = v.object({ seed: matching(/^[0-9a-f]{64}$/), publicKey: matching(/^[0-9a-f]{64}$/) })
+const statementsSchema = v.record(matching(/^[0-9a-f]{64}$/), text(2048))
 const mostStatements = 4096
 
 /** What a tenant's administrator has to work with, on the coordinator's own machine. */
@@ -92,7 +91,7 @@ function chosen(tenants: readonly string[], asked: string | undefined): string {
   throw new HoldfastError("ERR_INVALID_ARGUMENT", `Say which tenant is meant, with --tenant. ${known}`)
 }
 
-function keyOf(database: Database, tenant: string): z.infer<typeof keySchema> {
+function keyOf(database: Database, tenant: string): v.InferOutput<typeof keySchema> {
   return database.transaction(() => {
     const name = `administrator ${tenant}`
     const stored = database.get(name)

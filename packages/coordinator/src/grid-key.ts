@@ -6,9 +6,9 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:cryp
 import { existsSync, readFileSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
-import { encodeBase32, HoldfastError, hashSmall, toHex } from "@holdfast/core"
+import { encodeBase32, HoldfastError, hashSmall, parseOr, toHex } from "@holdfast/core"
 import { makePrivateFolder, writeSecretFile } from "@holdfast/core/node"
-import { fingerprintOf, parseJson, parseOr, publicKeyText, signRoot } from "@holdfast/network"
+import { fingerprintOf, parseJson, publicKeyText, signRoot } from "@holdfast/network"
 import { type GridDescription, type RootStatement, signedTextSchema } from "@holdfast/protocol"
 import type { Database } from "./database.ts"
 

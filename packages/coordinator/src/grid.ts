@@ -1,14 +1,6 @@
 /** The grid as the coordinator describes it: rebuilt, given a new serial and signed whenever something in it changes. */
-import { HoldfastError } from "@holdfast/core"
-import {
-  digestOf,
-  formedVoters,
-  parseJson,
-  parseOr,
-  type SignedGrid,
-  signedGridSchema,
-  signGrid,
-} from "@holdfast/network"
+import { HoldfastError, parseOr } from "@holdfast/core"
+import { digestOf, formedVoters, parseJson, type SignedGrid, signedGridSchema, signGrid } from "@holdfast/network"
 import {
   type GridDescription,
   gridDescriptionSchema,
@@ -17,7 +9,7 @@ import {
   labelsSchema,
   votersOf,
 } from "@holdfast/protocol"
-import { z } from "zod"
+import * as v from "valibot"
 import type { Database } from "./database.ts"
 import type { GridKey } from "./grid-key.ts"
 
@@ -109,7 +101,7 @@ function votersNow(
   { coding, registerMode }: GridSettings,
 ): string[] {
   const text = database.get("voters")
-  const stored = text === undefined ? [...(old ? votersOf(old) : [])] : votersSchema.parse(JSON.parse(text))
+  const stored = text === undefined ? [...(old ? votersOf(old) : [])] : v.parse(votersSchema, JSON.parse(text))
   if (database.get("votersChosen") !== undefined) return stored
   const wanted = Math.max(0, formedVoters(coding.n, registerMode) - stored.length)
   const voters = [
@@ -124,11 +116,11 @@ function votersNow(
   return voters
 }
 
-const votersSchema = z.array(z.string())
+const votersSchema = v.array(v.string())
 
 /** The servers that keep registers, by their ids. */
 export function readVoters(database: Database): string[] {
-  return votersSchema.parse(JSON.parse(database.get("voters") ?? "[]"))
+  return v.parse(votersSchema, JSON.parse(database.get("voters") ?? "[]"))
 }
 
 /** Names the servers that keep registers, for good. Throws ERR_INVALID_ARGUMENT, ERR_NOT_FOUND. */

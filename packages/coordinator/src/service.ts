@@ -5,7 +5,18 @@
 import { randomBytes, X509Certificate } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { TLSSocket } from "node:tls"
-import { type ErrorCode, encodeBase32, fromUtf8, HoldfastError, Semaphore } from "@holdfast/core"
+import {
+  type ErrorCode,
+  encodeBase32,
+  fromUtf8,
+  HoldfastError,
+  integer,
+  list,
+  matching,
+  parseOr,
+  Semaphore,
+  text,
+} from "@holdfast/core"
 import {
   type AccessRole,
   type Authority,
@@ -17,7 +28,6 @@ import {
   type Metrics,
   parseAddress,
   parseJson,
-  parseOr,
   parseRoles,
   peerOf,
   prefixesOf,
@@ -28,7 +38,7 @@ import {
   requestedKey,
   type SignedGrid,
 } from "@holdfast/network"
-import { z } from "zod"
+import * as v from "valibot"
 import { administrationOf } from "./administration.ts"
 import type { Database, MemberRow } from "./database.ts"
 import { FailureLimit } from "./failure-limit.ts"
@@ -52,15 +62,15 @@ const secondBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
 
 const maxBodyBytes = 32 * 1024
 const maxServers = 4096
-const joinSchema = z.object({
-  token: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
-  csr: z.string().max(8192),
-  name: z.string().refine(isName, "1 to 64 letters, digits, dots, underscores or hyphens"),
-  serverNames: z.array(z.string().max(253).refine(isServerName)).max(16).default([]),
+const joinSchema = v.object({
+  token: matching(/^[A-Za-z0-9_-]{43}$/),
+  csr: text(8192),
+  name: v.custom<string>(isName),
+  serverNames: v.optional(list(v.pipe(v.string(), v.maxLength(253), v.check(isServerName)), 16), () => []),
 })
-const announceSchema = z.object({
-  address: z.string().min(1).max(300),
-  capacityBytes: z.number().int().nonnegative(),
+const announceSchema = v.object({
+  address: text(300, 1),
+  capacityBytes: integer(),
 })
 const statusOf: Partial<Record<ErrorCode, number>> = {
   ERR_BAD_FORMAT: 400,
@@ -163,7 +173,11 @@ function readable(grid: SignedGrid, request: IncomingMessage): SignedGrid {
   )
 }
 
-async function join(parts: ServiceParts, body: z.infer<typeof joinSchema>, request: IncomingMessage): Promise<Answer> {
+async function join(
+  parts: ServiceParts,
+  body: v.InferOutput<typeof joinSchema>,
+  request: IncomingMessage,
+): Promise<Answer> {
   readable(parts.grid(), request) // a member that could not go on must not use the token up either
   const { database, authority, logger, nowMs } = parts
   const key = await requestedKey(body.csr) // a bad request must not use the token up

@@ -1,7 +1,7 @@
 /** Requests to the coordinator: JSON both ways. */
-import { fromUtf8, HoldfastError, utf8 } from "@holdfast/core"
+import { fromUtf8, HoldfastError, text, utf8 } from "@holdfast/core"
 import { newestGridVersion } from "@holdfast/protocol"
-import { z } from "zod"
+import * as v from "valibot"
 import { type BytesResponse, type Credentials, createAgent, parseAddress, requestBytes } from "./tls/agent.ts"
 import { RevokedKeys } from "./tls/revoked.ts"
 
@@ -44,8 +44,8 @@ export async function call(credentials: Credentials, address: string, options: C
   }
 }
 
-const problemSchema = z.object({
-  code: z.enum([
+const problemSchema = v.object({
+  code: v.picklist([
     "ERR_INVITE",
     "ERR_REFUSED",
     "ERR_BAD_FORMAT",
@@ -53,7 +53,7 @@ const problemSchema = z.object({
     "ERR_INVALID_ARGUMENT",
     "ERR_UNSUPPORTED_VERSION",
   ]),
-  message: z.string().max(1000),
+  message: text(1000),
 })
 
 /** The JSON of a successful answer; a failed one becomes the error it describes. */
@@ -65,7 +65,6 @@ export function jsonOf({ status, body }: BytesResponse, who: string): unknown {
     throw new HoldfastError("ERR_REMOTE", `${who} answered with status ${status} and no JSON.`, { status })
   }
   if (status === 200) return value
-  const problem = problemSchema.safeParse(value)
-  if (problem.success) throw new HoldfastError(problem.data.code, problem.data.message, { status, proven: true })
+  if (v.is(problemSchema, value)) throw new HoldfastError(value.code, value.message, { status, proven: true })
   throw new HoldfastError("ERR_REMOTE", `${who} failed with status ${status}. Look into its log.`, { status })
 }

@@ -3,7 +3,7 @@
  * The signatures are Ed25519 over a domain string and the payload's exact bytes, by keys pinned when joining.
  */
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto"
-import { concat, domainPrefix, HoldfastError, hashSmall, isStrictSignature, utf8 } from "@holdfast/core"
+import { concat, domainPrefix, HoldfastError, hashSmall, isStrictSignature, parseOr, utf8 } from "@holdfast/core"
 import {
   type GridDescription,
   gridDescriptionSchema,
@@ -14,7 +14,6 @@ import {
   type SignedText,
   signedTextSchema,
 } from "@holdfast/protocol"
-import type { z } from "zod"
 
 /** A grid description as it is sent and cached. */
 export const signedGridSchema = signedTextSchema
@@ -109,15 +108,6 @@ function jsonIn(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-/** The value if it fits the schema. Throws ERR_BAD_FORMAT naming the first wrong field, never its content. */
-export function parseOr<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]
-  const field = issue?.path.join(".") || "it"
-  throw new HoldfastError("ERR_BAD_FORMAT", `${what} is malformed: ${field} is not as required.`, { field })
 }
 
 function signText(payload: string, domain: string, key: KeyObject): SignedText {

@@ -10,7 +10,6 @@ export {
   openGrid,
   openRoot,
   parseJson,
-  parseOr,
   publicKeyText,
   type SignedGrid,
   signedGridSchema,

@@ -6,12 +6,12 @@ import { X509Certificate } from "node:crypto"
 import { rm } from "node:fs/promises"
 import { resolve } from "node:path"
 import { connect } from "node:tls"
-import { equal, HoldfastError, hashSmall, isHoldfastError, isoTime, toHex } from "@holdfast/core"
+import { equal, HoldfastError, hashSmall, isHoldfastError, isoTime, parseOr, text, toHex } from "@holdfast/core"
 import { codeOf, createSecretDirectory, refuseUnlessFree } from "@holdfast/core/node"
 import { decodeInvite } from "@holdfast/protocol"
-import { z } from "zod"
+import * as v from "valibot"
 import { call, jsonOf } from "./coordinator-call.ts"
-import { openGrid, parseOr, signedGridSchema } from "./grid.ts"
+import { openGrid, signedGridSchema } from "./grid.ts"
 import { firstPins } from "./pins/pins.ts"
 import type { MemberRecord } from "./record.ts"
 import { parseAddress } from "./tls/agent.ts"
@@ -20,17 +20,17 @@ import { checkIdentity, createKeyAndRequest, type Identity, readIdentityFile, sa
 import { type AccessRole, rolesOf } from "./tls/roles.ts"
 import { badMemberName, isName, type Role } from "./tls/subject.ts"
 
-const nameSchema = z.string().refine(isName)
+const nameSchema = v.custom<string>(isName)
 
 /** The coordinator's answer to a join. */
-const joinAnswerSchema = z.object({
+const joinAnswerSchema = v.object({
   memberId: nameSchema,
-  certPem: z.string().max(16_384),
+  certPem: text(16_384),
   coordinatorId: nameSchema,
-  gridPublicKey: z.string().length(44),
+  gridPublicKey: text(44, 44),
   grid: signedGridSchema,
   /** The node keeps registers and never shares. */
-  witness: z.literal(true).optional(),
+  witness: v.optional(v.literal(true)),
 })
 
 /** Where the new identity goes, and how it is called. */

@@ -3,46 +3,46 @@
  * its certificate. Specification: docs/protocols/join.md.
  */
 import { join as joinPath } from "node:path"
-import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { finiteNumber, HoldfastError, integer, isHoldfastError, list, matching, parseOr, text } from "@holdfast/core"
 import { writeSecretFile } from "@holdfast/core/node"
-import { z } from "zod"
+import * as v from "valibot"
 import { type CallOptions, call, jsonOf } from "./coordinator-call.ts"
-import { parseOr } from "./grid.ts"
+
 import { loadCached } from "./pins/cached.ts"
 import { type BytesResponse, parseAddress } from "./tls/agent.ts"
 import { checkIdentity, expiresSoon, type Identity, loadIdentity } from "./tls/identity.ts"
 
 /** A line of the member list. */
-const memberSchema = z.object({
-  id: z.string(),
-  role: z.string(),
-  tenant: z.string(),
-  name: z.string(),
+const memberSchema = v.object({
+  id: v.string(),
+  role: v.string(),
+  tenant: v.string(),
+  name: v.string(),
   /** What a client may do, with commas between; everything when absent. */
-  roles: z.string().max(64).optional(),
-  joinedMs: z.number(),
-  address: z.string().optional(),
-  capacityBytes: z.number().optional(),
-  announcedMs: z.number().optional(),
+  roles: v.optional(text(64)),
+  joinedMs: finiteNumber,
+  address: v.optional(v.string()),
+  capacityBytes: v.optional(finiteNumber),
+  announcedMs: v.optional(finiteNumber),
 })
-export type Member = z.infer<typeof memberSchema>
+export type Member = v.InferOutput<typeof memberSchema>
 
-const administrationSchema = z.object({
-  tenant: z.string().min(1).max(64),
+const administrationSchema = v.object({
+  tenant: text(64, 1),
   /** The administration key, in hexadecimal. */
-  key: z.string().regex(/^[0-9a-f]{64}$/),
+  key: matching(/^[0-9a-f]{64}$/),
   /** What it signed of accounts, base64, the newest on each. */
-  statements: z.array(z.string().max(2048)).max(4096),
+  statements: list(text(2048), 4096),
 })
 /** Who may list and drop the accounts of a tenant, and what was said of them. */
-export type TenantAdministration = z.infer<typeof administrationSchema>
+export type TenantAdministration = v.InferOutput<typeof administrationSchema>
 
-const announcedSchema = z.object({
-  serial: z.number().int(),
-  epoch: z.number().int().default(1),
-  administrators: z.array(administrationSchema).max(65_536).default([]),
+const announcedSchema = v.object({
+  serial: integer(),
+  epoch: v.optional(integer(), 1),
+  administrators: v.optional(list(administrationSchema, 65_536), () => []),
 })
-const renewalSchema = z.object({ certPem: z.string().max(16_384) })
+const renewalSchema = v.object({ certPem: text(16_384) })
 
 /** Less than this share of a certificate's year is left: time for the next one. */
 const renewBeforeMs = 120 * 86_400_000
@@ -79,7 +79,7 @@ export async function renewIdentity(
 export async function announce(
   dir: string,
   { address, capacityBytes }: { readonly address: string; readonly capacityBytes: number },
-): Promise<z.infer<typeof announcedSchema>> {
+): Promise<v.InferOutput<typeof announcedSchema>> {
   parseAddress(address)
   const body = { address, capacityBytes }
   const response = await askCoordinator(dir, await loadIdentity(dir), { method: "POST", path: "/v1/announce", body })
@@ -91,7 +91,7 @@ export async function announce(
 export async function fetchMembers(dir: string): Promise<Member[]> {
   const response = await askCoordinator(dir, await loadIdentity(dir), { path: "/v1/members" })
   const answer = jsonOf(response, "The coordinator")
-  return parseOr(z.object({ members: z.array(memberSchema) }), answer, "The coordinator's answer").members
+  return parseOr(v.object({ members: v.array(memberSchema) }), answer, "The coordinator's answer").members
 }
 
 /** A request to the coordinator of this member's grid, unless its key was revoked. */

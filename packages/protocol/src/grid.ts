@@ -2,40 +2,40 @@
  * The signed grid description: who the servers are and how data is spread. Clients cache it and go on without the
  * coordinator. Specification: docs/formats/grid-description.md.
  */
-import { HoldfastError } from "@holdfast/core"
-import { z } from "zod"
+import { HoldfastError, integer, list, matching, statedVersion, text } from "@holdfast/core"
+import * as v from "valibot"
 import { labelsSchema } from "./labels.ts"
 
 /** A certificate's key: base64url of the SHA-256 of its SubjectPublicKeyInfo. */
-const keyIdSchema = z.string().regex(/^[A-Za-z0-9_-]{43}$/)
+const keyIdSchema = matching(/^[A-Za-z0-9_-]{43}$/)
 /** An Ed25519 public key, base64. */
-const publicKeySchema = z.string().regex(/^[A-Za-z0-9+/]{43}=$/)
+const publicKeySchema = matching(/^[A-Za-z0-9+/]{43}=$/)
 /** Steps of bounded size never come near it. */
-const counterSchema = z.number().int().nonnegative()
+const counterSchema = integer()
 
 /** Text with an Ed25519 signature over it: a grid description or a root statement as it is sent and cached. */
-export const signedTextSchema = z.object({
-  payload: z.string().max(8 * 1024 * 1024),
+export const signedTextSchema = v.object({
+  payload: text(8 * 1024 * 1024),
   /** Base64. */
-  signature: z.string().length(88),
+  signature: text(88, 88),
 })
-export type SignedText = z.infer<typeof signedTextSchema>
+export type SignedText = v.InferOutput<typeof signedTextSchema>
 
 /** A storage node as the grid describes it. */
-const gridServerSchema = z.object({
+const gridServerSchema = v.object({
   /** Stable member id; placement depends on it. */
-  id: z.string().min(1).max(64),
-  name: z.string().max(64),
+  id: text(64, 1),
+  name: text(64),
   /** host:port of its TLS listener. */
-  address: z.string().min(1).max(300),
+  address: text(300, 1),
   /** Relative weight for placement: capacity in bytes. */
-  capacityBytes: z.number().int().nonnegative(),
+  capacityBytes: integer(),
   /** Version 3: the key of its certificate, null while the coordinator has not seen it. */
-  key: keyIdSchema.nullable().optional(),
+  key: v.optional(v.nullable(keyIdSchema)),
   /** Version 4: what it would be lost with, as the grid's operator says. */
-  labels: labelsSchema.optional(),
+  labels: v.optional(labelsSchema),
   /** Version 4: it keeps registers and never shares. */
-  witness: z.literal(true).optional(),
+  witness: v.optional(v.literal(true)),
 })
 
 /** The newest version of a description that is read here. */
@@ -48,65 +48,62 @@ export const maxRevoked = 65_536
 const maxVoters = 4096
 
 /** What every member of a grid knows. */
-export const gridDescriptionSchema = z.object({
+export const gridDescriptionSchema = v.object({
   /** 2 says which keys are revoked; 3 has an epoch, the description before, voters and the keys of servers; 4 says more of servers. */
-  version: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(newestGridVersion)]),
-  gridId: z.string().min(1).max(64),
-  name: z.string().max(64),
+  version: v.union([v.literal(1), v.literal(2), v.literal(3), v.literal(newestGridVersion)]),
+  gridId: text(64, 1),
+  name: text(64),
   /** Grows with every change. */
   serial: counterSchema,
   issuedMs: counterSchema,
-  coordinator: z.string().max(300),
+  coordinator: text(300),
   /** PEM of the grid's certificate authority. */
-  caPem: z.string().max(16_384),
-  coding: z.object({
-    k: z.number().int().min(1).max(255),
-    happy: z.number().int().min(1).max(255),
-    n: z.number().int().min(1).max(255),
+  caPem: text(16_384),
+  coding: v.object({
+    k: integer(1, 255),
+    happy: integer(1, 255),
+    n: integer(1, 255),
   }),
   /** crash: n >= 2f+1 servers, f of them gone; byzantine: n >= 3f+1, f of them lying. */
-  registerMode: z.enum(["crash", "byzantine"]),
-  servers: z.array(gridServerSchema).max(4096),
+  registerMode: v.picklist(["crash", "byzantine"]),
+  servers: list(gridServerSchema, 4096),
   /** Keys that no member accepts any more: base64url of the SHA-256 of each. Never gets shorter. */
-  revoked: z.array(keyIdSchema).max(maxRevoked).optional(),
+  revoked: v.optional(list(keyIdSchema, maxRevoked)),
   /** 1 with the grid's first key, one more with each key that its root has named since. */
-  epoch: z.number().int().min(1).optional(),
+  epoch: v.optional(integer(1)),
   /** The grid's key of this epoch. */
-  gridPublicKey: publicKeySchema.optional(),
+  gridPublicKey: v.optional(publicKeySchema),
   /** Digest of the description before; null for the first of an epoch. */
-  previous: keyIdSchema.nullable().optional(),
+  previous: v.optional(v.nullable(keyIdSchema)),
   /** Ids of the servers that keep registers, whether or not they are still members. */
-  voters: z.array(z.string().min(1).max(64)).max(maxVoters).optional(),
+  voters: v.optional(list(text(64, 1), maxVoters)),
   /** The root that may name another key, with its newest statement; null when the grid has none. */
-  root: z.object({ publicKey: publicKeySchema, statement: signedTextSchema }).nullable().optional(),
+  root: v.optional(v.nullable(v.object({ publicKey: publicKeySchema, statement: signedTextSchema }))),
 })
 
-export type GridServer = z.infer<typeof gridServerSchema>
-export type GridDescription = z.infer<typeof gridDescriptionSchema>
+export type GridServer = v.InferOutput<typeof gridServerSchema>
+export type GridDescription = v.InferOutput<typeof gridDescriptionSchema>
 
 /** What the grid's root says with a key that is kept offline. */
-export const rootStatementSchema = z.object({
-  version: z.literal(1),
-  gridId: z.string().min(1).max(64),
-  epoch: z.number().int().min(1),
+export const rootStatementSchema = v.object({
+  version: v.literal(1),
+  gridId: text(64, 1),
+  epoch: integer(1),
   /** The grid's key of this epoch. */
   gridPublicKey: publicKeySchema,
   /** SHA-256 of the certificates of the authorities that members trust, hexadecimal. */
-  caFingerprints: z
-    .array(z.string().regex(/^[0-9a-f]{64}$/))
-    .min(1)
-    .max(16),
+  caFingerprints: list(matching(/^[0-9a-f]{64}$/), 16, 1),
   /** Keys that were revoked when it was signed. */
-  revoked: z.array(keyIdSchema).max(maxRevoked),
+  revoked: list(keyIdSchema, maxRevoked),
 })
-export type RootStatement = z.infer<typeof rootStatementSchema>
+export type RootStatement = v.InferOutput<typeof rootStatementSchema>
 
 const fieldsOfVersion2 = ["revoked"] as const
 const fieldsOfVersion3 = ["epoch", "gridPublicKey", "previous", "voters", "root"] as const
 
 /** Throws ERR_UNSUPPORTED_VERSION for a description of a version that is not known here. */
 export function refuseNewerGrid(description: unknown): void {
-  const { version } = z.object({ version: z.number().optional() }).catch({}).parse(description)
+  const version = statedVersion(description)
   if (version === undefined || version <= newestGridVersion) return
   throw new HoldfastError(
     "ERR_UNSUPPORTED_VERSION",

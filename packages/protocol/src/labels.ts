@@ -2,7 +2,8 @@
  * Labels of places: what would be lost with what. Places that share a label are one failure domain; domains lie within each
  * other, a rack in its site and a site with its provider. Specification: docs/formats/volume.md.
  */
-import { z } from "zod"
+import { matching } from "@holdfast/core"
+import * as v from "valibot"
 
 /** Kinds of labels, the widest first. */
 export const labelKinds = ["provider", "site", "rack"] as const
@@ -10,18 +11,16 @@ export const labelKinds = ["provider", "site", "rack"] as const
 /** A kind of label. */
 export type LabelKind = (typeof labelKinds)[number]
 
-const labelSchema = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
-  .optional()
+const labelSchema = v.optional(matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/))
 
 /** Labels of a place, one at least. */
-export const labelsSchema = z
-  .strictObject({ provider: labelSchema, site: labelSchema, rack: labelSchema })
-  .refine((labels) => labelKinds.some((kind) => labels[kind] !== undefined), "labels name nothing")
+export const labelsSchema = v.pipe(
+  v.strictObject({ provider: labelSchema, site: labelSchema, rack: labelSchema }),
+  v.check((labels) => labelKinds.some((kind) => labels[kind] !== undefined), "labels name nothing"),
+)
 
 /** Labels of a place. */
-export type Labels = z.infer<typeof labelsSchema>
+export type Labels = v.InferOutput<typeof labelsSchema>
 
 /**
  * Names of the domains that a place lies in, the widest first: each begins with the one around it, so `rack=1` of two sites are two

@@ -4,22 +4,22 @@ import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { createServer, type Server } from "node:net"
 import { join } from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, integer, list } from "@holdfast/core"
 import { makePrivateFolder, writeSecretFile } from "@holdfast/core/node"
-import { z } from "zod"
+import * as v from "valibot"
 
-const configSchema = z.object({
-  version: z.literal(1),
-  coding: z.object({ k: z.number().int(), happy: z.number().int(), n: z.number().int() }),
-  coordinatorPort: z.number().int(),
-  statusPort: z.number().int(),
-  nodes: z.array(z.object({ name: z.string(), port: z.number().int() })).max(255),
+const configSchema = v.object({
+  version: v.literal(1),
+  coding: v.object({ k: integer(), happy: integer(), n: integer() }),
+  coordinatorPort: integer(),
+  statusPort: integer(),
+  nodes: list(v.object({ name: v.string(), port: integer() }), 255),
   /** A node that keeps registers and never shares. */
-  witness: z.object({ name: z.string(), port: z.number().int() }).optional(),
+  witness: v.optional(v.object({ name: v.string(), port: integer() })),
 })
 
 /** A local grid's settings. */
-export type LocalGridConfig = z.infer<typeof configSchema>
+export type LocalGridConfig = v.InferOutput<typeof configSchema>
 
 /** Where the parts of a local grid lie. */
 export interface LocalGridFiles {
@@ -50,7 +50,7 @@ export async function loadConfig(dir: string): Promise<LocalGridConfig | undefin
   const path = gridFiles(dir).config
   if (!existsSync(path)) return undefined
   try {
-    return configSchema.parse(JSON.parse(await readFile(path, "utf8")))
+    return v.parse(configSchema, JSON.parse(await readFile(path, "utf8")))
   } catch (cause) {
     throw new HoldfastError(
       "ERR_BAD_FORMAT",

@@ -1,40 +1,42 @@
 /** What runs of a local grid, written by its supervisor and read by commands. */
+
 import { readFile } from "node:fs/promises"
 import { isRunning, stopProcess } from "@holdfast/client/profile"
-import { z } from "zod"
+import { integer } from "@holdfast/core"
+import * as v from "valibot"
 import { gridFiles } from "./config.ts"
 
-const markSchema = z.object({ pid: z.number().int().positive(), started: z.string() })
-const maintenanceSchema = z.object({ profile: z.string(), why: z.string().optional() })
-const stateSchema = z.object({
+const markSchema = v.object({ pid: integer(1), started: v.string() })
+const maintenanceSchema = v.object({ profile: v.string(), why: v.optional(v.string()) })
+const stateSchema = v.object({
   supervisor: markSchema,
   /** The profile whose trees are looked after beside the grid, and why that is not done for the moment; absent where it is turned off. */
-  maintenance: maintenanceSchema.optional(),
+  maintenance: v.optional(maintenanceSchema),
   /** Where the status page is; its usual port may be taken. */
-  statusPort: z.number().int().optional(),
-  parts: z.array(
-    z.object({
-      name: z.string(),
-      port: z.number().int(),
-      pid: z.number().int().positive().optional(),
-      started: z.string().optional(),
-      restarts: z.number().int(),
+  statusPort: v.optional(integer()),
+  parts: v.array(
+    v.object({
+      name: v.string(),
+      port: integer(),
+      pid: v.optional(integer(1)),
+      started: v.optional(v.string()),
+      restarts: integer(),
     }),
   ),
 })
 
 /** What is looked after beside a local grid. */
-export type GridMaintenance = z.infer<typeof maintenanceSchema>
+export type GridMaintenance = v.InferOutput<typeof maintenanceSchema>
 
 /** The processes of a local grid. */
-export type GridState = z.infer<typeof stateSchema>
+export type GridState = v.InferOutput<typeof stateSchema>
 
 const stopGraceMs = 15_000
 
 /** The state that the last supervisor wrote; undefined when none did. */
 export async function loadState(dir: string): Promise<GridState | undefined> {
   try {
-    return stateSchema.parse(JSON.parse(await readFile(gridFiles(dir).supervisor, "utf8")))
+    return v.parse(stateSchema, JSON.parse(await readFile(gridFiles(dir).supervisor, "utf8")))
   } catch {
     return undefined // no grid was started here yet
   }

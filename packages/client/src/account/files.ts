@@ -1,29 +1,29 @@
 /** Files that make a device one of an account: all of it, or a device that may only append. They are secrets. */
-import { fromHex, HoldfastError, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError, list, matching, toHex } from "@holdfast/core"
 import { createSecretFile, nodeCrypto as crypto, refuseExposed } from "@holdfast/core/node"
 import { deviceListSecret, parseVolume, signGrant, type VolumeDescription } from "@holdfast/protocol"
-import { z } from "zod"
+import * as v from "valibot"
 import type { Profile } from "../profile/profile.ts"
 import { deviceSchema, readJson } from "../profile/secrets.ts"
 import { type Account, appendOnly, appendOnlyRoles } from "./account.ts"
 
-const hex32 = z.string().regex(/^[0-9a-f]{64}$/)
-const wholeSchema = z.strictObject({
-  version: z.literal(1),
-  kind: z.literal("holdfast account"),
+const hex32 = matching(/^[0-9a-f]{64}$/)
+const wholeSchema = v.strictObject({
+  version: v.literal(1),
+  kind: v.literal("holdfast account"),
   accountSeed: hex32,
   convergenceSecret: hex32,
-  volumes: z.array(z.unknown()).max(1000),
+  volumes: list(v.unknown(), 1000),
   /** Keys that move volumes, by the volumes' ids. */
-  volumeKeys: z.record(z.string().regex(/^[0-9a-f]{32}$/), hex32).optional(),
+  volumeKeys: v.optional(v.record(matching(/^[0-9a-f]{32}$/), hex32)),
   /** From it the owner's keys of trees are derived. */
-  ownerSecret: hex32.optional(),
+  ownerSecret: v.optional(hex32),
 })
-const appendSchema = z.strictObject({
-  version: z.literal(1),
-  kind: z.literal("holdfast append-only device"),
+const appendSchema = v.strictObject({
+  version: v.literal(1),
+  kind: v.literal("holdfast append-only device"),
   device: deviceSchema,
-  volumes: z.array(z.unknown()).max(1000),
+  volumes: list(v.unknown(), 1000),
 })
 
 /** What `account export` writes: everything for a full device, but no identity on a grid and no keys of buckets. */
@@ -71,7 +71,7 @@ export async function useAccountFile(
   confirm: (volumes: readonly VolumeDescription[]) => Promise<void>,
 ): Promise<"full" | "append-only"> {
   await refuseExposed([file])
-  const given = await readJson(file, z.union([wholeSchema, appendSchema]))
+  const given = await readJson(file, v.union([wholeSchema, appendSchema]))
   const volumes = given.volumes.map(parseVolume)
   const other = volumes.find(({ name, id }) => (profile.volumes.get(name)?.id ?? id) !== id)
   if (other)

@@ -6,7 +6,17 @@
 import { existsSync, lstatSync } from "node:fs"
 import { open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import { equal, fromUtf8, HoldfastError, isHoldfastError, utf8 } from "@holdfast/core"
+import {
+  equal,
+  fromUtf8,
+  HoldfastError,
+  isHoldfastError,
+  list,
+  matching,
+  type Schema,
+  text,
+  utf8,
+} from "@holdfast/core"
 import {
   isDenied,
   keepOwner,
@@ -18,7 +28,7 @@ import {
   whoseIs,
   writeSecretFile,
 } from "@holdfast/core/node"
-import { z } from "zod"
+import * as v from "valibot"
 import { isRunning, markOf } from "./process.ts"
 import {
   decodeSealed,
@@ -29,64 +39,61 @@ import {
   sealSecrets,
 } from "./sealed-secrets.ts"
 
-const hexKey = z.string().regex(/^[0-9a-f]{64}$/)
+const hexKey = matching(/^[0-9a-f]{64}$/)
 /** What the profile knows of a recovery kit that it protected. */
-const recoveryKitSchema = z.object({
+const recoveryKitSchema = v.object({
   /** What argon2id made of its words; absent when only erasing is left. */
-  master: hexKey.optional(),
+  master: v.optional(hexKey),
   /** Places that took a part. */
-  places: z.array(z.string()).max(255),
+  places: list(v.string(), 255),
   /** Registers of kits before, and the places that may still hold a part there. */
-  erase: z.array(z.object({ seed: hexKey, places: z.array(z.string()).max(255) })).max(64),
+  erase: list(v.object({ seed: hexKey, places: list(v.string(), 255) }), 64),
 })
 /** An append-only device's part of its account, in hexadecimal. */
-export const deviceSchema = z.strictObject({
+export const deviceSchema = v.strictObject({
   /** The account's collect key. */
   publicKey: hexKey,
   /** From it follow the registers in which the device lists its roots, one for each volume. */
   listSecret: hexKey,
   /** The account's grant. */
-  grant: z
-    .string()
-    .regex(/^([0-9a-f]{2})+$/)
-    .max(2048),
+  grant: v.pipe(v.string(), v.maxLength(2048), v.regex(/^([0-9a-f]{2})+$/)),
 })
 
 /** What a newer Holdfast keeps here stays. */
-const secretsSchema = z.looseObject({
-  version: z.literal(1),
+const secretsSchema = v.looseObject({
+  version: v.literal(1),
   /** 32 bytes in hexadecimal. */
   convergenceSecret: hexKey,
-  aliases: z.record(z.string(), z.string()),
+  aliases: v.record(v.string(), v.string()),
   /** Descriptions of volumes, by name. */
-  volumes: z.record(z.string(), z.unknown()).optional(),
+  volumes: v.optional(v.record(v.string(), v.unknown())),
   /** Keys that move volumes, by the volumes' ids: seeds in hexadecimal. */
-  volumeKeys: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)).optional(),
+  volumeKeys: v.optional(v.record(v.string(), matching(/^[0-9a-f]{64}$/))),
   /** The volume that an alias is in; the grid's when it is not named. */
-  aliasVolumes: z.record(z.string(), z.string()).optional(),
+  aliasVolumes: v.optional(v.record(v.string(), v.string())),
   /** By `VOLUME/NAME`. */
-  recoveryKits: z.record(z.string(), recoveryKitSchema).optional(),
+  recoveryKits: v.optional(v.record(v.string(), recoveryKitSchema)),
   /** Seed of the key by which this device signs what it writes: 32 bytes in hexadecimal. */
-  deviceSeed: hexKey.optional(),
+  deviceSeed: v.optional(hexKey),
   /** From it the owner's key of each tree is derived that this profile makes. */
-  ownerSecret: hexKey.optional(),
+  ownerSecret: v.optional(hexKey),
   /**
    * How an alias stands to the account: in its list, or of this profile alone. One that is not named is to be listed yet: it
    * comes from before there were accounts.
    */
-  aliasStates: z.record(z.string(), z.enum(["listed", "local"])).optional(),
+  aliasStates: v.optional(v.record(v.string(), v.picklist(["listed", "local"]))),
   /** 32 bytes in hexadecimal, of a device that has all rights of its account. */
-  accountSeed: hexKey.optional(),
+  accountSeed: v.optional(hexKey),
   /** What an append-only device has instead of the account's seed. */
-  accountDevice: deviceSchema.optional(),
+  accountDevice: v.optional(deviceSchema),
 })
-const lockedSchema = secretsSchema.extend({ keyPem: z.string().max(16_384).optional() })
+const lockedSchema = v.looseObject({ ...secretsSchema.entries, keyPem: v.optional(text(16_384)) })
 
 /** What only the owner may know. */
-export type Secrets = z.infer<typeof secretsSchema>
+export type Secrets = v.InferOutput<typeof secretsSchema>
 
 /** What a profile knows of a recovery kit that it protected: where it lies, what opens it, what has to be erased. */
-export type RecoveryKitKeys = z.infer<typeof recoveryKitSchema>
+export type RecoveryKitKeys = v.InferOutput<typeof recoveryKitSchema>
 
 /** Secrets as they were read. */
 export interface OpenedSecrets {
@@ -141,7 +148,7 @@ export async function readSecrets(dir: string, ask: AskPassphrase, known?: Passp
   const isKnown = known && equal(known.parameters.salt, sealed.parameters.salt)
   const key = isKnown ? known : await keyOfPassphrase(await ask(), sealed.parameters)
   const plaintext = await openSealed(nodeCrypto, sealed, key)
-  const { keyPem, ...secrets } = await whole(files.locked, () => lockedSchema.parse(JSON.parse(fromUtf8(plaintext))))
+  const { keyPem, ...secrets } = await whole(files.locked, () => v.parse(lockedSchema, JSON.parse(fromUtf8(plaintext))))
   return { secrets, lock: { key, keyPem } }
 }
 
@@ -280,8 +287,8 @@ async function removeDurably(paths: readonly string[]): Promise<void> {
 }
 
 /** Reads JSON of a file of the profile. Throws ERR_BAD_FORMAT that names the file. */
-export function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
-  return whole(path, async () => schema.parse(JSON.parse(await readFile(path, "utf8"))))
+export function readJson<T>(path: string, schema: Schema<T>): Promise<T> {
+  return whole(path, async () => v.parse(schema, JSON.parse(await readFile(path, "utf8"))))
 }
 
 /** Runs `read`; what fails in it means that the file is damaged. The cause stays out: it may quote a secret. */

@@ -5,48 +5,49 @@
 import { existsSync } from "node:fs"
 import { readdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { fromHex, HoldfastError, isHoldfastError, limits, toHex } from "@holdfast/core"
+import {
+  fromHex,
+  HoldfastError,
+  integer,
+  isHoldfastError,
+  limits,
+  list,
+  matching,
+  type Schema,
+  toHex,
+} from "@holdfast/core"
 import { codeOf, ioError, makePrivateFolder, nodeCrypto, writeSecretFile } from "@holdfast/core/node"
 import { mergeSeen, type Seen, type SeenStore } from "@holdfast/store"
-import { z } from "zod"
+import * as v from "valibot"
 import { holding } from "./secrets.ts"
 
 const idPattern = /^[0-9a-f]{64}$/
-const sequenceSchema = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
-const valueSchema = z
-  .string()
-  .regex(/^([0-9a-f]{2})+$/)
-  .max(2 * limits.registerValueBytes)
-const pointSchema = z.object({ sequence: sequenceSchema, hash: z.string().regex(idPattern) })
-const seenSchema = z.object({
-  epoch: sequenceSchema.optional(),
+const sequenceSchema = integer()
+const valueSchema = v.pipe(v.string(), v.maxLength(2 * limits.registerValueBytes), v.regex(/^([0-9a-f]{2})+$/))
+const pointSchema = v.object({ sequence: sequenceSchema, hash: matching(idPattern) })
+const seenSchema = v.object({
+  epoch: v.optional(sequenceSchema),
   sequence: sequenceSchema,
   /** Values known to be held by a quorum, the newest first: the others are not proven to come before it. */
-  values: z.array(valueSchema).max(65).optional(),
+  values: v.optional(list(valueSchema, 65)),
   /** Where the user went on although that was not proven. */
-  accepted: z
-    .array(z.object({ timeMs: sequenceSchema, from: pointSchema, to: pointSchema }))
-    .max(16)
-    .optional(),
+  accepted: v.optional(list(v.object({ timeMs: sequenceSchema, from: pointSchema, to: pointSchema }), 16)),
 })
-const fileSchema = seenSchema.extend({ version: z.literal(1) })
+const fileSchema = v.object({ ...seenSchema.entries, version: v.literal(1) })
 /** What profiles kept before: all sequence numbers in NAME.json, values in NAME.values. */
-const oldSchema = z.record(z.string(), sequenceSchema)
-const exportSchema = z.union([
-  z.object({ version: z.literal(2), registers: z.record(z.string().regex(idPattern), seenSchema) }),
-  z.object({
-    version: z.literal(1),
-    registers: z.record(
-      z.string().regex(idPattern),
-      z.object({ sequence: sequenceSchema.positive(), value: valueSchema.optional() }),
-    ),
+const oldSchema = v.record(v.string(), sequenceSchema)
+const exportSchema = v.union([
+  v.object({ version: v.literal(2), registers: v.record(matching(idPattern), seenSchema) }),
+  v.object({
+    version: v.literal(1),
+    registers: v.record(matching(idPattern), v.object({ sequence: integer(1), value: v.optional(valueSchema) })),
   }),
 ])
 
 /** What `holdfast seen export` prints. */
 export interface SeenExport {
   readonly version: 2
-  readonly registers: Readonly<Record<string, z.infer<typeof seenSchema>>>
+  readonly registers: Readonly<Record<string, v.InferOutput<typeof seenSchema>>>
 }
 
 /** What was seen, on disk. */
@@ -120,7 +121,7 @@ export function openSeen(folder: string, name: string): ProfileSeen {
   }
 }
 
-function decodeSeen({ epoch, sequence, values = [], accepted }: z.infer<typeof seenSchema>): Seen {
+function decodeSeen({ epoch, sequence, values = [], accepted }: v.InferOutput<typeof seenSchema>): Seen {
   const [stable, ...others] = values.map(fromHex)
   return {
     sequence,
@@ -131,7 +132,7 @@ function decodeSeen({ epoch, sequence, values = [], accepted }: z.infer<typeof s
   }
 }
 
-function encodeSeen({ epoch, sequence, stable, others = [], accepted }: Seen): z.infer<typeof seenSchema> {
+function encodeSeen({ epoch, sequence, stable, others = [], accepted }: Seen): v.InferOutput<typeof seenSchema> {
   const values = [...(stable ? [stable] : []), ...others].map(toHex)
   return {
     ...(epoch && { epoch }),
@@ -143,7 +144,7 @@ function encodeSeen({ epoch, sequence, stable, others = [], accepted }: Seen): z
 
 function parseExport(exported: unknown): [id: string, seen: Seen][] {
   try {
-    const parsed = exportSchema.parse(exported)
+    const parsed = v.parse(exportSchema, exported)
     if (parsed.version === 2)
       return Object.entries(parsed.registers)
         .map(([id, seen]) => [id, decodeSeen(seen)] as const)
@@ -172,11 +173,11 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
 }
 
 /** What a file of what was seen holds; undefined when there is none. Throws ERR_BAD_FORMAT. */
-async function readWhole<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+async function readWhole<T>(path: string, schema: Schema<T>): Promise<T | undefined> {
   const bytes = await readIfThere(path)
   if (!bytes) return undefined
   try {
-    return schema.parse(JSON.parse(Buffer.from(bytes).toString("utf8")))
+    return v.parse(schema, JSON.parse(Buffer.from(bytes).toString("utf8")))
   } catch (cause) {
     throw new HoldfastError(
       "ERR_BAD_FORMAT",

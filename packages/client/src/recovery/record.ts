@@ -4,31 +4,31 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { encodeCbor, macSmall, toHex } from "@holdfast/core"
+import { encodeCbor, integer, list, macSmall, matching, text, toHex } from "@holdfast/core"
 import { writeSecretFile } from "@holdfast/core/node"
-import { z } from "zod"
+import * as v from "valibot"
 import type { Profile } from "../profile/profile.ts"
 import { readJson } from "../profile/secrets.ts"
 
-const kitSchema = z.strictObject({
-  name: z.string().max(64),
-  volume: z.string().max(64),
-  createdMs: z.number().int().nonnegative(),
+const kitSchema = v.strictObject({
+  name: text(64),
+  volume: text(64),
+  createdMs: integer(),
   /** Of this kit and those that it replaced, the newest first: after a failure, places may hold either. */
-  ids: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(8),
+  ids: list(matching(/^[0-9a-f]{64}$/), 8),
   /** 2 when it is of that version; those without it anybody may find who reads the places. */
-  format: z.literal(2).optional(),
+  format: v.optional(v.literal(2)),
   /** Places that did not take their part. */
-  missing: z.array(z.string().max(400)).max(255).optional(),
+  missing: v.optional(list(text(400), 255)),
   /** The keys of buckets are in it: the next one gets them too. */
-  bucketKeys: z.boolean().optional(),
+  bucketKeys: v.optional(v.boolean()),
   /** Keyed digest of what the kit restores. */
-  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  digest: matching(/^[0-9a-f]{64}$/),
 })
-const recordSchema = z.strictObject({ version: z.literal(1), kits: z.array(kitSchema).max(1000) })
+const recordSchema = v.strictObject({ version: v.literal(1), kits: list(kitSchema, 1000) })
 
 /** What is remembered of a kit. */
-export type KitRecord = z.infer<typeof kitSchema>
+export type KitRecord = v.InferOutput<typeof kitSchema>
 
 const mostIds = 8
 

@@ -1,7 +1,7 @@
 /** From what was typed after --backend to a place of a volume: s3://..., dir:PATH, node:NAME, and its labels. */
 import { createHash } from "node:crypto"
 import { basename, resolve } from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { fit, HoldfastError } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { domainsOf, type Labels, labelKinds, labelsSchema, type VolumeBackend } from "@holdfast/protocol"
 import type { Profile } from "../profile/profile.ts"
@@ -64,8 +64,8 @@ function splitLabels(text: string): { readonly place: string; readonly labels?: 
 /** Labels as typed: `site=home`, each kind once. Throws ERR_INVALID_ARGUMENT. */
 export function parseLabels(texts: readonly string[]): Labels {
   const pairs = texts.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)] as const)
-  const labels = labelsSchema.safeParse(Object.fromEntries(pairs))
-  if (labels.success && new Set(pairs.map(([kind]) => kind)).size === pairs.length) return labels.data
+  const labels = fit(labelsSchema, Object.fromEntries(pairs))
+  if ("value" in labels && new Set(pairs.map(([kind]) => kind)).size === pairs.length) return labels.value
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
     `"${texts.join(",")}" names no labels. They are ${labelKinds.map((kind) => `${kind}=NAME`).join(", ")}, each once at most, NAME of 1 to 64 letters, digits, ".", "_" and "-".`,

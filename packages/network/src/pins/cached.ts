@@ -1,16 +1,7 @@
 /** The description that a member goes by, from its own disk. */
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, parseOr } from "@holdfast/core"
 import type { GridDescription } from "@holdfast/protocol"
-import {
-  digestOf,
-  openGrid,
-  openRoot,
-  parseJson,
-  parseOr,
-  peekGrid,
-  type SignedGrid,
-  signedGridSchema,
-} from "../grid.ts"
+import { digestOf, openGrid, openRoot, parseJson, peekGrid, type SignedGrid, signedGridSchema } from "../grid.ts"
 import { loadMemberRecord, type MemberRecord } from "../record.ts"
 import { sameCertificate } from "../tls/authority.ts"
 import { readIdentityFile } from "../tls/identity.ts"

@@ -5,12 +5,12 @@
 import { createHash } from "node:crypto"
 import { readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { finiteNumber, HoldfastError, isHoldfastError, parseOr } from "@holdfast/core"
 import { writeSecretFile } from "@holdfast/core/node"
 import type { GridDescription } from "@holdfast/protocol"
-import { z } from "zod"
+import * as v from "valibot"
 import { call, jsonOf } from "../coordinator-call.ts"
-import { parseJson, parseOr, type SignedGrid, signedGridSchema } from "../grid.ts"
+import { parseJson, type SignedGrid, signedGridSchema } from "../grid.ts"
 import type { MemberRecord } from "../record.ts"
 import { type Identity, loadIdentity, readIdentityFile } from "../tls/identity.ts"
 import { type CachedGrid, loadCached, openOffered } from "./cached.ts"
@@ -67,11 +67,13 @@ export async function fetchGrid(dir: string, options: FetchOptions = {}): Promis
   return weigh(dir, cached, signed, nowMs)
 }
 
+const askedSchema = v.object({ askedMs: finiteNumber })
+
 /** When the coordinator last gave a description that was taken, by this machine's clock; undefined when it never did. */
 export async function askedMs(dir: string): Promise<number | undefined> {
   const text = await readFile(join(dir, askedFile), "utf8").catch(() => "{}")
-  const parsed = z.object({ askedMs: z.number() }).safeParse(safeJson(text))
-  return parsed.data?.askedMs
+  const asked = safeJson(text)
+  return v.is(askedSchema, asked) ? asked.askedMs : undefined
 }
 
 /** What the coordinator last offered and was not taken. Throws ERR_NOT_FOUND. */

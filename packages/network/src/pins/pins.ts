@@ -4,47 +4,47 @@
  */
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, integer, parseOr, text } from "@holdfast/core"
 import { codeOf, ioError, writeSecretFile } from "@holdfast/core/node"
 import { type GridDescription, gridDescriptionSchema, holdersOf, votersOf } from "@holdfast/protocol"
-import { z } from "zod"
-import { digestOf, parseJson, parseOr, type SignedGrid, signedGridSchema } from "../grid.ts"
+import * as v from "valibot"
+import { digestOf, parseJson, type SignedGrid, signedGridSchema } from "../grid.ts"
 
-const { coding, registerMode, revoked } = gridDescriptionSchema.shape
+const { coding, registerMode, revoked } = gridDescriptionSchema.entries
 
-const pinsSchema = z.object({
-  version: z.literal(1),
-  gridId: z.string().min(1).max(64),
-  epoch: z.number().int().min(1),
+const pinsSchema = v.object({
+  version: v.literal(1),
+  gridId: text(64, 1),
+  epoch: integer(1),
   /** Ed25519, base64. */
-  gridPublicKey: z.string().length(44),
+  gridPublicKey: text(44, 44),
   /** The root that may name another grid key; null until the grid has introduced one. */
-  rootPublicKey: z.string().length(44).nullable(),
+  rootPublicKey: v.nullable(text(44, 44)),
   /** The last description that was taken. */
-  descriptionVersion: z.number().int().min(1),
-  serial: z.number().int().nonnegative(),
-  issuedMs: z.number().int().nonnegative(),
-  digest: z.string().length(43),
+  descriptionVersion: integer(1),
+  serial: integer(),
+  issuedMs: integer(),
+  digest: text(43, 43),
   coding,
   registerMode,
   /** Servers that keep registers; null while the grid has too few servers to store anything. */
-  voters: z.array(z.string()).nullable(),
+  voters: v.nullable(v.array(v.string())),
   /** Servers that were there when the user last said yes, with the keys of their certificates. */
-  servers: z.record(z.string(), z.string().nullable()),
+  servers: v.record(v.string(), v.nullable(v.string())),
   /** Those of them that were witnesses then. */
-  witnesses: z.array(z.string()).default([]),
+  witnesses: v.optional(v.array(v.string()), () => []),
   /** Every key that was ever told to be revoked. */
-  revoked: revoked.unwrap(),
+  revoked: revoked.wrapped,
   /** Digest of the changes that the user refused. */
-  refused: z.string().nullable(),
+  refused: v.nullable(v.string()),
 })
 
 /** What a member holds its grid to. */
-export type Pins = z.infer<typeof pinsSchema>
+export type Pins = v.InferOutput<typeof pinsSchema>
 
 /** Pins with the description that they are of: one file, so that neither is ever without the other. */
-const pinnedSchema = z.object({ pins: pinsSchema, signed: signedGridSchema })
-export type Pinned = z.infer<typeof pinnedSchema>
+const pinnedSchema = v.object({ pins: pinsSchema, signed: signedGridSchema })
+export type Pinned = v.InferOutput<typeof pinnedSchema>
 
 const fileName = "pins.json"
 
