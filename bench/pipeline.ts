@@ -87,7 +87,7 @@ const open = async () => local.open(sealed.id, sealed.key, [sealed.shares[0]!, s
 report("open from one data, two parity", await seconds(open))
 
 const threads = availableParallelism()
-const pool = createWorkerPool({ threads })
+const pool = createWorkerPool({ threads, beforeThreadsBytes: 0 })
 const sealMoved = async () => {
   const piece = pool.buffers.take(chunkBytes) // as it comes, without the cost of reading a file
   pool.buffers.give((await pool.seal(piece, coding, secret)).memory)

@@ -240,30 +240,54 @@ test("repair gives every share a server of its own when servers hold the same on
   }
 })
 
-test("the worker pool makes the same chunk as the calling thread and opens it again", async () => {
-  const buffers = new BufferPool({ maxIdleBytes: 0 })
-  const deps = { crypto: nodeEnv.crypto, erasure: await createErasure(), buffers }
-  const local = createLocalPipeline(deps)
-  const pool = createWorkerPool({ threads: 2 })
-  const secret = new Uint8Array(32).fill(9)
-  const coding = { k: 3, n: 5 }
+test("threads of the worker pool start with the first piece that is worth one", async () => {
+  const pool = createWorkerPool({ threads: 2, beforeThreadsBytes: 400_000 })
+  let started = 0
+  const count = () => void started++
+  process.on("worker", count)
+  const [secret, coding] = [new Uint8Array(32).fill(9), { k: 3, n: 5 }]
   try {
-    for (const length of [1, 5000, 4 * 1024 * 1024]) {
-      const here = await local.seal(sample(length), coding, secret)
-      const there = await pool.seal(sample(length), coding, secret)
-      assert.deepEqual(Buffer.from(there.id), Buffer.from(here.id))
-      const result = await pool.open(
-        there.id,
-        there.key,
-        [4, 1, 3].map((i) => there.shares[i]!),
-      )
-      assert.ok("plaintext" in result)
-      assert.ok(Buffer.from(result.plaintext.subarray(0, length)).equals(Buffer.from(sample(length))))
+    for (const [length, threads] of [
+      [1, 0],
+      [200_000, 0],
+      [300_000, 1],
+      [1, 1],
+    ] as const) {
+      await pool.seal(sample(length), coding, secret)
+      await new Promise((resolve) => process.nextTick(resolve)) // the event comes a tick after
+      assert.equal(started, threads, `after ${length} bytes`)
     }
   } finally {
+    process.off("worker", count)
     await pool.close()
   }
 })
+
+for (const beforeThreadsBytes of [0, 1024 * 1024])
+  test(`the worker pool makes the same chunk as the calling thread and opens it again, with ${beforeThreadsBytes} bytes before threads`, async () => {
+    const buffers = new BufferPool({ maxIdleBytes: 0 })
+    const deps = { crypto: nodeEnv.crypto, erasure: await createErasure(), buffers }
+    const local = createLocalPipeline(deps)
+    const pool = createWorkerPool({ threads: 2, beforeThreadsBytes })
+    const secret = new Uint8Array(32).fill(9)
+    const coding = { k: 3, n: 5 }
+    try {
+      for (const length of [1, 5000, 4 * 1024 * 1024]) {
+        const here = await local.seal(sample(length), coding, secret)
+        const there = await pool.seal(sample(length), coding, secret)
+        assert.deepEqual(Buffer.from(there.id), Buffer.from(here.id))
+        const result = await pool.open(
+          there.id,
+          there.key,
+          [4, 1, 3].map((i) => there.shares[i]!),
+        )
+        assert.ok("plaintext" in result)
+        assert.ok(Buffer.from(result.plaintext.subarray(0, length)).equals(Buffer.from(sample(length))))
+      }
+    } finally {
+      await pool.close()
+    }
+  })
 
 test("padding never shrinks, adds at most 12 %, and leaves full chunks alone", () => {
   for (let length = 1; length < 100_000; length += 7) {

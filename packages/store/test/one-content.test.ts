@@ -127,7 +127,7 @@ test("to confirm an inconsistent chunk that needs repair is to refuse it", async
 
 test("the worker threads refuse an inconsistent chunk with the same error", async () => {
   const chunk = await attacks[1]!.chunk()
-  const pool = createWorkerPool({ threads: 1 })
+  const pool = createWorkerPool({ threads: 1, beforeThreadsBytes: 0 })
   try {
     const open = (indices: number[]) =>
       pool.open(

@@ -2,7 +2,9 @@
 import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
 import { BufferPool, type ErrorCode, HoldfastError, Semaphore } from "@holdfast/core"
-import type { ChunkPipeline, OpenResult } from "../pipeline.ts"
+import { createErasure } from "@holdfast/core/erasure"
+import { nodeCrypto } from "@holdfast/core/node"
+import { type ChunkPipeline, createLocalPipeline, type OpenResult } from "../pipeline.ts"
 import { type SealedChunk, sealedBytes } from "../seal.ts"
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.ts"
 
@@ -12,16 +14,27 @@ export interface WorkerPoolOptions {
   readonly workerUrl?: URL
   /** Threads; one a core (at most 8) when absent. */
   readonly threads?: number
+  /** Bytes that are worked on in the calling thread before any thread starts; 1 MiB when absent. */
+  readonly beforeThreadsBytes?: number
 }
+
+/** Work on this much is done sooner than a thread has started, which takes the processor some 30 ms. */
+const usualBeforeThreadsBytes = 1024 * 1024
+/** A larger piece would hold up the calling thread. */
+const smallBytes = 256 * 1024
 
 /** Memory kept for the next chunks. */
 const maxIdleBytes = 64 * 1024 * 1024
 
 type Job = WorkerRequest extends infer R ? (R extends WorkerRequest ? Omit<R, "ticket"> : never) : never
 
-/** A pool of threads; they start with the first chunk, and never keep the process alive when idle. */
+/**
+ * A pool of threads; they start when there is enough to do, and never keep the process alive when idle. Until then small chunks are
+ * worked on in the calling thread.
+ */
 export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline {
   const threads = options.threads ?? Math.min(8, availableParallelism())
+  const beforeThreadsBytes = options.beforeThreadsBytes ?? usualBeforeThreadsBytes
   const url = options.workerUrl ?? new URL("./chunk-worker.ts", import.meta.url)
   const places = new Semaphore(2 * threads) // one at work and one waiting for each thread: memory stays bounded
   const all: PoolThread[] = []
@@ -44,12 +57,23 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
     return all.reduce((least, thread) => (thread.load < least.load ? thread : least))
   }
   const buffers = new BufferPool({ maxIdleBytes })
+  let hereBytes = 0
+  let made: Promise<ChunkPipeline> | undefined
+  /** The calling thread's pipeline for a piece that is small while there are no threads; undefined when it is work for those. */
+  const here = (bytes: number): Promise<ChunkPipeline> | undefined => {
+    if (all.length > 0 || bytes > smallBytes || hereBytes + bytes > beforeThreadsBytes) return undefined
+    hereBytes += bytes
+    made ??= createErasure().then((erasure) => createLocalPipeline({ crypto: nodeCrypto, erasure, buffers }))
+    return made
+  }
   /** The array itself when nobody else has a part of its memory, else a copy: only whole memory can be moved. */
   const movable = (bytes: Uint8Array): Uint8Array =>
     buffers.isWhole(bytes) || bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice()
   return {
     buffers,
     async seal(plaintext, coding, key) {
+      const local = here(plaintext.length)
+      if (local) return (await local).seal(plaintext, coding, key)
       const isLent = buffers.isWhole(plaintext)
       const piece = movable(plaintext)
       const target = buffers.take(sealedBytes(plaintext.length, coding))
@@ -59,6 +83,8 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
       return { ...(result as SealedChunk), memory: buffers.adopt(returned![1]!) }
     },
     async open(id, key, encoded) {
+      const local = here(encoded.reduce((sum, { length }) => sum + length, 0))
+      if (local) return (await local).open(id, key, encoded)
       const isLent = encoded.map((bytes) => buffers.isWhole(bytes))
       const shares = encoded.map(movable)
       const { result, returned } = await run({ kind: "open", id, key, shares }, shares)
