@@ -1,5 +1,6 @@
 /**
- * The whole of `npm test`: the checks, the unit tests of all packages, then the end-to-end tests over real processes.
+ * The whole of `npm test`: the checks, the unit tests of all packages, then the end-to-end tests over real processes, without the long ones of
+ * test-sizes.ts. Those too with `--all`, or with HOLDFAST_REQUIRE_ALL=1 as in `.ci/run`.
  * `npm test -- --unit` stops before the end-to-end tests; other words are patterns of test files to run instead. `--changed` runs the unit
  * tests that import what differs from main, or from the commit of `--changed=COMMIT`. `--node26` runs the tests, and what they start, under
  * the later Node of scripts/node26, without the checks. With HOLDFAST_JUNIT, a folder, each step leaves its results there in JUnit's XML
@@ -9,11 +10,13 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync } from "node:fs"
 import { delimiter, dirname, join, resolve } from "node:path"
 import { changedFiles, testsOf } from "./changed-tests.ts"
+import { longTests } from "./test-sizes.ts"
 
 const root = dirname(import.meta.dirname)
 const lighter = join(import.meta.dirname, "untracked-promises.mjs")
 const words = process.argv.slice(2)
 const isLater = words.includes("--node26")
+const isAll = words.includes("--all") || process.env["HOLDFAST_REQUIRE_ALL"] === "1"
 const env = {
   // Each test file is a process of its own that loads the same sources.
   NODE_COMPILE_CACHE: join(root, "node_modules/.cache/compiled"),
@@ -49,6 +52,14 @@ function filesOf(patterns: readonly string[]): string[] {
   return globSync(patterns, { cwd: root, exclude: ["**/node_modules/**"] }).sort()
 }
 
+/** Those of the files that run each time; says how many are left out. */
+function sized(files: readonly string[]): readonly string[] {
+  const chosen = isAll ? files : files.filter((file) => !longTests.includes(file))
+  const left = files.length - chosen.length
+  if (left > 0) console.log(`\n== ${left} long test files are left out: npm test -- --all runs them, as .ci/run does`)
+  return chosen
+}
+
 function runTests(name: string, files: readonly string[], concurrency: number): void {
   if (files.length === 0) console.log(`\n== ${name}: no test files`)
   else run(name, ["--import", lighter, "--test", `--test-concurrency=${concurrency}`, ...reporters(name), ...files])
@@ -72,8 +83,8 @@ if (changed !== undefined) {
 } else if (patterns.length > 0) runTests("chosen tests", filesOf(patterns), 1)
 else {
   if (!isLater) run("checks", ["scripts/check.ts"])
-  runTests("unit tests", filesOf(unitTests), 2)
-  if (!words.includes("--unit")) runTests("end-to-end tests", filesOf(["e2e/**/*.test.ts"]), 2)
+  runTests("unit tests", sized(filesOf(unitTests)), 2)
+  if (!words.includes("--unit")) runTests("end-to-end tests", sized(filesOf(["e2e/**/*.test.ts"])), 2)
 }
 
 console.log(failed.length === 0 ? "\nAll passed." : `\nFAILED: ${failed.join(", ")}`)

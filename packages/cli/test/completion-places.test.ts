@@ -5,10 +5,9 @@ import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, type TestContext, test } from "node:test"
-import { fileURLToPath } from "node:url"
+import { command, compiled } from "../../../e2e/command.ts"
 import { parseTyped } from "../src/shell-words.ts"
 
-const command = fileURLToPath(new URL("../src/main.ts", import.meta.url))
 let home: string
 let env: NodeJS.ProcessEnv
 
@@ -26,7 +25,7 @@ const unseen = ["n1\ntouch pwned", "n2\u001b[2J", "n3\u202e"]
 
 before(() => {
   home = fs.mkdtempSync(join(tmpdir(), "holdfast-completion-"))
-  env = { PATH: process.env["PATH"], HOME: home, LANG: "C.UTF-8", LC_ALL: "C.UTF-8", TERM: "dumb" }
+  env = { ...compiled, PATH: process.env["PATH"], HOME: home, LANG: "C.UTF-8", LC_ALL: "C.UTF-8", TERM: "dumb" }
   env["HOLDFAST_COMPLETE_PLACES_WAIT"] = "60000" // a machine may be busy with other tests
   run("volume", "create", "disks", "--coding", "1/1/1", "--backend", `dir:${home}/disk`)
   const folder = join(home, "folder")

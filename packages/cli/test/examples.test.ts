@@ -6,6 +6,7 @@ import * as os from "node:os"
 import * as paths from "node:path"
 import { test } from "node:test"
 import { promisify } from "node:util"
+import { command, compiled } from "../../../e2e/command.ts"
 
 const run = promisify(execFile)
 const packages = paths.join(import.meta.dirname, "../..")
@@ -24,11 +25,10 @@ for (const name of ["client", "fs"])
 test("the examples run against a volume of one's own", async (t) => {
   const home = fs.mkdtempSync(paths.join(os.tmpdir(), "holdfast-examples-"))
   t.after(() => fs.rmSync(home, { recursive: true, force: true }))
-  const env = { HOME: home, PATH: process.env.PATH }
+  const env = { ...compiled, HOME: home, PATH: process.env.PATH }
   const node = async (...words: string[]) => (await run(process.execPath, words, { env })).stdout
   const places = ["a", "b", "c"].map((name) => `dir:${paths.join(home, name)}`)
-  const main = paths.join(packages, "cli/src/main.ts")
-  await node(main, "volume", "create", "disks", "--coding", "1/2/3", "--backend", ...places)
+  await node(command, "volume", "create", "disks", "--coding", "1/2/3", "--backend", ...places)
   const example = (name: string) => node(paths.join(packages, `${name}.ts`))
   assert.equal(await example("client/examples/make-a-tree"), "disks notes\n")
   const survives = await example("client/examples/see-what-survives")
@@ -38,6 +38,6 @@ test("the examples run against a volume of one's own", async (t) => {
   assert.equal(await example("fs/examples/change-and-watch"), "Dear you, hello.\n")
   const listed = (await example("fs/examples/list-and-share")).trim().split("\n")
   assert.deepEqual(listed, ["/ directory 0", "/letters directory 0", "/letters/a.txt file 16", "hf:dr:"])
-  assert.equal(await node(main, "ls", "disks:/"), "letters/\nteam/\n")
+  assert.equal(await node(command, "ls", "disks:/"), "letters/\nteam/\n")
   assert.equal(await example("fs/examples/check-and-mend"), "true false\n")
 })

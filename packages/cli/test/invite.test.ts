@@ -4,11 +4,9 @@ import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
-import { fileURLToPath } from "node:url"
 import { startCoordinator } from "@holdfast/coordinator"
 import { createLogger, join as joinGrid, loadIdentity, rolesOf } from "@holdfast/network"
-
-const command = fileURLToPath(new URL("../src/main.ts", import.meta.url))
+import { command, compiled } from "../../../e2e/command.ts"
 
 /** A coordinator, and the command on its machine. */
 async function coordinatorOf(t: TestContext) {
@@ -23,7 +21,7 @@ async function coordinatorOf(t: TestContext) {
   t.after(() => coordinator.close())
   const run = (args: readonly string[]) =>
     spawnSync(process.execPath, [command, ...args, "--dir", dir], {
-      env: { PATH: process.env["PATH"], HOME: folder },
+      env: { ...compiled, PATH: process.env["PATH"], HOME: folder },
       encoding: "utf8",
     })
   const use = async (invitation: string, name: string) => {

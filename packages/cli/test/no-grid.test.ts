@@ -5,16 +5,14 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
-import { fileURLToPath } from "node:url"
-
-const command = fileURLToPath(new URL("../src/main.ts", import.meta.url))
+import { command, compiled } from "../../../e2e/command.ts"
 
 test("every command that needs a grid tells a profile without one to join or start one", (t) => {
   const home = mkdtempSync(join(tmpdir(), "holdfast-no-grid-"))
   t.after(() => rmSync(home, { recursive: true, force: true }))
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [command, ...args], {
-      env: { PATH: process.env["PATH"], HOME: home },
+      env: { ...compiled, PATH: process.env["PATH"], HOME: home },
       encoding: "utf8",
       cwd: home,
     })

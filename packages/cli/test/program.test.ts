@@ -4,11 +4,9 @@ import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
-import { fileURLToPath } from "node:url"
 import { HoldfastError } from "@holdfast/core"
+import { command, compiled } from "../../../e2e/command.ts"
 import { exitCodeOf, reportError } from "../src/exit-codes.ts"
-
-const command = fileURLToPath(new URL("../src/main.ts", import.meta.url))
 
 function homeOf(t: TestContext): string {
   const home = fs.mkdtempSync(join(tmpdir(), "holdfast-program-"))
@@ -18,7 +16,7 @@ function homeOf(t: TestContext): string {
 
 function run(t: TestContext, args: readonly string[], { input = "", env = {}, home = homeOf(t) } = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...args], {
-    env: { PATH: process.env["PATH"], HOME: home, ...env },
+    env: { ...compiled, PATH: process.env["PATH"], HOME: home, ...env },
     input,
     encoding: "utf8",
   })
@@ -84,7 +82,7 @@ test("a file that others may read is no better as standard input than by its nam
     fs.chmodSync(file, mode)
     const stdin = fs.openSync(file, "r")
     const { status, stderr } = spawnSync(process.execPath, [command, "join"], {
-      env: { PATH: process.env["PATH"], HOME: home },
+      env: { ...compiled, PATH: process.env["PATH"], HOME: home },
       stdio: [stdin, "pipe", "pipe"],
       encoding: "utf8",
     })
@@ -166,7 +164,7 @@ test("interactive bash completes holdfast as it is typed", async (t) => {
   fs.writeFileSync(join(home, "rc"), run(t, ["completion", "bash"]).stdout)
   // A terminal, so that bash reads keys: Tab completes, then the line is echoed by the shell itself.
   const shell = spawn("script", ["-qfc", `bash --rcfile ${join(home, "rc")} -i`, "/dev/null"], {
-    env: { PATH: process.env["PATH"], HOME: home, TERM: "dumb" },
+    env: { ...compiled, PATH: process.env["PATH"], HOME: home, TERM: "dumb" },
   })
   t.after(() => shell.kill("SIGKILL"))
   shell.stdin.write('holdfast() { echo "[$*]"; }\nholdfast rebal\t now\nexit\n')
