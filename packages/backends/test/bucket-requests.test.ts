@@ -7,7 +7,7 @@ import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { blockBytes, decodeShareHead, legacyAccount, registerIdOf } from "@holdfast/protocol"
 import { makeAccount, makeChunk, makeOrder, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { openBucketAccounts } from "../src/s3/accounts.ts"
-import { s3Error } from "../src/s3/failure.ts"
+import { S3Failure, s3Error } from "../src/s3/failure.ts"
 import { dropKey, shareKey } from "../src/s3/keys.ts"
 import { encodeMarker, markerKey, newMarker, parseMarker } from "../src/s3/marker.ts"
 import { createObjectBackend, type ObjectOptions } from "../src/s3/objects.ts"
@@ -191,8 +191,8 @@ it("a bucket that is full and one whose quota is used up are told apart, whateve
     ["QuotaExceeded", 409, "ERR_QUOTA_EXCEEDED"],
     ["InsufficientCapacity", 507, "ERR_SERVER_FULL"],
   ] as const)
-    assert.equal(s3Error("b", { name, $metadata: { httpStatusCode: status } }).code, code, name)
-  assert.equal(s3Error("b", { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }).code, "ERR_REFUSED")
+    assert.equal(s3Error("b", new S3Failure(status, name)).code, code, name)
+  assert.equal(s3Error("b", new S3Failure(403, "AccessDenied")).code, "ERR_REFUSED")
 })
 
 it("where lists lag a commit is acknowledged at once, and a collection takes a day and two runs", async () => {

@@ -196,7 +196,7 @@ export { decodeEpochStatement, type EpochStatement, signEpochStatement } from ".
 export { extendLineage, type Followed, namesAncestor, signRegisterValue } from "./register-lineage.ts"
 export { compareOrder, rankOf, whyRefused } from "./register-order.ts"
 export type { BoundFields, Lineage, RegisterOrder, RegisterValue, UnsignedValue } from "./register-value.ts"
-export { leavesIn, payloadHash, verifyShare } from "./share-check.ts"
+export { leavesIn, markSealedHere, payloadHash, verifyShare } from "./share-check.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription, volumeVersionOf } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export { readHashes } from "./watch.ts"

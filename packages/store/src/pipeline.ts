@@ -1,6 +1,6 @@
 /** Where the chunk pipeline runs: in this thread here, in worker threads in ./node/worker-pool.ts. */
 import { type BufferPool, type CryptoProvider, equal } from "@holdfast/core"
-import type { Coding } from "@holdfast/protocol"
+import { type Coding, markSealedHere } from "@holdfast/protocol"
 import {
   type ChunkKey,
   checkPayload,
@@ -72,6 +72,7 @@ export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
     async seal(plaintext, coding, key) {
       const target = deps.buffers.take(sealedBytes(plaintext.length, coding))
       const sealed = await sealChunk(deps, plaintext, coding, key, target)
+      markSealedHere(sealed.shares)
       deps.buffers.give(plaintext)
       return sealed
     },

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { BufferPool, HoldfastError } from "@holdfast/core"
+import { BufferPool, type CryptoProvider, HoldfastError } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeEnv } from "@holdfast/core/node"
-import { decodeShare } from "@holdfast/protocol"
+import { decodeShare, verifyShare } from "@holdfast/protocol"
 import { createLocalPipeline, paddedLength } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { commit, type SwitchedServer, someBatch, testGrid } from "./fixture.ts"
@@ -288,6 +288,42 @@ for (const beforeThreadsBytes of [0, 1024 * 1024])
       await pool.close()
     }
   })
+
+test("shares that were just sealed here are not hashed again before they are stored; any copy of one is", async () => {
+  let hashed = 0
+  const { crypto } = nodeEnv
+  const counting: CryptoProvider = {
+    ...crypto,
+    sha256: (...parts) => {
+      hashed++
+      return crypto.sha256(...parts)
+    },
+    sha256Blocks: (...given) => {
+      hashed++
+      return crypto.sha256Blocks(...given)
+    },
+  }
+  const pools = [
+    createLocalPipeline({
+      crypto: nodeEnv.crypto,
+      erasure: await createErasure(),
+      buffers: new BufferPool({ maxIdleBytes: 0 }),
+    }),
+    createWorkerPool({ threads: 1, beforeThreadsBytes: 0 }),
+  ]
+  for (const pool of pools) {
+    const { shares, id } = await pool.seal(sample(300_000), { k: 2, n: 3 }, new Uint8Array(32).fill(9))
+    hashed = 0
+    for (const share of shares) assert.deepEqual((await verifyShare(counting, share)).id, id)
+    assert.equal(hashed, 0)
+    const copy = shares[2]!.slice()
+    await verifyShare(counting, copy)
+    assert.ok(hashed > 0)
+    copy[copy.length - 1]! ^= 1
+    await assert.rejects(verifyShare(counting, copy), { code: "ERR_CORRUPT" })
+    await pool.close()
+  }
+})
 
 test("padding never shrinks, adds at most 12 %, and leaves full chunks alone", () => {
   for (let length = 1; length < 100_000; length += 7) {

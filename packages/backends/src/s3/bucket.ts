@@ -1,25 +1,13 @@
 /**
  * What a backend asks of a bucket: a few object operations with bounds, deadlines and errors of ours. The S3 client
- * signs, keeps connections open and retries with jitter; here is what it leaves open.
+ * signs, keeps connections open and tries again; here is what it leaves open.
  */
-import { Agent as HttpAgent } from "node:http"
-import { Agent as HttpsAgent } from "node:https"
-import type { Readable } from "node:stream"
-import {
-  DeleteObjectCommand,
-  GetObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-  type S3ClientConfig,
-} from "@aws-sdk/client-s3"
+import type { IncomingMessage } from "node:http"
 import { discard, HoldfastError, Semaphore } from "@holdfast/core"
-import { NodeHttpHandler } from "@smithy/node-http-handler"
-import { dateOf, guardAnswers, readDates } from "./answers.ts"
-import { credentialsFor } from "./credentials.ts"
-import { isMissing, isOutOfRange, isPreconditionFailed, s3Error } from "./failure.ts"
+import { createS3Client, type S3Request } from "./client.ts"
+import { isMissing, isOutOfRange, isPreconditionFailed, S3Failure, s3Error } from "./failure.ts"
 import { nameOfBucket, type S3Location } from "./location.ts"
-import { proxyOf } from "./proxy.ts"
+import { type Element, readXml, textIn } from "./xml.ts"
 
 /** A line of a listing, in order of keys. Keys are without the location's prefix. */
 export interface ObjectInfo {
@@ -95,26 +83,27 @@ const pageLength = 1000
 
 /** Opens the bucket at `location`; the first request tells whether it is there. */
 export function openBucket(location: S3Location, options: BucketOptions = {}): Bucket {
+  const { attempts = 3, idleMs = 15_000, deadlineMs = 30_000, env = process.env } = options
   const name = nameOfBucket(location)
-  const client = new S3Client(clientConfig(location, options))
-  markUnsigned(client)
-  guardAnswers(client, name)
-  readDates(client)
-  const { deadlineMs = 30_000 } = options
+  const client = createS3Client(location, { attempts, idleMs, connections: parallelRequests, env })
   const places = new Semaphore(parallelRequests)
   const closing = new AbortController()
-  const Bucket = location.bucket
   const at = (key: string) => `${location.prefix}${key}`
   const allocate = options.allocate ?? ((sizeBytes: number) => new Uint8Array(sizeBytes))
 
-  /** Runs one request with a place, a deadline and errors of ours. */
-  const request = <T>(sizeBytes: number, { signal }: RequestOptions, send: (abortSignal: AbortSignal) => Promise<T>) =>
+  /** Runs one request with a place, a deadline and errors of ours; `read` takes the answer, all of it. */
+  const request = <T>(
+    asked: S3Request,
+    { sizeBytes, signal }: RequestOptions & { readonly sizeBytes: number },
+    read: (answer: IncomingMessage) => Promise<T>,
+  ) =>
     places.run(async () => {
       if (signal?.aborted) throw cancelled(signal)
       const late = AbortSignal.timeout(deadlineMs + Math.ceil(sizeBytes / leastBytesPerMs))
-      const abortSignal = AbortSignal.any([late, closing.signal, ...(signal ? [signal] : [])])
       try {
-        return await send(abortSignal)
+        return await read(
+          await client.send(asked, AbortSignal.any([late, closing.signal, ...(signal ? [signal] : [])])),
+        )
       } catch (error) {
         if (error instanceof HoldfastError) throw error
         if (signal?.aborted) throw cancelled(signal)
@@ -122,119 +111,107 @@ export function openBucket(location: S3Location, options: BucketOptions = {}): B
       }
     })
 
+  /** Reads an object, or the part that `headers` ask for; undefined when there is none. */
+  const read = async (key: string, maxBytes: number, headers: Record<string, string>, rest: RequestOptions) => {
+    try {
+      return await request(
+        { method: "GET", key: at(key), headers },
+        { ...rest, sizeBytes: maxBytes },
+        async (answer) => ({
+          bytes: await readBody(answer, { name, key, maxBytes, allocate }),
+          atMs: dateOf(answer, name),
+        }),
+      )
+    } catch (error) {
+      const { cause } = error as HoldfastError
+      if (isMissing(cause) || (headers["range"] !== undefined && isOutOfRange(cause))) return undefined
+      throw error
+    }
+  }
+
   return {
     name,
-    put: (key, bytes, { ifAbsent = false, ...rest } = {}) =>
-      request(bytes.length, rest, async (abortSignal) => {
-        const condition = ifAbsent ? { IfNoneMatch: "*" } : {}
-        const command = new PutObjectCommand({ Bucket, Key: at(key), Body: bytes, ...condition })
-        try {
-          return { stored: true, atMs: dateOf(await client.send(command, { abortSignal }), name) }
-        } catch (error) {
-          if (ifAbsent && isPreconditionFailed(error)) return { stored: false, atMs: 0 }
-          throw error
-        }
-      }),
-    get: (key, maxBytes, rest = {}) =>
-      request(maxBytes, rest, async (abortSignal) => {
-        try {
-          const answer = await client.send(new GetObjectCommand({ Bucket, Key: at(key) }), { abortSignal })
-          const reading = { name, key, maxBytes, allocate }
-          const bytes = await readBody(answer.Body as NodeJS.ReadableStream, reading, answer.ContentLength)
-          return { bytes, atMs: dateOf(answer, name) }
-        } catch (error) {
-          if (isMissing(error)) return undefined
-          throw error
-        }
-      }),
+    async put(key, bytes, { ifAbsent = false, ...rest } = {}) {
+      const headers = { "content-type": "application/octet-stream", ...(ifAbsent && { "if-none-match": "*" }) }
+      try {
+        const asked: S3Request = { method: "PUT", key: at(key), headers, body: bytes }
+        return await request(asked, { ...rest, sizeBytes: bytes.length }, async (answer) => {
+          await readNothing(answer, name)
+          return { stored: true, atMs: dateOf(answer, name) }
+        })
+      } catch (error) {
+        if (ifAbsent && isPreconditionFailed((error as HoldfastError).cause)) return { stored: false, atMs: 0 }
+        throw error
+      }
+    },
+    get: (key, maxBytes, rest = {}) => read(key, maxBytes, {}, rest),
+    // A service that knows no ranges sends the whole, which then is more than asked for.
     getPart: (key, offset, length, rest = {}) =>
-      request(length, rest, async (abortSignal) => {
-        try {
-          const Range = `bytes=${offset}-${offset + length - 1}`
-          const answer = await client.send(new GetObjectCommand({ Bucket, Key: at(key), Range }), { abortSignal })
-          // A service that knows no ranges sends the whole, which then is more than asked for.
-          const reading = { name, key, maxBytes: length, allocate }
-          const bytes = await readBody(answer.Body as NodeJS.ReadableStream, reading, answer.ContentLength)
-          return { bytes, atMs: dateOf(answer, name) }
-        } catch (error) {
-          if (isMissing(error) || isOutOfRange(error)) return undefined
-          throw error
-        }
-      }),
+      read(key, length, { range: `bytes=${offset}-${offset + length - 1}` }, rest),
     async list(prefix, { after, limit, ...rest }) {
       const found: ObjectInfo[] = []
       let last = after
       let atMs = 0
       while (found.length < limit) {
-        const MaxKeys = Math.min(pageLength, limit - found.length)
-        const StartAfter = last === undefined ? undefined : at(last)
-        const page = await request(0, rest, (abortSignal) =>
-          client.send(new ListObjectsV2Command({ Bucket, Prefix: at(prefix), StartAfter, MaxKeys }), { abortSignal }),
-        )
-        atMs ||= dateOf(page, name)
-        const infos = (page.Contents ?? []).map(({ Key = "", Size = 0, LastModified }) => ({
-          key: Key.slice(location.prefix.length),
-          sizeBytes: Size,
-          modifiedMs: LastModified?.getTime() ?? 0,
+        const query = {
+          "list-type": "2",
+          "max-keys": String(Math.min(pageLength, limit - found.length)),
+          prefix: at(prefix),
+          ...(last !== undefined && { "start-after": at(last) }),
+        }
+        const page = await request({ method: "GET", query }, { ...rest, sizeBytes: 0 }, async (answer) => ({
+          ...pageIn(await readXml(answer, name), location.prefix),
+          atMs: dateOf(answer, name),
         }))
-        for (const { key } of infos) {
+        atMs ||= page.atMs
+        for (const { key } of page.infos) {
           if (!key.startsWith(prefix) || (last !== undefined && key <= last)) throw malformed(name)
           last = key
         }
-        found.push(...infos)
-        if (infos.length === 0 || !page.IsTruncated) break
+        found.push(...page.infos)
+        if (page.infos.length === 0 || !page.isTruncated) break
       }
       return { infos: found.slice(0, limit), atMs }
     },
     async remove(key, rest = {}) {
-      await request(0, rest, (abortSignal) =>
-        client.send(new DeleteObjectCommand({ Bucket, Key: at(key) }), { abortSignal }),
-      )
+      const asked: S3Request = { method: "DELETE", key: at(key) }
+      await request(asked, { ...rest, sizeBytes: 0 }, (answer) => readNothing(answer, name))
     },
     close(): void {
       closing.abort()
-      client.destroy()
+      client.close()
     },
   }
 }
 
-function clientConfig(
-  location: S3Location,
-  { attempts = 3, idleMs = 15_000, env = process.env }: BucketOptions,
-): S3ClientConfig {
-  const agentOptions = { keepAlive: true, maxSockets: parallelRequests, ...proxyOf(env) }
-  return {
-    region: location.region,
-    ...(location.endpoint !== undefined && { endpoint: location.endpoint }),
-    forcePathStyle: location.pathStyle,
-    credentials: credentialsFor(location),
-    maxAttempts: attempts,
-    retryMode: "standard",
-    // Every share and register is verified by what it is; a second checksum only costs.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    expectContinueHeader: false,
-    // Elsewhere than at AWS a region is only a word, and nobody may send us to another host.
-    followRegionRedirects: location.endpoint === undefined,
-    requestHandler: new NodeHttpHandler({
-      httpAgent: new HttpAgent(agentOptions),
-      httpsAgent: new HttpsAgent(agentOptions),
-      connectionTimeout: 5000,
-      socketTimeout: idleMs,
-    }),
-  }
+/** Reads an answer in which nothing is asked for. Throws S3Failure for an error that comes with the status of a success. */
+async function readNothing(answer: IncomingMessage, name: string): Promise<void> {
+  const said = await readXml(answer, name)
+  if (said?.name === "Error") throw new S3Failure(answer.statusCode!, textIn(said, "Code") ?? "")
 }
 
-/** Bodies are not hashed again for the request's signature: what is stored is verified by what it is. */
-function markUnsigned(client: S3Client): void {
-  client.middlewareStack.add(
-    (next) => (args) => {
-      const request = args.request as { method?: string; headers?: Record<string, string> }
-      if (request.method === "PUT" && request.headers) request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
-      return next(args)
-    },
-    { step: "build", name: "unsignedPayload" },
-  )
+/** A page of a listing. Throws S3Failure for what is none. */
+function pageIn(
+  root: Element | undefined,
+  prefix: string,
+): { readonly infos: ObjectInfo[]; readonly isTruncated: boolean } {
+  if (root?.name !== "ListBucketResult") throw new S3Failure(200, "")
+  const infos = root.children
+    .filter(({ name }) => name === "Contents")
+    .map((element) => {
+      const [key, size, modified] = ["Key", "Size", "LastModified"].map((field) => textIn(element, field) ?? "")
+      const [sizeBytes, modifiedMs] = [Number(size), Date.parse(modified!)]
+      if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || Number.isNaN(modifiedMs)) throw new S3Failure(200, "")
+      return { key: key!.slice(prefix.length), sizeBytes, modifiedMs }
+    })
+  return { infos, isTruncated: textIn(root, "IsTruncated") === "true" }
+}
+
+/** When the bucket answered, by the only clock by which anything here is called old. Throws ERR_BAD_FORMAT when it does not say. */
+function dateOf({ headers }: IncomingMessage, name: string): number {
+  const dateMs = Date.parse(headers.date ?? "")
+  if (Number.isSafeInteger(dateMs) && dateMs > 0) return dateMs
+  throw new HoldfastError("ERR_BAD_FORMAT", `Bucket ${name} does not say when it answers (no Date), as S3 always does.`)
 }
 
 interface Reading {
@@ -245,9 +222,8 @@ interface Reading {
 }
 
 /** Reads the body into one array; events, since an async iterator costs more than the bytes. */
-function readBody(body: NodeJS.ReadableStream, reading: Reading, announced: number | undefined): Promise<Uint8Array> {
-  const { name, key, maxBytes, allocate } = reading
-  const stream = body as Readable
+function readBody(stream: IncomingMessage, { name, key, maxBytes, allocate }: Reading): Promise<Uint8Array> {
+  const announced = Number(stream.headers["content-length"] ?? Number.NaN)
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       stream.destroy()
@@ -255,7 +231,7 @@ function readBody(body: NodeJS.ReadableStream, reading: Reading, announced: numb
     }
     const tooLarge = () =>
       fail(new HoldfastError("ERR_LIMIT", `Bucket ${name} gave more than ${maxBytes} bytes for ${key}.`))
-    if (announced === undefined || announced > maxBytes) return tooLarge()
+    if (!(announced <= maxBytes)) return tooLarge()
     const bytes = allocate(announced)
     let length = 0
     stream.on("data", (piece: Uint8Array) => {

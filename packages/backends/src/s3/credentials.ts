@@ -1,11 +1,19 @@
 /** Keys to a bucket: from a named file that only its owner may read, a profile of AWS's files, or AWS's variables. */
-import { fromEnv, fromIni } from "@aws-sdk/credential-providers"
 import { HoldfastError } from "@holdfast/core"
 import { readSecretFile } from "@holdfast/core/node"
 import type { S3Location } from "./location.ts"
 
+/** What signs requests. */
+export interface Keys {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string | undefined
+  /** Until then they are good; for ever when absent. */
+  readonly expiration?: Date | undefined
+}
+
 /** What the S3 client asks for keys. */
-export type CredentialSource = () => Promise<{ accessKeyId: string; secretAccessKey: string; sessionToken?: string }>
+export type CredentialSource = () => Promise<Keys>
 
 /**
  * The keys for `location`: its credentials file, else its profile, else the variables AWS_ACCESS_KEY_ID and
@@ -19,8 +27,7 @@ export function credentialsFor({ bucket, credentials, profile }: S3Location): Cr
         if (keys) return keys
         throw new Error("no keys")
       }
-      if (profile !== undefined) return await fromIni({ profile })()
-      return await fromEnv()().catch(() => fromIni({ profile: "default" })())
+      return (profile === undefined ? keysOfEnvironment() : undefined) ?? (await keysOfProfile(profile ?? "default"))
     } catch (cause) {
       if (cause instanceof HoldfastError) throw cause
       const place =
@@ -37,6 +44,20 @@ export function credentialsFor({ bucket, credentials, profile }: S3Location): Cr
       )
     }
   }
+}
+
+/** The keys in AWS's variables; undefined when they are not set. */
+function keysOfEnvironment(): Keys | undefined {
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = process.env
+  if (!AWS_ACCESS_KEY_ID || !AWS_SECRET_ACCESS_KEY) return undefined
+  const keys = { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY }
+  return { ...keys, ...(AWS_SESSION_TOKEN && { sessionToken: AWS_SESSION_TOKEN }) }
+}
+
+/** The keys of a profile of AWS's files, which may come from a program or a service. */
+async function keysOfProfile(profile: string): Promise<Keys> {
+  const { fromIni } = await import("@aws-sdk/credential-providers") // large, and few need it
+  return fromIni({ profile })()
 }
 
 /**

@@ -1,22 +1,41 @@
-/** What a bucket's answers mean: errors of ours from those of the S3 client. */
+/** What a bucket's answers mean: errors of ours. */
 import { type ErrorCode, excerpt, HoldfastError } from "@holdfast/core"
 
-interface ServiceFailure {
-  readonly name?: string
-  readonly code?: string
-  readonly message?: string
-  readonly $metadata?: { readonly httpStatusCode?: number }
-  /** Where AuthorizationHeaderMalformed says the bucket is. */
-  readonly Region?: string
-  /** Where PermanentRedirect sends to. */
-  readonly Endpoint?: string
-  readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
+/** What a service said that is no success. */
+export class S3Failure extends Error {
+  /** Status of the answer. */
+  readonly status: number
+  /** The error's code, as NoSuchKey; empty when the service gave none. */
+  readonly said: string
+  /** Where the bucket is, when the answer says so. */
+  readonly region: string | undefined
+  /** Where to ask instead, when the answer says so. */
+  readonly endpoint: string | undefined
+  /** When it answered, by its own clock; NaN when it does not say. */
+  readonly dateMs: number
+
+  constructor(
+    status: number,
+    said: string,
+    more: {
+      readonly region?: string | undefined
+      readonly endpoint?: string | undefined
+      readonly dateMs?: number
+    } = {},
+  ) {
+    super(`S3 answered with status ${status}`)
+    this.status = status
+    this.said = said
+    this.region = more.region
+    this.endpoint = more.endpoint
+    this.dateMs = more.dateMs ?? Number.NaN
+  }
 }
 
 /** There is no such object. A bucket that is not there is another matter. */
 export function isMissing(error: unknown): boolean {
-  const { name } = error as ServiceFailure
-  return name === "NoSuchKey" || (name === "NotFound" && statusOf(error) === 404)
+  const said = saidIn(error)
+  return said === "NoSuchKey" || (said === "NotFound" && statusOf(error) === 404)
 }
 
 /** A part was asked for that begins after an object's end. */
@@ -26,7 +45,7 @@ export function isOutOfRange(error: unknown): boolean {
 
 /** A conditional write found an object. */
 export function isPreconditionFailed(error: unknown): boolean {
-  return statusOf(error) === 412 || (error as ServiceFailure).name === "ConditionalRequestConflict"
+  return statusOf(error) === 412 || saidIn(error) === "ConditionalRequestConflict"
 }
 
 /** The service refuses conditional writes as such. */
@@ -42,8 +61,8 @@ const fullCodes = new Set(["InsufficientCapacity", "InsufficientStorage", "XMini
 /** The error of ours for what a request to the bucket `name` failed with. */
 export function s3Error(name: string, error: unknown): HoldfastError {
   const status = statusOf(error)
-  const said = printable((error as ServiceFailure).name ?? "")
-  const details = { server: name, status, code: (error as ServiceFailure).code ?? said }
+  const said = printable(saidIn(error))
+  const details = { server: name, status, code: (error as NodeJS.ErrnoException).code ?? said }
   const fail = (code: ErrorCode, why: string) =>
     new HoldfastError(code, `Bucket ${name}: ${why}`, details, { cause: error })
   if (status === undefined) return fail("ERR_SERVER_UNREACHABLE", unreachable(error))
@@ -63,26 +82,29 @@ export function s3Error(name: string, error: unknown): HoldfastError {
 
 /** What to write instead, when the service says that the bucket is in another region, or under another address. */
 function elsewhereOf(error: unknown): string | undefined {
-  const { name, Region, Endpoint, $response } = error as ServiceFailure
-  const isMoved = (status?: number) => status === 301 || status === 307
-  if (name !== "AuthorizationHeaderMalformed" && !isMoved(statusOf(error))) return undefined
-  const region = Region ?? $response?.headers?.["x-amz-bucket-region"]
-  if (typeof region === "string" && /^[a-z0-9-]{1,40}$/.test(region))
+  if (!(error instanceof S3Failure)) return undefined
+  const { status, said, region, endpoint } = error
+  if (said !== "AuthorizationHeaderMalformed" && status !== 301 && status !== 307) return undefined
+  if (region !== undefined && /^[a-z0-9-]{1,40}$/.test(region))
     return `it is in region ${region}. Say so in its address: region=${region}`
-  if (typeof Endpoint === "string" && /^[A-Za-z0-9.-]{1,200}$/.test(Endpoint))
-    return `it is at ${Endpoint}. Say so in its address: endpoint=https://${Endpoint}`
+  if (endpoint !== undefined && /^[A-Za-z0-9.-]{1,200}$/.test(endpoint))
+    return `it is at ${endpoint}. Say so in its address: endpoint=https://${endpoint}`
   return "it is in another region, and does not say in which. Say so in its address: region=NAME"
 }
 
 function unreachable(error: unknown): string {
-  const { name, code } = error as ServiceFailure
+  const { name, code } = error as NodeJS.ErrnoException
   if (name === "TimeoutError" || name === "AbortError") return "it did not answer in time."
   return `it cannot be reached (${printable(code ?? name ?? "no reason given")}).`
 }
 
 function statusOf(error: unknown): number | undefined {
-  const status = (error as ServiceFailure).$metadata?.httpStatusCode
-  return status === undefined || status === 0 ? undefined : status
+  return error instanceof S3Failure ? error.status : undefined
+}
+
+/** The error's code, as the service says it. */
+function saidIn(error: unknown): string {
+  return error instanceof S3Failure ? error.said : ""
 }
 
 /** What a server says may go to a terminal. */

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads"
 import { BufferPool, type ErrorCode, HoldfastError, Semaphore } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
+import { markSealedHere } from "@holdfast/protocol"
 import { type ChunkPipeline, createLocalPipeline, type OpenResult } from "../pipeline.ts"
 import { type SealedChunk, sealedBytes } from "../seal.ts"
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.ts"
@@ -80,7 +81,9 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
       const job: Job = { kind: "seal", plaintext: piece, coding, key, target }
       const { result, returned } = await run(job, [piece, target])
       if (isLent) buffers.give(buffers.adopt(returned![0]!))
-      return { ...(result as SealedChunk), memory: buffers.adopt(returned![1]!) }
+      const sealed = result as SealedChunk
+      markSealedHere(sealed.shares)
+      return { ...sealed, memory: buffers.adopt(returned![1]!) }
     },
     async open(id, key, encoded) {
       const local = here(encoded.reduce((sum, { length }) => sum + length, 0))
