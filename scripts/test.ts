@@ -1,6 +1,6 @@
 /**
- * The whole of `npm test`: the checks, the unit tests of all packages, then the end-to-end tests over real processes, without the long ones of
- * test-sizes.ts. Those too with `--all`, or with HOLDFAST_REQUIRE_ALL=1 as in `.ci/run`.
+ * The whole of `npm test`: the checks, the unit tests of all packages, then the end-to-end tests over real processes, without the
+ * long ones of test-sizes.ts. Those too with `--all`, or with HOLDFAST_REQUIRE_ALL=1 as in `.ci/run`.
  * `npm test -- --unit` stops before the end-to-end tests; other words are patterns of test files to run instead. `--changed` runs the unit
  * tests that import what differs from main, or from the commit of `--changed=COMMIT`. `--node26` runs the tests, and what they start, under
  * the later Node of scripts/node26, without the checks. With HOLDFAST_JUNIT, a folder, each step leaves its results there in JUnit's XML

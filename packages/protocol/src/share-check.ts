@@ -16,7 +16,10 @@ export function markSealedHere(shares: readonly Uint8Array[]): void {
   for (const share of shares) sealedHere.add(share)
 }
 
-/** Decodes a share and checks all of it, or its fields alone when this process has just sealed it. Throws ERR_BAD_FORMAT, ERR_UNSUPPORTED_VERSION, ERR_LIMIT, ERR_CORRUPT. */
+/**
+ * Decodes a share and checks all of it, or its fields alone when this process has just sealed it. Throws ERR_BAD_FORMAT,
+ * ERR_UNSUPPORTED_VERSION, ERR_LIMIT, ERR_CORRUPT.
+ */
 export async function verifyShare(crypto: CryptoProvider, bytes: Uint8Array): Promise<Share> {
   const share = decodeShare(bytes)
   if (sealedHere.has(bytes)) return share

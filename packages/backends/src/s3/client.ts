@@ -104,8 +104,11 @@ export function createS3Client(location: S3Location, options: S3ClientOptions): 
           const timer = setTimeout(late, connectMs)
           socket.once("connect", () => clearTimeout(timer)).once("close", () => clearTimeout(timer))
         })
-        sent.once("error", reject)
-        sent.once("response", resolve)
+        sent.on("error", reject) // more than one may come, such as when an answer is given up
+        sent.once("response", (answer) => {
+          answer.on("error", () => undefined) // whoever reads it hears of it
+          resolve(answer)
+        })
         sent.end(body)
       })
     }
