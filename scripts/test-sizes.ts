@@ -1,7 +1,7 @@
 /**
  * Which test files are long: they sweep over many histories, answers or crashes, or start many processes or services. `npm test`
- * leaves them out, so that it fits into ten minutes of two cores; `npm test -- --all` runs them, and so does `.ci/run`. A new test is short unless it
- * is named here.
+ * leaves them out, so that it fits into ten minutes of two cores; `npm test -- --all` runs them, and so does `.ci/run`. A new test
+ * is short unless it is named here.
  */
 export const longTests: readonly string[] = [
   // Many random histories and schedules.
