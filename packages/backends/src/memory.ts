@@ -40,6 +40,7 @@ import {
   rowBytes,
   takeable,
   usualGraceMs,
+  whyUnheld,
 } from "./rules.ts"
 
 /** Options of a place in memory. */
@@ -146,6 +147,7 @@ function backendOf(place: Place, access: AccountAccess): Backend {
   const { quotaBytes, capacityBytes } = place.options
   return {
     id: place.id,
+    marksWithAnswer: true,
     async putShares(shares, options) {
       const accounts = accountsToMark(access, options)
       checkBatch(options.batch)
@@ -289,8 +291,9 @@ async function propose(
   if ("ok" in value) return { accepted: false, message: value.message }
   const payer = toHex(access.account)
   const batch = options.batch && place.batches.get(`${payer} ${toHex(options.batch)}`)
-  if (batch?.broken)
-    return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
+  const stamp = place.nextStamp()
+  const unheld = batch && whyUnheld({ isBroken: batch.broken, stamp: batch.stamp }, stamp)
+  if (unheld !== undefined) return { accepted: false, marksGone: true, message: unheld }
   const id = registerIdOf(value.publicKey)
   const rank = rankOf(value)
   const held = place.registers.get(toHex(id))
@@ -300,7 +303,6 @@ async function propose(
   const purposes = { forRemoval: options.forRemoval, isReplacing: held !== undefined }
   const overQuota = place.overQuota(payer, moreBytes, purposes)
   if (overQuota !== undefined && moreBytes > 0) return { accepted: false, code: "quota", message: overQuota }
-  const stamp = place.nextStamp()
   if (batch) Object.assign(batch, { stamp, used: true })
   const taken = { id, sequence: rank, bytes, receivedMs: place.nowMs(), stamp }
   const accounts = accountsToMark(access, options)

@@ -18,6 +18,18 @@ import {
 export const leastGraceMs = 3_600_000
 /** What a place counts as young unless its operator says otherwise. */
 export const usualGraceMs = 24 * 3_600_000
+/**
+ * A value is taken for a batch only so long after the place last heard of it, by its own stamps: well before anything of it can be
+ * taken away. So a writer that slept between its marks and its value shows that to no place that marked something.
+ */
+const mostUnconfirmedMs = leastGraceMs / 2
+
+/** Why a value is not taken for a batch of this state, at a stamp; undefined when it may be. */
+export function whyUnheld(batch: { readonly isBroken: boolean; readonly stamp: number }, stamp: number) {
+  if (batch.isBroken) return "Something that this command marked was collected since."
+  return stamp - batch.stamp > mostUnconfirmedMs ? "What this command marked was not confirmed lately." : undefined
+}
+
 /** What a share or a register value costs beside its bytes: its row and what indexes it. */
 export const rowBytes = 160
 /** What each mark costs: its row, and its part in those of its batch and account. */

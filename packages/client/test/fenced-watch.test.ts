@@ -9,7 +9,7 @@ import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { toReadCap, type VolumeDescription } from "@holdfast/protocol"
 import { makeAccount } from "@holdfast/protocol/testing"
 import { createMemorySeen, createStore } from "@holdfast/store"
-import { VirtualClock } from "../../store/test/virtual-clock.ts"
+import { VirtualClock } from "@holdfast/store/testing"
 import { directoryFence, fenceNameOf } from "../src/volumes/fence.ts"
 import { fenced, tellingMoves } from "../src/volumes/fenced.ts"
 

@@ -174,6 +174,11 @@ export interface SweepOutcome {
 export interface Backend {
   /** Stable name of the server: its member id. Placement depends on it. */
   readonly id: string
+  /**
+   * What it answers to puts and marks is written down then, and it takes no value for a batch that it has not heard of for half of the
+   * shortest grace (rule O6): a commit that follows its marks at once need not confirm them. Absent where marks are put off.
+   */
+  readonly marksWithAnswer?: true
   /** Stores shares durably and marks them, in one transaction, before it answers; each item is a whole encoded share. */
   putShares(shares: readonly Uint8Array[], options: MarkOptions): Promise<PutOutcome[]>
   /** Marks every share held of each chunk. */

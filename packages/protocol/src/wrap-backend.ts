@@ -2,7 +2,7 @@
 import type { Backend, CallOptions } from "./backend.ts"
 
 /** The calls of a backend that reach its place. */
-export type BackendCall = Exclude<keyof Backend, "id" | "close">
+export type BackendCall = Exclude<keyof Backend, "id" | "marksWithAnswer" | "close">
 
 /** Where among a call's arguments its options stand. */
 const optionsAt = {
@@ -51,7 +51,7 @@ export function answeringBackend(id: string, { lacking, answer, close }: Answeri
   const calls = (Object.keys(optionsAt) as BackendCall[])
     .filter((name) => !lacking.includes(name))
     .map((name) => [name, (...args: unknown[]) => answer(name, args)] as const)
-  return { ...(Object.fromEntries(calls) as Omit<Backend, "id" | "close">), id, close }
+  return { ...(Object.fromEntries(calls) as Omit<Backend, "id" | "marksWithAnswer" | "close">), id, close }
 }
 
 /** The options that a call was given. */

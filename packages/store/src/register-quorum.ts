@@ -268,7 +268,8 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
   const { env, backends, keepers = [], mode } = deps
   const { batch, patterns, happy, signal } = commitment
   const options = { ...batch.options, ...(signal && { signal }) }
-  const unheld = await confirm(value, commitment)
+  const isHeld = areMarksYoung(commitment, [...backends, ...keepers], env.clock.nowMs())
+  const unheld = isHeld ? undefined : await confirm(value, commitment)
   if (unheld) return unheld
   const needed = quorumOf(backends.length, mode)
   const problems: Answer[] = []
@@ -329,6 +330,20 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     servers: backends.length,
     what: "took",
   })
+}
+
+/** Marks of this age need no second word: no place takes any away under an hour. */
+const youngMs = 60_000
+
+/**
+ * Whether all marks of a commit were made a moment ago, by this client's clock, and every place that is to be shown the value has made
+ * some. If the clock is wrong, as after a machine was stopped, each of these places finds by its own that it has not heard of the batch
+ * for too long, and takes nothing (rule O6).
+ */
+function areMarksYoung({ batch, patterns }: Commitment, shown: readonly Backend[], nowMs: number): boolean {
+  if (Math.abs(nowMs - batch.sinceMs) > youngMs) return false
+  const marked = new Set(patterns.flat().map(({ backend }) => backend))
+  return shown.every((backend) => backend.marksWithAnswer && marked.has(backend))
 }
 
 /**

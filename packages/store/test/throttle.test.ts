@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { BufferPool } from "@holdfast/core"
 import { Line, type Rates, throttled } from "../src/throttle.ts"
 import type { ChunkStore } from "../src/types.ts"
-import { VirtualClock } from "./virtual-clock.ts"
+import { VirtualClock } from "../src/testing/virtual-clock.ts"
 
 const id = new Uint8Array(32)
 const ref = { id, key: id }

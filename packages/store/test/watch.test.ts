@@ -6,7 +6,7 @@ import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { type Backend, readHashes, verifyKeyOf } from "@holdfast/protocol"
 import { createMemorySeen, createStore, type RegisterContent, type SeenStore, type Store } from "@holdfast/store"
 import { newKeys, owner } from "./fixture.ts"
-import { VirtualClock } from "./virtual-clock.ts"
+import { VirtualClock } from "../src/testing/virtual-clock.ts"
 
 /** Some servers, one clock, and what each is asked. */
 class World {

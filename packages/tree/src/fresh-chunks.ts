@@ -1,6 +1,7 @@
 /**
  * The chunks that a new root needs and an old one may not have needed. Both trees are walked side by side; what they
- * share is skipped unread, so the work is that of the changes. Some of the chunks may be old ones; none is left out.
+ * share is skipped unread, so the work is that of the changes, and what was only moved is not fresh. Some of the chunks may be old
+ * ones; none is left out.
  */
 import { toHex } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
@@ -26,7 +27,7 @@ export async function freshChunks(
   const walk = new FreshWalk(io, known)
   for (const step of steps) await walk.directory(step.before, step.after)
   await walk.finish()
-  return [...walk.ids.values()]
+  return walk.fresh()
 }
 
 /** Nodes of one level of a directory or manifest. */
@@ -49,7 +50,9 @@ type ReadNode<Place> = (
 type DirectoryPlace = NodePlace | undefined
 
 class FreshWalk {
-  readonly ids = new Map<string, ChunkId>()
+  readonly #ids = new Map<string, ChunkId>()
+  /** Chunks of files that were before at other places. */
+  readonly #held = new Set<string>()
   readonly #io: TreeIo
   readonly #known: Set<string>
   #last: ChunkId | undefined
@@ -87,6 +90,10 @@ class FreshWalk {
       this.#added = []
       for (const directory of added) await this.directory(null, directory)
     }
+  }
+
+  fresh(): ChunkId[] {
+    return [...this.#ids].flatMap(([name, id]) => (this.#held.has(name) ? [] : [id]))
   }
 
   /** The leaves that only one side has; ids of the nodes passed are added. */
@@ -168,12 +175,14 @@ class FreshWalk {
 
   #removed(entry: Entry): void {
     if (entry.kind === "directory" && entry.reference) this.#known.add(referenceKey(entry.reference))
+    if (entry.kind === "file" && entry.content.form === "single")
+      this.#held.add(toHex(entry.content.reference.chunk.id))
   }
 
   #add(id: ChunkId): void {
     if (id === this.#last) return // most of a pack's items come one after another
     this.#last = id
-    this.ids.set(toHex(id), id)
+    this.#ids.set(toHex(id), id)
   }
 }
 

@@ -18,6 +18,7 @@ import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import type { Entry } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
+import { LastRead } from "./last-read.ts"
 import type { NodePack } from "./pack.ts"
 import {
   type Current,
@@ -55,6 +56,11 @@ export interface TreeOptions {
   readonly io?: TreeIo
   /** The account that a new tree is held for, whoever writes into it. */
   readonly account?: AccountId
+  /**
+   * All that is done with it is one command, which began when it was opened: its first commit goes on from the version that was read
+   * then, unless that is long ago, instead of asking anew. What others committed meanwhile is merged, as after any lost race.
+   */
+  readonly isOneCommand?: boolean
 }
 
 /** What a commit did. */
@@ -115,10 +121,12 @@ export class Tree {
   readonly snapshots: Snapshots
   readonly #options: TreeOptions
   readonly #turns: Turns
+  readonly #last: LastRead
 
-  constructor(options: TreeOptions, turns = new Turns()) {
+  constructor(options: TreeOptions, turns = new Turns(), last = new LastRead(options.env.clock)) {
     this.#options = options
     this.#turns = turns
+    this.#last = last
     this.io = options.io ?? createTreeIo(options)
     this.snapshots = new Snapshots(this)
   }
@@ -127,7 +135,7 @@ export class Tree {
   stoppedBy(signal: AbortSignal): Tree {
     const io = this.io.stoppedBy(signal)
     const registers = stoppedRegisters(this.#options.registers, signal)
-    return new Tree({ ...this.#options, io, chunks: io.chunks, registers }, this.#turns.stoppedBy(signal))
+    return new Tree({ ...this.#options, io, chunks: io.chunks, registers }, this.#turns.stoppedBy(signal), this.#last)
   }
 
   /** The newest root. Asks the register each time: keep it, and pass it as `at` for consistent reads. */
@@ -203,7 +211,7 @@ export class Tree {
   }
 
   async #commitNow(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
-    let current = await this.#read()
+    let current = this.#last.take() ?? (await this.#read())
     let conflicts: Path[] = []
     const base = await mergeSiblings(this.io, current, conflicts)
     const pack = this.io.newPack()
@@ -343,7 +351,9 @@ export class Tree {
         "ERR_NOT_FOUND",
         "No server knows this directory. Check that the capability is meant for this grid.",
       )
-    return currentOf(value)
+    const current = currentOf(value)
+    if (this.#options.isOneCommand) this.#last.keep(current)
+    return current
   }
 
   #write({ epoch, sequence }: Followed, content: RootContent, care: CareList, chunks: readonly ChunkId[]) {

@@ -9,7 +9,7 @@ import {
   rankOf,
   registerIdOf,
 } from "@holdfast/protocol"
-import { judgeProposal, markBytes, rowBytes } from "../rules.ts"
+import { judgeProposal, markBytes, rowBytes, whyUnheld } from "../rules.ts"
 import type { BatchRow } from "./marks.ts"
 import { type Caller, type EngineParts, newAccountBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
 import type { RegisterRow } from "./registers.ts"
@@ -80,8 +80,8 @@ interface Proposal extends Checked {
 function propose(parts: EngineParts, tenant: Tenant, proposal: Proposal): ProposeOutcome {
   const { index } = parts
   const { id, sequence, bytes, batch, stamp, forRemoval } = proposal
-  if (batch && isBroken(batch))
-    return { accepted: false, marksGone: true, message: "Something that this command marked was collected since." }
+  const unheld = batch && whyUnheld({ isBroken: isBroken(batch), stamp: batch.stamp }, stamp)
+  if (unheld !== undefined) return { accepted: false, marksGone: true, message: unheld }
   const held = index.registers.get(tenant.tenant, id)
   const outcome = judgeProposal(held && { sequence: held.sequence, bytes: held.value }, { sequence, bytes })
   if (!outcome.accepted) return outcome

@@ -110,6 +110,7 @@ function callerBackend(
   }
   return {
     id: tenant.placeId,
+    marksWithAnswer: true,
     sharesSize,
     putShares: async (shares, options) => track(() => putter.put(shares, callerOf(options))),
     markShares: async (ids, options) => track(() => markChunks(parts, tenant, ids, callerOf(options))),

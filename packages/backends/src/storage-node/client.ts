@@ -102,6 +102,7 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const registers = registerCalls(call)
   return {
     id: options.id,
+    marksWithAnswer: true,
     ...shareCalls(call),
     ...markCalls(call),
     ...registers,

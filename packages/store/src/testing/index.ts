@@ -14,4 +14,6 @@ export {
   together,
   valuesInstead,
 } from "./malicious.ts"
+export { type Counted, TripCounter } from "./trips.ts"
 export { makeTwoFaced, type TwoFacedChunk, withSameTag } from "./two-faced.ts"
+export { VirtualClock } from "./virtual-clock.ts"
