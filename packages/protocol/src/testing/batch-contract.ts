@@ -2,10 +2,13 @@
 import assert from "node:assert/strict"
 import { it } from "node:test"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
+import { decodeRegisterValue, registerIdOf } from "../register.ts"
 import { newBatch } from "./accounts.ts"
 import type { Opened } from "./contract-place.ts"
 import { randomChunk } from "./shares.ts"
 import { anyValue, longMs, openedForTwo, proposeOne, unmarkAll } from "./two-accounts.ts"
+
+const halfAnHourMs = 1_800_000
 
 /** Declares the tests. */
 export function batchContract(opened: Opened): void {
@@ -21,6 +24,7 @@ export function batchContract(opened: Opened): void {
     assert.deepEqual(await proposeOne(backend, await anyValue(), options), { accepted: true, vouches: true })
     advance(longMs)
     await unmarkAll(backend, account, [a.id])
+    assert.equal(await backend.confirmMarks([], options), "gone")
     const late = await proposeOne(backend, value, options)
     assert.equal(!late.accepted && late.marksGone, true)
     await backend.putShares([a.shares[0]!], options)
@@ -58,8 +62,29 @@ export function batchContract(opened: Opened): void {
     await backend.putShares([chunk.shares[0]!], options)
     advance(longMs)
     await unmarkAll(theirs, other, [chunk.id])
+    assert.equal(await backend.confirmMarks([], options), "gone")
     const outcome = await proposeOne(backend, await anyValue(), options)
     assert.equal(!outcome.accepted && outcome.marksGone, true)
+  })
+
+  it("takes no value for a command that it has not heard of for half an hour, until that confirms its marks", async (t) => {
+    const two = await openedForTwo(opened, t)
+    if (!two) return
+    const { backend, advance } = two
+    const { shares } = await randomChunk(crypto, 300)
+    const options = newBatch(crypto)
+    await backend.putShares([shares[0]!], options)
+    advance(halfAnHourMs - 60_000)
+    assert.deepEqual(await proposeOne(backend, await anyValue(), options), { accepted: true, vouches: true })
+    advance(halfAnHourMs + 60_000)
+    const value = await anyValue()
+    const asleep = await proposeOne(backend, value, options)
+    assert.equal(!asleep.accepted && asleep.marksGone, true)
+    assert.deepEqual(await backend.readRegisters([registerIdOf((await decodeRegisterValue(crypto, value)).publicKey)]), [
+      undefined,
+    ])
+    assert.equal(await backend.confirmMarks([], options), "held")
+    assert.deepEqual(await proposeOne(backend, value, options), { accepted: true, vouches: true })
   })
 
   it("keeps what two commands of one account marked for the one that commits", async (t) => {
@@ -72,12 +97,14 @@ export function batchContract(opened: Opened): void {
     await backend.markShares([chunk.id], v)
     advance(longMs)
     const token = await backend.collectToken()
+    assert.equal(await backend.confirmMarks([], u), "held")
     assert.deepEqual(await proposeOne(backend, await anyValue(), u), { accepted: true, vouches: true })
     await unmarkAll(backend, account, [chunk.id], token)
     assert.deepEqual(await backend.hasShares([chunk.id]), [[0]])
     advance(longMs)
     assert.equal((await unmarkAll(backend, account, [chunk.id])).shares, 1)
     for (const batch of [u, v]) {
+      assert.equal(await backend.confirmMarks([], batch), "gone")
       const outcome = await proposeOne(backend, await anyValue(), batch)
       assert.equal(!outcome.accepted && outcome.marksGone, true)
     }
@@ -94,6 +121,7 @@ export function batchContract(opened: Opened): void {
     await backend.markShares([chunk.id], quick)
     advance(longMs)
     await unmarkAll(backend, account, [chunk.id])
+    assert.equal(await backend.confirmMarks([], asleep), "gone")
     const outcome = await proposeOne(backend, await anyValue(), asleep)
     assert.ok(!(outcome.accepted && outcome.vouches))
   })
