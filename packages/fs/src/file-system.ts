@@ -101,11 +101,11 @@ export interface Writer {
   /** What is in the directory at `path` now; undefined when there is no such directory. */
   list(path: readonly string[]): Promise<ReadonlyMap<string, Item> | undefined>
   /**
-   * Stores bytes that go to `target`, which are the writer's from now on; resolves when they are durable, which may need a
+   * Stores bytes that go to `target`, which are the writer's from now on; resolves when their content can be named, which may need a
    * `flush`: small files wait for company.
    */
   add(source: Uint8Array | AsyncIterable<Uint8Array>, target: WriteTarget): Promise<FileContent>
-  /** Sends what was added and still waits for company. */
+  /** Sends what was added and still waits for company. It is durable when the commit is made that names it. */
   flush(): Promise<void>
   /** The content of a file of this tree, to be named again with other attributes; undefined for one of another tree. */
   contentOf(item: Item): FileContent | undefined

@@ -58,13 +58,15 @@ export function writerOf(files: FileSystem): Writer {
     contentOf: ({ entry, owner }) => (entry.kind === "file" && owner === files ? entry.content : undefined),
     async flush() {
       await Promise.allSettled(starting) // whoever added them is told
-      await writer.flush()
+      await writer.name()
     },
     async commit(changes, { onBarred } = {}) {
+      const stored = writer.flush()
+      stored.catch(() => undefined) // thrown by the commit
       const own: Change[] = []
       for (const change of changes) {
         const file = change.kind === "file" ? linked.get(change.path.join("/")) : undefined
-        if (file) await writerOf(file).commit([{ ...change, path: [] }])
+        if (file) await stored.then(() => writerOf(file).commit([{ ...change, path: [] }]))
         else if (change.kind === "remove") own.push(change)
         else own.push({ ...change, path: inTree(files, change.path, change.kind) })
       }
@@ -78,7 +80,7 @@ export function writerOf(files: FileSystem): Writer {
           else throw error
           if (change.kind !== "file") obstacles.forget()
         }
-      })
+      }, stored)
       await files.adopt(result)
       if (secret) await forgetUpload()
       secret = undefined

@@ -39,6 +39,7 @@ export function createChunkStore(parts: ChunkStoreParts): ChunkStore {
         ...{ coding: readOptions.usual, crypto },
         ...{ before: options?.before, upload: options?.upload },
       })
+      options?.onSealed?.({ id: sealed.id, key: sealed.key })
       const { sentBytes, settled } = await writeChunk(sealed, places.rankedServers(sealed.id), {
         ...{ happy, isNew, clock: readOptions.clock, batch: batch(), signal: options?.signal },
         domainsOf: (backend) => places.domainsOf(backend),

@@ -30,6 +30,8 @@ export interface PutChunkOptions extends StoreOptions {
   readonly before?: ChunkRef | undefined
   /** Makes the key, in place of chance, so that an upload which was interrupted goes on. */
   readonly upload?: UploadKey | undefined
+  /** Hears what the chunk is called as soon as that is certain: before any of it is stored. */
+  readonly onSealed?: ((ref: ChunkRef) => void) | undefined
 }
 
 /** What one upload makes keys of, on the client alone: forgotten when it is committed. */

@@ -39,6 +39,11 @@ export interface FileWriter {
   ready(): Promise<void>
   /** Waits for all files being read and stores the pack begun. Throws what went wrong with any pack. */
   flush(): Promise<void>
+  /**
+   * The same, but small files are named, and their promises resolve, as soon as it is certain what their packs are called: those are
+   * being stored then, which `flush` waits for.
+   */
+  name(): Promise<void>
 }
 
 /** Most bytes kept inline by the writer. The format permits limits.inlineBytes. */
@@ -64,7 +69,7 @@ class PackingFileWriter implements FileWriter {
   readonly #concurrency: number
   readonly #reading = new Set<Promise<unknown>>()
   #pack = new SharedPack()
-  readonly #sealing = new Set<Promise<unknown>>()
+  readonly #sealing = new Map<Promise<unknown>, SharedPack>()
 
   constructor(io: TreeIo, concurrency: number) {
     this.#io = io
@@ -84,9 +89,20 @@ class PackingFileWriter implements FileWriter {
   }
 
   async flush(): Promise<void> {
+    await this.#sealAll()
+    await Promise.all(this.#sealing.keys())
+  }
+
+  async name(): Promise<void> {
+    await this.#sealAll()
+    const packs = [...this.#sealing.values()]
+    for (const pack of packs) pack.nameEarly()
+    await Promise.all(packs.map(({ named }) => named))
+  }
+
+  async #sealAll(): Promise<void> {
     await Promise.all([...this.#reading].map(settled))
     await this.#turn.run(() => this.#startSealing())
-    await Promise.all(this.#sealing)
   }
 
   /** Reads a source to its end; what it gives resolves when all is durable. */
@@ -119,7 +135,7 @@ class PackingFileWriter implements FileWriter {
       return async () => content
     }
     if (pieces.length <= maxManifestItems) {
-      const stored = await this.#append(encodeManifestNode(0, pieces))
+      const stored = await this.#append(encodeManifestNode(0, pieces), { isList: true })
       return async () => ({ form: "manifest", size, reference: await stored() })
     }
     const pack = this.#io.newPack()
@@ -181,14 +197,15 @@ class PackingFileWriter implements FileWriter {
     return { length, reference, isKept: held !== undefined && sameReference(held, reference) }
   }
 
-  /** Adds an item to the shared pack; what it gives resolves when that pack is stored. */
-  async #append(bytes: Uint8Array): Promise<() => Promise<Reference>> {
+  /** Adds an item to the shared pack; what it gives resolves when that pack is named. A list is read again for the commit. */
+  async #append(bytes: Uint8Array, { isList = false } = {}): Promise<() => Promise<Reference>> {
     return this.#turn.run(async () => {
       if (!this.#pack.items.hasRoom(bytes.length)) await this.#startSealing()
       const pack = this.#pack
       const reference: PackedReference = pack.items.append(bytes)
+      pack.hasLists ||= isList
       return async () => {
-        await pack.stored
+        await pack.named
         return settle(reference)
       }
     })
@@ -204,7 +221,7 @@ class PackingFileWriter implements FileWriter {
       resolve()
       await pack.seal(this.#io)
     })
-    this.#sealing.add(sealing)
+    this.#sealing.set(sealing, pack)
     sealing.then(
       () => this.#sealing.delete(sealing),
       () => undefined, // kept for flush, and told to those whose files are in it
@@ -216,21 +233,34 @@ class PackingFileWriter implements FileWriter {
 /** A pack that many files wait for. */
 class SharedPack {
   readonly items = new Pack()
-  readonly stored: Promise<void>
+  /** Resolves when it is stored; once somebody asked for that, as soon as its references can be written. */
+  readonly named: Promise<void>
+  hasLists = false
+  #isKnown = false
+  #isEarly = false
   readonly #resolve: () => void
   readonly #reject: (error: unknown) => void
 
   constructor() {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => undefined)
-    this.stored = promise
+    this.named = promise
     this.#resolve = resolve
     this.#reject = reject
   }
 
+  nameEarly(): void {
+    this.#isEarly = true
+    if (this.#isKnown) this.#resolve()
+  }
+
   async seal(io: TreeIo): Promise<void> {
+    const keep = this.hasLists ? io.keepPack.bind(io) : undefined
     try {
-      await this.items.seal(io.chunks)
+      await this.items.seal(io.chunks, keep, () => {
+        this.#isKnown = true
+        if (this.#isEarly) this.#resolve()
+      })
       this.#resolve()
     } catch (error) {
       this.#reject(error)

@@ -102,6 +102,11 @@ export class TreeIo {
     })
   }
 
+  /** Keeps a pack that was stored just now, as it is read again soon. */
+  keepPack(chunk: ChunkRef, bytes: Uint8Array): void {
+    this.#shared.keepPack(chunk, bytes)
+  }
+
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */
   async readSlice(reference: Reference): Promise<Uint8Array> {
     const { chunk, offset, length } = reference

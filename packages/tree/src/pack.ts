@@ -42,8 +42,12 @@ export class Pack implements OpenPack {
     return reference
   }
 
-  /** Stores the pack, after which its references are valid. */
-  async seal(chunks: ChunkStore, onSealed?: (chunk: ChunkRef, bytes: Uint8Array) => void): Promise<ChunkRef> {
+  /** Stores the pack, after which its references are valid; they can be written from `onKnown` on. */
+  async seal(
+    chunks: ChunkStore,
+    onSealed?: (chunk: ChunkRef, bytes: Uint8Array) => void,
+    onKnown?: () => void,
+  ): Promise<ChunkRef> {
     const whole = new Uint8Array(this.#bytes)
     let offset = 0
     for (const part of this.#parts) {
@@ -52,7 +56,12 @@ export class Pack implements OpenPack {
     }
     this.#parts.length = 0
     const copy = onSealed && whole.slice() // the store owns what it is given
-    const { id, key } = await chunks.putChunk(whole)
+    const { id, key } = await chunks.putChunk(whole, {
+      onSealed: (chunk) => {
+        this.#chunk = chunk
+        onKnown?.()
+      },
+    })
     this.#chunk = { id, key }
     if (copy) onSealed(this.#chunk, copy)
     return this.#chunk

@@ -93,6 +93,9 @@ export interface TreeVersion {
   readonly author?: Author
 }
 
+/** Makes a state of another one; its new nodes go to `pack`. */
+type ChangeState = (state: TreeState, pack: NodePack) => Promise<TreeState>
+
 /** Whether a past root stays, which was the newest until `endedMs` by the clocks of its writers. */
 export type KeepsPast = (past: PastRoot, endedMs: number) => boolean
 
@@ -196,27 +199,30 @@ export class Tree {
     yield* listDirectory(this.io, directory.reference, options)
   }
 
-  /** Makes the changes that `change` asks of its session, all at once. Throws ERR_CONFLICT after 20 lost races. */
-  async commit(change: (session: CommitSession) => Promise<void>): Promise<CommitResult> {
+  /**
+   * Makes the changes that `change` asks of its session, all at once. What they name may still be on its way to the servers: the
+   * commit is made when `stored` resolves. Throws ERR_CONFLICT after 20 lost races, and what `stored` throws.
+   */
+  async commit(change: (session: CommitSession) => Promise<void>, stored?: Promise<unknown>): Promise<CommitResult> {
     return this.commitState(async (state, pack) => {
       const session = new CommitSession(this.io, state.root)
       await change(session)
       return { ...state, root: await session.apply(pack) }
-    })
+    }, stored)
   }
 
   /** Commits what `change` makes of the state; for snapshots and other work on whole roots. One after another: see `Turns`. */
-  async commitState(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
-    return this.#turns.run(() => this.#commitNow(change))
+  async commitState(change: ChangeState, stored?: Promise<unknown>): Promise<CommitResult> {
+    return this.#turns.run(() => this.#commitNow(change, stored))
   }
 
-  async #commitNow(change: (state: TreeState, pack: NodePack) => Promise<TreeState>): Promise<CommitResult> {
+  async #commitNow(change: ChangeState, stored: Promise<unknown> | undefined): Promise<CommitResult> {
     let current = this.#last.take() ?? (await this.#read())
     let conflicts: Path[] = []
     const base = await mergeSiblings(this.io, current, conflicts)
     const pack = this.io.newPack()
     const changed = await change(base, pack)
-    await pack.seal()
+    await Promise.all([pack.seal(), stored])
     if (isSameState(changed, current.content) && current.siblings.length === 0)
       return { root: base.root, sequence: current.sequence, changed: false, conflicts, attempts: 0 }
     const own = { root: settle(changed.root), snapshots: settle(changed.snapshots) }
