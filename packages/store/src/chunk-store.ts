@@ -1,7 +1,7 @@
 /** Chunks over the places of a store: sealed, dispersed and sent; gathered, opened and proven. */
 import type { CryptoProvider } from "@holdfast/core"
 import type { Batch } from "./batch.ts"
-import { type ReadOptions, readChunk } from "./chunk-reader.ts"
+import { type DamageListener, type ReadOptions, readChunk, type ShareDamage } from "./chunk-reader.ts"
 import { writeChunk } from "./chunk-writer.ts"
 import { type ChunkPipeline, sealOnce } from "./pipeline.ts"
 import type { Places } from "./places.ts"
@@ -55,7 +55,8 @@ export function createChunkStore(parts: ChunkStoreParts): ChunkStore {
     async getChunk(ref, options) {
       options?.signal?.throwIfAborted()
       onUse()
-      return readChunk(ref, places.rankedServers(ref.id), { ...readOptions, signal: options?.signal })
+      const onDamage = toldIf(options?.isNeeded, readOptions.onDamage)
+      return readChunk(ref, places.rankedServers(ref.id), { ...readOptions, onDamage, signal: options?.signal })
     },
     async readRange(ref, range, options) {
       options?.signal?.throwIfAborted()
@@ -69,4 +70,10 @@ export function createChunkStore(parts: ChunkStoreParts): ChunkStore {
       return whole.subarray(offset, offset + length)
     },
   }
+}
+
+/** The same listener, which hears of nothing before `isNeeded` has resolved to true. */
+function toldIf(isNeeded: Promise<boolean> | undefined, onDamage: DamageListener | undefined) {
+  if (!isNeeded || !onDamage) return onDamage
+  return (damage: ShareDamage) => void isNeeded.then((is) => is && onDamage(damage))
 }

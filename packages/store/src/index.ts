@@ -38,6 +38,7 @@ export type {
   ChunkRange,
   ChunkRef,
   ChunkStore,
+  GetChunkOptions,
   Levels,
   OwnedRegisterStore,
   PutChunkResult,

@@ -159,6 +159,17 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
     return toContent(values, await Promise.all(values.map((held) => open(keys, held))))
   }
 
+  /** What was seen last, whatever servers have now; undefined when that is nothing that can be read. */
+  async function remembered(keys: RegisterKeys): Promise<RegisterContent | undefined> {
+    try {
+      const [known] = await guard.knownOf(toHex(registerIdOf(keys.publicKey)))
+      return known && (await contentOf(keys, [known]))
+    } catch (error) {
+      if (isHoldfastError(error)) return undefined // who reads is told
+      throw error
+    }
+  }
+
   async function careOf(keys: CareKeys, values: readonly HeldValue[]): Promise<RegisterCare> {
     const parts = await Promise.all(values.map(({ value }) => openCare(env, keys, value)))
     return {
@@ -196,9 +207,11 @@ export function createRegisterStore(deps: RegisterDeps): OwnedRegisterStore {
   }
 
   return {
-    async read(keys, { signal } = {}) {
+    async read(keys, { signal, onRemembered } = {}) {
       watches.activity.touch()
-      const { values } = await readNewest(careKeysOf(keys), keys, signal)
+      const reading = readNewest(careKeysOf(keys), keys, signal)
+      if (onRemembered) void remembered(keys).then((known) => known && onRemembered(known))
+      const { values } = await reading
       return values.length === 0 ? undefined : contentOf(keys, values)
     },
     async readCare(keys, { signal } = {}) {

@@ -34,6 +34,12 @@ export interface PutChunkOptions extends StoreOptions {
   readonly onSealed?: ((ref: ChunkRef) => void) | undefined
 }
 
+/** Options of a get. */
+export interface GetChunkOptions extends StoreOptions {
+  /** The chunk is read ahead: nobody hears of damage to it unless this resolves to true, as it may be there no more for good reasons. */
+  readonly isNeeded?: Promise<boolean> | undefined
+}
+
 /** What one upload makes keys of, on the client alone: forgotten when it is committed. */
 export interface UploadKey {
   /** 32 random bytes. */
@@ -81,7 +87,7 @@ export interface ChunkStore {
    * The plaintext, with the zero padding at its end. Nothing is cached here.
    * Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, ERR_INCONSISTENT.
    */
-  getChunk(ref: ChunkRef, options?: StoreOptions): Promise<Uint8Array>
+  getChunk(ref: ChunkRef, options?: GetChunkOptions): Promise<Uint8Array>
   /**
    * Some bytes of the plaintext, from as few servers and bytes as can be: blocks that prove themselves where the chunk is of version
    * 2, else the whole chunk. Throws as `getChunk`, and ERR_CORRUPT when the chunk is shorter.
@@ -159,10 +165,19 @@ export interface WatchOptions {
   readonly onFailure?: ((error: Error) => void) | undefined
 }
 
+/** Options of reading a register. */
+export interface ReadRegisterOptions extends StoreOptions {
+  /**
+   * Hears what was seen here last, while the servers are asked: most often it still is the newest, so that what it refers to may be read
+   * ahead. It is a guess, and nothing else may be done with it.
+   */
+  readonly onRemembered?: (content: RegisterContent) => void
+}
+
 /** Registers kept by quorum. */
 export interface RegisterStore {
   /** The newest value; undefined when no server knows the register. Throws ERR_NO_QUORUM, ERR_ROLLBACK, ERR_FORK, ERR_UNPROVEN. */
-  read(keys: RegisterKeys, options?: StoreOptions): Promise<RegisterContent | undefined>
+  read(keys: RegisterKeys, options?: ReadRegisterOptions): Promise<RegisterContent | undefined>
   /** The newest care, which needs no read key; otherwise as `read`. */
   readCare(keys: CareKeys, options?: StoreOptions): Promise<RegisterCare | undefined>
   /**

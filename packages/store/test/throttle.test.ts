@@ -2,9 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { BufferPool } from "@holdfast/core"
+import { VirtualClock } from "../src/testing/virtual-clock.ts"
 import { Line, type Rates, throttled } from "../src/throttle.ts"
 import type { ChunkStore } from "../src/types.ts"
-import { VirtualClock } from "../src/testing/virtual-clock.ts"
 
 const id = new Uint8Array(32)
 const ref = { id, key: id }

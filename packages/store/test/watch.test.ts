@@ -5,8 +5,8 @@ import { HoldfastError, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { type Backend, readHashes, verifyKeyOf } from "@holdfast/protocol"
 import { createMemorySeen, createStore, type RegisterContent, type SeenStore, type Store } from "@holdfast/store"
-import { newKeys, owner } from "./fixture.ts"
 import { VirtualClock } from "../src/testing/virtual-clock.ts"
+import { newKeys, owner } from "./fixture.ts"
 
 /** Some servers, one clock, and what each is asked. */
 class World {

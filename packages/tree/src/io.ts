@@ -1,6 +1,6 @@
 /** What all work on trees shares: the chunks, the platform, and small caches of nodes and packs read lately. */
 import { type Env, HoldfastError, toHex, untilAborted } from "@holdfast/core"
-import { type ChunkRef, type ChunkStore, stoppedChunks } from "@holdfast/store"
+import { type ChunkRef, type ChunkStore, type GetChunkOptions, stoppedChunks } from "@holdfast/store"
 import { type DirectoryNode, decodeDirectoryNode } from "./directory-node.ts"
 import { decodeManifestNode, type ManifestNode } from "./manifest.ts"
 import { checkManifestPlace, checkPlace, type ManifestPlace, type NodePlace } from "./node-place.ts"
@@ -49,11 +49,11 @@ class Caches {
     this.#packs.set(cacheKey(chunk), Promise.resolve(bytes), bytes.length)
   }
 
-  readPack(chunk: ChunkRef): Promise<Uint8Array> {
+  readPack(chunk: ChunkRef, options?: GetChunkOptions): Promise<Uint8Array> {
     const key = cacheKey(chunk)
     const cached = this.#packs.get(key)
     if (cached) return cached
-    const loading = this.chunks.getChunk(chunk)
+    const loading = this.chunks.getChunk(chunk, options)
     this.#packs.set(key, loading, 0)
     loading.then(
       (bytes) => this.#packs.set(key, loading, bytes.length),
@@ -105,6 +105,11 @@ export class TreeIo {
   /** Keeps a pack that was stored just now, as it is read again soon. */
   keepPack(chunk: ChunkRef, bytes: Uint8Array): void {
     this.#shared.keepPack(chunk, bytes)
+  }
+
+  /** Begins to read what will be wanted if `isNeeded` resolves to true; what is wrong with it is found by who wants it. */
+  readAhead({ chunk }: Reference, isNeeded: Promise<boolean>): void {
+    void this.#shared.readPack(chunk, { isNeeded }).catch(() => undefined)
   }
 
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */

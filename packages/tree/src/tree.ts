@@ -13,16 +13,17 @@ import {
   type RegisterStore,
   stoppedRegisters,
 } from "@holdfast/store"
+import { backOff, busy, maxAttempts } from "./attempts.ts"
 import { appendCare, type CareList, careIds, emptyCare, encodeCare, exactCare, isExact, joinAccounts } from "./care.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import type { Entry } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
 import { LastRead } from "./last-read.ts"
+import { readNewest } from "./newest.ts"
 import type { NodePack } from "./pack.ts"
 import {
   type Current,
-  currentOf,
   type Followed,
   mergedHistory,
   mergedSnapshots,
@@ -98,8 +99,6 @@ type ChangeState = (state: TreeState, pack: NodePack) => Promise<TreeState>
 
 /** Whether a past root stays, which was the newest until `endedMs` by the clocks of its writers. */
 export type KeepsPast = (past: PastRoot, endedMs: number) => boolean
-
-const maxAttempts = 20
 
 /** Opens the tree whose root the register of `keys` holds. Throws ERR_NOT_FOUND when no server knows it. */
 export async function openTree(options: TreeOptions): Promise<Tree> {
@@ -239,7 +238,7 @@ export class Tree {
           ...{ root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt },
           ...(conflicts.length > 0 && { writers: writersOf(current) }),
         }
-      await clock.sleep(this.#backoffMs(attempt))
+      await backOff(this.io.env, attempt)
       current = await this.#read()
       conflicts = []
       // Always from the first base: a value read between may be a sibling (this writer's own) that nobody followed.
@@ -275,7 +274,7 @@ export class Tree {
       for (const id of [...fresh, ...(await uncertainChunks(this.io, current, root))]) owed.set(toHex(id), id)
       if (await this.#write(current, next, care, [...owed.values()]))
         return { ...result, sequence: sequence + 1, changed: true }
-      await this.io.env.clock.sleep(this.#backoffMs(attempt))
+      await backOff(this.io.env, attempt)
     }
     throw busy()
   }
@@ -317,7 +316,7 @@ export class Tree {
       if (accounts.length === care[0]!.accounts.length) return
       if (siblings.length > 0) await this.commitState(async (state) => state)
       else if (await this.#write({ epoch, sequence }, content, { ...care[0]!, accounts }, [])) return
-      await this.io.env.clock.sleep(this.#backoffMs(attempt))
+      await backOff(this.io.env, attempt)
     }
     throw busy()
   }
@@ -345,20 +344,15 @@ export class Tree {
       if (history.length === content.history.length && (await isExact(this.io.chunks, care[0]!, needed))) return
       const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
       if (await this.#write({ epoch, sequence }, kept, exact, segmentsOf(exact))) return
-      await this.io.env.clock.sleep(this.#backoffMs(attempt))
+      await backOff(this.io.env, attempt)
     }
     throw busy()
   }
 
   async #read(): Promise<Current> {
-    const value = await this.#options.registers.read(this.#options.keys)
-    if (!value)
-      throw new HoldfastError(
-        "ERR_NOT_FOUND",
-        "No server knows this directory. Check that the capability is meant for this grid.",
-      )
-    const current = currentOf(value)
-    if (this.#options.isOneCommand) this.#last.keep(current)
+    const { registers, keys, isOneCommand } = this.#options
+    const current = await readNewest(this.io, registers, keys)
+    if (isOneCommand) this.#last.keep(current)
     return current
   }
 
@@ -388,23 +382,9 @@ export class Tree {
     const before = new Set(care.flatMap(segmentsOf).map(toHex))
     return { care: list, fresh: [...fresh, ...segmentsOf(list).filter((id) => !before.has(toHex(id)))] }
   }
-
-  /** Doubles up to about a second, with chance in it so that racers part. */
-  #backoffMs(attempt: number): number {
-    const chance = this.io.env.crypto.random(1)[0]! / 256
-    return Math.min(1000, 5 * 2 ** attempt) * (0.5 + chance)
-  }
 }
 
 /** The chunks that hold a care list's segments. */
 function segmentsOf({ segments }: CareList): ChunkId[] {
   return segments.map(({ chunk }) => chunk.id)
-}
-
-function busy(): HoldfastError {
-  return new HoldfastError(
-    "ERR_CONFLICT",
-    `Other writers were faster ${maxAttempts} times in a row. Nothing was changed; try again when they are done.`,
-    { attempts: maxAttempts },
-  )
 }

@@ -80,9 +80,10 @@ export function batchContract(opened: Opened): void {
     const value = await anyValue()
     const asleep = await proposeOne(backend, value, options)
     assert.equal(!asleep.accepted && asleep.marksGone, true)
-    assert.deepEqual(await backend.readRegisters([registerIdOf((await decodeRegisterValue(crypto, value)).publicKey)]), [
-      undefined,
-    ])
+    assert.deepEqual(
+      await backend.readRegisters([registerIdOf((await decodeRegisterValue(crypto, value)).publicKey)]),
+      [undefined],
+    )
     assert.equal(await backend.confirmMarks([], options), "held")
     assert.deepEqual(await proposeOne(backend, value, options), { accepted: true, vouches: true })
   })
