@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
-const all = ["erasure", "pipeline", "tls", "files", "warm", "ranges", "clouds", "slow"]
+const all = ["erasure", "pipeline", "tls", "files", "warm", "ranges", "clouds", "slow", "far"]
 /** Takes ten minutes, and compares nothing. */
 const onDemand = ["soak"]
 const wanted = process.argv.slice(2)

@@ -5,7 +5,6 @@
  */
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
-import * as net from "node:net"
 import { openProfile, pathsOf } from "@holdfast/client/profile"
 import { openSession } from "@holdfast/client/volumes"
 import { nodeEnv } from "@holdfast/core/node"
@@ -15,6 +14,7 @@ import { createFileWriter, type FileContent, openTree, plainAttributes, readFile
 import { credentialLines, makeBucket } from "../e2e/bucket.ts"
 import { missingCephPrograms, startCeph } from "../e2e/ceph.ts"
 import { createClient } from "../e2e/client.ts"
+import { type Proxy, startProxy } from "./proxy.ts"
 
 const files = 200
 const commands = 20
@@ -27,41 +27,6 @@ const missing = missingCephPrograms()
 if (missing.length > 0) {
   process.stdout.write(`Left out: ${missing.join(", ")} are not installed.\n`)
   process.exit(0)
-}
-
-interface Proxy {
-  readonly endpoint: string
-  /** How long what comes from the server is held back. */
-  delayMs: number
-  close(): void
-}
-
-async function startProxy(target: URL): Promise<Proxy> {
-  const sockets = new Set<net.Socket>()
-  const server = net.createServer((socket) => {
-    const upstream = net.connect(Number(target.port), target.hostname)
-    socket.pipe(upstream)
-    const later = (work: () => void) => (proxy.delayMs > 0 ? setTimeout(work, proxy.delayMs) : work())
-    upstream.on("data", (bytes) => later(() => socket.write(bytes)))
-    upstream.on("end", () => later(() => socket.end()))
-    for (const end of [socket, upstream]) {
-      end.setNoDelay()
-      end.on("error", () => undefined)
-      end.on("close", () => sockets.delete(end))
-      sockets.add(end)
-    }
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as net.AddressInfo
-  const proxy: Proxy = {
-    endpoint: `http://127.0.0.1:${port}`,
-    delayMs: 0,
-    close() {
-      server.close()
-      for (const socket of sockets) socket.destroy()
-    },
-  }
-  return proxy
 }
 
 function medianOf(times: readonly number[]): number {
@@ -102,13 +67,13 @@ async function compare(
 
 const client = createClient()
 const ceph = await startCeph()
-const proxies = await Promise.all(clouds.map(() => startProxy(new URL(ceph.endpoint))))
+const proxies = await Promise.all(clouds.map(() => startProxy(Number(new URL(ceph.endpoint).port))))
 try {
   await ceph.addUser("bench", keys)
   fs.writeFileSync(`${client.folder}/keys`, credentialLines(keys), { mode: 0o600 })
   for (const cloud of clouds) await makeBucket(ceph.endpoint, keys, cloud)
   const places = clouds.map(
-    (cloud, i) => `s3://${cloud}?endpoint=${proxies[i]!.endpoint}&credentials=${client.folder}/keys`,
+    (cloud, i) => `s3://${cloud}?endpoint=http://127.0.0.1:${proxies[i]!.port}&credentials=${client.folder}/keys`,
   )
   await client.run(["volume", "create", "clouds", "--coding", "2/3/4", "--backend", ...places])
 

@@ -107,8 +107,12 @@ interface Coding {
 async function twoAccounts(schedule: Schedule, coding: Coding) {
   const { random } = schedule
   const skews = Array.from({ length: coding.n }, () => (random() - 0.5) * 3650 * day + 5000 * day)
-  /** At places days pass between any two messages, now and then backwards: no grace protects anybody. */
+  /**
+   * At places days pass between many messages, now and then backwards: no grace protects anybody. Not between all: no commit would
+   * be taken, as places want to have heard of one lately.
+   */
   const fly = (i: number): number => {
+    if (random() < 0.8) return Math.max(0, skews[i]!)
     skews[i]! += random() < 0.05 ? -20 * day : 3 * random() * day
     return Math.max(0, skews[i]!)
   }
@@ -247,7 +251,7 @@ const races: Readonly<Record<string, Race>> = {
     for (const place of places) {
       const backend = place.backendOf(access)
       const [held] = await backend.hasShares([ref.id])
-      if (done.get(backend.id)?.adopted) assert.equal(held!.length, 1, `${backend.id} adopted and lost it`)
+      if (done.get(backend.id)?.adopted) assert.ok(held!.length > 0, `${backend.id} adopted and lost it`)
     }
     return { outcome: [...done.values()].some(({ adopted }) => adopted > 0) ? "acknowledged" : "refused" }
   },

@@ -60,6 +60,7 @@ export function switchedServer(id: string, nowMs: () => number = Date.now): Swit
 function switched(id: string, live: () => Backend, server: Pick<SwitchedServer, "tamper">): Backend {
   return {
     id,
+    marksWithAnswer: true,
     putShares: async (...args) => live().putShares(...args),
     getShares: async (...args) => {
       const shares = await live().getShares(...args)
