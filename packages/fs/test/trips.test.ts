@@ -7,9 +7,9 @@ import { createMemoryPlace } from "@holdfast/backends"
 import { nodeCrypto } from "@holdfast/core/node"
 import { accountKeysOf, accountRoles } from "@holdfast/protocol"
 import { createMemorySeen, createStore, type SeenStore } from "@holdfast/store"
-import { TripCounter } from "@holdfast/store/testing"
+import { type Counted, TripCounter } from "@holdfast/store/testing"
 import type { FileSystem } from "../src/file-system.ts"
-import { type Files, filesOf } from "../src/files.ts"
+import { filesOf } from "../src/files.ts"
 import { upload } from "../src/node/upload.ts"
 import { mkdir } from "../src/verbs/mkdir.ts"
 import { move } from "../src/verbs/move.ts"
@@ -20,66 +20,143 @@ const placeIds = ["n1", "n2", "n3", "n4", "n5"]
 /** More than what stays in a directory's node. */
 const content = "x".repeat(4000)
 
-/** A tree with some files in it, and clients that come to it. */
-async function setUp() {
-  const trips = new TripCounter(nodeCrypto)
-  const { clock } = trips.env
-  const account = await accountKeysOf(nodeCrypto, nodeCrypto.random(32))
-  const places = placeIds.map((id) => createMemoryPlace(id, nodeCrypto, { nowMs: () => clock.nowMs() }))
-  /** A process of its own: what it knows of before is what it has seen. */
-  const client = async (seen: SeenStore = createMemorySeen()): Promise<Files> => {
-    const backends = places.map((place) => trips.away(place.backendOf({ account: account.id, roles: accountRoles })))
-    const { chunks, registers } = await createStore({
-      ...{ env: trips.env, account: account.id, seen, registerMode: "crash" },
-      servers: backends.map((backend) => ({ backend, weight: 1 })),
-      coding: { k: 3, happy: 4, n: 5 },
-    })
-    return filesOf({ chunks, registers, env: trips.env, account: account.id })
-  }
-  const first = await client()
-  const { value: cap } = await trips.count(async () => {
-    const made = await first.create("directory")
-    const home = await first.open(made)
-    await writeTogether(home, { "a.txt": content, "b.txt": content })
-    await mkdir({ files: home, path: ["docs"] })
-    return made
-  })
-  /** Counts what a command does in a process of its own. */
-  const command = async <T>(work: (home: FileSystem) => Promise<T>, seen?: SeenStore) => {
-    const files = await client(seen)
-    return trips.count(async () => work(await files.open(cap, { isOneCommand: true })))
-  }
-  return { trips, command, cap, client }
+const register = "readRegisters to 5"
+const read = "getShares to 3"
+const store = "putShares to 5"
+const propose = "proposeRegisters to 5"
+/** What is remembered of a tree is read while its register is asked. */
+const both = "getShares to 3, readRegisters to 5"
+
+/** A tree, and what counts; what is done with the tree is done by a process of its own each time, which knows what `seen` has. */
+interface World {
+  readonly trips: TripCounter
+  run<T>(work: (home: FileSystem) => Promise<T>, seen?: SeenStore): Promise<Counted<T>>
+  /** The tree as another process opens it, counted with what is counted already. */
+  open(seen?: SeenStore): Promise<FileSystem>
 }
 
-test("a small put takes", async (t) => {
-  const { command } = await setUp()
+/** An empty tree. */
+async function setUp(): Promise<World> {
+  const trips = new TripCounter(nodeCrypto)
+  const { env } = trips
+  const { id } = await accountKeysOf(nodeCrypto, nodeCrypto.random(32))
+  const places = placeIds.map((name) => createMemoryPlace(name, nodeCrypto, { nowMs: () => env.clock.nowMs() }))
+  const client = async (seen: SeenStore = createMemorySeen()) => {
+    const backends = places.map((place) => trips.away(place.backendOf({ account: id, roles: accountRoles })))
+    const { chunks, registers } = await createStore({
+      ...{ env, account: id, seen, registerMode: "crash", coding: { k: 3, happy: 4, n: 5 } },
+      servers: backends.map((backend) => ({ backend, weight: 1 })),
+    })
+    return filesOf({ chunks, registers, env, account: id })
+  }
+  const maker = await client()
+  const { value: cap } = await trips.count(() => maker.create("directory"))
+  const open = async (seen?: SeenStore) => (await client(seen)).open(cap, { isOneCommand: true })
+  return { trips, open, run: (work, seen) => trips.count(async () => work(await open(seen))) }
+}
+
+/** The same with two files and a directory in it, of which `seen` knows. */
+async function setUpFilled() {
+  const world = await setUp()
+  const seen = createMemorySeen()
+  await world.run(async (home) => {
+    await writeTogether(home, { "a.txt": content, "b.txt": content })
+    await mkdir({ files: home, path: ["docs"] })
+  }, seen)
+  return { ...world, seen }
+}
+
+/** Stores a local file as `put` does. */
+async function put(home: FileSystem, name: string): Promise<void> {
   const folder = fs.mkdtempSync(`${os.tmpdir()}/holdfast-trips-`)
-  t.after(() => fs.rmSync(folder, { recursive: true }))
-  fs.writeFileSync(`${folder}/new.txt`, content)
-  const problems: unknown[] = []
-  const put = await command(async (home) => {
-    const onProblem = (problem: unknown) => void problems.push(problem)
-    await upload(home.writer(), `${folder}/new.txt`, ["new.txt"], { onProblem })
-  })
-  assert.deepEqual(problems, [])
-  console.log(put.trips, put.chain)
-  const got = await command((home) => text(home, ["new.txt"]))
-  assert.equal(got.value, content)
-  console.log(got.trips, got.chain)
+  try {
+    fs.writeFileSync(`${folder}/${name}`, content)
+    const onProblem = (problem: { readonly message: string }) => assert.fail(problem.message)
+    await upload(home.writer(), `${folder}/${name}`, [name], { onProblem })
+  } finally {
+    fs.rmSync(folder, { recursive: true })
+  }
+}
+
+function assertTrips({ chain, trips }: Counted<unknown>, expected: readonly string[], what: string): void {
+  assert.deepEqual(chain, expected, what)
+  assert.equal(trips, expected.length, what)
+}
+
+test("a small put takes four round trips, in which the file and the directory that names it go out together", async () => {
+  const { run, seen } = await setUpFilled()
+  assertTrips(await run((home) => put(home, "new.txt")), [register, read, store, propose], "nothing known")
+  assertTrips(await run((home) => put(home, "c.txt"), seen), [both, read, store, propose], "known, and changed since")
+  assertTrips(await run((home) => put(home, "d.txt"), seen), [both, store, propose], "known")
+  const { value } = await run(async (home) => [await text(home, ["new.txt"]), await text(home, ["d.txt"])])
+  assert.deepEqual(value, [content, content])
 })
 
-test("ls etc", async () => {
-  const { command } = await setUp()
-  const seen = createMemorySeen()
-  for (const s of [undefined, seen, seen]) {
-    const listed = await command((home) => names(home), s)
-    console.log("ls", listed.trips, listed.chain, [...listed.servers])
+test("what is stored into an empty tree is asked for nowhere", async () => {
+  const { run } = await setUp()
+  const folders = async (home: FileSystem) => {
+    await writeTogether(home, Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${i}`, `${i} ${content}`])))
   }
-  let p: any = await command((files) => mkdir({ files, path: ["d"] }))
-  console.log("mkdir", p.trips, p.chain)
-  p = await command((files) => move({ files, path: ["a.txt"] }, { files, path: ["d", "a.txt"] }))
-  console.log("mv", p.trips, p.chain)
-  p = await command((files) => remove({ files, path: ["d", "a.txt"] }))
-  console.log("rm", p.trips, p.chain)
+  assertTrips(await run(folders), [register, store, propose], "forty files")
+})
+
+test("a small get takes three round trips, a listing two, and one less each in a client that has seen the tree", async () => {
+  const { run, seen } = await setUpFilled()
+  const get = await run((home) => text(home, ["a.txt"]))
+  assert.equal(get.value, content)
+  assertTrips(get, [register, read, read], "get")
+  assertTrips(await run((home) => text(home, ["a.txt"]), seen), [both, read], "get of a tree that was seen")
+  const listed = await run((home) => names(home))
+  assert.deepEqual(listed.value, ["a.txt", "b.txt", "docs"])
+  assertTrips(listed, [register, read], "ls")
+  assertTrips(await run((home) => names(home), seen), [both], "ls of a tree that was seen")
+})
+
+test("mkdir, mv and rm take three round trips in a client that has seen the tree, and four in any other", async () => {
+  const { run, seen } = await setUpFilled()
+  const commands: readonly (readonly [string, (files: FileSystem) => Promise<void>])[] = [
+    ["mkdir", (files) => mkdir({ files, path: ["new"] })],
+    ["mv of a file", (files) => move({ files, path: ["a.txt"] }, { files, path: ["new", "a.txt"] })],
+    ["mv of a directory", (files) => move({ files, path: ["new"] }, { files, path: ["docs", "new"] })],
+    ["rm", (files) => remove({ files, path: ["b.txt"] })],
+  ]
+  for (const [name, command] of commands) assertTrips(await run(command, seen), [both, store, propose], name)
+  const rename = (files: FileSystem) => move({ files, path: ["docs"] }, { files, path: ["papers"] })
+  assertTrips(await run(rename), [register, read, store, propose], "mv in a client that knows nothing")
+  assert.equal((await run((home) => text(home, ["papers", "new", "a.txt"]))).value, content)
+})
+
+test("what was committed since a command began costs that another try, and is merged", async () => {
+  const { run, open } = await setUpFilled()
+  const { chain } = await run(async (home) => {
+    await mkdir({ files: await open(), path: ["theirs"] })
+    await mkdir({ files: home, path: ["mine"] })
+  })
+  assert.deepEqual(chain.slice(-6), [store, propose, register, read, store, propose])
+  assert.deepEqual((await run((home) => names(home))).value, ["a.txt", "b.txt", "docs", "mine", "theirs"])
+})
+
+test("a command that goes on for half a minute asks again for the version that it commits onto", async () => {
+  const { run, trips, seen } = await setUpFilled()
+  const { chain } = await run(async (home) => {
+    await trips.env.clock.sleep(31_000)
+    await mkdir({ files: home, path: ["late"] })
+  }, seen)
+  assert.deepEqual(chain, [both, register, store, propose])
+})
+
+test("a tree that is watched costs no round trip while nothing happens in it", async () => {
+  const { run, trips } = await setUpFilled()
+  const stop = new AbortController()
+  const { value: watched } = await run(async (home) => {
+    const seen = home.watch({ signal: stop.signal })
+    await seen.next()
+    return { home, next: seen.next() }
+  })
+  assert.equal(await trips.idle(0), 0)
+  assert.equal(await trips.idle(3_600_000), 0)
+  await run((home) => mkdir({ files: home, path: ["new"] }))
+  const { value } = await trips.count(() => watched.next)
+  assert.deepEqual(await names(value.value), ["a.txt", "b.txt", "docs", "new"])
+  stop.abort()
 })

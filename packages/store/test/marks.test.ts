@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { HoldfastError } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import type { ChunkId } from "@holdfast/protocol"
+import type { Backend, ChunkId } from "@holdfast/protocol"
 import { makeAccount, type TestAccount } from "@holdfast/protocol/testing"
 import { type Collected, IdSet, type Store } from "@holdfast/store"
 import { collectorOf, commit, emptyParts, type Grid, newKeys, owner, testGrid } from "./fixture.ts"
@@ -78,6 +78,18 @@ test("a value whose chunks were collected while its writer slept is shown to no 
   const ref = await store.chunks.putChunk(sample(11))
   grid.pass(25 * hour)
   assert.equal(sharesOf(await collect(await grid.client(), [])), 5)
+  const keys = await newKeys()
+  const written = store.registers.write(keys, 0, emptyParts, { chunks: [ref.id] })
+  await assert.rejects(written, { code: "ERR_NOT_ENOUGH_SHARES" })
+  assert.equal(await (await grid.client()).registers.read(keys), undefined)
+})
+
+test("a writer that was stopped for a day, with its clock, shows its value to no place, whoever collected meanwhile", async () => {
+  const grid = testGrid() // 3/4/5
+  const store = await grid.client()
+  const ref = await store.chunks.putChunk(sample(12))
+  grid.pass(25 * hour) // at the places alone
+  await unmarkAt(grid, [0, 1, 2, 3]) // the fifth holds its share, and was heard of as little
   const keys = await newKeys()
   const written = store.registers.write(keys, 0, emptyParts, { chunks: [ref.id] })
   await assert.rejects(written, { code: "ERR_NOT_ENOUGH_SHARES" })
@@ -230,9 +242,12 @@ test("a commit whose marks a quota leaves no room for fails as that, and says wh
   const store = await testGrid().client()
   const ref = await store.chunks.putChunk(sample(14))
   for (const backend of store.backends)
-    backend.confirmMarks = async () => {
-      throw new HoldfastError("ERR_QUOTA_EXCEEDED", "its quota is used up.") // as of a bucket, which writes marks down then
-    }
+    Object.assign(backend, {
+      marksWithAnswer: undefined, // as of a bucket, which writes marks down then
+      async confirmMarks() {
+        throw new HoldfastError("ERR_QUOTA_EXCEEDED", "its quota is used up.")
+      },
+    } satisfies Pick<Backend, "confirmMarks"> & { marksWithAnswer: undefined })
   await assert.rejects(store.registers.write(await newKeys(), 0, emptyParts, { chunks: [ref.id] }), {
     code: "ERR_QUOTA_EXCEEDED",
     message: /not acknowledged.*its quota is used up.*holdfast gc/,

@@ -76,3 +76,29 @@ test("nobody is shown a value whose chunks too few places confirm; who is slow t
   assert.deepEqual(await proposed(confirming("held", "gone", "unknown")), { gone: ["n1"], silent: ["n2"] })
   assert.deepEqual(await proposed(confirming("gone", "gone", "held")), { gone: ["n0", "n1"], silent: [] })
 })
+
+test("marks that were made a moment ago are confirmed only where a place made none, puts them off, or the clock went on or back", async () => {
+  const nowMs = env.clock.nowMs()
+  /** Whether any of three servers is asked for its word. */
+  async function isAsked({ sinceMs = nowMs, marked = 3, putsOff = false } = {}): Promise<boolean> {
+    let asked = false
+    const backends = ["n0", "n1", "n2"].map((id) => {
+      const { marksWithAnswer: _, ...backend } = server(id, "vouches")
+      const confirmMarks = async () => {
+        asked = true
+        return "held" as const
+      }
+      return { ...backend, ...(!putsOff && { marksWithAnswer: true as const }), confirmMarks }
+    })
+    const pattern: Pattern = backends.slice(0, marked).map((backend, index) => ({ backend, indices: [index] }))
+    const batch = new Batch({ batch: crypto.random(16), accounts: [] }, sinceMs)
+    const commitment = { batch, patterns: [pattern], happy: 2 }
+    assert.equal(await propose({ env, backends, mode: "crash" }, value, commitment), "taken")
+    return asked
+  }
+  assert.equal(await isAsked(), false)
+  assert.equal(await isAsked({ marked: 2 }), true)
+  assert.equal(await isAsked({ putsOff: true }), true)
+  assert.equal(await isAsked({ sinceMs: nowMs - 120_000 }), true)
+  assert.equal(await isAsked({ sinceMs: nowMs + 120_000 }), true)
+})
