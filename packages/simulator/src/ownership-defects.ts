@@ -65,6 +65,13 @@ export const ownershipDefects: readonly Defect[] = [
     byTest("packages/backends/test/directory.test.ts", "vouches for what a command marked"),
   ),
   one(
+    "O6: a value is taken for a command that was not heard of for long",
+    "packages/backends/src/rules.ts",
+    "  return stamp - batch.stamp > mostUnconfirmedMs ?",
+    "  return batch.stamp > stamp ?",
+    byTest("packages/store/test/marks.test.ts", "a writer that was stopped for a day"),
+  ),
+  one(
     "O7: who vouches is not counted",
     `${store}/register-quorum.ts`,
     "    accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)\n",

@@ -217,24 +217,44 @@ test("what places lose between their word that they hold it and the value is sto
   const grid = testGrid() // 3/4/5: three places take a value, four hold each chunk
   const store = await grid.client()
   const ref = await store.chunks.putChunk(sample(13))
-  let confirmed = 0
-  let collected: Promise<void> | undefined
+  let [proposed, isLost] = [0, false]
+  const keys = await newKeys()
+  for (const backend of store.backends) {
+    const { proposeRegisters } = backend
+    // Between the last word and the first value two places lose their disks, and come back with new ones.
+    backend.proposeRegisters = async (...args) => {
+      proposed++
+      if (!isLost) for (const server of grid.servers.slice(0, 2)) server.empty()
+      isLost = true
+      return proposeRegisters(...args)
+    }
+  }
+  assert.equal(await store.registers.write(keys, 0, emptyParts, { chunks: [ref.id] }), true)
+  assert.ok(proposed > 5, "it was proposed a second time")
+  const held = grid.servers.map(async ({ backend }) => (await backend.hasShares([ref.id]))[0]!.length)
+  assert.ok((await Promise.all(held)).reduce((sum, count) => sum + count, 0) >= 4)
+  await assertReadable(grid, ref, sample(13))
+})
+
+test("what places collect between their word that they hold it and the value is stored again, by those who slept as well", async () => {
+  const grid = testGrid()
+  const store = await grid.client()
+  const ref = await store.chunks.putChunk(sample(13))
+  let asleep: Promise<void> | undefined
   const keys = await newKeys()
   for (const backend of store.backends) {
     const { proposeRegisters } = backend
     // The machine sleeps between the last word and the first value, while another device collects at two places.
     backend.proposeRegisters = async (...args) => {
-      confirmed++
-      grid.pass(collected ? 0 : 25 * hour)
-      collected ??= unmarkAt(grid, [0, 1])
-      await collected
+      if (!asleep) grid.pass(25 * hour)
+      asleep ??= unmarkAt(grid, [0, 1])
+      await asleep
       return proposeRegisters(...args)
     }
   }
   assert.equal(await store.registers.write(keys, 0, emptyParts, { chunks: [ref.id] }), true)
-  assert.ok(confirmed > 5, "it was proposed a second time")
   const held = grid.servers.map(async ({ backend }) => (await backend.hasShares([ref.id]))[0]!.length)
-  assert.ok((await Promise.all(held)).reduce((sum, count) => sum + count, 0) >= 4)
+  assert.deepEqual(await Promise.all(held), [1, 1, 1, 1, 1])
   await assertReadable(grid, ref, sample(13))
 })
 
