@@ -11,7 +11,7 @@ import { startProxy } from "./proxy.ts"
 
 const delaysMs = [0, 10, 50]
 const files = 1000
-const rounds = 5
+const rounds = 3
 
 const grid = await startGrid()
 const { parts } = JSON.parse(fs.readFileSync(`${grid.folder}/data/holdfast/grid/supervisor.json`, "utf8")) as {

@@ -2,7 +2,7 @@
 import * as net from "node:net"
 
 /** A running proxy. */
-export interface Proxy {
+export interface DelayingProxy {
   readonly port: number
   /** How long what comes from the server is held back: a round trip takes so much longer. */
   delayMs: number
@@ -10,7 +10,7 @@ export interface Proxy {
 }
 
 /** Starts a proxy before a port of 127.0.0.1, on a port of its own. */
-export async function startProxy(target: number): Promise<Proxy> {
+export async function startProxy(target: number): Promise<DelayingProxy> {
   const sockets = new Set<net.Socket>()
   const server = net.createServer((socket) => {
     const upstream = net.connect(target, "127.0.0.1")
@@ -28,7 +28,7 @@ export async function startProxy(target: number): Promise<Proxy> {
   })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as net.AddressInfo
-  const proxy: Proxy = {
+  const proxy: DelayingProxy = {
     port,
     delayMs: 0,
     close() {

@@ -14,7 +14,7 @@ import { createFileWriter, type FileContent, openTree, plainAttributes, readFile
 import { credentialLines, makeBucket } from "../e2e/bucket.ts"
 import { missingCephPrograms, startCeph } from "../e2e/ceph.ts"
 import { createClient } from "../e2e/client.ts"
-import { type Proxy, startProxy } from "./proxy.ts"
+import { type DelayingProxy, startProxy } from "./proxy.ts"
 
 const files = 200
 const commands = 20
@@ -36,7 +36,7 @@ function medianOf(times: readonly number[]): number {
 /** Median times of `work` with none slow, and with each server slow in turn. */
 async function compare(
   what: string,
-  proxies: readonly Proxy[],
+  proxies: readonly DelayingProxy[],
   rounds: number,
   work: (round: number) => Promise<void>,
 ) {

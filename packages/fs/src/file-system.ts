@@ -48,7 +48,7 @@ export interface ItemDifference {
   readonly after?: Item
 }
 
-/** Changes that become visible together. It may run again after a lost race, so it must not act elsewhere. */
+/** Changes that become visible together. It may run again on another version, so it must not act elsewhere. */
 export interface Edit {
   lookup(path: readonly string[]): Promise<Item | undefined>
   isEmpty(path: readonly string[]): Promise<boolean>
@@ -89,7 +89,7 @@ export interface WriteTarget {
   readonly before?: Item | undefined
 }
 
-/** Hears of a change that cannot be made, because others have changed the tree meanwhile. It may hear of it again after a lost race. */
+/** Hears of a change that was not made, because others have changed the tree meanwhile. */
 export type OnBarred = (change: NamedChange, error: HoldfastError) => void
 
 /** Stores many files, then names them: nothing is seen before the commit. */

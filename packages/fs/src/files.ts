@@ -37,8 +37,6 @@ export interface OpenOptions {
   readonly label?: string
   /** Hears what a user should know although all went well. */
   readonly warn?: (text: string) => void
-  /** All that is done with it is one command, which begins now: see `TreeOptions`. */
-  readonly isOneCommand?: boolean
 }
 
 /** The file systems of one volume: what one of them has read, the others need not read again. */
@@ -57,9 +55,9 @@ export function filesOf(options: FilesOptions): Files {
   const { chunks, registers, env, account } = options
   const io = options.io ?? createTreeIo({ chunks, env })
   return {
-    async open(cap, { label = "(capability)", warn = () => undefined, isOneCommand = false } = {}) {
+    async open(cap, { label = "(capability)", warn = () => undefined } = {}) {
       const parsed = typeof cap === "string" ? decodeCap(cap) : cap
-      return openCap({ ...options, io, warn, isOneCommand }, parsed, { label, above: [] })
+      return openCap({ ...options, io, warn }, parsed, { label, above: [] })
     },
     async create(kind, seed = env.crypto.random(32)) {
       const cap: WriteCap = { kind: kind === "file" ? "fw" : "dw", seed }
@@ -74,7 +72,6 @@ export function filesOf(options: FilesOptions): Files {
 interface Opening extends FilesOptions {
   readonly io: TreeIo
   readonly warn: (text: string) => void
-  readonly isOneCommand: boolean
 }
 
 /** `above`: public keys of the trees that this one is linked in, against circles. */
@@ -83,7 +80,7 @@ async function openCap(
   cap: Cap,
   { label, above }: { readonly label: string; readonly above: readonly string[] },
 ): Promise<FileSystem> {
-  const { chunks, registers, env, io, warn, isOneCommand, uploads, volume = "the volume" } = opening
+  const { chunks, registers, env, io, warn, uploads, volume = "the volume" } = opening
   const open = (inner: Cap, innerLabel: string, innerAbove: readonly string[]) =>
     openCap(opening, inner, { label: innerLabel, above: innerAbove })
   const common = { io, label, volume, registers, uploads, warn, above, open }
@@ -93,7 +90,7 @@ async function openCap(
     case "fw":
     case "fr": {
       const access = await keysOfCap(env.crypto, cap)
-      const tree = new Tree({ chunks, registers, env, io, keys: access, isOneCommand })
+      const tree = new Tree({ chunks, registers, env, io, keys: access })
       const isFile = cap.kind === "fw" || cap.kind === "fr"
       return new View({ ...common, tree, access, isFile, ...(await presentRoot(tree, isFile)) })
     }

@@ -71,16 +71,19 @@ export function writerOf(files: FileSystem): Writer {
         else own.push({ ...change, path: inTree(files, change.path, change.kind) })
       }
       const nowMs = files.io.env.clock.nowMs()
+      const barred: (readonly [NamedChange, HoldfastError])[] = []
       const result = await tree.commit(async (session) => {
+        barred.length = 0 // of another version, which this is tried on
         const obstacles = new Obstacles(files, session)
         for (const change of own) {
           const error = change.kind === "remove" ? undefined : await obstacles.of(change)
           if (!error) await applyChange(session, change, nowMs)
-          else if (onBarred && change.kind !== "remove") onBarred(change, error)
+          else if (onBarred && change.kind !== "remove") barred.push([change, error])
           else throw error
           if (change.kind !== "file") obstacles.forget()
         }
       }, stored)
+      for (const [change, error] of barred) onBarred?.(change, error)
       await files.adopt(result)
       if (secret) await forgetUpload()
       secret = undefined

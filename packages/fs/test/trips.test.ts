@@ -23,6 +23,8 @@ const content = "x".repeat(4000)
 const register = "readRegisters to 5"
 const read = "getShares to 3"
 const store = "putShares to 5"
+/** The version that a commit follows is asked for again while its nodes are stored. */
+const commit = "putShares to 5, readRegisters to 5"
 const propose = "proposeRegisters to 5"
 /** What is remembered of a tree is read while its register is asked. */
 const both = "getShares to 3, readRegisters to 5"
@@ -51,7 +53,7 @@ async function setUp(): Promise<World> {
   }
   const maker = await client()
   const { value: cap } = await trips.count(() => maker.create("directory"))
-  const open = async (seen?: SeenStore) => (await client(seen)).open(cap, { isOneCommand: true })
+  const open = async (seen?: SeenStore) => (await client(seen)).open(cap)
   return { trips, open, run: (work, seen) => trips.count(async () => work(await open(seen))) }
 }
 
@@ -85,9 +87,9 @@ function assertTrips({ chain, trips }: Counted<unknown>, expected: readonly stri
 
 test("a small put takes four round trips, in which the file and the directory that names it go out together", async () => {
   const { run, seen } = await setUpFilled()
-  assertTrips(await run((home) => put(home, "new.txt")), [register, read, store, propose], "nothing known")
-  assertTrips(await run((home) => put(home, "c.txt"), seen), [both, read, store, propose], "known, and changed since")
-  assertTrips(await run((home) => put(home, "d.txt"), seen), [both, store, propose], "known")
+  assertTrips(await run((home) => put(home, "new.txt")), [register, read, commit, propose], "nothing known")
+  assertTrips(await run((home) => put(home, "c.txt"), seen), [both, read, commit, propose], "known, and changed since")
+  assertTrips(await run((home) => put(home, "d.txt"), seen), [both, commit, propose], "known")
   const { value } = await run(async (home) => [await text(home, ["new.txt"]), await text(home, ["d.txt"])])
   assert.deepEqual(value, [content, content])
 })
@@ -97,7 +99,7 @@ test("what is stored into an empty tree is asked for nowhere", async () => {
   const folders = async (home: FileSystem) => {
     await writeTogether(home, Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${i}`, `${i} ${content}`])))
   }
-  assertTrips(await run(folders), [register, store, propose], "forty files")
+  assertTrips(await run(folders), [register, commit, propose], "forty files")
 })
 
 test("a small get takes three round trips, a listing two, and one less each in a client that has seen the tree", async () => {
@@ -120,29 +122,34 @@ test("mkdir, mv and rm take three round trips in a client that has seen the tree
     ["mv of a directory", (files) => move({ files, path: ["new"] }, { files, path: ["docs", "new"] })],
     ["rm", (files) => remove({ files, path: ["b.txt"] })],
   ]
-  for (const [name, command] of commands) assertTrips(await run(command, seen), [both, store, propose], name)
+  for (const [name, command] of commands) assertTrips(await run(command, seen), [both, commit, propose], name)
   const rename = (files: FileSystem) => move({ files, path: ["docs"] }, { files, path: ["papers"] })
-  assertTrips(await run(rename), [register, read, store, propose], "mv in a client that knows nothing")
+  assertTrips(await run(rename), [register, both, store, propose], "mv in a client that knows nothing")
   assert.equal((await run((home) => text(home, ["papers", "new", "a.txt"]))).value, content)
 })
 
-test("what was committed since a command began costs that another try, and is merged", async () => {
+test("what was committed since a tree was opened is changed in its place, for a round trip and what is to be read of it", async () => {
   const { run, open } = await setUpFilled()
   const { chain } = await run(async (home) => {
     await mkdir({ files: await open(), path: ["theirs"] })
+    await assert.rejects(mkdir({ files: home, path: ["theirs"] }), { code: "ERR_ALREADY_EXISTS" })
     await mkdir({ files: home, path: ["mine"] })
   })
-  assert.deepEqual(chain.slice(-6), [store, propose, register, read, store, propose])
+  const theirs = [register, both, store, propose]
+  assert.deepEqual(chain, [register, ...theirs, both, store, read, commit, propose])
   assert.deepEqual((await run((home) => names(home))).value, ["a.txt", "b.txt", "docs", "mine", "theirs"])
 })
 
-test("a command that goes on for half a minute asks again for the version that it commits onto", async () => {
-  const { run, trips, seen } = await setUpFilled()
-  const { chain } = await run(async (home) => {
-    await trips.env.clock.sleep(31_000)
-    await mkdir({ files: home, path: ["late"] })
-  }, seen)
-  assert.deepEqual(chain, [both, register, store, propose])
+test("one change after another takes two round trips each in a client that goes on", async () => {
+  const { trips, open, run } = await setUpFilled()
+  const { value: home } = await trips.count(async () => {
+    const files = await open()
+    await mkdir({ files, path: ["0"] })
+    return files
+  })
+  for (const name of ["1", "2"])
+    assertTrips(await trips.count(() => mkdir({ files: home, path: [name] })), [commit, propose], name)
+  assert.deepEqual((await run((files) => names(files))).value, ["0", "1", "2", "a.txt", "b.txt", "docs"])
 })
 
 test("a tree that is watched costs no round trip while nothing happens in it", async () => {

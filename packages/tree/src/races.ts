@@ -69,7 +69,11 @@ export async function mergedSnapshots(io: TreeIo, { content, siblings }: Current
 }
 
 /** All of them merged; copies that are kept go to `conflicts`. */
-export async function mergeSiblings(io: TreeIo, { content, siblings }: Current, conflicts: Path[]): Promise<TreeState> {
+export async function mergeSiblings(
+  io: TreeIo,
+  { content, siblings }: Pick<Current, "content" | "siblings">,
+  conflicts: Path[],
+): Promise<TreeState> {
   let state: TreeState = { root: content.root, snapshots: content.snapshots }
   for (const sibling of siblings)
     state = await mergeStates(

@@ -15,11 +15,12 @@ import {
 } from "@holdfast/store"
 import { backOff, busy, maxAttempts } from "./attempts.ts"
 import { appendCare, type CareList, careIds, emptyCare, encodeCare, exactCare, isExact, joinAccounts } from "./care.ts"
+import { type ChangeState, changeNewest } from "./change.ts"
 import { type ListOptions, listDirectory, lookupEntry } from "./directory.ts"
 import type { Entry } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
-import { LastRead } from "./last-read.ts"
+import { LastKnown } from "./last-known.ts"
 import { readNewest } from "./newest.ts"
 import type { NodePack } from "./pack.ts"
 import {
@@ -57,11 +58,6 @@ export interface TreeOptions {
   readonly io?: TreeIo
   /** The account that a new tree is held for, whoever writes into it. */
   readonly account?: AccountId
-  /**
-   * All that is done with it is one command, which began when it was opened: its first commit goes on from the version that was read
-   * then, unless that is long ago, instead of asking anew. What others committed meanwhile is merged, as after any lost race.
-   */
-  readonly isOneCommand?: boolean
 }
 
 /** What a commit did. */
@@ -94,9 +90,6 @@ export interface TreeVersion {
   readonly author?: Author
 }
 
-/** Makes a state of another one; its new nodes go to `pack`. */
-type ChangeState = (state: TreeState, pack: NodePack) => Promise<TreeState>
-
 /** Whether a past root stays, which was the newest until `endedMs` by the clocks of its writers. */
 export type KeepsPast = (past: PastRoot, endedMs: number) => boolean
 
@@ -123,9 +116,9 @@ export class Tree {
   readonly snapshots: Snapshots
   readonly #options: TreeOptions
   readonly #turns: Turns
-  readonly #last: LastRead
+  readonly #last: LastKnown
 
-  constructor(options: TreeOptions, turns = new Turns(), last = new LastRead(options.env.clock)) {
+  constructor(options: TreeOptions, turns = new Turns(), last = new LastKnown(options.env.clock)) {
     this.#options = options
     this.#turns = turns
     this.#last = last
@@ -216,12 +209,9 @@ export class Tree {
   }
 
   async #commitNow(change: ChangeState, stored: Promise<unknown> | undefined): Promise<CommitResult> {
-    let current = this.#last.take() ?? (await this.#read())
-    let conflicts: Path[] = []
-    const base = await mergeSiblings(this.io, current, conflicts)
-    const pack = this.io.newPack()
-    const changed = await change(base, pack)
-    await Promise.all([pack.seal(), stored])
+    const made = await changeNewest(this.io, this.#last.get(), { read: () => this.#read(), change, stored })
+    let { current, conflicts } = made
+    const { base, changed } = made
     if (isSameState(changed, current.content) && current.siblings.length === 0)
       return { root: base.root, sequence: current.sequence, changed: false, conflicts, attempts: 0 }
     const own = { root: settle(changed.root), snapshots: settle(changed.snapshots) }
@@ -233,11 +223,13 @@ export class Tree {
       const next = nextRoot(current.content, current.sequence, mine, clock.nowMs())
       const { care, fresh } = await this.#careFor(current, mine)
       for (const id of fresh) owed.set(toHex(id), id)
-      if (await this.#write(current, next, care, [...owed.values()]))
+      if (await this.#write(current, next, care, [...owed.values()])) {
+        this.#last.keep(next)
         return {
           ...{ root: mine.root, sequence: current.sequence + 1, changed: true, conflicts, attempts: attempt },
           ...(conflicts.length > 0 && { writers: writersOf(current) }),
         }
+      }
       await backOff(this.io.env, attempt)
       current = await this.#read()
       conflicts = []
@@ -350,9 +342,10 @@ export class Tree {
   }
 
   async #read(): Promise<Current> {
-    const { registers, keys, isOneCommand } = this.#options
+    const { registers, keys } = this.#options
     const current = await readNewest(this.io, registers, keys)
-    if (isOneCommand) this.#last.keep(current)
+    if (current.siblings.length > 0) this.#last.forget()
+    else this.#last.keep(current.content)
     return current
   }
 

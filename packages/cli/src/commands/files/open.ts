@@ -41,7 +41,7 @@ export async function withFiles<T>(
   const open = once(async (base: RemoteBase): Promise<FileSystem> => {
     const cap = await capOf(base)
     const label = base.kind === "alias" ? `${base.alias}:` : "(capability)"
-    return filesOn(await sessionOf(base)).open(cap, { label, warn, isOneCommand: true })
+    return filesOn(await sessionOf(base)).open(cap, { label, warn })
   })
   try {
     return await work(open, sessionOf, capOf)
