@@ -119,8 +119,8 @@ export const defects: readonly Defect[] = [
     edits: [
       edit(
         `${tree}/tree.ts`,
-        "    const base = await mergeSiblings(this.io, current, conflicts)\n",
-        "    let base = await mergeSiblings(this.io, current, conflicts)\n",
+        "    const { base, changed } = made\n",
+        "    let { base } = made\n    const { changed } = made\n",
       ),
       edit(
         `${tree}/tree.ts`,
