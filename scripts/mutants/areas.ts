@@ -30,7 +30,7 @@ export const areas: readonly Area[] = [
     ],
   },
   {
-    files: sources("store/src", "register-quorum", "register-commit"),
+    files: sources("store/src", "register-quorum", "register-confirm", "register-commit"),
     tests: tests("store", "register-quorum", "register-propose", "registers", "marks", "answers"),
   },
   {

@@ -179,7 +179,7 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O13: a value is shown before what it needs is marked at the other buckets",
     `${store}/register-quorum.ts`,
-    "  const unheld = isHeld ? undefined : await confirm(value, commitment)\n",
+    "  const unheld = isHeld ? undefined : await confirm(value.value.publicKey, commitment)\n",
     "  const unheld: Unheld | undefined = isHeld ? undefined : undefined\n",
     byTest("packages/store/test/bucket-commit.test.ts", "a value is put at no bucket before"),
   ),

@@ -16,8 +16,9 @@ import {
   whyRefused,
 } from "@holdfast/protocol"
 import { type Answer, type Answers, answerOf, codeOfRefusal, noQuorum } from "./answers.ts"
-import { type Batch, distinct, type Pattern } from "./batch.ts"
+import { distinct } from "./batch.ts"
 import { Changes } from "./changes.ts"
+import { areMarksYoung, type Commitment, confirm, type Unheld } from "./register-confirm.ts"
 
 /** The servers and how many of them may fail. */
 export interface QuorumDeps {
@@ -236,29 +237,8 @@ export class Survey {
   }
 }
 
-/** What a value stands on: the marks of its commit. */
-export interface Commitment {
-  readonly batch: Batch
-  /** How the chunks lie that the value refers to and did not before, by what the batch had marked before the proposal. */
-  readonly patterns: readonly Pattern[]
-  /** So many places with a share of their own must vouch for each chunk. */
-  readonly happy: number
-  /** Stops it: some places may have taken the value by then. */
-  readonly signal?: AbortSignal | undefined
-}
-
 /** What became of a proposal; places that did not vouch when too few do for what it refers to, which is to be marked anew. */
 export type Proposal = "taken" | "lost" | Unheld
-
-/** Places that did not vouch. */
-interface Unheld {
-  /** Those that say that marks are gone. */
-  readonly gone: readonly Backend[]
-  /** Those that have marked something, and do not know of it now or give no good answer. */
-  readonly silent: readonly Backend[]
-  /** Why, as far as places said. */
-  readonly answers: readonly Answer[]
-}
 
 /**
  * Proposes a value to all servers. Taken when a quorum accepted it and enough places vouch for each chunk of its commit;
@@ -269,7 +249,7 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
   const { batch, patterns, happy, signal } = commitment
   const options = { ...batch.options, ...(signal && { signal }) }
   const isHeld = areMarksYoung(commitment, [...backends, ...keepers], env.clock.nowMs())
-  const unheld = isHeld ? undefined : await confirm(value, commitment)
+  const unheld = isHeld ? undefined : await confirm(value.value.publicKey, commitment)
   if (unheld) return unheld
   const needed = quorumOf(backends.length, mode)
   const problems: Answer[] = []
@@ -330,57 +310,6 @@ export async function propose(deps: QuorumDeps, value: HeldValue, commitment: Co
     servers: backends.length,
     what: "took",
   })
-}
-
-/** Marks of this age need no second word: no place takes any away under an hour. */
-const youngMs = 60_000
-
-/**
- * Whether all marks of a commit were made a moment ago, by this client's clock, and every place that is to be shown the value has made
- * some. If the clock is wrong, as after a machine was stopped, each of these places finds by its own that it has not heard of the batch
- * for too long, and takes nothing (rule O6).
- */
-function areMarksYoung({ batch, patterns }: Commitment, shown: readonly Backend[], nowMs: number): boolean {
-  if (Math.abs(nowMs - batch.sinceMs) > youngMs) return false
-  const marked = new Set(patterns.flat().map(({ backend }) => backend))
-  return shown.every((backend) => backend.marksWithAnswer && marked.has(backend))
-}
-
-/**
- * Asks the places that marked something whether it is all there, and gives those that do not say so when too few do. A place
- * which marked nothing takes any value, so it is shown none before: who is shown the value is then shown one whose chunks are
- * held, even if its writer comes no further.
- */
-async function confirm(
-  { value }: HeldValue,
-  { batch, patterns, happy, signal }: Commitment,
-): Promise<Unheld | undefined> {
-  const open = new Set(patterns.flat().map(({ backend }) => backend))
-  const gone = new Set<Backend>()
-  const answers: Answer[] = []
-  const isHeld = () =>
-    patterns.every((pattern) => distinct(pattern, (backend) => !open.has(backend) && !gone.has(backend)) >= happy)
-  const changes = new Changes()
-  let pending = open.size
-  for (const backend of [...open])
-    void backend
-      .confirmMarks([registerIdOf(value.publicKey)], { ...batch.options, ...(signal && { signal }) })
-      .then(
-        (state) => {
-          if (state === "gone") gone.add(backend)
-          if (state !== "unknown") open.delete(backend)
-        },
-        (error) => void answers.push(answerOf(backend.id, error)), // it would not vouch
-      )
-      .finally(() => {
-        pending--
-        changes.notify()
-      })
-  await untilAborted(
-    changes.until(() => pending === 0 || isHeld()),
-    signal,
-  )
-  return isHeld() ? undefined : { gone: [...gone], silent: [...open], answers } // who is slower is asked again with the value
 }
 
 /** A server's answer to a proposal: taken, with or without its word for the batch; marks gone; or the value held instead. */

@@ -29,8 +29,8 @@ export interface Changing {
 }
 
 /**
- * What `change` makes of the newest version, its nodes stored. `known` is changed while servers are asked; when another one is the newest, that
- * is changed instead, as if nothing had been done. Throws what reading and changing the newest throw, and what `stored` does.
+ * What `change` makes of the newest version, its nodes stored. `known` is changed while servers are asked; when another one is the
+ * newest, that is changed instead, as if nothing had been done. Throws what reading and changing the newest throw, and what `stored` does.
  */
 export async function changeNewest(
   io: TreeIo,
