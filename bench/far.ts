@@ -1,5 +1,5 @@
 /**
- * Whole commands over a local grid (3/4/5) that is 0, 10 and 50 ms away: a proxy before each of its processes holds back what comes
+ * Whole commands over a local grid (3/4/5) that is 0, 10, 50 and 500 ms away: a proxy before each of its processes holds back what comes
  * from it. What small commands take longer is their round trips, the handshakes of new connections among them; a thousand small files
  * should take little longer than one.
  */
@@ -9,7 +9,7 @@ import { startGrid } from "../e2e/grid.ts"
 import { measure } from "./command.ts"
 import { startProxy } from "./proxy.ts"
 
-const delaysMs = [0, 10, 50]
+const delaysMs = [0, 10, 50, 500]
 const files = 1000
 const rounds = 3
 
@@ -52,7 +52,7 @@ try {
       for (const [name, argsOf] of commands) times.get(name)![i]!.push(await secondsOf(argsOf()))
     }
   const heads = delaysMs.map((delayMs) => `${delayMs} ms`.padStart(9))
-  process.stdout.write(`${"round trip".padEnd(28)}${heads.join("")}  more at 50 ms, in round trips\n`)
+  process.stdout.write(`${"round trip".padEnd(28)}${heads.join("")}  more at ${delaysMs.at(-1)} ms, in round trips\n`)
   for (const [name, byDelay] of times) {
     const medians = byDelay.map((seconds) => seconds.toSorted((a, b) => a - b)[rounds >> 1]!)
     const trips = ((medians.at(-1)! - medians[0]!) * 1000) / delaysMs.at(-1)!
