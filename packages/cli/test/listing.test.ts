@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { globMatches } from "../src/commands/files/glob.ts"
-import { formatListing, humanSize, type Listed, modeText, timeText } from "../src/commands/files/listing.ts"
+import { humanSize, type Listed, ListingLines, modeText, timeText } from "../src/commands/files/listing.ts"
 
 const item: Listed = {
   ...{ name: "a", kind: "file", mode: 0o644, uid: 0, gid: 0, sizeBytes: 1536 },
@@ -20,14 +20,23 @@ test("a long listing lines up sizes and shows where symlinks point", () => {
     sizeBytes: 0,
     target: "a",
   }
-  assert.deepEqual(formatListing([item, link], { long: true, human: false }), [
+  assert.deepEqual(new ListingLines({ long: true, human: false }).of([item, link]), [
     "-rw-r--r-- 0:0      1536 2023-11-14 22:13 a",
     "lrwxrwxrwx 1000:100    0 2023-11-14 22:13 l -> a",
   ])
 })
 
+test("what is listed later keeps the columns of what came before", () => {
+  const lines = new ListingLines({ long: true, human: false })
+  const before = lines.of([{ ...item, sizeBytes: 1_000_000, uid: 1000, gid: 1000 }])
+  assert.deepEqual(
+    [...before, ...lines.of([item])],
+    ["-rw-r--r-- 1000:1000 1000000 2023-11-14 22:13 a", "-rw-r--r-- 0:0          1536 2023-11-14 22:13 a"],
+  )
+})
+
 test("a listing of 100,000 entries fits the stack", () => {
-  assert.equal(formatListing(new Array<Listed>(100_000).fill(item), { long: true, human: true }).length, 100_000)
+  assert.equal(new ListingLines({ long: true, human: true }).of(new Array<Listed>(100_000).fill(item)).length, 100_000)
 })
 
 test("sizes round to the unit people expect", () => {

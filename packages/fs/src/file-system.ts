@@ -98,8 +98,8 @@ export interface Writer {
   readonly buffers: BufferPool
   /** What is at `path` now. */
   lookup(path: readonly string[]): Promise<Item | undefined>
-  /** What is in the directory at `path` now; undefined when there is no such directory. */
-  list(path: readonly string[]): Promise<ReadonlyMap<string, Item> | undefined>
+  /** What is in the directory at `path` now, in order, read while it is consumed; nothing when there is no such directory. */
+  list(path: readonly string[]): AsyncGenerator<readonly [name: string, item: Item], void, void>
   /**
    * Stores bytes that go to `target`, which are the writer's from now on; resolves when their content can be named, which may need a
    * `flush`: small files wait for company.

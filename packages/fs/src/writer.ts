@@ -34,15 +34,14 @@ export function writerOf(files: FileSystem): Writer {
   const linked = new Map<string, FileSystem>() // mutable files by their path here: their content is replaced, not the link
   return {
     lookup: (path) => files.lookup(path),
-    async list(path) {
+    async *list(path) {
       const item = await files.lookup(path)
-      if (item?.entry.kind !== "directory") return undefined
-      const entries = new Map<string, Item>()
-      for await (const [name, child] of files.list(item)) {
-        entries.set(name, child)
-        if (child.owner !== files && child.owner.isFile) linked.set([...path, name].join("/"), child.owner)
+      if (item?.entry.kind !== "directory") return
+      for await (const named of files.list(item)) {
+        const [name, { owner }] = named
+        if (owner !== files && owner.isFile) linked.set([...path, name].join("/"), owner)
+        yield named
       }
-      return entries
     },
     buffers: files.io.chunks.buffers,
     async add(source, target) {

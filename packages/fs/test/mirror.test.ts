@@ -27,7 +27,11 @@ test("a mirror has what the folder has; what is left out of it, or cannot be rea
 
   const done = await upload(home.writer(), from, ["docs"], { ...options, exclude, mirror: true, onItem })
   assert.deepEqual([done.removed, seen.toSorted()], [3, planned.toSorted()])
-  const names = async (...path: string[]) => [...((await home.writer().list(path)) ?? new Map()).keys()]
+  const names = async (...path: string[]) => {
+    const all: string[] = []
+    for await (const [name] of home.writer().list(path)) all.push(name)
+    return all
+  }
   assert.deepEqual(await names("docs"), ["d", "e\u0301 ü\n", "kept"])
   assert.deepEqual(await names("docs", "kept"), ["x"])
   assert.equal((await home.lookup(["docs", "d", "7"]))?.entry.kind, "directory")
@@ -75,7 +79,11 @@ test("a mirror keeps what patterns leave out, though the folder does not have it
   fs.writeFileSync(`${from}/d/.holdfastignore`, "*.raw")
   const exclude = { patterns: ["raw/"] }
   const done = await upload(home.writer(), from, ["docs"], { ...options, mirror: true, exclude })
-  const names = async (...path: string[]) => [...((await home.writer().list(path)) ?? new Map()).keys()]
+  const names = async (...path: string[]) => {
+    const all: string[] = []
+    for await (const [name] of home.writer().list(path)) all.push(name)
+    return all
+  }
   assert.deepEqual(
     [done.removed, await names("docs"), await names("docs", "d")],
     [...[1, ["d", "raw"], [".holdfastignore", "2.raw"]]],

@@ -93,7 +93,7 @@ for (const [what, change] of Object.entries(swapsOfSources))
 
 async function contentsOf(home: FileSystem, path: readonly string[]): Promise<string[]> {
   const found: string[] = []
-  for (const [name, item] of (await home.writer().list(path)) ?? []) {
+  for await (const [name, item] of home.writer().list(path)) {
     if (item.entry.kind === "directory") found.push(...(await contentsOf(home, [...path, name])))
     if (item.entry.kind === "symlink") found.push(item.entry.target)
     if (item.entry.kind !== "file") continue

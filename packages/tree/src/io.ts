@@ -16,7 +16,7 @@ export interface TreeIoOptions {
   readonly pageCacheBytes?: number
 }
 
-const nodeCacheBytes = 6 * 1024 * 1024
+const nodeCacheBytes = 3 * 1024 * 1024
 const packCacheBytes = 16 * 1024 * 1024
 const manifestCacheBytes = 8 * 1024 * 1024
 /** What a decoded node takes, times its encoded bytes, about. */

@@ -56,7 +56,12 @@ export class Exclusion {
   }
 
   /** Of what is in `folder`, whose names are `names`. */
-  within(path: readonly string[], folder: Folder, names: ReadonlySet<string>, onProblem: (problem: Problem) => void) {
+  within(
+    path: readonly string[],
+    folder: Folder,
+    names: Pick<ReadonlySet<string>, "has">,
+    onProblem: (problem: Problem) => void,
+  ) {
     const isCache = this.#options.caches === true && names.has(cacheTagName) && isTag(folder.at(cacheTagName))
     const rules =
       this.#options.noIgnoreFiles !== true && names.has(ignoreFileName)

@@ -13,6 +13,7 @@ import { type ExcludeOptions, Exclusion } from "./exclude.ts"
 import { isPart } from "./parts.ts"
 import type { Problem } from "./problem.ts"
 import { decodeStrictly, escapedName } from "./raw-name.ts"
+import { SortedNames } from "./sorted-names.ts"
 import { type ReadXattrs, readXattrs, type Xattrs } from "./xattrs.ts"
 
 /** One file, folder or symlink of a local tree. */
@@ -44,7 +45,7 @@ export interface LocalItem {
   /** Why those that are there are not kept. */
   readonly xattrProblem?: string
   /** All names in a directory, also those that are left out; absent when it cannot be read. */
-  readonly names?: ReadonlySet<string>
+  readonly names?: SortedNames
   /** True for what would be left out of a directory on purpose if it were there; absent as `names` is. */
   readonly leavesOut?: (name: string, isDirectory: boolean) => boolean
 }
@@ -70,8 +71,9 @@ interface Frame {
   readonly path: readonly string[]
   readonly folder: Folder
   readonly exclusion: Exclusion
-  /** Those that are still to come, the next one last. */
-  readonly names: string[]
+  names: readonly string[]
+  /** Which of them comes next. */
+  at: number
 }
 
 /** What is looked at next. */
@@ -114,7 +116,7 @@ export function* walkLocal(root: string, options: WalkOptions): Generator<LocalI
       const { folder, listed } = opened
       const { path } = step
       const exclusion = (step.above?.exclusion ?? rootExclusion).within(path, folder, listed.all, options.onProblem)
-      open.push({ path, folder, exclusion, names: listed.names.toReversed() })
+      open.push({ path, folder, exclusion, names: listed.names, at: 0 })
       const leavesOut = (name: string, isDirectory: boolean) => exclusion.excludes([...path, name], isDirectory)
       yield { ...opened.item, names: listed.all, leavesOut }
       dropParts(open.at(-1)!, options)
@@ -127,7 +129,7 @@ export function* walkLocal(root: string, options: WalkOptions): Generator<LocalI
 /** The next name of the innermost folder that has one; folders that have none are done with. */
 function next(open: Frame[]): Step | undefined {
   for (let frame = open.at(-1); frame; frame = open.at(-1)) {
-    const name = frame.names.pop()
+    const name = frame.names[frame.at++]
     const { folder, path } = frame
     if (name !== undefined)
       return { path: [...path, name], local: `${folder.path}/${name}`, at: folder.at(name), above: frame }
@@ -137,13 +139,12 @@ function next(open: Frame[]): Step | undefined {
   return undefined
 }
 
-function dropParts({ names, folder }: Frame, { onLeftOut }: WalkOptions): void {
-  let kept = 0
-  for (const name of names)
-    if (isPart(name))
-      onLeftOut?.(`"${folder.path}/${name}" was left out: an interrupted \`get\` left it, or one is writing it.`)
-    else names[kept++] = name
-  names.length = kept
+function dropParts(frame: Frame, { onLeftOut }: WalkOptions): void {
+  const { names, folder } = frame
+  if (!names.some(isPart)) return
+  for (const name of names.filter(isPart))
+    onLeftOut?.(`"${folder.path}/${name}" was left out: an interrupted \`get\` left it, or one is writing it.`)
+  frame.names = names.filter((name) => !isPart(name))
 }
 
 /** Opens a folder and lists it; undefined, told, when that cannot be. What it is then is what is open, whatever was there before. */
@@ -320,7 +321,7 @@ function attempt<T>(
 function listNames(
   folder: Folder,
   onProblem: (problem: Problem) => void,
-): { readonly all: ReadonlySet<string>; readonly names: readonly string[] } {
+): { readonly all: SortedNames; readonly names: readonly string[] } {
   const local = folder.path
   let names = fs.readdirSync(folder.here)
   if (names.some((name) => name.includes(lossy)))
@@ -336,14 +337,17 @@ function listNames(
       })
       return []
     })
-  const storable = names.sort().filter((name) => {
+  const all = new SortedNames(names)
+  // Of a million names a copy would be felt, and hardly ever is one of them refused.
+  if (names.every((name) => nameProblem(name) === undefined)) return { all, names }
+  const storable = names.filter((name) => {
     const why = nameProblem(name)
     if (why === undefined) return true
     const shown = `${local}/${name}`
     onProblem({ path: shown, code: "ERR_INVALID_NAME", message: `"${shown}" was left out: ${why}.` })
     return false
   })
-  return { all: new Set(names), names: storable }
+  return { all, names: storable }
 }
 
 function readTarget(at: string, local: string): string {

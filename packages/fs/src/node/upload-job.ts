@@ -30,9 +30,10 @@ export interface UploadOptions extends WalkOptions {
   readonly onItem?: (what: "stored" | "removed", path: readonly string[]) => void
   /** Hears of bytes as they are stored or skipped. */
   readonly onBytes?: (count: number) => void
-  /** Commits at least this often; 1 GiB and 30 s when absent. */
+  /** Commits at least this often; 1 GiB, 30 s and 25,000 changes when absent. */
   readonly commitBytes?: number
   readonly commitMs?: number
+  readonly commitChanges?: number
 }
 
 /** Files up to this size are read in one go. */
@@ -40,6 +41,8 @@ const smallBytes = 1024 * 1024
 /** Most bytes read and not yet stored; several packs of small files, so that packs fill. */
 const flightBytes = 24 * 1024 * 1024
 const itemBytes = 1024 // of a small file in memory, besides its content
+/** Changes that wait for a commit, and that it makes at once: each takes some 2 KB until it is made. */
+const mostChanges = 25_000
 /** After so long without progress, what waits for a full pack is sent in a smaller one. */
 const idleMs = 500
 const streamBytes = 8 * 1024 * 1024 // of a streamed file at once
@@ -88,12 +91,18 @@ export class UploadJob {
       this.totals.symlinks++
       this.#change({ ...attributesOf(item), path, kind: "symlink", target: item.target! })
     } else this.#addFile(item, path, existing)
-    const isDue =
-      this.#uncommittedBytes >= (this.#options.commitBytes ?? 2 ** 30) ||
-      performance.now() - this.#lastCommit >= (this.#options.commitMs ?? 30_000)
-    if (isDue) return this.commit()
+    if (this.#isDue) return this.commit()
     if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
     return undefined
+  }
+
+  get #isDue(): boolean {
+    const { commitBytes = 2 ** 30, commitMs = 30_000, commitChanges = mostChanges } = this.#options
+    return (
+      this.#uncommittedBytes >= commitBytes ||
+      this.#changes.length >= commitChanges ||
+      performance.now() - this.#lastCommit >= commitMs
+    )
   }
 
   #isUnchanged(item: LocalItem): void {
@@ -109,10 +118,10 @@ export class UploadJob {
     return typeof known === "string" ? undefined : known
   }
 
-  /** Takes what is at `path` away with the next commit. */
-  remove(path: readonly string[]): void {
-    this.totals.removed++
-    this.#change({ path, kind: "remove" })
+  /** Takes what is at `path` away with the next commit; gives a promise as `add` does. */
+  remove(path: readonly string[]): Promise<void> | undefined {
+    this.#remove(path)
+    return this.#isDue ? this.commit() : undefined
   }
 
   /** Waits for all that was added and commits it. */
@@ -141,6 +150,11 @@ export class UploadJob {
     this.#options.storedFiles?.committed()
   }
 
+  #remove(path: readonly string[]): void {
+    this.totals.removed++
+    this.#change({ path, kind: "remove" })
+  }
+
   #change(change: Change): void {
     if (change.kind !== "remove") this.#makeRoom(change.path)
     this.#options.onItem?.(change.kind === "remove" ? "removed" : "stored", change.path)
@@ -157,7 +171,7 @@ export class UploadJob {
 
   /** In the same commit as what comes there. */
   #makeRoom(path: readonly string[]): void {
-    if (this.#givesWay.delete(path.join("/"))) this.remove(path)
+    if (this.#givesWay.delete(path.join("/"))) this.#remove(path)
   }
 
   #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {

@@ -5,10 +5,11 @@
  * committed now and then, so that one that was interrupted goes on from there: committed files are skipped, and what was stored of
  * large ones is not sent again.
  */
-import type { Item, Writer } from "../file-system.ts"
+import type { Writer } from "../file-system.ts"
 import { holdsEntries } from "../items.ts"
 import { barOf } from "./barred.ts"
-import { walkLocal } from "./local.ts"
+import { InStep } from "./in-step.ts"
+import { type LocalItem, walkLocal } from "./local.ts"
 import type { TransferTotals } from "./totals.ts"
 import { UploadJob, type UploadOptions } from "./upload-job.ts"
 
@@ -20,23 +21,14 @@ export async function upload(
   options: UploadOptions,
 ): Promise<TransferTotals> {
   const job = new UploadJob(writer, options)
-  const listings = new Map<string, ReadonlyMap<string, Item> | undefined>()
-  const listingOf = async (parts: readonly string[]) => {
-    const key = parts.join("/")
-    if (!listings.has(key)) {
-      if (listings.size > 64) listings.delete(listings.keys().next().value!) // the walk is depth first
-      listings.set(key, await writer.list(parts))
-    }
-    return listings.get(key)
-  }
+  const there = new InStep(writer, path)
   let barred: readonly string[] | undefined
   try {
     for (const item of walkLocal(local, options)) {
       if (barred?.every((name, i) => item.path[i] === name)) continue
       const place = [...path, ...item.path]
       // What is beside the root of the upload does not matter, and may be much.
-      const existing =
-        item.path.length === 0 ? await writer.lookup(place) : (await listingOf(place.slice(0, -1)))?.get(place.at(-1)!)
+      const existing = item.path.length === 0 ? await writer.lookup(place) : await there.at(item.path)
       const bar =
         item.kind === "directory" && existing ? barOf(item, existing, { writer, mirror: options.mirror }) : undefined
       if (bar) {
@@ -46,15 +38,30 @@ export async function upload(
       }
       const wait = job.add(item, place, existing)
       if (wait) await wait
-      if (!options.mirror || !item.names || existing?.entry.kind !== "directory") continue
-      for (const [name, there] of (await listingOf(place)) ?? [])
-        if (!item.names.has(name) && !item.leavesOut?.(name, holdsEntries(there))) job.remove([...place, name])
+      if (options.mirror && existing?.entry.kind === "directory") await removeRest(job, writer, item, place)
     }
     await job.commit()
   } catch (error) {
     await job.abandon()
     if (options.signal?.aborted) await job.keep()
     throw error
+  } finally {
+    await there.close()
   }
   return job.totals
+}
+
+/** Takes away what the directory at `place` has and the folder has not. */
+async function removeRest(
+  job: UploadJob,
+  writer: Writer,
+  { names, leavesOut }: LocalItem,
+  place: readonly string[],
+): Promise<void> {
+  if (!names) return
+  for await (const [name, item] of writer.list(place)) {
+    if (names.has(name) || leavesOut?.(name, holdsEntries(item))) continue
+    const wait = job.remove([...place, name])
+    if (wait) await wait
+  }
 }

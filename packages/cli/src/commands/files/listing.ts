@@ -20,18 +20,32 @@ export interface ListingStyle {
   readonly human: boolean
 }
 
-/** The lines of a listing, without line ends. */
-export function formatListing(items: readonly Listed[], style: ListingStyle): string[] {
-  if (!style.long) return items.map((item) => shownName(item))
-  const sizes = items.map((item) => (style.human ? humanSize(item.sizeBytes) : String(item.sizeBytes)))
-  const owners = items.map(({ uid, gid }) => `${uid}:${gid}`)
-  const widest = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, text.length), 1)
-  const [width, ownerWidth] = [widest(sizes), widest(owners)]
-  return items.map((item, i) => {
-    const arrow = item.target === undefined ? "" : ` -> ${item.target}`
-    const owner = owners[i]!.padEnd(ownerWidth)
-    return `${modeText(item)} ${owner} ${sizes[i]!.padStart(width)} ${timeText(item.mtimeNs)} ${shownName(item)}${arrow}`
-  })
+/** Makes the lines of a listing, whose columns are as wide as what came so far needs. */
+export class ListingLines {
+  readonly #style: ListingStyle
+  #sizeWidth = 1
+  #ownerWidth = 1
+
+  constructor(style: ListingStyle) {
+    this.#style = style
+  }
+
+  /** The lines of the next items, without line ends. */
+  of(items: readonly Listed[]): string[] {
+    const { long, human } = this.#style
+    if (!long) return items.map((item) => shownName(item))
+    const sizes = items.map((item) => (human ? humanSize(item.sizeBytes) : String(item.sizeBytes)))
+    const owners = items.map(({ uid, gid }) => `${uid}:${gid}`)
+    const widest = (texts: readonly string[], least: number) =>
+      texts.reduce((most, text) => Math.max(most, text.length), least)
+    this.#sizeWidth = widest(sizes, this.#sizeWidth)
+    this.#ownerWidth = widest(owners, this.#ownerWidth)
+    return items.map((item, i) => {
+      const arrow = item.target === undefined ? "" : ` -> ${item.target}`
+      const owner = owners[i]!.padEnd(this.#ownerWidth)
+      return `${modeText(item)} ${owner} ${sizes[i]!.padStart(this.#sizeWidth)} ${timeText(item.mtimeNs)} ${shownName(item)}${arrow}`
+    })
+  }
 }
 
 /** `drwxr-xr-x`, with `s` and `t` as `ls` has them, and `j` for a junction: another tree linked in here. */

@@ -5,12 +5,12 @@ import { footingOf } from "@holdfast/fs/care"
 import { RepeatGuard } from "@holdfast/tree"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { writeOut } from "../../output.ts"
+import { ItemList, writeOut } from "../../output.ts"
 import { examples, plural } from "../../words.ts"
 import { globMatches } from "./glob.ts"
 import { globbed } from "./globs.ts"
-import { formatListing, humanSize, type Listed, modeText } from "./listing.ts"
-import { find, findDirectory, nameAt } from "./locations.ts"
+import { humanSize, type Listed, ListingLines, modeText } from "./listing.ts"
+import { type Found, find, findDirectory, nameAt } from "./locations.ts"
 import { type FileFlags, withFiles } from "./open.ts"
 
 const capFile = ["--cap-file <file>", "file with a capability, used as cap:/path (- is stdin)"] as const
@@ -88,27 +88,47 @@ interface FindFlags extends FileFlags {
 async function ls(context: Context, paths: readonly string[], flags: LsFlags): Promise<void> {
   const style = { long: flags.long ?? false, human: flags.human ?? false }
   await withFiles(context, flags, async (open) => {
-    const results: { path: string; entries: unknown[] }[] = []
-    const texts: string[] = []
+    const list = new ItemList(context)
     const places = await globbed(open, paths)
     for (const text of places) {
       const found = await find(open, text)
-      const listed: Listed[] = []
-      if (holdsEntries(found.item))
-        for await (const [name, item] of found.files.list(found.item)) listed.push(listedOf(item, name))
-      else {
-        listed.push(listedOf(found.item, nameAt(found) ?? "/"))
-        if (found.path.length === 0)
-          for await (const [name, item] of found.files.copies()) listed.push(listedOf(item, name))
-      }
-      if (context.json) results.push({ path: formatPath(found.path), entries: listed.map(asJson) })
-      else {
-        if (places.length > 1) texts.push(`${show(found)}:`)
-        for (const line of formatListing(listed, style)) texts.push(line)
+      if (context.json && places.length > 1) {
+        const entries: unknown[] = []
+        for await (const listed of listedIn(found)) entries.push(asJson(listed))
+        await list.add({ value: () => ({ path: formatPath(found.path), entries }) })
+      } else {
+        if (places.length > 1) await list.add({ line: () => `${show(found)}:` })
+        await addListed(list, listedIn(found), new ListingLines(style))
       }
     }
-    context.output(results.length === 1 ? results[0]!.entries : results, texts)
+    await list.end()
   })
+}
+
+/** What `ls` shows of a place. */
+async function* listedIn(found: Found): AsyncGenerator<Listed, void, void> {
+  const { files, item, path } = found
+  const isDirectory = holdsEntries(item)
+  if (!isDirectory) yield listedOf(item, nameAt(found) ?? "/")
+  if (!isDirectory && path.length > 0) return
+  for await (const [name, child] of isDirectory ? files.list(item) : files.copies()) yield listedOf(child, name)
+}
+
+/** Entries whose columns are lined up, as far as so many are shown at once. */
+const linedUp = 10_000
+
+async function addListed(list: ItemList, entries: AsyncIterable<Listed>, columns: ListingLines): Promise<void> {
+  let block: Listed[] = []
+  const add = async () => {
+    const lines = columns.of(block)
+    for (const [i, listed] of block.entries()) await list.add({ value: () => asJson(listed), line: () => lines[i]! })
+    block = []
+  }
+  for await (const listed of entries) {
+    block.push(listed)
+    if (block.length >= linedUp) await add()
+  }
+  await add()
 }
 
 async function tree(context: Context, path: string, { depth = Number.POSITIVE_INFINITY, ...flags }: TreeFlags) {
@@ -199,17 +219,20 @@ async function search(context: Context, path: string, flags: FindFlags): Promise
   const kind = flags.type && { f: "file", d: "directory", l: "symlink", j: "junction" }[flags.type]
   await withFiles(context, flags, async (open) => {
     const found = await find(open, path)
-    const values: object[] = []
-    const texts: string[] = []
+    const list = new ItemList(context)
     for await (const { path: at, item } of walkItems(found.item, found.path)) {
       if (flags.name !== undefined && !globMatches(flags.name, at.at(-1) ?? "")) continue
       if (kind && item.entry.kind !== kind) continue
       if (flags.larger !== undefined && !(item.entry.kind === "file" && item.entry.size > flags.larger)) continue
-      if (context.json) values.push({ path: formatPath(at), ...asJson(listedOf(item, at.at(-1) ?? "/")) })
-      else if (flags.print0) await writeOut(context, utf8(`${show({ files: found.files, path: at })}\0`))
-      else texts.push(show({ files: found.files, path: at }))
+      const shown = () => show({ files: found.files, path: at })
+      if (flags.print0 && !context.json) await writeOut(context, utf8(`${shown()}\0`))
+      else
+        await list.add({
+          value: () => ({ path: formatPath(at), ...asJson(listedOf(item, at.at(-1) ?? "/")) }),
+          line: shown,
+        })
     }
-    context.output(values, texts)
+    await list.end()
   })
 }
 

@@ -193,10 +193,11 @@ async function confirmDelete(
   { to, how }: { readonly to: Place; readonly how: UploadOptions },
 ): Promise<void> {
   if (fs.readdirSync(source).length === 0) {
-    const there = await to.files.writer().list(to.path)
-    if (!there || there.size === 0) return
+    let there = 0
+    for await (const _ of to.files.writer().list(to.path)) there++
+    if (there === 0) return
     await confirm(context, {
-      warning: `"${source}" is empty, so --delete would remove all ${plural(there.size, "entry", "entries")} of ${show(to)}.`,
+      warning: `"${source}" is empty, so --delete would remove all ${plural(there, "entry", "entries")} of ${show(to)}.`,
       question: "Remove them?",
       insteadOfAsking: "Is a disk not mounted? Use --yes to remove them.",
       refusal: "Nothing was changed.",

@@ -5,7 +5,7 @@ import { HoldfastError } from "@holdfast/core"
 import { type FileSystem, filesOf, formatPath, share, show } from "@holdfast/fs"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
-import { handOver } from "../../output.ts"
+import { handOver, ItemList } from "../../output.ts"
 import { parseRemote } from "../../places.ts"
 import { examples } from "../../words.ts"
 import { confirmSnapshotRemoval } from "./confirm-removal.ts"
@@ -139,13 +139,13 @@ async function diff(context: Context, before: string, after: string, flags: File
     const [a, b] = [await find(open, before), await find(open, after)]
     if (!a.files.io.isSameStore(b.files.io))
       throw new HoldfastError("ERR_INVALID_ARGUMENT", "diff compares places of one volume; these are in two.")
-    const values: object[] = []
-    const lines: string[] = []
-    for await (const { kind, path } of b.files.diff(a.item, b.item)) {
-      values.push({ kind, path: formatPath(path) })
-      lines.push(`${{ added: "+", removed: "-", changed: "~" }[kind]} ${formatPath(path)}`)
-    }
-    context.output(values, lines)
+    const list = new ItemList(context)
+    for await (const { kind, path } of b.files.diff(a.item, b.item))
+      await list.add({
+        value: () => ({ kind, path: formatPath(path) }),
+        line: () => `${{ added: "+", removed: "-", changed: "~" }[kind]} ${formatPath(path)}`,
+      })
+    await list.end()
   })
 }
 
