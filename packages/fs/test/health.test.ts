@@ -1,9 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { createMemoryBackend } from "@holdfast/backends"
+import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
 import { registerIdOf, signRegisterValue } from "@holdfast/protocol"
 import { type ChunkHealth, checkRegister } from "@holdfast/store"
+import type { StoredChunk } from "../src/care/footing.ts"
 import { addHealth, checkChunks, emptyReport } from "../src/care/health.ts"
 
 const id = (byte: number) => new Uint8Array(32).fill(byte)
@@ -53,18 +55,27 @@ test("each chunk is checked once, and few at a time", async () => {
   async function* ids() {
     for (let i = 0; i < 1000; i++) yield { id: id(i % 100) }
   }
-  await checkChunks(
-    ids(),
-    async () => {
-      most = Math.max(most, ++running)
-      await new Promise(setImmediate)
-      running--
-      return health
-    },
-    () => checked++,
-  )
+  const check = async () => {
+    most = Math.max(most, ++running)
+    await new Promise(setImmediate)
+    running--
+    return health
+  }
+  await checkChunks(ids(), { crypto: nodeCrypto, check, onHealth: () => checked++ })
   assert.equal(checked, 100)
   assert.ok(most > 1 && most <= 16, `${most} at once`)
+})
+
+test("of more chunks than are remembered each is checked, some of them twice", async () => {
+  async function* ids() {
+    for (let round = 0; round < 2; round++) for (let i = 0; i < 100; i++) yield { id: id(i) }
+  }
+  const checked = new Map<Uint8Array, number>()
+  const check = async ({ id: chunk }: StoredChunk) => ({ ...health, id: chunk })
+  const onHealth = (_: unknown, { id: chunk }: StoredChunk) => checked.set(chunk, 1)
+  await checkChunks(ids(), { crypto: nodeCrypto, check, onHealth, mostRemembered: 30 })
+  assert.ok(checked.size > 100, `${checked.size} checks`)
+  assert.equal(new Set([...checked.keys()].map(toHex)).size, 100)
 })
 
 test("a register check names servers that are behind, empty or hold something else", async () => {

@@ -1,5 +1,5 @@
 /** A set of 32-byte ids held as bytes, about 50 bytes each, where text would take 150: for millions of chunks at once. */
-import type { CryptoProvider } from "@holdfast/core"
+import { type CryptoProvider, compare } from "@holdfast/core"
 
 const idBytes = 32
 const firstSlots = 1024
@@ -29,13 +29,15 @@ export class IdSet {
     return this.#used.length
   }
 
-  add(id: Uint8Array): void {
+  /** False when it was there. */
+  add(id: Uint8Array): boolean {
     if (4 * this.#size >= 3 * this.#used.length) this.#grow()
     const slot = this.#find(this.#bytes, id)
-    if (this.#used[slot] === 1) return
+    if (this.#used[slot] === 1) return false
     this.#bytes.set(id, slot * idBytes)
     this.#used[slot] = 1
     this.#size++
+    return true
   }
 
   has(id: Uint8Array): boolean {
@@ -52,6 +54,19 @@ export class IdSet {
   *entries(): Generator<readonly [slot: number, id: Uint8Array], void, void> {
     for (let slot = 0; slot < this.#used.length; slot++)
       if (this.#used[slot] === 1) yield [slot, this.#bytes.subarray(slot * idBytes, (slot + 1) * idBytes)]
+  }
+
+  /** All ids one after another, ascending. */
+  sorted(): Uint8Array {
+    const starts = new Uint32Array(buckets + 1)
+    for (const [, id] of this.entries()) starts[bucketOf(id) + 1]!++
+    for (let bucket = 0; bucket < buckets; bucket++) starts[bucket + 1]! += starts[bucket]!
+    const bytes = new Uint8Array(this.#size * idBytes)
+    const next = starts.slice()
+    for (const [, id] of this.entries()) bytes.set(id, next[bucketOf(id)]!++ * idBytes)
+    for (let bucket = 0; bucket < buckets; bucket++)
+      sortIds(bytes.subarray(starts[bucket]! * idBytes, starts[bucket + 1]! * idBytes))
+    return bytes
   }
 
   /** The slot of an id, or the free one where it would go. */
@@ -88,4 +103,38 @@ export class IdSet {
       this.#used[to] = 1
     }
   }
+}
+
+/** Ids that were met: a set that begins anew when it is full, so that some of very many may seem new again. */
+export class RecentIds {
+  readonly #crypto: Pick<CryptoProvider, "random">
+  readonly #most: number
+  #ids: IdSet
+
+  /** `most`: how many are remembered, in 44 to 88 bytes each. */
+  constructor(crypto: Pick<CryptoProvider, "random">, most: number) {
+    this.#crypto = crypto
+    this.#most = most
+    this.#ids = new IdSet(crypto)
+  }
+
+  /** False when it was there. */
+  add(id: Uint8Array): boolean {
+    if (this.#ids.size >= this.#most && !this.#ids.has(id)) this.#ids = new IdSet(this.#crypto)
+    return this.#ids.add(id)
+  }
+}
+
+/** Ids are hashes: by their first bytes alone they are nearly in order. */
+const buckets = 2 ** 16
+
+function bucketOf(id: Uint8Array): number {
+  return (id[0]! << 8) | id[1]!
+}
+
+/** Sorts ids where they are. */
+function sortIds(bytes: Uint8Array): void {
+  if (bytes.length <= idBytes) return
+  const ids = Array.from({ length: bytes.length / idBytes }, (_, i) => bytes.slice(i * idBytes, (i + 1) * idBytes))
+  for (const [i, id] of ids.sort(compare).entries()) bytes.set(id, i * idBytes)
 }

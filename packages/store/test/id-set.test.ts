@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { IdSet } from "@holdfast/store"
+import { IdSet, RecentIds } from "@holdfast/store"
 import fc from "fast-check"
 
 test("a set of ids holds what was added and nothing else, whatever the ids are", () => {
@@ -15,13 +15,17 @@ test("a set of ids holds what was added and nothing else, whatever the ids are",
       const set = new IdSet(nodeCrypto)
       const model = new Set<string>()
       for (const one of added) {
-        set.add(one)
+        assert.equal(set.add(one), !model.has(toHex(one)))
         model.add(toHex(one))
       }
       assert.equal(set.size, model.size)
       for (const one of [...added, ...others]) assert.equal(set.has(one), model.has(toHex(one)))
       const slots = [...set.entries()].map(([slot, one]) => [slot, toHex(one)] as const)
       assert.deepEqual(new Set(slots.map(([, name]) => name)), model)
+      const sorted = set.sorted()
+      const inOrder = Array.from({ length: model.size }, (_, i) => toHex(sorted.subarray(32 * i, 32 * i + 32)))
+      assert.deepEqual(inOrder, [...model].sort())
+      assert.equal(sorted.length, 32 * model.size)
       for (const one of added) assert.equal(new Map(slots).get(set.slotOf(one)!), toHex(one))
     }),
     { numRuns: 50 },
@@ -39,4 +43,15 @@ test("ids that somebody chose to lie in one place are still found fast", () => {
   }
   assert.equal(set.size, 2 ** 16)
   assert.ok(performance.now() - startMs < 5000)
+})
+
+test("ids are known as recent until there are too many, and from then on those that follow", () => {
+  const recent = new RecentIds(nodeCrypto, 100)
+  const ids = Array.from({ length: 250 }, (_, i) => new Uint8Array(32).fill(i))
+  for (const [i, one] of ids.entries()) {
+    assert.equal(recent.add(one), true)
+    assert.equal(recent.add(one), false)
+    assert.equal(recent.add(ids[i - (i % 100)]!), false)
+  }
+  assert.equal(recent.add(ids[0]!), true)
 })

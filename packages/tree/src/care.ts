@@ -18,7 +18,14 @@ import {
   toHex,
 } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
-import { type CareKeys, type ChunkStore, type Levels, levelChunks, type RegisterStore } from "@holdfast/store"
+import {
+  type CareKeys,
+  type ChunkStore,
+  type IdSet,
+  type Levels,
+  levelChunks,
+  type RegisterStore,
+} from "@holdfast/store"
 import { decodeReference, encodeReference, type Reference, referenceKey } from "./reference.ts"
 
 /** A care list as the register holds it. */
@@ -100,17 +107,15 @@ export async function appendCare(
     for (const id of idsIn(older)) ids.add(toHex(id))
     segments.pop()
   }
-  return { inline: new Uint8Array(), segments: [...segments, ...(await writeSegments(chunks, ids))], accounts }
+  const written = await writeSegments(chunks, joined([...ids].sort()))
+  return { inline: new Uint8Array(), segments: [...segments, ...written], accounts }
 }
 
-/** A list of exactly `ids`, in hexadecimal. */
-export async function exactCare(
-  chunks: ChunkStore,
-  ids: ReadonlySet<string>,
-  accounts: readonly Uint8Array[],
-): Promise<CareList> {
-  if (ids.size <= maxInlineIds) return { inline: joined([...ids].sort()), segments: [], accounts }
-  return { inline: new Uint8Array(), segments: await writeSegments(chunks, ids), accounts }
+/** A list of exactly `ids`. */
+export async function exactCare(chunks: ChunkStore, ids: IdSet, accounts: readonly Uint8Array[]): Promise<CareList> {
+  const sorted = ids.sorted()
+  if (ids.size <= maxInlineIds) return { inline: sorted, segments: [], accounts }
+  return { inline: new Uint8Array(), segments: await writeSegments(chunks, sorted), accounts }
 }
 
 /**
@@ -155,23 +160,23 @@ export function withLevels(care: CareList, levels: Levels | undefined): CareList
  * True when a list names what is needed, all of it and nothing else but its own chunks: it is the word of whoever wrote last, who may
  * have left out what others need.
  */
-export async function isExact(
-  chunks: ChunkStore,
-  { levels: _, ...care }: CareList,
-  needed: ReadonlySet<string>,
-): Promise<boolean> {
+export async function isExact(chunks: ChunkStore, { levels: _, ...care }: CareList, needed: IdSet): Promise<boolean> {
   const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
-  const missing = new Set(needed)
+  const isListed = new Uint8Array(needed.slots)
+  let missing = needed.size
   let isLost = false
   const onUnreadable = () => {
     isLost = true
   }
   for await (const id of careIds(chunks, care, onUnreadable)) {
-    const name = toHex(id)
-    missing.delete(name)
-    if (isLost || (!needed.has(name) && !own.has(name))) return false
+    const slot = needed.slotOf(id)
+    if (slot !== undefined && isListed[slot] === 0) {
+      isListed[slot] = 1
+      missing--
+    }
+    if (isLost || (slot === undefined && !own.has(toHex(id)))) return false
   }
-  return !isLost && missing.size === 0
+  return !isLost && missing === 0
 }
 
 async function readSegment(chunks: ChunkStore, { chunk, offset, length }: Reference): Promise<Uint8Array> {
@@ -185,11 +190,11 @@ async function readSegment(chunks: ChunkStore, { chunk, offset, length }: Refere
   return ids
 }
 
-async function writeSegments(chunks: ChunkStore, ids: ReadonlySet<string>): Promise<Reference[]> {
-  const sorted = [...ids].sort()
+/** Stores ids that are in order, one after another. */
+async function writeSegments(chunks: ChunkStore, sorted: Uint8Array): Promise<Reference[]> {
   const segments: Reference[] = []
-  for (let start = 0; start < sorted.length; start += segmentIds) {
-    const bytes = joined(sorted.slice(start, start + segmentIds))
+  for (let start = 0; start < sorted.length; start += limits.chunkBytes) {
+    const bytes = sorted.slice(start, start + limits.chunkBytes)
     const { length } = bytes
     const { id, key } = await chunks.putChunk(bytes)
     segments.push({ chunk: { id, key }, offset: 0, length })

@@ -7,7 +7,6 @@ import { type HoldfastError, isHoldfastError } from "@holdfast/core"
 import type { ChunkId } from "@holdfast/protocol"
 import { isOutOfReach, type LostNode, type Whereabouts } from "./damage.ts"
 import type { JunctionEntry } from "./entry.ts"
-import { Seen } from "./reach.ts"
 import type { Tree } from "./tree.ts"
 
 /** What is known of a live set beside its ids. */
@@ -37,7 +36,7 @@ export async function liveSetOf(tree: Tree, options: LiveSetOptions): Promise<Li
   const lost: LostNode[] = []
   const unknown: HoldfastError[] = []
   try {
-    for await (const met of tree.reach({ seen: new Seen() }))
+    for await (const met of tree.reach())
       if (met.kind === "chunk") onChunk(met.chunk.id)
       else if (met.kind === "junction") onJunction?.(met.junction, met.where)
       else lost.push(met.lost)

@@ -2,8 +2,8 @@
  * Everything that directories and files stand on: their chunks, and the trees that are linked in. A node that cannot be read
  * is told with its path, and the walk goes on with the rest.
  */
-import { HoldfastError, limits, toHex } from "@holdfast/core"
-import type { ChunkRef } from "@holdfast/store"
+import { type CryptoProvider, HoldfastError, limits } from "@holdfast/core"
+import { type ChunkRef, RecentIds } from "@holdfast/store"
 import { isDamage, type LostNode, type Whereabouts } from "./damage.ts"
 import type { ChildNode } from "./directory-node.ts"
 import type { Entry, JunctionEntry } from "./entry.ts"
@@ -75,7 +75,7 @@ class Reach {
   constructor(io: TreeIo, options: ReachOptions) {
     this.#io = io
     this.#options = options
-    this.#seen = options.seen ?? new Seen()
+    this.#seen = options.seen ?? new Seen(io.env.crypto)
   }
 
   async *directory(reference: Reference, where: Whereabouts, place?: NodePlace): AsyncGenerator<Reached, void, void> {
@@ -142,7 +142,7 @@ class Reach {
   *#chunk(reference: Reference, where: Whereabouts): Generator<Reached, void, void> {
     const { chunk } = reference
     this.#options.onReference?.(reference)
-    if (this.#seen.chunks.add(toHex(chunk.id))) yield { kind: "chunk", chunk, where }
+    if (this.#seen.chunks.add(chunk.id)) yield { kind: "chunk", chunk, where }
   }
 }
 
@@ -155,29 +155,32 @@ export function tooDeep(): HoldfastError {
   return new HoldfastError("ERR_LIMIT", `A directory is nested deeper than ${limits.pathDepth}: this tree is damaged.`)
 }
 
-/** Most names remembered of chunks and nodes seen; beyond it some may come twice. */
-const maxSeen = 2_000_000
+/**
+ * Most nodes remembered; beyond it some may be visited twice. Of chunks few need to be: nearly all that lies in one is met on end, and
+ * who must not hear of any twice keeps a set of all.
+ */
+const maxNodes = 2_000_000
+const maxChunks = 100_000
 
 /** Chunks and nodes that were met. */
 export class Seen {
-  readonly chunks = new BoundedSet(maxSeen)
-  readonly nodes = new BoundedSet(maxSeen)
+  readonly chunks: RecentIds
+  readonly nodes = new RecentNodes()
+
+  constructor(crypto: Pick<CryptoProvider, "random">) {
+    this.chunks = new RecentIds(crypto, maxChunks)
+  }
 }
 
-/** A set that begins anew when it is full. */
-class BoundedSet {
-  readonly #items = new Set<string>()
-  readonly #max: number
+/** A set of names that begins anew when it is full. */
+class RecentNodes {
+  readonly #names = new Set<string>()
 
-  constructor(max: number) {
-    this.#max = max
-  }
-
-  /** False when `item` was there. */
-  add(item: string): boolean {
-    if (this.#items.has(item)) return false
-    if (this.#items.size >= this.#max) this.#items.clear()
-    this.#items.add(item)
+  /** False when `name` was there. */
+  add(name: string): boolean {
+    if (this.#names.has(name)) return false
+    if (this.#names.size >= maxNodes) this.#names.clear()
+    this.#names.add(name)
     return true
   }
 }

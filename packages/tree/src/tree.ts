@@ -8,6 +8,7 @@ import {
   type Author,
   type ChunkRef,
   type ChunkStore,
+  IdSet,
   levelChunks,
   type RegisterKeys,
   type RegisterStore,
@@ -329,10 +330,10 @@ export class Tree {
       const endedMs = (i: number) => content.history[i - 1]?.timeMs ?? content.commitTimeMs
       const history = content.history.filter((past, i) => keeps(past, endedMs(i)))
       const kept = { ...content, history }
-      const needed = new Set<string>()
+      const needed = new IdSet(this.io.env.crypto)
       for await (const met of reach(this.io, startsOf(kept)))
         if (met.kind === "lost") return
-        else if (met.kind === "chunk") needed.add(toHex(met.chunk.id))
+        else if (met.kind === "chunk") needed.add(met.chunk.id)
       if (history.length === content.history.length && (await isExact(this.io.chunks, care[0]!, needed))) return
       const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
       if (await this.#write({ epoch, sequence }, kept, exact, segmentsOf(exact))) return

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { type CborValue, compare, encodeCbor, limits, toHex } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
+import { IdSet } from "@holdfast/store"
 import fc from "fast-check"
-import { appendCare, careIds, emptyCare, exactCare } from "../src/care.ts"
+import { appendCare, careIds, emptyCare, exactCare, isExact } from "../src/care.ts"
 import {
   createTree,
   type DirectoryRef,
@@ -175,6 +177,31 @@ test("listing what a small change of a large directory needs reads few chunks", 
   assert.ok(chunks.gets - gets <= 5, `${chunks.gets - gets} reads`)
 })
 
+function setOf(ids: readonly Uint8Array[]): IdSet {
+  const set = new IdSet(nodeCrypto)
+  for (const id of ids) set.add(id)
+  return set
+}
+
+test("an exact list names the ids that it is made of, and is told from one with more, fewer or others", async () => {
+  const chunks = new MemoryChunks()
+  for (const count of [0, 3, 64, 65, 1000]) {
+    const ids = sortedIds(count)
+    const list = await exactCare(chunks, setOf(ids), [])
+    const own = list.segments.map(({ chunk }) => toHex(chunk.id))
+    const named = (await collect(careIds(chunks, list))).map(toHex)
+    assert.deepEqual(
+      named.filter((name) => !own.includes(name)),
+      ids.map(toHex),
+    )
+    assert.equal(await isExact(chunks, list, setOf(ids)), true)
+    assert.equal(await isExact(chunks, list, setOf([...ids, idOf(5000)])), false)
+    if (count === 0) continue
+    assert.equal(await isExact(chunks, list, setOf(ids.slice(1))), false)
+    assert.equal(await isExact(chunks, list, setOf([...ids.slice(1), idOf(5000)])), false)
+  }
+})
+
 function sortedIds(count: number): Uint8Array[] {
   return Array.from({ length: count }, (_, i) => idOf(i)).sort(compare)
 }
@@ -201,7 +228,7 @@ test("accounts of a care list stay through commits and trims; writers that raced
   const many = Array.from({ length: 100 }, (_, i) => idOf(100 + i))
   const long = await appendCare(chunks, [joined], many)
   assert.deepEqual(long.accounts, b)
-  assert.deepEqual((await exactCare(chunks, new Set(many.map(toHex)), long.accounts)).accounts, b)
+  assert.deepEqual((await exactCare(chunks, setOf(many), long.accounts)).accounts, b)
   const others = Array.from({ length: 64 }, (_, i) => idOf(1000 + i)).sort(compare)
   const full = await appendCare(chunks, [joined, { ...emptyCare, accounts: others }], [])
   assert.equal(full.accounts.length, 64)

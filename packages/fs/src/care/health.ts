@@ -1,7 +1,7 @@
 /** What the health of all that something stands on comes to: its chunks, its registers, what cannot be read. */
 import { type CryptoProvider, mapPool, toHex } from "@holdfast/core"
 import { type ChunkId, type RegisterId, registerIdOf } from "@holdfast/protocol"
-import { type ChunkHealth, checkRegister, type RegisterCopy, type Store } from "@holdfast/store"
+import { type ChunkHealth, checkRegister, RecentIds, type RegisterCopy, type Store } from "@holdfast/store"
 import type { LostPlace } from "../damage.ts"
 import type { Footing, StoredChunk } from "./footing.ts"
 
@@ -111,18 +111,18 @@ export async function checkHealth(
   const more = options.more ?? { registers: [], chunks: [] }
   const repair = isRepair && !dryRun
   for (const { name, keepsQuorum } of store.domains) report.domains[name] = { lost: 0, leastSpare: null, keepsQuorum }
-  await checkChunks(
-    joined(footing.chunks, more.chunks),
-    async ({ id, holders }) =>
+  await checkChunks(joined(footing.chunks, more.chunks), {
+    crypto,
+    check: async ({ id, holders }) =>
       store.checkChunk(id, {
         ...{ verify, repair: isRepair, dryRun },
         accounts: repair && holders ? await holders() : [],
       }),
-    (health, { place }) => {
+    onHealth: (health, { place }) => {
       addHealth(report, health, { servers: store.backends.length, repaired: repair, place })
       options.onChunk?.()
     },
-  )
+  })
   const copies: RegisterCopy[] = []
   for (const publicKey of footing.registers)
     copies.push(...(await checkRegister(store.voters, crypto, registerIdOf(publicKey), { repair })))
@@ -206,26 +206,33 @@ function addDomain(domain: DomainReport | undefined, spare: number): void {
   domain.leastSpare = Math.min(domain.leastSpare ?? spare, Math.max(0, spare))
 }
 
+/** How chunks are checked. */
+export interface CheckChunksOptions {
+  readonly crypto: Pick<CryptoProvider, "random">
+  readonly check: (chunk: StoredChunk) => Promise<ChunkHealth>
+  readonly onHealth: (health: ChunkHealth, chunk: StoredChunk) => void
+  /** So many are checked once for sure; of more, some are checked twice. */
+  readonly mostRemembered?: number
+}
+
+/** In some 70 MB: 6 TB of data. */
+const mostRemembered = 1_500_000
+
 /** Checks chunks as they come, each once, several at a time. */
 export async function checkChunks(
   chunks: AsyncIterable<StoredChunk>,
-  check: (chunk: StoredChunk) => Promise<ChunkHealth>,
-  onHealth: (health: ChunkHealth, chunk: StoredChunk) => void,
+  { crypto, check, onHealth, mostRemembered: most = mostRemembered }: CheckChunksOptions,
 ): Promise<void> {
   const batchSize = 256
   const atOnce = 16
-  const maxSeen = 1_000_000 // beyond, some are checked twice
-  const seen = new Set<string>()
+  const seen = new RecentIds(crypto, most)
   let batch: StoredChunk[] = []
   const drain = async () => {
     await mapPool(batch, atOnce, async (chunk) => onHealth(await check(chunk), chunk))
     batch = []
   }
   for await (const chunk of chunks) {
-    const key = toHex(chunk.id)
-    if (seen.has(key)) continue
-    if (seen.size >= maxSeen) seen.clear()
-    seen.add(key)
+    if (!seen.add(chunk.id)) continue
     batch.push(chunk)
     if (batch.length >= batchSize) await drain()
   }

@@ -23,7 +23,7 @@ export async function linksKept(
   const links: Link[] = []
   const contents = new Map(kept.flatMap(({ content }) => (content ? [[toHex(content), content] as const] : [])))
   let isWhole = kept.every(({ content }) => content !== undefined)
-  const seen = new Seen()
+  const seen = new Seen(io.env.crypto)
   for (const content of contents.values())
     try {
       for await (const met of reach(io, startsOf(decodeRoot(content)), { seen }))

@@ -42,7 +42,7 @@ const smallBytes = 1024 * 1024
 const flightBytes = 24 * 1024 * 1024
 const itemBytes = 1024 // of a small file in memory, besides its content
 /** Changes that wait for a commit, and that it makes at once: each takes some 2 KB until it is made. */
-const mostChanges = 25_000
+const mostChanges = 10_000
 /** After so long without progress, what waits for a full pack is sent in a smaller one. */
 const idleMs = 500
 const streamBytes = 8 * 1024 * 1024 // of a streamed file at once
@@ -100,7 +100,7 @@ export class UploadJob {
     const { commitBytes = 2 ** 30, commitMs = 30_000, commitChanges = mostChanges } = this.#options
     return (
       this.#uncommittedBytes >= commitBytes ||
-      this.#changes.length >= commitChanges ||
+      this.#changes.length + this.#inFlight.size >= commitChanges ||
       performance.now() - this.#lastCommit >= commitMs
     )
   }
