@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
 const all = ["erasure", "pipeline", "tls", "files", "warm", "ranges", "clouds", "slow", "far"]
-/** Takes ten minutes, and compares nothing. */
-const onDemand = ["soak"]
+/** Take ten minutes or more, and compare nothing. */
+const onDemand = ["soak", "growth"]
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => ![...all, ...onDemand].includes(name))
 if (unknown.length > 0) {

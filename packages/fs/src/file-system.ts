@@ -114,7 +114,14 @@ export interface Writer {
    * what was removed before gives way to another kind: a change that comes upon a directory, a link that was not there when
    * this was opened, or nothing to be in, goes to `onBarred` and is left out. Without it that is thrown, and nothing is changed.
    */
-  commit(changes: readonly Change[], options?: { readonly onBarred?: OnBarred }): Promise<void>
+  commit(changes: readonly Change[], options?: WriterCommitOptions): Promise<void>
+}
+
+/** How a writer commits. */
+export interface WriterCommitOptions {
+  readonly onBarred?: OnBarred
+  /** More of the same follows: once it has, this is kept as no version of its own. */
+  readonly isPart?: boolean
 }
 
 /** Keeps the secrets of uploads under way, so that what an interrupted one stored is found again. */

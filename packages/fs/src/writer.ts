@@ -5,6 +5,7 @@ import {
   type Attributes,
   type CommitSession,
   createFileWriter,
+  type DirectoryRef,
   type FileContent,
   plainAttributes,
 } from "@holdfast/tree"
@@ -31,6 +32,7 @@ export function writerOf(files: FileSystem): Writer {
     files.warn(`All of it is stored, but the note that this upload was under way could not be removed: ${why}`)
   }
   const starting = new Set<Promise<unknown>>() // streams that wait for the secret, and are not yet read
+  let part: DirectoryRef | undefined // the root that the last commit made, when it was a part of more
   const linked = new Map<string, FileSystem>() // mutable files by their path here: their content is replaced, not the link
   return {
     lookup: (path) => files.lookup(path),
@@ -59,7 +61,7 @@ export function writerOf(files: FileSystem): Writer {
       await Promise.allSettled(starting) // whoever added them is told
       await writer.name()
     },
-    async commit(changes, { onBarred } = {}) {
+    async commit(changes, { onBarred, isPart = false } = {}) {
       const stored = writer.flush()
       stored.catch(() => undefined) // thrown by the commit
       const own: Change[] = []
@@ -73,6 +75,7 @@ export function writerOf(files: FileSystem): Writer {
       const barred: (readonly [NamedChange, HoldfastError])[] = []
       const result = await tree.commit(async (session) => {
         barred.length = 0 // of another version, which this is tried on
+        if (part !== undefined) session.goOnFrom(part)
         const obstacles = new Obstacles(files, session)
         for (const change of own) {
           const error = change.kind === "remove" ? undefined : await obstacles.of(change)
@@ -83,6 +86,8 @@ export function writerOf(files: FileSystem): Writer {
         }
       }, stored)
       for (const [change, error] of barred) onBarred?.(change, error)
+      if (!isPart) part = undefined
+      else if (result.changed) part = result.root // else it is a version that was there before
       await files.adopt(result)
       if (secret) await forgetUpload()
       secret = undefined

@@ -43,7 +43,7 @@ test("a walk finds what the tree has of its names, at every depth, whatever else
   assert.deepEqual(found, ["a", "d", "d/b", "d/x", "e", "\uff5e", "\u{10000}", "\u{10000}/y"])
 })
 
-test("an upload of many changes is committed in parts, and is the same as one at once, with a mirror too", async (t) => {
+test("an upload of many changes is committed in parts and yet one version, and the same as one at once, with a mirror too", async (t) => {
   const { from, home, options, problems } = await setUp(t)
   const path = (...parts: string[]) => [from, ...parts].join("/")
   for (const folder of ["d", "d/e", "\u{10000}"]) fs.mkdirSync(path(folder), { recursive: true })
@@ -51,10 +51,12 @@ test("an upload of many changes is committed in parts, and is the same as one at
     for (const name of oddNames) fs.writeFileSync(path(folder, `${name}.txt`), `${folder} ${name}`)
   const listed = async (at: string[]) =>
     Promise.all([[], ["d"], ["d", "e"], ["\u{10000}"]].map((below) => names(home, [...at, ...below])))
-  const versions = async () => (await home.listVersions()).length
-  const before = await versions()
+  const sequences = async () => (await home.listVersions()).map(({ sequence }) => sequence)
+  const before = await sequences()
   await upload(home.writer(), from, ["parts"], { ...options, commitChanges: 7 })
-  assert.ok((await versions()) - before > 4)
+  const [parts, ...kept] = await sequences()
+  assert.ok(parts! - before[0]! > 4, `${parts} after ${before}`)
+  assert.deepEqual(kept, before) // what was there before is a version, and no part is
   await upload(home.writer(), from, ["whole"], options)
   assert.deepEqual(await listed(["parts"]), await listed(["whole"]))
   const again = await upload(home.writer(), from, ["parts"], { ...options, commitChanges: 7 })
@@ -64,11 +66,23 @@ test("an upload of many changes is committed in parts, and is the same as one at
     fs.rmSync(path("\u{10000}", `${name}.txt`))
   }
   fs.rmSync(path("d/e"), { recursive: true })
-  const commits = await versions()
+  const commits = await sequences()
   const mirrored = await upload(home.writer(), from, ["parts"], { ...options, mirror: true, commitChanges: 3 })
   assert.deepEqual([mirrored.removed, mirrored.unchanged], [17, 14])
-  assert.ok((await versions()) - commits > 4)
+  const [mirror, ...earlier] = await sequences()
+  assert.ok(mirror! - commits[0]! > 4, `${mirror} after ${commits}`)
+  assert.deepEqual(earlier, commits)
   assert.deepEqual(await names(home, ["parts", "d"]), ["a-.txt", "a.txt"])
   assert.deepEqual(await names(home, ["parts", "\u{10000}"]), ["a-.txt", "a.txt"])
   assert.deepEqual(problems, [])
+})
+
+test("a part of an upload that changed nothing hides no version that was there before", async (t) => {
+  const { home } = await setUp(t)
+  await write(home, ["a"], "one")
+  const [before] = await home.listVersions()
+  const writer = home.writer()
+  await writer.commit([{ path: ["gone"], kind: "remove" }], { isPart: true })
+  await writer.commit([{ path: ["a"], kind: "remove" }])
+  assert.ok((await home.listVersions()).some(({ sequence }) => sequence === before!.sequence))
 })

@@ -61,16 +61,23 @@ export function decodeRoot(bytes: Uint8Array): RootContent {
   return content
 }
 
+/** A state with what it goes on from. */
+export interface NextState extends TreeState {
+  /** A root that was a part of the same change: it is no version that anybody would go back to. */
+  readonly part?: DirectoryRef | undefined
+}
+
 /** The root that follows `before`, which had `sequence`. */
 export function nextRoot(
   before: RootContent,
   sequence: number,
-  after: { readonly root: DirectoryRef; readonly snapshots: DirectoryRef },
+  { root, snapshots, part }: NextState,
   nowMs: number,
 ): RootContent {
   const past = { sequence, timeMs: before.commitTimeMs, root: before.root }
-  const history = sameReference(before.root, after.root) ? before.history : [past, ...before.history]
-  return { ...after, commitTimeMs: Math.max(0, Math.trunc(nowMs)), history: history.slice(0, maxHistory) }
+  const isPart = part !== undefined && sameReference(before.root, part)
+  const history = isPart || sameReference(before.root, root) ? before.history : [past, ...before.history]
+  return { root, snapshots, commitTimeMs: Math.max(0, Math.trunc(nowMs)), history: history.slice(0, maxHistory) }
 }
 
 function decodePast(value: CborValue): PastRoot {

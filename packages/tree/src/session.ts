@@ -30,10 +30,21 @@ export class CommitSession {
   readonly #io: TreeIo
   readonly #base: DirectoryRef
   readonly #pending: Pending = {}
+  #part: DirectoryRef | undefined
 
   constructor(io: TreeIo, base: DirectoryRef) {
     this.#io = io
     this.#base = base
+  }
+
+  /** The root that this goes on from when that was a part of the same change. */
+  get part(): DirectoryRef | undefined {
+    return this.#part
+  }
+
+  /** Goes on with a change whose last part made `root`: unless others changed it since, that is kept as no version of its own. */
+  goOnFrom(root: DirectoryRef): void {
+    this.#part = root
   }
 
   /** Puts `entry` at `path`, in place of what is there. Its parent must exist when the commit is made. */

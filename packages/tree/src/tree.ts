@@ -39,6 +39,7 @@ import { type DirectoryRef, referenceKey, sameReference, settle } from "./refere
 import {
   encodeRoot,
   isSameState,
+  type NextState,
   nextRoot,
   type PastRoot,
   type RootContent,
@@ -200,7 +201,7 @@ export class Tree {
     return this.commitState(async (state, pack) => {
       const session = new CommitSession(this.io, state.root)
       await change(session)
-      return { ...state, root: await session.apply(pack) }
+      return { ...state, root: await session.apply(pack), part: session.part }
     }, stored)
   }
 
@@ -221,7 +222,7 @@ export class Tree {
     const owed = new Map<string, ChunkId>()
     const { clock } = this.io.env
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const next = nextRoot(current.content, current.sequence, mine, clock.nowMs())
+      const next = nextRoot(current.content, current.sequence, { ...mine, part: changed.part }, clock.nowMs())
       const { care, fresh } = await this.#careFor(current, mine)
       for (const id of fresh) owed.set(toHex(id), id)
       if (await this.#write(current, next, care, [...owed.values()])) {

@@ -28,6 +28,14 @@ export function barOf(
   }
 }
 
+/** How an upload commits. */
+export interface CommitRestOptions {
+  readonly totals: TransferTotals
+  readonly onProblem: (problem: Problem) => void
+  /** The upload goes on. */
+  readonly isPart?: boolean
+}
+
 /**
  * Commits `changes`. What others put in the way since the tree was looked at, or took away, is reported and taken off the totals, and
  * is no reason to lose the rest.
@@ -35,11 +43,12 @@ export function barOf(
 export async function commitRest(
   writer: Writer,
   changes: readonly Change[],
-  { totals, onProblem }: { readonly totals: TransferTotals; readonly onProblem: (problem: Problem) => void },
+  { totals, onProblem, isPart = false }: CommitRestOptions,
 ): Promise<void> {
   const barred = new Map<string, readonly [NamedChange, HoldfastError]>() // each once, though a lost race tells again
   const keyOf = (path: readonly string[]) => path.join("/")
-  await writer.commit(changes, { onBarred: (change, error) => void barred.set(keyOf(change.path), [change, error]) })
+  const onBarred = (change: NamedChange, error: HoldfastError) => void barred.set(keyOf(change.path), [change, error])
+  await writer.commit(changes, { isPart, onBarred })
   for (const [key, [{ kind, path }, { code, message }]] of barred) {
     if (kind === "directory") totals.directories--
     else if (kind === "symlink") totals.symlinks--

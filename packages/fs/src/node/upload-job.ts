@@ -30,7 +30,7 @@ export interface UploadOptions extends WalkOptions {
   readonly onItem?: (what: "stored" | "removed", path: readonly string[]) => void
   /** Hears of bytes as they are stored or skipped. */
   readonly onBytes?: (count: number) => void
-  /** Commits at least this often; 1 GiB, 30 s and 25,000 changes when absent. */
+  /** Commits at least this often; 1 GiB, 30 s and 10,000 changes when absent. */
   readonly commitBytes?: number
   readonly commitMs?: number
   readonly commitChanges?: number
@@ -91,7 +91,7 @@ export class UploadJob {
       this.totals.symlinks++
       this.#change({ ...attributesOf(item), path, kind: "symlink", target: item.target! })
     } else this.#addFile(item, path, existing)
-    if (this.#isDue) return this.commit()
+    if (this.#isDue) return this.#commitAll({ isPart: true })
     if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
     return undefined
   }
@@ -121,20 +121,12 @@ export class UploadJob {
   /** Takes what is at `path` away with the next commit; gives a promise as `add` does. */
   remove(path: readonly string[]): Promise<void> | undefined {
     this.#remove(path)
-    return this.#isDue ? this.commit() : undefined
+    return this.#isDue ? this.#commitAll({ isPart: true }) : undefined
   }
 
-  /** Waits for all that was added and commits it. */
-  async commit(): Promise<void> {
-    this.#options.signal?.throwIfAborted()
-    await Promise.all([...this.#inFlight, this.#writer.flush()])
-    if (this.#failure) throw this.#failure
-    const changes = this.#changes
-    this.#changes = []
-    if (changes.length > 0) await this.#commit(changes)
-    this.#options.storedFiles?.committed()
-    this.#uncommittedBytes = 0
-    this.#lastCommit = performance.now()
+  /** Waits for all that was added and commits it; nothing more is added. */
+  commit(): Promise<void> {
+    return this.#commitAll({ isPart: false })
   }
 
   /** After an error: lets what is in flight end, so that nothing is left unobserved. */
@@ -165,8 +157,20 @@ export class UploadJob {
     if (!this.#options.dryRun) this.#changes.push(change)
   }
 
-  #commit(changes: readonly Change[]): Promise<void> {
-    return commitRest(this.#writer, changes, { totals: this.totals, onProblem: this.#options.onProblem })
+  async #commitAll(how: { readonly isPart: boolean }): Promise<void> {
+    this.#options.signal?.throwIfAborted()
+    await Promise.all([...this.#inFlight, this.#writer.flush()])
+    if (this.#failure) throw this.#failure
+    const changes = this.#changes
+    this.#changes = []
+    if (changes.length > 0) await this.#commit(changes, how)
+    this.#options.storedFiles?.committed()
+    this.#uncommittedBytes = 0
+    this.#lastCommit = performance.now()
+  }
+
+  #commit(changes: readonly Change[], { isPart = false } = {}): Promise<void> {
+    return commitRest(this.#writer, changes, { totals: this.totals, onProblem: this.#options.onProblem, isPart })
   }
 
   /** In the same commit as what comes there. */
