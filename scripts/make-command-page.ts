@@ -110,6 +110,7 @@ lines, \`NAME=VALUE\`, for what the environment does not say. What is typed coun
 | the local grid with all its data  | \`\${XDG_DATA_HOME:-~/.local/share}/holdfast/grid\`                                |
 | newest version seen of each tree  | \`\${XDG_STATE_HOME:-~/.local/state}/holdfast/seen\`                               |
 | what files were like when stored  | \`\${XDG_CACHE_HOME:-~/.cache}/holdfast/stored\`                               |
+| what V8 compiled                  | \`\${XDG_CACHE_HOME:-~/.cache}/holdfast/compiled\`                             |
 | how far maintenance is            | \`\${XDG_STATE_HOME:-~/.local/state}/holdfast/maintenance\`                       |
 | \`HOLDFAST_PROFILE\`                | the profile to use; else \`default\`                                             |
 | \`HOLDFAST_PASSPHRASE_FILE\`        | a file that holds the passphrase of a locked profile                           |

@@ -3,18 +3,18 @@ import type { TreeIo } from "./io.ts"
 import { isVersion } from "./last-known.ts"
 import type { NodePack } from "./pack.ts"
 import { type Current, mergeSiblings } from "./races.ts"
-import type { RootContent, TreeState } from "./root.ts"
+import type { NextState, RootContent, TreeState } from "./root.ts"
 import type { Path } from "./session.ts"
 
 /** Makes a state of another one; its new nodes go to `pack`. It may run again, on another version. */
-export type ChangeState = (state: TreeState, pack: NodePack) => Promise<TreeState>
+export type ChangeState = (state: TreeState, pack: NodePack) => Promise<NextState>
 
 /** What became of a version. */
 export interface Changed {
   readonly current: Current
   /** The version, its siblings merged. */
   readonly base: TreeState
-  readonly changed: TreeState
+  readonly changed: NextState
   /** Copies kept of what siblings changed both. */
   readonly conflicts: Path[]
 }

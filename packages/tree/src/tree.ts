@@ -39,7 +39,6 @@ import { type DirectoryRef, referenceKey, sameReference, settle } from "./refere
 import {
   encodeRoot,
   isSameState,
-  type NextState,
   nextRoot,
   type PastRoot,
   type RootContent,
