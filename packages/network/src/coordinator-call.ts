@@ -2,8 +2,10 @@
 import { fromUtf8, HoldfastError, text, utf8 } from "@holdfast/core"
 import { newestGridVersion } from "@holdfast/protocol"
 import * as v from "valibot"
-import { type BytesResponse, type Credentials, createAgent, parseAddress, requestBytes } from "./tls/agent.ts"
+import { type BytesResponse, createAgent, requestBytes } from "./tls/agent.ts"
+import type { Credentials } from "./tls/expected.ts"
 import { RevokedKeys } from "./tls/revoked.ts"
+import { parseAddress } from "./tls/unreachable.ts"
 
 /** Says the newest version of a grid description that a member reads; without it that is 3. */
 export const readsHeader = "holdfast-reads"

@@ -40,17 +40,7 @@ export { type Change, formedVoters, type Judgement, judgeGrid, maxSerialStep, ty
 export { confirmed, firstPins, type Pins, taken } from "./pins/pins.ts"
 export { absentVoters, type Standing, standingsOf } from "./pins/standing.ts"
 export { loadMemberRecord, type MemberRecord } from "./record.ts"
-export {
-  type AgentOptions,
-  type BytesResponse,
-  type Credentials,
-  createAgent,
-  formatAddress,
-  parseAddress,
-  type RequestOptions,
-  renewAgent,
-  requestBytes,
-} from "./tls/agent.ts"
+export { type BytesResponse, createAgent, type RequestOptions, requestBytes } from "./tls/agent.ts"
 export {
   type Authority,
   createAuthority,
@@ -60,7 +50,7 @@ export {
   requestedKey,
   type SignOptions,
 } from "./tls/authority.ts"
-export { writeBody } from "./tls/body.ts"
+export type { AgentOptions, Credentials } from "./tls/expected.ts"
 export {
   checkIdentity,
   createKeyAndRequest,
@@ -76,3 +66,10 @@ export { keyIdOf, keyIdOfKey, RevokedKeys } from "./tls/revoked.ts"
 export { type AccessRole, accessRoles, parseRoles, rolesOf } from "./tls/roles.ts"
 export { closeServer, contextOf, createTlsServer, listen, peerOf, type TlsServerOptions } from "./tls/server.ts"
 export { badMemberName, isName, isRole, type Role, type Subject } from "./tls/subject.ts"
+export { type Address, formatAddress, parseAddress } from "./tls/unreachable.ts"
+export {
+  type TransportCall,
+  TransportClient,
+  type TransportResponse,
+} from "./transport/client.ts"
+export type { Answer, Exchange } from "./transport/exchange.ts"

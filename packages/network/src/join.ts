@@ -14,11 +14,11 @@ import { call, jsonOf } from "./coordinator-call.ts"
 import { openGrid, signedGridSchema } from "./grid.ts"
 import { firstPins } from "./pins/pins.ts"
 import type { MemberRecord } from "./record.ts"
-import { parseAddress } from "./tls/agent.ts"
 import { fingerprintOf, sameCertificate } from "./tls/authority.ts"
 import { checkIdentity, createKeyAndRequest, type Identity, readIdentityFile, saveIdentity } from "./tls/identity.ts"
 import { type AccessRole, rolesOf } from "./tls/roles.ts"
 import { badMemberName, isName, type Role } from "./tls/subject.ts"
+import { parseAddress } from "./tls/unreachable.ts"
 
 const nameSchema = v.custom<string>(isName)
 

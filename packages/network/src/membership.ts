@@ -9,8 +9,9 @@ import * as v from "valibot"
 import { type CallOptions, call, jsonOf } from "./coordinator-call.ts"
 
 import { loadCached } from "./pins/cached.ts"
-import { type BytesResponse, parseAddress } from "./tls/agent.ts"
+import type { BytesResponse } from "./tls/agent.ts"
 import { checkIdentity, expiresSoon, type Identity, loadIdentity } from "./tls/identity.ts"
+import { parseAddress } from "./tls/unreachable.ts"
 
 /** A line of the member list. */
 const memberSchema = v.object({

@@ -14,7 +14,6 @@ import {
   decodeGrant,
   grantBytes,
   grantHolds,
-  legacyAccount,
   readerAccess,
 } from "@holdfast/protocol"
 
@@ -31,11 +30,6 @@ interface KnownGrant {
 
 /** Most grants whose signatures need no second check. */
 const grantsKept = 4096
-
-/** What a client of version 1 may do: store for nobody, read, and take nothing away. */
-export function legacyAccess(peer: Peer): AccountAccess {
-  return { account: legacyAccount, roles: both(["read", "append"], rolesOf(peer)) }
-}
 
 /** Reads grants that clients show; each signature is checked once. */
 export class GrantReader {

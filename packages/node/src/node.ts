@@ -26,7 +26,7 @@ import {
 } from "@holdfast/network"
 import { createAdministration } from "./administration.ts"
 import { createNodeMetrics } from "./node-metrics.ts"
-import { storageService } from "./service.ts"
+import { refuseOlder, storageService } from "./service.ts"
 
 /** How to run a storage node. */
 export interface NodeOptions {
@@ -72,7 +72,8 @@ export interface NodeQuotas {
 }
 
 /** How much a node lets callers use: connections and time as a server does, and the memory of all requests. */
-export interface NodeLimits extends Omit<TlsServerOptions, "requireClientCertificate" | "revoked" | "onRefused"> {
+export interface NodeLimits
+  extends Omit<TlsServerOptions, "requireClientCertificate" | "revoked" | "onRefused" | "onExchange"> {
   /** Memory for bodies and answers at once, shared fairly among tenants. Default 512 MiB, at least 64 MiB to be of use. */
   readonly memoryBytes?: number
   /** How long requests in work may take to finish when the node stops. Default 10 s. */
@@ -126,8 +127,9 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
     namespaceOptions: optionsOf,
   })
   const revoked = new RevokedKeys()
-  const server = createTlsServer(identity, service, {
+  const server = createTlsServer(identity, refuseOlder, {
     ...options.limits,
+    onExchange: service,
     revoked,
     onRefused: (code) => {
       metrics.refused()

@@ -39,6 +39,7 @@ import {
   registersPerRequest,
   registersPerWait,
   statementBytes,
+  type TransportHeaders,
   waitRequestBytes,
 } from "@holdfast/protocol"
 import type { Wish } from "./waiting.ts"
@@ -51,12 +52,9 @@ export interface Said {
   readonly knowsCodes: boolean
 }
 
-/** By the headers `holdfast-purpose` and `holdfast-knows`, read with `headerOf`. */
-export function saidIn(headerOf: (name: string) => string | undefined): Said {
-  return {
-    forRemoval: headerOf("holdfast-purpose") === "removal",
-    knowsCodes: headerOf("holdfast-knows") === "refusal-codes",
-  }
+/** By the headers `purpose` and `knows`. */
+export function saidIn(headers: TransportHeaders): Said {
+  return { forRemoval: headers.purpose === "removal", knowsCodes: headers.knows === "refusal-codes" }
 }
 
 /** What a request comes with beside its body. */
@@ -69,7 +67,6 @@ export interface Context extends Said {
 
 /** One endpoint. */
 export interface Route {
-  readonly method: "GET" | "POST"
   /** Largest body. */
   readonly maxBytes: number
   /** Most memory that its answer may take. */
@@ -100,28 +97,24 @@ const proposalBounds = { maxItems: registersPerRequest, maxItemBytes: limits.reg
 /** Endpoints that read what is known by its id, the same in both versions. */
 export const readRoutes: Readonly<Record<string, Route>> = {
   "shares/get": {
-    method: "POST",
     maxBytes: idListBytes,
     answerBytes,
     answerBytesFor: (backend, body) => backend.sharesSize(decodeQueries(body), answerBytes),
     handle: async (backend, body) => encodeFrames(await backend.getSharesWithin(decodeQueries(body), answerBytes)),
   },
   "shares/has": {
-    method: "POST",
     maxBytes: idListBytes,
     answerBytes: allHeldBytes,
     answerBytesFor: (_, body) => decodeIds(body, limits.requestItems).length * heldBytes,
     handle: async (backend, body) => [encodeHeld(await backend.hasShares(decodeIds(body, limits.requestItems)))],
   },
   "registers/read": {
-    method: "POST",
     maxBytes: idListBytes,
     answerBytes,
     answerBytesFor: (_, body) => decodeIds(body, registersPerRequest).length * limits.registerValueBytes,
     handle: async (backend, body) => encodeFrames(await backend.readRegisters(decodeIds(body, registersPerRequest))),
   },
   usage: {
-    method: "GET",
     maxBytes: 0,
     answerBytes: 0,
     handle: async (backend) => [encodeUsage(await backend.usage())],
@@ -132,7 +125,6 @@ export const readRoutes: Readonly<Record<string, Route>> = {
 export const routes: Readonly<Record<string, Route>> = {
   ...readRoutes,
   "shares/put": {
-    method: "POST",
     maxBytes: framedBytes,
     answerBytes: 0,
     handle: async (backend, body, { forRemoval }) => {
@@ -142,7 +134,6 @@ export const routes: Readonly<Record<string, Route>> = {
     },
   },
   "shares/mark": {
-    method: "POST",
     maxBytes: idListBytes,
     answerBytes: allHeldBytes,
     answerBytesFor: (_, body) => decodeMarkRequest(body).ids.length * heldBytes,
@@ -152,33 +143,28 @@ export const routes: Readonly<Record<string, Route>> = {
     },
   },
   "shares/blocks": {
-    method: "POST",
     maxBytes: idListBytes,
     answerBytes,
     answerBytesFor: (_, body) => decodeBlockQueries(body).reduce((sum, query) => sum + blockAnswerBytes(query), 0),
     handle: async (backend, body) => encodeBlockAnswers(await backend.getBlocks(decodeBlockQueries(body))),
   },
   "marks/list": {
-    method: "POST",
     maxBytes: 1024,
     answerBytes: 64 * limits.requestItems,
     answerBytesFor: (_, body) => 64 * decodeListRequest(body).limit,
     handle: async (backend, body) => [encodeMarkInfos(await backend.listMarks(decodeListRequest(body)))],
   },
   "marks/token": {
-    method: "POST",
     maxBytes: 0,
     answerBytes: 0,
     handle: async (backend) => [encodeCbor(await backend.collectToken())],
   },
   "marks/unmark": {
-    method: "POST",
     maxBytes: 3 * idListBytes,
     answerBytes: 0,
     handle: async (backend, body) => [encodeUnmarkOutcome(await backend.unmark(decodeUnmark(body)))],
   },
   "marks/confirm": {
-    method: "POST",
     maxBytes: batchTokenBytes,
     answerBytes: 0,
     handle: async (backend, body) => [
@@ -186,7 +172,6 @@ export const routes: Readonly<Record<string, Route>> = {
     ],
   },
   "registers/list": {
-    method: "POST",
     maxBytes: 1024,
     answerBytes: 64 * limits.requestItems,
     answerBytesFor: (_, body) => 64 * decodeRegistersRequest(body).limit,
@@ -195,7 +180,6 @@ export const routes: Readonly<Record<string, Route>> = {
     ],
   },
   "registers/kept": {
-    method: "POST",
     maxBytes: 1024,
     answerBytes,
     handle: async (backend, body) => {
@@ -204,7 +188,6 @@ export const routes: Readonly<Record<string, Route>> = {
     },
   },
   "registers/wait": {
-    method: "POST",
     maxBytes: waitRequestBytes,
     answerBytes: 1024 + 32 * registersPerWait,
     wishOf: (body) => {
@@ -216,7 +199,6 @@ export const routes: Readonly<Record<string, Route>> = {
     ],
   },
   "registers/propose": {
-    method: "POST",
     maxBytes: framedBytes,
     answerBytes,
     answerBytesFor: (_, body) => decodeMarked(body, proposalBounds).items.length * limits.registerValueBytes,
@@ -227,7 +209,6 @@ export const routes: Readonly<Record<string, Route>> = {
     },
   },
   "account/record": {
-    method: "POST",
     maxBytes: recordBytes,
     answerBytes: 0,
     handle: async (backend, body) => {
@@ -236,25 +217,21 @@ export const routes: Readonly<Record<string, Route>> = {
     },
   },
   "account/status": {
-    method: "POST",
     maxBytes: 0,
     answerBytes: 0,
     handle: async (backend) => [encodeCbor(backend.droppedAtMs() ?? null)],
   },
   "accounts/token": {
-    method: "POST",
     maxBytes: 0,
     answerBytes: 0,
     handle: async (backend) => [encodeCbor(backend.requestToken())],
   },
   "accounts/list": {
-    method: "POST",
     maxBytes: statementBytes,
     answerBytes,
     handle: async (backend, body) => [encodeAccounts(await backend.listAccounts(body))],
   },
   "accounts/statement": {
-    method: "POST",
     maxBytes: statementBytes,
     answerBytes: 0,
     handle: async (backend, body) => {

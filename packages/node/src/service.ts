@@ -1,16 +1,15 @@
 /**
- * The storage protocol over HTTP. Specification: docs/protocols/storage-node.md. The tenant is what the client's
+ * What a storage node does with each request. Specification: docs/protocols/storage-node.md. The tenant is what the client's
  * certificate says, never a parameter. Bodies are bounded while they are read.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
-import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import type { Engine, NamespaceOptions } from "@holdfast/backends/directory"
 import { BufferPool, HoldfastError, ownValue } from "@holdfast/core"
-import { keyIdOf, type Logger, peerOf, writeBody } from "@holdfast/network"
-import { GrantReader, legacyAccess, type Peer } from "./access.ts"
+import { type Answer, type Exchange, keyIdOf, type Logger, peerOf } from "@holdfast/network"
+import { encodeFailure, transportName } from "@holdfast/protocol"
+import { GrantReader, type Peer } from "./access.ts"
 import { readBody } from "./body.ts"
-import { legacyRoutes } from "./legacy-routes.ts"
 import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
 import { tellingNotTaken } from "./not-taken.ts"
@@ -29,23 +28,23 @@ export interface ServiceParts {
   readonly isWitness: boolean
   /** Memory for bodies and answers at once. Default 512 MiB. */
   readonly memoryBytes?: number | undefined
-  /** Aborts once the node takes no more requests: then each answer ends its connection. */
+  /** Aborts once the node takes no more requests. */
   readonly stopped: AbortSignal
 }
-
-const versions: Readonly<Record<string, Readonly<Record<string, Route>>>> = { "/v1/": legacyRoutes, "/v2/": routes }
 
 const usualMemoryBytes = 512 * 1024 * 1024
 /** What a request costs at least, whatever it carries. */
 const leastBytes = 16 * 1024
 /** What requests that wait may cost, beside the memory of the others. */
 const waitingPart = 1 / 16
+/** What is counted for a request whose client left before its answer, as other servers count it. */
+const leftStatus = 499
 /** Memory for bodies that is kept for the next ones. */
 const idleBytes = 32 * 1024 * 1024
 
-/** The handler of a storage node's requests. */
-export function storageService(parts: ServiceParts): (request: IncomingMessage, response: ServerResponse) => void {
-  const peers = new WeakMap<Socket, Peer>()
+/** What answers a storage node's requests. */
+export function storageService(parts: ServiceParts): (exchange: Exchange) => Promise<void> {
+  const peers = new WeakMap<TLSSocket, Peer>()
   const grants = new GrantReader()
   const { memoryBytes = usualMemoryBytes } = parts
   const memory = new FairMemory({
@@ -64,110 +63,97 @@ export function storageService(parts: ServiceParts): (request: IncomingMessage, 
     },
     onCount: (count) => parts.metrics.waiting(count),
   })
-  const clientOf = (socket: Socket): Peer => {
-    const peer = peers.get(socket) ?? {
-      ...peerOf(socket),
-      keyId: keyIdOf((socket as TLSSocket).getPeerX509Certificate()!),
-    }
+  const clientOf = (socket: TLSSocket): Peer => {
+    const peer = peers.get(socket) ?? { ...peerOf(socket), keyId: keyIdOf(socket.getPeerX509Certificate()!) }
     peers.set(socket, peer)
     if (peer.role !== "client")
       throw new HoldfastError("ERR_REFUSED", `Only clients store here; this certificate is a ${peer.role}'s.`)
     return peer
   }
-  const serve = async (request: IncomingMessage, response: ServerResponse) => {
+  return async (exchange) => {
     const startMs = parts.nowMs()
-    if (parts.stopped.aborted) response.shouldKeepAlive = false
-    const [version, path] = [request.url?.slice(0, 4) ?? "", request.url?.slice(4) ?? ""]
-    const route = ownValue(ownValue(versions, version), path)
+    const { endpoint, headers, bodyBytes, over } = exchange
+    const route = ownValue(routes, endpoint)
     let holding: Holding | undefined
-    response.once("close", () => {
+    onOver(over, () => {
       holding?.release()
-      const endpoint = route ? path : "unknown"
+      const known = { endpoint: route ? endpoint : "unknown", status: exchange.status || leftStatus }
       const durationMs = parts.nowMs() - startMs
-      parts.metrics.answered(endpoint, response.statusCode, durationMs)
-      parts.log.debug("request", { endpoint, status: response.statusCode, durationMs })
+      parts.metrics.answered(known.endpoint, known.status, durationMs)
+      parts.log.debug("request", { ...known, durationMs })
     })
     try {
-      const peer = clientOf(request.socket)
+      const peer = clientOf(exchange.socket)
       const { tenant } = peer
-      const length = checkRequest(request, route)
+      checkRequest(exchange, route)
       const ended = new AbortController()
       const asker = { tenant, member: peer.memberId }
       holding = memory.open(asker, () => {
-        if (response.headersSent) response.destroy()
+        if (exchange.status !== 0) exchange.destroy()
         ended.abort(tooSlow())
       })
-      if (response.destroyed) return holding.release() // nobody will hear of its close
+      if (over.aborted) return holding.release() // nobody will hear of its end
       await holding.grow(leastBytes)
       const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
-      const grant = version === "/v1/" ? undefined : headerOf(request, "holdfast-grant")
-      const access = version === "/v1/" ? legacyAccess(peer) : await grants.accessOf(peer, grant, namespace)
+      const access = await grants.accessOf(peer, headers.grant, namespace)
       const whole = namespace.backendOf(access)
       const backend = tellingNotTaken(parts.isWitness ? keepingRegistersOnly(whole) : whole, (notTaken) => {
         parts.metrics.notTaken(notTaken)
         parts.log.warn("not-taken", { tenant, ...notTaken })
       })
-      const said = saidIn((name) => headerOf(request, name))
+      const said = saidIn(headers)
       await namespace.noteSeen(access.account)
-      const body = await readBody(request, { length, bodies, holding, signal: ended.signal })
-      await holding.grow(length + answerBytesOf(route!, backend, body))
+      const body = await readBody(exchange, { bodies, holding, signal: ended.signal })
+      await holding.grow(bodyBytes + answerBytesOf(route!, backend, body))
       ended.signal.throwIfAborted()
       if (holding.isReleased) return bodies.give(body) // its connection closed while it waited
       const { wishOf, handle } = route!
       const work = async (): Promise<readonly Uint8Array[]> => {
-        // Not when the connection closes: that may be before the work is done.
+        // Not when the request is over: that may be before the work is done.
         if (!wishOf) return handle(backend, body, said).finally(() => bodies.give(body))
         const own = Uint8Array.from(body)
         bodies.give(body)
         holding?.release() // while it waits others need the memory
-        const answer = await withConnection(response, (signal) =>
-          waiting.run(asker, wishOf(own), (until) => handle(backend, own, { ...said, signal, until })),
+        const answer = await waiting.run(asker, wishOf(own), (until) =>
+          handle(backend, own, { ...said, signal: over, until }),
         )
-        await grants.accessOf(peer, grant, namespace) // it may have been taken back meanwhile
+        await grants.accessOf(peer, headers.grant, namespace) // it may have been taken back meanwhile
         return answer
       }
       const answer = await work()
-      if (parts.stopped.aborted) response.shouldKeepAlive = false
-      const droppedAtMs = grant === undefined ? undefined : backend.droppedAtMs()
-      if (droppedAtMs !== undefined) response.setHeader("holdfast-dropped", String(droppedAtMs))
-      parts.metrics.moved(length, send(response, 200, answer, holding))
+      const droppedAtMs = headers.grant === undefined ? undefined : backend.droppedAtMs()
+      const more = droppedAtMs === undefined ? {} : { dropped: String(droppedAtMs) }
+      parts.metrics.moved(bodyBytes, lengthOf(answer))
+      await send(exchange, { status: 200, headers: more, parts: answer }, holding)
     } catch (error) {
-      fail(parts, request, response, error)
+      await fail(parts, exchange, error)
     }
   }
-  return (request, response) => void serve(request, response)
 }
 
-/** Runs `work`, and ends it with the connection. */
-async function withConnection<T>(response: ServerResponse, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const gone = new AbortController()
-  const onClose = () => gone.abort(new HoldfastError("ERR_ABORTED", "The connection is closed."))
-  if (response.destroyed) onClose()
-  response.once("close", onClose)
-  try {
-    return await work(gone.signal)
-  } finally {
-    response.off("close", onClose)
-  }
+/** Answers whoever still speaks HTTP: clients from before frames show people the message. */
+export function refuseOlder(request: IncomingMessage, response: ServerResponse): void {
+  const message = "This server speaks a newer protocol. Update Holdfast on this machine."
+  const body = encodeFailure("ERR_UNSUPPORTED_VERSION", message)
+  request.resume()
+  response.writeHead(426, { "content-length": body.length, upgrade: transportName, connection: "close, upgrade" })
+  response.end(body)
 }
 
-function headerOf(request: IncomingMessage, name: string): string | undefined {
-  const value = request.headers[name]
-  return Array.isArray(value) ? value.join() : value
+/** Runs `end` once `over` aborts, and no later than it has. */
+function onOver(over: AbortSignal, end: () => void): void {
+  if (over.aborted) end()
+  else over.addEventListener("abort", end, { once: true })
 }
 
-/** The length of the body, once the request is one of ours. */
-function checkRequest(request: IncomingMessage, route: Route | undefined): number {
-  if (!route || route.method !== request.method) throw new HoldfastError("ERR_NOT_FOUND", "There is no such endpoint.")
-  const text = request.headers["content-length"] ?? (route.method === "GET" ? "0" : "")
-  if (!/^\d{1,12}$/.test(text)) throw new HoldfastError("ERR_BAD_FORMAT", "A request needs a content-length.")
-  const length = Number(text)
-  if (length > route.maxBytes)
+/** Throws unless the request is one of ours. */
+function checkRequest({ bodyBytes }: Exchange, route: Route | undefined): void {
+  if (!route) throw new HoldfastError("ERR_NOT_FOUND", "There is no such endpoint.")
+  if (bodyBytes > route.maxBytes)
     throw new HoldfastError(
       "ERR_LIMIT",
-      `A body of ${length} bytes is over this endpoint's limit of ${route.maxBytes}.`,
+      `A body of ${bodyBytes} bytes is over this endpoint's limit of ${route.maxBytes}.`,
     )
-  return length
 }
 
 function tooSlow(): HoldfastError {
@@ -175,21 +161,23 @@ function tooSlow(): HoldfastError {
   return new HoldfastError("ERR_REMOTE", message, { status: 408 })
 }
 
-function send(response: ServerResponse, status: number, parts: readonly Uint8Array[], holding?: Holding): number {
-  const length = parts.reduce((total, part) => total + part.length, 0)
+function lengthOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((total, part) => total + part.length, 0)
+}
+
+function send(exchange: Exchange, answer: Answer, holding?: Holding): Promise<void> {
+  const length = lengthOf(answer.parts)
   holding?.set(Math.max(leastBytes, length))
   holding?.expect(length)
-  response.writeHead(status, { "content-type": "application/octet-stream", "content-length": length })
-  void writeBody(response, parts, (bytes) => holding?.moved(bytes))
-  return length
+  return exchange.answer({ ...answer, onTaken: (bytes) => holding?.moved(bytes) })
 }
 
 /** Answers with what the client may know; the log has the rest. */
-function fail({ log }: ServiceParts, request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  if (response.destroyed || response.headersSent) return void response.destroy()
+async function fail({ log }: ServiceParts, exchange: Exchange, error: unknown): Promise<void> {
+  if (exchange.over.aborted) return
+  if (exchange.status !== 0) return exchange.destroy()
   const { status, code, body } = failureAnswer(error)
   const cause = error instanceof Error ? error.message : String(error)
-  log[status === 500 ? "error" : "warn"]("request-failed", { endpoint: request.url?.slice(0, 64), status, code, cause })
-  if (!request.complete) response.setHeader("connection", "close") // the rest of the body is not read
-  send(response, status, [body])
+  log[status === 500 ? "error" : "warn"]("request-failed", { endpoint: exchange.endpoint, status, code, cause })
+  await send(exchange, { status, parts: [body] })
 }

@@ -6,7 +6,6 @@ import { createNodeBackend, type NodeBackend } from "@holdfast/backends/storage-
 import { nodeCrypto } from "@holdfast/core/node"
 import {
   type Authority,
-  createAgent,
   createAuthority,
   createKeyAndRequest,
   createLogger,
@@ -17,8 +16,8 @@ import {
   type RequestOptions,
   RevokedKeys,
   type Role,
-  requestBytes,
   saveIdentity,
+  TransportClient,
 } from "@holdfast/network"
 import { signGrant } from "@holdfast/protocol"
 import type { TestAccount } from "@holdfast/protocol/testing"
@@ -83,7 +82,7 @@ export function grantFor(identity: Identity, { seed, roles }: TestAccount, epoch
 /** The node at `address` as `identity` sees it. */
 export function connect(address: string, identity: Identity, options: ConnectOptions = {}): NodeBackend {
   const { id = "n1", revoked = [], grant, ...bounds } = options
-  const agent = createAgent(identity, {
+  const transport = new TransportClient(identity, {
     expectedId: id,
     expectedRole: "node",
     revoked: new RevokedKeys(revoked),
@@ -93,7 +92,7 @@ export function connect(address: string, identity: Identity, options: ConnectOpt
     id,
     address,
     ...(grant && { grant }),
-    request: (call) => requestBytes(agent, { ...parseAddress(address), ...bounds, ...call }),
-    close: () => agent.destroy(),
+    request: (call) => transport.request({ ...parseAddress(address), ...bounds, ...call }),
+    close: () => transport.close(),
   })
 }

@@ -197,6 +197,22 @@ export { extendLineage, type Followed, namesAncestor, signRegisterValue } from "
 export { compareOrder, rankOf, whyRefused } from "./register-order.ts"
 export type { BoundFields, Lineage, RegisterOrder, RegisterValue, UnsignedValue } from "./register-value.ts"
 export { leavesIn, markSealedHere, payloadHash, verifyShare } from "./share-check.ts"
+export {
+  type AnswerHead,
+  dataHead,
+  encodeAnswer,
+  encodeCancel,
+  encodeGoAway,
+  encodeRequest,
+  frameHeadBytes,
+  mostDataBytes,
+  type RequestHead,
+  requestsPerConnection,
+  type TransportEvent,
+  type TransportHeaders,
+  TransportReader,
+  transportName,
+} from "./transport.ts"
 export { parseVolume, type VolumeBackend, type VolumeDescription, volumeVersionOf } from "./volume.ts"
 export { maxMoveBytes, openVolumeMove, signVolumeMove, type VolumeMove, volumeDigest } from "./volume-move.ts"
 export { readHashes } from "./watch.ts"
@@ -212,12 +228,10 @@ export {
   decodePutOutcomes,
   decodeQueries,
   decodeUsage,
-  decodeWholeFrames,
   encodeFailure,
   encodeFrames,
   encodeHeld,
   encodeIds,
-  encodeLegacyProposeOutcomes,
   encodeListRequest,
   encodeMarkInfos,
   encodeProposeOutcomes,

@@ -184,11 +184,6 @@ export function encodeProposeOutcomes(
 
 const proposeRefusals = ["quota", "full", "refused", "moved"] as const satisfies readonly ProposeRefusal[]
 
-/** The same as version 1 of the protocol has it: true, or [message, value held or null]. */
-export function encodeLegacyProposeOutcomes(outcomes: readonly ProposeOutcome[]): Uint8Array {
-  return encodeCbor(outcomes.map((outcome) => outcome.accepted || [outcome.message, outcome.current ?? null]))
-}
-
 /** Inverse of encodeProposeOutcomes, for `count` values. */
 export function decodeProposeOutcomes(bytes: Uint8Array, count: number): ProposeOutcome[] {
   return exactly(listOf(bytes, "propose answer", count), count).map((item) => {

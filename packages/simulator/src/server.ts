@@ -25,7 +25,6 @@ const outside = "/outside/thesis.tex"
 const outsideBytes = 5000
 const tenantName = "tenant"
 const mostWaitMs = 5_000
-const grantHeader = "holdfast-grant"
 
 interface Incarnation extends Process {
   isDead: boolean
@@ -98,9 +97,12 @@ export class SimulatedServer implements Storage {
         const serve = () => this.#serve({ ...call, body: [bytes.slice()] }, peer)
         const tell = ({ status }: NodeAnswer) => String(status)
         const sizes = { bytes: bytes.length, bytesOf: ({ body }: NodeAnswer) => body.length }
-        const answer = await network.call({ caller, server: this.id, name: call.path.slice(4), serve, tell, ...sizes })
+        const answer = await network.call({ caller, server: this.id, name: call.endpoint, serve, tell, ...sizes })
         if (answer.body.length <= call.maxBytes) return answer
-        throw new HoldfastError("ERR_LIMIT", `The answer of ${this.id} to ${call.path} is larger than can be right.`)
+        throw new HoldfastError(
+          "ERR_LIMIT",
+          `The answer of ${this.id} to ${call.endpoint} is larger than can be right.`,
+        )
       },
     })
   }
@@ -288,18 +290,18 @@ export class SimulatedServer implements Storage {
 
   async #answer(
     namespace: Namespace,
-    { method, path, headers, maxBytes, body: [body = new Uint8Array()] }: NodeCall,
+    { endpoint, headers, maxBytes, body: [body = new Uint8Array()] }: NodeCall,
     peer: Peer,
   ): Promise<NodeAnswer> {
     const { liar, onBug } = this.#parts
-    const route = routes[path.replace(/^\/v2\//, "")]
+    const route = routes[endpoint]
     try {
-      if (route?.method !== method) throw new HoldfastError("ERR_NOT_FOUND", "There is no such endpoint.")
+      if (!route) throw new HoldfastError("ERR_NOT_FOUND", "There is no such endpoint.")
       if (body.length > route.maxBytes) throw new HoldfastError("ERR_LIMIT", "The body is over the endpoint's limit.")
-      const access = await this.#grants.accessOf(peer, headers[grantHeader], namespace)
+      const access = await this.#grants.accessOf(peer, headers.grant, namespace)
       const backend = this.#ledger.watch(namespace.backendOf(access), access)
       const wish = route.wishOf?.(body)
-      const said = saidIn((name) => headers[name])
+      const said = saidIn(headers)
       const context = wish ? { ...said, until: this.#after(wish.waitMs) } : said
       const answer = concat(...(await route.handle(liar?.wrap(backend) ?? backend, body, context)))
       return { status: 200, body: liar?.distort(answer, maxBytes) ?? answer }

@@ -73,7 +73,7 @@ const outcomeBytes = 4 * maxMessage + 128
 /** Largest line of a listing. */
 const lineBytes = 64
 /** Of a request that serves a removal; in none of the bodies, so that nodes from before it take them all the same. */
-const removalHeader = { "holdfast-purpose": "removal" }
+const removalHeader = { purpose: "removal" }
 /** Largest frame's head. */
 const frameBytes = 16
 
@@ -88,16 +88,15 @@ function base64Url(bytes: Uint8Array): string {
 export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
   const closing = new AbortController() // what is under way when it is closed must not keep anybody waiting
   const headers = {
-    "holdfast-knows": "refusal-codes",
-    ...(options.grant && { "holdfast-grant": base64Url(options.grant) }),
+    knows: "refusal-codes",
+    ...(options.grant && { grant: base64Url(options.grant) }),
   }
   const until = (signal: AbortSignal | undefined) =>
     signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
-  const call: Call = (path, body, { signal, method = "POST", forRemoval, waits } = {}, answerBytes = 0) => {
+  const call: Call = (endpoint, body, { signal, forRemoval } = {}, answerBytes = 0) => {
     const maxBytes = Math.min(mostAnswerBytes, failureBytes + answerBytes)
     const sent = forRemoval ? { ...headers, ...removalHeader } : headers
-    const request = { method, path: `/v2/${path}`, headers: sent, body, maxBytes, signal: until(signal) }
-    return send(options, waits ? { ...request, waits } : request)
+    return send(options, { endpoint, headers: sent, body, maxBytes, signal: until(signal) })
   }
   const registers = registerCalls(call)
   return {
@@ -107,10 +106,10 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
     ...markCalls(call),
     ...registers,
     watchRegisters: watchRegisters(
-      (body, answerBytes, callOptions) => call("registers/wait", [body], { ...callOptions, waits: true }, answerBytes),
+      (body, answerBytes, callOptions) => call("registers/wait", [body], callOptions, answerBytes),
       registers,
     ),
-    usage: async (callOptions) => decodeUsage(await call("usage", [], { ...callOptions, method: "GET" })),
+    usage: async (callOptions) => decodeUsage(await call("usage", [], callOptions)),
     ...administrationCalls(call),
     async close() {
       closing.abort()
@@ -121,12 +120,9 @@ export function createNodeBackend(options: NodeBackendOptions): NodeBackend {
 
 /** Sends a request; `answerBytes` is the largest answer that can be right, beside `failureBytes`: none for a few fields. */
 type Call = (
-  path: string,
+  endpoint: string,
   body: readonly Uint8Array[],
-  options?: CallOptions & { readonly method?: NodeCall["method"]; readonly forRemoval?: boolean } & Pick<
-      NodeCall,
-      "waits"
-    >,
+  options?: CallOptions & { readonly forRemoval?: boolean },
   answerBytes?: number,
 ) => Promise<Uint8Array>
 

@@ -1,24 +1,21 @@
 /** One request of the storage protocol over what carries it: sent again where that is safe, failures as errors that name the node. */
 import { type ErrorCode, HoldfastError, isHoldfastError } from "@holdfast/core"
-import { decodeFailure } from "@holdfast/protocol"
+import { decodeFailure, type TransportHeaders } from "@holdfast/protocol"
 
 /** One request to the node. */
 export interface NodeCall {
-  readonly method: "GET" | "POST"
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
+  readonly endpoint: string
+  readonly headers: TransportHeaders
   readonly body: readonly Uint8Array[]
   /** Largest answer that can be right. */
   readonly maxBytes: number
-  /** The node keeps it for a while: a connection that other requests use would keep them waiting. */
-  readonly waits?: true
   readonly signal?: AbortSignal
 }
 
 /** The node's answer. */
 export interface NodeAnswer {
   readonly status: number
-  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly headers?: TransportHeaders
   readonly body: Uint8Array
 }
 
@@ -49,13 +46,13 @@ export async function send(options: NodeBackendOptions, call: NodeCall): Promise
     const details = { ...error.details, server: options.id }
     throw new HoldfastError(error.code, `Server ${where}: ${error.message}`, details, { cause: error })
   }
-  const dropped = Number(answer.headers?.["holdfast-dropped"])
+  const dropped = Number(answer.headers?.dropped)
   if (Number.isSafeInteger(dropped) && dropped > 0) options.onDropped?.(dropped)
   if (answer.status === 200) return answer.body
   if (answer.status === 404)
     throw new HoldfastError(
       "ERR_UNSUPPORTED_VERSION",
-      `Server ${where} runs an older Holdfast, which knows no accounts. Upgrade it first.`,
+      `Server ${where} runs an older Holdfast, which does not know this request. Update Holdfast there.`,
       { server: options.id },
     )
   throw failureOf(options.id, where, answer)

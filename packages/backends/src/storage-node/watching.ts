@@ -11,7 +11,7 @@ import {
   type WatchedRegister,
 } from "@holdfast/protocol"
 
-/** Sends a request to wait, on a connection of its own: one that others use would keep them waiting. */
+/** Sends a request to wait. */
 type Wait = (body: Uint8Array, answerBytes: number, options: CallOptions) => Promise<Uint8Array>
 
 /** After an answer that the node cannot wait, or has no place for that, it is read for so many times before it is asked again. */

@@ -2,7 +2,7 @@
 import { createNodeBackend, type NodeBackend } from "@holdfast/backends/storage-node"
 import { HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { createAgent, type Identity, parseAddress, RevokedKeys, requestBytes } from "@holdfast/network"
+import { type Identity, parseAddress, RevokedKeys, TransportClient } from "@holdfast/network"
 import { type AccountInfo, type GridServer, signAccountsRequest } from "@holdfast/protocol"
 
 /** Who asks. */
@@ -95,10 +95,12 @@ function atEach<T>(
     ({ name }) => name,
     ({ id, address, key }) => {
       const expected = { expectedId: id, expectedRole: "node" as const, ...(key && { expectedKey: key }) }
-      const agent = createAgent(identity, { ...expected, revoked: revokedKeys })
-      const request = (call: Parameters<Parameters<typeof createNodeBackend>[0]["request"]>[0]) =>
-        requestBytes(agent, { ...parseAddress(address), ...call })
-      const node = createNodeBackend({ id, address, request, close: () => agent.destroy() })
+      const transport = new TransportClient(identity, { ...expected, revoked: revokedKeys })
+      const node = createNodeBackend({
+        ...{ id, address },
+        request: (call) => transport.request({ ...parseAddress(address), ...call }),
+        close: () => transport.close(),
+      })
       return work(node).finally(() => node.close())
     },
   )

@@ -2,12 +2,10 @@
  * Connections of one session to the servers of a grid, for as long as it is open: revoked keys, new addresses, servers that come, go
  * or are confirmed, and this machine's own renewed certificate reach them while it is.
  */
-import type { Agent } from "node:https"
 import { createNodeBackend } from "@holdfast/backends/storage-node"
 import { type BufferPool, HoldfastError, isAbort, isHoldfastError } from "@holdfast/core"
 import {
   absentVoters,
-  createAgent,
   expiresSoon,
   type FetchedGrid,
   fetchGrid,
@@ -17,11 +15,10 @@ import {
   type Pins,
   parseAddress,
   RevokedKeys,
-  renewAgent,
   renewIdentity,
-  requestBytes,
   type Standing,
   standingsOf,
+  TransportClient,
 } from "@holdfast/network"
 import { type Backend, domainsOf, type GridDescription, type GridServer } from "@holdfast/protocol"
 import type { PlacedServer } from "@holdfast/store"
@@ -63,7 +60,7 @@ export class GridLinks {
   readonly #now: GridNow
   readonly #revoked: RevokedKeys
   readonly #watching: NodeJS.Timeout
-  readonly #agents = new Set<Agent>()
+  readonly #transports = new Set<TransportClient>()
   readonly #told: Set<string>
   readonly #closed = new AbortController()
   /** When it was last said that the certificate ends; that is said as a grid is opened. */
@@ -154,10 +151,8 @@ export class GridLinks {
   #connect(server: GridServer, expectedKey: string | undefined, buffers: BufferPool | undefined): Backend {
     const { id } = server
     const expected = { expectedId: id, expectedRole: "node" as const, expectedKey, revoked: this.#revoked }
-    const agent = createAgent(this.#identity, expected)
-    const waiting = createAgent(this.#identity, expected) // what waits takes no connection that work needs
-    const agents = [agent, waiting]
-    for (const one of agents) this.#agents.add(one)
+    const transport = new TransportClient(this.#identity, expected)
+    this.#transports.add(transport)
     const allocation = buffers ? { allocate: (length: number) => buffers.take(length) } : {}
     const { grant } = this.#now
     let { address } = server
@@ -166,22 +161,19 @@ export class GridLinks {
       address,
       ...(grant && { grant }),
       onDropped: (atMs) => this.#now.onDropped?.(server.name, atMs),
-      request: async ({ waits, ...call }) => {
-        const chosen = waits ? waiting : agent
+      request: async (call) => {
         try {
-          return await requestBytes(chosen, { ...parseAddress(address), ...allocation, ...call })
+          return await transport.request({ ...parseAddress(address), ...allocation, ...call })
         } catch (error) {
           const moved = isAbsence(error) ? await this.#addressOf(id) : undefined
           if (moved === undefined || moved === address) throw error
           address = moved
-          return requestBytes(chosen, { ...parseAddress(address), ...allocation, ...call })
+          return transport.request({ ...parseAddress(address), ...allocation, ...call })
         }
       },
       close: () => {
-        for (const one of agents) {
-          one.destroy()
-          this.#agents.delete(one)
-        }
+        transport.close()
+        this.#transports.delete(transport)
       },
     })
   }
@@ -250,7 +242,7 @@ export class GridLinks {
     this.#warnOfEnd(identity)
     if (this.#closed.signal.aborted || identity.certPem === this.#identity.certPem) return
     this.#identity = identity
-    for (const agent of this.#agents) renewAgent(agent, identity)
+    for (const transport of this.#transports) transport.renew(identity)
   }
 
   async #renewed(present: Identity): Promise<Identity> {

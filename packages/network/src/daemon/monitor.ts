@@ -1,7 +1,7 @@
 /** What a supervisor asks a daemon: whether it is well, and its metrics, on loopback unless told otherwise. */
 import { shownJson } from "@holdfast/core"
-import { formatAddress } from "../tls/agent.ts"
 import { closeServer, listen } from "../tls/server.ts"
+import { formatAddress } from "../tls/unreachable.ts"
 import { redact } from "./log.ts"
 
 /** The state of a daemon, for a supervisor. */

@@ -5,6 +5,7 @@
 import type { Server } from "node:https"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
+import { transportName } from "@holdfast/protocol"
 import { Crowd } from "./crowd.ts"
 import { MemberPlaces } from "./members.ts"
 import { type RefusalReason, refusalOf, refuse } from "./refusal.ts"
@@ -38,8 +39,16 @@ export interface AdmissionOptions {
 /** Sockets that are closing and still counted by the listener; all others are counted here. */
 const slack = 64
 
-/** Lets a connection reach HTTP only once it has a place there, as a member or, where `options` allow it, as a stranger. */
-export function admitConnections(server: Server, options: AdmissionOptions): void {
+/** Serves connections that agreed on another protocol than HTTP. */
+interface OtherProtocol {
+  take(socket: TLSSocket): void
+}
+
+/**
+ * Lets a connection reach HTTP, or `other` where TLS agreed on that, only once it has a place there, as a member or, where `options`
+ * allow it, as a stranger.
+ */
+export function admitConnections(server: Server, options: AdmissionOptions, other?: OtherProtocol): void {
   const { maxConnections = 1024, maxUnproven = 256, maxStrangers = 64, onRefused } = options
   const needsCertificate = options.requireClientCertificate ?? true
   const unproven = new Crowd(maxUnproven)
@@ -76,6 +85,7 @@ export function admitConnections(server: Server, options: AdmissionOptions): voi
       return refuse(socket, reason) // still unproven: it may be ended for another
     }
     unproven.delete(under)
+    if (other && socket.alpnProtocol === transportName) return other.take(socket)
     for (const serve of serveHttp) serve.call(server, socket)
   })
 

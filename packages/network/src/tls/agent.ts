@@ -4,41 +4,18 @@
  */
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http"
 import { Agent, request } from "node:https"
-import { isIPv6 } from "node:net"
-import { createSecureContext, type PeerCertificate, type SecureContext, TLSSocket } from "node:tls"
-import { concat, discard, excerpt, HoldfastError } from "@holdfast/core"
+import { type PeerCertificate, TLSSocket } from "node:tls"
+import { concat, discard, HoldfastError } from "@holdfast/core"
 import { codeOf } from "@holdfast/core/node"
 import { writeBody } from "./body.ts"
+import { type AgentOptions, type Credentials, checkServer, contextFor } from "./expected.ts"
 import { type Pace, startPace } from "./pace.ts"
-import { handshakeError, throwIfRefused } from "./refusal.ts"
+import { throwIfRefused } from "./refusal.ts"
 import { keyIdOf, type RevokedKeys } from "./revoked.ts"
-import { type Role, subjectOf } from "./subject.ts"
-
-/** The caller's side of TLS; without key and certificate only what strangers may ask for works. */
-export interface Credentials {
-  readonly caPem: string
-  readonly keyPem?: string
-  readonly certPem?: string
-}
-
-/** Which server to accept, and how many connections to keep. */
-export interface AgentOptions {
-  /** Member id that the server's certificate must name. Without it, any member with `expectedRole`. */
-  readonly expectedId?: string
-  /** Role that the server's certificate must name. Default: node or coordinator. */
-  readonly expectedRole?: Role
-  /** The key that the server's certificate must have: base64url of its SHA-256. */
-  readonly expectedKey?: string | undefined
-  /** Servers with these keys are refused; connections end as soon as their server's key is added. */
-  readonly revoked?: RevokedKeys
-  /** Most connections at once; more requests wait. Default 8. */
-  readonly maxSockets?: number
-}
+import { type Address, aborted, explain, formatAddress, unreachable } from "./unreachable.ts"
 
 /** A request with its bounds. */
-export interface RequestOptions {
-  readonly host: string
-  readonly port: number
+export interface RequestOptions extends Address {
   readonly method: string
   readonly path: string
   readonly body?: Uint8Array | readonly Uint8Array[]
@@ -80,15 +57,6 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
   return agent
 }
 
-/** New connections of the agent are made with these credentials. */
-export function renewAgent(agent: Agent, credentials: Credentials): void {
-  agent.options.secureContext = contextFor(credentials)
-}
-
-function contextFor({ caPem, keyPem, certPem }: Credentials): SecureContext {
-  return createSecureContext({ minVersion: "TLSv1.3", ca: caPem, key: keyPem, cert: certPem })
-}
-
 /** Ends connections to a server whose key is revoked while they are open. */
 function endRevoked(agent: Agent, revoked: RevokedKeys): void {
   const connect = agent.createConnection.bind(agent)
@@ -128,50 +96,6 @@ async function attemptAnew(agent: Agent, options: RequestOptions): Promise<Bytes
 }
 
 const bytesPerMs = 16
-
-/** Splits "host:port" or "[v6]:port". Throws ERR_INVALID_ARGUMENT. */
-export function parseAddress(address: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(address)
-  const port = Number(match?.[3])
-  if (!match || port < 1 || port > 65_535 || (match[1] !== undefined && !isIPv6(match[1])))
-    throw new HoldfastError("ERR_INVALID_ARGUMENT", `"${excerpt(address, 300)}" is not an address. Write host:port.`)
-  return { host: match[1] ?? match[2]!, port }
-}
-
-/** "host:port", with brackets around an IPv6 host. */
-export function formatAddress(host: string, port: number): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
-}
-
-function checkServer(host: string, certificate: PeerCertificate, options: AgentOptions): Error | undefined {
-  const subject = subjectOf(certificate.subject)
-  const rightRole = options.expectedRole ? subject?.role === options.expectedRole : subject?.role !== "client"
-  const keyId = keyIdOf(certificate.raw)
-  if (options.revoked?.has(keyId))
-    return new HoldfastError(
-      "ERR_REFUSED",
-      `The certificate of the server at ${host} was revoked, so nothing was sent to it. Its operator must join it again.`,
-      { host, reason: "server-revoked" },
-    )
-  const isExpected = options.expectedId === undefined || subject?.memberId === options.expectedId
-  if (subject && rightRole && isExpected) return checkKey(host, keyId, subject.memberId, options)
-  const expected = options.expectedId ?? options.expectedRole ?? "a server of this grid"
-  return new HoldfastError(
-    "ERR_REFUSED",
-    `The server at ${host} is ${subject?.memberId ?? "unknown"}, not ${expected}, so nothing was sent to it. Check its address.`,
-    { host, expected, found: subject?.memberId },
-  )
-}
-
-/** Whoever certifies servers could certify another machine under the same id. */
-function checkKey(host: string, keyId: string, memberId: string, { expectedKey }: AgentOptions): Error | undefined {
-  if (expectedKey === undefined || keyId === expectedKey) return undefined
-  return new HoldfastError(
-    "ERR_REFUSED",
-    `The server at ${host} says that it is ${memberId}, but has another key than before, so nothing was sent to it. Ask the grid's operator.`,
-    { host, expected: expectedKey, found: keyId, reason: "server-key" },
-  )
-}
 
 function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse | "stale"> {
   const { host, port, method, path, headers, body = [], timeoutMs = 30_000, deadlineMs = 60_000, signal } = options
@@ -276,44 +200,4 @@ function cutShort(): Error {
 
 function newArray(length: number): Uint8Array {
   return new Uint8Array(length)
-}
-
-function explain(options: RequestOptions, cause: Error): HoldfastError {
-  if (cause instanceof HoldfastError) return cause
-  const code = codeOf(cause)
-  const at = formatAddress(options.host, options.port)
-  const refused = handshakeError(at, code, cause)
-  if (refused) return refused
-  if (code.startsWith("HPE_"))
-    return new HoldfastError(
-      "ERR_BAD_FORMAT",
-      `The server at ${at} does not answer as a server of a grid does (${code}). Check its address.`,
-      { address: at, code },
-      { cause },
-    )
-  const why: Record<string, string> = {
-    ECONNREFUSED: "nothing listens there",
-    ENOTFOUND: "its name is unknown",
-    EAI_AGAIN: "its name could not be looked up",
-    EHOSTUNREACH: "there is no route to it",
-    ENETUNREACH: "there is no network to it",
-    ETIMEDOUT: "it did not answer in time",
-    ECONNRESET: "it closed the connection: it stopped, or refuses our certificate",
-    EPIPE: "it closed the connection: it stopped, or refuses our certificate",
-  }
-  return unreachable(options, why[code] ?? (code || "the connection failed"), cause)
-}
-
-function unreachable(options: RequestOptions, why: string, cause?: Error): HoldfastError {
-  const at = formatAddress(options.host, options.port)
-  return new HoldfastError(
-    "ERR_SERVER_UNREACHABLE",
-    `The server at ${at} cannot be reached: ${why}. Check that it runs and that a firewall lets it through.`,
-    { address: at, code: codeOf(cause) },
-    cause ? { cause } : undefined,
-  )
-}
-
-function aborted(signal: AbortSignal | undefined): HoldfastError {
-  return new HoldfastError("ERR_ABORTED", "The request was cancelled.", {}, { cause: signal?.reason })
 }

@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders } from "node:http"
 import type { TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
 import { codeOf } from "@holdfast/core/node"
+import { encodeGoAway, transportName } from "@holdfast/protocol"
 
 /** The header of an answer that refuses the caller's certificate. */
 const refusalHeader = "holdfast-refused"
@@ -44,9 +45,11 @@ export function refusalMessage(who: string, reason: RefusalReason): string {
 export function refuse(socket: TLSSocket, reason: RefusalReason): void {
   socket.on("error", () => undefined)
   socket.resume() // a reset for unread bytes could overtake the answer
-  socket.end(
-    `HTTP/1.1 401 Unauthorized\r\n${refusalHeader}: ${reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
-  )
+  if (socket.alpnProtocol === transportName) socket.end(encodeGoAway(reason))
+  else
+    socket.end(
+      `HTTP/1.1 401 Unauthorized\r\n${refusalHeader}: ${reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+    )
   const timer = setTimeout(() => socket.destroy(), 1_000)
   socket.once("close", () => clearTimeout(timer))
 }
@@ -54,8 +57,15 @@ export function refuse(socket: TLSSocket, reason: RefusalReason): void {
 /** Throws ERR_REFUSED when an answer refuses our certificate. */
 export function throwIfRefused(address: string, status: number, headers: IncomingHttpHeaders): void {
   const reason = headers[refusalHeader]
-  if (status !== 401 || typeof reason !== "string" || !Object.hasOwn(reasons, reason)) return
-  throw new HoldfastError("ERR_REFUSED", refusalMessage(`The server at ${address}`, reason as RefusalReason), {
+  if (status !== 401 || typeof reason !== "string") return
+  const error = refusedFor(address, reason)
+  if (error) throw error
+}
+
+/** The error for a server's refusal of our certificate; undefined when `reason` is none of those known. */
+export function refusedFor(address: string, reason: string): HoldfastError | undefined {
+  if (!Object.hasOwn(reasons, reason)) return undefined
+  return new HoldfastError("ERR_REFUSED", refusalMessage(`The server at ${address}`, reason as RefusalReason), {
     address,
     reason,
     proven: true, // it showed a certificate of this grid before it answered

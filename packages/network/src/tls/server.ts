@@ -9,6 +9,8 @@ import type { Socket } from "node:net"
 import { type SecureContextOptions, TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
 import { codeOf, ioError } from "@holdfast/core/node"
+import { transportName } from "@holdfast/protocol"
+import { type ServeExchange, TransportServer } from "../transport/server.ts"
 import { type AdmissionOptions, admitConnections } from "./admission.ts"
 import type { IdentityFiles } from "./identity.ts"
 import { keyIdOf, type RevokedKeys } from "./revoked.ts"
@@ -30,6 +32,8 @@ export interface TlsServerOptions extends AdmissionOptions {
   readonly answerTimeoutMs?: number
   /** How often these times are looked at. Default 5 s. */
   readonly checkEveryMs?: number
+  /** Answers requests that come in frames; without it only HTTP is spoken. */
+  readonly onExchange?: ServeExchange
 }
 
 /** Our clients send one request after another; who sends many at once only wants the memory that each takes. */
@@ -54,10 +58,11 @@ export function createTlsServer(
       keepAliveTimeout: options.keepAliveTimeoutMs ?? 60_000,
       connectionsCheckingInterval: options.checkEveryMs ?? 5_000,
       noDelay: true,
+      ...(options.onExchange && { ALPNProtocols: [transportName, "http/1.1"] }),
     },
     plainRequests(handler, working),
   )
-  admitConnections(server, options)
+  admitConnections(server, options, options.onExchange && transportOf(server, options.onExchange, options))
   endLate(server, working, options)
   server.maxHeadersCount = 64
   server.setTimeout(options.idleTimeoutMs ?? 120_000)
@@ -73,6 +78,29 @@ export function createTlsServer(
     setTimeout(() => socket.destroy(), 1_000).unref()
   })
   return server
+}
+
+/** What serves connections that agreed on frames; it ends with the server. */
+function transportOf(server: Server, serve: ServeExchange, options: TlsServerOptions): TransportServer {
+  const transport = new TransportServer(serve, {
+    headersTimeoutMs: options.headersTimeoutMs ?? 10_000,
+    requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
+    keepAliveTimeoutMs: options.keepAliveTimeoutMs ?? 60_000,
+    idleTimeoutMs: options.idleTimeoutMs ?? 120_000,
+    answerTimeoutMs: options.answerTimeoutMs ?? 300_000,
+    checkEveryMs: options.checkEveryMs ?? 5_000,
+  })
+  const [closeIdle, closeAll] = [server.closeIdleConnections.bind(server), server.closeAllConnections.bind(server)]
+  server.closeIdleConnections = () => {
+    transport.endIdle()
+    closeIdle()
+  }
+  server.closeAllConnections = () => {
+    transport.destroyAll()
+    closeAll()
+  }
+  server.once("close", () => transport.stop())
+  return transport
 }
 
 const statusOfClientError: Readonly<Record<string, string>> = {
