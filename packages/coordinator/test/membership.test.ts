@@ -22,6 +22,7 @@ import {
   parseAddress,
   RevokedKeys,
   requestBytes,
+  TransportClient,
 } from "@holdfast/network"
 import { type NodeOptions, startNode } from "@holdfast/node"
 import { decodeInvite, encodeInvite } from "@holdfast/protocol"
@@ -61,10 +62,10 @@ async function nodeOf(t: TestContext, coordinator: Running, options: Partial<Nod
   })
   t.after(() => node.close())
   const backend = (identity: Identity) => {
-    const agent = createAgent(identity, { expectedId: node.memberId })
-    t.after(() => agent.destroy())
+    const transport = new TransportClient(identity, { expectedId: node.memberId })
+    t.after(() => transport.close())
     const request: Parameters<typeof createNodeBackend>[0]["request"] = (call) =>
-      requestBytes(agent, { ...parseAddress(node.address), ...call })
+      transport.request({ ...parseAddress(node.address), ...call })
     return createNodeBackend({ id: node.memberId, address: node.address, request })
   }
   return { ...node, identityDir, logged, backend }

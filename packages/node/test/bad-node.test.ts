@@ -207,3 +207,16 @@ it(
     }
   },
 )
+
+it("a node that knows no frames is to be updated, and no store fails for it", patient, async (t) => {
+  const identity = await grid.member(`old-${directories++}`, "node", "grid")
+  const behind = await honestNode(t)
+  const old = await startBadNode(t, identity, { behind, client: alice, protocol: "http/1.1" })
+  const id = identity.memberId
+  const backend = connect(old.address, alice, { grant, id })
+  t.after(() => backend.close())
+  for (const work of Object.values(calls))
+    await assert.rejects(work(backend), { code: "ERR_UNSUPPORTED_VERSION", message: /older protocol.*Update Holdfast/ })
+  await assertStoreWorks(t, { id, backend })
+  assert.equal(old.sentBytes(), 0)
+})

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict"
 import { after, before, type TestContext, test } from "node:test"
-import { connect as connectTls } from "node:tls"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { type Identity, parseAddress } from "@holdfast/network"
+import type { Identity } from "@holdfast/network"
 import { makeAccount, makeRegisterValue, newBatch, randomChunk } from "@holdfast/protocol/testing"
 import { checkHonest, measured } from "../../network/test/honest.ts"
 import { connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"
+import { dataFrames, dialRaw, requestFrame } from "./raw.ts"
 
 const mib = 1024 * 1024
 const memoryBytes = 256 * mib
@@ -21,15 +21,13 @@ after(() => grid.remove())
 
 /** Bodies of 16 MiB that come drop by drop, until the test ends; who is ended comes again. */
 function pester(t: TestContext, address: string, who: Identity, eagerBytes: number): { readonly ended: () => number } {
-  const { keyPem: key, certPem: cert, caPem: ca } = who
   let ended = 0
   let isOver = false
   const begin = () => {
-    const socket = connectTls({ ...parseAddress(address), key, cert, ca, checkServerIdentity: () => undefined })
-    socket.on("error", () => undefined)
-    socket.write(`POST /v1/shares/put HTTP/1.1\r\nHost: n1\r\nContent-Length: ${16 * mib}\r\n\r\n`)
-    socket.write(new Uint8Array(eagerBytes))
-    const drops = setInterval(() => socket.write("x"), 500)
+    const socket = dialRaw(address, who)
+    socket.write(requestFrame(1, "shares/put", 16 * mib))
+    socket.write(dataFrames(1, new Uint8Array(eagerBytes)))
+    const drops = setInterval(() => socket.write(dataFrames(1, new Uint8Array(1))), 500)
     socket.once("data", () => {
       ended++
       socket.destroy()

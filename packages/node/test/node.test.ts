@@ -1,29 +1,11 @@
 import assert from "node:assert/strict"
-import { request } from "node:https"
 import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
-import type { NodeBackend } from "@holdfast/backends/storage-node"
-import { limits, toHex } from "@holdfast/core"
+import { createNodeBackend, type NodeBackend } from "@holdfast/backends/storage-node"
+import { toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, systemClock } from "@holdfast/core/node"
-import {
-  createAgent,
-  createLogger,
-  type Identity,
-  loadIdentity,
-  parseAddress,
-  type RequestOptions,
-  requestBytes,
-} from "@holdfast/network"
-import {
-  decodeFailure,
-  decodePutOutcomes,
-  encodeFrames,
-  encodeIds,
-  shareName,
-  signAccountsRequest,
-  signRecord,
-  signStatement,
-} from "@holdfast/protocol"
+import { createLogger, type Identity, loadIdentity, parseAddress, TransportClient } from "@holdfast/network"
+import { decodeFailure, shareName, signAccountsRequest, signRecord, signStatement } from "@holdfast/protocol"
 import {
   backendContract,
   makeAccount,
@@ -66,10 +48,10 @@ async function started(t: TestContext, options: Partial<NodeOptions> = {}) {
     t.after(() => backend.close())
     return backend
   }
-  const raw = (identity: Identity, call: Pick<RequestOptions, "method" | "path" | "body">) => {
-    const agent = createAgent(identity)
-    t.after(() => agent.destroy())
-    return requestBytes(agent, { ...parseAddress(node.address), ...call })
+  const raw = (identity: Identity, endpoint: string, ...body: Uint8Array[]) => {
+    const transport = new TransportClient(identity)
+    t.after(() => transport.close())
+    return transport.request({ ...parseAddress(node.address), endpoint, body, maxBytes: 10_000 })
   }
   return { node, client, raw }
 }
@@ -111,10 +93,10 @@ it("keeps tenants apart by their certificates: none sees what another holds", as
 
 it("refuses a caller without a certificate, of another grid, and one that is no client", async (t) => {
   const { node, client } = await started(t)
-  const stranger = createAgent({ caPem: grid.authority.caPem })
-  t.after(() => stranger.destroy())
-  const call = { ...parseAddress(node.address), method: "GET", path: "/v1/usage" }
-  await assert.rejects(requestBytes(stranger, call), { name: "HoldfastError" })
+  const stranger = new TransportClient({ caPem: grid.authority.caPem })
+  t.after(() => stranger.close())
+  const call = { ...parseAddress(node.address), endpoint: "usage", body: [], maxBytes: 10_000 }
+  await assert.rejects(stranger.request(call), { code: "ERR_REFUSED", message: /asks for a certificate of its grid/ })
   const other = await newGrid()
   t.after(() => other.remove())
   const foreign = await other.member("alice-laptop", "client", "alice")
@@ -125,21 +107,12 @@ it("refuses a caller without a certificate, of another grid, and one that is no 
   assert.equal((await client(alice).usage()).shareCount, 0)
 })
 
-it("refuses bodies over the limit before reading them, of unknown length, and unknown endpoints", async (t) => {
-  const { node, raw } = await started(t)
-  const tooLarge = await new Promise<number | undefined>((resolve, reject) => {
-    const agent = createAgent(alice)
-    t.after(() => agent.destroy())
-    const headers = { "content-length": limits.requestBytes * 2 }
-    const call = request({ agent, ...parseAddress(node.address), method: "POST", path: "/v1/shares/put", headers })
-    call.on("response", (response) => resolve(response.statusCode)).on("error", reject)
-    call.flushHeaders() // no body is ever sent, and the answer comes all the same
-  })
-  assert.equal(tooLarge, 413)
-  const chunked = await raw(alice, { method: "POST", path: "/v2/marks/list", body: new Uint8Array(2000) })
-  assert.equal(chunked.status, 413)
-  assert.equal((await raw(alice, { method: "POST", path: "/v1/keys" })).status, 404)
-  const rubbish = await raw(alice, { method: "POST", path: "/v1/shares/get", body: new Uint8Array([255]) })
+it("refuses bodies over the limit, unknown endpoints and rubbish", async (t) => {
+  const { raw } = await started(t)
+  assert.equal((await raw(alice, "marks/list", new Uint8Array(2000))).status, 413)
+  assert.equal((await raw(alice, "keys")).status, 404)
+  assert.equal((await raw(alice, "constructor")).status, 404)
+  const rubbish = await raw(alice, "shares/get", new Uint8Array([255]))
   assert.equal(rubbish.status, 400)
   assert.equal(decodeFailure(rubbish.body).code, "ERR_BAD_FORMAT")
 })
@@ -229,17 +202,17 @@ it("reports rot that its background scrub finds", async (t) => {
 })
 
 it("finishes the requests in work before it stops", async (t) => {
-  const { node, raw, client } = await started(t)
+  const { node, client } = await started(t)
   await client(alice).usage()
   const chunks = await Promise.all(Array.from({ length: 8 }, () => randomChunk(crypto, 1_000_000, 1)))
-  const body = encodeFrames(chunks.map((chunk) => chunk.shares[0]!))
-  const put = raw(alice, { method: "POST", path: "/v1/shares/put", body })
+  const put = client(alice).putShares(
+    chunks.map((chunk) => chunk.shares[0]!),
+    newBatch(crypto),
+  )
   const metrics = async () => (await fetch(`http://${node.monitorAddress}/metrics`)).text()
   while (!/received_bytes_total [1-9]/.test(await metrics())) assert.ok(node.port > 0)
   await node.close()
-  const { status, body: answer } = await put
-  assert.equal(status, 200)
-  assert.ok(decodePutOutcomes(answer, 8).every((outcome) => outcome.ok))
+  assert.ok((await put).every((outcome) => outcome.ok))
   await assert.rejects(client(alice).usage(), { code: "ERR_SERVER_UNREACHABLE", message: /n1/ })
 })
 
@@ -285,38 +258,18 @@ it("refuses the grant of a device that its account's newest record leaves out, a
   await assert.rejects(client(bob).publishRecord(other), { code: "ERR_REFUSED" })
 })
 
-it("still serves clients of version 1, for nobody, and refuses to list or remove for them", async (t) => {
-  const { client, raw } = await started(t)
-  const chunk = await randomChunk(crypto, 300)
-  const post = (path: string, body: Uint8Array | Uint8Array[]) =>
-    raw(alice, { method: "POST", path: `/v1/${path}`, body })
-  const put = await post("shares/put", encodeFrames([chunk.shares[0]!]))
-  assert.deepEqual(decodePutOutcomes(put.body, 1), [{ ok: true, existed: false }])
-  const value = await makeRegisterValue(crypto, crypto.random(32), 1, "old")
-  const proposed = await post("registers/propose", encodeFrames([value]))
-  assert.deepEqual([...proposed.body], [0x81, 0xf5], "a list of one true")
-  assert.equal((await post("shares/has", encodeIds([chunk.id]))).status, 200)
-  for (const path of ["shares/list", "shares/remove"]) {
-    const answer = await post(path, new Uint8Array([0x80]))
-    assert.equal(answer.status, 403)
-    assert.match(decodeFailure(answer.body).message, /Upgrade Holdfast/)
-  }
-  assert.deepEqual(await client(alice).listMarks({ limit: 9 }), [], "it is not alice's account's")
-  assert.deepEqual(await client(alice).hasShares([chunk.id]), [[0]])
-})
-
-it("says that a node of version 1 is to be upgraded", async (t) => {
+it("says that a node which does not know a request is to be updated", async (t) => {
   const { node } = await started(t)
-  const agent = createAgent(alice)
-  t.after(() => agent.destroy())
-  const { createNodeBackend } = await import("@holdfast/backends/storage-node")
+  const transport = new TransportClient(alice)
   const old = createNodeBackend({
     id: "n1",
     address: node.address,
     request: (call) =>
-      requestBytes(agent, { ...parseAddress(node.address), ...call, path: call.path.replace("/v2/", "/v9/") }),
+      transport.request({ ...parseAddress(node.address), ...call, endpoint: `newer/${call.endpoint}` }),
+    close: () => transport.close(),
   })
-  await assert.rejects(old.usage(), { code: "ERR_UNSUPPORTED_VERSION", message: /older Holdfast.*Upgrade/ })
+  t.after(() => old.close())
+  await assert.rejects(old.usage(), { code: "ERR_UNSUPPORTED_VERSION", message: /older Holdfast.*Update/ })
 })
 
 it("gives no tenant more than half of the disk unless told otherwise", async (t) => {

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test"
 import { createNodeBackend } from "@holdfast/backends/storage-node"
 import { decodeCbor, type HoldfastError, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
-import { createAgent, type Identity, parseAddress, requestBytes } from "@holdfast/network"
+import { type Identity, parseAddress, TransportClient } from "@holdfast/network"
 import { type Backend, encodeFailure, encodeMarked, signGrant, signRecord, toReadCap } from "@holdfast/protocol"
 import { makeAccount, makeRegisterValue, newBatch, randomChunk, type TestAccount } from "@holdfast/protocol/testing"
 import { createMemorySeen, createRegisterStore } from "@holdfast/store"
@@ -91,13 +91,13 @@ test("a record of devices that a quota has no room for is refused as that", asyn
 test("a client that knows no codes is answered as before", async (t) => {
   const { node, backend } = await started(t, refused("quota"))
   await fill(backend)
-  const agent = createAgent(alice)
-  t.after(() => agent.destroy())
-  const { status, body } = await requestBytes(agent, {
+  const transport = new TransportClient(alice)
+  t.after(() => transport.close())
+  const { status, body } = await transport.request({
     ...parseAddress(node.address),
-    ...{ method: "POST", path: "/v2/registers/propose" },
-    headers: { "holdfast-grant": Buffer.from(await grantFor(alice, account)).toString("base64url") },
-    body: Buffer.concat(encodeMarked({}, [await newValue()])),
+    ...{ endpoint: "registers/propose", maxBytes: 10_000 },
+    headers: { grant: Buffer.from(await grantFor(alice, account)).toString("base64url") },
+    body: encodeMarked({}, [await newValue()]),
   })
   assert.equal(status, 200)
   const [item] = decodeCbor(body, "answer") as unknown[][]

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, before, type TestContext, test } from "node:test"
-import { connect as connectTls, type TLSSocket } from "node:tls"
+import type { TLSSocket } from "node:tls"
 import { limits } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
-import { type Identity, parseAddress } from "@holdfast/network"
+import type { Identity } from "@holdfast/network"
 import {
   encodeWaitRequest,
   hashRegisterValue,
@@ -17,6 +17,7 @@ import { makeAccount, makeRegisterValue } from "@holdfast/protocol/testing"
 import { checkHonest, measured } from "../../network/test/honest.ts"
 import { parsePrometheus } from "../../network/test/prometheus.ts"
 import { connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"
+import { dialRaw, readEvents, wholeRequest } from "./raw.ts"
 
 const memoryBytes = 64 * 2 ** 20
 let grid: TestGrid
@@ -53,28 +54,27 @@ async function besieged(t: TestContext, name: string) {
     const text = await (await fetch(`http://${node.monitorAddress}/metrics`)).text()
     return parsePrometheus(text).get("holdfast_node_waiting_requests")![0]!.value
   }
-  const dial = ({ keyPem: key, certPem: cert, caPem: ca }: Identity): TLSSocket => {
-    const socket = connectTls({ ...parseAddress(node.address), key, cert, ca, checkServerIdentity: () => undefined })
-    socket.on("error", () => undefined)
+  const dial = (identity: Identity): TLSSocket => {
+    const socket = dialRaw(node.address, identity)
     t.after(() => socket.destroy())
     return socket
   }
   return { clientOf, work, waiting, dial }
 }
 
-function request(watched: readonly WatchedRegister[], waitMs = longestWaitMs): Buffer {
-  const body = encodeWaitRequest({ waitMs, watched })
-  const head = `POST /v2/registers/wait HTTP/1.1\r\nHost: n1\r\nContent-Length: ${body.length}\r\n\r\n`
-  return Buffer.concat([Buffer.from(head), body])
+function request(id: number, watched: readonly WatchedRegister[], waitMs = longestWaitMs): Uint8Array {
+  return wholeRequest(id, "registers/wait", encodeWaitRequest({ waitMs, watched }))
 }
 
 /** Asks over one connection some times at once, and again after each answer. */
-function insist(socket: TLSSocket, next: () => Buffer, answers: { count: number }): void {
-  for (let i = 0; i < 4; i++) socket.write(next())
-  socket.on("data", (data: Buffer) => {
-    const came = data.toString("latin1").split("HTTP/1.1 ").length - 1
-    answers.count += came
-    for (let i = 0; i < came && !socket.destroyed; i++) socket.write(next())
+function insist(socket: TLSSocket, watched: () => readonly WatchedRegister[], answers: { count: number }): void {
+  let lastId = 0
+  const ask = () => socket.write(request(++lastId, watched()))
+  for (let i = 0; i < 4; i++) ask()
+  readEvents(socket, (event) => {
+    if (event.type !== "answer") return
+    answers.count++
+    if (!socket.destroyed) ask()
   })
 }
 
@@ -96,12 +96,11 @@ test("an honest client is told of changes while a member asks for 64 large regis
     watched.push({ id: registerIdOf(await crypto.publicKeyOf(seed)), hash: crypto.random(32) })
   }
   const quiet = await measured(10, work)
-  const bytes = request(watched)
   const answers = { count: 0 }
   for (let i = 0; i < 16; i++) {
     const socket = dial(greedy)
     if (i % 2 === 0) socket.pause() // who reads nothing
-    insist(socket, () => bytes, answers)
+    insist(socket, () => watched, answers)
   }
   await until(async () => answers.count > 0)
   const hit = await measured(20, work)
@@ -120,7 +119,7 @@ test("an honest client is told of changes while members come, wait for names of 
     while (!isOver) {
       const socket = dial(who)
       await new Promise((resolve) => socket.once("secureConnect", resolve).once("close", resolve))
-      for (let i = 0; i < 20 && !socket.destroyed; i++) socket.write(request(names(64)))
+      for (let id = 1; id <= 15 && !socket.destroyed; id++) socket.write(request(id, names(64)))
       await new Promise((resolve) => setTimeout(resolve, 10))
       socket.destroy()
       rounds++
@@ -142,7 +141,7 @@ test("an honest client is told of changes while hundreds of members wait for as 
   const members: Identity[] = []
   for (let i = 0; i < 60; i++) members.push(await grid.member(`many-${i}`, "client", `many-${i % 20}`))
   const answers = { count: 0 }
-  for (const who of members) for (let i = 0; i < 8; i++) insist(dial(who), () => request(names(1)), answers)
+  for (const who of members) for (let i = 0; i < 8; i++) insist(dial(who), () => names(1), answers)
   await until(async () => (await waiting()) >= 300)
   const count = await waiting()
   const hit = await measured(20, work)

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, before, type TestContext, test } from "node:test"
-import { connect as connectTls } from "node:tls"
 import type { NodeBackend } from "@holdfast/backends/storage-node"
 import { encodeCbor, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto, systemClock } from "@holdfast/core/node"
-import { createAgent, type Identity, parseAddress, requestBytes } from "@holdfast/network"
+import { type Identity, parseAddress, TransportClient } from "@holdfast/network"
 import {
   decodeFailure,
   encodeWaitRequest,
@@ -20,6 +19,7 @@ import { checkHonest, measured } from "../../network/test/honest.ts"
 import { parsePrometheus } from "../../network/test/prometheus.ts"
 import type { NodeOptions } from "../src/index.ts"
 import { connect, grantFor, newGrid, type TestGrid } from "./fixtures.ts"
+import { dialRaw, readEvents, wholeRequest } from "./raw.ts"
 
 let grid: TestGrid
 let alice: Identity
@@ -42,14 +42,10 @@ async function started(t: TestContext, options: Partial<NodeOptions> = {}) {
     return backend
   }
   const post = (identity: Identity, body: Uint8Array) => {
-    const agent = createAgent(identity)
-    t.after(() => agent.destroy())
-    return requestBytes(agent, {
-      ...parseAddress(node.address),
-      method: "POST",
-      path: "/v2/registers/wait",
-      body,
-    })
+    const transport = new TransportClient(identity)
+    t.after(() => transport.close())
+    const call = { endpoint: "registers/wait", body: [body], maxBytes: 10_000 }
+    return transport.request({ ...parseAddress(node.address), ...call })
   }
   const waiting = async () => {
     const text = await (await fetch(`http://${node.monitorAddress}/metrics`)).text()
@@ -140,15 +136,9 @@ test("a wait ends with its connection, or when its caller gives it up", async (t
   const { id } = await newRegister()
   const stop = new AbortController()
   const watch = reader.watchRegisters!([{ id }], { signal: stop.signal })
-  const { keyPem: key, certPem: cert, caPem: ca } = alice
-  const socket = connectTls({ ...parseAddress(node.address), key, cert, ca, checkServerIdentity: () => undefined })
-  socket.on("error", () => undefined)
+  const socket = dialRaw(node.address, alice)
   const body = encodeWaitRequest({ waitMs: longestWaitMs, watched: [{ id }] })
-  const head = `POST /v2/registers/wait HTTP/1.1\r\nHost: n1\r\nContent-Length: ${body.length}\r\n\r\n`
-  for (let i = 0; i < 5; i++) {
-    socket.write(head)
-    socket.write(body)
-  }
+  for (let number = 1; number <= 5; number++) socket.write(wholeRequest(number, "registers/wait", body))
   await until(async () => (await waiting()) === 6)
   socket.destroy()
   await until(async () => (await waiting()) === 1)
@@ -225,23 +215,22 @@ test("an honest client works while tenants wait for all that they can get, which
   }
   const quiet = await measured(10, work)
   const hash = registerHashOf(await value(sequence))
-  const wish = (first: WatchedRegister) => {
+  const wish = (number: number, first: WatchedRegister) => {
     const others = Array.from({ length: 63 }, () => ({ id: crypto.random(32) }))
     const body = encodeWaitRequest({ waitMs: longestWaitMs, watched: [first, ...others] })
-    const head = `POST /v2/registers/wait HTTP/1.1\r\nHost: n1\r\nContent-Length: ${body.length}\r\n\r\n`
-    return Buffer.concat([Buffer.from(head), body])
+    return wholeRequest(number, "registers/wait", body)
   }
   const greedy: Identity[] = []
   for (let i = 0; i < 20; i++) greedy.push(await grid.member(`greedy-${i}`, "client", i < 5 ? "alice" : `greedy-${i}`))
   let answers = 0
-  for (const { keyPem: key, certPem: cert, caPem: ca, tenant } of greedy) {
-    const socket = connectTls({ ...parseAddress(node.address), key, cert, ca, checkServerIdentity: () => undefined })
-    socket.on("error", () => undefined)
+  for (const identity of greedy) {
+    const socket = dialRaw(node.address, identity)
     t.after(() => socket.destroy())
-    socket.on("data", (data: Buffer) => {
-      answers += data.toString("latin1").split("HTTP/1.1 200").length - 1
+    readEvents(socket, (event) => {
+      if (event.type === "answer" && event.head.status === 200) answers++
     })
-    for (let i = 0; i < 8; i++) socket.write(wish(tenant === "alice" ? { id, hash } : { id }))
+    const first = identity.tenant === "alice" ? { id, hash } : { id }
+    for (let number = 1; number <= 8; number++) socket.write(wish(number, first))
   }
   // 160 requests come, of 40 KiB each by their wishes; 4 MiB are for all of them together, and 256 KiB for each member.
   await until(async () => (await waiting()) >= 100)
