@@ -198,7 +198,10 @@ export const badAnswers: Readonly<Record<string, { readonly answer: BadAnswer; r
     codes: /BAD_FORMAT/,
   },
   "resets the connection midway": {
-    answer: (socket, { frames }) => socket.write(frames.subarray(0, frames.length - 1), () => socket.destroy()),
+    answer: (socket, { frames }) => {
+      socket.write(frames.subarray(0, frames.length - 1), () => socket.destroy())
+      socket.write = () => false // else another answer's first byte would complete this one
+    },
     codes: /UNREACHABLE/,
   },
   "ends midway": {
