@@ -40,6 +40,7 @@ import { recoveryVectors } from "./recovery-vectors.ts"
 
 import { boundVectors } from "./register-vectors.ts"
 import { signatureVectors } from "./signature-vectors.ts"
+import { transportVectors } from "./transport-vectors.ts"
 import { patchedVectors, treeVectors } from "./tree-vectors.ts"
 
 import { volumeHostVectors, volumeVectors } from "./volume-vectors.ts"
@@ -242,6 +243,7 @@ const makers = {
   capability: capabilityVectors,
   "recovery-kit-2": recoveryVectors,
   signature: signatureVectors,
+  transport: transportVectors,
   tree: treeVectors,
   "tree-patched": patchedVectors,
   "grid-description-3": gridVectors,

@@ -2318,6 +2318,55 @@ def check_signatures(name, vectors):
     print(f"{name}: {len(vectors['signatures'])} vectors agree")
 
 
+def transport_events(side, data):
+    """What one side of a connection sends (docs/protocols/storage-transport.md); pieces of one body are joined."""
+    types = {1: "request", 2: "data", 4: "cancel"} if side == "client" else {2: "data", 3: "answer", 4: "cancel", 5: "goaway"}
+    events, at = [], 0
+    while len(data) - at >= 8:
+        kind, length, number = types.get(data[at]), int.from_bytes(data[at + 1 : at + 4], "big"), int.from_bytes(data[at + 4 : at + 8], "big")
+        if kind is None or (number == 0) != (kind == "goaway"):
+            raise bad("a frame has an unknown type or a wrong request number")
+        if length > (262144 if kind == "data" else 16384):
+            raise HoldfastError("ERR_LIMIT", "a frame is too long")
+        if (length == 0) != (kind == "cancel"):
+            raise bad("a frame has a wrong length")
+        payload, at = data[at + 8 : at + 8 + length], at + 8 + length
+        if kind == "data" and events and events[-1]["type"] == "data" and events[-1]["id"] == number:
+            events[-1]["bytes"] += payload.hex()
+        elif kind == "data":
+            events.append({"type": kind, "id": number, "bytes": payload.hex()})
+        elif kind == "cancel":
+            events.append({"type": kind, "id": number})
+        elif len(payload) == length:
+            events.append(transport_fields(kind, number, Cbor.decode(payload, "frame")))
+    return events
+
+
+def transport_fields(kind, number, value):
+    if kind == "goaway":
+        if not isinstance(value, str) or len(value) > 64:
+            raise bad("a goaway has no reason")
+        return {"type": kind, "reason": value}
+    name = re.compile(r"[a-z][a-z/-]{0,63}")
+    first, headers, length = fields(value, 3, "a frame")
+    is_number = lambda one, least, most: type(one) is int and least <= one <= most
+    if not (is_number(first, 100, 599) if kind == "answer" else isinstance(first, str) and name.fullmatch(first)):
+        raise bad("a frame has no endpoint or status")
+    if not isinstance(headers, dict) or len(headers) > 32 or not all(name.fullmatch(key) and isinstance(text, str) for key, text in headers.items()):
+        raise bad("a frame has headers that are none")
+    if not is_number(length, 0, 2**40):
+        raise bad("a body has no length")
+    return {"type": kind, "id": number, "head": {"status" if kind == "answer" else "endpoint": first, "headers": headers, "bodyBytes": length}}
+
+
+def check_transport(name, vectors):
+    for vector in vectors["good"]:
+        same(transport_events(vector["from"], bytes.fromhex(vector["bytes"])), vector["events"], vector["name"])
+    for vector in vectors["bad"]:
+        refuses(lambda data: transport_events(vector["from"], data), bytes.fromhex(vector["bytes"]), vector["error"], vector["name"])
+    print(f"{name}: {len(vectors['good'])} good and {len(vectors['bad'])} bad vectors agree")
+
+
 CHECKS = {
     "account": check_accounts,
     "account-list": check_account_lists,
@@ -2326,6 +2375,7 @@ CHECKS = {
     "bucket-dropped": check_bucket_dropped,
     "bucket-2": check_bucket,
     "signature": check_signatures,
+    "transport": check_transport,
     "tree": check_trees,
     "tree-patched": check_trees,
     "volume": check_volumes,

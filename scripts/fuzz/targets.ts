@@ -36,6 +36,7 @@ import {
   decodeUsage,
   decodeWaitRequest,
   encodeDescriptor,
+  TransportReader,
   verifyShare,
 } from "@holdfast/protocol"
 import { decodeCare, decodeDirectoryNode, decodeManifestNode, decodeRoot } from "@holdfast/tree"
@@ -80,6 +81,8 @@ const decoders: Readonly<Record<string, { from: readonly string[]; decode: (byte
   "care list": { from: ["tree.json"], decode: decodeCare },
   capability: { from: ["capability.json"], decode: (bytes) => text(bytes, decodeCap) },
   invitation: { from: ["invite.json"], decode: (bytes) => text(bytes, decodeInvite) },
+  "transport of a client": { from: ["transport.json"], decode: (bytes) => transport("client", bytes) },
+  "transport of a node": { from: ["transport.json"], decode: (bytes) => transport("node", bytes) },
   frames: { from: [], decode: (bytes) => [decodeFrames(bytes, few), decodeMarked(bytes, few)] },
   ...answers({
     put: (bytes) => decodePutOutcomes(bytes, 3),
@@ -123,6 +126,27 @@ async function onlyOurErrors(decode: () => unknown): Promise<void> {
   } catch (error) {
     if (!isHoldfastError(error)) throw error
   }
+}
+
+/** However the bytes come, a reader finds the same in them, or fails; of a body it gives no byte twice and none that did not come. */
+function transport(from: "client" | "node", bytes: Uint8Array): void {
+  const found = [bytes.length, 1, 13].map((atOnce) => {
+    const reader = new TransportReader(from)
+    let said = ""
+    let dataBytes = 0
+    try {
+      for (let at = 0; at < bytes.length; at += atOnce)
+        for (const event of reader.read(bytes.subarray(at, at + atOnce)))
+          if (event.type === "data") dataBytes += event.bytes.length
+          else said += JSON.stringify(event)
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error
+      said += error.code
+    }
+    if (dataBytes > bytes.length) throw new Error("a reader made up bytes")
+    return said
+  })
+  if (new Set(found).size !== 1) throw new Error("a reader finds other frames when bytes come in other pieces")
 }
 
 /** There is one encoding of each value. */

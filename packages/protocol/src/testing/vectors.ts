@@ -125,6 +125,12 @@ export {
   type VolumeVectors,
 } from "./list-vectors.ts"
 export { type BoundVector, type BoundVectors, checkBoundVectors } from "./register-vectors.ts"
+export {
+  checkTransportVectors,
+  type TransportVector,
+  type TransportVectors,
+  transportEvents,
+} from "./transport-vectors.ts"
 
 /** interop/vectors/register.json and register-lineage.json. Bytes are hexadecimal. */
 export interface RegisterVectors {
