@@ -5,8 +5,9 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import { after, before, test } from "node:test"
 import { connect, type TLSSocket } from "node:tls"
+import { concat } from "@holdfast/core"
 import { loadGrid, loadIdentity, parseAddress } from "@holdfast/network"
-import { decodeInvite } from "@holdfast/protocol"
+import { dataHead, decodeInvite, encodeIds, encodeRequest, TransportReader, transportName } from "@holdfast/protocol"
 import { finish, until } from "./grid.ts"
 import { type Members, startMembers } from "./members.ts"
 
@@ -73,16 +74,23 @@ test("no token, key or capability is in any log or message of joining and storin
 })
 
 test("a node that is asked to end takes nothing new, finishes what it has begun, and ends by itself", async () => {
-  const { address, id } = (await loadGrid(`${profileOf()}/identity`)).servers.find(({ name }) => name === "n1")!
+  const { address } = (await loadGrid(`${profileOf()}/identity`)).servers.find(({ name }) => name === "n1")!
   const { keyPem: key, certPem: cert, caPem: ca } = await loadIdentity(`${profileOf()}/identity`)
   const dial = async () => {
-    const socket: TLSSocket = connect({ ...parseAddress(address), key, cert, ca, checkServerIdentity: () => undefined })
+    const to = { ...parseAddress(address), ALPNProtocols: [transportName], checkServerIdentity: () => undefined }
+    const socket: TLSSocket = connect({ ...to, key, cert, ca })
     await once(socket, "secureConnect")
     return socket
   }
   const begun = await dial()
-  begun.write(`POST /v1/shares/put HTTP/1.1\r\nHost: ${id}\r\nContent-Length: 4\r\n\r\n`)
-  begun.write(new Uint8Array(2))
+  const [reader, events] = [new TransportReader("node"), [] as string[]]
+  begun.on("data", (bytes: Buffer) => {
+    for (const event of reader.read(bytes))
+      events.push(event.type === "answer" ? `answer ${event.head.status}` : event.type)
+  })
+  const body = encodeIds([])
+  begun.write(encodeRequest(1, { endpoint: "shares/has", headers: {}, bodyBytes: body.length }))
+  begun.write(concat(dataHead(1, 1), body.subarray(0, 1)))
   await members.run(["ls", "home:/"]) // a whole command later the request has begun
   const ended = members.end("n1")
   await until("n1 to refuse connections", async () => {
@@ -91,9 +99,9 @@ test("a node that is asked to end takes nothing new, finishes what it has begun,
     socket.destroy()
     return false
   })
-  begun.write(new Uint8Array(2))
-  const [answer] = (await once(begun, "data")) as [Buffer]
-  assert.match(answer.toString("latin1"), /^HTTP\/1.1 200 OK\r\n/)
+  begun.write(concat(dataHead(1, body.length - 1), body.subarray(1)))
+  await once(begun, "close")
+  assert.deepEqual(events, ["goaway", "answer 200", "data"])
   const startedMs = performance.now()
   assert.equal(await ended, 0)
   assert.ok(performance.now() - startedMs < 5_000)
