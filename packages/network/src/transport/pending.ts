@@ -93,19 +93,16 @@ export class Pending {
     this.#pace?.add(bytes)
   }
 
-  /** Its answer begins. Throws ERR_BAD_FORMAT when it has begun before. */
+  /** Its answer begins. Throws ERR_BAD_FORMAT when it has begun before, ERR_LIMIT when it is to be larger than can be right. */
   begin(head: AnswerHead): void {
+    const { maxBytes, allocate = (length: number) => new Uint8Array(length) } = this.call
     if (this.#head) throw misplaced()
+    if (head.bodyBytes > maxBytes)
+      throw new HoldfastError("ERR_LIMIT", `The server's answer is larger than the ${maxBytes} bytes accepted here.`)
     this.#head = head
     this.#unsentBytes = 0
     this.#pace?.add(0)
-    if (this.isOver) return
-    const { maxBytes, allocate = (length: number) => new Uint8Array(length) } = this.call
-    if (head.bodyBytes <= maxBytes) this.#body = allocate(head.bodyBytes)
-    else
-      this.fail(
-        new HoldfastError("ERR_LIMIT", `The server's answer is larger than the ${maxBytes} bytes accepted here.`),
-      )
+    if (!this.isOver) this.#body = allocate(head.bodyBytes)
   }
 
   /** Takes a piece of the answer. Throws ERR_BAD_FORMAT for more than was announced. */
