@@ -14,7 +14,7 @@ import { type AgentOptions, checkServer } from "../tls/expected.ts"
 import { refusedFor } from "../tls/refusal.ts"
 import { keyIdOf } from "../tls/revoked.ts"
 import { type Address, explain, formatAddress, unreachable } from "../tls/unreachable.ts"
-import { misplaced, Pending, type TransportCall, type TransportResponse, usualTimeoutMs } from "./pending.ts"
+import { misplaced, Pending, type TransportCall, type TransportResponse } from "./pending.ts"
 import { FrameWriter } from "./writer.ts"
 
 /** What is read at once; each connection has one such array, and each turn of the loop fills it once. */
@@ -45,7 +45,6 @@ export class ClientConnection {
   #isClosed = false
   #isLeft = false
   #hasAnswered = false
-  #readMs = performance.now()
 
   constructor(options: ConnectionOptions) {
     this.#at = { host: options.host, port: options.port }
@@ -165,7 +164,10 @@ export class ClientConnection {
       head: encodeRequest(id, { endpoint, headers, bodyBytes }),
       parts: body,
       isOver: () => pending.isOver || pending.hasAnswer,
-      onTaken: (bytes) => pending.sent(bytes),
+      onTaken: (bytes) => {
+        pending.sent(bytes)
+        this.#moved(bytes)
+      },
     })
     pending.writing = writing
     const isWhole = await writing
@@ -174,12 +176,17 @@ export class ClientConnection {
   }
 
   #receive(bytes: Uint8Array): void {
-    this.#readMs = performance.now()
+    this.#moved(bytes.length)
     try {
       for (const event of this.#reader.read(bytes)) this.#take(event)
     } catch (error) {
       this.#end(error as Error)
     }
+  }
+
+  /** What one request moves takes time of the others: the line is as slow for all of them. */
+  #moved(bytes: number): void {
+    for (const pending of this.#open.values()) pending.moved(bytes)
   }
 
   #take(event: TransportEvent): void {
@@ -204,6 +211,7 @@ export class ClientConnection {
 
   #forget(pending: Pending): void {
     this.#open.delete(pending.id)
+    pending.stop()
     this.#slot?.()
     this.#slot = undefined
     if (this.requests > 0) return
@@ -227,15 +235,12 @@ export class ClientConnection {
       if (this.requests === 0) this.#socket.unref()
       return
     }
-    const { timeoutMs = usualTimeoutMs } = pending.call
-    const isDead = isSilent && performance.now() - this.#readMs >= timeoutMs * 0.9
-    if (isDead || pending.writing) {
+    if (isSilent || pending.writing) {
       this.#end(this.#cutOff()) // what is written lies in memory that is not ours any more
       return
     }
     void this.#writer.send(encodeCancel(pending.id))
-    const late = () => this.#open.has(pending.id) && this.#end(this.#cutOff())
-    setTimeout(late, timeoutMs).unref()
+    pending.awaitReturn(() => this.#end(this.#cutOff()))
   }
 
   #cutOff(): HoldfastError {
@@ -251,7 +256,10 @@ export class ClientConnection {
     this.#open.clear()
     this.#queue.length = 0
     this.#slot?.()
-    for (const pending of all) pending.fail(error)
+    for (const pending of all) {
+      pending.stop()
+      pending.fail(error)
+    }
   }
 }
 

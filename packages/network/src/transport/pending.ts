@@ -11,11 +11,11 @@ export interface TransportCall extends Address {
   readonly body: readonly Uint8Array[]
   /** Largest answer accepted. */
   readonly maxBytes: number
-  /** Longest silence of the server before the request fails. Default 30 s; a new connection must be there in a sixth. */
+  /** Longest silence of the connection before the request fails. Default 30 s; a new connection must be there in a sixth. */
   readonly timeoutMs?: number
   /**
-   * Longest time for the whole request, and a millisecond more for each 16 bytes sent or received: whoever is slower than
-   * 16 kB/s and needs longer is given up. Default 60 s.
+   * Longest time for the whole request, and a millisecond more for each 16 bytes that move on its connection meanwhile: whoever is
+   * slower than 16 kB/s and needs longer is given up. Default 60 s.
    */
   readonly deadlineMs?: number
   readonly signal?: AbortSignal
@@ -79,17 +79,37 @@ export class Pending {
 
   /** It goes out: its time begins. */
   start(id: number): void {
-    const { timeoutMs = usualTimeoutMs, deadlineMs = 60_000 } = this.call
+    const { timeoutMs = usualTimeoutMs } = this.call
     this.id = id
-    this.#pace = startPace({ baseMs: deadlineMs, bytesPerMs, silentMs: timeoutMs }, (isSilent) => {
+    this.#startPace((isSilent) => {
       const why = isSilent ? `it did not answer within ${timeoutMs} ms` : "it answers too slowly"
       this.fail(unreachable(this.call, why), isSilent)
     })
   }
 
+  /** It is over here, and has as long again for the server to give it back. */
+  awaitReturn(onLate: () => void): void {
+    this.#startPace(onLate)
+  }
+
+  /** The server has no more to do with it. */
+  stop(): void {
+    this.#pace?.stop()
+  }
+
+  #startPace(onLate: (isSilent: boolean) => void): void {
+    const { timeoutMs = usualTimeoutMs, deadlineMs = 60_000 } = this.call
+    this.#pace?.stop()
+    this.#pace = startPace({ baseMs: deadlineMs, bytesPerMs, silentMs: timeoutMs }, onLate)
+  }
+
   /** The socket has taken bytes of it. */
   sent(bytes: number): void {
     this.#unsentBytes = Math.max(0, this.#unsentBytes - bytes)
+  }
+
+  /** Bytes moved on its connection, its own or others'. */
+  moved(bytes: number): void {
     this.#pace?.add(bytes)
   }
 
@@ -101,7 +121,6 @@ export class Pending {
       throw new HoldfastError("ERR_LIMIT", `The server's answer is larger than the ${maxBytes} bytes accepted here.`)
     this.#head = head
     this.#unsentBytes = 0
-    this.#pace?.add(0)
     if (!this.isOver) this.#body = allocate(head.bodyBytes)
   }
 
@@ -110,7 +129,6 @@ export class Pending {
     if (!this.#head || this.#fill + piece.length > this.#head.bodyBytes) throw misplaced()
     if (!this.isOver) this.#body.set(piece, this.#fill)
     this.#fill += piece.length
-    this.#pace?.add(piece.length)
   }
 
   /** True once all of the answer is here; then it is settled. */
