@@ -53,14 +53,12 @@ export const areas: readonly Area[] = [
   },
   {
     files: [
-      ...sources("network/src", "tls/agent", "tls/authority", "tls/revoked", "tls/roles", "tls/server"),
+      ...sources("network/src", "tls/agent", "tls/authority", "tls/expected", "tls/revoked", "tls/roles", "tls/server"),
       ...sources("network/src", "tls/subject", "join"),
     ],
     changes: [
-      ...inFile("network/src/tls/agent", [
-        ["maxCachedSessions: 0", "maxCachedSessions: 100"],
-        ['minVersion: "TLSv1.3"', 'minVersion: "TLSv1.2"'],
-      ]),
+      ...inFile("network/src/tls/agent", [["maxCachedSessions: 0", "maxCachedSessions: 100"]]),
+      ...inFile("network/src/tls/expected", [['minVersion: "TLSv1.3"', 'minVersion: "TLSv1.2"']]),
       ...inFile("network/src/tls/server", [
         ['minVersion: "TLSv1.3"', 'minVersion: "TLSv1.2"'],
         ["constants.SSL_OP_NO_TICKET", "0"],

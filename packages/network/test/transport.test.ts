@@ -77,8 +77,9 @@ async function until(condition: () => boolean): Promise<void> {
 test("bodies of any size and in any parts come over whole, both ways, many at once", async (t) => {
   const { port, client, sockets } = await gridOf(t, echo)
   const transport = client()
-  const sizes = [0, 1, 8, 32_767, 32_769, 262_144, 262_145, 1_000_000, 3_333_333]
-  const some = (length: number, at: number) => new Uint8Array(length).map((_, i) => (i * 31 + (i >> 8) + at) & 255)
+  const sizes = [0, 1, 8, 32_767, 32_769, 262_144, 262_145, 600_000]
+  const pattern = new Uint8Array(600_100).map((_, i) => i * 31 + (i >> 8))
+  const some = (length: number, at: number) => pattern.slice(at, at + length)
   await Promise.all(
     sizes.flatMap((size, at) =>
       [1, 2, 5].map(async (parts) => {
