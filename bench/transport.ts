@@ -90,7 +90,8 @@ async function main(): Promise<void> {
 }
 
 if (process.argv[2] === "server")
-  process.on("message", async ({ identity }: { identity?: IdentityFiles }) => {
-    process.send!(identity ? await serve(identity) : process.cpuUsage())
+  process.on("message", ({ identity }: { identity?: IdentityFiles }) => {
+    if (identity) void serve(identity).then((port) => process.send!(port))
+    else process.send!(process.cpuUsage())
   })
 else await main()

@@ -84,7 +84,7 @@ export function answerBytesOf({ answerBytes: most, answerBytesFor }: Route, back
 }
 
 /** Most bytes of a list of ids. */
-export const idListBytes = 64 * limits.requestItems
+const idListBytes = 64 * limits.requestItems
 /** Most bytes of frames: they have a header, so that a share batch may fill requestBytes by itself. */
 export const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 2) + 4096
 /** Most bytes of an answer with shares or values. */
@@ -94,8 +94,8 @@ const heldBytes = 3 + 2 * limits.maxShares
 const allHeldBytes = heldBytes * limits.requestItems
 const proposalBounds = { maxItems: registersPerRequest, maxItemBytes: limits.registerValueBytes }
 
-/** Endpoints that read what is known by its id, the same in both versions. */
-export const readRoutes: Readonly<Record<string, Route>> = {
+/** Endpoints that read what is known by its id. */
+const readRoutes: Readonly<Record<string, Route>> = {
   "shares/get": {
     maxBytes: idListBytes,
     answerBytes,
@@ -121,7 +121,7 @@ export const readRoutes: Readonly<Record<string, Route>> = {
   },
 }
 
-/** Endpoints by their paths behind /v2/. */
+/** Endpoints by their names. */
 export const routes: Readonly<Record<string, Route>> = {
   ...readRoutes,
   "shares/put": {

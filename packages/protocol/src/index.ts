@@ -204,7 +204,6 @@ export {
   encodeCancel,
   encodeGoAway,
   encodeRequest,
-  frameHeadBytes,
   mostDataBytes,
   type RequestHead,
   requestsPerConnection,

@@ -7,11 +7,11 @@ import { type CborValue, concat, decodeCbor, encodeCbor, FieldReader, HoldfastEr
 /** The protocol as TLS names it (ALPN). */
 export const transportName = "holdfast/3"
 /** Bytes of a frame's head. */
-export const frameHeadBytes = 8
+const frameHeadBytes = 8
 /** Most bytes of a body in one frame: a large body keeps no other waiting for longer than that takes. */
 export const mostDataBytes = 256 * 1024
 /** Most bytes of a frame that is not data. */
-export const mostFieldBytes = 16 * 1024
+const mostFieldBytes = 16 * 1024
 /** Most requests of one connection that are not over. */
 export const requestsPerConnection = 16
 
