@@ -3,8 +3,9 @@ import assert from "node:assert/strict"
 import { once } from "node:events"
 import { createServer } from "node:net"
 import { type TestContext, test } from "node:test"
-import type { TLSSocket } from "node:tls"
+import { connect, type TLSSocket } from "node:tls"
 import { concat, utf8 } from "@holdfast/core"
+import { encodeCancel, encodeRequest, requestsPerConnection, transportName } from "@holdfast/protocol"
 import {
   type AgentOptions,
   type Exchange,
@@ -273,4 +274,26 @@ test("a member with too many connections is told so, and those that it has go on
   await assert.rejects(client().request(ask(port)), { code: "ERR_REFUSED", message: /too many connections/ })
   goOn.resolve()
   for (const answer of answers) assert.equal((await answer).body.length, 1)
+})
+
+test("who reads nothing, asks and gives up again and again is ended before much is queued for it", async (t) => {
+  let asked = 0
+  const { port, alice: identity } = await gridOf(t, async (exchange) => {
+    asked++
+    if (exchange.endpoint === "large") return exchange.answer({ status: 200, parts: [new Uint8Array(2 ** 26)] })
+    await once(exchange.over, "abort")
+  })
+  const { keyPem: key, certPem: cert, caPem: ca } = identity
+  const to = { host: "127.0.0.1", port, ALPNProtocols: [transportName], checkServerIdentity: () => undefined }
+  const socket = connect({ ...to, key, cert, ca })
+  t.after(() => socket.destroy())
+  socket.on("error", () => undefined)
+  await once(socket, "secureConnect")
+  const begin = (id: number, endpoint: string) => encodeRequest(id, { endpoint, headers: {}, bodyBytes: 0 })
+  socket.write(begin(1, "large"))
+  for (let id = 2; id < 1000; id++) socket.write(concat(begin(id, "wait"), encodeCancel(id)))
+  await until(() => asked > 1)
+  socket.resume()
+  await once(socket, "close")
+  assert.ok(asked <= requestsPerConnection, `${asked} were taken`)
 })

@@ -88,7 +88,7 @@ const idListBytes = 64 * limits.requestItems
 /** Most bytes of frames: they have a header, so that a share batch may fill requestBytes by itself. */
 export const framedBytes = limits.requestBytes + 4 * (limits.requestItems + 2) + 4096
 /** Most bytes of an answer with shares or values. */
-export const answerBytes = limits.requestBytes
+const answerBytes = limits.requestBytes
 /** Most bytes that say which shares of a chunk are held. */
 const heldBytes = 3 + 2 * limits.maxShares
 const allHeldBytes = heldBytes * limits.requestItems

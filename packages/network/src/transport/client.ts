@@ -4,10 +4,9 @@
  */
 import type { SecureContext } from "node:tls"
 import { isHoldfastError } from "@holdfast/core"
-import { requestsPerConnection } from "@holdfast/protocol"
 import { type AgentOptions, type Credentials, contextFor } from "../tls/expected.ts"
 import { formatAddress } from "../tls/unreachable.ts"
-import { ClientConnection } from "./connection.ts"
+import { ClientConnection, requestsAtOnce } from "./connection.ts"
 import { type TransportCall, type TransportResponse, usualTimeoutMs } from "./pending.ts"
 
 export type { TransportCall, TransportResponse } from "./pending.ts"
@@ -62,7 +61,7 @@ export class TransportClient {
       if (!connection.isUsable) this.#connections.delete(connection)
       else if (connection.address === address) {
         count++
-        const load = connection.loadBytes + (connection.requests < requestsPerConnection ? 0 : 2 ** 40)
+        const load = connection.loadBytes + (connection.requests < requestsAtOnce ? 0 : 2 ** 40)
         if (load >= least) continue
         best = connection
         least = load

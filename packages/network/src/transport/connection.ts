@@ -20,6 +20,9 @@ import { FrameWriter } from "./writer.ts"
 /** What is read at once; each connection has one such array, and each turn of the loop fills it once. */
 const readBytes = 256 * 1024
 
+/** Half of what a node allows: it counts a request until it hears that the answer was taken, which is later than that is so. */
+export const requestsAtOnce = requestsPerConnection / 2
+
 /** How a connection is made. */
 export interface ConnectionOptions extends Address {
   readonly secureContext: SecureContext
@@ -141,7 +144,7 @@ export class ClientConnection {
     try {
       await this.#opened
       while (this.#queue.length > 0)
-        if (this.#open.size < requestsPerConnection) await this.#send(this.#queue.shift()!)
+        if (this.#open.size < requestsAtOnce) await this.#send(this.#queue.shift()!)
         else
           await new Promise<void>((resolve) => {
             this.#slot = resolve

@@ -170,15 +170,16 @@ class ServerConnection {
     this.#lastId = exchange.id
     this.#open.set(exchange.id, exchange)
     if (exchange.bodyBytes > 0) this.#incoming = exchange
-    this.#serve(exchange).then(
-      () => {
-        exchange.end()
-        exchange.isServed = true
-        if (exchange.isCancelled) void this.writer.send(encodeCancel(exchange.id))
-        if (exchange !== this.#incoming) this.#forget(exchange)
-      },
-      () => this.socket.destroy(),
-    )
+    this.#finish(exchange).catch(() => this.socket.destroy())
+  }
+
+  /** Its number is in use until all is written that was queued for it: who reads nothing cannot make that grow. */
+  async #finish(exchange: ServerExchange): Promise<void> {
+    await this.#serve(exchange)
+    exchange.end()
+    if (exchange.isCancelled) await this.writer.send(encodeCancel(exchange.id))
+    exchange.isServed = true
+    if (exchange !== this.#incoming) this.#forget(exchange)
   }
 
   #takePiece(id: number, piece: Uint8Array): Promise<void> | undefined {
