@@ -7,7 +7,7 @@
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, Folder, hasProc, localError, posix } from "@holdfast/core/node"
+import { createFlags, type DirectFile, Folder, hasProc, localError, openDirect, posix } from "@holdfast/core/node"
 import { checkName, isHole } from "@holdfast/tree"
 import { accessAcl, modeWithoutAcl } from "./acl.ts"
 import { utimesValue } from "./local.ts"
@@ -137,6 +137,9 @@ export function placeSmallFile(
   })
 }
 
+/** What comes from here on in a file goes past the page cache: who fetches so much does not read all of it at once. */
+const directFromBytes = 16 * 1024 * 1024
+
 /** Writes a file from a stream, long runs of zeros as holes; `onBytes` hears of each piece written. */
 export async function placeFile(
   target: Target,
@@ -147,13 +150,17 @@ export async function placeFile(
   const local = pathOf(target)
   const temporary = temporaryBeside(target)
   let file: number | undefined
+  let direct: DirectFile | undefined
   try {
     file = guarded(local, () => fs.openSync(temporary, createFlags, 0o600))
     const opened = file
     let end = 0
     for await (const piece of source) {
-      for (const [from, to] of isHole(piece) ? [] : filledParts(piece))
-        await writeAll(file, piece.subarray(from, to), end + from, local)
+      if (end >= directFromBytes) direct ??= openDirect(file)
+      for (const [from, to] of isHole(piece) ? [] : filledParts(piece)) {
+        const done = await told(local, direct?.write(piece.subarray(from, to), end + from))
+        await writeAll(file, piece.subarray(from + done, to), end + from + done, local)
+      }
       end += piece.length
       onBytes?.(piece.length)
     }
@@ -167,6 +174,8 @@ export async function placeFile(
     if (file !== undefined) fs.closeSync(file)
     removePart(temporary)
     throw error
+  } finally {
+    direct?.close()
   }
   guarded(local, () => renameOver(temporary, target))
 }
@@ -255,6 +264,15 @@ function* filledParts(piece: Uint8Array): Generator<[from: number, to: number]> 
     start = at + holeBytes
   }
   if (piece.length > start) yield [start, piece.length]
+}
+
+/** What `work` gives, 0 without any; its errors tell of the file. */
+async function told(local: string, work: Promise<number> | undefined): Promise<number> {
+  try {
+    return (await work) ?? 0
+  } catch (error) {
+    throw localError(error, local)
+  }
 }
 
 function writeAll(file: number, piece: Uint8Array, position: number, local: string): Promise<void> {

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as paths from "node:path"
+import { type TestContext, test } from "node:test"
+import { hasProc, openDirect } from "@holdfast/core/node"
+
+const mib = 1024 * 1024
+
+function fileIn(t: TestContext, folder: string) {
+  const dir = fs.mkdtempSync(paths.join(folder, "holdfast-direct-"))
+  const path = paths.join(dir, "file")
+  const file = fs.openSync(path, "w")
+  t.after(() => {
+    fs.closeSync(file)
+    fs.rmSync(dir, { recursive: true })
+  })
+  return { path, file }
+}
+
+/** Writes `bytes` at `position` as whoever uses this does: what does not go directly goes the usual way. */
+async function writeBoth(file: number, bytes: Uint8Array, position: number): Promise<number> {
+  const direct = openDirect(file)
+  try {
+    const done = await direct.write(bytes, position)
+    assert.ok(done <= bytes.length)
+    fs.writeSync(file, bytes, done, bytes.length - done, position + done)
+    return done
+  } finally {
+    direct.close()
+  }
+}
+
+test("what is written past the page cache and what is not are one file, of any length and at any position", async (t) => {
+  const { path, file } = fileIn(t, os.tmpdir())
+  const expected = Buffer.alloc(40 * mib)
+  let direct = 0
+  for (const [length, position] of [
+    [9 * mib + 17, 0],
+    [4 * mib, 12 * mib],
+    [mib, 20 * mib + 512],
+    [1000, 24 * mib],
+    [3 * mib + 4096, 28 * mib],
+  ] as const) {
+    const bytes = randomBytes(length)
+    bytes.copy(expected, position)
+    const done = await writeBoth(file, bytes.subarray(), position)
+    if (length < mib || position % 4096 !== 0) assert.equal(done, 0)
+    direct += done
+  }
+  const end = 31 * mib + 4096
+  assert.ok(fs.readFileSync(path).equals(expected.subarray(0, end)))
+  if (direct === 0) t.diagnostic(`${os.tmpdir()} takes nothing past the page cache`)
+})
+
+test("a file system without a page cache to pass is written the usual way", {
+  skip: !fs.existsSync("/proc/self"),
+}, async (t) => {
+  const { file } = fileIn(t, "/dev/shm")
+  const bytes = randomBytes(2 * mib)
+  await writeBoth(file, bytes, 0)
+  assert.ok(fs.readFileSync(`/proc/self/fd/${file}`).equals(bytes))
+})
+
+test("what is written goes to the file that is open, whatever its name leads to by then", {
+  skip: !hasProc,
+}, async (t) => {
+  const { path, file } = fileIn(t, os.tmpdir())
+  fs.renameSync(path, `${path}.moved`)
+  fs.writeFileSync(path, "somebody else's")
+  await writeBoth(file, randomBytes(mib), 0)
+  assert.equal(fs.readFileSync(path, "utf8"), "somebody else's")
+  assert.equal(fs.statSync(`${path}.moved`).size, mib)
+})
