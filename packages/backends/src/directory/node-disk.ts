@@ -4,21 +4,23 @@
  */
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
-import { open, rename, rmdir, statfs, unlink } from "node:fs/promises"
+import { type FileHandle, open, rename, rmdir, statfs, unlink } from "node:fs/promises"
 import { basename, dirname, relative, resolve, sep } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { HoldfastError } from "@holdfast/core"
 import {
   checkFile,
   createFlags,
+  type DirectFile,
   Folder,
   hasProc,
   isDenied,
   makePrivateFolder,
+  openDirect,
   readFlags,
   whoseIs,
 } from "@holdfast/core/node"
-import type { Disk, DiskDatabase } from "./disk.ts"
+import type { Disk, DiskDatabase, DiskFile } from "./disk.ts"
 import { isLocalFileSystem } from "./file-systems.ts"
 
 /** Folders that are held open though nobody uses them. */
@@ -26,12 +28,29 @@ const mostIdle = 64
 /** What SQLite keeps beside a database. */
 const besides = ["", "-wal", "-shm", "-journal"]
 
+/** A file whose large writes go past the page cache: it is made durable at once, and not read soon. */
+function pastCache(file: FileHandle): DiskFile {
+  let direct: DirectFile | undefined
+  return {
+    async write(bytes, offset, length, position) {
+      direct ??= openDirect(file.fd)
+      const bytesWritten = await direct.write(bytes.subarray(offset, offset + length), position)
+      return bytesWritten > 0 ? { bytesWritten } : file.write(bytes, offset, length, position)
+    },
+    datasync: () => file.datasync(),
+    close() {
+      direct?.close()
+      return file.close()
+    },
+  }
+}
+
 /** The part of this machine's disk below `root`, which is made when it is first needed. Paths begin with `root`. */
 export function createNodeDisk(root: string): Disk {
   const folders = new OpenFolders(root)
   return {
     mkdir: async (path) => folders.make(path),
-    create: (path) => folders.within(path, (at) => open(at, createFlags, 0o600)),
+    create: (path) => folders.within(path, async (at) => pastCache(await open(at, createFlags, 0o600))),
     readFile: (path, mostBytes) =>
       folders.within(path, async (at) => {
         const file = await open(at, readFlags)
