@@ -54,7 +54,8 @@ export const areas: readonly Area[] = [
   {
     files: [
       ...sources("network/src", "tls/agent", "tls/authority", "tls/expected", "tls/revoked", "tls/roles", "tls/server"),
-      ...sources("network/src", "tls/subject", "join"),
+      ...sources("network/src", "tls/subject", "tls/unreachable", "join"),
+      ...sources("network/src/transport", "client", "connection", "exchange", "pending", "server", "writer"),
     ],
     changes: [
       ...inFile("network/src/tls/agent", [["maxCachedSessions: 0", "maxCachedSessions: 100"]]),
@@ -68,6 +69,7 @@ export const areas: readonly Area[] = [
     tests: [
       ...tests(
         "network",
+        "transport",
         "authority",
         "roles",
         "agent",

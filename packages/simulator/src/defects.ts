@@ -96,8 +96,8 @@ export const defects: readonly Defect[] = [
       ),
       edit(
         `${store}/pipeline.ts`,
-        'import type { Coding } from "@holdfast/protocol"\n',
-        'import { type Coding, decodeShare } from "@holdfast/protocol"\n',
+        "import { type Coding, markSealedHere }",
+        "import { type Coding, decodeShare, markSealedHere }",
       ),
     ],
   },
