@@ -15,6 +15,8 @@ export interface Element {
 
 /** A page of 1000 keys of 1 kB, each letter escaped, is smaller. */
 const mostBytes = 8 * 1024 * 1024
+/** A page of 1000 keys has a dozen for each. */
+const mostElements = 65_536
 /** Lists have three levels. */
 const mostDepth = 16
 
@@ -44,6 +46,7 @@ export function parseXml(text: string, name: string): Element | undefined {
   const parser = new SaxesParser()
   const open: { name: string; text: string; children: Element[] }[] = []
   let root: Element | undefined
+  let count = 0
   parser.on("error", () => {
     throw new NotWellFormed()
   })
@@ -55,7 +58,7 @@ export function parseXml(text: string, name: string): Element | undefined {
     const parent = open.at(-1)
     if (parent) parent.children.push(element)
     else root = element
-    if (open.push(element) > mostDepth) throw new NotWellFormed()
+    if (open.push(element) > mostDepth || ++count > mostElements) throw new NotWellFormed()
   })
   parser.on("closetag", () => void open.pop())
   const add = (said: string) => {

@@ -38,11 +38,12 @@ export interface DirectFile {
 export function openDirect(file: number): DirectFile {
   let descriptor: number | undefined
   let scratch: Uint8Array | undefined
-  const device = hasProc ? fs.fstatSync(file).dev : undefined
+  let device: number | undefined
   return {
     async write(bytes, position) {
-      if (device === undefined || without.has(device)) return 0
-      if (bytes.length < leastBytes || position % blockBytes !== 0) return 0
+      if (!hasProc || bytes.length < leastBytes || position % blockBytes !== 0) return 0
+      device ??= fs.fstatSync(file).dev
+      if (without.has(device)) return 0
       try {
         // The file that is open, whatever its name leads to by now.
         descriptor ??= fs.openSync(`/proc/self/fd/${file}`, fs.constants.O_WRONLY | fs.constants.O_DIRECT)
