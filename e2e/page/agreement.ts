@@ -16,6 +16,7 @@ import {
   checkRangeVectors,
   checkRecoveryVectors,
   checkRegisterVectors,
+  checkTransportVectors,
   checkVolumeVectors,
   type ParityVectors,
 } from "@holdfast/protocol/vectors"
@@ -51,6 +52,7 @@ const checks: Readonly<Record<string, Check>> = {
   "register-4": (vectors) => checkBoundVectors(webCrypto, vectors),
   "register-lineage": (vectors) => checkRegisterVectors(webCrypto, vectors),
   signature: (vectors) => checkSignatureVectors(webCrypto, vectors),
+  transport: checkTransportVectors,
   tree: checkTrees,
   "tree-patched": checkTrees,
   volume: (vectors) => checkVolumeVectors(webCrypto, vectors),
