@@ -5,7 +5,7 @@
  */
 export const longTests: readonly string[] = [
   // Many random histories and schedules.
-  ..."caretaker replay seeds witness".split(" ").map((name) => `packages/simulator/test/${name}.test.ts`),
+  ..."caretaker models replay seeds witness".split(" ").map((name) => `packages/simulator/test/${name}.test.ts`),
   ..."collection-races liars register-races".split(" ").map((name) => `packages/store/test/${name}.test.ts`),
   // Every answer, file or tree that can be made wrong.
   "packages/backends/test/bad-bucket.test.ts",
