@@ -4,7 +4,7 @@
  */
 import { generateKeyPairSync, randomBytes } from "node:crypto"
 import { join } from "node:path"
-import { encodeBase32, HoldfastError, matching, parseOr, text } from "@holdfast/core"
+import { encodeBase32, HoldfastError, matching, parseOr, record, text } from "@holdfast/core"
 import {
   checkIdentity,
   createKeyAndRequest,
@@ -19,7 +19,7 @@ import { Database } from "./database.ts"
 import { storedGrid } from "./grid.ts"
 
 const keySchema = v.object({ seed: matching(/^[0-9a-f]{64}$/), publicKey: matching(/^[0-9a-f]{64}$/) })
-const statementsSchema = v.record(matching(/^[0-9a-f]{64}$/), text(2048))
+const statementsSchema = record(text(2048), /^[0-9a-f]{64}$/)
 const mostStatements = 4096
 
 /** What a tenant's administrator has to work with, on the coordinator's own machine. */

@@ -12,7 +12,18 @@ export { assert, type ErrorCode, type ErrorDetails, HoldfastError, isHoldfastErr
 export { limits } from "./limits.ts"
 export { ownValue } from "./own-value.ts"
 export { mapOrdered, mapPool, Semaphore } from "./pool.ts"
-export { finiteNumber, fit, integer, list, matching, parseOr, type Schema, statedVersion, text } from "./schema.ts"
+export {
+  finiteNumber,
+  fit,
+  integer,
+  list,
+  matching,
+  parseOr,
+  record,
+  type Schema,
+  statedVersion,
+  text,
+} from "./schema.ts"
 export * from "./shown-text.ts"
 export { cut } from "./stream/cut.ts"
 export { isoTime } from "./times.ts"

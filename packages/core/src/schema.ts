@@ -36,6 +36,28 @@ export function list<const S extends v.GenericSchema>(item: S, most: number, lea
   )
 }
 
+/**
+ * An object with whatever names, which match `names` if that is given, and values of one kind. Names that every object has, as
+ * `constructor`, are names as others are: the library's own schema of this kind leaves them out.
+ */
+export function record<T>(value: Schema<T>, names?: RegExp) {
+  return v.pipe(
+    v.custom<Record<string, unknown>>((given) => typeof given === "object" && given !== null && !Array.isArray(given)),
+    v.rawTransform(({ dataset, addIssue, NEVER }): Record<string, T> => {
+      const entries: [name: string, value: T][] = []
+      for (const [name, given] of Object.entries(dataset.value)) {
+        const result = fit(value, given)
+        if ("field" in result || names?.test(name) === false) {
+          addIssue({ message: "a name or its value is not as required" })
+          return NEVER
+        }
+        entries.push([name, result.value])
+      }
+      return Object.fromEntries(entries)
+    }),
+  )
+}
+
 /** The value as the schema gives it, or the name of the first field that is wrong, never its content. */
 export function fit<T>(schema: Schema<T>, value: unknown): { readonly value: T } | { readonly field: string } {
   const result = v.safeParse(schema, value, { abortEarly: true })

@@ -72,7 +72,7 @@ export function createS3Client(location: S3Location, options: S3ClientOptions): 
   let clockOffsetMs = 0
 
   /** One exchange. Throws S3Failure for what is no success. */
-  const exchange = async (request: S3Request, signal: AbortSignal): Promise<IncomingMessage> => {
+  const exchange = async (request: S3Request, offsetMs: number, signal: AbortSignal): Promise<IncomingMessage> => {
     const { accessKeyId, secretAccessKey, sessionToken } = await keys()
     const url = urlOf({ ...location, region }, request)
     const headers = {
@@ -81,7 +81,7 @@ export function createS3Client(location: S3Location, options: S3ClientOptions): 
       "user-agent": "holdfast",
       // Bodies are not hashed for the signature: what is stored is verified by what it is.
       "x-amz-content-sha256": request.body ? "UNSIGNED-PAYLOAD" : emptyHash,
-      "x-amz-date": new Date(Date.now() + clockOffsetMs).toISOString().replace(/[:-]|\.\d{3}/g, ""),
+      "x-amz-date": new Date(Date.now() + offsetMs).toISOString().replace(/[:-]|\.\d{3}/g, ""),
       ...(request.method === "PUT" && { "content-length": String(request.body?.length ?? 0) }),
     }
     const signed = aws4.sign(
@@ -119,8 +119,9 @@ export function createS3Client(location: S3Location, options: S3ClientOptions): 
       let isMoved = false
       let isLate = false
       for (let attempt = 1; ; attempt++) {
+        const usedMs = clockOffsetMs // others may learn of the service's clock meanwhile
         try {
-          return await exchange(request, signal)
+          return await exchange(request, usedMs, signal)
         } catch (error) {
           if (signal.aborted) throw error
           const failure = error instanceof S3Failure ? error : undefined
@@ -132,7 +133,7 @@ export function createS3Client(location: S3Location, options: S3ClientOptions): 
             continue
           }
           const offsetMs = (failure?.dateMs ?? Number.NaN) - Date.now()
-          if (failure && skewed.has(failure.said) && Math.abs(offsetMs - clockOffsetMs) > skewMs && !isLate) {
+          if (failure && skewed.has(failure.said) && Math.abs(offsetMs - usedMs) > skewMs && !isLate) {
             clockOffsetMs = offsetMs
             isLate = true
             continue

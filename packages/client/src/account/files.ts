@@ -1,5 +1,5 @@
 /** Files that make a device one of an account: all of it, or a device that may only append. They are secrets. */
-import { fromHex, HoldfastError, list, matching, toHex } from "@holdfast/core"
+import { fromHex, HoldfastError, list, matching, record, toHex } from "@holdfast/core"
 import { createSecretFile, nodeCrypto as crypto, refuseExposed } from "@holdfast/core/node"
 import { deviceListSecret, parseVolume, signGrant, type VolumeDescription } from "@holdfast/protocol"
 import * as v from "valibot"
@@ -15,7 +15,7 @@ const wholeSchema = v.strictObject({
   convergenceSecret: hex32,
   volumes: list(v.unknown(), 1000),
   /** Keys that move volumes, by the volumes' ids. */
-  volumeKeys: v.optional(v.record(matching(/^[0-9a-f]{32}$/), hex32)),
+  volumeKeys: v.optional(record(hex32, /^[0-9a-f]{32}$/)),
   /** From it the owner's keys of trees are derived. */
   ownerSecret: v.optional(hex32),
 })

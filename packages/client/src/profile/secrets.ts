@@ -13,6 +13,7 @@ import {
   isHoldfastError,
   list,
   matching,
+  record,
   type Schema,
   text,
   utf8,
@@ -64,15 +65,15 @@ const secretsSchema = v.looseObject({
   version: v.literal(1),
   /** 32 bytes in hexadecimal. */
   convergenceSecret: hexKey,
-  aliases: v.record(v.string(), v.string()),
+  aliases: record(v.string()),
   /** Descriptions of volumes, by name. */
-  volumes: v.optional(v.record(v.string(), v.unknown())),
+  volumes: v.optional(record(v.unknown())),
   /** Keys that move volumes, by the volumes' ids: seeds in hexadecimal. */
-  volumeKeys: v.optional(v.record(v.string(), matching(/^[0-9a-f]{64}$/))),
+  volumeKeys: v.optional(record(matching(/^[0-9a-f]{64}$/))),
   /** The volume that an alias is in; the grid's when it is not named. */
-  aliasVolumes: v.optional(v.record(v.string(), v.string())),
+  aliasVolumes: v.optional(record(v.string())),
   /** By `VOLUME/NAME`. */
-  recoveryKits: v.optional(v.record(v.string(), recoveryKitSchema)),
+  recoveryKits: v.optional(record(recoveryKitSchema)),
   /** Seed of the key by which this device signs what it writes: 32 bytes in hexadecimal. */
   deviceSeed: v.optional(hexKey),
   /** From it the owner's key of each tree is derived that this profile makes. */
@@ -81,7 +82,7 @@ const secretsSchema = v.looseObject({
    * How an alias stands to the account: in its list, or of this profile alone. One that is not named is to be listed yet: it
    * comes from before there were accounts.
    */
-  aliasStates: v.optional(v.record(v.string(), v.picklist(["listed", "local"]))),
+  aliasStates: v.optional(record(v.picklist(["listed", "local"]))),
   /** 32 bytes in hexadecimal, of a device that has all rights of its account. */
   accountSeed: v.optional(hexKey),
   /** What an append-only device has instead of the account's seed. */

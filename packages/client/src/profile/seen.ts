@@ -13,6 +13,7 @@ import {
   limits,
   list,
   matching,
+  record,
   type Schema,
   toHex,
 } from "@holdfast/core"
@@ -35,12 +36,12 @@ const seenSchema = v.object({
 })
 const fileSchema = v.object({ ...seenSchema.entries, version: v.literal(1) })
 /** What profiles kept before: all sequence numbers in NAME.json, values in NAME.values. */
-const oldSchema = v.record(v.string(), sequenceSchema)
+const oldSchema = record(sequenceSchema)
 const exportSchema = v.union([
-  v.object({ version: v.literal(2), registers: v.record(matching(idPattern), seenSchema) }),
+  v.object({ version: v.literal(2), registers: record(seenSchema, idPattern) }),
   v.object({
     version: v.literal(1),
-    registers: v.record(matching(idPattern), v.object({ sequence: integer(1), value: v.optional(valueSchema) })),
+    registers: record(v.object({ sequence: integer(1), value: v.optional(valueSchema) }), idPattern),
   }),
 ])
 

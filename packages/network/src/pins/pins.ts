@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { HoldfastError, integer, parseOr, text } from "@holdfast/core"
+import { HoldfastError, integer, parseOr, record, text } from "@holdfast/core"
 import { codeOf, ioError, writeSecretFile } from "@holdfast/core/node"
 import { type GridDescription, gridDescriptionSchema, holdersOf, votersOf } from "@holdfast/protocol"
 import * as v from "valibot"
@@ -30,7 +30,7 @@ const pinsSchema = v.object({
   /** Servers that keep registers; null while the grid has too few servers to store anything. */
   voters: v.nullable(v.array(v.string())),
   /** Servers that were there when the user last said yes, with the keys of their certificates. */
-  servers: v.record(v.string(), v.nullable(v.string())),
+  servers: record(v.nullable(v.string())),
   /** Those of them that were witnesses then. */
   witnesses: v.optional(v.array(v.string()), () => []),
   /** Every key that was ever told to be revoked. */
