@@ -191,9 +191,9 @@ export class KitLedger {
 
   async #lair(name: string, seed: Uint8Array, master: Uint8Array | undefined): Promise<Lair> {
     const key = toHex(seed)
-    const known = this.#lairs.get(key)
-    if (known) return known
     const register = registerIdOf(await this.#world.env.crypto.publicKeyOf(seed))
+    const known = this.#lairs.get(key) // after the wait: another device may begin here at the same moment
+    if (known) return known
     const lair: Lair = { seed: key, name, register, master, attempts: [], owed: [] }
     this.#lairs.set(key, lair)
     return lair
