@@ -5,7 +5,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { test } from "node:test"
 import { connect, createServer as createTlsListener } from "node:tls"
-import { fromUtf8, utf8 } from "@holdfast/core"
+import { concat, fromUtf8, utf8 } from "@holdfast/core"
 import {
   createAgent,
   createAuthority,
@@ -48,7 +48,12 @@ test("a body in parts arrives whole and connections are kept", async (t) => {
   t.after(() => agent.destroy())
   const big = new Uint8Array(3_000_000).fill(7)
   for (let i = 0; i < 3; i++) {
-    const { body } = await requestBytes(agent, { ...get, method: "POST", port, body: [utf8("ab"), big, utf8("c")] })
+    const { body } = await requestBytes(agent, {
+      ...get,
+      method: "POST",
+      port,
+      body: concat(utf8("ab"), big, utf8("c")),
+    })
     assert.equal(body.length, big.length + 3)
     assert.equal(fromUtf8(body.subarray(-1)), "c")
   }

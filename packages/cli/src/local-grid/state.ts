@@ -1,5 +1,4 @@
 /** What runs of a local grid, written by its supervisor and read by commands. */
-
 import { readFile } from "node:fs/promises"
 import { isRunning, stopProcess } from "@holdfast/client/profile"
 import { integer } from "@holdfast/core"

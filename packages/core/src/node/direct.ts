@@ -75,14 +75,15 @@ export function openDirect(file: number): DirectFile {
   }
 }
 
-function writeWhole(descriptor: number, bytes: Uint8Array, position: number): Promise<void> {
+/** Writes all of `bytes` at `position` of an open file. Throws what the system throws. */
+export function writeWhole(descriptor: number, bytes: Uint8Array, position: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const step = (offset: number) =>
-      fs.write(descriptor, bytes, offset, bytes.length - offset, position + offset, (error, written) => {
-        if (error) reject(error)
-        else if (offset + written < bytes.length) step(offset + written)
-        else resolve()
-      })
+    const step = (offset: number) => {
+      if (offset >= bytes.length) return resolve()
+      fs.write(descriptor, bytes, offset, bytes.length - offset, position + offset, (error, written) =>
+        error ? reject(error) : step(offset + written),
+      )
+    }
     step(0)
   })
 }

@@ -104,7 +104,7 @@ export const systemClock: Clock = {
 /** The real platform. */
 export const nodeEnv: Env = { crypto: nodeCrypto, clock: systemClock }
 
-export { type DirectFile, openDirect } from "./direct.ts"
+export { type DirectFile, openDirect, writeWhole } from "./direct.ts"
 export { codeOf, createSecretDirectory, ioError, refuseUnlessFree, writeSecretFile } from "./files.ts"
 export { checkFile, createFlags, Folder, hasProc, readFlags } from "./folder.ts"
 export { localError } from "./local-error.ts"

@@ -7,7 +7,16 @@
 import * as fs from "node:fs"
 import * as paths from "node:path"
 import { HoldfastError } from "@holdfast/core"
-import { createFlags, type DirectFile, Folder, hasProc, localError, openDirect, posix } from "@holdfast/core/node"
+import {
+  createFlags,
+  type DirectFile,
+  Folder,
+  hasProc,
+  localError,
+  openDirect,
+  posix,
+  writeWhole,
+} from "@holdfast/core/node"
 import { checkName, isHole } from "@holdfast/tree"
 import { accessAcl, modeWithoutAcl } from "./acl.ts"
 import { utimesValue } from "./local.ts"
@@ -158,8 +167,8 @@ export async function placeFile(
     for await (const piece of source) {
       if (end >= directFromBytes) direct ??= openDirect(file)
       for (const [from, to] of isHole(piece) ? [] : filledParts(piece)) {
-        const done = await told(local, direct?.write(piece.subarray(from, to), end + from))
-        await writeAll(file, piece.subarray(from + done, to), end + from + done, local)
+        const done = (await told(local, direct?.write(piece.subarray(from, to), end + from))) ?? 0
+        await told(local, writeWhole(file, piece.subarray(from + done, to), end + from + done))
       }
       end += piece.length
       onBytes?.(piece.length)
@@ -266,25 +275,13 @@ function* filledParts(piece: Uint8Array): Generator<[from: number, to: number]> 
   if (piece.length > start) yield [start, piece.length]
 }
 
-/** What `work` gives, 0 without any; its errors tell of the file. */
-async function told(local: string, work: Promise<number> | undefined): Promise<number> {
+/** What `work` gives; its errors tell of the file. */
+async function told<T>(local: string, work: Promise<T> | undefined): Promise<T | undefined> {
   try {
-    return (await work) ?? 0
+    return await work
   } catch (error) {
     throw localError(error, local)
   }
-}
-
-function writeAll(file: number, piece: Uint8Array, position: number, local: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const step = (offset: number) => {
-      if (offset >= piece.length) return resolve()
-      fs.write(file, piece, offset, piece.length - offset, position + offset, (error, written) =>
-        error ? reject(localError(error, local)) : step(offset + written),
-      )
-    }
-    step(0)
-  })
 }
 
 /** A name in the same folder, so that the rename is atomic. */

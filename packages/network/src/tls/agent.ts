@@ -7,7 +7,6 @@ import { Agent, request } from "node:https"
 import { type PeerCertificate, TLSSocket } from "node:tls"
 import { concat, discard, HoldfastError } from "@holdfast/core"
 import { codeOf } from "@holdfast/core/node"
-import { writeBody } from "./body.ts"
 import { type AgentOptions, type Credentials, checkServer, contextFor } from "./expected.ts"
 import { type Pace, startPace } from "./pace.ts"
 import { throwIfRefused } from "./refusal.ts"
@@ -18,7 +17,7 @@ import { type Address, aborted, explain, formatAddress, unreachable } from "./un
 export interface RequestOptions extends Address {
   readonly method: string
   readonly path: string
-  readonly body?: Uint8Array | readonly Uint8Array[]
+  readonly body?: Uint8Array
   readonly headers?: Readonly<Record<string, string>>
   /** Longest silence of the server before the request fails. Default 30 s; a new connection must be there in a sixth. */
   readonly timeoutMs?: number
@@ -30,8 +29,6 @@ export interface RequestOptions extends Address {
   readonly signal?: AbortSignal
   /** Largest answer accepted. Default 16 MiB and a little. */
   readonly maxBytes?: number
-  /** Makes the array for the answer. */
-  readonly allocate?: (length: number) => Uint8Array
 }
 
 /** A whole answer. */
@@ -98,9 +95,8 @@ async function attemptAnew(agent: Agent, options: RequestOptions): Promise<Bytes
 const bytesPerMs = 16
 
 function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse | "stale"> {
-  const { host, port, method, path, headers, body = [], timeoutMs = 30_000, deadlineMs = 60_000, signal } = options
-  const parts = body instanceof Uint8Array ? [body] : body
-  const length = parts.reduce((total, part) => total + part.length, 0)
+  const { host, port, method, path, headers, body, timeoutMs = 30_000, deadlineMs = 60_000, signal } = options
+  const length = body?.length ?? 0
   const maxBytes = options.maxBytes ?? 16 * 1024 * 1024 + 64 * 1024
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
@@ -124,7 +120,7 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
     call = request(
       { agent, host, port, method, path, timeout: timeoutMs, headers: { ...headers, "content-length": `${length}` } },
       (response) => {
-        readBody(response, { maxBytes, allocate: options.allocate, onBytes: (bytes) => pace?.add(bytes) }).then(
+        readBody(response, { maxBytes, onBytes: (bytes) => pace?.add(bytes) }).then(
           (bytes) =>
             settle(() => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: bytes })),
           (error: Error) => {
@@ -149,7 +145,7 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
     })
     call.on("timeout", () => call?.destroy(unreachable(options, `it did not answer within ${timeoutMs} ms`)))
     signal?.addEventListener("abort", onAbort, { once: true })
-    void writeBody(call, parts)
+    call.end(body)
   })
 }
 
@@ -157,18 +153,17 @@ const tooSlow = "it answers too slowly"
 
 interface Reading {
   readonly maxBytes: number
-  readonly allocate: ((length: number) => Uint8Array) | undefined
   readonly onBytes: (bytes: number) => void
 }
 
 /** Reads the body into one array; events, since an async iterator costs more than the bytes of a small TLS record. */
-function readBody(response: IncomingMessage, { maxBytes, allocate, onBytes }: Reading): Promise<Uint8Array> {
+function readBody(response: IncomingMessage, { maxBytes, onBytes }: Reading): Promise<Uint8Array> {
   const announced = response.headers["content-length"]
   return new Promise((resolve, reject) => {
     const tooLarge = () =>
       reject(new HoldfastError("ERR_LIMIT", `The server's answer is larger than the ${maxBytes} bytes accepted here.`))
     if (Number(announced ?? 0) > maxBytes) return tooLarge()
-    const body = announced === undefined ? undefined : (allocate ?? newArray)(Number(announced))
+    const body = announced === undefined ? undefined : new Uint8Array(Number(announced))
     const chunks: Uint8Array[] = []
     let total = 0
     response.on("data", (chunk: Uint8Array) => {
@@ -196,8 +191,4 @@ function readBody(response: IncomingMessage, { maxBytes, allocate, onBytes }: Re
 
 function cutShort(): Error {
   return Object.assign(new Error("the answer was cut short"), { code: "ECONNRESET" })
-}
-
-function newArray(length: number): Uint8Array {
-  return new Uint8Array(length)
 }

@@ -10,7 +10,7 @@ import { type SecureContextOptions, TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
 import { codeOf, ioError } from "@holdfast/core/node"
 import { transportName } from "@holdfast/protocol"
-import { type ServeExchange, TransportServer } from "../transport/server.ts"
+import { type ServeExchange, TransportServer, type TransportTimes } from "../transport/server.ts"
 import { type AdmissionOptions, admitConnections } from "./admission.ts"
 import type { IdentityFiles } from "./identity.ts"
 import { keyIdOf, type RevokedKeys } from "./revoked.ts"
@@ -46,6 +46,7 @@ export function createTlsServer(
   options: TlsServerOptions = {},
 ): Server {
   const working = new Map<ServerResponse, number>()
+  const times = timesOf(options)
   const server = createServer(
     {
       ...contextOf(identity),
@@ -53,19 +54,19 @@ export function createTlsServer(
       rejectUnauthorized: false, // `guard` refuses, and says why
       handshakeTimeout: options.proveTimeoutMs ?? 5_000,
       maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
-      headersTimeout: options.headersTimeoutMs ?? 10_000,
-      requestTimeout: options.requestTimeoutMs ?? 120_000,
-      keepAliveTimeout: options.keepAliveTimeoutMs ?? 60_000,
-      connectionsCheckingInterval: options.checkEveryMs ?? 5_000,
+      headersTimeout: times.headersTimeoutMs,
+      requestTimeout: times.requestTimeoutMs,
+      keepAliveTimeout: times.keepAliveTimeoutMs,
+      connectionsCheckingInterval: times.checkEveryMs,
       noDelay: true,
       ...(options.onExchange && { ALPNProtocols: [transportName, "http/1.1"] }),
     },
     plainRequests(handler, working),
   )
-  admitConnections(server, options, options.onExchange && transportOf(server, options.onExchange, options))
-  endLate(server, working, options)
+  admitConnections(server, options, options.onExchange && transportOf(server, options.onExchange, times))
+  endLate(server, working, times)
   server.maxHeadersCount = 64
-  server.setTimeout(options.idleTimeoutMs ?? 120_000)
+  server.setTimeout(times.idleTimeoutMs)
   if (options.revoked) endRevoked(server, options.revoked)
   server.on("tlsClientError", (error, socket) => {
     options.onRefused?.(codeOf(error) || "TLS_ERROR")
@@ -80,16 +81,21 @@ export function createTlsServer(
   return server
 }
 
-/** What serves connections that agreed on frames; it ends with the server. */
-function transportOf(server: Server, serve: ServeExchange, options: TlsServerOptions): TransportServer {
-  const transport = new TransportServer(serve, {
+/** The times of a server, whatever is spoken on its connections. */
+function timesOf(options: TlsServerOptions): TransportTimes {
+  return {
     headersTimeoutMs: options.headersTimeoutMs ?? 10_000,
     requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
     keepAliveTimeoutMs: options.keepAliveTimeoutMs ?? 60_000,
     idleTimeoutMs: options.idleTimeoutMs ?? 120_000,
     answerTimeoutMs: options.answerTimeoutMs ?? 300_000,
     checkEveryMs: options.checkEveryMs ?? 5_000,
-  })
+  }
+}
+
+/** What serves connections that agreed on frames; it ends with the server. */
+function transportOf(server: Server, serve: ServeExchange, times: TransportTimes): TransportServer {
+  const transport = new TransportServer(serve, times)
   const [closeIdle, closeAll] = [server.closeIdleConnections.bind(server), server.closeAllConnections.bind(server)]
   server.closeIdleConnections = () => {
     transport.endIdle()
@@ -149,8 +155,11 @@ function plainRequests(
 }
 
 /** Who takes an answer byte by byte holds its memory only so long. */
-function endLate(server: Server, working: ReadonlyMap<ServerResponse, number>, options: TlsServerOptions): void {
-  const { answerTimeoutMs = 300_000, checkEveryMs = 5_000 } = options
+function endLate(
+  server: Server,
+  working: ReadonlyMap<ServerResponse, number>,
+  { answerTimeoutMs, checkEveryMs }: TransportTimes,
+): void {
   const timer = setInterval(() => {
     const latest = performance.now() - answerTimeoutMs
     for (const [response, startedMs] of working) if (startedMs < latest) response.destroy()
