@@ -191,9 +191,11 @@ export class KitLedger {
 
   async #lair(name: string, seed: Uint8Array, master: Uint8Array | undefined): Promise<Lair> {
     const key = toHex(seed)
-    const register = registerIdOf(await this.#world.env.crypto.publicKeyOf(seed))
-    const known = this.#lairs.get(key) // after the wait: another device may begin here at the same moment
+    const known = this.#lairs.get(key)
     if (known) return known
+    const register = registerIdOf(await this.#world.env.crypto.publicKeyOf(seed))
+    const begun = this.#lairs.get(key) // by another device, while this one waited
+    if (begun) return begun
     const lair: Lair = { seed: key, name, register, master, attempts: [], owed: [] }
     this.#lairs.set(key, lair)
     return lair
