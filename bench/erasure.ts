@@ -1,6 +1,7 @@
 /** The erasure code alone, in WebAssembly and in plain JavaScript, beside copying the same memory. */
 import { randomBytes } from "node:crypto"
 import { createErasure, createScalarErasure, type Erasure } from "@holdfast/core/erasure"
+import { record } from "./command.ts"
 
 const dataBytes = 4 * 1024 * 1024
 const codings = [
@@ -25,6 +26,7 @@ function rate(work: () => void): number {
 }
 
 function line(name: string, ...rates: readonly number[]): void {
+  record(name, { mbPerSecond: rates })
   process.stdout.write(`${name.padEnd(34)}${rates.map((value) => value.toFixed(0).padStart(10)).join("")}\n`)
 }
 

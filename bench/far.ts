@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { startGrid } from "../e2e/grid.ts"
-import { measure } from "./command.ts"
+import { measure, record } from "./command.ts"
 import { startProxy } from "./proxy.ts"
 
 const delaysMs = [0, 10, 50, 500]
@@ -56,6 +56,7 @@ try {
   for (const [name, byDelay] of times) {
     const medians = byDelay.map((seconds) => seconds.toSorted((a, b) => a - b)[rounds >> 1]!)
     const trips = ((medians.at(-1)! - medians[0]!) * 1000) / delaysMs.at(-1)!
+    record(name, { delaysMs, seconds: medians, roundTrips: trips })
     const columns = medians.map((seconds) => `${seconds.toFixed(2)} s`.padStart(9))
     process.stdout.write(`${name.padEnd(28)}${columns.join("")}  ${trips.toFixed(1)}\n`)
   }

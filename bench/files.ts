@@ -1,108 +1,106 @@
 /**
- * Whole commands over a local grid of real processes (3/4/5, fsync on): 1 GiB, 10,000 small files, a directory of 100,000
- * entries. Beside them the disk alone and, where they are installed, rclone crypt and restic on the same data.
+ * Whole commands over a local grid of real processes (3/4/5, TLS, fsync on) beside the peers that are installed, each on the same data
+ * in turn: 1 GiB, and 10,000 small files. Then what has no peer here: a directory of 100,000 entries, small commands, and the repair of
+ * a lost node. The disk alone stands beside them.
  */
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
-import { startGrid } from "../e2e/grid.ts"
-import { isInstalled, type Measured, measure, measureProgram, report } from "./command.ts"
+import { type Grid, startGrid } from "../e2e/grid.ts"
+import { type Measured, measure, measureProgram, report } from "./command.ts"
+import { gib, makeFile, makeFiles } from "./data.ts"
+import { compareKeepers, type Keeper, medianOf } from "./keepers.ts"
+import { peersIn } from "./peers.ts"
 
-const mib = 1024 * 1024
-const bigBytes = 1024 * mib
 const smallFiles = 10_000
+const smallBytes = 4096
 const manyEntries = 100_000
+const rounds = 3
 
 const grid = await startGrid()
 const at = (name: string) => `${grid.folder}/${name}`
-const holdfast = (...args: string[]) => measure(grid.start(args))
+const holdfast = (...args: string[]) => measure(grid.start(args), grid.pids("all"))
 
-/** Writes and syncs the same bytes with nothing in between. */
+function ours({ start, pids }: Grid): Keeper {
+  const run = (...args: string[]) => measure(start(args), pids("all"))
+  return {
+    name: "holdfast, 3 of 5 over TLS, fsync",
+    put: (source, name) => run("put", source, `home:/${name}`),
+    get: async (name, target) => ({ ...(await run("get", `home:/${name}`, target)), at: target }),
+  }
+}
+
+/** Writes and reads the same bytes with nothing in between. */
 async function disk(): Promise<void> {
+  makeFile(at("big"), gib)
   const dd = (from: string, to: string, ...more: string[]) =>
     measureProgram("dd", [`if=${from}`, `of=${to}`, "bs=4M", ...more])
-  report("disk: write and fsync 1 GiB", await dd(at("big"), at("copy"), "conv=fsync"), bigBytes)
+  report("disk: write and fsync 1 GiB", await dd(at("big"), at("copy"), "conv=fsync"), gib)
   // Past the page cache, which would give the speed of memory instead; not every file system can.
-  const read = await dd(at("copy"), "/dev/null", "iflag=direct").catch(() => undefined)
-  if (read) report("disk: read 1 GiB, past the cache", read, bigBytes)
-  else process.stdout.write("disk: this file system cannot be read past the cache: left out.\n")
+  for (const [what, run] of [
+    ["write", () => dd(at("big"), at("copy"), "oflag=direct", "conv=fsync")],
+    ["read", () => dd(at("copy"), "/dev/null", "iflag=direct")],
+  ] as const) {
+    const measured = await run().catch(() => undefined)
+    if (measured) report(`disk: ${what} 1 GiB, past the cache`, measured, gib)
+    else process.stdout.write(`disk: this file system cannot ${what} past the cache: left out.\n`)
+  }
+  fs.rmSync(at("big"))
   fs.rmSync(at("copy"))
 }
 
-async function peer(name: string, steps: readonly (readonly [string, number, () => Promise<Measured>])[]) {
-  for (const [step, bytes, run] of steps) report(`${name}: ${step}`, await run(), bytes)
+/** Runs a command several times and reports medians. `args` are of one round. */
+async function repeated(name: string, args: (round: number) => string[], note = ""): Promise<void> {
+  const times: Measured[] = []
+  for (let round = 0; round < 5; round++) times.push(await holdfast(...args(round)))
+  const [seconds, peakMib, cpuSeconds] = (["seconds", "peakMib", "cpuSeconds"] as const).map((key) =>
+    medianOf(times.map((each) => each[key])),
+  )
+  report(name, { seconds: seconds!, peakMib, cpuSeconds }, 0, note)
 }
 
-async function rclone(): Promise<void> {
-  const env = {
-    RCLONE_CONFIG: at("rclone.conf"),
-    RCLONE_CONFIG_PLAIN_TYPE: "local",
-    RCLONE_CONFIG_SAFE_TYPE: "crypt",
-    RCLONE_CONFIG_SAFE_REMOTE: at("rclone"),
-    RCLONE_CONFIG_SAFE_PASSWORD: execFileSync("rclone", ["obscure", randomBytes(16).toString("hex")])
-      .toString()
-      .trim(),
-  }
-  const copy = (from: string, to: string) => () => measureProgram("rclone", ["copy", from, to], env)
-  await peer("rclone crypt", [
-    ["put 1 GiB", bigBytes, copy(at("big"), "safe:big")],
-    ["get 1 GiB", bigBytes, copy("safe:big", at("rclone-big"))],
-    ["put 10,000 files", 0, copy(at("small"), "safe:small")],
-    ["put them unchanged", 0, copy(at("small"), "safe:small")],
-    ["get 10,000 files", 0, copy("safe:small", at("rclone-small"))],
-  ])
-}
-
-async function restic(): Promise<void> {
-  const env = {
-    RESTIC_REPOSITORY: at("restic"),
-    RESTIC_PASSWORD: randomBytes(16).toString("hex"),
-    RESTIC_CACHE_DIR: at("restic-cache"),
-  }
-  await measureProgram("restic", ["init"], env)
-  const run =
-    (...args: string[]) =>
-    () =>
-      measureProgram("restic", args, env)
-  await peer("restic", [
-    ["put 1 GiB", bigBytes, run("backup", at("big"))],
-    ["get 1 GiB", bigBytes, run("restore", "latest", "--target", at("restic-big"))],
-    ["put 10,000 files", 0, run("backup", at("small"))],
-    ["put them unchanged", 0, run("backup", at("small"))],
-    ["get 10,000 files", 0, run("restore", "latest", "--target", at("restic-small"))],
-  ])
-}
-
-try {
-  const file = fs.openSync(at("big"), "w")
-  for (let written = 0; written < bigBytes; written += 16 * mib) fs.writeSync(file, randomBytes(16 * mib))
-  fs.closeSync(file)
-  for (let i = 0; i < smallFiles; i++) {
-    if (i % 100 === 0) fs.mkdirSync(at(`small/${i / 100}`), { recursive: true })
-    fs.writeFileSync(at(`small/${Math.floor(i / 100)}/${i}`), randomBytes(4096))
-  }
-  await disk()
-  report("put 1 GiB", await holdfast("put", at("big"), "home:/big"), bigBytes, "(aim: 200 MB/s, under 300 MiB)")
-  report("get 1 GiB", await holdfast("get", "home:/big", at("big-back")), bigBytes, "(aim: 350 MB/s, under 300 MiB)")
-  execFileSync("cmp", [at("big"), at("big-back")])
-  fs.rmSync(at("big-back"))
-  report("put 10,000 files of 4 KiB", await holdfast("put", at("small"), "home:/small"), 0, "(aim: 2.5 s)")
-  report("put them unchanged", await holdfast("put", at("small"), "home:/small"), 0, "(aim: 1 s)")
-  report("get 10,000 files", await holdfast("get", "home:/small", at("small-back")), 0, "(aim: 3 s)")
-  execFileSync("diff", ["-r", at("small"), at("small-back")])
-  report("check --deep of all that", await holdfast("check", "--deep", "home:"), 0)
+async function smallCommands(): Promise<void> {
   fs.mkdirSync(at("many"))
   for (let i = 0; i < manyEntries; i++) fs.writeFileSync(at(`many/${i}`), "")
   report("put a directory of 100,000 entries", await holdfast("put", at("many"), "home:/many"), 0)
-  report("ls of 100,000 entries", await holdfast("ls", "home:/many"), 0, "(aim: 1 s)")
-  fs.writeFileSync(at("one"), "one more")
-  report("put one file into it", await holdfast("put", at("one"), "home:/many/one"), 0, "(aim: 100 ms of work)")
-  report("cat of it", await holdfast("cat", "home:/many/one"), 0)
-  report("holdfast --version", await holdfast("--version"), 0, "(aim: 150 ms)")
-  if (isInstalled("rclone")) await rclone()
-  else process.stdout.write("rclone is not installed: left out.\n")
-  if (isInstalled("restic")) await restic()
-  else process.stdout.write("restic is not installed: left out.\n")
+  await repeated("ls of 100,000 entries", () => ["ls", "home:/many"], "(aim: 0.5 s)")
+  fs.writeFileSync(at("one"), randomBytes(smallBytes))
+  await repeated("put one file into it", (round) => ["put", at("one"), `home:/many/one-${round}`])
+  await repeated("cat of it", () => ["cat", "home:/many/one-0"], "(aim: 0.15 s)")
+  await repeated("holdfast --version", () => ["--version"], "(aim: 0.04 s)")
+  const bare = await measureProgram(process.execPath, ["-e", "0"])
+  report("Node that does nothing", bare, 0)
+}
+
+/** A node comes back with an empty disk. */
+async function repair(): Promise<void> {
+  makeFile(at("big"), gib)
+  await grid.run(["put", at("big"), "home:/repaired"])
+  await grid.kill("n1")
+  grid.wipe("n1")
+  await grid.revive()
+  report(
+    "repair of 1 GiB, one node of five lost",
+    await holdfast("check", "--repair", "--deep", "home:/repaired"),
+    gib,
+    "(aim: 150 MB/s)",
+  )
+}
+
+const keepers = [ours(grid)]
+try {
+  await disk()
+  keepers.push(...(await peersIn(grid.folder)))
+  await compareKeepers(keepers, { name: "1 GiB", bytes: gib, rounds, make: (path) => makeFile(path, gib) }, grid.folder)
+  const small = { name: "10,000 files of 4 KiB", bytes: smallFiles * smallBytes, rounds, isPutAgain: true }
+  await compareKeepers(
+    keepers,
+    { ...small, make: (path) => makeFiles(path, smallFiles, () => smallBytes) },
+    grid.folder,
+  )
+  await smallCommands()
+  await repair()
 } finally {
+  for (const keeper of keepers) await keeper.close?.()
   await grid.close()
 }

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { type Grid, startGrid } from "../e2e/grid.ts"
-import { type Measured, measure } from "./command.ts"
+import { type Measured, measure, record } from "./command.ts"
 
 /** What every command is to stay under, however many files there are. */
 const aimMib = 300
@@ -63,6 +63,7 @@ async function run(grid: Grid, count: number): Promise<void> {
   const step = async (name: string, ...args: string[]) => {
     if (only && name !== "put" && !only.includes(name)) return
     const measured = await measure(grid.start(args))
+    record(name, { files: count, ...measured })
     process.stdout.write(`${row(count, name, measured)}\n`)
   }
   await step("put", "put", root, place)

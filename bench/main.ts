@@ -1,8 +1,11 @@
-/** `npm run bench [NAME…]`: runs the benchmarks of this folder one after another, each in a process of its own. */
+/**
+ * `npm run bench [NAME…]`: runs the benchmarks of this folder one after another, each in a process of its own. What they print is kept as
+ * JSON in `bench-results/`.
+ */
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
-const all = ["erasure", "pipeline", "tls", "files", "warm", "ranges", "clouds", "slow", "far"]
+const all = ["erasure", "pipeline", "tls", "transport", "files", "warm", "ranges", "clouds", "slow", "far"]
 /** Take ten minutes or more, and compare nothing. */
 const onDemand = ["soak", "growth"]
 const wanted = process.argv.slice(2)

@@ -10,6 +10,7 @@ import { nodeCrypto } from "@holdfast/core/node"
 import { leavesOf, rootOf } from "@holdfast/protocol"
 import { createLocalPipeline } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
+import { record } from "./command.ts"
 
 const mib = 1024 * 1024
 const chunkBytes = 4 * mib
@@ -41,6 +42,7 @@ async function secondsOf<Name extends string>(works: Readonly<Record<Name, () =>
 }
 
 function report(name: string, time: number, note = ""): void {
+  record(name, { seconds: time, bytes: totalBytes, note })
   process.stdout.write(`${name.padEnd(34)}${(totalBytes / 1e6 / time).toFixed(0).padStart(7)} MB/s  ${note}\n`)
 }
 

@@ -12,6 +12,7 @@ import type { Backend } from "@holdfast/protocol"
 import { createMemorySeen, createStore } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { createFileWriter, createTreeIo, type FileContent, patchFile, RandomReader } from "@holdfast/tree"
+import { record } from "./command.ts"
 
 const mib = 1024 * 1024
 const partBytes = 4096
@@ -62,6 +63,12 @@ async function report(name: string, work: (round: number) => Promise<unknown>): 
     `${times[rounds / 2]!.toFixed(2).padStart(8)} ms median, ${times[Math.floor(rounds * 0.99)]!.toFixed(1)} ms p99`,
     `${kib(moved.gotBytes)} got, ${kib(moved.sentBytes)} sent, ${(moved.requests / rounds).toFixed(2)} requests`,
   ]
+  const each = {
+    sentBytes: moved.sentBytes / rounds,
+    gotBytes: moved.gotBytes / rounds,
+    requests: moved.requests / rounds,
+  }
+  record(name, { milliseconds: times[rounds / 2], ...each })
   process.stdout.write(`${columns.join("  ")}\n`)
 }
 

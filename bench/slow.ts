@@ -14,6 +14,7 @@ import { createFileWriter, type FileContent, openTree, plainAttributes, readFile
 import { credentialLines, makeBucket } from "../e2e/bucket.ts"
 import { missingCephPrograms, startCeph } from "../e2e/ceph.ts"
 import { createClient } from "../e2e/client.ts"
+import { record } from "./command.ts"
 import { type DelayingProxy, startProxy } from "./proxy.ts"
 
 const files = 200
@@ -59,6 +60,7 @@ async function compare(
   }
   const none = (before + (await run())) / 2 // the machine may have become slower meanwhile
   const ratio = slow.reduce((sum, ms) => sum + ms, 0) / slow.length / none
+  record(what, { noneSlowMs: none, oneSlowMs: slow, times: ratio })
   process.stdout.write(
     `${what.padEnd(40)}  none slow ${none.toFixed(1)} ms  one slow ${slow.map((ms) => ms.toFixed(1)).join(", ")} ms  ` +
       `${ratio.toFixed(2)} times (aim: 1.3)\n`,

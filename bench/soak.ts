@@ -133,12 +133,7 @@ async function measure(parts: () => readonly number[]): Promise<Record<string, n
 }
 
 const grid = await startGrid()
-const pids = () => {
-  const { parts } = JSON.parse(fs.readFileSync(`${grid.folder}/data/holdfast/grid/supervisor.json`, "utf8"))
-  return (parts as { name: string; pid?: number }[])
-    .filter(({ name }) => /^n\d/.test(name))
-    .flatMap(({ pid }) => pid ?? [])
-}
+const pids = () => grid.pids("nodes")
 const ending = new AbortController()
 try {
   const profile = await openProfile(pathsOf(grid.env), "default", () => Promise.reject(new Error("it is not locked")))

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as tls from "node:tls"
 import { createAuthority, createKeyAndRequest } from "@holdfast/network"
+import { record } from "./command.ts"
 
 const totalBytes = 1024 ** 3
 const piece = Buffer.alloc(256 * 1024, 7)
@@ -45,6 +46,7 @@ async function main(): Promise<void> {
     await new Promise((resolve) => socket.once(kind === "tcp" ? "connect" : "secureConnect", resolve))
     const elapsedMs = await send(socket)
     const name = kind === "tcp" ? "TCP alone" : "TLS 1.3 alone, both certificates checked"
+    record(name, { seconds: elapsedMs / 1000, bytes: totalBytes })
     process.stdout.write(`${name.padEnd(42)}${(totalBytes / 1e3 / elapsedMs).toFixed(0).padStart(7)} MB/s\n`)
     sink.kill()
   }

@@ -17,6 +17,7 @@ import {
   type Role,
   TransportClient,
 } from "@holdfast/network"
+import { record } from "./command.ts"
 
 const bodyBytes = 1_400_000
 const totalBytes = 1024 ** 3
@@ -83,6 +84,7 @@ async function main(): Promise<void> {
     const own = secondsOf(process.cpuUsage(before))
     const other = secondsOf(await asked<NodeJS.CpuUsage>({})) - secondsOf(theirs)
     const figures = `client ${own.toFixed(2)}, server ${other.toFixed(2)} CPU s/GiB`
+    record(endpoint, { seconds: elapsedMs / 1000, bytes: totalBytes, clientCpuSeconds: own, serverCpuSeconds: other })
     process.stdout.write(`${endpoint} ${(totalBytes / 1e3 / elapsedMs).toFixed(0).padStart(7)} MB/s   ${figures}\n`)
   }
   client.close()

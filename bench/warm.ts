@@ -16,6 +16,7 @@ import { createStore, keysOfCap } from "@holdfast/store"
 import { createWorkerPool } from "@holdfast/store/node"
 import { createFileWriter, type Entry, openTree, plainAttributes, readFile, type Tree } from "@holdfast/tree"
 import { startGrid } from "../e2e/grid.ts"
+import { record } from "./command.ts"
 
 const entries = 100_000
 const delayMs = 40
@@ -97,6 +98,7 @@ async function report(name: string, operation: (round: number) => Promise<unknow
   await operation(rounds)
   const trips = Math.round((performance.now() - start - median) / delayMs)
   network.delayMs = 0
+  record(name, { milliseconds: median, roundTrips: trips, sentBytes })
   const columns = [name.padEnd(40), `${median.toFixed(1)} ms`.padStart(10), `${trips} round trips`.padStart(15)]
   process.stdout.write(`${columns.join("  ")}  ${(sentBytes / 1024).toFixed(0).padStart(6)} KiB sent  ${aim}\n`)
 }

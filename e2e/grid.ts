@@ -37,6 +37,8 @@ export interface Grid {
   wipe(node: string): void
   /** Lets killed nodes come back; resolves when each listens. */
   revive(): Promise<void>
+  /** Process numbers of its nodes, and of its coordinator and what looks after them all. */
+  pids(of: "nodes" | "all"): number[]
   close(): Promise<void>
 }
 
@@ -93,6 +95,11 @@ export async function startGrid({ nodes = 5, coding = "3/4/5", isMaintained = fa
       paused.isPaused = false
       for (const { name, port } of parts)
         if (killed.delete(name)) await until(`${name} to come back`, () => isListening(port))
+    },
+    pids(of) {
+      const { supervisor, parts } = state()
+      const wanted = parts.filter(({ name }) => of === "all" || /^n\d/.test(name))
+      return [...(of === "all" ? [supervisor.pid] : []), ...wanted.flatMap(({ pid }) => pid ?? [])]
     },
     async close() {
       if (paused.isPaused) process.kill(state().supervisor.pid, "SIGCONT")
