@@ -27,7 +27,7 @@ export interface ChunkPipeline {
   readonly buffers: BufferPool
   /** The `memory` of the result may be given to `buffers` once all shares are sent. */
   seal(plaintext: Uint8Array, coding: Coding, key: ChunkKey): Promise<SealedChunk>
-  /** Verifies k encoded shares of chunk `id` and opens them. */
+  /** Verifies k encoded shares of chunk `id` and opens them. A large plaintext may be given to `buffers` once nobody looks at it. */
   open(id: ChunkId, key: Uint8Array, shares: readonly Uint8Array[]): Promise<OpenResult>
   close(): Promise<void>
 }
@@ -77,20 +77,52 @@ export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
       return sealed
     },
     async open(id, key, shares) {
-      const result = await openEncoded(deps, id, key, shares)
-      if ("plaintext" in result) for (const share of shares) deps.buffers.give(share)
-      return result
+      const target = targetOf(deps.buffers, shares)
+      const result = await openEncoded(deps, { id, key, encoded: shares, target })
+      return settleOpened(deps.buffers, result, shares, target)
     },
     close: async () => undefined,
   }
 }
 
+/** Encoded shares to be opened. */
+export interface OpenRequest {
+  readonly id: ChunkId
+  readonly key: Uint8Array
+  readonly encoded: readonly Uint8Array[]
+  /** Where the plaintext goes; see `targetOf`. */
+  readonly target?: Uint8Array | undefined
+}
+
+/** A smaller plaintext has memory of its own: it may be kept for long, and pooled memory is larger than what lies in it. */
+const leastPooledBytes = 1024 * 1024
+
+/** Memory for the plaintext of these shares and for their slices before, where it is worth to be used again. */
+export function targetOf(buffers: BufferPool, encoded: readonly Uint8Array[]): Uint8Array | undefined {
+  const bytes = encoded.reduce((sum, { length }) => sum + length, 0)
+  return bytes < leastPooledBytes ? undefined : buffers.take(bytes)
+}
+
+/** Gives back what a plaintext needs no more, and lends the plaintext itself. */
+export function settleOpened(
+  buffers: BufferPool,
+  result: OpenResult,
+  shares: readonly Uint8Array[],
+  target: Uint8Array | undefined,
+): OpenResult {
+  if ("damaged" in result) {
+    if (target) buffers.give(target)
+    return result
+  }
+  for (const share of shares) buffers.give(share)
+  if (target) buffers.adopt(result.plaintext)
+  return result
+}
+
 /** Verifies and opens encoded shares; says which are damaged when not all are good. Throws ERR_CORRUPT, ERR_INCONSISTENT. */
 export async function openEncoded(
-  deps: PipelineDeps,
-  id: ChunkId,
-  key: Uint8Array,
-  encoded: readonly Uint8Array[],
+  deps: Pick<PipelineDeps, "crypto" | "erasure">,
+  { id, key, encoded, target }: OpenRequest,
 ): Promise<OpenResult> {
   const checked = await Promise.all(encoded.map((bytes) => checkPayload(deps.crypto, id, bytes)))
   const damaged = checked.flatMap((share, position) => (share ? [] : [position]))
@@ -100,6 +132,7 @@ export async function openEncoded(
       deps,
       checked.map((share) => share!),
       key,
+      target,
     ),
   }
 }

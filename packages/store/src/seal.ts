@@ -55,7 +55,9 @@ export interface PipelineDeps {
   readonly buffers: BufferPool
 }
 
-const uploadDomain = "holdfast/upload-key/1"
+const uploadDomain = "holdfast/upload-key/2"
+const uploadHashDomain = "holdfast/upload-hash/2"
+const nothing = new Uint8Array()
 const associated = { 1: domainPrefix("holdfast/chunk/1"), 2: domainPrefix("holdfast/chunk/2") } as const
 /** Each key seals one plaintext only, so the nonce can be constant. */
 export const zeroNonce = new Uint8Array(12)
@@ -85,12 +87,17 @@ export async function sealChunk(
   return { key, ...dispersed }
 }
 
-function uploadKey(
+/**
+ * A key that follows from the content, by a universal hash under a key of its own (GMAC, NIST SP 800-38D), and a pseudo-random function
+ * over that and the place (Carter and Wegman's construction). The hash itself never leaves this function, so its nonce may stay the same.
+ */
+async function uploadKey(
   crypto: CryptoProvider,
   plaintext: Uint8Array,
   { secret, place }: Exclude<ChunkKey, Uint8Array>,
 ): Promise<Uint8Array> {
-  return crypto.sha256(plaintext).then((hash) => macSmall(secret, uploadDomain, hash, utf8(place)))
+  const hash = await crypto.seal(macSmall(secret, uploadHashDomain), zeroNonce, nothing, plaintext)
+  return macSmall(secret, uploadDomain, hash, utf8(place))
 }
 
 /** Bytes that all shares of a chunk of `plaintextBytes` take together. */
@@ -100,18 +107,25 @@ export function sealedBytes(plaintextBytes: number, coding: Coding): number {
 
 /**
  * Restores the plaintext (with its padding) from any k verified shares: the same from whichever, since slices made from parity
- * count only with the hashes that the descriptor gives them. Throws ERR_CORRUPT, ERR_INCONSISTENT.
+ * count only with the hashes that the descriptor gives them. It lies in `target`, where that is given: as many bytes as the payloads of k
+ * shares, or more. Throws ERR_CORRUPT, ERR_INCONSISTENT.
  */
-export async function openChunk(deps: PipelineDeps, shares: readonly Share[], key: Uint8Array): Promise<Uint8Array> {
+export async function openChunk(
+  deps: Pick<PipelineDeps, "crypto" | "erasure">,
+  shares: readonly Share[],
+  key: Uint8Array,
+  target?: Uint8Array,
+): Promise<Uint8Array> {
   const first = shares[0]
   assert(first, "openChunk without shares")
   const { keyCheck } = first.descriptor
   if (keyCheck && !equal(keyCheck, keyCheckOf(key))) throw wrongKey(first.id)
-  const scratch = deps.buffers.take(first.payload.length * first.descriptor.k)
-  const ciphertext = joinShares(deps.erasure, shares, scratch)
-  if (!(await hasNamedSlices(deps.crypto, shares, scratch))) throw inconsistentError(first.id)
-  const plaintext = await deps.crypto.open(key, zeroNonce, ciphertext, associated[versionOf(first.descriptor)])
-  deps.buffers.give(scratch)
+  const slicesBytes = first.payload.length * first.descriptor.k
+  const slices = target?.subarray(0, slicesBytes) ?? new Uint8Array(slicesBytes)
+  const ciphertext = joinShares(deps.erasure, shares, slices)
+  if (!(await hasNamedSlices(deps.crypto, shares, slices))) throw inconsistentError(first.id)
+  const version = versionOf(first.descriptor)
+  const plaintext = await deps.crypto.open(key, zeroNonce, ciphertext, associated[version], ciphertext)
   if (!plaintext) throw wrongKey(first.id)
   return plaintext
 }

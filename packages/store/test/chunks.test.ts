@@ -289,6 +289,37 @@ for (const beforeThreadsBytes of [0, 1024 * 1024])
     }
   })
 
+for (const kind of ["thread", "worker"])
+  test(`a large plaintext lies in memory that is used again, and damaged shares come back as they were (${kind})`, async () => {
+    const buffers = new BufferPool({ maxIdleBytes: 64 * 1024 * 1024 })
+    const deps = { crypto: nodeEnv.crypto, erasure: await createErasure(), buffers }
+    const pool = kind === "thread" ? createLocalPipeline(deps) : createWorkerPool({ threads: 1, beforeThreadsBytes: 0 })
+    try {
+      const length = 4 * 1024 * 1024
+      const sealed = await pool.seal(sample(length), { k: 3, n: 5 }, new Uint8Array(32).fill(9))
+      const some = () => [4, 1, 3].map((i) => sealed.shares[i]!.slice())
+      const bad = some()
+      bad[1]![bad[1]!.length - 1]! ^= 1
+      const before = bad.map((share) => Buffer.from(share))
+      const refused = await pool.open(sealed.id, sealed.key, bad)
+      assert.ok("damaged" in refused)
+      assert.deepEqual(refused.damaged, [1])
+      for (const [i, share] of refused.shares.entries()) assert.ok(before[i]!.equals(share))
+      const seen = new Set<ArrayBufferLike>()
+      for (let round = 0; round < 3; round++) {
+        const opened = await pool.open(sealed.id, sealed.key, some())
+        assert.ok("plaintext" in opened)
+        assert.ok(Buffer.from(opened.plaintext).equals(Buffer.from(sample(length))), `round ${round}`)
+        assert.ok(pool.buffers.isWhole(opened.plaintext))
+        if (kind === "thread") seen.add(opened.plaintext.buffer)
+        pool.buffers.give(opened.plaintext)
+      }
+      if (kind === "thread") assert.equal(seen.size, 1)
+    } finally {
+      await pool.close()
+    }
+  })
+
 test("shares that were just sealed here are not hashed again before they are stored; any copy of one is", async () => {
   let hashed = 0
   const { crypto } = nodeEnv

@@ -21,7 +21,7 @@ const text = (fill: number, length = 600) => new Uint8Array(length).fill(fill)
 /** What a reader of these shares accepts, in hexadecimal, or the code of its error. */
 async function readFrom(chunk: TwoFacedChunk, indices: readonly number[]): Promise<string> {
   const encoded = indices.map((index) => chunk.shares[index]!.slice())
-  return openEncoded(deps, chunk.id, chunk.key, encoded).then(
+  return openEncoded(deps, { id: chunk.id, key: chunk.key, encoded }).then(
     (result) => ("plaintext" in result ? toHex(result.plaintext) : "damaged"),
     (error) => error.code,
   )

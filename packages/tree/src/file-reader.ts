@@ -73,7 +73,9 @@ export async function* readFile(
   })
   for await (const piece of pieces) {
     yield piece
-    if (transient && piece.length >= uncachedBytes && !isHole(piece)) discard(piece)
+    if (!transient || piece.length < uncachedBytes || isHole(piece)) continue
+    if (io.chunks.buffers.isWhole(piece)) io.chunks.buffers.give(piece)
+    else discard(piece)
   }
 }
 

@@ -28,8 +28,17 @@ export interface CryptoProvider {
     associated: Uint8Array,
     target?: Uint8Array,
   ): Promise<Uint8Array>
-  /** Inverse of seal; undefined when the tag does not verify. */
-  open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Promise<Uint8Array | undefined>
+  /**
+   * Inverse of seal; undefined when the tag does not verify. The result is in `target` when that is given, at its start: it may be
+   * `sealed` itself, and has arbitrary content when the tag does not verify.
+   */
+  open(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    sealed: Uint8Array,
+    associated: Uint8Array,
+    target?: Uint8Array,
+  ): Promise<Uint8Array | undefined>
   /**
    * The plaintext of some bytes from the middle of what `seal` made, the first of which is at `offset`: the keystream of AES-256-GCM
    * is that of counter mode. No tag is checked: whoever calls must know from elsewhere that the bytes are genuine.

@@ -13,8 +13,9 @@ const spkiPrefix = Buffer.from("302a300506032b6570032100", "hex") // RFC 8410: E
 const privateKeyOf = (seed: Uint8Array) =>
   crypto.createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: "der", type: "pkcs8" })
 
-/** What is sealed at once, so that the copy comes out of the processor's cache. */
-const sealStepBytes = 128 * 1024
+/** What is sealed or opened at once, so that the copy comes out of the processor's cache. */
+const stepBytes = 128 * 1024
+const tagBytes = 16
 
 /** Blocks up to this size are hashed faster in one call, though they are copied for it. */
 const smallBlockBytes = 1024
@@ -50,11 +51,11 @@ export const nodeCrypto: CryptoProvider = {
     }
     return hashes
   },
-  async seal(key, nonce, plaintext, associated, target = new Uint8Array(plaintext.length + 16)) {
+  async seal(key, nonce, plaintext, associated, target = new Uint8Array(plaintext.length + tagBytes)) {
     const cipher = crypto.createCipheriv("aes-256-gcm", key, nonce)
     cipher.setAAD(associated)
-    for (let at = 0; at < plaintext.length; at += sealStepBytes) {
-      const piece = cipher.update(plaintext.subarray(at, at + sealStepBytes))
+    for (let at = 0; at < plaintext.length; at += stepBytes) {
+      const piece = cipher.update(plaintext.subarray(at, at + stepBytes))
       target.set(piece, at)
       discard(piece)
     }
@@ -62,18 +63,23 @@ export const nodeCrypto: CryptoProvider = {
     target.set(cipher.getAuthTag(), plaintext.length)
     return target
   },
-  async open(key, nonce, sealed, associated) {
-    if (sealed.length < 16) return undefined
+  async open(key, nonce, sealed, associated, target = new Uint8Array(Math.max(0, sealed.length - tagBytes))) {
+    const length = sealed.length - tagBytes
+    if (length < 0) return undefined
     const decipher = crypto.createDecipheriv("aes-256-gcm", key, nonce)
     decipher.setAAD(associated)
-    decipher.setAuthTag(sealed.subarray(sealed.length - 16))
-    const plaintext = decipher.update(sealed.subarray(0, sealed.length - 16))
+    decipher.setAuthTag(sealed.subarray(length))
+    for (let at = 0; at < length; at += stepBytes) {
+      const piece = decipher.update(sealed.subarray(at, Math.min(length, at + stepBytes)))
+      target.set(piece, at)
+      discard(piece)
+    }
     try {
       decipher.final()
     } catch {
       return undefined
     }
-    return plaintext
+    return target.subarray(0, length)
   },
   async openRange(key, nonce, offset, bytes) {
     const decipher = crypto.createDecipheriv("aes-256-ctr", key, rangeCounter(nonce, offset))

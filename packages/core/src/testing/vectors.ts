@@ -121,6 +121,10 @@ async function checkAead(crypto: CryptoProvider, vector: CryptoVectors["aead"][n
   const [key, nonce, associated] = [fromHex(vector.key), fromHex(vector.nonce), fromHex(vector.associated)]
   const opened = await crypto.open(key, nonce, fromHex(vector.sealed), associated)
   same(opened ? toHex(opened) : null, vector.plaintext, "AES-256-GCM, opened")
+  const place = fromHex(vector.sealed)
+  const inPlace = await crypto.open(key, nonce, place, associated, place)
+  same(inPlace ? toHex(inPlace) : null, vector.plaintext, "AES-256-GCM, opened where it lies")
+  same(inPlace === undefined || inPlace.buffer === place.buffer, true, "AES-256-GCM, opened where it lies")
   if (vector.plaintext === null) return
   const plaintext = fromHex(vector.plaintext)
   same(toHex(await crypto.seal(key, nonce, plaintext, associated)), vector.sealed, "AES-256-GCM")

@@ -74,13 +74,16 @@ export const webCrypto: CryptoProvider = {
     target?.set(sealed)
     return target ?? sealed
   },
-  async open(key, nonce, sealed, associated) {
+  async open(key, nonce, sealed, associated, target) {
     const algorithm = { name: "AES-GCM", iv: nonce as Owned, additionalData: associated as Owned }
+    let plaintext: Uint8Array
     try {
-      return new Uint8Array(await subtle().decrypt(algorithm, await aesKey(key, "decrypt"), sealed as Owned))
+      plaintext = new Uint8Array(await subtle().decrypt(algorithm, await aesKey(key, "decrypt"), sealed as Owned))
     } catch {
       return undefined
     }
+    target?.set(plaintext)
+    return target ? target.subarray(0, plaintext.length) : plaintext
   },
   async openRange(key, nonce, offset, bytes) {
     const skipped = offset % 16 // WebCrypto begins at whole blocks

@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import type { BufferPool } from "@holdfast/core"
 import { readFlags } from "@holdfast/core/node"
 import { asOpened, attributesOf, type LocalItem, specialError } from "./local.ts"
-import { ContentHash } from "./stored-files.ts"
+import type { ContentHash } from "./stored-files.ts"
 
 const readBytes = 4 * 1024 * 1024
 const hashedBytes = 1024 * 1024
@@ -85,9 +85,8 @@ export function streamLocal(
   return { pieces: read(), close: () => (isBegun ? undefined : fs.closeSync(file)) }
 }
 
-/** A hash of all of a file that is open, which stays open. Throws LocalReadError, and the signal's reason. */
-export async function hashOf(file: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  const hash = new ContentHash()
+/** Lets `hash` take all of a file that is open, which stays open, and gives it. Throws LocalReadError, and the signal's reason. */
+export async function hashFile(file: number, hash: ContentHash, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const piece = new Uint8Array(hashedBytes)
   for (let position = 0; ; ) {
     signal?.throwIfAborted()

@@ -4,7 +4,7 @@
  * it may be deleted, is bounded, and where it says nothing, size and time decide as they do without it.
  *
  * The file: 8 letters of magic, a random salt of 24 bytes, then a hash table of a power of two of slots of 32 bytes: key, state (8 each),
- * hash (16). Key 0 is an empty slot, hash 0 one that is not known. A place is looked for in `probes` slots; in a full table another
+ * hash (16, see ContentHash). Key 0 is an empty slot, hash 0 one that is not known. A place is looked for in `probes` slots; in a full table another
  * gives way.
  */
 import * as crypto from "node:crypto"
@@ -14,11 +14,12 @@ import { isHoldfastError } from "@holdfast/core"
 import { makePrivateFolder, writeSecretFile } from "@holdfast/core/node"
 import type { LocalItem } from "./local.ts"
 
-const magic = Buffer.from("hfstored")
+const magic = Buffer.from("hfstore2")
 const saltBytes = 24
 const headerBytes = magic.length + saltBytes
 const slotBytes = 32
 const hashBytes = 16
+const zeroNonce = new Uint8Array(12)
 const probes = 8
 const fewestSlots = 1024
 /** 32 MiB; some 700,000 files. */
@@ -34,16 +35,25 @@ const deviceFactor = 0x165667b19e3779f9n
 /** What is known of a file at a place: nothing, that it is as it was, or that it changed, with the hash of before if that is known. */
 export type Known = "nothing" | "same" | { readonly hash: Uint8Array | undefined }
 
-/** Hashes content as the index keeps it. */
+/**
+ * Hashes content as one index keeps it: GMAC (NIST SP 800-38D) under a key that nobody else knows, ten times as fast as SHA-256. Who chooses
+ * contents without the key finds no two with the same hash; the nonce is always the same, since no hash leaves the index.
+ */
 export class ContentHash {
-  readonly #hash = crypto.createHash("sha256")
+  readonly #mac: crypto.CipherGCM
 
-  update(bytes: Uint8Array): void {
-    this.#hash.update(bytes)
+  constructor(key: crypto.KeyObject) {
+    this.#mac = crypto.createCipheriv("aes-256-gcm", key, zeroNonce)
   }
 
+  update(bytes: Uint8Array): void {
+    this.#mac.setAAD(bytes)
+  }
+
+  /** `hashBytes` bytes. */
   digest(): Uint8Array {
-    return this.#hash.digest().subarray(0, hashBytes)
+    this.#mac.final()
+    return this.#mac.getAuthTag()
   }
 }
 
@@ -51,6 +61,7 @@ export class ContentHash {
 export class StoredFiles {
   readonly #file: string
   readonly #salt: string
+  readonly #hashKey: crypto.KeyObject
   #table: Buffer
   #count = 0
   #pending: { readonly key: bigint; readonly state: bigint; readonly hash: Uint8Array | undefined }[] = []
@@ -60,12 +71,26 @@ export class StoredFiles {
     this.#file = file
     this.#table = table
     this.#salt = table.toString("latin1", magic.length, headerBytes)
+    const key = crypto.hash("sha256", `holdfast/stored-content\0${this.#salt}`, "buffer")
+    this.#hashKey = crypto.createSecretKey(key) // given as bytes, it is taken in anew for each file
     for (let slot = 0; slot < this.#slots; slot++) if (this.#keyAt(slot) !== 0n) this.#count++
   }
 
   /** Reads it; one that is not there, or not whole, is empty. */
   static open(file: string): StoredFiles {
     return new StoredFiles(file, read(file) ?? emptyTable(fewestSlots, crypto.randomBytes(saltBytes)))
+  }
+
+  /** Begins a hash of content. */
+  newHash(): ContentHash {
+    return new ContentHash(this.#hashKey)
+  }
+
+  /** The hash of bytes that are here. */
+  hashOf(bytes: Uint8Array): Uint8Array {
+    const hash = this.newHash()
+    hash.update(bytes)
+    return hash.digest()
   }
 
   /** What is known of a file that is to be stored at `path`. */

@@ -1,7 +1,6 @@
 /** When an upload takes a file for the one that is stored. */
 import type { Item } from "../file-system.ts"
 import { type LocalItem, sameTime } from "./local.ts"
-import { ContentHash } from "./stored-files.ts"
 import { sameAsStored } from "./xattrs.ts"
 
 /** True for what is stored already, as far as can be seen without reading it. */
@@ -22,13 +21,6 @@ export function isSame(item: LocalItem, existing: Item | undefined): boolean {
 /** A file of the same size and time is taken for the same. */
 export function hasSameContent(item: LocalItem, { entry }: Item): boolean {
   return entry.kind === "file" && entry.size === item.sizeBytes && sameTime(entry.mtimeNs, item.mtimeNs)
-}
-
-/** The hash of bytes, as the index of stored files keeps it. */
-export function hashed(bytes: Uint8Array): Uint8Array {
-  const hash = new ContentHash()
-  hash.update(bytes)
-  return hash.digest()
 }
 
 /** What is known of a file that is read again. */

@@ -9,10 +9,10 @@ import { holdsEntries } from "../items.ts"
 import { commitRest } from "./barred.ts"
 import { type Linked, LinkedFiles } from "./linked-files.ts"
 import type { LocalItem, WalkOptions } from "./local.ts"
-import { count, hashOf, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
-import { ContentHash, type Known, type StoredFiles } from "./stored-files.ts"
+import { count, hashFile, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
+import type { Known, StoredFiles } from "./stored-files.ts"
 import { noTotals } from "./totals.ts"
-import { attributesOf, type Before, hashed, hasSameContent, isSame } from "./unchanged.ts"
+import { attributesOf, type Before, hasSameContent, isSame } from "./unchanged.ts"
 import { withoutXattrs } from "./xattrs.ts"
 
 /** How an upload is done. */
@@ -238,7 +238,7 @@ export class UploadJob {
       if (file !== undefined) fs.closeSync(file)
     }
     if (typeof source !== "number") {
-      const isKept = before && equal(hashed(source), before)
+      const isKept = before && this.#options.storedFiles && equal(this.#options.storedFiles.hashOf(source), before)
       if (isKept) this.#keepContent(read, path, known)
       else if (this.#options.dryRun) this.#wouldStore(read, path)
       if (isKept || this.#options.dryRun) return
@@ -256,6 +256,12 @@ export class UploadJob {
     })
   }
 
+  /** True when an open file, which stays open, has the content that it had when it was stored. */
+  async #hasContent(file: number, before: Uint8Array): Promise<boolean> {
+    const { storedFiles, signal } = this.#options
+    return storedFiles !== undefined && equal(await hashFile(file, storedFiles.newHash(), signal), before)
+  }
+
   /** Stores an open file, unless it has the content of before; and closes it. */
   async #storeOpen(
     file: number,
@@ -265,7 +271,7 @@ export class UploadJob {
     if (!known.before) return this.#storeStream(file, item, how)
     let isSent = false
     try {
-      const isKept = equal(await hashOf(file, this.#options.signal), known.before)
+      const isKept = await this.#hasContent(file, known.before)
       if (isKept) this.#keepContent(item, how.target.path, known)
       else if (this.#options.dryRun) this.#wouldStore(item, how.target.path)
       else {
@@ -334,11 +340,12 @@ export class UploadJob {
         sizeBytes += bytes
         this.#options.onBytes?.(bytes)
       }
-      const hash = this.#options.storedFiles && !(source instanceof Uint8Array) ? new ContentHash() : undefined
+      const { storedFiles } = this.#options
+      const hash = source instanceof Uint8Array ? undefined : storedFiles?.newHash()
       if (source instanceof Uint8Array) tally(source.length)
-      const digest = this.#options.storedFiles && source instanceof Uint8Array ? hashed(source) : undefined
+      const digest = source instanceof Uint8Array ? storedFiles?.hashOf(source) : undefined
       const content = await this.#writer.add(source instanceof Uint8Array ? source : count(source, tally, hash), target)
-      this.#options.storedFiles?.note(target.path, item, digest ?? hash?.digest())
+      storedFiles?.note(target.path, item, digest ?? hash?.digest())
       this.#done(item, sizeBytes)
       this.#change({ ...attributesOf(item), path: target.path, kind: "file", content })
       return content

@@ -14,19 +14,20 @@ const deps = createErasure().then((erasure) => ({ crypto: nodeCrypto, erasure, b
 async function work(request: WorkerRequest): Promise<unknown> {
   if (request.kind === "seal")
     return sealChunk(await deps, request.plaintext, request.coding, request.key, request.target)
-  return openEncoded(await deps, request.id, request.key, request.shares)
+  return openEncoded(await deps, request)
 }
 
-/** The arrays that came with a request: shares of a sealed chunk are views of its target. */
+/** The arrays that came with a request: shares of a sealed chunk, and a large plaintext, are views of the target. */
 function arraysOf(request: WorkerRequest): readonly Uint8Array[] {
-  return request.kind === "seal" ? [request.plaintext, request.target] : request.shares
+  if (request.kind === "seal") return [request.plaintext, request.target]
+  return request.target ? [...request.encoded, request.target] : request.encoded
 }
 
-/** Memory to move: all that came, and a restored plaintext when it is whole. */
+/** Memory to move: all that came, and that of a plaintext. */
 function moved(returned: readonly Uint8Array[], result: unknown): ArrayBuffer[] {
   const { plaintext } = result as { plaintext?: Uint8Array }
-  const isWhole = plaintext && plaintext.byteLength === plaintext.buffer.byteLength
-  return [...returned, ...(isWhole ? [plaintext] : [])].map(({ buffer }) => buffer as ArrayBuffer)
+  const all = plaintext ? [...returned, plaintext] : returned
+  return [...new Set(all.map(({ buffer }) => buffer as ArrayBuffer))]
 }
 
 port.on("message", (request: WorkerRequest) => {

@@ -1,5 +1,6 @@
 /** What the pool and its workers say to each other. */
 import type { Coding } from "@holdfast/protocol"
+import type { OpenRequest } from "../pipeline.ts"
 import type { ChunkKey } from "../seal.ts"
 
 /** Work for a worker. */
@@ -12,7 +13,7 @@ export type WorkerRequest = { readonly ticket: number } & (
       /** Where the shares go. */
       readonly target: Uint8Array
     }
-  | { readonly kind: "open"; readonly id: Uint8Array; readonly key: Uint8Array; readonly shares: readonly Uint8Array[] }
+  | ({ readonly kind: "open" } & OpenRequest)
 )
 
 /** Its answer: a result, or an error in parts (classes do not survive the way). */

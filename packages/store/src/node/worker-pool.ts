@@ -5,7 +5,7 @@ import { BufferPool, type ErrorCode, HoldfastError, Semaphore } from "@holdfast/
 import { createErasure } from "@holdfast/core/erasure"
 import { nodeCrypto } from "@holdfast/core/node"
 import { markSealedHere } from "@holdfast/protocol"
-import { type ChunkPipeline, createLocalPipeline, type OpenResult } from "../pipeline.ts"
+import { type ChunkPipeline, createLocalPipeline, type OpenResult, settleOpened, targetOf } from "../pipeline.ts"
 import { type SealedChunk, sealedBytes } from "../seal.ts"
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.ts"
 
@@ -90,11 +90,13 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
       if (local) return (await local).open(id, key, encoded)
       const isLent = encoded.map((bytes) => buffers.isWhole(bytes))
       const shares = encoded.map(movable)
-      const { result, returned } = await run({ kind: "open", id, key, shares }, shares)
-      const back = returned!.map((bytes, i) => (isLent[i] ? buffers.adopt(bytes) : bytes))
-      if ("damaged" in (result as OpenResult)) return { ...(result as OpenResult), shares: back }
-      for (const bytes of back) buffers.give(bytes)
-      return result as OpenResult
+      const target = targetOf(buffers, shares)
+      const job: Job = { kind: "open", id, key, encoded: shares, ...(target && { target }) }
+      const { result, returned } = await run(job, target ? [...shares, target] : shares)
+      const back = returned!.slice(0, shares.length).map((bytes, i) => (isLent[i] ? buffers.adopt(bytes) : bytes))
+      const space = target && buffers.adopt(returned!.at(-1)!)
+      const opened = result as OpenResult
+      return settleOpened(buffers, "damaged" in opened ? { ...opened, shares: back } : opened, back, space)
     },
     async close() {
       await Promise.all([...all].map((thread) => thread.close()))
