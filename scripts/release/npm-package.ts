@@ -14,7 +14,7 @@ export async function makeNpmPackage(root: string, { built, work, out, seconds }
   const { name, version, description, license, engines, optionalDependencies } = own
   const manifest = {
     ...{ name, version, description, license, type: "module", engines },
-    bin: { holdfast: "bin/holdfast.mjs" },
+    bin: { holdfast: "bin/holdfast" },
     man: pages.map((page) => `man/${page}`),
     files: ["bin", "dist", "man", "THIRD-PARTY-NOTICES"],
     dependencies: Object.fromEntries(externals.map(exact)),

@@ -1,4 +1,4 @@
-/** What every form of a release holds: the launcher, the bundles, the packages that are not bundled, pages and licences. */
+/** What every form of a release holds: the launchers, the bundles, the packages that are not bundled, pages and licences. */
 import {
   chmodSync,
   cpSync,
@@ -54,9 +54,10 @@ export function writeAt(path: string, content: string | Uint8Array, mode = 0o644
   writeFileSync(path, content, { mode })
 }
 
-/** Puts launcher, the bundles of the folder `built` (without their maps) and licences into `target`. */
+/** Puts launchers, the bundles of the folder `built` (without their maps) and licences into `target`. */
 export function stageProgram(root: string, built: string, target: string): void {
-  writeAt(join(target, "bin/holdfast.mjs"), readFileSync(join(root, "bin/holdfast.mjs")), 0o755)
+  writeAt(join(target, "bin/holdfast"), readFileSync(join(root, "bin/holdfast")), 0o755)
+  writeAt(join(target, "bin/holdfast.mjs"), readFileSync(join(root, "bin/holdfast.mjs")))
   for (const name of readdirSync(built)
     .filter((one) => one.endsWith(".mjs"))
     .sort())

@@ -216,7 +216,7 @@ function clockMessage(serial: number, issuedMs: number, nowMs: number): string {
 function nodeVersion(): Finding {
   const isNew = Number.parseInt(process.versions.node, 10) >= 24
   if (isNew) return good("node", process.version)
-  return bad("node", process.version, "Use Node 24 or newer, or start it by bin/holdfast.mjs, which brings its own.")
+  return bad("node", process.version, "Use Node 24 or newer, or start it by bin/holdfast, which brings its own.")
 }
 
 async function diskSpace(context: Context): Promise<Finding> {
