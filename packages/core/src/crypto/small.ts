@@ -1,10 +1,8 @@
 /**
- * Synchronous hashing and key derivation for small inputs (ids, checksums, keys), from the audited noble library.
+ * Synchronous hashing and key derivation for small inputs (ids, checksums, keys).
  * Each use names a domain: a label with a version that no other use has.
  */
-import { hkdf } from "@noble/hashes/hkdf.js"
-import { hmac } from "@noble/hashes/hmac.js"
-import { sha256 } from "@noble/hashes/sha2.js"
+import { hkdfSha256, hmacSha256, sha256 } from "#sha256"
 import { concat, utf8 } from "../bytes.ts"
 
 /** SHA-256 of `domain` (as UTF-8), a zero byte, and the parts: 32 bytes. For small inputs. */
@@ -14,7 +12,7 @@ export function hashSmall(domain: string, ...parts: readonly Uint8Array[]): Uint
 
 /** HMAC-SHA-256 under `key` of `domain`, a zero byte, and the parts: 32 bytes. */
 export function macSmall(key: Uint8Array, domain: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  return hmac(sha256, key, concat(domainPrefix(domain), ...parts))
+  return hmacSha256(key, concat(domainPrefix(domain), ...parts))
 }
 
 /** HKDF-SHA-256 (RFC 5869) of `secret`: `length` bytes for the one purpose that `label` names. */
@@ -24,7 +22,7 @@ export function deriveKey(
   salt: Uint8Array = new Uint8Array(),
   length = 32,
 ): Uint8Array {
-  return hkdf(sha256, secret, salt, utf8(label), length)
+  return hkdfSha256(secret, salt, utf8(label), length)
 }
 
 /** The bytes that begin every hashed or signed structure: the domain's label and a zero byte. */

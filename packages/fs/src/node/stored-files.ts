@@ -4,8 +4,8 @@
  * it may be deleted, is bounded, and where it says nothing, size and time decide as they do without it.
  *
  * The file: 8 letters of magic, a random salt of 24 bytes, then a hash table of a power of two of slots of 32 bytes: key, state (8 each),
- * hash (16, see ContentHash). Key 0 is an empty slot, hash 0 one that is not known. A place is looked for in `probes` slots; in a full table another
- * gives way.
+ * hash (16, see ContentHash). Key 0 is an empty slot, hash 0 one that is not known. A place is looked for in `probes` slots; in a full
+ * table another gives way.
  */
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
@@ -36,8 +36,8 @@ const deviceFactor = 0x165667b19e3779f9n
 export type Known = "nothing" | "same" | { readonly hash: Uint8Array | undefined }
 
 /**
- * Hashes content as one index keeps it: GMAC (NIST SP 800-38D) under a key that nobody else knows, ten times as fast as SHA-256. Who chooses
- * contents without the key finds no two with the same hash; the nonce is always the same, since no hash leaves the index.
+ * Hashes content as one index keeps it: GMAC (NIST SP 800-38D) under a key that nobody else knows, ten times as fast as SHA-256. Who
+ * chooses contents without the key finds no two with the same hash; the nonce is always the same, since no hash leaves the index.
  */
 export class ContentHash {
   readonly #mac: crypto.CipherGCM
