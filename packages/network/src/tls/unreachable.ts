@@ -21,7 +21,7 @@ export function parseAddress(address: string): { host: string; port: number } {
 
 /** "host:port", with brackets around an IPv6 host. */
 export function formatAddress(host: string, port: number): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+  return host.includes(":") && isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** What a connection failed with, as ERR_REFUSED, ERR_BAD_FORMAT or ERR_SERVER_UNREACHABLE. */
