@@ -45,6 +45,8 @@ export class ClientConnection {
   #isSending = false
   #slot: (() => void) | undefined
   #lastId = 0
+  /** How many times more the server may give a number back: once for each that was given up. */
+  #mayReturn = 0
   #isClosed = false
   #isLeft = false
   #hasAnswered = false
@@ -176,10 +178,10 @@ export class ClientConnection {
     const isWhole = await writing
     pending.writing = undefined
     if (!isWhole) await this.#writer.send(encodeCancel(id)) // it is answered already, and nobody wants the rest
+    this.#finish(pending) // its time ran until now: a server that answers and takes no more must not keep anybody waiting
   }
 
   #receive(bytes: Uint8Array): void {
-    this.#moved(bytes.length)
     try {
       for (const event of this.#reader.read(bytes)) this.#take(event)
     } catch (error) {
@@ -192,6 +194,7 @@ export class ClientConnection {
     for (const pending of this.#open.values()) pending.moved(bytes)
   }
 
+  /** Only what a server may send, and no more of it than it may, buys it time. */
   #take(event: TransportEvent): void {
     if (event.type === "request") return // no reader of a node's frames gives one
     if (event.type === "goaway") {
@@ -200,14 +203,19 @@ export class ClientConnection {
     }
     const pending = this.#open.get(event.id)
     if (event.type === "cancel") {
-      if (event.id > this.#lastId || (pending && !pending.isOver)) throw misplaced()
+      if (event.id > this.#lastId || (pending && !pending.isOver) || this.#mayReturn-- === 0) throw misplaced()
       if (pending) this.#forget(pending)
       return
     }
     if (!pending) throw misplaced()
     if (event.type === "answer") pending.begin(event.head)
     else pending.take(event.bytes)
-    if (!pending.finish()) return
+    this.#moved(event.type === "answer" ? 1 : event.bytes.length)
+    this.#finish(pending)
+  }
+
+  #finish(pending: Pending): void {
+    if (this.#open.get(pending.id) !== pending || !pending.finish()) return
     this.#hasAnswered = true
     this.#forget(pending)
   }
@@ -224,6 +232,7 @@ export class ClientConnection {
 
   /** The server takes no new requests here; what it has it answers, unless it says why not. */
   #leave(reason: string): void {
+    if (this.#isLeft && reason === "") throw misplaced()
     this.#isLeft = true
     if (reason !== "") this.#end(refusedFor(this.address, reason) ?? ended(this.#at, reason))
     else if (this.requests === 0) this.#socket.end()
@@ -242,6 +251,7 @@ export class ClientConnection {
       this.#end(this.#cutOff()) // what is written lies in memory that is not ours any more
       return
     }
+    this.#mayReturn++
     void this.#writer.send(encodeCancel(pending.id))
     pending.awaitReturn(() => this.#end(this.#cutOff()))
   }

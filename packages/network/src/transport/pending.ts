@@ -131,13 +131,11 @@ export class Pending {
     this.#fill += piece.length
   }
 
-  /** True once all of the answer is here; then it is settled. */
+  /** True once all of the answer is here and nothing of the request is being written; then it is settled. */
   finish(): boolean {
     const head = this.#head
-    if (!head || this.#fill < head.bodyBytes) return false
-    const response = { ...head, body: this.#body }
-    const { writing } = this
-    if (!this.isOver) this.#settle(() => this.#settled.resolve(writing ? writing.then(() => response) : response))
+    if (!head || this.#fill < head.bodyBytes || this.writing) return false
+    if (!this.isOver) this.#settle(() => this.#settled.resolve({ ...head, body: this.#body }))
     return true
   }
 

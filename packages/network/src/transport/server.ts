@@ -29,6 +29,8 @@ export interface TransportTimes {
 
 /** Read ahead while a body waits for memory, so that one whose client leaves is heard of. */
 const aheadBytes = 64 * 1024
+/** What each piece costs beside its bytes: who sends a byte at a time would have us hold a hundred times that. */
+const pieceBytes = 512
 
 /** The connections of a server. */
 export class TransportServer {
@@ -84,6 +86,8 @@ class ServerConnection {
   /** Whose body is under way. */
   #incoming: ServerExchange | undefined
   #isLeaving = false
+  /** It was told why; nothing is read any more. */
+  #isOver = false
   #idleSinceMs = performance.now()
   #fieldsSinceMs: number | undefined
 
@@ -109,6 +113,7 @@ class ServerConnection {
 
   /** Ends what takes too long. */
   check({ headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, answerTimeoutMs }: TransportTimes): void {
+    if (this.#isOver) return
     const nowMs = performance.now()
     const isLate = (sinceMs: number | undefined, mostMs: number) => sinceMs !== undefined && sinceMs < nowMs - mostMs
     if (isLate(this.#fieldsSinceMs, headersTimeoutMs) || isLate(this.#incoming?.startMs, requestTimeoutMs))
@@ -119,14 +124,14 @@ class ServerConnection {
 
   #receive(bytes: Uint8Array): void {
     this.#ahead.push(bytes)
-    this.#aheadBytes += bytes.length
+    this.#aheadBytes += bytes.length + pieceBytes
     if (!this.#isBusy) this.#readNext()
     if (this.#isBusy && this.#aheadBytes > aheadBytes) this.socket.pause()
   }
 
   #readNext(): void {
     for (let bytes = this.#ahead.shift(); bytes; bytes = this.#ahead.shift()) {
-      this.#aheadBytes -= bytes.length
+      this.#aheadBytes -= bytes.length + pieceBytes
       if (!this.#read(bytes, this.#reader.read(bytes))) return
     }
     if (this.socket.isPaused()) this.socket.resume()
@@ -142,7 +147,7 @@ class ServerConnection {
         taken.then(
           () => {
             this.#isBusy = false
-            if (!this.socket.destroyed && this.#read(bytes, events)) this.#readNext()
+            if (!this.socket.destroyed && !this.#isOver && this.#read(bytes, events)) this.#readNext()
           },
           () => this.socket.destroy(),
         )
@@ -217,6 +222,7 @@ class ServerConnection {
   }
 
   #fail(reason: string): void {
+    this.#isOver = true
     this.socket.removeAllListeners("data").resume() // a reset for unread bytes could overtake the reason
     for (const exchange of this.#open.values()) exchange.end()
     void this.writer.send(encodeGoAway(reason))

@@ -18,6 +18,14 @@ export interface Writing {
   readonly onTaken?: ((bytes: number) => void) | undefined
 }
 
+/** What is written at once. */
+interface Step {
+  /** Ours alone. */
+  readonly frames: Uint8Array
+  /** Written behind them: a part of the caller's memory. */
+  readonly view?: Uint8Array
+}
+
 /** Writes frames in turn: of several bodies each gets a step, of at most one data frame, after the others have theirs. */
 export class FrameWriter {
   readonly #socket: Socket
@@ -29,25 +37,25 @@ export class FrameWriter {
 
   /** Writes one frame once it has its turn. */
   send(frame: Uint8Array): Promise<boolean> {
-    return this.#step([frame], () => false)
+    return this.#step({ frames: frame }, () => false)
   }
 
   /** Writes head and body; resolves when the socket has taken them, with false when it is closed, or `isOver` says so, before. */
   async write({ id, head, parts, isOver, onTaken }: Writing): Promise<boolean> {
     for (const step of stepsOf(id, head, parts)) {
       if (!(await this.#step(step, isOver))) return false
-      onTaken?.(step.reduce((total, piece) => total + piece.length, 0))
+      onTaken?.(step.frames.length + (step.view?.length ?? 0))
     }
     return true
   }
 
-  /** True once it is written, and the socket takes more. */
-  #step(pieces: readonly Uint8Array[], isOver: () => boolean): Promise<boolean> {
+  /** True once it is written, and the socket takes more. Of what is not ours the socket has no view by then. */
+  #step({ frames, view }: Step, isOver: () => boolean): Promise<boolean> {
     const step = this.#last.then(async () => {
       if (this.#socket.destroyed || isOver()) return false
-      let isFull = false
-      for (const piece of pieces) isFull = !this.#socket.write(piece)
-      if (isFull) await drained(this.#socket)
+      const isFull = !this.#socket.write(frames)
+      if (view) await taken(this.#socket, view)
+      else if (isFull) await drained(this.#socket)
       return true
     })
     this.#last = step
@@ -55,8 +63,8 @@ export class FrameWriter {
   }
 }
 
-/** What is written at once; pieces of large parts are views, since Node encrypts a lone one without a copy. */
-function* stepsOf(id: number, head: Uint8Array, parts: readonly Uint8Array[]): Generator<Uint8Array[]> {
+/** The steps of a writing; pieces of large parts are views, since Node encrypts a lone one without a copy. */
+function* stepsOf(id: number, head: Uint8Array, parts: readonly Uint8Array[]): Generator<Step> {
   let before = [head]
   let small: Uint8Array[] = []
   let length = 0
@@ -69,14 +77,14 @@ function* stepsOf(id: number, head: Uint8Array, parts: readonly Uint8Array[]): G
     if (part.length > smallBytes) {
       closeSmall()
       for (let at = 0; at < part.length; at += mostDataBytes) {
-        const piece = part.subarray(at, at + mostDataBytes)
-        yield [concat(...before, dataHead(id, piece.length)), piece]
+        const view = part.subarray(at, at + mostDataBytes)
+        yield { frames: concat(...before, dataHead(id, view.length)), view }
         before = []
       }
     } else {
       if (length + part.length > mostDataBytes) {
         closeSmall()
-        yield [concat(...before)]
+        yield { frames: concat(...before) }
         before = []
       }
       small.push(part)
@@ -84,7 +92,12 @@ function* stepsOf(id: number, head: Uint8Array, parts: readonly Uint8Array[]): G
     }
   }
   closeSmall()
-  if (before.length > 0) yield [concat(...before)]
+  if (before.length > 0) yield { frames: concat(...before) }
+}
+
+/** Resolves when nothing of `view` waits in the socket any more: it asks for no pause after little, which waits all the same. */
+function taken(socket: Socket, view: Uint8Array): Promise<void> {
+  return new Promise((resolve) => socket.write(view, () => resolve())) // called with an error when the socket is closed before
 }
 
 function drained(socket: Socket): Promise<void> {
