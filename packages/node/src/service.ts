@@ -75,8 +75,9 @@ export function storageService(parts: ServiceParts): (exchange: Exchange) => Pro
     const { endpoint, headers, bodyBytes, over } = exchange
     const route = ownValue(routes, endpoint)
     let holding: Holding | undefined
+    let isWorking = false
     onOver(over, () => {
-      holding?.release()
+      if (!isWorking) holding?.release()
       const known = { endpoint: route ? endpoint : "unknown", status: exchange.status || leftStatus }
       const durationMs = parts.nowMs() - startMs
       parts.metrics.answered(known.endpoint, known.status, durationMs)
@@ -109,8 +110,15 @@ export function storageService(parts: ServiceParts): (exchange: Exchange) => Pro
       if (holding.isReleased) return bodies.give(body) // its connection closed while it waited
       const { wishOf, handle } = route!
       const work = async (): Promise<readonly Uint8Array[]> => {
-        // Not when the request is over: that may be before the work is done.
-        if (!wishOf) return handle(backend, body, said).finally(() => bodies.give(body))
+        // Not when the request is over: who asks and gives up again and again would have more in work than there is memory.
+        if (!wishOf) {
+          isWorking = true
+          return handle(backend, body, said).finally(() => {
+            isWorking = false
+            bodies.give(body)
+            if (over.aborted) holding?.release()
+          })
+        }
         const own = Uint8Array.from(body)
         bodies.give(body)
         holding?.release() // while it waits others need the memory
