@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -73,4 +74,40 @@ test("what is written goes to the file that is open, whatever its name leads to 
   await writeBoth(file, randomBytes(mib), 0)
   assert.equal(fs.readFileSync(path, "utf8"), "somebody else's")
   assert.equal(fs.statSync(`${path}.moved`).size, mib)
+})
+
+/** Writes a file in two pieces in another process, once it has all that a limit of the shell allows; gives how much went past the page cache. */
+function writeUnder(t: TestContext, limit: string, take: string): number {
+  const { path } = fileIn(t, os.tmpdir())
+  const script = `
+    import * as fs from "node:fs"
+    import { openDirect } from "@holdfast/core/node"
+    const file = fs.openSync(process.argv[1], "w")
+    const taken = []
+    try { for (;;) taken.push(${take}) } catch {}
+    const direct = openDirect(file)
+    const bytes = new Uint8Array(1048576).fill(7)
+    let all = 0
+    for (const at of [0, bytes.length]) {
+      const done = await direct.write(bytes, at)
+      fs.writeSync(file, bytes, done, bytes.length - done, at + done)
+      all += done
+    }
+    direct.close()
+    console.log(taken.length > 0 && all)`
+  const command = `ulimit ${limit} && exec "$0" --input-type=module --eval "$1" -- "$2"`
+  const { stdout, stderr } = spawnSync("sh", ["-c", command, process.execPath, script, path], {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+  })
+  assert.equal(stderr, "")
+  assert.ok(fs.readFileSync(path).equals(Buffer.alloc(2 * mib, 7)))
+  return Number.parseInt(stdout, 10)
+}
+
+test("where there are no addresses for its memory, or no file can be opened any more, all is written the usual way", {
+  skip: !hasProc,
+}, (t) => {
+  assert.equal(writeUnder(t, "-v 30000000", "new WebAssembly.Memory({ initial: 32 })"), 0)
+  assert.equal(writeUnder(t, "-n 60", 'fs.openSync("/dev/null", "r")'), 0)
 })

@@ -13,7 +13,13 @@ const scratchBytes = 2 * 1024 * 1024
 const leastBytes = 512 * 1024
 const mostIdle = 4
 
-/** Memory that begins at a page, as WebAssembly's alone does: from elsewhere in a page some disks take it, at a tenth of the speed. */
+/** What a file system says that has no such way. */
+const refusals: ReadonlySet<unknown> = new Set(["EINVAL", "EOPNOTSUPP", "ENOTSUP"])
+
+/**
+ * Memory that begins at a page, as WebAssembly's alone does: from elsewhere in a page some disks take it, at a tenth of the speed. It
+ * takes gigabytes of addresses, of which there may be fewer (`ulimit -v`): throws RangeError then.
+ */
 function newScratch(): Uint8Array {
   const wasmPageBytes = 64 * 1024
   return new Uint8Array(new WebAssembly.Memory({ initial: scratchBytes / wasmPageBytes }).buffer)
@@ -39,28 +45,35 @@ export function openDirect(file: number): DirectFile {
   let descriptor: number | undefined
   let scratch: Uint8Array | undefined
   let device: number | undefined
+  let [hasWritten, isOff] = [false, false]
+  /** The rest of this file goes the usual way, and where the file system has no other, all files there. */
+  const stop = (error: unknown) => {
+    isOff = true
+    if (!hasWritten && refusals.has((error as NodeJS.ErrnoException).code)) without.add(device!)
+  }
   return {
     async write(bytes, position) {
-      if (!hasProc || bytes.length < leastBytes || position % blockBytes !== 0) return 0
+      if (!hasProc || isOff || bytes.length < leastBytes || position % blockBytes !== 0) return 0
       device ??= fs.fstatSync(file).dev
       if (without.has(device)) return 0
       try {
+        scratch ??= idle.pop() ?? newScratch()
         // The file that is open, whatever its name leads to by now.
         descriptor ??= fs.openSync(`/proc/self/fd/${file}`, fs.constants.O_WRONLY | fs.constants.O_DIRECT)
-      } catch {
-        without.add(device)
+      } catch (error) {
+        stop(error) // no memory, or too many files are open: that is no reason to write nothing
         return 0
       }
-      scratch ??= idle.pop() ?? newScratch()
       const end = bytes.length - (bytes.length % blockBytes)
       for (let done = 0; done < end; done += scratchBytes) {
         const piece = bytes.subarray(done, Math.min(end, done + scratchBytes))
         scratch.set(piece)
         try {
           await writeWhole(descriptor, scratch.subarray(0, piece.length), position + done)
+          hasWritten = true
         } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error
-          without.add(device)
+          if (!refusals.has((error as NodeJS.ErrnoException).code)) throw error
+          stop(error) // or, after a part of the piece, the rest does not begin at a block
           return done
         }
       }
