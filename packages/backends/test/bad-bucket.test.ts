@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { after, before, it, type TestContext } from "node:test"
 import { HoldfastError, utf8 } from "@holdfast/core"
 import { nodeCrypto as crypto, nodeEnv } from "@holdfast/core/node"
-import { toReadCap } from "@holdfast/protocol"
+import { decodeRegisterValue, registerIdOf, toReadCap } from "@holdfast/protocol"
 import {
   makeAccount,
   makeOrder,
@@ -141,6 +141,32 @@ it("an honest service is asked once for a share, and for a commit three times an
   const [share] = await backend.getShares([{ id: chunk.id, likely: 1 }])
   assert.ok(Buffer.from(share!).equals(chunk.shares[1]!))
   assert.equal(seen.length, 1)
+})
+
+it("a value that another writer creates where something was found and removed is not written over", async (t) => {
+  const id = crypto.random(32)
+  const [ours, others] = await Promise.all(["ours", "others"].map((text) => makeRegisterValue(crypto, id, 1, text)))
+  let asked = 0
+  const backend = await badBackend(
+    t,
+    (response, honest, { method, key, isList }, objects) => {
+      const isValue = key.startsWith("registers/") && !isList
+      if (isValue) asked++
+      if (isValue && asked === 1) {
+        ;(objects as Map<string, Buffer>).delete(key)
+        return send(response, xml("<Error><Code>PreconditionFailed</Code></Error>", 412))
+      }
+      send(response, honest)
+      // The other writer comes after we have seen that there is nothing.
+      if (isValue && method === "GET" && honest.status === 404)
+        (objects as Map<string, Buffer>).set(key, Buffer.from(others!))
+    },
+    false,
+  )
+  const [outcome] = await backend.proposeRegisters([ours!])
+  assert.equal(outcome?.accepted, false)
+  const [held] = await backend.readRegisters([registerIdOf((await decodeRegisterValue(crypto, ours!)).publicKey)])
+  assert.ok(Buffer.from(held!).equals(others!))
 })
 
 it("a bucket of another region, or at another address, says what to write", async (t) => {

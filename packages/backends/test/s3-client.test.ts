@@ -57,6 +57,22 @@ test("a request that a busy service refuses is sent again, three times in all, a
   assert.equal(seen.length, 7)
 })
 
+test("a conditional write that meets another one is sent again as it was, and never told to have found something", async (t) => {
+  let failing = 2
+  const { bucket, seen } = await serving(t, (_, response) => {
+    if (failing-- > 0) response.writeHead(409).end(refused("ConditionalRequestConflict"))
+    else response.end()
+  })
+  const put = () => bucket.put("key", Buffer.from("value"), { ifAbsent: true })
+  assert.equal((await put()).stored, true)
+  failing = 9
+  await assert.rejects(put(), { code: "ERR_SERVER_UNREACHABLE", message: /ConditionalRequestConflict/ })
+  assert.deepEqual(
+    seen.map(({ method, headers }) => `${method} ${headers["if-none-match"]}`),
+    Array.from({ length: 6 }, () => "PUT *"),
+  )
+})
+
 test("a signature that is refused since this machine's clock is wrong is made by the service's clock", async (t) => {
   const { bucket, seen } = await serving(t, (request, response) => {
     const [year, month, day, hour, minute] = /(....)(..)(..)T(..)(..)/
@@ -113,6 +129,7 @@ test("XML is read with its escapes, and what is no XML is nothing", () => {
     "<a>&b;</a>",
     `${"<a>".repeat(17)}${"</a>".repeat(17)}`,
     `<a>${"<b/>".repeat(65_536)}</a>`,
+    `<a ${Array.from({ length: 65_536 }, (_, i) => `b${i}=""`).join(" ")}/>`,
   ])
     assert.equal(parseXml(text, "n"), undefined, text.slice(0, 20))
   assert.throws(() => parseXml("<!DOCTYPE a><a/>", "n"), { code: "ERR_BAD_FORMAT" })

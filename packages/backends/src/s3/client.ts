@@ -7,7 +7,7 @@ import { Agent as HttpsAgent, request as requestHttps } from "node:https"
 import { setTimeout as sleep } from "node:timers/promises"
 import aws4 from "aws4"
 import { credentialsFor, type Keys } from "./credentials.ts"
-import { S3Failure } from "./failure.ts"
+import { isConflict, S3Failure } from "./failure.ts"
 import { nameOfBucket, type S3Location } from "./location.ts"
 import { proxyOf } from "./proxy.ts"
 import { readXml, textIn } from "./xml.ts"
@@ -59,6 +59,8 @@ const skewed = new Set([
   "SignatureDoesNotMatch",
   "AuthFailure",
 ])
+/** A region becomes a part of a host's name, to which our signature goes. */
+const regionPattern = /^[a-z0-9-]{1,40}$/
 /** A clock that is so wrong is what a signature is refused for. */
 const skewMs = 4 * 60_000
 
@@ -172,7 +174,7 @@ async function failureIn(answer: IncomingMessage, name: string): Promise<S3Failu
   const { statusCode: status = 0, headers } = answer
   const region = textIn(said, "Region") ?? headers["x-amz-bucket-region"]
   return new S3Failure(status, textIn(said, "Code") ?? (status === 404 ? "NotFound" : ""), {
-    region: typeof region === "string" ? region : undefined,
+    region: typeof region === "string" && regionPattern.test(region) ? region : undefined,
     endpoint: textIn(said, "Endpoint"),
     dateMs: Date.parse(headers.date ?? ""),
   })
@@ -185,7 +187,12 @@ function isThrottled({ status, said }: S3Failure): boolean {
 /** What may be another time. */
 function isTransient(error: unknown): boolean {
   if (error instanceof S3Failure)
-    return isThrottled(error) || [500, 502, 503, 504].includes(error.status) || error.said === "RequestTimeout"
+    return (
+      isThrottled(error) ||
+      isConflict(error) ||
+      [500, 502, 503, 504].includes(error.status) ||
+      error.said === "RequestTimeout"
+    )
   const { name, code } = error as NodeJS.ErrnoException
   return (
     name === "TimeoutError" || ["ECONNRESET", "ECONNREFUSED", "EPIPE", "ETIMEDOUT", "EAI_AGAIN"].includes(code ?? "")

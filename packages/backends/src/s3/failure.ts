@@ -45,8 +45,15 @@ export function isOutOfRange(error: unknown): boolean {
 
 /** A conditional write found an object. */
 export function isPreconditionFailed(error: unknown): boolean {
-  return statusOf(error) === 412 || saidIn(error) === "ConditionalRequestConflict"
+  return statusOf(error) === 412
 }
+
+/** Something else was being done with the object at that time: whether there is one then, the service does not say. */
+export function isConflict(error: unknown): boolean {
+  return conflictCodes.has(saidIn(error))
+}
+
+const conflictCodes = new Set(["ConditionalRequestConflict", "OperationAborted"])
 
 /** The service refuses conditional writes as such. */
 export function isUnsupported(error: unknown): boolean {
@@ -75,7 +82,7 @@ export function s3Error(name: string, error: unknown): HoldfastError {
   if (status === 507 || fullCodes.has(said)) return fail("ERR_SERVER_FULL", "it is full, or its quota is used up.")
   if (status === 401 || status === 403)
     return fail("ERR_REFUSED", `it refused our keys (${said || status}). Check them, and what they are allowed to do.`)
-  if (status === 429 || (status >= 500 && status !== 501))
+  if (status === 429 || (status >= 500 && status !== 501) || isConflict(error))
     return fail("ERR_SERVER_UNREACHABLE", `it answered with status ${status} (${said || "no reason given"}).`)
   return fail("ERR_REMOTE", `it answered with status ${status} (${said || "no reason given"}).`)
 }
@@ -85,8 +92,7 @@ function elsewhereOf(error: unknown): string | undefined {
   if (!(error instanceof S3Failure)) return undefined
   const { status, said, region, endpoint } = error
   if (said !== "AuthorizationHeaderMalformed" && status !== 301 && status !== 307) return undefined
-  if (region !== undefined && /^[a-z0-9-]{1,40}$/.test(region))
-    return `it is in region ${region}. Say so in its address: region=${region}`
+  if (region !== undefined) return `it is in region ${region}. Say so in its address: region=${region}`
   if (endpoint !== undefined && /^[A-Za-z0-9.-]{1,200}$/.test(endpoint))
     return `it is at ${endpoint}. Say so in its address: endpoint=https://${endpoint}`
   return "it is in another region, and does not say in which. Say so in its address: region=NAME"

@@ -95,8 +95,7 @@ export class Registers {
           return judgement
         }
       }
-      const { stored } = await bucket.put(key, proposed.bytes, { ifAbsent: conditional, signal })
-      if (!stored && !(await this.#valid(proposed.id, key, signal))) await bucket.put(key, proposed.bytes, { signal }) // rot, or what somebody else put there
+      const stored = await this.#create(proposed, key, signal)
       // Without conditional writes another writer may have replaced it meanwhile.
       const known = conditional && stored ? { ...proposed, key, modifiedMs: 0 } : undefined
       // What was created atomically goes again; elsewhere another writer's value may lie there by now. Tidying fails nothing: keys that
@@ -113,6 +112,20 @@ export class Registers {
       if (!judgement.accepted) await tidy()
       return judgement
     })
+  }
+
+  /** Puts the value's object there; true when there was none. What is no value of the register, rot or somebody else's, is replaced. */
+  async #create({ id, bytes }: Proposed, key: string, signal: Signal): Promise<boolean> {
+    const { bucket, conditional } = this.#place
+    for (let attempt = 1; ; attempt++) {
+      const { stored } = await bucket.put(key, bytes, { ifAbsent: conditional, signal })
+      if (stored) return true
+      const found = await this.#found(id, key, signal)
+      // What was found and is gone by now may come again, from another writer, and must not be written over.
+      if (found === undefined && attempt < creations) continue
+      if (found === undefined || found === "rot") await bucket.put(key, bytes, { signal })
+      return false
+    }
   }
 
   /** Removes the values below a sequence, but never the newest; how many. */
@@ -189,23 +202,32 @@ export class Registers {
   }
 
   async #valid(id: RegisterId, key: string, signal: Signal): Promise<HeldValue | undefined> {
+    const found = await this.#found(id, key, signal)
+    return found === "rot" ? undefined : found
+  }
+
+  /** What lies at a key; undefined when nothing does. Throws ERR_UNSUPPORTED_VERSION for what a later version wrote. */
+  async #found(id: RegisterId, key: string, signal: Signal): Promise<HeldValue | "rot" | undefined> {
     const { bucket, crypto, id: place } = this.#place
     const got = await bucket.get(key, limits.registerValueBytes, { signal }).catch(asUnreadable)
-    const value = got && (await this.check(got.bytes))
-    if (got && value && "accepted" in value && (await isNewerValue(crypto, got.bytes)))
+    if (got === undefined || got === "rot") return got
+    const value = await this.check(got.bytes)
+    if ("accepted" in value && (await isNewerValue(crypto, got.bytes)))
       throw new HoldfastError(
         "ERR_UNSUPPORTED_VERSION",
         `A value of a register in bucket ${place} was made by a newer Holdfast. Update this one.`,
         { server: place, key },
       )
-    if (!value || "accepted" in value) return undefined
-    return equal(value.id, id) && registerKey(id, value.sequence) === key ? value : undefined
+    if ("accepted" in value) return "rot"
+    return equal(value.id, id) && registerKey(id, value.sequence) === key ? value : "rot"
   }
 }
 
+/** A service that says each time that there is something, and shows nothing, is written to without asking. */
+const creations = 3
 const formCodes = new Set(["ERR_BAD_FORMAT", "ERR_UNSUPPORTED_VERSION", "ERR_LIMIT", "ERR_CORRUPT"])
 
-function asUnreadable(error: unknown): undefined {
-  if (error instanceof HoldfastError && formCodes.has(error.code)) return undefined
+function asUnreadable(error: unknown): "rot" {
+  if (error instanceof HoldfastError && formCodes.has(error.code)) return "rot"
   throw error
 }

@@ -13,9 +13,11 @@ export interface Element {
   readonly children: readonly Element[]
 }
 
+/** What most answers fit into. */
+const usualBytes = 16 * 1024
 /** A page of 1000 keys of 1 kB, each letter escaped, is smaller. */
 const mostBytes = 8 * 1024 * 1024
-/** A page of 1000 keys has a dozen for each. */
+/** Elements and attributes: a page of 1000 keys has a dozen for each. */
 const mostElements = 65_536
 /** Lists have three levels. */
 const mostDepth = 16
@@ -25,17 +27,22 @@ const mostDepth = 16
  * 8 MiB, ERR_BAD_FORMAT for a document type.
  */
 export async function readXml(body: IncomingMessage, name: string): Promise<Element | undefined> {
-  const pieces: Buffer[] = []
+  let bytes = Buffer.alloc(usualBytes)
   let length = 0
   for await (const piece of body as AsyncIterable<Buffer>) {
-    length += piece.length
-    if (length > mostBytes) {
+    if (length + piece.length > mostBytes) {
       body.destroy()
       throw new HoldfastError("ERR_LIMIT", `Bucket ${name} answered with more than ${mostBytes} bytes of XML.`)
     }
-    pieces.push(piece)
+    if (length + piece.length > bytes.length) {
+      const larger = Buffer.alloc(Math.max(2 * bytes.length, length + piece.length))
+      bytes.copy(larger)
+      bytes = larger
+    }
+    bytes.set(piece, length) // an array for each would cost a hundred times what comes byte by byte
+    length += piece.length
   }
-  return parseXml(Buffer.concat(pieces).toString("utf8"), name)
+  return parseXml(bytes.toString("utf8", 0, length), name)
 }
 
 /** Why reading ends before the end: what comes then need not be looked at. */
@@ -59,6 +66,9 @@ export function parseXml(text: string, name: string): Element | undefined {
     if (parent) parent.children.push(element)
     else root = element
     if (open.push(element) > mostDepth || ++count > mostElements) throw new NotWellFormed()
+  })
+  parser.on("attribute", () => {
+    if (++count > mostElements) throw new NotWellFormed()
   })
   parser.on("closetag", () => void open.pop())
   const add = (said: string) => {
