@@ -76,7 +76,7 @@ test("what is written goes to the file that is open, whatever its name leads to 
   assert.equal(fs.statSync(`${path}.moved`).size, mib)
 })
 
-/** Writes a file in two pieces in another process, once it has all that a limit of the shell allows; gives how much went past the page cache. */
+/** Writes a file in another process, once that has all that a limit of the shell allows; gives how much went past the page cache. */
 function writeUnder(t: TestContext, limit: string, take: string): number {
   const { path } = fileIn(t, os.tmpdir())
   const script = `

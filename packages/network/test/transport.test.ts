@@ -136,6 +136,31 @@ test("a request that is given up leaves its connection to others, and its handle
   assert.equal(sockets.size, 1)
 })
 
+test("a request that is given up in the middle of its body leaves its connection to others, and their requests go on", async (t) => {
+  const wait = Promise.withResolvers<void>()
+  let begun = Promise.withResolvers<void>()
+  const { port, client, sockets } = await gridOf(t, async (exchange) => {
+    if (exchange.endpoint === "wait") await wait.promise
+    if (exchange.bodyBytes === 0) return exchange.answer({ status: 200, parts: [] })
+    begun.resolve()
+    await exchange.receive(() => undefined, never).catch(() => undefined)
+  })
+  const transport = client({ maxSockets: 1 })
+  const waiting = transport.request({ ...ask(port), endpoint: "wait" })
+  for (let round = 0; round < 10; round++) {
+    begun = Promise.withResolvers<void>()
+    const stop = new AbortController()
+    const given = transport.request({ ...ask(port, new Uint8Array(64 * 1024 * 1024)), signal: stop.signal })
+    await begun.promise
+    stop.abort()
+    await assert.rejects(given, { code: "ERR_ABORTED" })
+    assert.equal((await transport.request(ask(port))).status, 200)
+  }
+  wait.resolve()
+  assert.equal((await waiting).status, 200)
+  assert.equal(sockets.size, 1)
+})
+
 test("what is put into the memory of a body after its request was given up never goes out in its place", async (t) => {
   let [read, secrets] = [0, 0]
   const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]

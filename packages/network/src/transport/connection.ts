@@ -23,6 +23,9 @@ const readBytes = 256 * 1024
 /** Half of what a node allows: it counts a request until it hears that the answer was taken, which is later than that is so. */
 export const requestsAtOnce = requestsPerConnection / 2
 
+/** How long a request that is given up waits for the line to take the piece of its body that is being written. */
+const lastPieceMs = 500
+
 /** How a connection is made. */
 export interface ConnectionOptions extends Address {
   readonly secureContext: SecureContext
@@ -177,7 +180,8 @@ export class ClientConnection {
     pending.writing = writing
     const isWhole = await writing
     pending.writing = undefined
-    if (!isWhole) await this.#writer.send(encodeCancel(id)) // it is answered already, and nobody wants the rest
+    if (pending.isOver) this.#mayReturn++
+    if (pending.isOver || !isWhole) await this.#writer.send(encodeCancel(id)) // nobody wants the rest, or the answer
     this.#finish(pending) // its time ran until now: a server that answers and takes no more must not keep anybody waiting
   }
 
@@ -247,13 +251,18 @@ export class ClientConnection {
       if (this.requests === 0) this.#socket.unref()
       return
     }
-    if (isSilent || pending.writing) {
-      this.#end(this.#cutOff()) // what is written lies in memory that is not ours any more
-      return
+    const end = () => this.#end(this.#cutOff())
+    pending.awaitReturn(end)
+    if (isSilent) end()
+    else if (pending.writing) {
+      // What is written lies in memory that its caller wants back: the line takes it soon, or is given up.
+      const timer = setTimeout(end, lastPieceMs)
+      const stop = () => clearTimeout(timer)
+      pending.writing.then(stop, stop)
+    } else {
+      this.#mayReturn++
+      void this.#writer.send(encodeCancel(pending.id))
     }
-    this.#mayReturn++
-    void this.#writer.send(encodeCancel(pending.id))
-    pending.awaitReturn(() => this.#end(this.#cutOff()))
   }
 
   #cutOff(): HoldfastError {

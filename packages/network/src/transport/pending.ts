@@ -139,10 +139,12 @@ export class Pending {
     return true
   }
 
-  /** Ends it with an error. */
+  /** Ends it with an error; its caller hears of it when nothing of the body is being written any more. */
   fail(error: Error, isSilent = false): void {
     if (this.isOver) return
-    this.#settle(() => this.#settled.reject(error))
+    const { writing = Promise.resolve() } = this
+    const reject = () => this.#settled.reject(error)
+    this.#settle(() => void writing.then(reject, reject))
     this.#body = new Uint8Array()
     this.#onOver(this, isSilent)
   }
