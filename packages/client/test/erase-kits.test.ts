@@ -17,10 +17,10 @@ const all = ["p0", "p1", "p2", "p3"]
 /** What becomes of `earlier` and of the open kit when a kit with other words was made. */
 async function erase(backends: readonly Backend[], more: Partial<Successor> = {}) {
   const at = { env, backends }
-  const earlier = more.earlier ?? []
-  const before = await kitsBefore(at, "main", earlier)
+  const there = more.there ?? (await kitsBefore(at, "main", more.earlier ?? []))
+  const earlier = (more.earlier ?? []).map((one) => ({ kits: there.get(one.seed) ?? [], ...one }))
   const plain = { name: "main", volume: "v", seed: crypto.random(32), known: [], replace: false }
-  return eraseEarlier(at, { ...plain, before, ...more, earlier })
+  return eraseEarlier(at, { ...plain, ...more, there, earlier })
 }
 
 const knownKit = (ids: readonly string[], more: Partial<KnownKit> = {}): KnownKit => ({
@@ -53,8 +53,8 @@ test("places that were away may hold a kit that this device once made for everyb
   const backends = emptyPlaces(4)
   await lay(backends, openSeed)
   const { format: _, ...known } = knownKit(["00"])
-  const left = await erase(backends.map(unreadable), { known: [known], before: new Set() })
-  assert.deepEqual(left.pending, [{ seed: toHex(openSeed), places: all }])
+  const left = await erase(backends.map(unreadable), { known: [known] })
+  assert.deepEqual(left.pending, [{ seed: toHex(openSeed), places: all, kits: [] }])
   assert.equal(left.erased, 0)
 })
 
@@ -79,7 +79,7 @@ test("of earlier kits those go that were there before or are this device's, and 
     const id = await lay(backends, seed, crypto.random(32))
     const left = await erase(backends, {
       ...{ earlier, known: known ? [knownKit([id], { name: "another" })] : [] },
-      ...(before ? {} : { before: new Set<string>() }),
+      ...(before ? {} : { there: new Map<string, string[]>() }),
     })
     assert.deepEqual(await statesAt(backends, seed), stays ? parts : erased)
     assert.deepEqual(left.staying.map(toHex), stays ? [toHex(seed)] : [])
@@ -96,15 +96,43 @@ test("places that are away are named once and tried again, those no longer of th
   const seeds = [crypto.random(32), crypto.random(32)]
   for (const seed of seeds) await lay(backends, seed, crypto.random(32))
   const earlier = seeds.map((seed) => ({ seed: toHex(seed), places: [...all, "gone"] }))
-  const before = await kitsBefore({ env, backends }, "main", earlier)
-  const left = await erase([...backends.slice(0, 3), unreadable(backends[3]!)], { earlier, before })
+  const there = await kitsBefore({ env, backends }, "main", earlier)
+  const left = await erase([...backends.slice(0, 3), unreadable(backends[3]!)], { earlier, there })
   assert.deepEqual(left.failed.map(({ place }) => place).sort(), ["gone", "p3"])
   assert.deepEqual(
     left.pending,
-    seeds.map((seed) => ({ seed: toHex(seed), places: ["p3"] })),
+    seeds.map((seed) => ({ seed: toHex(seed), places: ["p3"], kits: there.get(toHex(seed)) })),
   )
   assert.equal(left.erased, 3)
   assert.deepEqual(await statesAt(backends, fromHex(earlier[0]!.seed)), [...erased.slice(1), "part"])
+})
+
+test("a kit that came since where one is still to be erased at one place stays, and stays listed", async () => {
+  const seed = crypto.random(32)
+  const backends = emptyPlaces(4)
+  const old = await lay(backends, seed, crypto.random(32))
+  const since = await lay(backends.slice(0, 3), seed, crypto.random(32))
+  assert.notEqual(since, old)
+  const left = await erase(backends, { earlier: [{ seed: toHex(seed), places: ["p3"], kits: [old] }] })
+  assert.deepEqual(await statesAt(backends, seed), [...parts.slice(1), "erased"])
+  assert.deepEqual([left.failed, left.pending, left.staying.map(toHex)], [[], [], [toHex(seed)]])
+})
+
+test("a place that does not answer is named and tried again when this device's last kit had no words", async () => {
+  const backends = emptyPlaces(4)
+  const id = await lay(backends, openSeed)
+  await eraseParts({ env, backends: backends.slice(1) }, openSeed)
+  const away = [unreadable(backends[0]!), ...backends.slice(1)]
+  const known = [knownKit([id])]
+  assert.deepEqual((await erase(away, { known })).pending, [], "one that no other place holds is not known of")
+  const left = await erase(away, { known, openAt: [...all, "gone"] })
+  assert.deepEqual(left.pending, [{ seed: toHex(openSeed), places: ["p0"], kits: [] }])
+  assert.deepEqual(
+    left.failed.map(({ place }) => place),
+    ["gone", "p0"],
+  )
+  assert.deepEqual((await erase(backends, { known, earlier: left.pending })).pending, [])
+  assert.deepEqual(await statesAt(backends, openSeed), erased)
 })
 
 test("what is no part goes whoever is meant, and what is erased or was never there is not written again", async () => {
@@ -124,7 +152,7 @@ test("what is no part goes whoever is meant, and what is erased or was never the
     }),
   )
   for (let run = 0; run < 2; run++) {
-    const outcomes = await eraseParts({ env, backends: counted }, seed, () => false)
+    const outcomes = await eraseParts({ env, backends: counted }, seed, { isMeant: () => false })
     assert.deepEqual(outcomes, [{ place: "p0" }, { place: "p1" }, { place: "p2" }])
     assert.equal(written, 1)
   }

@@ -27,22 +27,22 @@ export interface Successor {
   readonly volume: string
   /** Its register. */
   readonly seed: Uint8Array
+  /** What is to be erased; each says which kits are meant. */
   readonly earlier: readonly PendingErasure[]
-  /** Kits that lay in registers to be erased when the making began: one that came since is another device's, whose owner was told of it. */
-  readonly before: ReadonlySet<string>
+  /** Kits that lay in each register when the making began, by its seed in hexadecimal. */
+  readonly there: ReadonlyMap<string, readonly string[]>
+  /** Places of a kit without words that this device made or may have begun last; undefined when it has none. */
+  readonly openAt?: readonly string[] | undefined
   readonly known: readonly KnownKit[]
   readonly replace: boolean
 }
 
-/** Erases the earlier kits. */
+/** Erases the earlier kits. One that came into their registers since they were seen is another device's, whose owner was told of it. */
 export async function eraseEarlier(at: KitPlaces, successor: Successor): Promise<LeftBehind> {
-  const ids = at.backends.map(({ id }) => id)
-  const earlier = successor.earlier.filter(({ seed }) => seed !== toHex(successor.seed))
   const open = await openKitAt(at, successor)
-  if (open.isOwn) earlier.push({ seed: toHex(openRecoveryRegisterSeed(successor.name)), places: ids })
-  const own = new Set(successor.known.flatMap(({ ids }) => ids))
-  const isMeant = (kitId: string) => successor.before.has(kitId) || own.has(kitId)
-  const results = await Promise.all(earlier.map((one) => eraseOne(at, one, isMeant)))
+  const all = joined([...successor.earlier, ...open.erase]).filter(({ seed }) => seed !== toHex(successor.seed))
+  const own = successor.known.flatMap(({ ids }) => ids)
+  const results = await Promise.all(all.map((one) => eraseOne(at, one, own)))
   const failed = results.flatMap((one) => one.failed)
   return {
     erased: Math.max(0, ...results.map((one) => one.erased)),
@@ -53,15 +53,32 @@ export async function eraseEarlier(at: KitPlaces, successor: Successor): Promise
   }
 }
 
-/** The ids of the kits in the registers that a new kit of this name may have to erase. */
+/** The ids of the kits in the registers that a new kit of this name may have to erase, by the seed of the register. */
 export async function kitsBefore(
   at: KitPlaces,
   name: string,
   earlier: readonly Pick<PendingErasure, "seed">[],
-): Promise<Set<string>> {
+): Promise<Map<string, readonly string[]>> {
   const seeds = new Set([...earlier.map(({ seed }) => seed), toHex(openRecoveryRegisterSeed(name))])
-  const answers = await Promise.all([...seeds].map((seed) => readParts(at, fromHex(seed))))
-  return new Set(goodParts(answers.flat()).map(({ part }) => toHex(part.kitId)))
+  const found = await Promise.all(
+    [...seeds].map(async (seed): Promise<[string, string[]]> => {
+      const parts = goodParts(await readParts(at, fromHex(seed)))
+      return [seed, [...new Set(parts.map(({ part }) => toHex(part.kitId)))]]
+    }),
+  )
+  return new Map(found)
+}
+
+/** Each register once. */
+export function joined(erasures: readonly PendingErasure[]): PendingErasure[] {
+  const bySeed = new Map<string, PendingErasure>()
+  for (const one of erasures) {
+    const before = bySeed.get(one.seed)
+    const places = [...new Set([...(before?.places ?? []), ...one.places])]
+    const kits = [...new Set([...(before?.kits ?? []), ...(one.kits ?? [])])]
+    bySeed.set(one.seed, { seed: one.seed, places, kits })
+  }
+  return [...bySeed.values()]
 }
 
 /** Why a place that no longer belongs to a volume may still hold a part. */
@@ -69,37 +86,41 @@ export function goneFrom(place: string): { place: string; why: string } {
   return { place, why: "it is no longer of this volume, so nothing was written to it" }
 }
 
-/** Whether the register that everybody can find holds a kit, and whose. */
+/** Whether the register that everybody can find holds a kit, whose, and what is to be erased there. */
 async function openKitAt(
   at: KitPlaces,
-  { name, volume, seed, known, replace }: Successor,
-): Promise<{ isOwn: boolean; isForeign: boolean }> {
-  const open = openRecoveryRegisterSeed(name)
-  if (toHex(open) === toHex(seed)) return { isOwn: false, isForeign: false }
-  const found = goodParts(await readParts(at, open)).map(({ part }) => toHex(part.kitId))
+  { name, volume, seed, known, there, openAt, replace }: Successor,
+): Promise<{ readonly erase: readonly PendingErasure[]; readonly isForeign: boolean }> {
+  const open = toHex(openRecoveryRegisterSeed(name))
+  if (open === toHex(seed)) return { erase: [], isForeign: false }
+  const answers = await readParts(at, fromHex(open))
+  const found = goodParts(answers).map(({ part }) => toHex(part.kitId))
   const here = known.filter((one) => one.name === name && one.volume === volume)
   const own = here.flatMap(({ ids }) => ids)
+  const gone = (openAt ?? []).filter((place) => answers.every((answer) => answer.place !== place))
   // A place that did not answer now may hold one of ours, too: then it was written down as ours.
   const wasOpen = here.some(({ format }) => format === undefined)
-  const isOwn = replace || wasOpen || found.some((id) => own.includes(id))
-  return { isOwn, isForeign: !isOwn && found.length > 0 }
+  if (replace || wasOpen || found.some((id) => own.includes(id))) {
+    const places = [...answers.map(({ place }) => place), ...gone]
+    return { erase: [{ seed: open, places, kits: there.get(open) ?? [] }], isForeign: false }
+  }
+  const silent = openAt ? answers.filter(({ state }) => state === "away").map(({ place }) => place) : []
+  const left = [...silent, ...gone]
+  return { erase: left.length > 0 ? [{ seed: open, places: left, kits: [] }] : [], isForeign: found.length > 0 }
 }
 
-async function eraseOne(
-  { env, backends }: KitPlaces,
-  { seed, places }: PendingErasure,
-  isMeant: (kitId: string) => boolean,
-) {
-  const here = backends.filter(({ id }) => places.includes(id))
-  const gone = places.filter((place) => !backends.some(({ id }) => id === place)).map(goneFrom)
-  const outcomes = await eraseParts({ env, backends: here }, fromHex(seed), isMeant)
-  const failed = outcomes.flatMap(({ place, why }) => (why === undefined ? [] : [{ place, why }]))
-  const again = outcomes.filter(({ why, stays }) => why !== undefined && !stays).map(({ place }) => place)
+async function eraseOne(at: KitPlaces, { seed, places, kits = [] }: PendingErasure, own: readonly string[]) {
+  const gone = places.filter((place) => !at.backends.some(({ id }) => id === place)).map(goneFrom)
+  const isMeant = (kitId: string) => kits.includes(kitId) || own.includes(kitId)
+  const outcomes = await eraseParts(at, fromHex(seed), { places, isMeant })
+  const here = outcomes.filter(({ place }) => places.includes(place))
+  const failed = here.flatMap(({ place, why }) => (why === undefined ? [] : [{ place, why }]))
+  const again = here.filter(({ why, stays }) => why !== undefined && !stays).map(({ place }) => place)
   return {
-    erased: outcomes.length - failed.length,
+    erased: here.length - failed.length,
     failed: [...gone, ...failed],
     seed: fromHex(seed),
     stays: outcomes.some(({ stays }) => stays),
-    pending: again.length > 0 ? [{ seed, places: again }] : [],
+    pending: again.length > 0 ? [{ seed, places: again, kits }] : [],
   }
 }

@@ -15,6 +15,8 @@ export interface KitKeys {
 export interface PendingErasure {
   readonly seed: string
   readonly places: readonly string[]
+  /** The kits that are meant, as far as they were seen: one that came there later is another device's. All that are there when absent. */
+  readonly kits?: readonly string[] | undefined
 }
 
 /** A kit that this device made or was restored from. */
@@ -25,7 +27,7 @@ export interface KnownKit {
   readonly ids: readonly string[]
   /** 2 when it is of that version; those without it anybody may find who reads the places. */
   readonly format?: 2 | undefined
-  /** Places that did not take a part of the newest. */
+  /** Places of which it is not known that they hold a part of the newest. */
   readonly missing?: readonly string[] | undefined
 }
 

@@ -5,7 +5,7 @@
 import { equal, fromHex, HoldfastError, toHex } from "@holdfast/core"
 import { decodeRecoveryPart } from "@holdfast/protocol"
 import { type Answer, quorumOf, shortageOf } from "@holdfast/store"
-import { eraseEarlier, goneFrom, kitsBefore, type LeftBehind } from "./erase-kits.ts"
+import { eraseEarlier, goneFrom, joined, kitsBefore, type LeftBehind } from "./erase-kits.ts"
 import { groupParts, keyOfKit, openKit } from "./kit.ts"
 import { type KitKeys, type KitMemory, type KnownKit, kitSeed, type PendingErasure } from "./kit-memory.ts"
 import { type Failure, goodParts, type KitPlaces, type PlaceAnswer, readParts, writeParts } from "./parts.ts"
@@ -57,9 +57,11 @@ export async function layKit(at: KitPlaces, kit: KitToLay, memory: KitMemory): P
   const ids = at.backends.map(({ id }) => id)
   const isSame = before.master !== undefined && master !== undefined && equal(fromHex(before.master), master)
   const last = isSame ? [] : lastOf(name, before, ids)
-  const earlier = [...before.erase, ...last]
-  const there = await kitsBefore(at, name, earlier)
-  const fresh: PendingErasure[] = master && !isSame ? [{ seed: toHex(seed), places: ids }] : []
+  const there = await kitsBefore(at, name, [...before.erase, ...last])
+  // What is there now is meant, but for a register of which that was said before: what came there since is another device's.
+  const meant = (one: PendingErasure) => ({ ...one, kits: one.kits ?? there.get(one.seed) ?? [] })
+  const earlier = joined([...before.erase, ...last].map(meant))
+  const fresh: PendingErasure[] = master && !isSame ? [{ seed: toHex(seed), places: ids, kits: [] }] : []
   // First, so that what a run that dies here leaves behind is erased by the next one.
   if (fresh.length > 0) await memory.setKeys({ ...before, erase: [...before.erase, ...fresh] })
   await memory.list(seed)
@@ -67,7 +69,8 @@ export async function layKit(at: KitPlaces, kit: KitToLay, memory: KitMemory): P
   // Whoever dies from here on leaves it open which words were told: then the next kit has new ones.
   if (!isSame) await memory.setKeys({ places: [], erase: [...earlier, ...fresh] })
   await kit.tell()
-  const left = await eraseEarlier(at, { ...kit, seed, earlier, before: there, known })
+  const isOpen = before.master === undefined && known.some((one) => one.name === name && one.volume === kit.volume)
+  const left = await eraseEarlier(at, { ...kit, seed, earlier, there, known, ...(isOpen && { openAt: before.places }) })
   const failed = isSame ? before.places.filter((place) => !ids.includes(place)).map(goneFrom) : []
   await memory.setKeys({ ...(master && { master: toHex(master) }), places: ids, erase: left.pending })
   await memory.unlist(left.staying)

@@ -126,16 +126,21 @@ export interface Erasure {
   readonly stays?: true
 }
 
-const madeSince = "another device made a kit there at the same time, which stays"
+const madeSince = "another device made a kit there since, which stays"
 
-/**
- * Writes nothing over the part that each place holds, of those that hold any; says of each that did not take it why. Parts of kits that
- * `isMeant` says no to stay.
- */
+/** What is erased of a register. */
+export interface MeantParts {
+  /** Where (everywhere): elsewhere nothing is written. */
+  readonly places?: readonly string[]
+  /** Which kits (all): parts of others stay. */
+  readonly isMeant?: (kitId: string) => boolean
+}
+
+/** Writes nothing over the part that each place holds, of those that are meant; says of each that did not take it why, and where another stays. */
 export async function eraseParts(
   { env, backends }: KitPlaces,
   seed: Uint8Array,
-  isMeant: (kitId: string) => boolean = () => true,
+  { places = backends.map(({ id }) => id), isMeant = () => true }: MeantParts = {},
 ): Promise<Erasure[]> {
   const answers = await readParts({ env, backends }, seed)
   return Promise.all(
@@ -144,6 +149,7 @@ export async function eraseParts(
       if (answer.state === "none" || answer.state === "erased") return { place }
       const id = kitOf(answer)
       if (id !== undefined && !isMeant(id)) return { place, why: madeSince, stays: true }
+      if (!places.includes(place)) return { place }
       const failure = await writeOver({ env, backend }, seed, answer, new Uint8Array())
       return failure === undefined ? { place } : { place, why: failure.why }
     }),

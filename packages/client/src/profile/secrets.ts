@@ -47,8 +47,8 @@ const recoveryKitSchema = v.object({
   master: v.optional(hexKey),
   /** Places that took a part. */
   places: list(v.string(), 255),
-  /** Registers of kits before, and the places that may still hold a part there. */
-  erase: list(v.object({ seed: hexKey, places: list(v.string(), 255) }), 64),
+  /** Registers of kits before, the places that may still hold a part there, and the ids of those kits. */
+  erase: list(v.object({ seed: hexKey, places: list(v.string(), 255), kits: v.optional(list(hexKey, 255)) }), 64),
 })
 /** An append-only device's part of its account, in hexadecimal. */
 export const deviceSchema = v.strictObject({

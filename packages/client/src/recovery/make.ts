@@ -93,7 +93,7 @@ function memoryOf(
       profile.setRecoveryKit(`${volume}/${name}`, {
         ...(master !== undefined && { master }),
         places: [...places],
-        erase: erase.map((one) => ({ seed: one.seed, places: [...one.places] })),
+        erase: erase.map(({ seed, places, kits }) => ({ seed, places: [...places], ...(kits && { kits: [...kits] }) })),
       }),
     async remember({ id, isWhole, missing }) {
       const digest = isWhole ? digestOf(profile) : "0".repeat(64) // counts as stale

@@ -18,7 +18,7 @@ const kitSchema = v.strictObject({
   ids: list(matching(/^[0-9a-f]{64}$/), 8),
   /** 2 when it is of that version; those without it anybody may find who reads the places. */
   format: v.optional(v.literal(2)),
-  /** Places that did not take their part. */
+  /** Places of which it is not known that they hold a part of the newest. */
   missing: v.optional(list(text(400), 255)),
   /** The keys of buckets are in it: the next one gets them too. */
   bucketKeys: v.optional(v.boolean()),
