@@ -22,13 +22,18 @@ export class WrongClock {
 
   /** Sets it forward, or back. */
   jump(ms: number): void {
-    this.#latestMs = Math.max(this.#latestMs, this.nowMs())
+    this.#latestMs = this.latestMs
     this.#shiftMs += ms
+  }
+
+  /** The latest time that it has shown. */
+  get latestMs(): number {
+    return Math.max(this.#latestMs, this.nowMs())
   }
 
   /** How far it is behind the latest time that it has shown: who counts up from that waits so long. */
   get behindMs(): number {
-    return Math.max(0, this.#latestMs - this.nowMs())
+    return this.latestMs - this.nowMs()
   }
 
   nowMs(): number {

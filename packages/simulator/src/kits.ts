@@ -51,6 +51,12 @@ interface Keeper {
   attempt?: Attempt
 }
 
+/** A kit that was restored, and the places of which it is not known that they hold a part of it. */
+interface Restored {
+  readonly kit: OpenedKit
+  readonly missing: readonly string[]
+}
+
 /** How a kit is to be protected. */
 type Wish = "same" | "new" | "none"
 
@@ -116,28 +122,30 @@ export async function createKits(world: World): Promise<Role> {
     return `${wish} ${name} at ${taken} of ${places.length}, ${left.failed.length} places named`
   }
 
-  const restored = async (client: SimulatedClient, { lair, account }: Paper): Promise<OpenedKit> => {
+  const restored = async (client: SimulatedClient, { lair, account }: Paper): Promise<Restored> => {
     const at = { env: client.env, backends: client.backends }
     const { name, master } = lair
-    const find = async (seed: Uint8Array) => groupParts(goodParts(await readParts(at, seed)))
-    const hidden = master ? await find(recoveryRegisterSeed(master)) : []
-    const held = { hidden, open: await find(openRecoveryRegisterSeed(name)) }
+    const hidden = master ? goodParts(await readParts(at, recoveryRegisterSeed(master))) : []
+    const open = goodParts(await readParts(at, openRecoveryRegisterSeed(name)))
+    const held = { hidden: groupParts(hidden), open: groupParts(open) }
     const { kit } = await chooseKit(env.crypto, held, { name, secret: master && { master } })
     if (kit.secrets.others.get("accountSeed") && !equal(kit.secrets.others.get("accountSeed")!, account.seed))
       fail("nobody restores what was never in a kit", `${client.id} is given another account's seed`)
-    return kit
+    const holders = [...hidden, ...open].filter(({ part }) => toHex(part.kitId) === kit.id).map(({ place }) => place)
+    return { kit, missing: servers.map(({ id }) => id).filter((id) => !holders.includes(id)) }
   }
 
   /** Somebody who has nothing but the paper. */
-  const use = async (client: SimulatedClient, paper: Paper, isLast: boolean): Promise<OpenedKit> => {
-    const kit = await restored(client, paper)
-    ledger.checkRestored(paper, kit, isLast)
-    return kit
+  const use = async (client: SimulatedClient, paper: Paper, isLast: boolean): Promise<Restored> => {
+    const found = await restored(client, paper)
+    ledger.checkRestored(paper, found.kit, isLast)
+    return found
   }
 
   /** A device goes on with what was restored. */
   const adopt = async (keeper: Keeper, paper: Paper) => {
-    const { id, secrets } = await use(keeper.client, paper, false)
+    const { kit: taken, missing } = await use(keeper.client, paper, false)
+    const { id, secrets } = taken
     const { name, master } = paper.lair
     for (const [key, other] of secrets.kits) {
       const kit = key.split("/")[1]!
@@ -149,7 +157,7 @@ export async function createKits(world: World): Promise<Role> {
     const old = keeper.papers.get(name)
     if (old && old.lair !== paper.lair) ledger.release(old) // it is one's own device, and forgets what it had
     keeper.papers.set(name, paper)
-    note(keeper, { name, id, missing: [] })
+    note(keeper, { name, id, missing })
     return `${name} is taken over`
   }
 

@@ -35,19 +35,26 @@ interface Promised {
 /** The specification's, not the product's: docs/protocols/marks.md. */
 const leastGraceMs = 3_600_000
 
+/** The clock of a node, which may be set back. */
+interface NodeClock {
+  nowMs(): number
+  /** The latest time that it has shown. */
+  readonly latestMs: number
+}
+
 /** The promises of one node. */
 export class Ledger {
   readonly #crypto: CryptoProvider
-  readonly #clockMs: () => number
+  readonly #clock: NodeClock
   /** Holders by share, as `chunk.index`. */
   readonly #shares = new Map<string, Map<number, Holders>>()
   /** Sequences by register. */
   readonly #registers = new Map<string, { sequence: number; readonly holders: Holders }>()
   #newestMs = 0
 
-  constructor(crypto: CryptoProvider, clockMs: () => number) {
+  constructor(crypto: CryptoProvider, clock: NodeClock) {
     this.#crypto = crypto
-    this.#clockMs = clockMs
+    this.#clock = clock
   }
 
   /** `backend`, taking down what it acknowledges to a caller. */
@@ -117,9 +124,9 @@ export class Ledger {
     return undefined
   }
 
-  /** The time by the node's clock, which its stamps never go back behind. */
+  /** A time by the node's clock that its stamps are not behind. */
   #nowMs(): number {
-    this.#newestMs = Math.max(this.#newestMs, this.#clockMs())
+    this.#newestMs = Math.max(this.#newestMs, this.#clock.nowMs())
     return this.#newestMs
   }
 
@@ -135,7 +142,8 @@ export class Ledger {
   }
 
   #release(account: string, { chunks, registers, graceMs }: SignedUnmark): void {
-    const youngMs = this.#nowMs() - Math.max(leastGraceMs, graceMs)
+    // Its stamps may have followed the clock by other ways before that was set back.
+    const youngMs = Math.max(this.#nowMs(), this.#clock.latestMs) - Math.max(leastGraceMs, graceMs)
     const drop = (holders: Holders | undefined) => {
       if ((holders?.get(account) ?? Number.POSITIVE_INFINITY) <= youngMs) holders!.delete(account)
     }

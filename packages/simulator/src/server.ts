@@ -58,7 +58,7 @@ export class SimulatedServer implements Storage {
     this.#parts = parts
     this.disk = new SimulatedDisk(parts.time, parts.random.fork("disk"))
     this.#clock = new WrongClock(parts.time, parts)
-    this.#ledger = new Ledger(parts.crypto, () => this.#clock.nowMs())
+    this.#ledger = new Ledger(parts.crypto, this.#clock)
   }
 
   get isRunning(): boolean {

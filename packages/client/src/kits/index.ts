@@ -12,5 +12,6 @@ export {
 } from "./kit.ts"
 export { type KitKeys, type KitMemory, type KnownKit, kitSeed, seedsOf } from "./kit-memory.ts"
 export { layKit } from "./lay-kit.ts"
-export { eraseParts, goodParts, type PlaceAnswer, readParts, writeParts } from "./parts.ts"
+export { eraseParts, goodParts, type PlaceAnswer, readParts } from "./parts.ts"
 export { groupSizes, kitThreshold, openThreshold, partiesFor } from "./threshold.ts"
+export { writeParts } from "./write-parts.ts"

@@ -8,7 +8,8 @@ import { type Answer, quorumOf, shortageOf } from "@holdfast/store"
 import { eraseEarlier, goneFrom, joined, kitsBefore, type LeftBehind } from "./erase-kits.ts"
 import { groupParts, keyOfKit, openKit } from "./kit.ts"
 import { type KitKeys, type KitMemory, type KnownKit, kitSeed, type PendingErasure } from "./kit-memory.ts"
-import { type Failure, goodParts, type KitPlaces, type PlaceAnswer, readParts, writeParts } from "./parts.ts"
+import { type Failure, goodParts, type KitPlaces, type PlaceAnswer, readParts } from "./parts.ts"
+import { writeParts } from "./write-parts.ts"
 
 /** The kit that is made. */
 export interface KitToLay {
@@ -105,13 +106,15 @@ async function lay(at: KitPlaces, laying: Laying, memory: KitMemory): Promise<{ 
   const { kit, seed, answers, parts } = laying
   const { kitId, body } = decodeRecoveryPart(parts[0]!)
   const id = toHex(kitId)
-  const missing = memory.known.find((one) => one.name === kit.name && one.volume === kit.volume)?.missing
+  const known = memory.known.find((one) => one.name === kit.name && one.volume === kit.volume)
   const liars = kit.mode === "byzantine" ? parts.length - laying.needed : 0
   // A kit without words may need more parts than are left of a quorum when some of it lie.
   const needed = Math.max(laying.needed, body.threshold + liars)
-  // Before it lies anywhere: the next run must know it for one of ours.
-  await memory.remember({ id, isWhole: false, missing: missing ?? [] })
-  const failures = await writeParts(at, seed, { parts, answers, liars, ...(missing && { missing }) })
+  // Before it lies anywhere: the next run must know it for one of ours, and not where it lies.
+  await memory.remember({ id, isWhole: false, missing: at.backends.map((backend) => backend.id) })
+  const last = known?.ids[0]
+  const newest = last === undefined ? undefined : { id: last, missing: known?.missing ?? [] }
+  const failures = await writeParts(at, seed, { parts, answers, liars, known: newest })
   const places = at.backends.map(({ id }, i): LaidPart => {
     const { why, code } = failures[i] ?? {}
     return { id, ...(why !== undefined && { why }), ...(code && { code }) }

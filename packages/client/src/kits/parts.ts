@@ -14,7 +14,7 @@ import {
   signRegisterValue,
 } from "@holdfast/protocol"
 import { type Answer, answerOf, refusalOf } from "@holdfast/store"
-import { type FoundPart, groupParts } from "./kit.ts"
+import type { FoundPart } from "./kit.ts"
 
 /** What a place answered when it was asked for its part. */
 export interface PlaceAnswer {
@@ -59,58 +59,8 @@ export function goodParts(answers: readonly PlaceAnswer[]): FoundPart[] {
   return answers.flatMap(({ place, part }) => (part ? [{ place, part }] : []))
 }
 
-/** New parts, one for each place, and what is known of where they go. */
-export interface NewParts {
-  readonly parts: readonly Uint8Array[]
-  readonly answers: readonly PlaceAnswer[]
-  /** Places that are known to have no part of the kit before: one that does not answer now is else taken to hold one. */
-  readonly missing?: readonly string[]
-  /** So many places may lie about what they hold or take. */
-  readonly liars?: number
-}
-
-/**
- * Gives each place its part, over what it holds; says why of each that did not take it. A kit that can be restored is written over
- * only once that, or the new one, can be restored at every moment, whichever places come first and wherever this ends: places
- * without a part of it come first, and when too few of them took theirs, the others keep what they have.
- */
-export async function writeParts(
-  { env, backends }: KitPlaces,
-  seed: Uint8Array,
-  { parts, answers, missing = [], liars = 0 }: NewParts,
-): Promise<(Failure | undefined)[]> {
-  const failures: (Failure | undefined)[] = answers.map(() => undefined)
-  const write = async (chosen: readonly number[]) => {
-    const giveTo = async (i: number) => {
-      failures[i] = await writeOver({ env, backend: backends[i]! }, seed, answers[i]!, parts[i]!)
-    }
-    await Promise.all(chosen.map(giveTo))
-    return chosen.filter((i) => failures[i] === undefined).length
-  }
-  const all = answers.map((_, i) => i)
-  const before = heldKit(answers)
-  const isHolder = (i: number) => before !== undefined && kitOf(answers[i]!) === before.id
-  const taken = await write(all.filter((i) => !isHolder(i)))
-  const holders = all.filter(isHolder)
-  if (!before) return failures
-  const silent = answers.filter(({ place, state }) => state === "away" && !missing.includes(place)).length
-  const thresholds = before.body.threshold + decodeRecoveryPart(parts[0]!).body.threshold
-  // Without words a kit may need so many parts that no order helps: then all places have to be there.
-  const needed = Math.min(thresholds - 1 + liars, parts.length)
-  if (taken + holders.length + silent >= needed) await write(holders)
-  else
-    for (const i of holders)
-      failures[i] = { why: "it keeps its part of the kit before, which too few other places have" }
-  return failures
-}
-
-/** Of the kits that could be restored from the answers alone, the one with most parts. */
-function heldKit(answers: readonly PlaceAnswer[]) {
-  const whole = groupParts(goodParts(answers)).filter(({ body, parts }) => parts.size >= body.threshold)
-  return whole.sort((a, b) => b.parts.size - a.parts.size)[0]
-}
-
-function kitOf({ part }: PlaceAnswer): string | undefined {
+/** The id of the kit that an answer has a part of. */
+export function kitOf({ part }: PlaceAnswer): string | undefined {
   return part && toHex(part.kitId)
 }
 
@@ -150,21 +100,30 @@ export async function eraseParts(
       const id = kitOf(answer)
       if (id !== undefined && !isMeant(id)) return { place, why: madeSince, stays: true }
       if (!places.includes(place)) return { place }
-      const failure = await writeOver({ env, backend }, seed, answer, new Uint8Array())
+      const { failure } = await writeOver({ env, backend }, seed, answer, new Uint8Array())
       return failure === undefined ? { place } : { place, why: failure.why }
     }),
   )
 }
 
-async function writeOver(
+/** What became of a value. */
+export interface WrittenOver {
+  /** Why the place did not take it. */
+  readonly failure?: Failure
+  /** What it says it holds instead. */
+  readonly current?: Uint8Array
+}
+
+/** Gives a place the next value of the register after what it answered. */
+export async function writeOver(
   { env: { crypto, clock }, backend }: { readonly env: Env; readonly backend: Backend },
   seed: Uint8Array,
   { state, why, held }: PlaceAnswer,
   part: Uint8Array,
-): Promise<Failure | undefined> {
-  if (state === "away") return { why: why ?? "it did not answer" }
+): Promise<WrittenOver> {
+  if (state === "away") return { failure: { why: why ?? "it did not answer" } }
   if (held?.value.sequence === Number.MAX_SAFE_INTEGER)
-    return { why: "it claims the last sequence number there is. Give the kit another name: --name NAME" }
+    return { failure: { why: "it claims the last sequence number there is. Give the kit another name: --name NAME" } }
   try {
     const value = await signRegisterValue(crypto, seed, {
       sequence: (held?.value.sequence ?? 0) + 1,
@@ -173,10 +132,11 @@ async function writeOver(
       care: new Uint8Array(),
     })
     const [outcome] = await within(clock, patienceMs, (signal) => backend.proposeRegisters([value], { signal }))
-    if (!outcome) return { why: "it did not answer" }
-    return outcome.accepted ? undefined : refusalOf(backend.id, outcome)
+    if (!outcome) return { failure: { why: "it did not answer" } }
+    if (outcome.accepted) return {}
+    return { failure: refusalOf(backend.id, outcome), ...(outcome.current && { current: outcome.current }) }
   } catch (error) {
-    return answerOf(backend.id, error)
+    return { failure: answerOf(backend.id, error) }
   }
 }
 

@@ -72,7 +72,7 @@ export async function restore(context: Context, flags: RestoreFlags): Promise<vo
     volume,
     createdMs,
     digest,
-    ...(isNew && { format: 2 as const, bucketKeys, missing: withoutParts(answers) }),
+    ...(isNew && { format: 2 as const, bucketKeys, missing: withoutParts(answers, kit.id) }),
   })
   if (isNew && secret)
     await profile.setRecoveryKit(`${volume}/${name}`, {
@@ -109,9 +109,9 @@ export async function restore(context: Context, flags: RestoreFlags): Promise<vo
   )
 }
 
-/** Places that hold no part: whoever makes the kit anew goes to them first. */
-function withoutParts(answers: readonly PlaceAnswer[]): string[] {
-  return answers.flatMap(({ place, state }) => (state === "none" || state === "erased" ? [place] : []))
+/** Places of which it is not known that they hold a part: whoever makes the kit anew must not rely on them. */
+function withoutParts(answers: readonly PlaceAnswer[], id: string): string[] {
+  return answers.flatMap(({ place, part }) => (part && toHex(part.kitId) === id ? [] : [place]))
 }
 
 interface PlacesQuestion {
