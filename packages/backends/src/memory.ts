@@ -31,6 +31,7 @@ import {
   checkListLimit,
   checkRole,
   encodeCollectToken,
+  isUnheard,
   judgeProposal,
   leastGraceMs,
   markBytes,
@@ -277,7 +278,9 @@ function mark(place: Place, shares: readonly HeldShare[], { access, accounts, op
   const message = moreBytes > 0 ? place.overQuota(payer, moreBytes, { forRemoval: options.forRemoval }) : undefined
   if (message !== undefined) return { ok: false, code: "quota", message }
   const batch = batchOf(place.batches, payer, options.batch)
-  batch.stamp = place.nextStamp()
+  const stamp = place.nextStamp()
+  if (known && isUnheard(known, stamp)) known.broken = true
+  batch.stamp = stamp
   for (const share of shares) place.ledger.change(share, () => addMarks(share, accounts, batch, place.isOver))
   return { ok: true, held: shares.map(({ index }) => index) }
 }

@@ -27,7 +27,15 @@ const mostUnconfirmedMs = leastGraceMs / 2
 /** Why a value is not taken for a batch of this state, at a stamp; undefined when it may be. */
 export function whyUnheld(batch: { readonly isBroken: boolean; readonly stamp: number }, stamp: number) {
   if (batch.isBroken) return "Something that this command marked was collected since."
-  return stamp - batch.stamp > mostUnconfirmedMs ? "What this command marked was not confirmed lately." : undefined
+  return isUnheard(batch, stamp) ? "What this command marked was not confirmed lately." : undefined
+}
+
+/**
+ * Whether a batch that marked something here was not heard of for too long, at a stamp. When it marks more it is broken: its writer slept
+ * meanwhile, and what it marked elsewhere may be gone, although it is heard of again.
+ */
+export function isUnheard(batch: { readonly stamp: number }, stamp: number): boolean {
+  return stamp - batch.stamp > mostUnconfirmedMs
 }
 
 /** What a share or a register value costs beside its bytes: its row and what indexes it. */

@@ -31,13 +31,14 @@ const youngMs = 60_000
 
 /**
  * Whether all marks of a commit were made a moment ago, by this client's clock, and every place that is to be shown the value has made
- * some. If the clock is wrong, as after a machine was stopped, each of these places finds by its own that it has not heard of the batch
- * for too long, and takes nothing (rule O6).
+ * some of each chunk. If the clock is wrong, as after a machine was stopped, each of these places finds by its own that it has not heard
+ * of the batch for too long, or that marks of it were taken, and takes nothing (rule O6). One that marked only what was stored after the
+ * machine went on would find neither.
  */
 export function areMarksYoung({ batch, patterns }: Commitment, shown: readonly Backend[], nowMs: number): boolean {
   if (Math.abs(nowMs - batch.sinceMs) > youngMs) return false
-  const marked = new Set(patterns.flat().map(({ backend }) => backend))
-  return shown.every((backend) => backend.marksWithAnswer && marked.has(backend))
+  const marked = patterns.map((pattern) => new Set(pattern.map(({ backend }) => backend)))
+  return marked.length > 0 && shown.every((one) => one.marksWithAnswer && marked.every((places) => places.has(one)))
 }
 
 /**

@@ -96,6 +96,36 @@ test("a writer that was stopped for a day, with its clock, shows its value to no
   assert.equal(await (await grid.client()).registers.read(keys), undefined)
 })
 
+test("a writer that was stopped between two chunks, with its clock, shows its value to no place, not even to one that holds the second alone", async () => {
+  const grid = testGrid(6) // 3/4/5: each chunk leaves one place out
+  const store = await grid.client()
+  const heldAt = (id: ChunkId) =>
+    Promise.all(grid.servers.map(async ({ backend }) => (await backend.hasShares([id]))[0]!.length > 0))
+  const first = await store.chunks.putChunk(sample(12))
+  const left = (await heldAt(first.id)).indexOf(false)
+  grid.pass(25 * hour) // at the places alone
+  assert.equal(sharesOf(await collect(await grid.client(), [])), 5)
+  let second = await store.chunks.putChunk(sample(13))
+  for (let seed = 14; !(await heldAt(second.id))[left]; seed++) second = await store.chunks.putChunk(sample(seed))
+  const keys = await newKeys()
+  const written = store.registers.write(keys, 0, emptyParts, { chunks: [first.id, second.id] })
+  await assert.rejects(written, { code: "ERR_NOT_ENOUGH_SHARES" })
+  assert.equal(await (await grid.client()).registers.read(keys), undefined)
+})
+
+test("a writer that was stopped, and stores more when it goes on, shows its value to no place that nobody collected at", async () => {
+  const grid = testGrid() // 3/4/5
+  const store = await grid.client()
+  const first = await store.chunks.putChunk(sample(12))
+  grid.pass(25 * hour) // at the places alone
+  await unmarkAt(grid, [0, 1, 2, 3])
+  const second = await store.chunks.putChunk(sample(13))
+  const keys = await newKeys()
+  const written = store.registers.write(keys, 0, emptyParts, { chunks: [first.id, second.id] })
+  await assert.rejects(written, { code: "ERR_NOT_ENOUGH_SHARES" })
+  assert.equal(await (await grid.client()).registers.read(keys), undefined)
+})
+
 test("a commit is not acknowledged by places that took the value but hold none of its chunks", async () => {
   const grid = testGrid() // 3/4/5: a value needs 3 places
   const store = await grid.client()

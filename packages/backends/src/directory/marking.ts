@@ -8,7 +8,7 @@ import {
   type SignedUnmark,
   type UnmarkOutcome,
 } from "@holdfast/protocol"
-import { markBytes, rowBytes, takeable } from "../rules.ts"
+import { isUnheard, markBytes, rowBytes, takeable } from "../rules.ts"
 import { rowsAtOnce } from "./committer.ts"
 import { marksPerShare } from "./marks.ts"
 import { type Caller, type EngineParts, isOverAt, newRowBytes, overQuota, type Tenant, takeSpace } from "./parts.ts"
@@ -39,6 +39,7 @@ export function markShare(parts: EngineParts, tenant: Tenant, share: ShareRow, c
   const existed = marks.marksFor(share.row, payer.account).length > 0
   const accounts = caller.accounts.map((id) => marks.accountFor(tenant.tenant, id).account)
   const batch = marks.batchFor(tenant.tenant, payer.account, caller.batch)
+  if (batch.stamp > 0 && isUnheard(batch, caller.stamp)) marks.breakBatch(batch.batch)
   if (batch.stamp !== caller.stamp) marks.setStamp(caller.stamp, batch.batch)
   marks.addMarks(tenant.tenant, share, accounts, batch, isOverAt(caller.stamp, parts.graceMs))
   return { ok: true, existed }

@@ -24,7 +24,7 @@ export interface BatchRow {
   readonly batch: number
   readonly payer: number
   readonly stamp: number
-  /** 1 when something of it was taken away, or joined with the row of another batch: its command must begin anew. */
+  /** 1 when something of it was taken away, or joined with the row of another batch, or may be elsewhere: its command must begin anew. */
   readonly broken: 0 | 1
   /** 1 when a value was accepted with it: most likely its command has ended. */
   readonly used: 0 | 1
@@ -121,6 +121,7 @@ export function markTable(statements: Statements, addUsage: (...values: SQLInput
       return readBatch(payer, token)!
     },
     setStamp: change("UPDATE batches SET stamp = ? WHERE batch = ?"),
+    breakBatch,
     setUsed: change("UPDATE batches SET stamp = ?, used = 1 WHERE batch = ?"),
     marksOf,
     /** Those of one account. */

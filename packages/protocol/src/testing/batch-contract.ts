@@ -88,6 +88,25 @@ export function batchContract(opened: Opened): void {
     assert.deepEqual(await proposeOne(backend, value, options), { accepted: true, vouches: true })
   })
 
+  it("takes no value for a batch that marks more after it was not heard of for half an hour", async (t) => {
+    const two = await openedForTwo(opened, t)
+    if (!two) return
+    const { backend, advance } = two
+    const { id, shares } = await randomChunk(crypto, 300)
+    const options = newBatch(crypto)
+    await backend.putShares([shares[0]!], options)
+    for (const isLate of [false, true]) {
+      advance(halfAnHourMs + (isLate ? 60_000 : -60_000))
+      await backend.markShares([id], options)
+      const value = await anyValue()
+      const outcome = await proposeOne(backend, value, options)
+      assert.equal(outcome.accepted, !isLate)
+      assert.equal(!outcome.accepted && outcome.marksGone === true, isLate)
+    }
+    assert.equal(await backend.confirmMarks([], options), "gone", "what it marked elsewhere may be collected")
+    assert.deepEqual(await backend.hasShares([id]), [[0]])
+  })
+
   it("keeps what two commands of one account marked for the one that commits", async (t) => {
     const two = await openedForTwo(opened, t)
     if (!two) return
