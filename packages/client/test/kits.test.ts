@@ -100,8 +100,13 @@ async function make(
 }
 
 async function restores(backends: readonly Backend[], master: Uint8Array) {
+  return (await restoredFrom(backends, master)).secrets
+}
+
+async function restoredFrom(backends: readonly Backend[], master: Uint8Array) {
   const hidden = groupParts(goodParts(await readParts({ env, backends }, kitSeed("main", master))))
-  return (await chooseKit(crypto, { hidden, open: [] }, { name: "main", secret: { master } })).kit.secrets
+  const { kit } = await chooseKit(crypto, { hidden, open: [] }, { name: "main", secret: { master } })
+  return { id: kit.id, parts: kit.parts.size, secrets: kit.secrets, convergenceSecret: kit.secrets.convergenceSecret }
 }
 
 /** Resolves when `work` has ended or waits for ever. */
@@ -174,6 +179,47 @@ test("a kit that lies on too few places is written over only when the missing on
   own.steps.left = Number.POSITIVE_INFINITY
   await make(own, away(2), { master }) // it lies on all now
   assert.notDeepEqual((await restores(backends, master)).convergenceSecret, before)
+})
+
+test("a device that does not know that silent places hold a part lets a kit stay that would not restore without them", async () => {
+  const [backends, maker, master] = [places(5), device(), crypto.random(32)]
+  const fail = () => Promise.reject(new Error("connection reset"))
+  const away = backends.map((backend, i): Backend => {
+    return i < 3 ? backend : { ...backend, readRegisters: fail, proposeRegisters: fail }
+  })
+  await make(maker, backends, { master })
+  const { id, convergenceSecret } = await restoredFrom(backends, master)
+  const other = device()
+  other.state.known = [{ name: "main", volume: "v", format: 2, ids: [id], missing: ["p3", "p4"] }]
+  await assert.rejects(make(other, away, { master }), { code: "ERR_NO_QUORUM", message: /are known to have/ })
+  assert.deepEqual((await restores(backends, master)).convergenceSecret, convergenceSecret)
+  await make(maker, away, { master }) // which knows that all have it
+  assert.notDeepEqual((await restores(backends, master)).convergenceSecret, convergenceSecret)
+})
+
+test("of two devices that make a kit with the same words at once one stops at the first place, and one kit restores", async () => {
+  const [backends, a, b, master] = [places(5), device(), device(), crypto.random(32)]
+  await make(a, backends, { master })
+  b.state.known = [...a.state.known]
+  const proposals = new Map<Device, number>()
+  const counted = (own: Device) =>
+    backends.map(
+      (backend): Backend => ({
+        ...backend,
+        proposeRegisters: (...args) => {
+          proposals.set(own, (proposals.get(own) ?? 0) + 1)
+          return backend.proposeRegisters(...args)
+        },
+      }),
+    )
+  const made = await Promise.allSettled([
+    make(a, counted(a), { master, nowMs: 5 }),
+    make(b, counted(b), { master, nowMs: 5 }),
+  ])
+  const stopped = made.flatMap((one) => (one.status === "rejected" ? [one.reason] : []))
+  assert.deepEqual([...proposals.values()].sort(), [1, 5])
+  assert.match(String(stopped[0]), /another device makes this kit at the same time/)
+  assert.equal((await restoredFrom(backends, master)).parts, 5)
 })
 
 test("a kit that replaces another is of a later time, whatever clock made it", async () => {

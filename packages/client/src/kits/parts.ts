@@ -93,17 +93,20 @@ export async function eraseParts(
   { places = backends.map(({ id }) => id), isMeant = () => true }: MeantParts = {},
 ): Promise<Erasure[]> {
   const answers = await readParts({ env, backends }, seed)
-  return Promise.all(
-    backends.map(async (backend, i): Promise<Erasure> => {
-      const [place, answer] = [backend.id, answers[i]!]
-      if (answer.state === "none" || answer.state === "erased") return { place }
-      const id = kitOf(answer)
-      if (id !== undefined && !isMeant(id)) return { place, why: madeSince, stays: true }
-      if (!places.includes(place)) return { place }
-      const { failure } = await writeOver({ env, backend }, seed, answer, new Uint8Array())
-      return failure === undefined ? { place } : { place, why: failure.why }
-    }),
-  )
+  const publicKey = await env.crypto.publicKeyOf(seed)
+  const erase = async (backend: Backend, answer: PlaceAnswer, isAgain = false): Promise<Erasure> => {
+    const place = backend.id
+    if (answer.state === "none" || answer.state === "erased") return { place }
+    const id = kitOf(answer)
+    if (id !== undefined && !isMeant(id)) return { place, why: madeSince, stays: true }
+    if (!places.includes(place)) return { place }
+    const { failure, current } = await writeOver({ env, backend }, seed, answer, new Uint8Array())
+    // A place whose answer was old says by now what it holds.
+    const now = current && !isAgain ? await newerThan(answer, { env, publicKey, current }) : undefined
+    if (now) return erase(backend, now, true)
+    return failure === undefined ? { place } : { place, why: failure.why }
+  }
+  return Promise.all(backends.map((backend, i) => erase(backend, answers[i]!)))
 }
 
 /** What became of a value. */
@@ -140,7 +143,17 @@ export async function writeOver(
   }
 }
 
-/** A value that is none of this register counts as none held: whatever a place makes up is overwritten. */
+/** What a place holds now, when it came after what it answered. */
+export async function newerThan(
+  { place, held }: PlaceAnswer,
+  { env, publicKey, current }: { readonly env: Env; readonly publicKey: Uint8Array; readonly current: Uint8Array },
+): Promise<PlaceAnswer | undefined> {
+  const now = await readAnswer(env, publicKey, current)
+  const isNewer = now.held !== undefined && now.held.value.sequence > (held?.value.sequence ?? 0)
+  return isNewer ? { place, ...now } : undefined
+}
+
+/** What the value of a place says. One that is none of this register counts as none held: whatever a place makes up is overwritten. */
 async function readAnswer(
   { crypto }: Env,
   publicKey: Uint8Array,

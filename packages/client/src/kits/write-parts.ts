@@ -2,10 +2,9 @@
  * Giving places the parts of a new kit over what they hold, in an order that may end anywhere, and beside another device that does the
  * same: a kit that restores before does so until the new one does.
  */
-import { type Env, equal, isHoldfastError } from "@holdfast/core"
-import { decodeRecoveryPart, decodeRegisterValue } from "@holdfast/protocol"
+import { decodeRecoveryPart } from "@holdfast/protocol"
 import { type FoundKit, groupParts } from "./kit.ts"
-import { type Failure, goodParts, type KitPlaces, kitOf, type PlaceAnswer, writeOver } from "./parts.ts"
+import { type Failure, goodParts, type KitPlaces, kitOf, newerThan, type PlaceAnswer, writeOver } from "./parts.ts"
 
 /** New parts, one for each place, and what is known of where they go. */
 export interface NewParts {
@@ -29,32 +28,38 @@ export async function writeParts(
   { parts, answers, known, liars = 0 }: NewParts,
 ): Promise<(Failure | undefined)[]> {
   const failures: (Failure | undefined)[] = answers.map(() => ({ why: madeMeanwhile }))
+  const publicKey = await at.env.crypto.publicKeyOf(seed)
   const { body } = decodeRecoveryPart(parts[0]!)
   // Whoever lies can make a value of a register that everybody finds.
   const stops = body.isProtected || liars === 0
+  const held = [...answers]
   let isStopped = false
   const write = async (chosen: readonly number[]) => {
     for (const i of chosen) {
       if (isStopped) break
-      const [backend, answer] = [at.backends[i]!, answers[i]!]
+      const [backend, answer] = [at.backends[i]!, held[i]!]
       const { failure, current } = await writeOver({ env: at.env, backend }, seed, answer, parts[i]!)
       failures[i] = failure
-      isStopped = stops && current !== undefined && (await isNewer(at.env, { seed, answer, current }))
+      const now = current && (await newerThan(answer, { env: at.env, publicKey, current }))
+      if (now && isAmong(answers, now)) held[i] = now
+      else if (now) isStopped = stops
     }
     return chosen.filter((i) => failures[i] === undefined).length
   }
   const all = answers.map((_, i) => i)
-  const before = keptKits(answers, liars)
-  const isHolder = (i: number) => before.some(({ id }) => kitOf(answers[i]!) === id)
-  const taken = await write(all.filter((i) => !isHolder(i)))
-  const holders = all.filter(isHolder)
+  const holdersOf = (kits: readonly FoundKit[]) => all.filter((i) => kits.some(({ id }) => kitOf(held[i]!) === id))
+  const first = holdersOf(keptKits(answers, liars))
+  const taken = await write(all.filter((i) => !first.includes(i)))
+  // A place whose answer was old has said by now what it holds.
+  const before = keptKits(held, liars)
+  const holders = holdersOf(before).filter((i) => failures[i] !== undefined)
   const away = answers.filter(({ state }) => state === "away").map(({ place }) => place)
   const silentOf = ({ id }: FoundKit) =>
     id === known?.id ? away.filter((place) => !known.missing.includes(place)).length : 0
   const mayGo = (kit: FoundKit) => {
-    const [old, held] = [kit.body.threshold, kit.parts.size + silentOf(kit)]
+    const [old, has] = [kit.body.threshold, kit.parts.size + silentOf(kit)]
     // Without words a kit may need so many parts that no order helps: then all places have to be there.
-    return taken + Math.max(held, old) >= old + body.threshold - 1 + liars || taken + held === answers.length
+    return taken + Math.max(has, old) >= old + body.threshold - 1 + liars || taken + has === answers.length
   }
   if (before.every(mayGo)) await write(holders)
   else if (!isStopped)
@@ -78,16 +83,7 @@ function keptKits(answers: readonly PlaceAnswer[], liars: number): FoundKit[] {
   return kits.filter(({ body, parts }) => parts.size + hidden >= body.threshold)
 }
 
-/** Whether a place holds a value that came after what it answered: another device's, which knows the words. */
-async function isNewer(
-  { crypto }: Env,
-  { seed, answer: { held }, current }: { seed: Uint8Array; answer: PlaceAnswer; current: Uint8Array },
-): Promise<boolean> {
-  try {
-    const { sequence, publicKey } = await decodeRegisterValue(crypto, current)
-    return sequence > (held?.value.sequence ?? 0) && equal(publicKey, await crypto.publicKeyOf(seed))
-  } catch (error) {
-    if (!isHoldfastError(error)) throw error
-    return false
-  }
+/** Whether other places answered with a part of the same kit: then it is no other device's. */
+function isAmong(answers: readonly PlaceAnswer[], one: PlaceAnswer): boolean {
+  return kitOf(one) !== undefined && answers.some((answer) => kitOf(answer) === kitOf(one))
 }
