@@ -34,8 +34,8 @@ export const kitDefects: readonly Defect[] = [
   one(
     "a kit that was replaced is not erased",
     `${client}/parts.ts`,
-    '      if (answer.state === "none" || answer.state === "erased") return { place }\n',
-    '      if (answer.state !== "bad") return { place }\n',
+    '    if (answer.state === "none" || answer.state === "erased") return { place }\n',
+    '    if (answer.state !== "bad") return { place }\n',
     hasKits,
   ),
   one(
@@ -80,10 +80,24 @@ export const kitDefects: readonly Defect[] = [
   ),
   one(
     "a kit is written over at all places at once",
-    `${client}/parts.ts`,
-    "  const isHolder = (i: number) => before !== undefined && ",
-    "  const isHolder = (i: number) => before === undefined && ",
+    `${client}/write-parts.ts`,
+    "  const first = holdersOf(keptKits(answers, liars))\n",
+    "  const first = holdersOf([])\n",
     byTest(tests, "written over only when the missing one"),
+  ),
+  one(
+    "places that do not answer count as holding a part whoever made it",
+    `${client}/write-parts.ts`,
+    "    id === known?.id ? away",
+    "    id !== '' ? away",
+    byTest(tests, "does not know that silent places hold a part"),
+  ),
+  one(
+    "of two devices that make one kit neither stops",
+    `${client}/write-parts.ts`,
+    "      else if (now) isStopped = stops\n",
+    "      else if (now) isStopped = stops && now.place === ''\n",
+    byTest(tests, "one stops at the first place"),
   ),
   one(
     "a device's clock says which of two kits is the later one",
