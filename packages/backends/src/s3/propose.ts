@@ -19,8 +19,9 @@ export interface Proposing {
 
 /** The register call of a backend that writes. */
 export function proposeCalls(place: Place, { batches, registers, voucher }: Proposing) {
-  /** Registers that this process has marked, each with the accounts. */
-  const marked = new Set<string>()
+  /** When this process marked each register, with the accounts, by the bucket's clock: a collection may have taken that away since. */
+  const marked = new Map<string, number>()
+  const isMarked = (name: string) => place.newestMs - (marked.get(name) ?? Number.NEGATIVE_INFINITY) < place.trustMs
 
   const commit = async (values: readonly Proposed[], options: Partial<MarkOptions>): Promise<ProposeOutcome[]> => {
     const { signal } = options
@@ -28,10 +29,12 @@ export function proposeCalls(place: Place, { batches, registers, voucher }: Prop
     const known = options.batch && batches.find(options.batch)
     const batch = known ?? new Batch()
     const nameOf = ({ id }: Proposed) => [id, ...accounts].map(toHex).join()
-    for (const value of values) if (batch.hasShares || !marked.has(nameOf(value))) batch.addRegister(accounts, value.id)
+    const sinceMs = place.newestMs
+    const fresh = values.filter((value) => batch.hasShares || !isMarked(nameOf(value)))
+    for (const { id } of fresh) batch.addRegister(accounts, id)
     const begun = await begin(batch, options)
     if (begun.kind !== "stays") return values.map(() => refusal(begun, batch))
-    for (const value of values) marked.add(nameOf(value))
+    for (const value of fresh) marked.set(nameOf(value), sinceMs)
     let looking: Promise<Verdict> | undefined
     const look = () => {
       looking ??= batch.segments.length > 0 ? voucher.after(batch, signal) : Promise.resolve(begun)
