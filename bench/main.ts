@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 
 const all = ["erasure", "pipeline", "tls", "transport", "files", "warm", "ranges", "clouds", "slow", "far"]
 /** Take ten minutes or more, and compare nothing. */
-const onDemand = ["soak", "growth"]
+const onDemand = ["soak", "growth", "places"]
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => ![...all, ...onDemand].includes(name))
 if (unknown.length > 0) {

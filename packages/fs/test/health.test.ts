@@ -19,6 +19,7 @@ const health: ChunkHealth = {
   inconsistent: false,
   placed: 0,
   leftWithout: new Map(),
+  answering: [],
   silent: new Map<string, string>(),
   vacant: [],
   refused: [],

@@ -5,6 +5,7 @@
 import type { CryptoProvider } from "@holdfast/core"
 import { type BlockAnswer, type BlockQuery, blockBytes, type ChunkId, versionOf } from "@holdfast/protocol"
 import type { KnownChunk, KnownChunks } from "./known-chunks.ts"
+import type { Ranking } from "./ranking.ts"
 import { checkShare } from "./seal.ts"
 import type { Server } from "./server.ts"
 import type { Line } from "./throttle.ts"
@@ -19,17 +20,18 @@ export interface AuditDeps {
 }
 
 /** Asks for one block of chunk `id` by chance. */
-export async function sampleBlock(deps: AuditDeps, id: ChunkId, ranked: readonly Server[]): Promise<BlockSample> {
+export async function sampleBlock(deps: AuditDeps, id: ChunkId, ranked: Ranking<Server>): Promise<BlockSample> {
   const chunk = deps.known.get(id) ?? (await learn(deps, id, ranked))
   if (!chunk) return { id, state: "missing" }
   const index = below(deps.crypto, chunk.descriptor.n)
   const first = below(deps.crypto, chunk.blocks)
   const ask = versionOf(chunk.descriptor) === 1 ? askShare : askBlock
   // Where it most likely lies, then elsewhere: servers that refused a share have others in their place.
-  const own = ranked[index]
-  const order = own ? [own, ...ranked.filter((server) => server !== own)] : ranked
+  const best = ranked.first(chunk.descriptor.n)
+  const own = best[index]
+  const isOther = (server: Server) => server !== own
   const faults: { readonly server: string; readonly state: "wrong" | "silent" }[] = []
-  for (const server of order) {
+  for (const server of inTurn(own ? [own] : [], best.filter(isOther), ranked.seek(best.length))) {
     const answer = await ask(deps, server, { id, index, first, chunk }).catch(() => "silent" as const)
     if (answer === "good") return { id, index, server: server.backend.id, state: "good" }
     if (answer !== undefined) faults.push({ server: server.backend.id, state: answer })
@@ -63,8 +65,9 @@ async function askShare({ crypto, line }: AuditDeps, server: Server, { id, index
 }
 
 /** The descriptor from the first server that gives one with the right hash. */
-async function learn({ known }: AuditDeps, id: ChunkId, ranked: readonly Server[]): Promise<KnownChunk | undefined> {
-  for (const server of ranked) {
+async function learn({ known }: AuditDeps, id: ChunkId, ranked: Ranking<Server>): Promise<KnownChunk | undefined> {
+  const around = ranked.around(1)
+  for (const server of inTurn(around, ranked.seek(around.length))) {
     const held = await server.has(id).catch(() => [])
     for (const index of held.slice(0, 1)) {
       const query: BlockQuery = { id, index, first: 0, count: 1, haveDescriptor: false, leavesOf: [index] }
@@ -74,6 +77,10 @@ async function learn({ known }: AuditDeps, id: ChunkId, ranked: readonly Server[
     }
   }
   return undefined
+}
+
+function* inTurn<T>(...groups: readonly Iterable<T>[]): Generator<T, void, void> {
+  for (const group of groups) yield* group
 }
 
 /** A whole number below `count` by chance; 48 bits make the bias negligible. */

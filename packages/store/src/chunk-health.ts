@@ -1,47 +1,21 @@
-/** Looking after stored chunks without their keys: health, repair, rebalance. */
-import { type Clock, type CryptoProvider, toHex } from "@holdfast/core"
-import type { Erasure } from "@holdfast/core/erasure"
+/** Looking after stored chunks without their keys: health and repair. */
+import { toHex } from "@holdfast/core"
+import { type Backend, type ChunkId, decodeShare, isNewerShare, type Share } from "@holdfast/protocol"
+import type { Answer } from "./answers.ts"
 import {
-  type Backend,
-  type BlockAnswer,
-  blockBytes,
-  type ChunkId,
-  decodeShare,
-  inconsistentError,
-  isCodeword,
-  isNewerShare,
-  type Share,
-} from "@holdfast/protocol"
-import { type Answer, answerOf, refusalOf } from "./answers.ts"
-import type { Batch } from "./batch.ts"
-import { type Domain, type Domains, overDomains } from "./domains.ts"
-import type { KnownChunks } from "./known-chunks.ts"
+  codingOf,
+  goodShare,
+  type HealthDeps,
+  type Holding,
+  holdingsOf,
+  isInconsistent,
+  place,
+} from "./chunk-holdings.ts"
+import { overDomains } from "./domains.ts"
+import type { Ranking } from "./ranking.ts"
 import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
-import type { Line } from "./throttle.ts"
 import type { ChunkHealth } from "./types.ts"
-
-/** What health work stands on. */
-export interface HealthDeps {
-  readonly crypto: CryptoProvider
-  readonly clock: Clock
-  readonly erasure: Erasure
-  /** What is placed is marked in it. */
-  readonly batch: Batch
-  /** What a server would be lost with. */
-  readonly domainsOf: (backend: Backend) => Domains
-  /** What may be lost at once. */
-  readonly domains: readonly Domain[]
-  /** What all that is read and placed goes over. */
-  readonly line: Line
-  /** What was proven of chunks before. */
-  readonly known: KnownChunks
-  /**
-   * Of a repair for a commit: only what is marked in the batch counts, wherever a good share lies, and nothing of these places,
-   * which get shares last.
-   */
-  readonly doubted?: ReadonlySet<Backend>
-}
 
 /** What a check does beyond asking. */
 export interface CheckOptions {
@@ -55,171 +29,31 @@ export interface CheckOptions {
   readonly avoid?: ReadonlySet<string>
 }
 
-/** How a rebalance is done. */
-export interface RebalanceChunkOptions {
-  /** Nothing is copied, and what is told is what would be. */
-  readonly dryRun?: boolean
-}
-
-interface Holding {
-  readonly backend: Backend
-  readonly indices: number[]
-  /** Why there was no answer, or none that can be understood. */
-  readonly silence?: string
-}
-
 /** A share of a version that is not known here says no more of a chunk than a server that is away. */
 const newer = "it holds shares that need a newer Holdfast"
 
-/** Health of chunk `id` over `ranked` servers, the best place first; repairs it when asked to. */
+/**
+ * Health of chunk `id` over `ranked` servers, the best place first; repairs it when asked to. Servers that come late are asked only while
+ * something is missing, and all of them only when the chunk would be lost without: what it costs does not grow with their number.
+ */
 export async function checkChunk(
   deps: HealthDeps,
   id: ChunkId,
-  ranked: readonly Backend[],
+  ranked: Ranking<Backend>,
   options: CheckOptions = {},
 ): Promise<ChunkHealth> {
-  const claimed = await holdingsOf(id, ranked)
-  if (!options.verify && !options.repair) {
-    const coding = await codingOf(deps, id, claimed)
-    if (coding) return summary(deps, id, { coding, holdings: claimed, asked: claimed })
-    const asked = await verifyHoldings(deps, id, claimed) // it is lost, or cannot be understood
-    return summary(deps, id, { holdings: claimed, asked: asked.holdings })
+  const isRead = options.verify === true || options.repair === true
+  const found = await find(deps, id, ranked, { isRead })
+  if (!isRead && found.coding) return summary(deps, id, found)
+  if (!isRead) {
+    const read = await verifyHoldings(deps, id, found.holdings) // it is lost, or cannot be understood
+    return summary(deps, id, found, read.holdings)
   }
-  const { holdings, shares, corrupt } = await verifyHoldings(deps, id, claimed)
-  const any = shares.values().next().value
-  if (!any) return summary(deps, id, { holdings, corrupt, asked: holdings })
-  const inconsistent = await isInconsistent(deps, [...shares.values()])
+  if (found.shares.size === 0) return summary(deps, id, found)
+  const inconsistent = await isInconsistent(deps, [...found.shares.values()])
   // What is made from some shares of such a chunk contradicts the others.
-  const found = { holdings, shares, corrupt }
-  const { placed, refused } =
-    options.repair && !inconsistent ? await placeMissing(deps, ranked, found, options) : nothingPlaced
-  const health = summary(deps, id, { coding: any.descriptor, holdings, corrupt, asked: holdings })
-  return { ...health, placed, refused, inconsistent }
-}
-
-async function isInconsistent(deps: HealthDeps, shares: readonly Share[]): Promise<boolean> {
-  return shares.length >= shares[0]!.descriptor.k && !(await isCodeword(deps, shares))
-}
-
-/** What a rebalance did. */
-export interface Rebalanced {
-  /** Shares copied to where they belong. */
-  readonly moved: number
-  /** Places that need not hold the chunk any more: the account may take its marks away there. */
-  readonly surplus: readonly Backend[]
-}
-
-/**
- * Copies shares of `id` to the best-ranked servers, one on each. Copies alone: others may need what lies elsewhere, so only
- * when all of the best servers give a good share, the others are told as surplus. Throws ERR_INCONSISTENT before
- * anything is copied, where enough shares are read to tell.
- */
-export async function rebalanceChunk(
-  deps: HealthDeps,
-  id: ChunkId,
-  ranked: readonly Backend[],
-  { dryRun = false }: RebalanceChunkOptions = {},
-): Promise<Rebalanced> {
-  const holdings = await holdingsOf(id, ranked)
-  const coding = await codingOf(deps, id, holdings)
-  if (!coding) return { moved: 0, surplus: [] }
-  const best = ranked.slice(0, coding.n)
-  const holdingAt = (backend: Backend) => holdings.find((held) => held.backend === backend)
-  const isVacant = ({ indices, silence }: Holding) => indices.length === 0 && !(dryRun && silence !== undefined)
-  const vacant = best.filter((backend) => isVacant(holdingAt(backend)!))
-  const kept = new Map<number, Backend>()
-  const extra: { backend: Backend; index: number }[] = []
-  for (const backend of best)
-    for (const [position, index] of (holdings.find((held) => held.backend === backend)?.indices ?? []).entries())
-      if (position === 0 && !kept.has(index)) kept.set(index, backend)
-      else extra.push({ backend, index })
-  for (const { backend, indices } of holdings)
-    if (!best.includes(backend)) for (const index of indices) extra.push({ backend, index })
-  if (extra.length === 0) return { moved: 0, surplus: [] }
-  const good = new Map<number, Backend>()
-  const read = new Map<number, Share>()
-  const take = async (backend: Backend, index: number) => {
-    const found = await goodShare(deps, id, backend, index)
-    if (found) read.set(index, found.share)
-    return found?.bytes
-  }
-  for (const [index, backend] of kept) if (await take(backend, index)) good.set(index, backend)
-  if (read.size > 0 && (await isInconsistent(deps, [...read.values()]))) throw inconsistentError(id)
-  let moved = 0
-  for (const { backend, index } of extra) {
-    const bytes = good.has(index) ? undefined : await take(backend, index)
-    if (!bytes) continue
-    const isHome = best.includes(backend) && ![...good.values()].includes(backend)
-    const target = isHome ? undefined : vacant.shift()
-    if (isHome) good.set(index, backend)
-    else if (target && (dryRun || !(await place(deps, id, target, { bytes, index })))) {
-      good.set(index, target)
-      moved++
-    }
-  }
-  // While a share is missing, each copy counts: a server that took one just now may be the next to lose it.
-  if (good.size < Math.min(coding.n, best.length)) return { moved, surplus: [] }
-  return { moved, surplus: [...new Set(extra.map(({ backend }) => backend))].filter((one) => !best.includes(one)) }
-}
-
-/**
- * Puts a share on a server, marked. Gives why the server did not take it, or with `gives` does not give it then; undefined when it is
- * there.
- */
-async function place(
-  deps: HealthDeps,
-  id: ChunkId,
-  target: Backend,
-  { bytes, index, gives = false }: { readonly bytes: Uint8Array; readonly index: number; readonly gives?: boolean },
-): Promise<Answer | undefined> {
-  const { batch, line } = deps
-  const bytesOf = () => bytes.length
-  const put = () => target.putShares([bytes], batch.options)
-  try {
-    const [outcome] = await line.send(put, { likelyBytes: bytes.length, bytesOf })
-    if (!outcome?.ok) return refusalOf(target.id, outcome ?? { message: "it did not say whether it took a share" })
-  } catch (error) {
-    return answerOf(target.id, error)
-  }
-  if (gives && !(await goodShare(deps, id, target, index)))
-    return { server: target.id, why: "it does not give what it took a moment ago" }
-  batch.note(id, target, [index])
-  return undefined
-}
-
-/** The share if this server gives it and it verifies. */
-async function goodShare(deps: HealthDeps, id: ChunkId, backend: Backend, index: number) {
-  const [bytes] = await deps.line.shares(backend, [{ id, index }]).catch(() => [])
-  const share = bytes && (await checkShare(deps.crypto, id, bytes))
-  return bytes && share?.index === index ? { bytes, share } : undefined
-}
-
-async function holdingsOf(id: ChunkId, backends: readonly Backend[]): Promise<Holding[]> {
-  return Promise.all(
-    backends.map(async (backend) => {
-      try {
-        const [indices = []] = await backend.hasShares([id])
-        return { backend, indices }
-      } catch (error) {
-        return { backend, indices: [], silence: error instanceof Error ? error.message : String(error) }
-      }
-    }),
-  )
-}
-
-/** k and n of a chunk, from the first descriptor with the right hash that any server gives: a block of a share, and not all of it. */
-async function codingOf({ known, line }: HealthDeps, id: ChunkId, holdings: readonly Holding[]) {
-  for (const { backend, indices } of holdings) {
-    const chunk = known.get(id)
-    if (chunk) return chunk.descriptor
-    if (indices.length === 0) continue
-    const query = { id, index: indices[0]!, first: 0, count: 1, haveDescriptor: false, leavesOf: [] }
-    const bytesOf = ([answer]: readonly (BlockAnswer | undefined)[]) => answer?.blocks.length ?? 0
-    const ask = () => backend.getBlocks([query])
-    const [answer] = await line.receive(ask, { likelyBytes: blockBytes, bytesOf }).catch(() => [])
-    if (answer) await known.learn(query, answer)
-  }
-  return known.get(id)?.descriptor
+  const { placed, refused } = options.repair && !inconsistent ? await placeMissing(deps, found, options) : nothingPlaced
+  return { ...summary(deps, id, found), placed, refused, inconsistent }
 }
 
 interface DamagedShare {
@@ -227,15 +61,49 @@ interface DamagedShare {
   readonly index: number
 }
 
-/** What was found of a chunk when every share was read. */
-interface Verified {
-  /** With the indices of good shares. */
-  readonly holdings: Holding[]
-  readonly shares: Map<number, Share>
+/** What was found of a chunk. */
+interface Found {
+  /** Of the servers that were asked, in their order; where shares were read, with the indices of good ones. */
+  readonly holdings: readonly Holding[]
+  /** Good shares, where they were read. */
+  readonly shares: ReadonlyMap<number, Share>
   readonly corrupt: readonly DamagedShare[]
+  /** Undefined when no server told it. */
+  readonly coding?: { readonly k: number; readonly n: number } | undefined
 }
 
-async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]): Promise<Verified> {
+/** Asks the servers that are to have shares; others near them only when a share is missing, and all when it cannot be read else. */
+async function find(
+  deps: HealthDeps,
+  id: ChunkId,
+  ranked: Ranking<Backend>,
+  { isRead }: { readonly isRead: boolean },
+): Promise<Found> {
+  let found: Found = { holdings: [], shares: new Map(), corrupt: [] }
+  const ask = async (servers: readonly Backend[]): Promise<void> => {
+    const claimed = await holdingsOf(id, servers.slice(found.holdings.length))
+    const more: Found = isRead
+      ? await verifyHoldings(deps, id, claimed)
+      : { holdings: claimed, shares: new Map(), corrupt: [] }
+    const shares = new Map([...found.shares, ...more.shares])
+    found = {
+      holdings: [...found.holdings, ...more.holdings],
+      shares,
+      corrupt: [...found.corrupt, ...more.corrupt],
+      coding: isRead ? shares.values().next().value?.descriptor : (found.coding ?? (await codingOf(deps, id, claimed))),
+    }
+  }
+  await ask(ranked.around(deps.usualShares))
+  const { coding, holdings } = found
+  const all = Math.min(coding?.n ?? Number.POSITIVE_INFINITY, ranked.length)
+  if (holdings.length === ranked.length || distinctServers(holdings) >= all) return found
+  await ask(ranked.nearby(coding?.n ?? deps.usualShares))
+  const isReadable = found.coding && indicesAt(found.holdings).size >= found.coding.k
+  if (!isReadable && found.holdings.length < ranked.length) await ask(ranked.first(ranked.length))
+  return found
+}
+
+async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]): Promise<Found> {
   const shares = new Map<number, Share>()
   const corrupt: DamagedShare[] = []
   const verify = async ({ backend, indices, ...claim }: Holding): Promise<Holding> => {
@@ -265,8 +133,7 @@ const nothingPlaced: Placed = { placed: 0, refused: [] }
 /** Puts each share that has no server of its own on one that has no share of its own. */
 async function placeMissing(
   deps: HealthDeps,
-  ranked: readonly Backend[],
-  { holdings, shares, corrupt }: Verified,
+  { holdings, shares, corrupt }: Found,
   { dryRun = false, avoid = new Set() }: Pick<CheckOptions, "dryRun" | "avoid">,
 ): Promise<Placed> {
   const { id, descriptor } = shares.values().next().value!
@@ -280,15 +147,15 @@ async function placeMissing(
   // Empty servers come first; then those whose share another has too; who did not keep its word comes last.
   const without = holdings.filter((_, server) => own[server] === undefined)
   const isEmpty = (backend: Backend) => without.some((held) => held.backend === backend && held.indices.length === 0)
-  const isOpen = (backend: Backend) => !avoid.has(backend.id) && without.some((held) => held.backend === backend)
-  const open = ranked.filter(isOpen)
+  const isOpen = ({ backend }: Holding) => !avoid.has(backend.id)
+  const open = without.filter(isOpen).map(({ backend }) => backend)
   const [late, good] = [
     open.filter((backend) => doubted?.has(backend)),
     open.filter((backend) => !doubted?.has(backend)),
   ]
   const holders = holdings.filter((_, server) => own[server] !== undefined).map(({ backend }) => backend)
   const places = [good.filter(isEmpty), good.filter((backend) => !isEmpty(backend)), [...late]]
-  const answering = without.filter(({ backend, silence }) => silence === undefined && isOpen(backend))
+  const answering = without.filter((held) => held.silence === undefined && isOpen(held))
   if (dryRun) return { ...nothingPlaced, placed: Math.min(wanted.length, answering.length) }
   const rebuilt = wanted.length > 0 && open.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
   // What is there and does not count yet is put where it is.
@@ -339,39 +206,50 @@ function takePlace(groups: Backend[][], { replaced, index, holders, domainsOf }:
   return next
 }
 
-/** What a check found. */
-interface Found {
-  readonly coding?: { readonly k: number; readonly n: number }
-  readonly holdings: readonly Holding[]
-  readonly corrupt?: readonly DamagedShare[]
-  readonly asked: readonly Holding[]
-}
-
+/** What was found, in figures; `asked` tells of silence where that shows only when shares are read. */
 function summary(
-  { domains }: Pick<HealthDeps, "domains">,
+  { domainsOf }: Pick<HealthDeps, "domainsOf">,
   id: ChunkId,
-  { coding, holdings, corrupt = [], asked }: Found,
+  { coding, holdings, corrupt }: Found,
+  asked = holdings,
 ): ChunkHealth {
-  const goodAt = (counts: (backend: Backend) => boolean) =>
-    new Set(holdings.flatMap((held) => (counts(held.backend) ? held.indices : []))).size
-  const leftWithout = ({ name, servers }: Domain) => [name, goodAt((backend) => !servers.has(backend))] as const
-  const own = spreadOf(holdings.map(({ indices }) => indices))
+  const own = ownShares(holdings)
+  const domains = new Set(
+    coding ? holdings.flatMap((held) => (held.indices.length > 0 ? domainsOf(held.backend) : [])) : [],
+  )
+  const leftWithout = (name: string) =>
+    [name, indicesAt(holdings.filter(({ backend }) => !domainsOf(backend).includes(name))).size] as const
   return {
     id,
     k: coding?.k ?? 0,
     n: coding?.n ?? 0,
-    goodShares: coding ? goodAt(() => true) : 0,
-    leftWithout: new Map(coding ? domains.map(leftWithout) : []),
-    distinctServers: own.filter((index) => index !== undefined).length,
+    goodShares: coding ? indicesAt(holdings).size : 0,
+    leftWithout: new Map([...domains].map(leftWithout)),
+    distinctServers: distinctServers(holdings),
     corrupt: corrupt.map(({ backend, index }) => `${backend.id}/${index}`),
     inconsistent: false,
     placed: 0,
+    answering: asked.flatMap(({ backend, silence }) => (silence === undefined ? [backend.id] : [])),
     silent: new Map(asked.flatMap(({ backend, silence }) => (silence === undefined ? [] : [[backend.id, silence]]))),
     vacant: asked.flatMap(({ backend, silence }, i) =>
       silence === undefined && own[i] === undefined ? [backend.id] : [],
     ),
     refused: [],
   }
+}
+
+/** Distinct shares that servers hold. */
+function indicesAt(holdings: readonly Holding[]): Set<number> {
+  return new Set(holdings.flatMap(({ indices }) => indices))
+}
+
+/** For each server the share that counts for it alone. */
+function ownShares(holdings: readonly Holding[]): (number | undefined)[] {
+  return spreadOf(holdings.map(({ indices }) => indices))
+}
+
+function distinctServers(holdings: readonly Holding[]): number {
+  return ownShares(holdings).filter((index) => index !== undefined).length
 }
 
 /** A chunk for messages: the first letters of its id. */

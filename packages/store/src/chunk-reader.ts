@@ -2,11 +2,12 @@
  * Getting a chunk: ask the k best-ranked servers that are not slow, hedge those that turn slow, replace the damaged, take
  * any k shares that verify.
  */
-import { type Clock, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
+import { assert, type Clock, HoldfastError, isHoldfastError, toHex } from "@holdfast/core"
 import { type ChunkId, decodeShare } from "@holdfast/protocol"
 import { type Answer, answerOf, refusedByServers, tellAnswers } from "./answers.ts"
 import { hedgeAfterMs, slowLast } from "./pace.ts"
 import type { ChunkPipeline } from "./pipeline.ts"
+import type { Ranking } from "./ranking.ts"
 import type { Server } from "./server.ts"
 import type { ChunkRef } from "./types.ts"
 
@@ -44,7 +45,7 @@ interface Found {
  * The plaintext of `ref`. Throws ERR_NOT_ENOUGH_SHARES, ERR_CORRUPT, and ERR_INCONSISTENT, after which no other shares are tried; the
  * signal's reason.
  */
-export async function readChunk(ref: ChunkRef, ranked: readonly Server[], options: ReadOptions): Promise<Uint8Array> {
+export async function readChunk(ref: ChunkRef, ranked: Ranking<Server>, options: ReadOptions): Promise<Uint8Array> {
   const gathering = new Gathering(ref.id, ranked, options)
   for (;;) {
     const { k, shares } = await gathering.gather()
@@ -66,8 +67,16 @@ const maxOthers = 4
 class Gathering {
   readonly #id: ChunkId
   readonly #options: ReadOptions
-  readonly #ranked: readonly Server[]
+  /** How many servers there are. */
+  readonly #servers: number
+  /** The best n, where shares lie in their order. */
+  readonly #best: readonly Server[]
   readonly #waiting: Server[]
+  /** Those behind the best, and how many of them were not asked yet. */
+  readonly #others: Iterator<Server, void, void>
+  #othersLeft: number
+  /** By which it is told what is slow. */
+  readonly #around: readonly Server[]
   readonly #underWay = new Set<Server>()
   readonly #probes: ReadonlySet<Server>
   /** By index; several of one index when servers hold the same, or one of them lies. */
@@ -82,14 +91,18 @@ class Gathering {
   #k: number
   #wake: () => void = () => undefined
 
-  constructor(id: ChunkId, ranked: readonly Server[], options: ReadOptions) {
+  constructor(id: ChunkId, ranked: Ranking<Server>, options: ReadOptions) {
     this.#id = id
     this.#options = options
-    this.#ranked = ranked
     this.#k = options.usual.k
-    const { order, probes } = slowLast(ranked.slice(0, options.usual.n))
+    this.#servers = ranked.length
+    this.#best = ranked.first(options.usual.n)
+    this.#others = ranked.seek(this.#best.length)
+    this.#othersLeft = ranked.length - this.#best.length
+    this.#around = ranked.around(options.usual.n)
+    const { order, probes } = slowLast(this.#best)
     this.#probes = new Set(probes)
-    this.#waiting = [...order.filter((server) => !this.#probes.has(server)), ...ranked.slice(options.usual.n)]
+    this.#waiting = order.filter((server) => !this.#probes.has(server))
     for (const probe of probes) this.#ask(probe)
   }
 
@@ -97,8 +110,7 @@ class Gathering {
   async gather(): Promise<{ k: number; shares: Found[] }> {
     while (this.#good.size < this.#k) {
       this.#options.signal?.throwIfAborted()
-      while (this.#good.size + this.#awaited().length < this.#k && this.#waiting.length > 0)
-        this.#ask(this.#waiting.shift()!)
+      while (this.#good.size + this.#awaited().length < this.#k && this.#hasNext()) this.#askNext()
       if (this.#underWay.size > 0) await this.#answerOrHedge()
       else if (!(await this.#askForOthers())) throw this.#tooFew()
     }
@@ -127,12 +139,26 @@ class Gathering {
     return [...this.#underWay].filter((server) => !this.#probes.has(server))
   }
 
+  #hasNext(): boolean {
+    return this.#waiting.length + this.#othersLeft > 0
+  }
+
+  #askNext(): void {
+    let next = this.#waiting.shift()
+    if (!next) {
+      this.#othersLeft--
+      next = this.#others.next().value ?? undefined
+    }
+    assert(next !== undefined, "a server is left")
+    this.#ask(next)
+  }
+
   #ask(server: Server): void {
     this.#underWay.add(server)
-    const rank = this.#ranked.indexOf(server)
+    const rank = this.#best.indexOf(server)
     // Shares lie in the order of the ranking, unless a server refused one.
     void server
-      .get({ id: this.#id, ...(rank < this.#options.usual.n && { likely: rank }) }, this.#options.signal)
+      .get({ id: this.#id, ...(rank >= 0 && { likely: rank }) }, this.#options.signal)
       .then(
         (bytes) => {
           if (bytes) this.#holders.add(server)
@@ -174,8 +200,7 @@ class Gathering {
     if (!bytes) {
       this.#problems.push({ server, why: "has no share" })
       // One that comes later in the order need not have any.
-      const { n } = this.#options.usual
-      if (this.#ranked.slice(0, n).some(({ backend }) => backend.id === server)) this.#tell(server, "missing")
+      if (this.#best.some(({ backend }) => backend.id === server)) this.#tell(server, "missing")
       return
     }
     try {
@@ -196,16 +221,16 @@ class Gathering {
     const answer = new Promise<void>((resolve) => {
       this.#wake = resolve
     })
-    if (this.#waiting.length === 0) return answer
+    if (!this.#hasNext()) return answer
     const stop = new AbortController()
-    const hedgeMs = hedgeAfterMs(this.#awaited(), this.#ranked, this.#options.hedgeMs)
+    const hedgeMs = hedgeAfterMs(this.#awaited(), this.#around, this.#options.hedgeMs)
     const late = this.#options.clock.sleep(hedgeMs, stop.signal).then(
       () => true,
       () => false,
     )
     const isLate = await Promise.race([answer.then(() => false), late])
     stop.abort()
-    if (isLate && this.#waiting.length > 0) this.#ask(this.#waiting.shift()!)
+    if (isLate && this.#hasNext()) this.#askNext()
   }
 
   #tooFew(): HoldfastError {
@@ -216,7 +241,7 @@ class Gathering {
     }
     // A server that may hold nothing of it and only refuses decides nothing: what is lost is to be told as such.
     const isUs = this.#problems.some(({ refusesUs }) => refusesUs)
-    const servers = this.#ranked.length
+    const servers = this.#servers
     const refused = isUs
       ? refusedByServers(this.#problems, { servers, needed: this.#k, reached: found, details })
       : undefined

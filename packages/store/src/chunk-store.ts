@@ -40,7 +40,7 @@ export function createChunkStore(parts: ChunkStoreParts): ChunkStore {
         ...{ before: options?.before, upload: options?.upload },
       })
       options?.onSealed?.({ id: sealed.id, key: sealed.key })
-      const { sentBytes, settled } = await writeChunk(sealed, places.rankedServers(sealed.id), {
+      const { sentBytes, settled } = await writeChunk(sealed, places.ranked(sealed.id), {
         ...{ happy, isNew, clock: readOptions.clock, batch: batch(), signal: options?.signal },
         domainsOf: (backend) => places.domainsOf(backend),
       })
@@ -56,15 +56,15 @@ export function createChunkStore(parts: ChunkStoreParts): ChunkStore {
       options?.signal?.throwIfAborted()
       onUse()
       const onDamage = toldIf(options?.isNeeded, readOptions.onDamage)
-      return readChunk(ref, places.rankedServers(ref.id), { ...readOptions, onDamage, signal: options?.signal })
+      return readChunk(ref, places.ranked(ref.id), { ...readOptions, onDamage, signal: options?.signal })
     },
     async readRange(ref, range, options) {
       options?.signal?.throwIfAborted()
       onUse()
       const { offset, length } = range
-      const found = await ranges.read(ref, range, { ranked: places.rankedServers(ref.id), signal: options?.signal })
+      const found = await ranges.read(ref, range, { ranked: places.ranked(ref.id), signal: options?.signal })
       if (found) return found
-      const whole = await readChunk(ref, places.rankedServers(ref.id), { ...readOptions, signal: options?.signal })
+      const whole = await readChunk(ref, places.ranked(ref.id), { ...readOptions, signal: options?.signal })
       options?.onWhole?.(whole, { isInBlocks: ranges.isInBlocks(ref.id) })
       if (offset + length > whole.length) throw tooShort(ref.id)
       return whole.subarray(offset, offset + length)

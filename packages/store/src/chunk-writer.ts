@@ -7,6 +7,7 @@ import type { Backend } from "@holdfast/protocol"
 import { type Answer, answerOf, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import { type Domains, overDomains } from "./domains.ts"
+import type { Ranking } from "./ranking.ts"
 import type { SealedChunk } from "./seal.ts"
 import type { Server } from "./server.ts"
 
@@ -48,16 +49,18 @@ const storeGraceMs = 10_000
  */
 export async function writeChunk(
   chunk: SealedChunk,
-  ranked: readonly Server[],
+  ranked: Ranking<Server>,
   options: ChunkWriteOptions,
 ): Promise<WriteResult> {
   const { happy, clock, batch, signal } = options
   const refusals: Answer[] = []
   const held = new Map<number, string>() // share index to the server that holds it
-  const free = new Set<Server>()
   const taking = new Set<Server>() // those that hold a share, or are sent one
-  const answers: Inquiry["answers"] = options.isNew ? new Map() : await holdingsOf(chunk, ranked, options, refusals)
-  for (const server of ranked) {
+  const around = ranked.around(chunk.shares.length)
+  const answers: Inquiry["answers"] = options.isNew ? new Map() : await holdingsOf(chunk, around, options, refusals)
+  const nearby = ranked.nearby(chunk.shares.length)
+  let free = new Set<Server>()
+  for (const server of nearby) {
     const answer = answers.get(server)
     if (answer === "failed") continue
     const useful = answer?.find((index) => !held.has(index))
@@ -73,7 +76,12 @@ export async function writeChunk(
   const distinct = () => new Set(held.values()).size
   const isHappy = () => distinct() >= happy
   const { promise: happily, resolve } = Promise.withResolvers<void>()
+  let isFarFree = false
   const take = (): Server | undefined => {
+    if (free.size === 0 && !isFarFree) {
+      isFarFree = true
+      free = new Set(ranked.behind(nearby.length))
+    }
     const [server] = overDomains([...free], ({ backend }) => options.domainsOf(backend), [...taking])
     if (!server) return undefined
     free.delete(server)

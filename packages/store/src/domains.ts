@@ -45,8 +45,14 @@ export function overDomains<T>(
       return turn
     }
     holding.forEach(turnOf)
-    const turns = new Map(spread.map((one) => [one, turnOf(one)]))
-    spread = spread.toSorted((a, b) => turns.get(a)! - turns.get(b)!) // stable: equals stay as they were
+    const byTurn: T[][] = [] // equals stay as they were
+    for (const one of spread) {
+      const turn = turnOf(one)
+      const equals = byTurn[turn]
+      if (equals) equals.push(one)
+      else byTurn[turn] = [one]
+    }
+    spread = byTurn.flat() // no turn may be anybody's, where some are held
   }
   return spread
 }

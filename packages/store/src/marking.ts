@@ -7,6 +7,7 @@ import { type Backend, inconsistentError } from "@holdfast/protocol"
 import { type Answer, answerOf, refusalOf, refusedByServers, shortageOf, tellAnswers } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import { shortId } from "./chunk-health.ts"
+import type { Ranking } from "./ranking.ts"
 import type { Server } from "./server.ts"
 import type { ChunkHealth, ChunkId } from "./types.ts"
 
@@ -14,7 +15,7 @@ import type { ChunkHealth, ChunkId } from "./types.ts"
 export interface MarkingDeps {
   readonly clock: Clock
   readonly coding: { readonly happy: number; readonly n: number }
-  rankedServers(id: ChunkId): readonly Server[]
+  ranked(id: ChunkId): Ranking<Server>
   /** Reads and verifies every share, and puts those that the batch has not marked under it, on `doubted` places last. */
   repair(id: ChunkId, batch: Batch, doubted: ReadonlySet<Backend>): Promise<ChunkHealth>
 }
@@ -41,8 +42,8 @@ export async function markChunks(
   const open = () => ids.filter((id) => batch.spread(id, (backend) => !doubted.has(backend)) < happy)
   const unmarked = open()
   if (unmarked.length === 0) return
-  const near = (id: ChunkId) => deps.rankedServers(id).slice(0, n)
-  const far = (id: ChunkId) => deps.rankedServers(id).slice(n)
+  const near = (id: ChunkId) => deps.ranked(id).first(n)
+  const far = (id: ChunkId) => deps.ranked(id).nearby(n).slice(n) // what lies elsewhere the repair finds, if it is needed
   const refusals = await ask(deps, { ids: unmarked, serversOf: near, batch, signal })
   const spread = open()
   if (spread.length > 0)
@@ -53,7 +54,7 @@ export async function markChunks(
     const { k, goodShares, inconsistent } = await deps.repair(id, batch, doubted)
     if (inconsistent) throw inconsistentError(id)
     if (k > 0 && goodShares >= k && batch.spread(id) >= happy) return
-    const refused = { answers: [...refusals.values()], servers: deps.rankedServers(id).length }
+    const refused = { answers: [...refusals.values()], servers: deps.ranked(id).length }
     throw tooFew(id, { isGone: k === 0 || goodShares < k, reached: batch.spread(id), happy }, refused)
   })
 }

@@ -2,7 +2,8 @@
 import { type Clock, HoldfastError } from "@holdfast/core"
 import { type Backend, type ChunkId, wrapBackend } from "@holdfast/protocol"
 import { type Domain, type Domains, domainsIn } from "./domains.ts"
-import { type PlacedServer, rankServers } from "./placement.ts"
+import { type PlacedServer, Placement } from "./placement.ts"
+import type { Ranking } from "./ranking.ts"
 import { createServer, type Server } from "./server.ts"
 
 /** A place in use. */
@@ -11,14 +12,21 @@ interface Used {
   readonly stay: Stay
 }
 
+/** A place of shares, with its calls gathered. */
+interface Holder extends PlacedServer {
+  readonly server: Server
+}
+
 /** The places of one store. The backends that it is given belong to it. */
 export class Places {
   readonly #clock: Clock
   readonly #wrap: (backend: Backend) => Backend
   readonly #used = new Map<Backend, Used>() // by the backend as it was given
   readonly #leaving = new Map<Backend, Used>() // those whose last call has not ended
-  #servers = new Map<Backend, Server>() // by the backend as it is used
-  #all: readonly PlacedServer[] = []
+  #all: readonly Holder[] = []
+  #holders: readonly Holder[] = [] // those that keep shares
+  #placement = new Placement<Holder>([])
+  #losses = new Map<"crash" | "byzantine", readonly Domain[]>()
   #domains = new Map<Backend, Domains>()
 
   /** `wrap` gives a backend as the store uses it. */
@@ -38,7 +46,7 @@ export class Places {
 
   /** Those that keep shares. */
   get backends(): readonly Backend[] {
-    return this.#placed.map(({ backend }) => backend)
+    return this.#holders.map(({ backend }) => backend)
   }
 
   /** Those that keep registers. */
@@ -48,7 +56,7 @@ export class Places {
 
   /** Those that keep shares and have no vote on registers. */
   get keepers(): readonly Backend[] {
-    return this.#placed.filter(({ keeps }) => !(keeps?.registers ?? true)).map(({ backend }) => backend)
+    return this.#holders.filter(({ keeps }) => !(keeps?.registers ?? true)).map(({ backend }) => backend)
   }
 
   /** What a place would be lost with. */
@@ -56,17 +64,12 @@ export class Places {
     return this.#domains.get(backend) ?? []
   }
 
-  /** What may be lost at once, and what a place would be lost with. */
-  domainsFor(mode: "crash" | "byzantine"): {
-    readonly domains: readonly Domain[]
-    readonly domainsOf: (backend: Backend) => Domains
-  } {
+  /** What may be lost at once: worked out once for the places that are there now. */
+  domainsFor(mode: "crash" | "byzantine"): readonly Domain[] {
     const voters = this.#all.filter(({ keeps }) => keeps?.registers ?? true)
-    return { domains: domainsIn(this.#placed, voters, mode), domainsOf: (backend) => this.domainsOf(backend) }
-  }
-
-  get #placed(): readonly PlacedServer[] {
-    return this.#all.filter(({ keeps }) => keeps?.shares ?? true)
+    const domains = this.#losses.get(mode) ?? domainsIn(this.#holders, voters, mode)
+    this.#losses.set(mode, domains)
+    return domains
   }
 
   /**
@@ -81,19 +84,19 @@ export class Places {
         this.#leaving.set(backend, used)
         used.stay.end(() => this.#leaving.delete(backend))
       }
-    this.#all = servers.map((server) => ({ ...server, backend: this.#use(server.backend).server.backend }))
+    this.#all = servers.map((given) => {
+      const { server } = this.#use(given.backend)
+      return { ...given, backend: server.backend, server }
+    })
+    this.#holders = this.#all.filter(({ keeps }) => keeps?.shares ?? true)
+    this.#placement = new Placement(this.#holders)
+    this.#losses = new Map()
     this.#domains = new Map(this.#all.map(({ backend, domains = [] }) => [backend, domains]))
-    this.#servers = new Map([...this.#used.values()].map(({ server }) => [server.backend, server]))
   }
 
-  /** The places of a chunk's shares, the best first. */
-  ranked(id: ChunkId): Backend[] {
-    return rankServers(this.#placed, id)
-  }
-
-  /** The same, with their calls gathered. */
-  rankedServers(id: ChunkId): Server[] {
-    return this.ranked(id).map((backend) => this.#servers.get(backend)!)
+  /** The places of a chunk's shares, the best first, with their calls gathered. */
+  ranked(id: ChunkId): Ranking<Server> {
+    return this.#placement.ranking(id).map(({ server }) => server)
   }
 
   /** Closes all, also those that calls still keep open. */

@@ -19,6 +19,7 @@ import { type Attempt, firstSome } from "./first-some.ts"
 import type { KnownChunk, KnownChunks } from "./known-chunks.ts"
 import { hedgeAfterMs } from "./pace.ts"
 import { paddedLength } from "./padding.ts"
+import type { Ranking } from "./ranking.ts"
 import { sealedHeaderBytes, wrongKey, zeroNonce } from "./seal.ts"
 import type { Server } from "./server.ts"
 import type { ChunkRange, ChunkRef } from "./types.ts"
@@ -73,16 +74,20 @@ export class RangeReader {
   async read(
     ref: ChunkRef,
     range: ChunkRange,
-    { ranked, signal }: { readonly ranked: readonly Server[]; readonly signal?: AbortSignal | undefined },
+    { ranked: all, signal }: { readonly ranked: Ranking<Server>; readonly signal?: AbortSignal | undefined },
   ): Promise<Uint8Array | undefined> {
     assert(range.length >= 1 && range.offset >= 0, "a range of a chunk")
-    const early = this.#known.get(ref.id) ? undefined : await this.#firstBlocks(ref.id, range, { ranked, signal })
+    const { n } = this.#deps.usual
+    const early = this.#known.get(ref.id)
+      ? undefined
+      : await this.#firstBlocks(ref.id, range, { ranked: all.around(n), signal })
     const known = this.#known.get(ref.id)
     if (!known || versionOf(known.descriptor) === 1) return undefined
     const { keyCheck, ciphertextBytes } = known.descriptor
     if (!equal(keyCheck!, keyCheckOf(ref.key))) throw wrongKey(ref.id)
     if (range.offset + range.length > ciphertextBytes - tagBytes) throw tooShort(ref.id)
     const ciphertext = new Uint8Array(range.length)
+    const ranked = all.around(known.descriptor.n)
     const read = new SegmentReader(this.#deps, this.#known, { id: ref.id, known, ranked, signal })
     let at = 0
     const isComplete = await Promise.all(

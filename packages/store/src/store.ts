@@ -4,14 +4,9 @@ import { createErasure } from "@holdfast/core/erasure"
 import type { AccountId, Backend } from "@holdfast/protocol"
 import { sampleBlock } from "./audit.ts"
 import { type Batch, Batches } from "./batch.ts"
-import {
-  type CheckOptions,
-  checkChunk,
-  type RebalanceChunkOptions,
-  type Rebalanced,
-  rebalanceChunk,
-} from "./chunk-health.ts"
+import { type CheckOptions, checkChunk } from "./chunk-health.ts"
 import type { DamageListener } from "./chunk-reader.ts"
+import { type RebalanceChunkOptions, type Rebalanced, rebalanceChunk } from "./chunk-rebalance.ts"
 import { createChunkStore } from "./chunk-store.ts"
 import { type BeginOptions, beginCollection, type Collection } from "./collect.ts"
 import { adoptRegisters } from "./collect-adopt.ts"
@@ -133,24 +128,24 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
   })
   const ranked = (id: ChunkId) => places.ranked(id)
-  const rankedServers = (id: ChunkId) => places.rankedServers(id)
+  const backendsOf = (id: ChunkId) => ranked(id).map(({ backend }) => backend)
   const batches = new Batches(deps.env.crypto, () => deps.env.clock.nowMs(), { forRemoval: deps.forRemoval ?? false })
   const isOther = (id: AccountId) => !deps.account || !equal(id, deps.account)
   const presentBatch = (accounts: readonly AccountId[] = []) => batches.present(accounts.filter(isOther), renewAfterMs)
   const { crypto, clock } = deps.env
   const line = new Line(deps.rates ?? {}, clock, signal)
   const known = new KnownChunks(crypto)
-  const health = (batch: Batch) => ({
-    ...{ crypto, clock, erasure, batch, line, known },
-    ...places.domainsFor(deps.registerMode),
-  })
   const { k, happy, n } = deps.coding
+  const health = (batch: Batch) => ({
+    ...{ crypto, clock, erasure, batch, line, known, usualShares: n },
+    domainsOf: (backend: Backend) => places.domainsOf(backend),
+  })
   const marking = {
     clock: deps.env.clock,
     coding: deps.coding,
-    rankedServers,
+    ranked,
     repair: (id: ChunkId, batch: Batch, doubted: ReadonlySet<Backend>) =>
-      checkChunk({ ...health(batch), doubted }, id, ranked(id), { repair: true }),
+      checkChunk({ ...health(batch), doubted }, id, backendsOf(id), { repair: true }),
   }
   let rolledBack: Rollback | undefined
   const { hedgeMs = 400, onDamage } = deps
@@ -175,9 +170,10 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
     },
   })
   const care: Pick<Store, "sampleBlock" | "checkChunk" | "rebalanceChunk" | "hold" | "beginCollection"> = {
-    sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known, line }, id, rankedServers(id)),
-    checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
-    rebalanceChunk: (id, options) => rebalanceChunk(health(presentBatch(options?.accounts)), id, ranked(id), options),
+    sampleBlock: (id) => sampleBlock({ crypto: deps.env.crypto, known, line }, id, ranked(id)),
+    checkChunk: (id, options) => checkChunk(health(presentBatch(options?.accounts)), id, backendsOf(id), options),
+    rebalanceChunk: (id, options) =>
+      rebalanceChunk(health(presentBatch(options?.accounts)), id, backendsOf(id), options),
     async hold(ids, registers) {
       if (rolledBack) throw rollbackError(rolledBack)
       const batch = presentBatch()
@@ -230,7 +226,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
       watches.follow(places.voters)
     },
     get domains() {
-      return places.domainsFor(deps.registerMode).domains
+      return places.domainsFor(deps.registerMode)
     },
     chunks: stoppable(deps.rates ? throttled(chunks, line, { spread: n / k }) : chunks, signal),
     registers: stoppable(registers, signal),

@@ -227,7 +227,7 @@ export interface ChunkHealth {
   readonly n: number
   /** Distinct share indices found good. */
   readonly goodShares: number
-  /** How many of these would be left when all servers of a domain were lost, by its name. */
+  /** How many of these would be left when all servers of a domain were lost, by its name; all of them without one that is not named. */
   readonly leftWithout: ReadonlyMap<string, number>
   /** Servers that hold a good share which counts for no other server. */
   readonly distinctServers: number
@@ -237,6 +237,8 @@ export interface ChunkHealth {
   readonly inconsistent: boolean
   /** Shares written by a repair or moved by a rebalance. */
   readonly placed: number
+  /** Servers that said what they hold, by their ids: of many servers not all are asked about one chunk. */
+  readonly answering: readonly string[]
   /** Why servers gave no answer, by their ids: what they hold is not known. */
   readonly silent: ReadonlyMap<string, string>
   /** Servers that answer and have no share of their own: where a repair can put one. */

@@ -174,7 +174,9 @@ export function addHealth(
   for (const where of health.corrupt)
     if (report.corrupt.length < most) report.corrupt.push(`${where} of ${toHex(health.id).slice(0, 16)}`)
   for (const [server, why] of health.silent) if (!Object.hasOwn(report.silent, server)) report.silent[server] = why
-  for (const [name, left] of health.leftWithout) addDomain(report.domains[name], left - health.k)
+  if (health.k > 0)
+    for (const [name, domain] of Object.entries(report.domains))
+      addDomain(domain, (health.leftWithout.get(name) ?? health.goodShares) - health.k)
   const name = (list: string[]) => {
     if (list.length >= most) return
     list.push(toHex(health.id))
@@ -200,8 +202,7 @@ export function conditionOf(
   return goodShares < n || !isSpread || (corrupt.length > 0 && !repaired) ? "damaged" : "healthy"
 }
 
-function addDomain(domain: DomainReport | undefined, spare: number): void {
-  if (!domain) return
+function addDomain(domain: DomainReport, spare: number): void {
   if (spare < 0) domain.lost++
   domain.leastSpare = Math.min(domain.leastSpare ?? spare, Math.max(0, spare))
 }

@@ -48,10 +48,12 @@ export function mendingStore(
     async checkChunk(id, { repair = false, ...options } = {}) {
       const found = await store.checkChunk(id, options)
       const { refusing, isTaking } = places
-      const closed = store.backends.filter((backend) => !isTaking(backend.id))
-      const avoid = new Set([...refusing.keys(), ...closed.map((backend) => backend.id)])
+      const avoid = () => {
+        const closed = store.backends.filter((backend) => !isTaking(backend.id))
+        return new Set([...refusing.keys(), ...closed.map((backend) => backend.id)])
+      }
       const isMended = repair && needsMending(found, places)
-      const health = isMended ? await store.checkChunk(id, { ...options, repair, avoid }) : found
+      const health = isMended ? await store.checkChunk(id, { ...options, repair, avoid: avoid() }) : found
       for (const answer of health.refused) if (withoutRoom.includes(answer.code)) refusing.set(answer.server, answer)
       onHealth(health)
       return health

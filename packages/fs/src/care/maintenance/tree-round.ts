@@ -212,9 +212,8 @@ export class TreeRound {
     const isGivenUp = (server: string) => nowMs - (awaySinceMs.get(server) ?? nowMs) >= waitMs
     const [below, broken]: [string[], string[]] = [[], []]
     const onHealth = (health: ChunkHealth) => {
-      for (const { id } of store.backends)
-        if (!health.silent.has(id)) awaySinceMs.delete(id)
-        else if (!awaySinceMs.has(id)) awaySinceMs.set(id, nowMs)
+      for (const id of health.answering) awaySinceMs.delete(id)
+      for (const id of health.silent.keys()) if (!awaySinceMs.has(id)) awaySinceMs.set(id, nowMs)
       const condition = conditionOf(health, { servers, repaired: true })
       if (condition !== "healthy") (condition === "damaged" ? below : broken).push(toHex(health.id))
       deps.onChunk?.()
