@@ -83,11 +83,23 @@ test("a rebalance moves shares back to a server that was away, for every account
     publicKey: lost.account.publicKey,
     sign: (bytes: Uint8Array) => crypto.sign(lost.account.collectSeed, bytes),
   }
-  const would = await rebalance(lost.store, await footing(lost), { collector, dryRun: true })
+  const would = await rebalance({ crypto, store: lost.store }, await footing(lost), { collector, dryRun: true })
   assert.equal(await marksAt(lost, 0, friend.account), 0, "a dry run moves nothing")
-  const told = await rebalance(lost.store, await footing(lost), { collector })
+  let orders = 0
+  const { beginCollection } = lost.store
+  const begin: typeof beginCollection = async (options) => {
+    const collection = await beginCollection(options)
+    const release: typeof collection.release = (...given) => {
+      orders++
+      return collection.release(...given)
+    }
+    return { ...collection, release }
+  }
+  const store = { ...lost.store, beginCollection: begin }
+  const told = await rebalance({ crypto, store }, await footing(lost), { collector, mostWaiting: 1 })
   assert.equal(would.moved, told.moved)
   assert.ok(would.released >= told.released)
+  assert.ok(orders > 1, "what is freed does not gather until the end")
   assert.ok(told.moved > 0 && told.inconsistent.length === 0, JSON.stringify(told))
   assert.ok((await marksAt(lost, 0, friend.account)) > 0)
 })

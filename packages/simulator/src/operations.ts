@@ -103,8 +103,8 @@ const operations: Record<OperationKind, (files: FileSystem, context: OperationCo
     })
     return `${report.placed} shares placed`
   },
-  async rebalance(files, { client: { store, collector } }) {
-    const { moved, released } = await rebalance(store, footing(files), { collector })
+  async rebalance(files, { client: { env, store, collector } }) {
+    const { moved, released } = await rebalance({ crypto: env.crypto, store }, footing(files), { collector })
     return `${moved} shares moved, ${released} freed`
   },
 }

@@ -241,7 +241,9 @@ async function rebalanceAll(context: Context, paths: readonly string[], flags: R
         const account = await session.profile.account()
         // A device that may only append leaves what is freed to the next that may collect.
         const collector = account.keys && collectorOf(account)
-        reports.push(await rebalance(session.store, footing, { collector, dryRun, onChunk: () => progress.add(1) }))
+        const { env, store } = session
+        const how = { collector, dryRun, onChunk: () => progress.add(1) }
+        reports.push(await rebalance({ crypto: env.crypto, store }, footing, how))
       }
     } finally {
       progress.close()

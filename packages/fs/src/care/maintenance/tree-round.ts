@@ -152,8 +152,13 @@ export class TreeRound {
     const { volume } = this.#around
     const done = { moved: 0, released: 0 }
     const isDone = await this.#pass("rebalance", endOfIds, async (step) => {
-      const { collector } = volume
-      const { moved, released, inconsistent } = await rebalance(volume.store, { chunks: given(step) }, { collector })
+      const { collector, store } = volume
+      const { crypto } = this.#around.deps.env
+      const { moved, released, inconsistent } = await rebalance(
+        { crypto, store },
+        { chunks: given(step) },
+        { collector },
+      )
       done.moved += moved
       done.released += released
       return { mended: 0, below: [], broken: inconsistent }
