@@ -1,5 +1,5 @@
 /** The first step at a place: what the account has marked there, and what of it nobody needs. Memory is bounded. */
-import { toHex } from "@holdfast/core"
+import { limits, toHex } from "@holdfast/core"
 import { type Backend, type ChunkId, checkListing, type MarkInfo, type RegisterId } from "@holdfast/protocol"
 import type { IdSet } from "./id-set.ts"
 
@@ -37,7 +37,7 @@ export async function listGarbage(backend: Backend, { live, registers, isLive }:
   let more: MarkInfo | undefined
   let last: MarkInfo | undefined
   let [shares, bytes] = [0, 0]
-  for await (const mark of marksOf(backend)) {
+  for await (const mark of marksWithin(backend, live, before(live))) {
     const slot = live.slotOf(mark.id)
     if (slot !== undefined) marked[slot >> 3]! |= 1 << (slot & 7)
     if (!isLive(mark.id)) {
@@ -55,10 +55,32 @@ export async function listGarbage(backend: Backend, { live, registers, isLive }:
   }
 }
 
+/** What the part of `live` begins after. */
+function before({ from }: IdSet): Pick<MarkInfo, "id" | "index"> | undefined {
+  if (from === 0) return undefined
+  const id = new Uint8Array(idBytes).fill(0xff)
+  id[0] = from - 1
+  return { id: id as ChunkId, index: limits.maxShares - 1 }
+}
+
+/** The account's marks of chunks in the part of `live`, as far as they come after `after`. */
+export async function* marksWithin(
+  backend: Backend,
+  live: Pick<IdSet, "covers" | "before">,
+  after?: Pick<MarkInfo, "id" | "index">,
+): AsyncGenerator<MarkInfo, void, void> {
+  for await (const mark of marksOf(backend, after))
+    if (live.covers(mark.id)) yield mark
+    else if (mark.id[0]! >= live.before) return
+}
+
 /** The account's marks at a place, page by page. Throws ERR_BAD_FORMAT for a listing that never ends. */
-export async function* marksOf(backend: Backend, after?: MarkInfo): AsyncGenerator<MarkInfo, void, void> {
+async function* marksOf(
+  backend: Backend,
+  after?: Pick<MarkInfo, "id" | "index">,
+): AsyncGenerator<MarkInfo, void, void> {
   let listed = 0
-  for (let from = after; ; ) {
+  for (let from: Pick<MarkInfo, "id" | "index"> | undefined = after; ; ) {
     const page = await backend.listMarks(from ? { after: from, limit: pageSize } : { limit: pageSize })
     yield* page
     const end = page.at(-1)

@@ -1,7 +1,8 @@
 /** The last step at a place: signed orders to take marks away, a page each. */
 import { assert, compare } from "@holdfast/core"
 import { type Backend, type ChunkId, type RegisterId, type UnmarkOrder, unmarkBytes } from "@holdfast/protocol"
-import { IdList, marksOf, type Tally } from "./collect-list.ts"
+import { IdList, marksWithin, type Tally } from "./collect-list.ts"
+import { type IdSet, idPrefixes } from "./id-set.ts"
 
 /** Values behind the newest that a place need not keep. */
 export interface Trim {
@@ -37,7 +38,8 @@ export interface Orders {
   readonly collector: Collector
   readonly token: Uint8Array
   readonly graceMs: number
-  /** What stays, of what is listed again. */
+  /** What stays, of what is listed again, and of which part of all ids that is. */
+  readonly live?: Pick<IdSet, "covers" | "before">
   isLive?(id: ChunkId): boolean
   readonly trims: readonly Trim[]
 }
@@ -71,14 +73,16 @@ export async function unmarkGarbage(
   return done
 }
 
+const allIds = { covers: () => true, before: idPrefixes }
+
 /** What a listing did not keep for want of room, listed again. */
 async function* furtherGarbage(
   backend: Backend,
   after: NonNullable<Tally["more"]>,
-  { isLive }: Orders,
+  { live = allIds, isLive }: Orders,
 ): AsyncGenerator<ChunkId[], void, void> {
   let list = new IdList(pageSize)
-  for await (const { id } of marksOf(backend, after)) {
+  for await (const { id } of marksWithin(backend, live, after)) {
     if (isLive?.(id) || list.add(id)) continue
     yield* pagesOf(list.bytes())
     list = new IdList(pageSize)

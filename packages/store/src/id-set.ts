@@ -1,18 +1,41 @@
-/** A set of 32-byte ids held as bytes, about 50 bytes each, where text would take 150: for millions of chunks at once. */
+/**
+ * Sets of 32-byte ids held as bytes, about 50 bytes each, where text would take 150: for millions of chunks at once. Of more than fit in
+ * memory a set keeps those that come first, and says how far it goes: whoever needs all walks again for the next part.
+ */
 import { type CryptoProvider, compare } from "@holdfast/core"
 
 const idBytes = 32
 const firstSlots = 1024
 
+/** First bytes of ids, by which sets are bounded: ids are hashes, so that each has a 256th of them. */
+export const idPrefixes = 256
+/** So many ids are kept at once where all are walked in parts: 36 MB, and as many chunks of large files are 3 TB. */
+export const mostIdsAtOnce = 786_432
+
+/** Which ids a set takes. */
+export interface IdBounds {
+  /** The first bytes of ids that it takes are from this on. */
+  readonly from?: number
+  /** When it has more it leaves out those with the highest first bytes, unless all begin alike. */
+  readonly most?: number
+}
+
 /** Ids by value. Each has a slot, a number below `slots` that stays until the next `add`. */
 export class IdSet {
+  /** The first bytes of ids that it takes are from this on. */
+  readonly from: number
+  readonly #most: number
+  #before = idPrefixes
+  readonly #counts = new Uint32Array(idPrefixes)
   readonly #factors: Uint32Array
   #bytes = new Uint8Array(firstSlots * idBytes)
   #used = new Uint8Array(firstSlots)
   #size = 0
 
   /** Chance decides where ids lie: they come from writers, who might choose them to make a set slow. */
-  constructor(crypto: Pick<CryptoProvider, "random">) {
+  constructor(crypto: Pick<CryptoProvider, "random">, { from = 0, most = Number.POSITIVE_INFINITY }: IdBounds = {}) {
+    this.from = from
+    this.#most = most
     const random = crypto.random(idBytes + 4)
     this.#factors = Uint32Array.from({ length: 9 }, (_, i) =>
       new DataView(random.buffer, random.byteOffset).getUint32(4 * i),
@@ -29,14 +52,32 @@ export class IdSet {
     return this.#used.length
   }
 
-  /** False when it was there. */
+  /** All ids with a first byte below this were taken: where the next part begins; 256 when none is left. */
+  get before(): number {
+    return this.#before
+  }
+
+  /** True when an id is in the part that the set is of. */
+  covers(id: Uint8Array): boolean {
+    return id[0]! >= this.from && id[0]! < this.#before
+  }
+
+  /** How many ids are in it, by their first bytes. */
+  counts(): Uint32Array {
+    return this.#counts.slice()
+  }
+
+  /** False when it was there, and when the set is of another part. */
   add(id: Uint8Array): boolean {
-    if (4 * this.#size >= 3 * this.#used.length) this.#grow()
+    if (!this.covers(id)) return false
+    if (4 * this.#size >= 3 * this.#used.length) this.#resize(2 * this.#used.length)
     const slot = this.#find(this.#bytes, id)
     if (this.#used[slot] === 1) return false
     this.#bytes.set(id, slot * idBytes)
     this.#used[slot] = 1
     this.#size++
+    this.#counts[id[0]!]!++
+    if (this.#size > this.#most) this.#narrow()
     return true
   }
 
@@ -91,13 +132,26 @@ export class IdSet {
     return (hash ^ (hash >>> 16)) >>> 0
   }
 
-  #grow(): void {
+  /** Leaves out the highest ids, so that at most half of what there is room for is left. */
+  #narrow(): void {
+    let kept = this.#counts[this.from]!
+    let before = this.from + 1
+    while (before < this.#before && kept + this.#counts[before]! <= this.#most / 2) kept += this.#counts[before++]!
+    if (before === this.#before) return
+    this.#before = before
+    this.#counts.fill(0, before)
+    this.#size = kept
+    this.#resize(this.#used.length)
+  }
+
+  #resize(slots: number): void {
     const [bytes, used] = [this.#bytes, this.#used]
-    this.#bytes = new Uint8Array(2 * bytes.length)
-    this.#used = new Uint8Array(2 * used.length)
+    this.#bytes = new Uint8Array(slots * idBytes)
+    this.#used = new Uint8Array(slots)
     for (let slot = 0; slot < used.length; slot++) {
       if (used[slot] === 0) continue
       const id = bytes.subarray(slot * idBytes, (slot + 1) * idBytes)
+      if (!this.covers(id)) continue
       const to = this.#find(this.#bytes, id)
       this.#bytes.set(id, to * idBytes)
       this.#used[to] = 1

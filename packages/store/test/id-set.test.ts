@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { IdSet, RecentIds } from "@holdfast/store"
+import { IdSet, idPrefixes, RecentIds } from "@holdfast/store"
 import fc from "fast-check"
 
 test("a set of ids holds what was added and nothing else, whatever the ids are", () => {
@@ -54,4 +54,32 @@ test("ids are known as recent until there are too many, and from then on those t
     assert.equal(recent.add(ids[i - (i % 100)]!), false)
   }
   assert.equal(recent.add(ids[0]!), true)
+})
+
+test("parts of more ids than fit in a set are together all of them, each once and in order", () => {
+  const id = fc
+    .tuple(fc.integer({ min: 0, max: 255 }), fc.nat())
+    .map(([first, rest]) => Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? first : (rest >> (i % 4)) & 0xff)))
+  fc.assert(
+    fc.property(fc.array(id, { maxLength: 400 }), fc.integer({ min: 1, max: 60 }), (ids, most) => {
+      const met: string[] = []
+      const alike = [...Map.groupBy(ids, ([first]) => first).values()]
+      const largest = Math.max(0, ...alike.map(({ length }) => length))
+      for (let from = 0; from < idPrefixes; ) {
+        const part = new IdSet(nodeCrypto, { from, most })
+        for (const one of ids) part.add(one)
+        assert.ok(part.size <= Math.max(most, largest))
+        assert.equal(
+          part.counts().reduce((sum, count) => sum + count, 0),
+          part.size,
+        )
+        assert.ok(ids.every((one) => part.covers(one) === part.has(one)))
+        const sorted = part.sorted()
+        for (let at = 0; at < sorted.length; at += 32) met.push(toHex(sorted.subarray(at, at + 32)))
+        assert.ok(part.before > from)
+        from = part.before
+      }
+      assert.deepEqual(met, [...new Set(ids.map(toHex))].sort())
+    }),
+  )
 })

@@ -22,6 +22,7 @@ import {
   type CareKeys,
   type ChunkStore,
   type IdSet,
+  idPrefixes,
   type Levels,
   levelChunks,
   type RegisterStore,
@@ -111,11 +112,23 @@ export async function appendCare(
   return { inline: new Uint8Array(), segments: [...segments, ...written], accounts }
 }
 
-/** A list of exactly `ids`. */
-export async function exactCare(chunks: ChunkStore, ids: IdSet, accounts: readonly Uint8Array[]): Promise<CareList> {
-  const sorted = ids.sorted()
-  if (ids.size <= maxInlineIds) return { inline: sorted, segments: [], accounts }
-  return { inline: new Uint8Array(), segments: await writeSegments(chunks, sorted), accounts }
+/** Parts of all ids, in their order. */
+type IdParts = AsyncIterable<IdSet> | Iterable<IdSet>
+
+/** A list of exactly the ids of `parts`. */
+export async function exactCare(
+  chunks: ChunkStore,
+  parts: IdParts,
+  accounts: readonly Uint8Array[],
+): Promise<CareList> {
+  const segments: Reference[] = []
+  for await (const ids of parts) {
+    const sorted = ids.sorted()
+    const isAll = ids.from === 0 && ids.before === idPrefixes
+    if (isAll && ids.size <= maxInlineIds) return { inline: sorted, segments, accounts }
+    segments.push(...(await writeSegments(chunks, sorted)))
+  }
+  return { inline: new Uint8Array(), segments, accounts }
 }
 
 /**
@@ -158,9 +171,14 @@ export function withLevels(care: CareList, levels: Levels | undefined): CareList
 
 /**
  * True when a list names what is needed, all of it and nothing else but its own chunks: it is the word of whoever wrote last, who may
- * have left out what others need.
+ * have left out what others need. `parts` are of all needed ids, in their order.
  */
-export async function isExact(chunks: ChunkStore, { levels: _, ...care }: CareList, needed: IdSet): Promise<boolean> {
+export async function isExact(chunks: ChunkStore, care: CareList, parts: IdParts): Promise<boolean> {
+  for await (const part of parts) if (!(await isExactFor(chunks, care, part))) return false
+  return true
+}
+
+async function isExactFor(chunks: ChunkStore, { levels: _, ...care }: CareList, needed: IdSet): Promise<boolean> {
   const own = new Set(care.segments.map(({ chunk }) => toHex(chunk.id)))
   const isListed = new Uint8Array(needed.slots)
   let missing = needed.size
@@ -169,12 +187,14 @@ export async function isExact(chunks: ChunkStore, { levels: _, ...care }: CareLi
     isLost = true
   }
   for await (const id of careIds(chunks, care, onUnreadable)) {
+    if (isLost) return false
+    if (!needed.covers(id)) continue
     const slot = needed.slotOf(id)
     if (slot !== undefined && isListed[slot] === 0) {
       isListed[slot] = 1
       missing--
     }
-    if (isLost || (slot === undefined && !own.has(toHex(id)))) return false
+    if (slot === undefined && !own.has(toHex(id))) return false
   }
   return !isLost && missing === 0
 }

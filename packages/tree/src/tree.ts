@@ -8,7 +8,6 @@ import {
   type Author,
   type ChunkRef,
   type ChunkStore,
-  IdSet,
   levelChunks,
   type RegisterKeys,
   type RegisterStore,
@@ -22,6 +21,7 @@ import type { Entry } from "./entry.ts"
 import { freshChunks } from "./fresh-chunks.ts"
 import { createTreeIo, type TreeIo } from "./io.ts"
 import { LastKnown } from "./last-known.ts"
+import { allNeededBy, neededBy } from "./needed-ids.ts"
 import { readNewest } from "./newest.ts"
 import type { NodePack } from "./pack.ts"
 import {
@@ -330,12 +330,12 @@ export class Tree {
       const endedMs = (i: number) => content.history[i - 1]?.timeMs ?? content.commitTimeMs
       const history = content.history.filter((past, i) => keeps(past, endedMs(i)))
       const kept = { ...content, history }
-      const needed = new IdSet(this.io.env.crypto)
-      for await (const met of reach(this.io, startsOf(kept)))
-        if (met.kind === "lost") return
-        else if (met.kind === "chunk") needed.add(met.chunk.id)
-      if (history.length === content.history.length && (await isExact(this.io.chunks, care[0]!, needed))) return
-      const exact = await exactCare(this.io.chunks, needed, joinAccounts(care))
+      const first = await neededBy(this.io, kept)
+      if (!first) return
+      const parts = () => allNeededBy(this.io, kept, { first })
+      const isSame = history.length === content.history.length
+      if (isSame && (await isExact(this.io.chunks, care[0]!, parts()))) return
+      const exact = await exactCare(this.io.chunks, parts(), joinAccounts(care))
       if (await this.#write({ epoch, sequence }, kept, exact, segmentsOf(exact))) return
       await backOff(this.io.env, attempt)
     }

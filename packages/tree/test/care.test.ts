@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { type CborValue, compare, encodeCbor, limits, toHex } from "@holdfast/core"
 import { nodeCrypto } from "@holdfast/core/node"
-import { IdSet } from "@holdfast/store"
+import { IdSet, idPrefixes } from "@holdfast/store"
 import fc from "fast-check"
 import { appendCare, careIds, emptyCare, exactCare, isExact } from "../src/care.ts"
 import {
@@ -187,18 +187,41 @@ test("an exact list names the ids that it is made of, and is told from one with 
   const chunks = new MemoryChunks()
   for (const count of [0, 3, 64, 65, 1000]) {
     const ids = sortedIds(count)
-    const list = await exactCare(chunks, setOf(ids), [])
+    const list = await exactCare(chunks, [setOf(ids)], [])
     const own = list.segments.map(({ chunk }) => toHex(chunk.id))
     const named = (await collect(careIds(chunks, list))).map(toHex)
     assert.deepEqual(
       named.filter((name) => !own.includes(name)),
       ids.map(toHex),
     )
-    assert.equal(await isExact(chunks, list, setOf(ids)), true)
-    assert.equal(await isExact(chunks, list, setOf([...ids, idOf(5000)])), false)
+    assert.equal(await isExact(chunks, list, [setOf(ids)]), true)
+    assert.equal(await isExact(chunks, list, [setOf([...ids, idOf(5000)])]), false)
     if (count === 0) continue
-    assert.equal(await isExact(chunks, list, setOf(ids.slice(1))), false)
-    assert.equal(await isExact(chunks, list, setOf([...ids.slice(1), idOf(5000)])), false)
+    assert.equal(await isExact(chunks, list, [setOf(ids.slice(1))]), false)
+    assert.equal(await isExact(chunks, list, [setOf([...ids.slice(1), idOf(5000)])]), false)
+  }
+})
+
+test("a list of ids that came in parts is as exact as one of a single part", async () => {
+  const chunks = new MemoryChunks()
+  const partsOf = function* (ids: readonly Uint8Array[]) {
+    for (let from = 0; from < idPrefixes; ) {
+      const part = new IdSet(nodeCrypto, { from, most: 100 })
+      for (const id of ids) part.add(id)
+      yield part
+      from = part.before
+    }
+  }
+  const ids = sortedIds(1000)
+  const list = await exactCare(chunks, partsOf(ids), [])
+  assert.ok(list.segments.length > 5)
+  const own = list.segments.map(({ chunk }) => toHex(chunk.id))
+  const named = (await collect(careIds(chunks, list))).map(toHex).filter((name) => !own.includes(name))
+  assert.deepEqual(named, ids.map(toHex))
+  for (const exact of [list, await exactCare(chunks, [setOf(ids)], [])]) {
+    assert.equal(await isExact(chunks, exact, partsOf(ids)), true)
+    assert.equal(await isExact(chunks, exact, partsOf(ids.slice(1))), false)
+    assert.equal(await isExact(chunks, exact, partsOf([...ids, idOf(5000)])), false)
   }
 })
 
@@ -228,7 +251,7 @@ test("accounts of a care list stay through commits and trims; writers that raced
   const many = Array.from({ length: 100 }, (_, i) => idOf(100 + i))
   const long = await appendCare(chunks, [joined], many)
   assert.deepEqual(long.accounts, b)
-  assert.deepEqual((await exactCare(chunks, setOf(many), long.accounts)).accounts, b)
+  assert.deepEqual((await exactCare(chunks, [setOf(many)], long.accounts)).accounts, b)
   const others = Array.from({ length: 64 }, (_, i) => idOf(1000 + i)).sort(compare)
   const full = await appendCare(chunks, [joined, { ...emptyCare, accounts: others }], [])
   assert.equal(full.accounts.length, 64)

@@ -58,7 +58,7 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
   const collection = await store.beginCollection({ takes: false })
   const listRegister = registerIdOf((await listKeysOn(account, session.storage)).publicKey)
   const { kits } = withKits(list, await ownKits(profile, volume))
-  const needed = await gather({
+  const parts = gather({
     ...{
       env: session.env,
       store,
@@ -73,16 +73,24 @@ export async function upgradeAccount(session: Session, options: UpgradeAccountOp
     },
     registers: [listRegister, ...kits.map(({ register }) => register)],
   })
-  const { live, registers, problems, lost } = needed
-  const claimed = claims ? await claimAll(session, roots, dryRun) : []
-  const marked = await collection.adopt({ live, registers, list: listRegister, dryRun })
+  let claimed: string[] | undefined
+  let [problems, lost]: [Needed["problems"], Needed["lost"]] = [[], []]
+  let liveChunks = 0
+  const marked = new Map<string, number>()
+  for await (const { live, registers, ...walked } of parts) {
+    claimed ??= claims ? await claimAll(session, roots, dryRun) : []
+    const adopted = await collection.adopt({ live, registers, list: listRegister, dryRun })
+    for (const [place, count] of adopted) marked.set(place, (marked.get(place) ?? 0) + count)
+    ;[problems, lost] = [walked.problems, walked.lost]
+    liveChunks += live.size
+  }
   const { leftOut, refused } = collection
   return {
     problems,
     lost,
     listed: unlisted.map(([name]) => name),
-    claimed,
-    liveChunks: live.size,
+    claimed: claimed ?? [],
+    liveChunks,
     marked,
     ...{ leftOut, refused },
   }

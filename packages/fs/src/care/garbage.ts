@@ -47,6 +47,8 @@ export interface CollectGarbageOptions {
   readonly dryRun: boolean
   /** Further trees that stay. */
   readonly keep: readonly NeededRoot[]
+  /** The most ids of chunks that are kept in memory at once; with more, all trees are walked again for the next. */
+  readonly mostIds?: number
   readonly warn: (text: string) => void
 }
 
@@ -63,30 +65,71 @@ export interface CollectReport extends Pick<Needed, "byRoot" | "problems" | "los
 export async function collectGarbage(
   { env, store, files }: CollectingVolume,
   account: CollectingAccount,
-  { graceMs, dryRun, keep, warn }: CollectGarbageOptions,
+  { graceMs, dryRun, keep, mostIds, warn }: CollectGarbageOptions,
 ): Promise<CollectReport> {
   const collection = await store.beginCollection()
   const listing = await account.list(collection)
   const list = registerIdOf(listing.list.publicKey)
   // The newest value's time is what each place's clock says: it took that one a moment ago.
   const listed = await collection.ownValues(listing.list)
-  const needed = await gather({
+  const parts = gather({
     ...{ env, store, files, warn, collection, account: account.id, linked: listing.linked, trim: !dryRun },
+    ...(mostIds !== undefined && { mostIds }),
     goesOn: true,
     roots: [...listing.roots, ...keep],
     registers: [list, ...listing.registers],
     clocks: new Map([...listed].flatMap(([place, [newest]]) => (newest ? [[place, newest.receivedMs] as const] : []))),
   })
-  if (!dryRun) await account.noteLinked(needed, listing)
-  const how = {
-    ...{ collector: account.collector, ...needed, list, graceMs, dryRun },
-    trims: withList(needed.trims, list, listed),
+  let report = nothingCollected
+  for await (const needed of parts) {
+    const { live, liveAt, registers, outOfReach } = needed
+    const isFirst = live.from === 0
+    if (isFirst && !dryRun) await account.noteLinked(needed, listing)
+    const how = {
+      ...{ collector: account.collector, live, liveAt, registers, list, graceMs, dryRun },
+      trims: withList(needed.trims, list, listed),
+    }
+    // An immutable root has no list: whatever is not known to be needed may be below what is out of reach.
+    const places = outOfReach.length > 0 ? await holdOnly(collection, how) : await collection.run(how)
+    report = withPart(report, needed, places)
   }
-  // An immutable root has no list: whatever is not known to be needed may be below what is out of reach.
-  const places = needed.outOfReach.length > 0 ? await holdOnly(collection, how) : await collection.run(how)
-  const { byRoot, problems, lost, outOfReach, live } = needed
   const { leftOut, refused } = collection
-  return { places, leftOut, refused, byRoot, problems, lost, outOfReach, liveChunks: live.size }
+  return { ...report, leftOut, refused }
+}
+
+/** What was collected, but for places that took no part. */
+type Sum = Omit<CollectReport, "leftOut" | "refused">
+
+const nothingCollected: Sum = { places: new Map(), byRoot: [], problems: [], lost: [], outOfReach: [], liveChunks: 0 }
+
+/** The same with one part more. Each part looks at all registers and walks all trees: what that tells is told for the last one. */
+function withPart(sum: Sum, { live, byRoot, ...walked }: Needed, places: ReadonlyMap<string, Collected>): Sum {
+  const counts = new Map(sum.byRoot.map(({ label, chunks }) => [label, chunks]))
+  for (const { label, chunks } of byRoot) counts.set(label, (counts.get(label) ?? 0) + chunks)
+  const collected = new Map(sum.places)
+  for (const [place, part] of places) {
+    const before = collected.get(place)
+    const registers = Math.max(before?.registers ?? 0, part.registers) // taken away for the first part, or for none
+    collected.set(place, before ? { ...added(before, part), registers } : part)
+  }
+  return {
+    places: collected,
+    byRoot: [...counts].map(([label, chunks]) => ({ label, chunks })),
+    ...{ problems: walked.problems, lost: walked.lost },
+    outOfReach: walked.outOfReach.length > 0 ? walked.outOfReach : sum.outOfReach,
+    liveChunks: sum.liveChunks + live.size,
+  }
+}
+
+function added(a: Collected, b: Collected): Collected {
+  return {
+    shares: a.shares + b.shares,
+    bytes: a.bytes + b.bytes,
+    marks: a.marks + b.marks,
+    young: a.young + b.young,
+    registers: a.registers + b.registers,
+    adopted: a.adopted + b.adopted,
+  }
 }
 
 /** Marks what is needed and is not marked, and takes nothing away. */

@@ -41,12 +41,16 @@ export async function holdCap(
   { label, account, warn }: HoldOptions,
 ): Promise<Needed["problems"]> {
   if (decodeCap(cap).kind === "lit") return []
-  const needed = await gather({
+  let problems: Needed["problems"] = []
+  const parts = gather({
     ...{ env, store, files, account, roots: [{ label, cap }], linked: [], registers: [], warn, trim: false },
     ...{ collection: nothingBegun, clocks: new Map() },
   })
-  await store.hold(needed.live, needed.registers)
-  return needed.problems
+  for await (const needed of parts) {
+    await store.hold(needed.live, needed.registers)
+    problems = needed.problems
+  }
+  return problems
 }
 
 /** A tree that is linked in. */

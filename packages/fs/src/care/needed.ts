@@ -18,6 +18,8 @@ import {
   type CareKeys,
   type Collection,
   IdSet,
+  idPrefixes,
+  mostIdsAtOnce,
   type OwnValue,
   type RegisterKeys,
   type Store,
@@ -55,13 +57,14 @@ export interface NeededRoot {
   readonly isOwn?: boolean
 }
 
-/** What is needed. */
+/** What is needed; of very many chunks a part, by the first bytes of their ids. */
 export interface Needed {
+  /** The chunks, and which part of all they are. */
   readonly live: IdSet
   readonly liveAt: ReadonlyMap<string, IdSet>
   readonly registers: IdSet
   readonly trims: ReadonlyMap<string, readonly Trim[]>
-  /** How many chunks each root needs that none before it needs, of those that need any. */
+  /** How many chunks of this part each root needs that none before it needs, of those that need any. */
   readonly byRoot: readonly { readonly label: string; readonly chunks: number }[]
   /** Trees linked in the roots, in a version or a snapshot that is kept. */
   readonly linked: readonly string[]
@@ -92,17 +95,31 @@ export interface GatherOptions {
   readonly clocks: ReadonlyMap<string, number>
   /** Writes what is no longer needed out of the trees' lists. */
   readonly trim: boolean
+  /** The most ids of chunks that are kept at once. */
+  readonly mostIds?: number
   /** Goes on where an immutable root is out of reach in part, for who takes nothing away then. */
   readonly goesOn?: boolean
   readonly warn: (text: string) => void
 }
 
 /**
- * Gathers what is needed. When that cannot be known of some tree, throws an error with the code of the first reason that names
+ * Gathers what is needed, in parts: of more chunks than memory is for each part walks all roots anew. What is marked meanwhile no collection
+ * takes away, so that each part is right when it comes. When that cannot be known of some tree, throws an error with the code of the first reason that names
  * all of them: then nothing may be taken away.
  */
-export async function gather(options: GatherOptions): Promise<Needed> {
-  const gathering = new Gathering(options, await longestKeeps(options.env.crypto, options.roots))
+export async function* gather(options: GatherOptions): AsyncGenerator<Needed, void, void> {
+  const keeps = await longestKeeps(options.env.crypto, options.roots)
+  for (let from = 0; from < idPrefixes; ) {
+    // What was written out of the lists for the first part need not be again, nor said again what was said.
+    const again = { ...options, trim: false, warn: () => undefined }
+    const part = await gatherPart(from === 0 ? options : again, from, keeps)
+    yield part
+    from = part.live.before
+  }
+}
+
+async function gatherPart(options: GatherOptions, from: number, keeps: Keeps): Promise<Needed> {
+  const gathering = new Gathering(options, from, keeps)
   for (const root of options.roots) await gathering.root(root)
   await gathering.finish()
   // What a node links that cannot be read now, the collection before may have seen.
@@ -118,7 +135,6 @@ class Gathering implements Needed {
   readonly liveAt = new Map<string, IdSet>()
   readonly registers: IdSet
   readonly trims = new Map<string, Trim[]>()
-  readonly byRoot: { label: string; chunks: number }[] = []
   readonly problems: { label: string; why: string }[] = []
   readonly lost: LostPlace[] = []
   readonly outOfReach: LostPlace[] = []
@@ -126,17 +142,26 @@ class Gathering implements Needed {
   readonly unknown: { readonly label: string; readonly error: HoldfastError }[] = []
   isWhole = true
   readonly #options: GatherOptions
-  readonly #keepMsOf: ReadonlyMap<string, number | undefined>
+  readonly #keepMsOf: Keeps
+  /** What each root added, by the first bytes of ids: some of these may turn out to be of a later part. */
+  readonly #added: { readonly label: string; readonly counts: Uint32Array }[] = []
   readonly #linked = new Map<string, { readonly label: string; readonly cap: string }>()
   readonly #done = new Set<string>()
   readonly #segments = new Set<string>()
 
-  constructor(options: GatherOptions, keeps: ReadonlyMap<string, number | undefined>) {
+  constructor(options: GatherOptions, from: number, keeps: Keeps) {
     this.#options = options
-    this.live = new IdSet(options.env.crypto)
+    this.live = new IdSet(options.env.crypto, { from, most: options.mostIds ?? mostIdsAtOnce })
     this.registers = new IdSet(options.env.crypto)
     this.#keepMsOf = keeps
     for (const id of options.registers) this.registers.add(id)
+  }
+
+  get byRoot(): { label: string; chunks: number }[] {
+    const { from, before } = this.live
+    const sum = (counts: Uint32Array) => counts.subarray(from, before).reduce((total, count) => total + count, 0)
+    const all = this.#added.map(({ label, counts }) => ({ label, chunks: sum(counts) }))
+    return all.filter(({ chunks }) => chunks > 0)
   }
 
   get linked(): string[] {
@@ -167,9 +192,9 @@ class Gathering implements Needed {
     const key = keyOf(cap)
     if (this.#done.has(key)) return
     this.#done.add(key)
-    const before = this.live.size
+    const before = this.live.counts()
     await this.#needsOf(root, cap)
-    if (this.live.size > before) this.byRoot.push({ label: root.label, chunks: this.live.size - before })
+    this.#added.push({ label: root.label, counts: this.live.counts().map((count, i) => count - before[i]!) })
   }
 
   async #needsOf(root: NeededRoot, cap: Cap): Promise<void> {
@@ -326,7 +351,7 @@ class Gathering implements Needed {
   /** A list that is the newest one's too is taken for its history alone, which may be another. */
   async #careAt(place: string, { care, levels }: OwnValue, isListed: boolean): Promise<void> {
     if (!care) throw new HoldfastError("ERR_CORRUPT", `${place} holds a value of a tree that its key does not open.`)
-    const set = this.liveAt.get(place) ?? new IdSet(this.#options.env.crypto)
+    const set = this.liveAt.get(place) ?? new IdSet(this.#options.env.crypto, { from: this.live.from })
     this.liveAt.set(place, set)
     await this.#care(withLevels(isListed ? emptyCare : decodeCare(care), levels), set, { place })
   }
@@ -345,7 +370,8 @@ class Gathering implements Needed {
       onUnreadable?.(error)
     }
     const { chunks } = this.#options.store
-    for await (const id of careIds(chunks, { ...list, segments }, onUnreadable && tell)) set.add(id)
+    for await (const id of careIds(chunks, { ...list, segments }, onUnreadable && tell))
+      if (this.live.covers(id)) set.add(id)
     if (isRead) for (const segment of segments) this.#segments.add(`${place} ${referenceKey(segment)}`)
   }
 
@@ -369,6 +395,8 @@ class Gathering implements Needed {
   }
 }
 
+/** How long old values are kept, by register. */
+type Keeps = Awaited<ReturnType<typeof longestKeeps>>
 type Newest = Awaited<ReturnType<Store["registers"]["readCare"]>>
 type OnUnreadable = (error: HoldfastError) => void
 
