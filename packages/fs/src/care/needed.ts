@@ -103,16 +103,18 @@ export interface GatherOptions {
 }
 
 /**
- * Gathers what is needed, in parts: of more chunks than memory is for each part walks all roots anew. What is marked meanwhile no collection
- * takes away, so that each part is right when it comes. When that cannot be known of some tree, throws an error with the code of the first reason that names
- * all of them: then nothing may be taken away.
+ * Gathers what is needed, of very many chunks in parts, for each of which all roots are walked anew (docs/decisions/0032). When it cannot be
+ * known of some tree, throws an error with the code of the first reason that names all of them: then nothing more may be taken away.
  */
 export async function* gather(options: GatherOptions): AsyncGenerator<Needed, void, void> {
   const keeps = await longestKeeps(options.env.crypto, options.roots)
   for (let from = 0; from < idPrefixes; ) {
     // What was written out of the lists for the first part need not be again, nor said again what was said.
-    const again = { ...options, trim: false, warn: () => undefined }
-    const part = await gatherPart(from === 0 ? options : again, from, keeps)
+    const part = await gatherPart(
+      from === 0 ? options : { ...options, trim: false, warn: () => undefined },
+      from,
+      keeps,
+    )
     yield part
     from = part.live.before
   }
@@ -158,10 +160,9 @@ class Gathering implements Needed {
   }
 
   get byRoot(): { label: string; chunks: number }[] {
-    const { from, before } = this.live
-    const sum = (counts: Uint32Array) => counts.subarray(from, before).reduce((total, count) => total + count, 0)
-    const all = this.#added.map(({ label, counts }) => ({ label, chunks: sum(counts) }))
-    return all.filter(({ chunks }) => chunks > 0)
+    const within = (counts: Uint32Array) => counts.subarray(this.live.from, this.live.before)
+    const sum = (counts: Uint32Array) => within(counts).reduce((total, count) => total + count, 0)
+    return this.#added.map(({ label, counts }) => ({ label, chunks: sum(counts) })).filter(({ chunks }) => chunks > 0)
   }
 
   get linked(): string[] {
@@ -395,7 +396,6 @@ class Gathering implements Needed {
   }
 }
 
-/** How long old values are kept, by register. */
 type Keeps = Awaited<ReturnType<typeof longestKeeps>>
 type Newest = Awaited<ReturnType<Store["registers"]["readCare"]>>
 type OnUnreadable = (error: HoldfastError) => void
