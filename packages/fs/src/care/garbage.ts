@@ -6,7 +6,8 @@ import type { Env } from "@holdfast/core"
 import { type AccountId, type RegisterId, registerIdOf } from "@holdfast/protocol"
 import type { CareKeys, Collected, Collection, CollectOptions, Collector, OwnValue, Store, Trim } from "@holdfast/store"
 import type { Files } from "../files.ts"
-import { gather, type Needed, type NeededRoot } from "./needed.ts"
+import { gather, type Needed } from "./needed.ts"
+import type { NeededRoot } from "./needed-root.ts"
 
 /** What an account keeps on the volume, as its list has it. */
 export interface AccountListing {

@@ -42,7 +42,8 @@ export type {
   VolumeReport,
 } from "./maintenance/ports.ts"
 export { type Hours, partDone, type Schedule, usualSchedule } from "./maintenance/schedule.ts"
-export { gather, type Needed, type NeededRoot } from "./needed.ts"
+export { gather, type Needed } from "./needed.ts"
+export type { NeededRoot } from "./needed-root.ts"
 export { type RebalanceReport, rebalance } from "./rebalance.ts"
 export { type SampleReport, sampleHealth } from "./sample.ts"
 export { sweepBuckets } from "./sweep.ts"

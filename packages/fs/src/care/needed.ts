@@ -45,17 +45,8 @@ import type { Files } from "../files.ts"
 import { idsOf } from "./footing.ts"
 import { longestKeeps, trimBelow, usualKeepMs } from "./keeps.ts"
 import { type KeptContent, type Link, linksKept } from "./kept-links.ts"
+import type { NeededRoot } from "./needed-root.ts"
 import { cannotKnow, isNonsense, stopsAll } from "./unknown.ts"
-
-/** A root to keep. */
-export interface NeededRoot {
-  /** What it is called in messages. */
-  readonly label: string
-  readonly cap: string
-  readonly keepMs?: number | undefined
-  /** In the account's list: others who write into it hold what they write for the account too. */
-  readonly isOwn?: boolean
-}
 
 /** What is needed; of very many chunks a part, by the first bytes of their ids. */
 export interface Needed {
@@ -103,7 +94,7 @@ export interface GatherOptions {
 }
 
 /**
- * Gathers what is needed, of very many chunks in parts, for each of which all roots are walked anew (docs/decisions/0032). When it cannot be
+ * Gathers what is needed, of very many chunks in parts, for each of which all roots are walked anew (decision 0032). When it cannot be
  * known of some tree, throws an error with the code of the first reason that names all of them: then nothing more may be taken away.
  */
 export async function* gather(options: GatherOptions): AsyncGenerator<Needed, void, void> {
