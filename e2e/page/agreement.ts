@@ -46,6 +46,7 @@ const checks: Readonly<Record<string, Check>> = {
   erasure: async (vectors) => checkErasureVectors(await createErasure(), vectors),
   invite: checkInvitations,
   placement: checkPlacement,
+  "placement-candidates": checkPlacement,
   "recovery-kit": (vectors) => checkRecoveryVectors(webCrypto, vectors),
   "recovery-kit-2": (vectors) => checkRecoveryVectors(webCrypto, vectors),
   register: (vectors) => checkRegisterVectors(webCrypto, vectors),

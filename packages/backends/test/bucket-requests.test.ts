@@ -48,21 +48,6 @@ it("a writer spends one request on a chunk, and on a commit one put and two list
   assert.deepEqual(asked().sort(), ["list fence", "list marks", "list registers", "put marks", "put registers"])
 })
 
-it("a process marks a register without chunks again when a collection may have taken its mark away", async () => {
-  const { bucket, backend, asked } = await opened()
-  const seed = crypto.random(32)
-  const ids = [registerIdOf(await crypto.publicKeyOf(seed))]
-  const marksOf = async (sequence: number) => {
-    await backend.readRegisters(ids) // as whoever writes does
-    asked()
-    await backend.proposeRegisters([await makeRegisterValue(crypto, seed, sequence, "kit")])
-    return count(asked(), "put marks")
-  }
-  assert.deepEqual([await marksOf(1), await marksOf(2)], [1, 0])
-  bucket.nowMs += 2 * dayMs
-  assert.deepEqual([await marksOf(3), await marksOf(4)], [1, 0])
-})
-
 it("marks that are written down before the value cost nothing more", async () => {
   const { backend, asked } = await opened()
   const seed = crypto.random(32)

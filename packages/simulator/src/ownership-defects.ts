@@ -67,8 +67,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "O6: a value is taken for a command that was not heard of for long",
     "packages/backends/src/rules.ts",
-    "  return stamp - batch.stamp > mostUnconfirmedMs ?",
-    "  return batch.stamp > stamp ?",
+    "  return stamp - batch.stamp > mostUnconfirmedMs\n",
+    "  return batch.stamp > stamp\n",
     byTest("packages/store/test/marks.test.ts", "a writer that was stopped for a day"),
   ),
   one(
@@ -160,8 +160,8 @@ export const ownershipDefects: readonly Defect[] = [
   one(
     "D5: slices made from parity are not held against the descriptor",
     `${store}/seal.ts`,
-    "  if (!(await hasNamedSlices(deps.crypto, shares, scratch))) throw inconsistentError(first.id)\n",
-    "  if (!(await hasNamedSlices(deps.crypto, shares, scratch)) && !first) throw inconsistentError(first)\n",
+    "  if (!(await hasNamedSlices(deps.crypto, shares, slices))) throw inconsistentError(first.id)\n",
+    "  if (!(await hasNamedSlices(deps.crypto, shares, slices)) && !first) throw inconsistentError(first)\n",
   ),
   one(
     "B2: an unproven history is taken",

@@ -86,7 +86,10 @@ export interface MeantParts {
   readonly isMeant?: (kitId: string) => boolean
 }
 
-/** Writes nothing over the part that each place holds, of those that are meant; says of each that did not take it why, and where another stays. */
+/**
+ * Writes nothing over the part that each place holds, of those that are meant; says of each that did not take it why, and where another
+ * stays.
+ */
 export async function eraseParts(
   { env, backends }: KitPlaces,
   seed: Uint8Array,
