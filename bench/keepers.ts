@@ -9,6 +9,8 @@ export interface Keeper {
   readonly name: string
   /** Keeps the file or folder at `source`. */
   put(source: string, name: string): Promise<Measured>
+  /** Why many small files would take it longer than anybody waits, if so: they are not given to it then. */
+  readonly noManyFiles?: string
   /** Brings what was put to `target`, which is not there. Gives where it is then. */
   get(name: string, target: string): Promise<Measured & { readonly at: string }>
   /** Makes room, where that is quick. */

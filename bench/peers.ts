@@ -165,7 +165,8 @@ async function overTls(folder: string, hasRestic: boolean): Promise<Keeper[]> {
   const env = { RCLONE_CONFIG_DAV_TYPE: "webdav", RCLONE_CONFIG_DAV_URL: dav.url, RCLONE_CONFIG_DAV_VENDOR: "other" }
   const options = { args: ["--ca-cert", certificate.cert, "--transfers=16"], servers: [dav.pid] }
   const rclone = rcloneKeeper("rclone crypt, WebDAV over TLS, one copy", { env, path: "dav:" }, options)
-  const keepers: Keeper[] = [{ ...rclone, close: dav.stop }]
+  const noManyFiles = "rclone waits 10 ms between two requests to WebDAV"
+  const keepers: Keeper[] = [{ ...rclone, noManyFiles, close: dav.stop }]
   if (!hasRestic) return keepers
   const rest = await serve("restic", `${folder}/restic-rest`, certificate)
   const restEnv = { RESTIC_REPOSITORY: `rest:${rest.url}`, RESTIC_CACHE_DIR: `${folder}/restic-rest-cache` }
