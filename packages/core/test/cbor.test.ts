@@ -1,8 +1,9 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
+import { decode, encode } from "cborg"
 import fc from "fast-check"
-import { type CborValue, decodeCbor, encodeCbor, fromHex, toHex } from "../src/index.ts"
+import { type CborValue, decodeCbor, encodeCbor, fromHex, isHoldfastError, toHex } from "../src/index.ts"
 
 /** Any text of Unicode, with what text decoders treat apart more often than chance would have it. */
 const character = fc.oneof(
@@ -35,6 +36,85 @@ test("whatever is encoded decodes to the same", () =>
     fc.property(value, (value) => assert.deepEqual(decodeCbor(encodeCbor(value), "value"), value)),
     { numRuns: 2000 },
   ))
+
+const strict = { strict: true, allowIndefinite: false, allowUndefined: false, allowBigInt: true }
+
+/** What another decoder reads, if its encoder writes the same bytes for it. */
+function readByAnother(bytes: Uint8Array): { readonly value: unknown } | undefined {
+  try {
+    const value: unknown = decode(bytes, { ...strict, rejectDuplicateMapKeys: true })
+    return Buffer.compare(encode(value), bytes) === 0 && !hasFraction(value) ? { value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function hasFraction(value: unknown): boolean {
+  if (typeof value === "number") return !Number.isSafeInteger(value)
+  return typeof value === "object" && value !== null && Object.values(value).some(hasFraction)
+}
+
+function readByUs(bytes: Uint8Array): { readonly value: unknown } | undefined {
+  try {
+    return { value: decodeCbor(bytes, "value") }
+  } catch (error) {
+    assert.ok(isHoldfastError(error, "ERR_BAD_FORMAT") || isHoldfastError(error, "ERR_LIMIT"), String(error))
+    return undefined
+  }
+}
+
+test("another encoder writes the same bytes", () =>
+  fc.assert(
+    fc.property(value, (value) => assert.equal(toHex(encodeCbor(value)), toHex(encode(value)))),
+    { numRuns: 2000 },
+  ))
+
+test("bytes that were changed are read as another decoder reads what its encoder writes, or refused", () => {
+  const changed = fc.tuple(value, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 }))
+  let read = 0
+  fc.assert(
+    fc.property(changed, ([value, changes]) => {
+      const bytes = encodeCbor(value)
+      for (const [at, byte] of changes) bytes[at % bytes.length] = byte
+      const ours = readByUs(bytes)
+      if (ours) read++
+      // It takes a byte order mark away, and so does not write it again.
+      if (!Buffer.from(bytes).includes("\ufeff")) assert.deepEqual(ours, readByAnother(bytes))
+      if (ours) assert.equal(toHex(encodeCbor(ours.value as CborValue)), toHex(bytes))
+    }),
+    { numRuns: 20_000 },
+  )
+  assert.ok(read > 1000 && read < 19_000, `${read} of 20,000 were read`)
+})
+
+test("integers of each length have one encoding", () => {
+  for (let bits = 0n; bits <= 64n; bits++)
+    for (const near of [-2n, -1n, 0n, 1n, 2n]) {
+      const positive = 2n ** bits + near
+      for (const integer of [positive, -1n - positive].filter((one) => one >= -(2n ** 64n) && one < 2n ** 64n)) {
+        const value = integer > 2n ** 53n - 1n || integer < 1n - 2n ** 53n ? integer : Number(integer)
+        const bytes = encodeCbor(integer)
+        assert.equal(toHex(bytes), toHex(encode(integer)))
+        assert.deepEqual(decodeCbor(bytes, "integer"), value)
+        assert.equal(toHex(encodeCbor(value)), toHex(bytes))
+      }
+    }
+  assert.throws(() => encodeCbor(2n ** 64n), TypeError)
+  assert.throws(() => encodeCbor(-(2n ** 64n) - 1n), TypeError)
+  assert.throws(() => encodeCbor(1.5), TypeError)
+})
+
+test("a key may have any name, and what it names is found under it alone", () => {
+  const map = Object.fromEntries([
+    ["__proto__", 1],
+    ["constructor", 2],
+    ["1", 3],
+    ["", 4],
+  ])
+  const again = decodeCbor(encodeCbor(map), "map") as Record<string, CborValue>
+  assert.deepEqual(Object.entries(again).sort(), Object.entries(map).sort())
+  assert.equal(Object.getPrototypeOf(again), Object.prototype)
+})
 
 test("each character of Unicode stays where it stands, at the start of a text too", () => {
   const planeSize = 0x1000

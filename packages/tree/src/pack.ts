@@ -48,7 +48,7 @@ export class Pack implements OpenPack {
     onSealed?: (chunk: ChunkRef, bytes: Uint8Array) => void,
     onKnown?: () => void,
   ): Promise<ChunkRef> {
-    const whole = new Uint8Array(this.#bytes)
+    const whole = chunks.buffers.take(this.#bytes)
     let offset = 0
     for (const part of this.#parts) {
       whole.set(part, offset)

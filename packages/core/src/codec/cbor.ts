@@ -1,10 +1,8 @@
 /**
  * Deterministic CBOR (RFC 8949 section 4.2.1) as Holdfast's formats use it: null, booleans, integers, byte strings,
- * text, arrays and maps with text keys; shortest forms only. What is not canonical does not decode.
+ * text, arrays and maps with text keys; shortest forms only. What is not canonical does not decode. Own code, since every entry of every
+ * directory passes through here: docs/decisions/0033-own-cbor.md.
  */
-import { decode, encode, Tokenizer } from "cborg"
-import type { DecodeTokenizer } from "cborg/interface"
-import { equal, fromUtf8 } from "../bytes.ts"
 import { HoldfastError } from "../errors.ts"
 
 /** What our formats are made of. */
@@ -23,11 +21,24 @@ const maxDepth = 32
 /** Most items (arrays and maps, and all in them) unless the caller knows better: each costs up to a hundred times its byte. */
 const usualItems = 65_536
 
+/** Major types of RFC 8949 section 3.1. */
+const type = { unsigned: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5 } as const
+/** Heads of major type 7. */
+const [headFalse, headTrue, headNull] = [0xf4, 0xf5, 0xf6]
+/** Short texts of ASCII are quicker made by hand. */
+const shortText = 48
+const two32 = 2 ** 32
+const maxUint64 = 2n ** 64n - 1n
+const maxSafe = BigInt(Number.MAX_SAFE_INTEGER)
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
 /** The one encoding of `value`. Throws TypeError for what our formats do not have: fractions, broken text, deep nesting. */
 export function encodeCbor(value: CborValue): Uint8Array {
-  checkValue(value, 0)
-  const { buffer, byteOffset, length } = encode(value) // in Node a Buffer, whose slice is no copy
-  return new Uint8Array(buffer, byteOffset, length)
+  const bytes = new Uint8Array(sizeOf(value, 0))
+  new Writer(bytes).value(value)
+  return bytes
 }
 
 /** What a value may cost. */
@@ -41,156 +52,301 @@ export interface CborBounds {
  * ERR_LIMIT, before memory is taken for them, for more items or levels than are allowed.
  */
 export function decodeCbor(bytes: Uint8Array, what: string, { maxItems = usualItems }: CborBounds = {}): CborValue {
-  const value = decodeAny(bytes, what, maxItems)
-  let again: Uint8Array | undefined
-  try {
-    again = encodeCbor(value)
-  } catch {
-    // a value that our formats do not have
-  }
-  if (!again || !equal(again, bytes))
-    throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not in canonical form.`, { what })
+  const reader = new Reader(bytes, what, maxItems)
+  const value = reader.value(0)
+  reader.end()
   return value
 }
 
-const decodeOptions = {
-  strict: true,
-  allowIndefinite: false,
-  allowUndefined: false,
-  allowInfinity: false,
-  allowNaN: false,
-  allowBigInt: true,
-  rejectDuplicateMapKeys: true,
-}
-const textType = 3
-/** Bytes of a head by its low five bits from 24 on. */
-const headBytes = [2, 3, 5, 9]
-
-const arrayType = 4
-const mapType = 5
-
-/**
- * The tokens of `bytes`, as many and as deep as is allowed. cborg's own text decoder takes U+FEFF at the start of a text for a byte
- * order mark and drops it, so that such a name would not come back as it was written.
- */
-function boundedTokens(bytes: Uint8Array, what: string, maxItems: number): DecodeTokenizer {
-  const data = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) // a plain one: slices of a Buffer are slow here
-  const tokens = new Tokenizer(data, decodeOptions)
-  /** How many items each open array or map still takes. */
-  const open: number[] = []
-  let items = 0
-  const count = (type: number, length: number): void => {
-    const isNested = type === arrayType || type === mapType
-    if (++items > maxItems) throw tooMuch(what, `more than ${maxItems} items`)
-    if (open.length > 0) open[open.length - 1]!--
-    if (isNested) {
-      const inside = type === mapType ? 2 * length : length
-      if (items + inside > maxItems) throw tooMuch(what, `more than ${maxItems} items`)
-      open.push(inside)
-      if (open.length > maxDepth + 1) throw tooMuch(what, `more than ${maxDepth} levels`)
-    }
-    while (open.at(-1) === 0) open.pop()
-  }
-  return {
-    pos: () => tokens.pos(),
-    done: () => tokens.done(),
-    next() {
-      const at = tokens.pos()
-      const token = tokens.next()
-      const first = data[at]!
-      const type = first >> 5
-      count(type, Number(token.value))
-      if (type !== textType) return token
-      const start = at + (headBytes[(first & 31) - 24] ?? 1)
-      if (data[start] === 0xef && data[start + 1] === 0xbb && data[start + 2] === 0xbf)
-        token.value = fromUtf8(data.subarray(start, tokens.pos()))
-      return token
-    },
-  }
-}
-
-function tooMuch(what: string, why: string): HoldfastError {
-  return new HoldfastError("ERR_LIMIT", `${what} is refused: it has ${why}.`, { what })
-}
-
-function decodeAny(bytes: Uint8Array, what: string, maxItems: number): CborValue {
-  try {
-    return decode(bytes, { ...decodeOptions, tokenizer: boundedTokens(bytes, what, maxItems) }) as CborValue
-  } catch (cause) {
-    if (cause instanceof HoldfastError) throw cause
-    throw new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not valid CBOR.`, { what }, { cause })
-  }
-}
-
-function checkValue(value: CborValue, depth: number): void {
+/** Bytes of the encoding of a value. Throws TypeError for one that our formats do not have. */
+function sizeOf(value: CborValue, depth: number): number {
   if (depth > maxDepth) throw new TypeError(`more than ${maxDepth} levels`)
-  if (typeof value === "number" && !Number.isSafeInteger(value)) throw new TypeError("a number that is no integer")
-  if (typeof value === "string" && !value.isWellFormed()) throw new TypeError("text that is not Unicode")
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return
-  for (const item of Array.isArray(value) ? value : Object.values(value)) checkValue(item, depth + 1)
-  if (!Array.isArray(value)) for (const key of Object.keys(value)) checkValue(key, depth)
+  if (typeof value === "number") return headSize(argumentOf(value))
+  if (typeof value === "bigint") return headSize(argumentOfBig(value))
+  if (typeof value === "string") return withHead(utf8Size(value))
+  if (value === null || typeof value === "boolean") return 1
+  if (value instanceof Uint8Array) return withHead(value.length)
+  if (typeof value !== "object") throw new TypeError("a value that none of our formats has")
+  let size = 0
+  if (isList(value)) {
+    for (let i = 0; i < value.length; i++) size += sizeOf(value[i]!, depth + 1)
+    return headSize(value.length) + size
+  }
+  const keys = Object.keys(value)
+  for (const key of keys) size += withHead(utf8Size(key)) + sizeOf(value[key]!, depth + 1)
+  return headSize(keys.length) + size
 }
 
-/** Reads the fields of a CBOR array one by one, each with its type checked. Throws ERR_BAD_FORMAT naming `what`. */
-export class FieldReader {
-  readonly #fields: readonly CborValue[]
+function withHead(length: number): number {
+  return headSize(length) + length
+}
+
+function headSize(argument: number | bigint): number {
+  if (typeof argument === "bigint") return 9
+  return argument < 24 ? 1 : argument <= 0xff ? 2 : argument <= 0xffff ? 3 : argument <= 0xffffffff ? 5 : 9
+}
+
+/** What the head of an integer says. */
+function argumentOf(value: number): number {
+  if (!Number.isSafeInteger(value)) throw new TypeError("a number that is no integer")
+  return value >= 0 ? value : -1 - value
+}
+
+/** The same; a bigint where a number cannot hold it. */
+function argumentOfBig(value: bigint): number | bigint {
+  const argument = value >= 0n ? value : -1n - value
+  if (argument <= maxSafe) return Number(argument)
+  if (argument > maxUint64) throw new TypeError("an integer of more than 64 bits")
+  return argument
+}
+
+function utf8Size(text: string): number {
+  let size = text.length
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 0x80) size += code < 0x800 || (code & 0xf800) === 0xd800 ? 1 : 2 // each half of a pair takes two bytes
+  }
+  if (size > text.length && !text.isWellFormed()) throw new TypeError("text that is not Unicode")
+  return size
+}
+
+function isList(value: CborValue): value is readonly CborValue[] {
+  return Array.isArray(value)
+}
+
+/** The low bits of a head by its size, from two bytes on. */
+const infoOfSize: Readonly<Record<number, number>> = { 2: 24, 3: 25, 5: 26, 9: 27 }
+
+/** Writes values whose size is known, and that were checked when it was found out. */
+class Writer {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #at = 0
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer)
+  }
+
+  value(value: CborValue): void {
+    if (typeof value === "number") this.#head(value < 0 ? type.negative : type.unsigned, argumentOf(value))
+    else if (typeof value === "bigint") this.#head(value < 0n ? type.negative : type.unsigned, argumentOfBig(value))
+    else if (typeof value === "string") this.#text(value)
+    else if (value === null) this.#bytes[this.#at++] = headNull
+    else if (typeof value === "boolean") this.#bytes[this.#at++] = value ? headTrue : headFalse
+    else if (value instanceof Uint8Array) {
+      this.#head(type.bytes, value.length)
+      this.#bytes.set(value, this.#at)
+      this.#at += value.length
+    } else if (isList(value)) {
+      this.#head(type.array, value.length)
+      for (let i = 0; i < value.length; i++) this.value(value[i]!)
+    } else this.#map(value)
+  }
+
+  #map(value: { readonly [key: string]: CborValue }): void {
+    const keys = Object.keys(value).map((key) => ({ key, bytes: encoder.encode(key) }))
+    this.#head(type.map, keys.length)
+    for (const { key } of keys.sort((a, b) => compareKeys(a.bytes, b.bytes))) {
+      this.#text(key)
+      this.value(value[key]!)
+    }
+  }
+
+  #text(text: string): void {
+    const size = utf8Size(text)
+    this.#head(type.text, size)
+    if (size === text.length && size <= shortText)
+      for (let i = 0; i < size; i++) this.#bytes[this.#at + i] = text.charCodeAt(i)
+    else encoder.encodeInto(text, this.#bytes.subarray(this.#at))
+    this.#at += size
+  }
+
+  #head(major: number, argument: number | bigint): void {
+    const at = this.#at
+    const size = headSize(argument)
+    this.#at += size
+    if (typeof argument === "bigint") this.#view.setBigUint64(at + 1, argument)
+    else if (size === 1) this.#bytes[at] = argument
+    else if (size === 2) this.#bytes[at + 1] = argument
+    else if (size === 3) this.#view.setUint16(at + 1, argument)
+    else if (size === 5) this.#view.setUint32(at + 1, argument)
+    else {
+      this.#view.setUint32(at + 1, Math.floor(argument / two32))
+      this.#view.setUint32(at + 5, argument % two32)
+    }
+    this.#bytes[at] = (major << 5) | (size === 1 ? Number(argument) : infoOfSize[size]!)
+  }
+}
+
+/** Reads values in canonical form; throws at the first byte that no encoder of ours writes there. */
+class Reader {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
   readonly #what: string
-  #next = 0
+  readonly #maxItems: number
+  #itemsLeft: number
+  #at = 0
 
-  constructor(value: CborValue | undefined, what: string) {
-    if (!Array.isArray(value)) throw badField(what, "a list of fields")
-    this.#fields = value
+  constructor(bytes: Uint8Array, what: string, maxItems: number) {
+    // A plain one: parts of a Buffer are slow to make, and would not be copies.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#what = what
+    this.#maxItems = maxItems
+    this.#itemsLeft = maxItems
   }
 
-  /** Fields not read yet. */
-  get remaining(): number {
-    return this.#fields.length - this.#next
+  value(depth: number): CborValue {
+    if (depth > maxDepth) throw this.#tooMuch(`more than ${maxDepth} levels`)
+    if (--this.#itemsLeft < 0) throw this.#tooManyItems()
+    const head = this.#byte()
+    switch (head >> 5) {
+      case type.unsigned:
+        return this.#argument(head)
+      case type.negative:
+        return negative(this.#argument(head))
+      case type.bytes:
+        return this.#take(this.#argument(head)).slice()
+      case type.text:
+        return this.#text(head)
+      case type.array:
+        return this.#array(head, depth)
+      case type.map:
+        return this.#map(head, depth)
+    }
+    if (head === headNull) return null
+    if (head === headFalse || head === headTrue) return head === headTrue
+    throw this.#malformed()
   }
 
-  /** The next field as it is. */
-  any(): CborValue {
-    const field = this.#fields[this.#next++]
-    if (field === undefined) throw badField(this.#what, `field ${this.#next}`)
-    return field
-  }
-
-  /** The next field as an integer from `min` to `max`. */
-  integer(min = 0, max = Number.MAX_SAFE_INTEGER): number {
-    const field = this.any()
-    if (typeof field !== "number" || !Number.isSafeInteger(field) || field < min || field > max)
-      throw badField(this.#what, `an integer from ${min} to ${max} as field ${this.#next}`)
-    return field
-  }
-
-  /** The next field as bytes, of exactly `length` when that is given. */
-  bytes(length?: number, maxLength = Number.MAX_SAFE_INTEGER): Uint8Array {
-    const field = this.any()
-    if (!(field instanceof Uint8Array) || (length !== undefined && field.length !== length) || field.length > maxLength)
-      throw badField(this.#what, `${length ?? "some"} bytes as field ${this.#next}`)
-    return field
-  }
-
-  /** The next field as text. */
-  text(maxLength = Number.MAX_SAFE_INTEGER): string {
-    const field = this.any()
-    if (typeof field !== "string" || field.length > maxLength) throw badField(this.#what, `text as field ${this.#next}`)
-    return field
-  }
-
-  /** The next field as an array. */
-  array(maxLength = Number.MAX_SAFE_INTEGER): readonly CborValue[] {
-    const field = this.any()
-    if (!Array.isArray(field) || field.length > maxLength) throw badField(this.#what, `a list as field ${this.#next}`)
-    return field
-  }
-
-  /** Throws unless every field was read. */
   end(): void {
-    if (this.remaining > 0) throw badField(this.#what, `nothing after field ${this.#next}`)
+    if (this.#at !== this.#bytes.length) throw this.#malformed()
+  }
+
+  #array(head: number, depth: number): CborValue[] {
+    const length = this.#count(head, 1)
+    const items: CborValue[] = []
+    for (let i = 0; i < length; i++) items.push(this.value(depth + 1))
+    return items
+  }
+
+  #map(head: number, depth: number): CborValue {
+    const length = this.#count(head, 2)
+    const entries: [string, CborValue][] = []
+    let last: Uint8Array | undefined
+    for (let i = 0; i < length; i++) {
+      if (--this.#itemsLeft < 0) throw this.#tooManyItems()
+      const keyHead = this.#byte()
+      if (keyHead >> 5 !== type.text) throw this.#malformed()
+      const start = this.#at
+      const key = this.#text(keyHead)
+      const bytes = this.#bytes.subarray(start + headBytes(keyHead), this.#at)
+      if (last && compareKeys(last, bytes) >= 0) throw this.#notCanonical()
+      last = bytes
+      entries.push([key, this.value(depth + 1)])
+    }
+    return Object.fromEntries(entries) // which makes a property of a key such as "__proto__" too
+  }
+
+  /** How many items an array or a map has, of `each` values; each takes a byte at least. */
+  #count(head: number, each: number): number {
+    const length = Number(this.#argument(head))
+    if (length * each > this.#itemsLeft) throw this.#tooManyItems()
+    if (length * each > this.#bytes.length - this.#at) throw this.#malformed()
+    return length
+  }
+
+  #text(head: number): string {
+    const bytes = this.#take(this.#argument(head))
+    if (bytes.length <= shortText) {
+      let text = ""
+      let i = 0
+      for (; i < bytes.length; i++) {
+        const byte = bytes[i]!
+        if (byte > 0x7f) break
+        text += String.fromCharCode(byte)
+      }
+      if (i === bytes.length) return text
+    }
+    try {
+      return decoder.decode(bytes)
+    } catch (cause) {
+      throw this.#malformed(cause)
+    }
+  }
+
+  /** The argument of a head that was read: a bigint where a number cannot hold it. */
+  #argument(head: number): number | bigint {
+    const info = head & 31
+    if (info < 24) return info
+    const at = this.#at
+    this.#take(headBytes(head))
+    switch (info) {
+      case 24:
+        return this.#atLeast(24, this.#bytes[at]!)
+      case 25:
+        return this.#atLeast(0x100, this.#view.getUint16(at))
+      case 26:
+        return this.#atLeast(0x10000, this.#view.getUint32(at))
+      case 27: {
+        const high = this.#atLeast(1, this.#view.getUint32(at))
+        if (high > 0x1fffff) return this.#view.getBigUint64(at)
+        return high * two32 + this.#view.getUint32(at + 4)
+      }
+    }
+    throw this.#malformed() // of no length, or of none that there is
+  }
+
+  #atLeast(least: number, argument: number): number {
+    if (argument < least) throw this.#notCanonical()
+    return argument
+  }
+
+  #byte(): number {
+    if (this.#at >= this.#bytes.length) throw this.#malformed()
+    return this.#bytes[this.#at++]!
+  }
+
+  #take(length: number | bigint): Uint8Array {
+    if (length > this.#bytes.length - this.#at) throw this.#malformed()
+    const start = this.#at
+    this.#at += Number(length)
+    return this.#bytes.subarray(start, this.#at)
+  }
+
+  #tooManyItems(): HoldfastError {
+    return this.#tooMuch(`more than ${this.#maxItems} items`)
+  }
+
+  #tooMuch(why: string): HoldfastError {
+    return new HoldfastError("ERR_LIMIT", `${this.#what} is refused: it has ${why}.`, { what: this.#what })
+  }
+
+  #malformed(cause?: unknown): HoldfastError {
+    const what = this.#what
+    return new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not valid CBOR.`, { what }, { cause })
+  }
+
+  #notCanonical(): HoldfastError {
+    const what = this.#what
+    return new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: it is not in canonical form.`, { what })
   }
 }
 
-function badField(what: string, expected: string): HoldfastError {
-  return new HoldfastError("ERR_BAD_FORMAT", `${what} is damaged: expected ${expected}.`, { what, expected })
+/** Bytes of a head's argument. */
+function headBytes(head: number): number {
+  const info = head & 31
+  return info < 24 || info > 27 ? 0 : 1 << (info - 24)
+}
+
+function negative(argument: number | bigint): number | bigint {
+  return typeof argument === "number" && argument < Number.MAX_SAFE_INTEGER ? -1 - argument : -1n - BigInt(argument)
+}
+
+/** The order of keys: that of their encoded bytes, of which the length comes first. */
+function compareKeys(a: Uint8Array, b: Uint8Array): number {
+  if (a.length !== b.length) return a.length - b.length
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
+  return 0
 }

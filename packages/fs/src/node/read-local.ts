@@ -7,9 +7,25 @@ import type { ContentHash } from "./stored-files.ts"
 
 const readBytes = 4 * 1024 * 1024
 const hashedBytes = 1024 * 1024
+const sharedBytes = 1024 * 1024
+const mostSharing = 64 * 1024
 
 /** A local file could not be read while it was being stored: the rest of the upload goes on. */
 export class LocalReadError extends Error {}
+
+/** Memory for small files, which lie in it one after another: for each alone it costs more than reading the file. */
+export class SharedMemory {
+  #rest = new Uint8Array(0)
+
+  /** An array of `bytes`, of any content. */
+  take(bytes: number): Uint8Array {
+    if (bytes > mostSharing) return new Uint8Array(bytes)
+    if (this.#rest.length < bytes) this.#rest = new Uint8Array(sharedBytes)
+    const taken = this.#rest.subarray(0, bytes)
+    this.#rest = this.#rest.subarray(bytes)
+    return taken
+  }
+}
 
 /**
  * Opens a file that was looked at, and looks again at what is open: another one may lie there by now, which is stored as what it is. A
@@ -31,20 +47,18 @@ export function openLocal(item: LocalItem): { readonly file: number; readonly it
  * Reads a small file that is open, again when it changed meanwhile, so that content and attributes belong together. Undefined for one
  * that is longer than is said, again and again, as files of /proc and of some network file systems are: it is to be read to its end.
  */
-export function readWhole(opened: LocalItem, file: number): [LocalItem, Uint8Array] | undefined {
+export function readWhole(opened: LocalItem, file: number, memory: SharedMemory): [LocalItem, Uint8Array] | undefined {
   let expected = opened
   for (let attempt = 0; ; attempt++) {
-    const content = readUpTo(file, expected.sizeBytes + 1)
+    const content = readUpTo(file, expected.sizeBytes + 1, memory)
     if (content.length === expected.sizeBytes) return [expected, content]
     if (attempt === 3) return content.length > expected.sizeBytes ? undefined : [expected, content]
     expected = { ...expected, ...attributesOf(fs.fstatSync(file, { bigint: true })) }
   }
 }
 
-function readUpTo(file: number, limit: number): Uint8Array {
-  // Very small ones share memory: alone, one of fifty bytes takes four hundred, and many wait for the next commit.
-  const { buffer, byteOffset } = Buffer.allocUnsafe(limit)
-  const content = new Uint8Array(buffer, byteOffset, limit)
+function readUpTo(file: number, limit: number, memory: SharedMemory): Uint8Array {
+  const content = memory.take(limit)
   let filled = 0
   while (filled < limit) {
     const bytes = fs.readSync(file, content, filled, limit - filled, filled)

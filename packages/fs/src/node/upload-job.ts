@@ -9,7 +9,16 @@ import { holdsEntries } from "../items.ts"
 import { commitRest } from "./barred.ts"
 import { type Linked, LinkedFiles } from "./linked-files.ts"
 import type { LocalItem, WalkOptions } from "./local.ts"
-import { count, hashFile, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
+import {
+  count,
+  hashFile,
+  LocalReadError,
+  openLocal,
+  readWhole,
+  SharedMemory,
+  streamLocal,
+  whenEnded,
+} from "./read-local.ts"
 import type { Known, StoredFiles } from "./stored-files.ts"
 import { noTotals } from "./totals.ts"
 import { attributesOf, type Before, hasSameContent, isSame } from "./unchanged.ts"
@@ -61,6 +70,7 @@ export class UploadJob {
   readonly #links = new LinkedFiles<FileContent>()
   /** Where a directory gives way, and only to what is stored: a file that cannot be read leaves it. */
   readonly #givesWay = new Set<string>()
+  readonly #memory = new SharedMemory()
   #room: (() => void) | undefined
 
   constructor(writer: Writer, options: UploadOptions) {
@@ -227,7 +237,7 @@ export class UploadJob {
     let read = item
     try {
       ;({ file, item: read } = openLocal(item)) // while the walk is at it
-      const whole = read.sizeBytes <= smallBytes ? readWhole(read, file) : undefined
+      const whole = read.sizeBytes <= smallBytes ? readWhole(read, file, this.#memory) : undefined
       source = file
       if (whole) [read, source] = whole
       else file = undefined
