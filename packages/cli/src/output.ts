@@ -55,11 +55,11 @@ export class ItemList {
     this.#context = context
   }
 
-  /** One more item: what it is with --json, and what it is without. Waits when the reader is slow. */
-  async add({ value, line }: { readonly value?: () => unknown; readonly line?: () => Line }): Promise<void> {
+  /** One more item: what it is with --json, and what it is without. Gives a promise only when the caller must wait for who reads it. */
+  add({ value, line }: { readonly value?: () => unknown; readonly line?: () => Line }): Promise<void> | undefined {
     if (this.#context.json && value) this.#values.push(value())
     if (!this.#context.json && line) this.#lines.push(line())
-    if (this.#values.length + this.#lines.length >= heldItems) await this.#print()
+    return this.#values.length + this.#lines.length >= heldItems ? this.#print() : undefined
   }
 
   /** All items were added. */

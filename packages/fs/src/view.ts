@@ -20,6 +20,7 @@ import {
   type JunctionEntry,
   joinAccounts,
   listDirectory,
+  listPages,
   lookupEntry,
   mutableFileName,
   RandomReader,
@@ -193,12 +194,13 @@ export class View implements FileSystem {
       yield* inner.list(inner.item(inner.root, []))
     } else if (entry.kind === "directory")
       try {
-        for await (const child of listDirectory(this.io, entry.reference)) {
-          const place = path && [...path, child.name]
-          // A linked file that cannot be opened is still listed, as what it is here.
-          const linked = () => this.#resolved(child, place ?? [child.name]).catch(() => this.item(child, place))
-          yield [child.name, child.kind === "junction" ? await linked() : this.item(child, place)]
-        }
+        for await (const page of listPages(this.io, entry.reference))
+          for (const child of page) {
+            const place = path && [...path, child.name]
+            // A linked file that cannot be opened is still listed, as what it is here.
+            const linked = () => this.#resolved(child, place ?? [child.name]).catch(() => this.item(child, place))
+            yield [child.name, child.kind === "junction" ? await linked() : this.item(child, place)]
+          }
       } catch (error) {
         throw damageAt(error, this.label, path)
       }

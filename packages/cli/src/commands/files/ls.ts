@@ -115,13 +115,16 @@ async function* listedIn(found: Found): AsyncGenerator<Listed, void, void> {
 }
 
 /** Entries whose columns are lined up, as far as so many are shown at once. */
-const linedUp = 10_000
+const linedUp = 1000
 
 async function addListed(list: ItemList, entries: AsyncIterable<Listed>, columns: ListingLines): Promise<void> {
   let block: Listed[] = []
   const add = async () => {
     const lines = columns.of(block)
-    for (const [i, listed] of block.entries()) await list.add({ value: () => asJson(listed), line: () => lines[i]! })
+    for (const [i, listed] of block.entries()) {
+      const printed = list.add({ value: () => asJson(listed), line: () => lines[i]! })
+      if (printed) await printed
+    }
     block = []
   }
   for await (const listed of entries) {
