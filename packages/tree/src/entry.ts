@@ -207,8 +207,7 @@ function contentOf(base: EntryBase, kind: Entry["kind"], value: CborValue, holde
 }
 
 function fileContentOf(value: CborValue, size: number, holder: Reference | undefined): FileContent {
-  // Copied: a view would keep the whole chunk that holds the node in memory.
-  if (value instanceof Uint8Array) return { form: "inline", size, bytes: value.slice() }
+  if (value instanceof Uint8Array) return { form: "inline", size, bytes: value }
   const fields = new FieldReader(value, "file content")
   const form = fields.integer(1, 2) === 1 ? "single" : "manifest"
   const reference = decodeReference(fields.any(), holder)
@@ -270,7 +269,7 @@ function xattrsOf(value: CborValue): Attributes["xattrs"] {
   const xattrs = new Map<string, Uint8Array>()
   for (const [name, bytes] of Object.entries(value)) {
     if (!(bytes instanceof Uint8Array)) throw badEntry("an extended attribute is not bytes")
-    xattrs.set(name, bytes.slice())
+    xattrs.set(name, bytes)
   }
   if (xattrs.size === 0) throw badEntry("its extended attributes are an empty map instead of null")
   return xattrs

@@ -48,8 +48,9 @@ export interface CborBounds {
 }
 
 /**
- * The value that `bytes` encode; `what` names them in the error. Throws ERR_BAD_FORMAT unless they are its one encoding, and
- * ERR_LIMIT, before memory is taken for them, for more items or levels than are allowed.
+ * The value that `bytes` encode; `what` names them in the error. Byte strings in it are copies, which keep nothing else in memory. Throws
+ * ERR_BAD_FORMAT unless they are its one encoding, and ERR_LIMIT, before memory is taken for them, for more items or levels than are
+ * allowed.
  */
 export function decodeCbor(bytes: Uint8Array, what: string, { maxItems = usualItems }: CborBounds = {}): CborValue {
   const reader = new Reader(bytes, what, maxItems)
