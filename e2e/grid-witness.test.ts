@@ -109,6 +109,11 @@ test("two nodes without a witness are told what they lack, and survive none lost
   const status = await members.run(["status"])
   assert.match(status.stdout, /survives 0 lost/)
   assert.match(status.stdout, /does NOT survive the loss of either node.*\n.*holdfast invite --role node --witness/)
+  const doctor = await members.run(["doctor"], { code: "any" })
+  assert.match(
+    doctor.stdout,
+    /^ok {3}grid .*: It does NOT survive the loss of either node.*\n {7}.*holdfast invite --role node --witness$/m,
+  )
   await members.kill("n2")
   await members.run(["cat", "home:/file"], { code: 4 })
 })

@@ -5,13 +5,18 @@ export interface Finding {
   readonly check: string
   readonly ok: boolean
   readonly message: string
-  /** What to do about it. */
+  /** What to do about it; of what is well, what would make it better. */
   readonly mend?: string
 }
 
 /** It is as it should be. */
 export function good(check: string, message: string): Finding {
   return { check, ok: true, message }
+}
+
+/** It is as it was chosen, and `mend` says what would make it better. */
+export function hint(check: string, message: string, mend: string): Finding {
+  return { check, ok: true, message, mend }
 }
 
 /** It is not, and `mend` says what to do. */

@@ -20,10 +20,11 @@ import type { Context } from "../../context.ts"
 import { exitCodes } from "../../exit-codes.ts"
 import { configOfGrid } from "../../local-grid/config.ts"
 import { examineLocalGrid } from "../../local-grid/examine.ts"
-import { attempt, bad, type Finding, good } from "../../local-grid/finding.ts"
+import { attempt, bad, type Finding, good, hint } from "../../local-grid/finding.ts"
 import { sizeText } from "../../progress.ts"
 import { whyFull } from "../../room.ts"
 import { plural } from "../../words.ts"
+import { gridLackNotes, twoPlacesHint } from "./volume-witness.ts"
 
 const lowSpaceBytes = 1024 ** 3
 /** Clocks of two machines may differ so much before it is worth a word. */
@@ -41,7 +42,7 @@ export function register(program: Command, context: Context): void {
       const isWell = findings.every(({ ok }) => ok)
       const lines = findings.flatMap(({ ok, check, message, mend }) => [
         `${ok ? "ok  " : "BAD "} ${check}: ${message}`,
-        ...(mend && !ok ? [`       ${mend}`] : []),
+        ...(mend ? [`       ${mend}`] : []),
       ])
       context.output({ ok: isWell, findings }, lines)
       if (!isWell) process.exitCode = exitCodes.failed
@@ -128,11 +129,14 @@ async function examineRecovery(context: Context): Promise<Finding[]> {
   return [known, ...others]
 }
 
-/** Whether each place of each volume answers. */
+/** Whether each place of each volume answers, and what a volume over two lacks. */
 async function examineVolumes(context: Context): Promise<Finding[]> {
   const { volumes } = await context.openProfile()
   const findings: Finding[] = []
-  for (const { name, backends: described } of volumes.values()) {
+  for (const volume of volumes.values()) {
+    const { name, backends: described } = volume
+    const lack = twoPlacesHint(volume)
+    if (lack) findings.push(hint(`volume ${name}`, lack.message, lack.mend))
     const session = await context.openSession(name).catch((error: unknown) => {
       if (!isHoldfastError(error)) throw error
       findings.push(bad(`volume ${name}`, error.message, `Then look again: holdfast volume test ${name}`))
@@ -253,8 +257,10 @@ async function servers(identityDir: string, identity: Identity): Promise<Finding
   return [...examined, ...lossesOf(grid, pins.voters ?? votersOf(grid))]
 }
 
-/** What the grid survives by the labels of its nodes: a choice, so nothing is wrong with it. Nothing without labels. */
+/** What the grid survives by its two nodes, and by the labels of its nodes: a choice, so nothing is wrong with it. */
 function lossesOf(grid: GridDescription, voters: readonly string[]): Finding[] {
   const spread = spreadOf(grid, voters)
-  return domainText(domainSurvivalOf(spread), spread).map((line) => good("failure domains", `the grid ${line}`))
+  const [lack, mend] = gridLackNotes(spread)
+  const two = lack === undefined || mend === undefined ? [] : [hint(`grid ${grid.name}`, lack, mend)]
+  return two.concat(domainText(domainSurvivalOf(spread), spread).map((line) => good("failure domains", `the grid ${line}`)))
 }

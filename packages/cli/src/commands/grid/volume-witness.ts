@@ -92,6 +92,26 @@ export function lackNotes(volume: Shape & Pick<VolumeDescription, "name">): stri
   ]
 }
 
+/** What a volume over two places without a witness lacks, and the command that mends it; undefined for any other. */
+export function twoPlacesHint({
+  name,
+  version,
+  coding: { k, n },
+  backends,
+}: VolumeDescription): { readonly message: string; readonly mend: string } | undefined {
+  if (backends.length !== 2 || holdersIn(backends) !== 2) return undefined
+  // A description of version 1 has no room for witnesses; any third place is one more vote too.
+  const [what, place] = version === 1 ? ["third place", "PLACE"] : ["witness", "--witness PLACE"]
+  const add = `holdfast volume add-backend ${name} ${place}`
+  return {
+    message: `one place lost stops reading and writing: roots of trees are kept by majority, and one of two is none`,
+    mend:
+      k < n
+        ? `A ${what} mends that: ${add}`
+        : `A ${what} mends that, with a coding whose shares are not all needed, for what is stored from then on: ${add} --coding 1/1/2`,
+  }
+}
+
 /** Explains and asks for a witness where somebody can be asked; undefined when nobody can, or the user wants none. */
 export async function askWitness({
   stdin,
