@@ -6,11 +6,14 @@ import {
   domainSurvivalOf,
   domainText,
   gridName,
+  spreadOf,
+  survivalIn,
   survivalOf,
   survivalText,
 } from "@holdfast/client/volumes"
-import { HoldfastError } from "@holdfast/core"
-import type { VolumeBackend, VolumeDescription } from "@holdfast/protocol"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
+import { loadGrid, loadPins } from "@holdfast/network"
+import { type VolumeBackend, type VolumeDescription, votersOf } from "@holdfast/protocol"
 
 /** A volume and its places. */
 export function describe(volume: VolumeDescription): string[] {
@@ -25,6 +28,28 @@ export function summary(volume: VolumeDescription): string[] {
     `Volume ${name}: coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survivalText(survives)}`,
     ...domainText(domains, volume).map((line) => `  ${line}`),
   ]
+}
+
+/** The same of the grid that the profile joined, as it was last described, and the value of its row in a list. */
+export async function gridRow({ identityDir }: Profile): Promise<{ readonly row: object; readonly lines: string[] }> {
+  const what = `${gridName}: the grid that this profile joined`
+  try {
+    const [grid, pins] = await Promise.all([loadGrid(identityDir), loadPins(identityDir)])
+    const { coding, registerMode, servers } = grid
+    const spread = spreadOf(grid, pins.voters ?? votersOf(grid))
+    const domains = domainSurvivalOf(spread)
+    const survives = survivalText(survivalIn(spread))
+    return {
+      row: { name: gridName, coding, registerMode, places: servers.length, domains },
+      lines: [
+        `${what}, coding ${coding.k}/${coding.happy}/${coding.n}, ${registerMode}, ${survives}`,
+        ...domainText(domains, spread).map((line) => `  ${line}`),
+      ],
+    }
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error
+    return { row: { name: gridName }, lines: [what, `  ${error.message}`] } // the other volumes are there still
+  }
 }
 
 /** What it survives, as in JSON. */

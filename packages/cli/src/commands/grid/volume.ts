@@ -7,7 +7,6 @@ import {
   domainSurvivalOf,
   everyPlace,
   followVolume,
-  gridName,
   parseLabels,
   placesOf,
   volumeNames,
@@ -26,7 +25,7 @@ import { testVolume } from "../../test-places.ts"
 import { plural } from "../../words.ts"
 import { registerVolumeAccounts } from "./volume-accounts.ts"
 import { type CreateFlags, create, refuseTaken, refuseUsed, usageErrors } from "./volume-create.ts"
-import { describe, find, findPlace, rebalanceHint, summary, survivalsOf } from "./volume-view.ts"
+import { describe, find, findPlace, gridRow, rebalanceHint, summary, survivalsOf } from "./volume-view.ts"
 import { holdersIn, placesFor, refuseUseless, uselessNotes } from "./volume-witness.ts"
 
 /** Adds the commands. */
@@ -163,18 +162,20 @@ interface AddFlags {
 
 async function list(context: Context): Promise<void> {
   const profile = await context.openProfile()
-  const rows = volumeNames(profile).map((name) => {
-    const volume = profile.volumes.get(name)
-    return volume
-      ? {
-          ...{ name, coding: volume.coding, registerMode: volume.registerMode, places: volume.backends.length },
-          domains: domainSurvivalOf(volume),
-        }
-      : { name }
-  })
-  const lines = (name: string) =>
-    name === gridName ? [`${gridName}: the grid that this profile joined`] : summary(find(profile, name))
-  context.output(rows, rows.length > 0 ? rows.flatMap(({ name }) => lines(name)) : "There is no volume yet.")
+  const rows = await Promise.all(
+    volumeNames(profile).map(async (name) => {
+      const volume = profile.volumes.get(name)
+      if (!volume) return gridRow(profile)
+      const { coding, registerMode, backends } = volume
+      const row = { name, coding, registerMode, places: backends.length, domains: domainSurvivalOf(volume) }
+      return { row, lines: summary(volume) }
+    }),
+  )
+  const lines = rows.length > 0 ? rows.flatMap((one) => one.lines) : "There is no volume yet."
+  context.output(
+    rows.map(({ row }) => row),
+    lines,
+  )
 }
 
 async function show(context: Context, name: string): Promise<void> {
