@@ -59,7 +59,10 @@ test("a grid over three sites is read with a whole site gone; labels given later
   assert.match(status.stdout, /n3 .*, in site=work/)
   assert.match((await members.run(["doctor"], { code: "any" })).stdout, /failure domains: the grid survives all/)
   const listed = await members.run(["volume", "list"])
-  assert.match(listed.stdout, /^grid: .* coding 2\/2\/3, crash, survives 1 lost.*\n {2}survives all of any one of these/m)
+  assert.match(
+    listed.stdout,
+    /^grid: .* coding 2\/2\/3, crash, survives 1 lost.*\n {2}survives all of any one of these/m,
+  )
   const [row] = JSON.parse((await members.run(["volume", "list", "--json"])).stdout)
   assert.deepEqual(
     [row.places, row.domains.map(({ domain }: { domain: string }) => domain)],

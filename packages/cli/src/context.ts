@@ -46,8 +46,8 @@ export interface Context extends Screen {
   openProfile(): Promise<Profile>
   /** Opens the volume named, else that of --volume, else the profile's own; closed at the end of the run. */
   openSession(volume?: string, options?: HowOpened): Promise<Session>
-  /** Another session, not shared with the rest of the run, whose caller closes it. */
-  openOwnSession(volume: string, options?: HowOpened): Promise<Session>
+  /** Another session, not shared with the rest of the run, whose caller closes it; it ends with `signal` too. */
+  openOwnSession(volume: string, options?: HowOpened & Pick<SessionOptions, "signal">): Promise<Session>
   /**
    * For what runs for months: takes what other commands changed of the profile, and closes sessions whose volume is another now, to be
    * opened anew; of those alone that are passing. When the profile is gone, or locked meanwhile, all of these are closed, and that is
@@ -197,10 +197,11 @@ export function createContext(process: NodeJS.Process, args: readonly string[]):
         ...(hasFlag(args, "--accept-rollback") && { onRollback: warnOfRollback }),
         ...(hasFlag(args, "--accept-history") && { onUnproven: warnOfUnproven }),
       }
-      const signal = keepsStored ? this.interruption.lateSignal : this.interruption.signal
+      const interrupted = keepsStored ? this.interruption.lateSignal : this.interruption.signal
+      const signal = how.signal ? AbortSignal.any([interrupted, how.signal]) : interrupted
       const tracing = (isTraced || screen.verbosity.verbose) && { onRequest }
       const own = await this.openProfile()
-      return openSession(own, { volume: name, signal, rates, ...gridOptions, ...accepted, ...how, ...tracing })
+      return openSession(own, { ...how, volume: name, signal, rates, ...gridOptions, ...accepted, ...tracing })
     },
     async degraded() {
       const open = await Promise.all([...sessions.values()].map((opening) => opening.catch(() => undefined)))

@@ -202,6 +202,70 @@ test("any process can look after its profile beside its own work, in three lines
   await context.close()
 })
 
+test("stopping ends a collection that is under way, and the next round does it", async (t) => {
+  const { contextOf, volume, put, written } = createHome(t)
+  await volume("one")
+  await put("one:/file")
+  const collectedMs = async (context: Context) =>
+    Object.values((await openMaintenance(context).folder.load()).volumes)[0]?.collectedMs
+  const context = contextOf(["maintain"])
+  const { promise: collecting, resolve: begun } = Promise.withResolvers<void>()
+  const { promise: isStopping, resolve: goOn } = Promise.withResolvers<void>()
+  const maintenance = maintainBeside({
+    ...context,
+    async openOwnSession(name, how) {
+      const session = await context.openOwnSession(name, how)
+      if (!how?.forRemoval) return session
+      begun()
+      await isStopping
+      return session
+    },
+  })
+  await collecting
+  const stopped = maintenance.stop()
+  goOn()
+  await stopped
+  assert.equal(await collectedMs(context), undefined)
+  assert.equal(written.stderr, "", "who stops it is told nothing")
+  await context.close()
+  const next = contextOf(["maintain"])
+  const again = maintainBeside(next)
+  while ((await collectedMs(next)) === undefined) await new Promise((resolve) => setTimeout(resolve, 20))
+  await again.stop()
+  await next.close()
+})
+
+test("an error that nobody expected is told once with where it arose, and shown as trouble", async (t) => {
+  const { contextOf, volume, put, written } = createHome(t)
+  await volume("one")
+  await put("one:/file")
+  const context = contextOf(["maintain"])
+  const troubles: (string | undefined)[] = []
+  const { promise: told, resolve: tell } = Promise.withResolvers<void>()
+  const maintenance = maintainBeside(
+    {
+      ...context,
+      async follow() {
+        throw new TypeError("undefined is not iterable")
+      },
+    },
+    {
+      onTrouble(why) {
+        troubles.push(why)
+        tell()
+      },
+    },
+  )
+  await told
+  await maintenance.stop()
+  await context.close()
+  assert.deepEqual(troubles, [
+    "Maintenance met an error that nobody expected, and tries again: undefined is not iterable",
+  ])
+  assert.match(written.stderr, /TypeError: undefined is not iterable\n +at .*maintain-held.test.ts/)
+  assert.equal(written.stderr.match(/tries again/g)?.length, 1)
+})
+
 test("what keeps a profile from being opened at first is tried again, and looked after once it is put right", async (t) => {
   const { home, contextOf, volume, put } = createHome(t)
   await volume("one")

@@ -104,6 +104,50 @@ test("beside other work what keeps rounds from beginning is told and tried again
   assert.ok(settled.slice(0, 9).every((report) => report === undefined) && settled[9] !== undefined)
 })
 
+test("what nobody expects of one tree keeps no other from being looked after, and rounds go on, less and less often until it is gone", async (t) => {
+  const { folder } = await folderFor(t)
+  const clock = movedClock()
+  const world = await createWorld()
+  await fill(world, 2)
+  const stop = new AbortController()
+  const faults = [new TypeError("undefined is not a function"), new Error("EIO: i/o error, read"), "no error at all"]
+  const [told, failedMs, collections]: [string[], number[], number[]] = [[], [], []]
+  let rounds = 0
+  const held: HeldVolumes = {
+    async open() {
+      const collect = async () => {
+        collections.push(clock.nowMs())
+        if (collections.length === 4) throw new Error("EMFILE: too many open files, open")
+        return { shares: 0, bytes: 0, problems: [] }
+      }
+      const { trees, ...volume } = await volumeOf(world, { collect })
+      const footing = async () => {
+        if (rounds > 0 && faults.length > 0) throw faults.shift()
+        return trees[0]!.footing()
+      }
+      return [{ ...volume, trees: [{ key: "volume/v/faulty", label: "faulty:", footing }, ...trees] }]
+    },
+    settle: async () => undefined,
+  }
+  const schedule = { collectEveryMs: 0 }
+  const deps = depsOf({ clock, folder, schedule, more: { isAll: true, signal: stop.signal } })
+  const onFailure = ({ message }: Error) => {
+    told.push(message)
+    failedMs.push(clock.nowMs())
+    assert.equal(collections.length, 1 + failedMs.length, "the rest of the round was done")
+  }
+  const onRound = () => {
+    if (++rounds === 2) stop.abort(stopped)
+  }
+  await assert.rejects(maintain(held, deps, { onRound, onFailure }), isStopped)
+  assert.deepEqual(told, ["undefined is not a function", "EIO: i/o error, read", "no error at all"])
+  assert.deepEqual(
+    failedMs.slice(1).map((ms, i) => (ms - failedMs[i]!) / 60_000),
+    [1, 2],
+  )
+  assert.equal(rounds, 2)
+})
+
 test("by itself a process ends with what keeps its first round from beginning", async (t) => {
   const { folder } = await folderFor(t)
   const held = {

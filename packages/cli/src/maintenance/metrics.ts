@@ -21,7 +21,7 @@ export function createMaintenanceMetrics(): MaintenanceMetrics {
   const rounds = metrics.counter(`${prefix}_rounds_total`, "rounds that came to their end")
   const failures = metrics.counter(
     `${prefix}_failures_total`,
-    "rounds that could not begin, and trees and collections that failed in one",
+    "rounds that could not begin or broke off, and trees and collections that failed in one",
   )
   const chunks = metrics.counter(`${prefix}_checked_chunks_total`, "chunks that were looked at, each time one")
   const blocks = metrics.counter(`${prefix}_sampled_blocks_total`, "blocks asked for by chance, by what they were")

@@ -38,7 +38,7 @@ export async function runMaintenance(context: Context, options: MaintenanceOptio
   const { schedule = usualSchedule, hours, onChunk, isOnce, isBeside, onClosed, onFailure, places } = options
   const signal = options.signal ?? context.interruption.signal
   const { onWait = () => undefined, onRound } = options
-  const held = holdPlaces(context, options)
+  const held = holdPlaces(context, { ...options, signal })
   const deps: MaintenanceDeps = {
     ...{ env: nodeEnv, folder: openMaintenance(context).folder, schedule, hours, signal, minuteOfDay, onChunk },
     isAll: places.length === 0 && context.volume === undefined,
@@ -83,8 +83,10 @@ export function maintainBeside(context: Context, { startMs = 0, onTrouble }: Bes
     told.add(text)
   }
   const fail = (error: Error) => {
-    onTrouble?.(error.message)
-    warn(error.message)
+    const why = failureText(error)
+    onTrouble?.(why)
+    if (!isHoldfastError(error) && !told.has(why)) context.tell((error.stack ?? "").split("\n")) // for a daemon's log
+    warn(why)
   }
   const rounds = async () => {
     const locked = lockedOut(context) // known before a round is due
@@ -105,11 +107,7 @@ export function maintainBeside(context: Context, { startMs = 0, onTrouble }: Bes
   }
   const ended = rounds().catch((error: unknown) => {
     if (signal.aborted) return
-    const why = isHoldfastError(error)
-      ? error.message
-      : `Maintenance ended: ${error instanceof Error ? error.message : error}`
-    onTrouble?.(why)
-    context.warn(why)
+    fail(error instanceof Error ? error : new Error(String(error)))
   })
   return {
     async stop() {
@@ -117,6 +115,12 @@ export function maintainBeside(context: Context, { startMs = 0, onTrouble }: Bes
       await ended
     },
   }
+}
+
+/** Why a round was left out, or broke off: what is no error of the product is said to be none. */
+export function failureText(error: Error): string {
+  if (isHoldfastError(error)) return error.message
+  return `Maintenance met an error that nobody expected, and tries again: ${error.message}`
 }
 
 /** A time's minute of the day by this machine's clock. */

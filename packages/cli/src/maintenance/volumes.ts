@@ -23,6 +23,8 @@ export interface MaintainedPlaces extends FileFlags {
   /** All aliases of the profile when empty. */
   readonly places: readonly string[]
   readonly collects: boolean
+  /** Ends a collection that is under way; the context's own signal does in any case. */
+  readonly signal?: AbortSignal | undefined
 }
 
 interface Found {
@@ -62,7 +64,7 @@ export async function openMaintained(context: Context, options: MaintainedPlaces
       }
     }
     if (found.size === 0 && failure) throw failure
-    return Promise.all([...found.values()].map((one) => volumeOf(context, one, { isAll, collects: options.collects })))
+    return Promise.all([...found.values()].map((one) => volumeOf(context, one, { ...options, isAll })))
   })
 }
 
@@ -95,7 +97,7 @@ async function addTree(text: string, { found, sessionOf, capOf, verifyCapOf }: F
 async function volumeOf(
   context: Context,
   { session, trees, isRead }: Found,
-  { isAll, collects }: { readonly isAll: boolean; readonly collects: boolean },
+  { isAll, collects, signal }: Pick<MaintainedPlaces, "collects" | "signal"> & { readonly isAll: boolean },
 ): Promise<MaintainedVolume> {
   const { warn } = context
   const { profile, storage, volume, coding, store } = session
@@ -105,7 +107,7 @@ async function volumeOf(
   const mayCollect = collects && isAll && isRead && account.keys !== undefined
   const collect = async () => {
     // What it has to store for that is taken where the quota is used up too, as nothing else of a round is.
-    const removing = await context.openOwnSession(volume, { forRemoval: true })
+    const removing = await context.openOwnSession(volume, { forRemoval: true, ...(signal && { signal }) })
     const { places, problems, outOfReach, refused, leftOut } = await collectOn(removing, warn).finally(() =>
       removing.close(),
     )

@@ -6,7 +6,7 @@ import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import { createMaintenanceMetrics } from "../../maintenance/metrics.ts"
 import { exitCodeOfRound, roundLines, roundValue } from "../../maintenance/report.ts"
-import { runMaintenance } from "../../maintenance/run.ts"
+import { failureText, runMaintenance } from "../../maintenance/run.ts"
 import { examples } from "../../words.ts"
 import { parseDuration } from "./gc.ts"
 import type { FileFlags } from "./open.ts"
@@ -75,7 +75,7 @@ async function runMaintain(context: Context, places: readonly string[], flags: M
     onWait: (pid) => context.warn(`Process ${pid} is in a round of this profile; waiting for its end.`),
     onFailure(error) {
       metrics.addFailure()
-      context.warn(`this round was left out: ${error.message}`)
+      context.warn(`this round was left out: ${failureText(error)}`)
     },
   }).finally(() => monitor?.close())
 }

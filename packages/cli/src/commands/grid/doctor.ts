@@ -262,5 +262,7 @@ function lossesOf(grid: GridDescription, voters: readonly string[]): Finding[] {
   const spread = spreadOf(grid, voters)
   const [lack, mend] = gridLackNotes(spread)
   const two = lack === undefined || mend === undefined ? [] : [hint(`grid ${grid.name}`, lack, mend)]
-  return two.concat(domainText(domainSurvivalOf(spread), spread).map((line) => good("failure domains", `the grid ${line}`)))
+  return two.concat(
+    domainText(domainSurvivalOf(spread), spread).map((line) => good("failure domains", `the grid ${line}`)),
+  )
 }

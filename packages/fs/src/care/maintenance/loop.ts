@@ -2,7 +2,7 @@
  * Rounds of maintenance, one after another, beside whatever else a process does: for months, over volumes that stay open. Processes of one
  * profile share the rounds by what it remembers of the last one, and run one at a time.
  */
-import { isAbort, isHoldfastError } from "@holdfast/core"
+import { isAbort } from "@holdfast/core"
 import { maintainVolumes } from "./maintain.ts"
 import type { HeldVolumes, MaintenanceDeps, RoundReport } from "./ports.ts"
 import { untilHoursMs } from "./schedule.ts"
@@ -16,14 +16,17 @@ export interface MaintainOptions {
   onRound(report: RoundReport): void | Promise<void>
   /** Hears that the only round is left out, since it is none of the hours. */
   onClosed?(): void
-  /** Hears why a round could not begin; the next one tries again, soon at first. */
+  /** Hears why a round could not begin, or broke off; the next one tries again, soon at first. */
   onFailure?(error: Error): void
 }
 
-/** After a round that could not begin; twice as long each time, up to the usual pause. */
+/** After a round that could not begin, or broke off; twice as long each time, up to the usual pause. */
 const firstRetryMs = 60_000
 
-/** Runs rounds until the signal aborts, whose reason is thrown. Throws what keeps the first one from beginning, unless it is beside. */
+/**
+ * Runs rounds until the signal aborts, whose reason is thrown. Throws what keeps the first one from beginning, unless it is beside;
+ * nothing else ends them, be it a disk that fails for a while or a bug that one tree alone shows.
+ */
 export async function maintain(
   held: HeldVolumes,
   deps: MaintenanceDeps,
@@ -54,8 +57,8 @@ export async function maintain(
       failures = 0
       await onRound(report)
     } catch (error) {
-      if (isOnce || (isFirst && !isBeside) || isAbort(error) || !isHoldfastError(error)) throw error
-      onFailure?.(error)
+      if (isOnce || (isFirst && !isBeside) || isAbort(error)) throw error
+      onFailure?.(error instanceof Error ? error : new Error(String(error)))
       await clock.sleep(Math.min(firstRetryMs * 2 ** failures++, deps.schedule.roundMs), deps.signal)
     }
     if (isOnce) return

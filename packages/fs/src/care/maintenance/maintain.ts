@@ -20,7 +20,10 @@ import { newPass, TreeRound } from "./tree-round.ts"
 /** What was not looked after for so long is a tree no more, or of somebody else by now. */
 const forgottenMs = 400 * 86_400_000
 
-/** One round of all volumes. What keeps it from looking after one is told, and does not keep it from the others. */
+/**
+ * One round of all volumes. What keeps it from looking after one is told, and does not keep it from the others. Throws what nobody
+ * expects of a tree or a collection, such as a bug or a disk's error, once the others were looked after; the round has no end then.
+ */
 export async function maintainVolumes(
   volumes: readonly MaintainedVolume[],
   deps: MaintenanceDeps,
@@ -36,6 +39,7 @@ export async function maintainVolumes(
   }
   const [trees, told]: [TreeReport[], VolumeReport[]] = [[], []]
   let isCutShort = false
+  const unexpected: unknown[] = []
   const left = new Map([...suspects].map(([key, ids]) => [key, new Set(ids)]))
   for (const volume of volumes) {
     const round = new VolumeRound(volume, deps, memory, mayGoOn)
@@ -48,11 +52,13 @@ export async function maintainVolumes(
     }
     const collected = mayGoOn() ? await round.collect() : {}
     const away = [...round.awaySinceMs].map(([server, sinceMs]) => ({ server, sinceMs }))
+    unexpected.push(...round.unexpected)
     const { name, account } = volume
     told.push({ volume: name, account, away, hasMoved, refusing: [...round.refusing.values()], ...collected })
   }
   const isThrough = deps.isAll === true && !isCutShort && trees.every(({ error }) => !error)
   await deps.folder.keepSuspects(isThrough ? new Map() : left)
+  if (unexpected.length > 0) throw unexpected[0]
   const endedMs = clock.nowMs()
   if (deps.isAll) await memory.setRound({ startedMs, endedMs })
   return { startedMs, endedMs, trees, volumes: told, isCutShort }
@@ -96,6 +102,8 @@ class VolumeRound {
   readonly #mayGoOn: () => boolean
   readonly awaySinceMs: Map<string, number>
   readonly refusing = new Map<string, Answer>()
+  /** What was thrown and is no error of the product. */
+  readonly unexpected: unknown[] = []
   /** A server answers that did not before. */
   #isBack = false
 
@@ -171,8 +179,7 @@ class VolumeRound {
       looked = round.looked
       return { report, isDone: await round.run(), looked }
     } catch (error) {
-      if (isAbort(error) || !isHoldfastError(error)) throw error
-      report.error = error
+      report.error = this.#told(error)
       return { report, isDone: false, looked }
     }
   }
@@ -188,12 +195,19 @@ class VolumeRound {
     if (!collect || !isDue) return {}
     try {
       const collected = await collect()
+      this.#deps.signal?.throwIfAborted() // what was stopped in between goes on with the next round
       await this.#memory.set({}, { [key]: this.#volumeMemory({ collectedMs: env.clock.nowMs() }) })
       return { collected }
     } catch (error) {
-      if (isAbort(error) || !isHoldfastError(error)) throw error
-      return { error }
+      return { error: this.#told(error) }
     }
+  }
+
+  /** An error as it is told; what is none of the product is remembered besides. Throws what stops the round. */
+  #told(error: unknown): Error {
+    if (isAbort(error)) throw error
+    if (!isHoldfastError(error)) this.unexpected.push(error)
+    return error instanceof Error ? error : new Error(String(error))
   }
 
   #volumeMemory(change: Partial<VolumeMemory>): VolumeMemory {
