@@ -115,7 +115,12 @@ test("what is remembered reads back as it was written, and what is no such thing
         mendedMs: 4,
       },
     },
-    volumes: { "volume/v": { places: ["a"], awaySinceMs: { a: 9 }, collectedMs: 8 } },
+    volumes: {
+      "volume/v": {
+        ...{ places: ["a"], awaySinceMs: { a: 9 }, collectedMs: 8 },
+        relabelled: { places: ["a site=b"], sinceMs: 7 },
+      },
+    },
   }
   assert.deepEqual(decodeMemory(encodeMemory(memory)), memory)
   const good = JSON.parse(encodeMemory(memory))
@@ -129,6 +134,7 @@ test("what is remembered reads back as it was written, and what is no such thing
     { ...good, trees: { k: { ...tree, sweep: { ...pass, position: "ab" } } } },
     { ...good, trees: { k: { ...tree, below: new Array(1001).fill("ab".repeat(32)) } } },
     { ...good, volumes: { v: { places: [1], awaySinceMs: {} } } },
+    { ...good, volumes: { v: { places: ["a"], awaySinceMs: {}, relabelled: { places: ["a"] } } } },
   ]
   for (const value of bad)
     assert.throws(

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { join } from "node:path"
-import { test } from "node:test"
+import { type TestContext, test } from "node:test"
 import { HoldfastError, toHex } from "@holdfast/core"
 import { nodeCrypto as crypto } from "@holdfast/core/node"
 import { accountRoles, decodeShare } from "@holdfast/protocol"
@@ -189,25 +189,53 @@ test("after a place takes shares that waited for the user's word, all is rebalan
   assert.deepEqual(await round(), [false, undefined])
 })
 
-test("after places were labelled, or their labels changed, what lies where it no longer belongs is rebalanced, once", async (t) => {
+/** A world with labels of its places, and rounds of it: has it moved, was all rebalanced, and did that move anything? */
+async function labelledWorld(t: TestContext) {
   const { folder } = await folderFor(t)
   const clock = movedClock()
   const world = await createWorld({ servers: 7 })
   await fill(world)
-  const round = async () => {
-    clock.pass(hourMs)
-    const { trees, volumes } = await maintainVolumes([await volumeOf(world)], depsOf({ clock, folder }))
-    return [volumes[0]!.hasMoved, trees[0]!.rebalance?.isDone, (trees[0]!.rebalance?.moved ?? 0) > 0]
+  return {
+    label: (...sites: string[]) =>
+      world.store.follow(world.backends.map((backend, i) => ({ backend, weight: 1, domains: [`site=${sites[i]}`] }))),
+    /** The one after so long. */
+    async roundAfter(ms: number) {
+      clock.pass(ms)
+      const { trees, volumes } = await maintainVolumes([await volumeOf(world)], depsOf({ clock, folder }))
+      return [volumes[0]!.hasMoved, trees[0]!.rebalance?.isDone, (trees[0]!.rebalance?.moved ?? 0) > 0]
+    },
   }
-  const label = (...sites: string[]) =>
-    world.store.follow(world.backends.map((backend, i) => ({ backend, weight: 1, domains: [`site=${sites[i]}`] })))
-  await round()
-  label(..."aaaaabc")
-  assert.deepEqual(await round(), [true, true, true])
-  assert.deepEqual(await round(), [false, undefined, false])
-  label(..."bcaaaaa")
-  assert.deepEqual(await round(), [true, true, true])
-  assert.deepEqual(await round(), [false, undefined, false])
+}
+
+const [nothing, rebalanced] = [
+  [false, undefined, false],
+  [true, true, true],
+]
+
+test("after places were labelled, or their labels changed, what lies where it no longer belongs is rebalanced a day later, once", async (t) => {
+  const { label, roundAfter } = await labelledWorld(t)
+  await roundAfter(0)
+  for (const sites of ["aaaaabc", "bcaaaaa"]) {
+    label(...sites)
+    assert.deepEqual(await roundAfter(hourMs), nothing)
+    assert.deepEqual(await roundAfter(dayMs - hourMs), nothing)
+    assert.deepEqual(await roundAfter(hourMs), rebalanced)
+    assert.deepEqual(await roundAfter(dayMs), nothing)
+  }
+})
+
+test("labels that change each hour, there and back or ever on, move nothing until they stood still for a day", async (t) => {
+  const { label, roundAfter } = await labelledWorld(t)
+  await roundAfter(0)
+  for (let hour = 0; hour < 30; hour++) {
+    label(...(hour % 2 === 0 ? "aaaaabc" : "bcaaaaa"))
+    assert.deepEqual(await roundAfter(hourMs), nothing)
+  }
+  for (let hour = 0; hour < 6; hour++) {
+    label(..."aaaaa", `${hour}`, `${hour + 1}`)
+    assert.deepEqual(await roundAfter(hourMs), nothing)
+  }
+  assert.deepEqual(await roundAfter(dayMs), rebalanced)
 })
 
 test("what readers found damaged is looked at first, again until a round came to its end", async (t) => {

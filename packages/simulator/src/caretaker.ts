@@ -121,6 +121,7 @@ function scheduleBy(random: Random): Schedule {
     waitMs: random.pick([0, hourMs, 24 * hourMs]),
     collectEveryMs: 24 * hourMs,
     sweepEveryMs: random.pick([0, hourMs]),
+    labelsMs: 0,
     roundMs: hourMs,
   }
 }

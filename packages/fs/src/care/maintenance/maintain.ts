@@ -118,20 +118,34 @@ class VolumeRound {
   }
 
   /**
-   * True when the places that take shares, or their domains, are others than before: then all trees of the volume are swept and
-   * rebalanced. Asks each whether it is there.
+   * True when the places that take shares are others than before, or have had other domains for a while: then all trees of the volume
+   * are swept and rebalanced. Asks each whether it is there.
    */
   async notePlaces(): Promise<boolean> {
     await this.#knock()
     const { key } = this.#volume
     const before = this.#memory.now.volumes[key]
-    const places = placesOf(this.#volume)
+    const present = placesOf(this.#volume)
+    const relabelled = before && this.#relabelled(before, present)
+    const places = relabelled ? before.places : present
     const hasMoved = before !== undefined && before.places.join() !== places.join()
     const pass = newPass(this.#deps.env.clock.nowMs())
     const own = Object.entries(this.#memory.now.trees).filter(([id]) => id.startsWith(`${key}/`))
     const trees = hasMoved ? own.map(([id, tree]) => [id, { ...tree, sweep: pass, rebalance: pass }] as const) : []
-    await this.#memory.set(Object.fromEntries(trees), { [key]: this.#volumeMemory({ places }) })
+    await this.#memory.set(Object.fromEntries(trees), { [key]: this.#volumeMemory({ places, relabelled }) })
     return hasMoved
+  }
+
+  /** Where nothing but domains differs from what counts, and not for long enough yet: what differs, and since when. */
+  #relabelled(before: VolumeMemory, places: readonly string[]): VolumeMemory["relabelled"] {
+    const idsOf = (of: readonly string[]) => of.map((place) => place.split(" ", 1)[0]).join()
+    if (idsOf(before.places) !== idsOf(places) || before.places.join() === places.join()) return undefined
+    const { env, schedule } = this.#deps
+    const nowMs = env.clock.nowMs()
+    const known = before.relabelled
+    const isSame = known?.places.join() === places.join() && known.sinceMs <= nowMs // of a clock that was ahead nothing is known
+    const sinceMs = isSame ? known.sinceMs : nowMs
+    return nowMs - sinceMs < schedule.labelsMs ? { places, sinceMs } : undefined
   }
 
   async #knock(): Promise<void> {

@@ -43,6 +43,8 @@ export interface TreeMemory {
 export interface VolumeMemory {
   /** Ids of its places that take shares, each followed by the domains that it lies in, after spaces. */
   readonly places: readonly string[]
+  /** The same places with other domains, which do not count yet, and since when they have these. */
+  readonly relabelled?: { readonly places: readonly string[]; readonly sinceMs: number } | undefined
   /** Since when places have given no answer. */
   readonly awaySinceMs: Readonly<Record<string, number>>
   readonly collectedMs?: number
@@ -105,7 +107,13 @@ function volumeOf(value: unknown): VolumeMemory {
     places: listOf(of["places"], mostNamed, textOf),
     awaySinceMs: mapOf(of["awaySinceMs"], numberOf),
     ...whereThere(of, ["collectedMs"], numberOf),
+    ...whereThere(of, ["relabelled"], relabelledOf),
   }
+}
+
+function relabelledOf(value: unknown): NonNullable<VolumeMemory["relabelled"]> {
+  const { places, sinceMs } = fieldsOf(value)
+  return { places: listOf(places, mostNamed, textOf), sinceMs: numberOf(sinceMs) }
 }
 
 function passOf(value: unknown): Pass {

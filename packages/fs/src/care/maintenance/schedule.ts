@@ -15,6 +15,8 @@ export interface Schedule {
   readonly collectEveryMs: number
   /** Between two looks at what servers say they hold, while something is missing that cannot be mended. */
   readonly sweepEveryMs: number
+  /** Other labels of places count once they have stood still for so long. */
+  readonly labelsMs: number
   /** Between rounds. */
   readonly roundMs: number
 }
@@ -26,6 +28,7 @@ export const usualSchedule: Schedule = {
   waitMs: dayMs,
   collectEveryMs: 7 * dayMs,
   sweepEveryMs: dayMs,
+  labelsMs: dayMs,
   roundMs: 3_600_000,
 }
 
