@@ -35,6 +35,7 @@ import { accountVectors } from "./account-vectors.ts"
 import { bucketVectors, droppedVectors } from "./bucket-vectors.ts"
 import { chunk2Vectors } from "./chunk-vectors.ts"
 import { gridVectors, labelledGridVectors } from "./grid-vectors.ts"
+import { inviteVectors } from "./invite-vectors.ts"
 import { parityVectors } from "./parity-vectors.ts"
 import { recoveryVectors } from "./recovery-vectors.ts"
 
@@ -241,6 +242,7 @@ const makers = {
   "register-lineage": registerVectors,
   "register-4": () => boundVectors(bytesOf),
   capability: capabilityVectors,
+  "invite-2": inviteVectors,
   "recovery-kit-2": recoveryVectors,
   signature: signatureVectors,
   transport: transportVectors,

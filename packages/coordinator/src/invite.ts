@@ -69,7 +69,7 @@ export async function createInvite(options: InviteOptions): Promise<string> {
     const text = isAll ? null : parseRoles(roles.join(",")).join(",")
     const more = { labels: labels ? labelsText(labels) : null, witness: witness ? (1 as const) : null }
     database.addInvite(tokenHashOf(token), { role, tenant, name, roles: text, ...more }, expiryMs, nowMs)
-    return encodeInvite({ address, caFingerprint, token, expiryMs })
+    return encodeInvite({ address, caFingerprint, token, expiryMs, ...(witness && { witness }) })
   } finally {
     database.close()
   }

@@ -1,9 +1,10 @@
 /** Labels of nodes and witnesses as a coordinator keeps and describes them, and what it says to members of before. */
 import assert from "node:assert/strict"
+import { existsSync } from "node:fs"
 import { join as joinPath } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
-import { fromUtf8, utf8 } from "@holdfast/core"
+import { fromUtf8, isHoldfastError, utf8 } from "@holdfast/core"
 import {
   acceptOffer,
   announce,
@@ -21,7 +22,7 @@ import {
   requestBytes,
   standingsOf,
 } from "@holdfast/network"
-import { decodeInvite, type Labels } from "@holdfast/protocol"
+import { decodeInvite, encodeInvite, type Labels } from "@holdfast/protocol"
 import {
   chooseVoters,
   createInvite,
@@ -190,6 +191,21 @@ test("a node of before cannot use up the invitation of a witness, which it would
   assert.match(JSON.parse(fromUtf8(answer.body)).message, /for a witness, which needs a newer Holdfast/)
   assert.equal((await join(invite, { dir: at("w1"), name: "w1" })).witness, true)
   assert.equal((await loadMemberRecord(at("w1"))).witness, true)
+})
+
+test("who joins as a witness where the coordinator knows of none keeps nothing, and says what its operator has to do", async (t) => {
+  const { dir, at } = await gridOf(t, { n1: {}, n2: {} })
+  // To a coordinator of before this token is one of any node, as its database says nothing of witnesses.
+  const token = decodeInvite(await createInvite({ dir, role: "node", name: "w1" }))
+  const invite = encodeInvite({ ...token, witness: true })
+  await assert.rejects(join(invite, { dir: at("w1"), name: "w1" }), (error) => {
+    assert.ok(isHoldfastError(error, "ERR_INVITE"), String(error))
+    assert.match(error.message, /is for a witness, but the coordinator .* did not confirm that/)
+    const made = listMembers({ dir }).find(({ name }) => name === "w1")!
+    assert.ok(error.message.includes(`revokes ${made.id}`))
+    return true
+  })
+  for (const left of [at("w1"), `${at("w1")}.joining`]) assert.equal(existsSync(left), false, left)
 })
 
 test("a witness is one of the servers of registers while the grid forms, holds no shares, and takes nobody's place among those who do", async (t) => {

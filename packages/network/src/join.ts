@@ -77,6 +77,10 @@ export async function join(invitation: string, options: JoinOptions): Promise<Jo
   const grid = openGrid(answer.grid, answer.gridPublicKey)
   if (identity.memberId !== answer.memberId || !sameCertificate(grid.caPem, caPem))
     throw new HoldfastError("ERR_BAD_FORMAT", "The coordinator's answer contradicts itself. Ask its operator.")
+  if (invite.witness && !answer.witness) {
+    await pending.forget() // what it is for can never come of this token any more
+    throw noWitness(invite.address, answer.memberId)
+  }
   const record: MemberRecord = {
     version: 1,
     memberId: identity.memberId,
@@ -95,6 +99,15 @@ export async function join(invitation: string, options: JoinOptions): Promise<Jo
   })
   await pending.forget()
   return { ...joinedOf(identity), ...(answer.witness && { witness: true as const }) }
+}
+
+/** The coordinator is of before there were witnesses, and made a node that takes data of an invitation for one. */
+function noWitness(address: string, memberId: string): HoldfastError {
+  return new HoldfastError(
+    "ERR_INVITE",
+    `This invitation is for a witness, but the coordinator at ${address} did not confirm that: it made ${memberId} a node that takes data, as a coordinator from before there were witnesses does. Nothing was kept here. Its operator upgrades and restarts it, revokes ${memberId}, and invites anew.`,
+    { address, memberId },
+  )
 }
 
 /** What joining gave, by the identity that came of it. */

@@ -24,6 +24,8 @@ export interface Invite {
   readonly token: Uint8Array
   /** When it ends, ms since the epoch. The coordinator decides; this is for an early answer. */
   readonly expiryMs: number
+  /** It is for a witness; who joins with it goes on only when the coordinator's answer says so. Of version 2. */
+  readonly witness?: true
 }
 
 const prefix = "hf-invite:"
@@ -32,8 +34,8 @@ const maxAddressLength = 300
 const maxInviteLength = 1024
 
 /** The string of an invitation. */
-export function encodeInvite({ address, caFingerprint, token, expiryMs }: Invite): string {
-  const payload = encodeCbor([1, address, caFingerprint, token, expiryMs])
+export function encodeInvite({ address, caFingerprint, token, expiryMs, witness }: Invite): string {
+  const payload = encodeCbor([witness ? 2 : 1, address, caFingerprint, token, expiryMs])
   return `${prefix}${encodeBase32(concat(payload, checksum(payload)))}`
 }
 
@@ -58,7 +60,7 @@ export function decodeInvite(text: string): Invite {
 function fieldsOf(payload: Uint8Array): Invite {
   const fields = new FieldReader(decodeCbor(payload, "invitation"), "invitation")
   const version = fields.integer()
-  if (version !== 1)
+  if (version !== 1 && version !== 2)
     throw new HoldfastError("ERR_UNSUPPORTED_VERSION", `Invitation version ${version} needs a newer Holdfast.`, {
       version,
     })
@@ -67,6 +69,7 @@ function fieldsOf(payload: Uint8Array): Invite {
     caFingerprint: fields.bytes(32),
     token: fields.bytes(32),
     expiryMs: fields.integer(),
+    ...(version === 2 && { witness: true as const }),
   }
   fields.end()
   return invite

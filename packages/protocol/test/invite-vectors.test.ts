@@ -4,10 +4,12 @@ import { test } from "node:test"
 import { toHex } from "@holdfast/core"
 import { decodeInvite, encodeInvite } from "@holdfast/protocol"
 
-const vectors = JSON.parse(readFileSync(new URL("../../../interop/vectors/invite.json", import.meta.url), "utf8"))
+const vectorsOf = (name: string) =>
+  JSON.parse(readFileSync(new URL(`../../../interop/vectors/${name}.json`, import.meta.url), "utf8"))
+const [first, second] = [vectorsOf("invite"), vectorsOf("invite-2")]
 
 test("frozen invitations decode to what they said, and encode to the same letters", () => {
-  for (const { text, ...expected } of vectors.good) {
+  for (const { text, ...expected } of [...first.good, ...second.good]) {
     const invite = decodeInvite(text)
     assert.deepEqual({ ...invite, caFingerprint: toHex(invite.caFingerprint), token: toHex(invite.token) }, expected)
     assert.equal(encodeInvite(invite), text)
@@ -15,5 +17,6 @@ test("frozen invitations decode to what they said, and encode to the same letter
 })
 
 test("frozen damaged invitations are refused", () => {
-  for (const { text, why } of vectors.bad) assert.throws(() => decodeInvite(text), { code: "ERR_INVITE" }, why)
+  for (const { text, why, error = "ERR_INVITE" } of [...first.bad, ...second.bad])
+    assert.throws(() => decodeInvite(text), { code: error }, why)
 })
