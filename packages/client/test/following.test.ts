@@ -6,11 +6,15 @@ import { join as joinPath } from "node:path"
 import { type TestContext, test } from "node:test"
 import { createInvite, type InviteOptions, labelNode, revokeMember, startCoordinator } from "@holdfast/coordinator"
 import { utf8 } from "@holdfast/core"
+import { nodeCrypto } from "@holdfast/core/node"
 import { confirmServers, createLogger, join, loadIdentity, openAuthority } from "@holdfast/network"
 import { startNode } from "@holdfast/node"
+import type { ChunkId } from "@holdfast/protocol"
+import { rankServers } from "@holdfast/store"
 import { pathsOf, profileDir } from "../src/profile/paths.ts"
 import { createProfile, openProfile } from "../src/profile/profile.ts"
 import { changing, lockSecrets, readSecrets } from "../src/profile/secrets.ts"
+import { openGrid } from "../src/volumes/grid.ts"
 import { everyPlace, openSession, type Session, type SessionOptions } from "../src/volumes/session.ts"
 
 const pollMs = 50
@@ -115,6 +119,27 @@ test("an open session says of a node that is one too many unasked that it takes 
   assert.ok(first.every((id) => taking().includes(id)))
   await confirmServers(identityDir)
   await until(() => taking().length === 5)
+})
+
+test("a node that waits for the user's word is no place of any chunk, however its labels stand out, until it is confirmed", {
+  timeout: 60_000,
+}, async (t) => {
+  const { dir, identityDir, nodes, addNode, open } = await setUp(t, 3)
+  const session = await open()
+  for (const node of nodes) labelNode({ dir, node: node.memberId, labels: { site: "home" } })
+  for (const name of ["n4", "n5"]) await addNode(name, { labels: { site: name } })
+  const isWaiting = (id: string) => !session.isTaking(id)
+  await until(() => session.backends.length === 5 && session.store.domains.length === 3)
+  const [waiting] = ids(session.backends).filter(isWaiting)
+  const opened = await openGrid(session.profile, {})
+  t.after(() => opened.close())
+  const chunk = () => nodeCrypto.random(32) as ChunkId
+  for (let i = 0; i < 20; i++) assert.equal(ids(rankServers(opened.place(), chunk())).at(-1), waiting)
+  await confirmServers(identityDir)
+  const confirmed = await openGrid(session.profile, { fresh: true })
+  t.after(() => confirmed.close())
+  const best = ids(rankServers(confirmed.place(), chunk())).slice(0, 3)
+  assert.ok(best.includes(waiting!), "one of each site comes first")
 })
 
 test("an open session spreads over the labels that its operator gives and takes, and asks a witness that joins for registers alone", {

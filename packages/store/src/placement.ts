@@ -17,6 +17,8 @@ export interface PlacedServer {
   readonly keeps?: { readonly shares: boolean; readonly registers: boolean }
   /** What it would be lost with, the widest first; by default it is lost alone. */
   readonly domains?: Domains
+  /** It takes nothing for now, and is no place of any chunk: it is looked at behind all others, as others may have stored there. */
+  readonly isWaiting?: boolean
 }
 
 const placementDomain = "holdfast/placement/1"
@@ -26,7 +28,7 @@ const mostCandidates = 64
 const groupBits = 12
 const idBytes = 32
 
-/** All servers, the best place for `id` first: the best of each domain, then the second of each, and so on. */
+/** All servers, the best place for `id` first: the best of each domain, then the second of each, and so on; those that wait at the end. */
 export function rankServers(servers: readonly PlacedServer[], id: ChunkId): Backend[] {
   const ranking = new Placement(servers).ranking(id)
   return ranking.first(ranking.length).map(({ backend }) => backend)
@@ -44,29 +46,35 @@ interface Known<S extends PlacedServer> {
 /** The ranks of the same servers for many chunks: past the first use of a group, their number costs nothing. */
 export class Placement<S extends PlacedServer> {
   readonly #known: readonly Known<S>[]
+  /** Those that wait, behind all of `#known`. */
+  readonly #waiting: readonly Known<S>[]
   /** Two words of 32 bits a server. */
   readonly #seeds: Uint32Array
   /** The candidates of each group that was met, as indices of servers: 128 bytes each. */
   readonly #candidates = new Map<number, Uint16Array | Uint32Array>()
 
   constructor(servers: readonly S[]) {
-    this.#known = servers.map((server) => {
+    const known = servers.map((server) => {
       const name = utf8(server.backend.id)
       return { server, name, hash: hashesAfter(placementDomain, name, idBytes), domains: server.domains ?? [] }
     })
-    this.#seeds = servers.length > mostCandidates ? seedsOf(this.#known) : new Uint32Array()
+    this.#known = known.filter(({ server }) => !server.isWaiting)
+    this.#waiting = known.filter(({ server }) => server.isWaiting)
+    this.#seeds = this.#known.length > mostCandidates ? seedsOf(this.#known) : new Uint32Array()
   }
 
   /** The servers of a chunk. */
   ranking(id: ChunkId): Ranking<S> {
-    const { length } = this.#known
-    if (length <= mostCandidates) return new Ranking(this.#rank(this.#known, id), length, () => [])
+    const length = this.#known.length + this.#waiting.length
+    const waiting = () => this.#rank(this.#waiting, id)
+    if (length <= mostCandidates) return new Ranking([...this.#rank(this.#known, id), ...waiting()], length, () => [])
+    if (this.#known.length <= mostCandidates) return new Ranking(this.#rank(this.#known, id), length, waiting)
     const group = (id[0]! << (groupBits - 8)) | (id[1]! >> (16 - groupBits))
     const candidates = [...this.#candidatesOf(group)].map((index) => this.#known[index]!)
     const rest = () => {
       const others = new Set(this.#known)
       for (const candidate of candidates) others.delete(candidate)
-      return this.#rank([...others], id, candidates)
+      return [...this.#rank([...others], id, candidates), ...waiting()]
     }
     return new Ranking(this.#rank(candidates, id), length, rest)
   }

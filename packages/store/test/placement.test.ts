@@ -47,6 +47,30 @@ test("up to 64 servers are ranked as ever, and any more by candidates with the o
   )
 })
 
+test("servers that wait come behind all others, whatever their weights and labels, and change nothing in the order of these", () => {
+  const domains = fc.constantFrom(undefined, ["site=a"], ["site=b"], ["site=b", "site=b/rack=1"])
+  const someServer = fc.record({ weight: fc.integer({ min: 1, max: 9 }), domains, isWaiting: fc.boolean() })
+  const few = fc.array(someServer, { minLength: 1, maxLength: 12 })
+  const many = fc.array(someServer, { minLength: 60, maxLength: 150, size: "max" })
+  fc.assert(
+    fc.property(fc.oneof(few, many), someId, (shapes, id) => {
+      const servers: PlacedServer[] = shapes.map(({ domains, ...rest }, i) => ({
+        ...{ backend: createMemoryBackend(`n${i}`, nodeCrypto), ...rest },
+        ...(domains && { domains }),
+      }))
+      const waiting = servers.filter(({ isWaiting }) => isWaiting)
+      const others = servers.filter(({ isWaiting }) => !isWaiting)
+      const order = rankServers(servers, id)
+      assert.deepEqual(order.slice(0, others.length), rankServers(others, id))
+      const behind = order.slice(others.length)
+      assert.deepEqual(new Set(behind), new Set(waiting.map(({ backend }) => backend)))
+      const sought = [...new Placement(servers).ranking(id).seek(0)].map(({ backend }) => backend)
+      assert.deepEqual(new Set(sought), new Set(order), "who looks everywhere finds them all")
+    }),
+    { numRuns: 60 },
+  )
+})
+
 test("the order among many servers is that of the vectors, which another program made", () => {
   const path = new URL("../../../interop/vectors/placement-candidates.json", import.meta.url)
   const { rankings } = JSON.parse(readFileSync(path, "utf8")) as {

@@ -112,7 +112,7 @@ export class GridLinks {
           return isReadOnly ? readOnlyServer(reached, server.name) : reached
         })
         const keeps = { shares: holds, registers: votes }
-        return [{ backend, weight, keeps, domains: domainsOf(server.labels) }]
+        return [{ backend, weight, keeps, domains: domainsOf(server.labels), isWaiting: isReadOnly }]
       }),
       ...absentVoters(this.#grid, this.#pins).map((id) => ({
         backend: use(id, "gone", () => goneVoter(id)),
