@@ -40,8 +40,6 @@ export interface DownloadOptions extends Restored {
   readonly onItem?: (local: string) => void
   readonly signal?: AbortSignal
   readonly onProblem: (problem: Problem) => void
-  /** Hears of each file or folder that is kept without its extended attributes, as nothing here can set any. */
-  readonly onWithoutXattrs?: () => void
   /** Hears of bytes as they are written or skipped. */
   readonly onBytes?: (count: number) => void
 }

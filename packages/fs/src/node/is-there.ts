@@ -3,8 +3,8 @@ import * as fs from "node:fs"
 import { readFlags } from "@holdfast/core/node"
 import type { Entry, FileEntry } from "@holdfast/tree"
 import { sameTime } from "./local.ts"
-import { type Restored, restoredMode, type Target } from "./place.ts"
-import { hasXattrs, restoredXattrs, writeXattrs } from "./xattrs.ts"
+import { giveXattrs, type Restored, restoredMode, type Target } from "./place.ts"
+import { hasXattrs, restoredXattrs } from "./xattrs.ts"
 
 /**
  * "same" when the file or symlink `local` has size, time and attributes of the entry, those that are restored; "lacks xattrs" when it is
@@ -31,10 +31,7 @@ export function placeXattrs({ folder, name }: Target, entry: FileEntry, restored
     file = fs.openSync(folder.at(name), readFlags)
     const stat = fs.fstatSync(file, { bigint: true })
     if (stat.nlink !== 1n || !isFileOf(entry, stat, restored)) return false
-    const lacking = writeXattrs(file, restoredXattrs(entry, restored), restored)
-    if (lacking === undefined) return "all"
-    restored.onLacking?.(lacking)
-    return "some"
+    return giveXattrs(file, entry, restored) ? "all" : "some"
   } catch {
     return false // placing it tells why
   } finally {

@@ -45,6 +45,8 @@ export interface Restored {
   readonly specialBits?: boolean
   /** Hears which extended attributes a file or folder did not get, and why. */
   readonly onLacking?: (what: string) => void
+  /** Hears of each file or folder that is kept without those of users, as nothing here can set any, or its file system keeps none. */
+  readonly onWithoutXattrs?: () => void
 }
 
 /** Where something is placed: a name in an open folder. */
@@ -217,11 +219,18 @@ function finish(file: number, attributes: Attributes, restored: Restored): void 
   const { mtimeNs, uid, gid } = attributes
   if (restored.owner) fs.fchownSync(file, uid, gid) // first, as it takes set-user-id away
   fs.fchmodSync(file, restoredMode(attributes, restored))
-  const lacking = writeXattrs(file, restoredXattrs(attributes, restored), restored) // after the mode, which is a part of an ACL
-  if (lacking !== undefined) restored.onLacking?.(lacking)
+  giveXattrs(file, attributes, restored) // after the mode, which is a part of an ACL
   const calls = posix()
   if (calls) calls.futimens(file, mtimeNs, mtimeNs)
   else fs.futimesSync(file, utimesValue(mtimeNs), utimesValue(mtimeNs))
+}
+
+/** Gives an open file its extended attributes, and tells which it did not get; true when it got all. */
+export function giveXattrs(file: number, attributes: Pick<Attributes, "mode" | "xattrs">, restored: Restored): boolean {
+  const { refused, keepsNone } = writeXattrs(file, restoredXattrs(attributes, restored), restored)
+  if (refused !== undefined) restored.onLacking?.(refused)
+  if (keepsNone) restored.onWithoutXattrs?.()
+  return refused === undefined && !keepsNone
 }
 
 function renameOver(temporary: string, target: Target): void {

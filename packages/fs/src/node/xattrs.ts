@@ -102,27 +102,37 @@ export function restoredXattrs(
   return kept.length > 0 ? new Map(kept) : null
 }
 
+/** What a file system did not take. */
+interface NotTaken {
+  /** Which and why, as it follows "without its extended attributes"; absent when it took all that it can. */
+  readonly refused?: string
+  /** It keeps none of users for such a file, and there were some: no fault of this file, and nobody's rights depend on them. */
+  readonly keepsNone: boolean
+}
+
 /**
  * Gives them to an open file; with `owner` it has no others that name users afterwards, as those that a folder's default ACL gave it.
- * Says which ones the file system did not take, and why; undefined when it took all.
+ * Says which ones the file system did not take.
  */
-export function writeXattrs(file: number, xattrs: Xattrs, { owner = false }: Restored): string | undefined {
+export function writeXattrs(file: number, xattrs: Xattrs, { owner = false }: Restored): NotTaken {
   const calls = posix()
-  if (!calls) return undefined // which is told of all files at once
+  if (!calls) return { keepsNone: false } // which is told of all files at once
   const refused: string[] = []
+  let keepsNone = false
   const attempt = (name: string, work: () => void) => {
     try {
       work()
     } catch (error) {
       if (!(error instanceof PosixError)) throw error
-      refused.push(`${name} (${error.code})`)
+      if (unknown.has(error.code) && !ofOwners.has(name)) keepsNone = true
+      else refused.push(`${name} (${error.code})`)
     }
   }
   if (owner)
     for (const name of readXattrs(file).xattrs?.keys() ?? [])
       if (ofOwners.has(name) && !xattrs?.has(name)) attempt(name, () => calls.fremovexattr(file, name))
   for (const [name, value] of xattrs ?? []) attempt(name, () => calls.fsetxattr(file, name, value))
-  return refused.length > 0 ? `: ${refused.join(", ")}` : undefined
+  return { keepsNone, ...(refused.length > 0 && { refused: `: ${refused.join(", ")}` }) }
 }
 
 /** What is told of a file that is kept without them. */

@@ -113,7 +113,7 @@ async function get(context: Context, paths: readonly string[], flags: GetFlags):
       context.warn(
         withoutXattrs(`${plural(lacking, "file or folder", "files and folders")} came without extended attributes`),
       )
-    const details = { ...totals, excluded }
+    const details = { ...totals, excluded, withoutXattrs: lacking }
     if (problems.length > 0) throw incomplete({ problems, verb: "fetched", done: doneOf(totals), details })
     const parts = [`${totals.unchanged} unchanged`, ...(excluded > 0 ? [`${excluded} left out by patterns`] : [])]
     const fetched = `${plural(totals.files, "file")} (${humanSize(totals.bytes)})`

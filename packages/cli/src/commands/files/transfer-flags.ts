@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import { isSea } from "node:sea"
 import { HoldfastError } from "@holdfast/core"
 import { localError, readStart } from "@holdfast/core/node"
+import { knowsXattrs } from "@holdfast/fs/node"
 import type { Command } from "commander"
 import type { Context } from "../../context.ts"
 import type { FileFlags } from "./open.ts"
@@ -65,10 +66,12 @@ export function itemTeller(context: Context, dryRun: boolean | undefined): ((tex
   return context.verbosity.verbose ? context.detail : undefined
 }
 
-/** What was not done with extended attributes, with the reason where nothing here can read or set them. */
+/** What was not done with extended attributes, with the reason: nothing here can read or set them, or the file system keeps none. */
 export function withoutXattrs(what: string): string {
-  const why = isSea()
-    ? "the single executable has no help for that, which the packages for Debian and npm have"
-    : "that takes Linux and the optional package koffi"
+  const why = knowsXattrs()
+    ? "the file system there keeps none"
+    : isSea()
+      ? "the single executable has no help for that, which the packages for Debian and npm have"
+      : "that takes Linux and the optional package koffi"
   return `${what}: ${why}.`
 }
