@@ -7,7 +7,8 @@ import type { GridDescription, GridServer, RootStatement, SignedText } from "@ho
 /** The PKCS #8 frame of an Ed25519 seed. */
 const frame = Uint8Array.from([0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20])
 
-const keyOf = (name: string): KeyObject =>
+/** The Ed25519 key of vectors that has this name. */
+export const keyOf = (name: string): KeyObject =>
   createPrivateKey({ key: Buffer.from(concat(frame, hashSmall("vectors", utf8(name)))), format: "der", type: "pkcs8" })
 const keyId = (name: string) => Buffer.from(hashSmall("vectors", utf8(name))).toString("base64url")
 const [gridKey, secondKey, rootKey] = [keyOf("grid key"), keyOf("second grid key"), keyOf("root key")]

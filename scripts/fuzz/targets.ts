@@ -40,6 +40,7 @@ import {
   verifyShare,
 } from "@holdfast/protocol"
 import { decodeCare, decodeDirectoryNode, decodeManifestNode, decodeRoot } from "@holdfast/tree"
+import { hostileGridTarget } from "./hostile-grid.ts"
 import { hostileTreeTarget } from "./hostile-tree.ts"
 
 /** Something that takes any bytes. */
@@ -80,7 +81,7 @@ const decoders: Readonly<Record<string, { from: readonly string[]; decode: (byte
   "tree root": { from: ["tree.json"], decode: decodeRoot },
   "care list": { from: ["tree.json"], decode: decodeCare },
   capability: { from: ["capability.json"], decode: (bytes) => text(bytes, decodeCap) },
-  invitation: { from: ["invite.json"], decode: (bytes) => text(bytes, decodeInvite) },
+  invitation: { from: ["invite.json", "invite-2.json"], decode: (bytes) => text(bytes, decodeInvite) },
   "transport of a client": { from: ["transport.json"], decode: (bytes) => transport("client", bytes) },
   "transport of a node": { from: ["transport.json"], decode: (bytes) => transport("node", bytes) },
   frames: { from: [], decode: (bytes) => [decodeFrames(bytes, few), decodeMarked(bytes, few)] },
@@ -112,6 +113,7 @@ export async function allTargets(): Promise<Target[]> {
       const seeds = found.length > 0 ? found : [encodeCbor([new Uint8Array(32), [1, null, true]]), new Uint8Array(8)]
       return { name, seeds, maxBytes: 8192, run: (input) => onlyOurErrors(() => decode(input)) }
     }),
+    hostileGridTarget(),
     await hostileTreeTarget(),
   ]
 }
