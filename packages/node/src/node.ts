@@ -3,6 +3,7 @@
  * the background. It holds ciphertext only and no key to it.
  */
 import { statfs } from "node:fs/promises"
+import { resolve } from "node:path"
 import { type Engine, type NamespaceOptions, openEngine, type ScrubReport } from "@holdfast/backends/directory"
 import { type Clock, isHoldfastError } from "@holdfast/core"
 import { nodeCrypto, systemClock } from "@holdfast/core/node"
@@ -98,7 +99,8 @@ const closeGraceMs = 10_000
 const dayMs = 86_400_000
 
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
-export async function startNode(options: NodeOptions): Promise<StorageNode> {
+export async function startNode(given: NodeOptions): Promise<StorageNode> {
+  const options = { ...given, dir: resolve(given.dir) } // as messages name it, wherever this runs
   const { clock = systemClock, quotas = {}, administrators = {} } = options
   const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
@@ -118,6 +120,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const outside = sparingLogger(log, { nowMs: () => clock.nowMs() })
   const service = storageService({
     engine,
+    dir: options.dir,
     metrics,
     isWitness,
     log: outside,

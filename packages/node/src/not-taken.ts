@@ -11,14 +11,26 @@ export interface NotTaken {
   readonly message: string
 }
 
-/** The same backend; `onNotTaken` hears of what it does not take. */
-export function tellingNotTaken(backend: TenantBackend, onNotTaken: (notTaken: NotTaken) => void): TenantBackend {
+/** Who hears of what is not taken. */
+interface Hearers {
+  /** The operator: all of it. */
+  onNotTaken(notTaken: NotTaken): void
+  /** A message as the client may know it. */
+  told(message: string): string
+}
+
+/** The same backend, whose operator hears of what it does not take, and its client what he may know. */
+export function tellingNotTaken(backend: TenantBackend, { onNotTaken, told }: Hearers): TenantBackend {
   const tell = (what: NotTaken["what"], refusals: readonly { readonly code: string; readonly message: string }[]) => {
     for (const why of new Set(refusals.map(({ code }) => code))) {
       const all = refusals.filter(({ code }) => code === why)
       onNotTaken({ what, why, count: all.length, message: all[0]!.message })
     }
   }
+  const toldOf = <T extends { readonly message: string }>(refusal: T): T => ({
+    ...refusal,
+    message: told(refusal.message),
+  })
   return {
     ...backend,
     async putShares(...args) {
@@ -27,7 +39,7 @@ export function tellingNotTaken(backend: TenantBackend, onNotTaken: (notTaken: N
         "share",
         outcomes.flatMap((outcome) => (outcome.ok ? [] : outcome)),
       )
-      return outcomes
+      return outcomes.map((outcome) => (outcome.ok ? outcome : toldOf(outcome)))
     },
     async markShares(...args) {
       const outcomes = await backend.markShares(...args)
@@ -35,7 +47,7 @@ export function tellingNotTaken(backend: TenantBackend, onNotTaken: (notTaken: N
         "mark",
         outcomes.flatMap((outcome) => (outcome.ok ? [] : outcome)),
       )
-      return outcomes
+      return outcomes.map((outcome) => (outcome.ok ? outcome : toldOf(outcome)))
     },
     async proposeRegisters(...args) {
       const outcomes = await backend.proposeRegisters(...args)
@@ -45,7 +57,7 @@ export function tellingNotTaken(backend: TenantBackend, onNotTaken: (notTaken: N
           : { code: outcome.code ?? "refused", message: outcome.message },
       )
       tell("register", refused)
-      return outcomes
+      return outcomes.map((outcome) => (outcome.accepted ? outcome : toldOf(outcome)))
     },
   }
 }

@@ -276,10 +276,18 @@ function busyStatus(status: unknown): number {
   return status === 408 || status === 503 ? status : 500
 }
 
-/** What a client may know of an error; the log has the rest. */
-export function failureAnswer(error: unknown): FailureAnswer {
-  const status = isHoldfastError(error) ? (statuses[error.code] ?? busyStatus(error.details.status)) : 500
-  const code = isHoldfastError(error) ? error.code : "ERR_REMOTE"
-  const message = isHoldfastError(error) && status !== 500 ? error.message : "The server failed; its log says why."
-  return { status, code, body: encodeFailure(code, message) }
+const failed = "The server failed; its log says why."
+
+/** A message as a client may know it: one that names a place below `dir`, where the node keeps things, says nothing of it. */
+export function withoutPlaces(message: string, dir: string): string {
+  return message.includes(dir) ? failed : message
+}
+
+/** What a client may know of an error, which is nothing of places on this disk (below `dir` all of it); the log has the rest. */
+export function failureAnswer(error: unknown, dir?: string): FailureAnswer {
+  if (!isHoldfastError(error)) return { status: 500, code: "ERR_REMOTE", body: encodeFailure("ERR_REMOTE", failed) }
+  const { code, details, message } = error
+  const isOfDisk = details["path"] !== undefined || (dir !== undefined && message.includes(dir))
+  const status = isOfDisk ? 500 : (statuses[code] ?? busyStatus(details.status))
+  return { status, code, body: encodeFailure(code, status === 500 ? failed : message) }
 }

@@ -13,13 +13,15 @@ import { readBody } from "./body.ts"
 import { FairMemory, type Holding } from "./memory.ts"
 import type { NodeMetrics } from "./node-metrics.ts"
 import { tellingNotTaken } from "./not-taken.ts"
-import { answerBytesOf, failureAnswer, framedBytes, type Route, routes, saidIn } from "./routes.ts"
+import { answerBytesOf, failureAnswer, framedBytes, type Route, routes, saidIn, withoutPlaces } from "./routes.ts"
 import { Waiting } from "./waiting.ts"
 import { keepingRegistersOnly } from "./witness.ts"
 
 /** What the service works with. */
 export interface ServiceParts {
   readonly engine: Engine
+  /** Where it keeps things, as its messages name it: clients hear nothing of it. */
+  readonly dir: string
   readonly metrics: NodeMetrics
   readonly log: Logger
   readonly nowMs: () => number
@@ -98,9 +100,12 @@ export function storageService(parts: ServiceParts): (exchange: Exchange) => Pro
       const namespace = await parts.engine.tenant(tenant, parts.namespaceOptions(tenant))
       const access = await grants.accessOf(peer, headers.grant, namespace)
       const whole = namespace.backendOf(access)
-      const backend = tellingNotTaken(parts.isWitness ? keepingRegistersOnly(whole) : whole, (notTaken) => {
-        parts.metrics.notTaken(notTaken)
-        parts.log.warn("not-taken", { tenant, ...notTaken })
+      const backend = tellingNotTaken(parts.isWitness ? keepingRegistersOnly(whole) : whole, {
+        onNotTaken(notTaken) {
+          parts.metrics.notTaken(notTaken)
+          parts.log.warn("not-taken", { tenant, ...notTaken })
+        },
+        told: (message) => withoutPlaces(message, parts.dir),
       })
       const said = saidIn(headers)
       await namespace.noteSeen(access.account)
@@ -181,10 +186,10 @@ function send(exchange: Exchange, answer: Answer, holding?: Holding): Promise<vo
 }
 
 /** Answers with what the client may know; the log has the rest. */
-async function fail({ log }: ServiceParts, exchange: Exchange, error: unknown): Promise<void> {
+async function fail({ log, dir }: ServiceParts, exchange: Exchange, error: unknown): Promise<void> {
   if (exchange.over.aborted) return
   if (exchange.status !== 0) return exchange.destroy()
-  const { status, code, body } = failureAnswer(error)
+  const { status, code, body } = failureAnswer(error, dir)
   const cause = error instanceof Error ? error.message : String(error)
   log[status === 500 ? "error" : "warn"]("request-failed", { endpoint: exchange.endpoint, status, code, cause })
   await send(exchange, { status, parts: [body] })

@@ -46,7 +46,7 @@ async function startSlow(t: TestContext, grid: TestGrid) {
   const log = createLogger({ stream: { write: () => undefined } })
   const identity = await loadIdentity(grid.nodeIdentityDir)
   const onExchange = storageService({
-    ...{ engine, log, memoryBytes, isWitness: false, nowMs: () => clock.nowMs() },
+    ...{ engine, dir: `${grid.dir}/slow`, log, memoryBytes, isWitness: false, nowMs: () => clock.nowMs() },
     metrics: createNodeMetrics(engine, identity.notAfterMs),
     stopped: new AbortController().signal,
     namespaceOptions: () => ({ placeId: identity.memberId }),
