@@ -9,6 +9,7 @@ const advices: Readonly<Record<string, (details: ErrorDetails) => string>> = {
     `What was before is there: "holdfast snapshot list ${tree}", "holdfast history restore ${tree} VERSION".`,
   list: ({ parent }) => `"holdfast ls ${parent}" shows what does.`,
   "make-snapshot": ({ tree, snapshot }) => `"holdfast snapshot create ${tree} ${snapshot}" makes one.`,
+  "new-words": () => '"holdfast recovery kit --new-words" makes one that words protect, and shows these once.',
   recursive: () => "rm -r removes it.",
   weaker: () => "Use --read or --verify, or --live where a folder is to be a tree of its own.",
 }

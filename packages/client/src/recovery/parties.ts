@@ -44,8 +44,8 @@ export async function thresholdOf(
   if (found) return found
   throw new HoldfastError(
     "ERR_INVALID_ARGUMENT",
-    `The ${places} places of ${volume} are in ${parties.length === 1 ? "one hand: a single credential" : `${parties.length} hands: ${faults} of their credentials`} could read a kit without words or passphrase, and all your keys with it. Leave --without-passphrase out.`,
-    { places, parties: parties.length },
+    `The ${places} places of ${volume} are in ${parties.length === 1 ? "one hand: a single credential" : `${parties.length} hands: ${faults} of their credentials`} could read a kit without words or passphrase, and all your keys with it.`,
+    { places, parties: parties.length, advice: "new-words" },
   )
 }
 

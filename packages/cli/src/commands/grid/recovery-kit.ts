@@ -2,8 +2,9 @@
 
 import { shortId } from "@holdfast/client/kits"
 import { type MadeKit, makeRecoveryKit, type SecretWish } from "@holdfast/client/recovery"
-import { HoldfastError } from "@holdfast/core"
+import { HoldfastError, isHoldfastError } from "@holdfast/core"
 import { createSecretFile } from "@holdfast/core/node"
+import { advised } from "../../advice.ts"
 import type { Context } from "../../context.ts"
 import { readNewPassphrase } from "../../passphrase.ts"
 import { plural } from "../../words.ts"
@@ -34,7 +35,10 @@ export async function makeKit(context: Context, flags: KitFlags): Promise<void> 
       if (file) await file.write(`${words}\n`)
       else if (!context.json) context.output({}, wordLines(words, undefined)) // JSON is one document, at the end
     }
-    const made = await makeRecoveryKit(session, { name, protection, withBucketKeys, replace, nowMs: Date.now(), tell })
+    const options = { name, protection, withBucketKeys, replace, nowMs: Date.now(), tell }
+    const made = await makeRecoveryKit(session, options).catch((error: unknown) => {
+      throw isHoldfastError(error) ? advised(error) : error
+    })
     report(context, { made, name, volume: session.volume, wordsFile })
   } finally {
     await file?.close()
