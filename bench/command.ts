@@ -25,8 +25,8 @@ function statOf(pid: number | "self"): string[] | undefined {
   }
 }
 
-/** Seconds of the processor that all children of this process took that have ended, and these servers until now. */
-function cpuSecondsOf(servers: readonly number[]): number | undefined {
+/** Seconds of the processor that all children of this process took that have ended, and these servers until now; where /proc tells. */
+export function cpuSecondsOf(servers: readonly number[]): number | undefined {
   const own = statOf("self")
   if (!own) return undefined
   let ticks = Number(own[13]) + Number(own[14])
@@ -35,6 +35,16 @@ function cpuSecondsOf(servers: readonly number[]): number | undefined {
     if (stat) ticks += Number(stat[11]) + Number(stat[12])
   }
   return ticks / ticksPerSecond
+}
+
+/** The most memory that a process has had resident since it began, or since that was begun anew. Undefined where /proc does not tell. */
+export function peakMibOf(pid: number | undefined): number | undefined {
+  try {
+    const status = fs.readFileSync(`/proc/${pid}/status`, "utf8")
+    return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024 || undefined
+  } catch {
+    return undefined // it has ended, or there is no /proc
+  }
 }
 
 /** Runs a process to its end. `servers`: processes that work for it. Throws unless it ends well. */
@@ -48,12 +58,7 @@ export async function measure(child: ChildProcess, servers: readonly number[] = 
     errors += piece.toString("utf8")
   })
   const poll = setInterval(() => {
-    try {
-      const status = fs.readFileSync(`/proc/${child.pid}/status`, "utf8")
-      peakMib = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024 || peakMib
-    } catch {
-      // it has ended, or there is no /proc
-    }
+    peakMib = peakMibOf(child.pid) ?? peakMib
   }, 20)
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once("error", reject)

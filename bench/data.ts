@@ -14,11 +14,11 @@ export function makeFile(path: string, bytes: number): void {
   fs.closeSync(file)
 }
 
-/** Makes `count` files, a hundred to a folder, below `path`. */
-export function makeFiles(path: string, count: number, bytesOf: (i: number) => number): void {
+/** Makes `count` files in numbered folders of `perFolder` below `path`. */
+export function makeFiles(path: string, count: number, bytesOf: (i: number) => number, perFolder = 100): void {
   for (let i = 0; i < count; i++) {
-    const folder = `${path}/${Math.floor(i / 100)}`
-    if (i % 100 === 0) fs.mkdirSync(folder, { recursive: true })
+    const folder = `${path}/${Math.floor(i / perFolder)}`
+    if (i % perFolder === 0) fs.mkdirSync(folder, { recursive: true })
     fs.writeFileSync(`${folder}/${i}`, randomBytes(bytesOf(i)))
   }
 }

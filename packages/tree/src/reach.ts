@@ -2,8 +2,8 @@
  * Everything that directories and files stand on: their chunks, and the trees that are linked in. A node that cannot be read
  * is told with its path, and the walk goes on with the rest.
  */
-import { type CryptoProvider, HoldfastError, limits } from "@holdfast/core"
-import { type ChunkRef, RecentIds } from "@holdfast/store"
+import { type CryptoProvider, HoldfastError, hashSmall, limits, utf8 } from "@holdfast/core"
+import { type ChunkRef, mostIdsAtOnce, RecentIds } from "@holdfast/store"
 import { isDamage, type LostNode, type Whereabouts } from "./damage.ts"
 import type { ChildNode } from "./directory-node.ts"
 import type { Entry, JunctionEntry } from "./entry.ts"
@@ -79,8 +79,7 @@ class Reach {
   }
 
   async *directory(reference: Reference, where: Whereabouts, place?: NodePlace): AsyncGenerator<Reached, void, void> {
-    // What was seen elsewhere may be wrong here.
-    if (!this.#seen.nodes.add(`${referenceKey(reference)} ${place ? placeKey(place) : ""}`)) return
+    if (!this.#seen.addNode(reference, place ? placeKey(place) : "")) return
     yield* this.#chunk(reference, where) // before it is read, so that a lost one is told
     const node = await this.#readable("directory", reference, where, () => {
       const most = limits.pathDepth + (where.version === "snapshots" ? 1 : 0) // the snapshot's name
@@ -111,7 +110,7 @@ class Reach {
     where: Whereabouts,
     place: ManifestPlace,
   ): AsyncGenerator<Reached, void, void> {
-    if (!this.#seen.nodes.add(`${referenceKey(reference)} ${place.length}:${place.level ?? ""}`)) return
+    if (!this.#seen.addNode(reference, `${place.length}:${place.level ?? ""}`)) return
     yield* this.#chunk(reference, where)
     const node = await this.#readable("file", reference, where, () => this.#io.readManifest(reference, place))
     if ("kind" in node) {
@@ -156,31 +155,28 @@ export function tooDeep(): HoldfastError {
 }
 
 /**
- * Most nodes remembered; beyond it some may be visited twice. Of chunks few need to be: nearly all that lies in one is met on end, and
- * who must not hear of any twice keeps a set of all.
+ * Most nodes remembered, in 35 MB; beyond it some may be visited twice. Of chunks few need to be: nearly all that lies in one is met on
+ * end, and who must not hear of any twice keeps a set of all.
  */
-const maxNodes = 2_000_000
+const maxNodes = mostIdsAtOnce
 const maxChunks = 100_000
+const nodeDomain = "holdfast/seen-node"
 
 /** Chunks and nodes that were met. */
 export class Seen {
   readonly chunks: RecentIds
-  readonly nodes = new RecentNodes()
+  readonly #nodes: RecentIds
 
   constructor(crypto: Pick<CryptoProvider, "random">) {
     this.chunks = new RecentIds(crypto, maxChunks)
+    this.#nodes = new RecentIds(crypto, maxNodes)
   }
-}
 
-/** A set of names that begins anew when it is full. */
-class RecentNodes {
-  readonly #names = new Set<string>()
-
-  /** False when `name` was there. */
-  add(name: string): boolean {
-    if (this.#names.has(name)) return false
-    if (this.#names.size >= maxNodes) this.#names.clear()
-    this.#names.add(name)
-    return true
+  /**
+   * False for a node that was met at a place that asks the same of it: what was seen elsewhere may be wrong here. Remembered by hashes:
+   * two that meet would leave out what is needed, whoever chose them.
+   */
+  addNode(reference: Reference, place: string): boolean {
+    return this.#nodes.add(hashSmall(nodeDomain, utf8(`${referenceKey(reference)} ${place}`)))
   }
 }

@@ -53,7 +53,7 @@ export interface CollectGarbageOptions {
   readonly warn: (text: string) => void
 }
 
-/** What was collected on a volume. */
+/** What was collected on a volume; `byRoot` has the roots that need chunks. */
 export interface CollectReport extends Pick<Needed, "byRoot" | "problems" | "lost" | "outOfReach"> {
   readonly places: ReadonlyMap<string, Collected>
   readonly leftOut: ReadonlyMap<string, string>
@@ -95,7 +95,7 @@ export async function collectGarbage(
     report = withPart(report, needed, places)
   }
   const { leftOut, refused } = collection
-  return { ...report, leftOut, refused }
+  return { ...report, byRoot: report.byRoot.filter(({ chunks }) => chunks > 0), leftOut, refused }
 }
 
 /** What was collected, but for places that took no part. */

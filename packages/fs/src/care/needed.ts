@@ -55,7 +55,7 @@ export interface Needed {
   readonly liveAt: ReadonlyMap<string, IdSet>
   readonly registers: IdSet
   readonly trims: ReadonlyMap<string, readonly Trim[]>
-  /** How many chunks of this part each root needs that none before it needs, of those that need any. */
+  /** How many chunks of this part each root needs that none before it needs, in the order of the roots. */
   readonly byRoot: readonly { readonly label: string; readonly chunks: number }[]
   /** Trees linked in the roots, in a version or a snapshot that is kept. */
   readonly linked: readonly string[]
@@ -138,6 +138,8 @@ class Gathering implements Needed {
   readonly #keepMsOf: Keeps
   /** What each root added, by the first bytes of ids: some of these may turn out to be of a later part. */
   readonly #added: { readonly label: string; readonly counts: Uint32Array }[] = []
+  /** What all roots until now added. */
+  #counted: Uint32Array = new Uint32Array(idPrefixes)
   readonly #linked = new Map<string, { readonly label: string; readonly cap: string }>()
   readonly #done = new Set<string>()
   readonly #segments = new Set<string>()
@@ -153,7 +155,7 @@ class Gathering implements Needed {
   get byRoot(): { label: string; chunks: number }[] {
     const within = (counts: Uint32Array) => counts.subarray(this.live.from, this.live.before)
     const sum = (counts: Uint32Array) => within(counts).reduce((total, count) => total + count, 0)
-    return this.#added.map(({ label, counts }) => ({ label, chunks: sum(counts) })).filter(({ chunks }) => chunks > 0)
+    return this.#added.map(({ label, counts }) => ({ label, chunks: sum(counts) }))
   }
 
   get linked(): string[] {
@@ -184,9 +186,10 @@ class Gathering implements Needed {
     const key = keyOf(cap)
     if (this.#done.has(key)) return
     this.#done.add(key)
-    const before = this.live.counts()
     await this.#needsOf(root, cap)
-    this.#added.push({ label: root.label, counts: this.live.counts().map((count, i) => count - before[i]!) })
+    const counts = this.live.counts()
+    this.#added.push({ label: root.label, counts: counts.map((count, i) => count - this.#counted[i]!) })
+    this.#counted = counts
   }
 
   async #needsOf(root: NeededRoot, cap: Cap): Promise<void> {
