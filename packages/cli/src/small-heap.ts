@@ -16,7 +16,7 @@ const plentyBytes = 72 * mib
 const leastGrowth = 30
 const mostGrowth = 400
 /** A nursery that no longer grows: a larger one is hardly quicker. */
-const nurseryBytes = 16 * mib
+const nurseryBytes = 8 * mib
 /** Of what is used at most so much will turn out to live, as a rule. */
 const likelyAlive = 0.75
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { BufferPool } from "@holdfast/core"
+import { mappedMemory } from "@holdfast/core/node"
 
 const kib = 1024
 
@@ -37,6 +38,32 @@ test("no more is kept than allowed, and a much larger array is not lent for a sm
   const large = pool.take(1024 * kib)
   pool.give(large)
   assert.notEqual(pool.take(100 * kib).buffer, large.buffer)
+})
+
+test("of arrays that fit the smallest is lent, so that large ones are there for large needs", () => {
+  const pool = new BufferPool({ maxIdleBytes: 8192 * kib })
+  const [small, large] = [pool.take(1024 * kib), pool.take(1280 * kib)]
+  pool.give(small)
+  pool.give(large)
+  assert.equal(pool.take(1000 * kib).buffer, small.buffer)
+  assert.equal(pool.take(1200 * kib).buffer, large.buffer)
+})
+
+test("memory is made as the owner of the pool likes, and what is not kept is freed at once", () => {
+  const made: ArrayBuffer[] = []
+  const allocate = (bytes: number) => {
+    made.push(mappedMemory(bytes))
+    return made.at(-1)!
+  }
+  const pool = new BufferPool({ maxIdleBytes: 1024 * kib, allocate })
+  for (const bytes of [700, 700].map((size) => pool.take(size * kib))) pool.give(bytes)
+  assert.deepEqual(
+    made.map(({ byteLength, detached }) => [byteLength, detached]),
+    [
+      [0, true],
+      [768 * kib, false],
+    ],
+  )
 })
 
 test("an array that was in another thread meanwhile can be given back", () => {

@@ -190,11 +190,11 @@ test("a source is read only as fast as chunks are stored", async () => {
     before = given
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
   }
-  assert.ok(given >= 24 * mib && given <= 36 * mib, `${given / mib} MiB were read ahead`)
+  assert.ok(given >= 16 * mib && given <= 28 * mib, `${given / mib} MiB were read ahead`)
   open()
   await writer.flush()
   for (const { size } of await Promise.all(adding)) assert.equal(size, 100 * mib)
-  assert.ok(chunks.mostInFlight <= 6)
+  assert.ok(chunks.mostInFlight <= 4)
 })
 
 test("a source that fails fails its file alone, a store that fails everyone's", async () => {

@@ -2,13 +2,13 @@
 import { parentPort } from "node:worker_threads"
 import { BufferPool } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
-import { nodeCrypto } from "@holdfast/core/node"
+import { mappedMemory, nodeCrypto } from "@holdfast/core/node"
 import { openEncoded } from "../pipeline.ts"
 import { sealChunk } from "../seal.ts"
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.ts"
 
 const port = parentPort!
-const buffers = new BufferPool({ maxIdleBytes: 16 * 1024 * 1024 })
+const buffers = new BufferPool({ maxIdleBytes: 16 * 1024 * 1024, allocate: mappedMemory })
 const deps = createErasure().then((erasure) => ({ crypto: nodeCrypto, erasure, buffers }))
 
 async function work(request: WorkerRequest): Promise<unknown> {

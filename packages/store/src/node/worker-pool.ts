@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
 import { BufferPool, type ErrorCode, HoldfastError, Semaphore } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
-import { nodeCrypto } from "@holdfast/core/node"
+import { mappedMemory, nodeCrypto } from "@holdfast/core/node"
 import { markSealedHere } from "@holdfast/protocol"
 import { type ChunkPipeline, createLocalPipeline, type OpenResult, settleOpened, targetOf } from "../pipeline.ts"
 import { type SealedChunk, sealedBytes } from "../seal.ts"
@@ -24,8 +24,11 @@ const usualBeforeThreadsBytes = 1024 * 1024
 /** A larger piece would hold up the calling thread. */
 const smallBytes = 256 * 1024
 
-/** Memory kept for the next chunks. */
-const maxIdleBytes = 64 * 1024 * 1024
+/** Memory kept for the next chunks: that of four of the largest at 3 of 5, with what they are made of. */
+const maxIdleBytes = 48 * 1024 * 1024
+
+/** A thread makes little but hashes that are forgotten at once; left to itself V8 would let these pile up to 16 MiB in each. */
+const nurseryMib = 4
 
 type Job = WorkerRequest extends infer R ? (R extends WorkerRequest ? Omit<R, "ticket"> : never) : never
 
@@ -57,7 +60,7 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
     }
     return all.reduce((least, thread) => (thread.load < least.load ? thread : least))
   }
-  const buffers = new BufferPool({ maxIdleBytes })
+  const buffers = new BufferPool({ maxIdleBytes, allocate: mappedMemory })
   let hereBytes = 0
   let made: Promise<ChunkPipeline> | undefined
   /** The calling thread's pipeline for a piece that is small while there are no threads; undefined when it is work for those. */
@@ -110,7 +113,7 @@ class PoolThread {
   #nextTicket = 1
 
   constructor(url: URL, onExit: () => void) {
-    this.#worker = new Worker(url)
+    this.#worker = new Worker(url, { resourceLimits: { maxYoungGenerationSizeMb: nurseryMib } })
     this.#worker.unref()
     this.#worker.on("message", (answer: WorkerAnswer) => this.#settle(answer))
     this.#worker.on("error", (error) => this.#failAll(error))
