@@ -5,8 +5,8 @@
 import { statfs } from "node:fs/promises"
 import { resolve } from "node:path"
 import { type Engine, type NamespaceOptions, openEngine, type ScrubReport } from "@holdfast/backends/directory"
-import { type Clock, isHoldfastError } from "@holdfast/core"
-import { nodeCrypto, systemClock } from "@holdfast/core/node"
+import { BufferPool, type Clock, isHoldfastError } from "@holdfast/core"
+import { mappedMemory, nodeCrypto, systemClock } from "@holdfast/core/node"
 import {
   closeServer,
   contextOf,
@@ -96,6 +96,8 @@ export interface StorageNode {
 }
 
 const closeGraceMs = 10_000
+/** Memory of bodies and answers that is kept for the next ones. */
+const idleBytes = 16 * 1024 * 1024
 const dayMs = 86_400_000
 
 /** Starts a node. Throws ERR_NOT_FOUND, ERR_BAD_FORMAT, ERR_REFUSED for its identity, ERR_IO for directory or port. */
@@ -105,7 +107,8 @@ export async function startNode(given: NodeOptions): Promise<StorageNode> {
   const log = options.logger ?? createLogger({ stream: process.stderr })
   const identity = await loadIdentity(options.identityDir)
   const isWitness = await isWitnessOf(options.identityDir)
-  const engine = await engineOf(options, clock)
+  const buffers = new BufferPool({ maxIdleBytes: idleBytes, allocate: mappedMemory })
+  const engine = await engineOf(options, clock, buffers)
   const defaultBytes = quotas.defaultBytes ?? (await halfOfDisk(options.dir))
   const metrics = createNodeMetrics(engine, identity.notAfterMs)
   if (engine.recovery) log[engine.recovery.left > 0 ? "warn" : "info"]("recovered", { ...engine.recovery })
@@ -123,6 +126,7 @@ export async function startNode(given: NodeOptions): Promise<StorageNode> {
     dir: options.dir,
     metrics,
     isWitness,
+    buffers,
     log: outside,
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,
@@ -204,9 +208,13 @@ export async function startNode(given: NodeOptions): Promise<StorageNode> {
   }
 }
 
-function engineOf({ dir, reservedBytes, graceMs, dropGraceMs }: NodeOptions, clock: Clock): Promise<Engine> {
+function engineOf(
+  { dir, reservedBytes, graceMs, dropGraceMs }: NodeOptions,
+  clock: Clock,
+  buffers: BufferPool,
+): Promise<Engine> {
   return openEngine({
-    ...{ dir, crypto: nodeCrypto, clock },
+    ...{ dir, crypto: nodeCrypto, clock, buffers },
     ...(reservedBytes !== undefined && { reservedBytes }),
     ...(graceMs !== undefined && { graceMs }),
     ...(dropGraceMs !== undefined && { dropGraceMs }),

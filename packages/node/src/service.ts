@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { TLSSocket } from "node:tls"
 import type { Engine, NamespaceOptions } from "@holdfast/backends/directory"
-import { BufferPool, HoldfastError, ownValue } from "@holdfast/core"
+import { type BufferPool, HoldfastError, ownValue } from "@holdfast/core"
 import { type Answer, type Exchange, keyIdOf, type Logger, peerOf } from "@holdfast/network"
 import { encodeFailure, transportName } from "@holdfast/protocol"
 import { GrantReader, type Peer } from "./access.ts"
@@ -28,6 +28,8 @@ export interface ServiceParts {
   readonly namespaceOptions: (tenant: string) => NamespaceOptions
   /** It keeps registers and never shares. */
   readonly isWitness: boolean
+  /** For bodies, and for what the engine reads. */
+  readonly buffers: BufferPool
   /** Memory for bodies and answers at once. Default 512 MiB. */
   readonly memoryBytes?: number | undefined
   /** Aborts once the node takes no more requests. */
@@ -41,8 +43,6 @@ const leastBytes = 16 * 1024
 const waitingPart = 1 / 16
 /** What is counted for a request whose client left before its answer, as other servers count it. */
 const leftStatus = 499
-/** Memory for bodies that is kept for the next ones. */
-const idleBytes = 32 * 1024 * 1024
 
 /** What answers a storage node's requests. */
 export function storageService(parts: ServiceParts): (exchange: Exchange) => Promise<void> {
@@ -55,7 +55,7 @@ export function storageService(parts: ServiceParts): (exchange: Exchange) => Pro
     nowMs: () => performance.now(),
     later: (ms, run) => void setTimeout(run, ms).unref(),
   })
-  const bodies = new BufferPool({ maxIdleBytes: idleBytes })
+  const { buffers: bodies } = parts
   const waiting = new Waiting({
     totalBytes: memoryBytes * waitingPart,
     stopped: parts.stopped,
@@ -138,6 +138,7 @@ export function storageService(parts: ServiceParts): (exchange: Exchange) => Pro
       const more = droppedAtMs === undefined ? {} : { dropped: String(droppedAtMs) }
       parts.metrics.moved(bodyBytes, lengthOf(answer))
       await send(exchange, { status: 200, headers: more, parts: answer }, holding)
+      for (const part of answer) bodies.give(part)
     } catch (error) {
       await fail(parts, exchange, error)
     }

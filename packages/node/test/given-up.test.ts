@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { once } from "node:events"
 import { type TestContext, test } from "node:test"
 import { type Disk, openEngine } from "@holdfast/backends/directory"
+import { BufferPool } from "@holdfast/core"
 import { systemClock as clock, nodeCrypto as crypto } from "@holdfast/core/node"
 import { closeServer, createLogger, createTlsServer, listen, loadIdentity } from "@holdfast/network"
 import { encodeCancel, encodeMarked } from "@holdfast/protocol"
@@ -47,6 +48,7 @@ async function startSlow(t: TestContext, grid: TestGrid) {
   const identity = await loadIdentity(grid.nodeIdentityDir)
   const onExchange = storageService({
     ...{ engine, dir: `${grid.dir}/slow`, log, memoryBytes, isWitness: false, nowMs: () => clock.nowMs() },
+    buffers: new BufferPool({ maxIdleBytes: 0 }),
     metrics: createNodeMetrics(engine, identity.notAfterMs),
     stopped: new AbortController().signal,
     namespaceOptions: () => ({ placeId: identity.memberId }),

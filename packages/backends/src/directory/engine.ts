@@ -4,7 +4,7 @@
  * where they ask for that: see docs/decisions/0017-shared-directories.md.
  */
 import { join } from "node:path"
-import { type Clock, type CryptoProvider, fromHex, HoldfastError } from "@holdfast/core"
+import { type BufferPool, type Clock, type CryptoProvider, fromHex, HoldfastError } from "@holdfast/core"
 import { RegisterWaits } from "../register-waits.ts"
 import { batchBytes, leastGraceMs, rowBytes, usualDropGraceMs, usualGraceMs } from "../rules.ts"
 import { finishDrops, leastDropGraceMs } from "./administration.ts"
@@ -41,6 +41,8 @@ export interface EngineOptions {
   readonly waitMs?: number
   /** This machine's when absent. */
   readonly disk?: Disk
+  /** What it reads large shares into, for who gives back what it was given; memory of their own when absent. */
+  readonly buffers?: BufferPool
 }
 
 /** Between two attempts to open what another process leaves no room for. */
@@ -90,7 +92,7 @@ export interface Engine {
 /** Opens a storage directory. Throws ERR_IO when it is in use or broken. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { dir, clock, waitMs = 0 } = options
-  const disk = options.disk ?? createNodeDisk(dir)
+  const disk = options.disk ?? createNodeDisk(dir, options.buffers)
   await makeDurableDirectory(disk, dir)
   const isShared = options.isShared === true && (await disk.isLocal(dir))
   const endMs = clock.nowMs() + waitMs

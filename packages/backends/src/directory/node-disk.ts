@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import { type FileHandle, open, rename, rmdir, statfs, unlink } from "node:fs/promises"
 import { basename, dirname, relative, resolve, sep } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { HoldfastError } from "@holdfast/core"
+import { type BufferPool, HoldfastError } from "@holdfast/core"
 import {
   checkFile,
   createFlags,
@@ -45,8 +45,19 @@ function pastCache(file: FileHandle): DiskFile {
   }
 }
 
-/** The part of this machine's disk below `root`, which is made when it is first needed. Paths begin with `root`. */
-export function createNodeDisk(root: string): Disk {
+/** Reads a file from `offset` into `bytes`; gives what came before it ended. */
+async function readInto(file: FileHandle, bytes: Uint8Array, offset: number): Promise<Uint8Array> {
+  let done = 0
+  for (let read = 1; read > 0 && done < bytes.length; done += read)
+    read = (await file.read(bytes, done, bytes.length - done, offset + done)).bytesRead
+  return bytes.subarray(0, done)
+}
+
+/**
+ * The part of this machine's disk below `root`, which is made when it is first needed. Paths begin with `root`. Files are read into
+ * arrays of `buffers`, where that is given.
+ */
+export function createNodeDisk(root: string, buffers?: BufferPool): Disk {
   const folders = new OpenFolders(root)
   return {
     mkdir: async (path) => folders.make(path),
@@ -55,8 +66,9 @@ export function createNodeDisk(root: string): Disk {
       folders.within(path, async (at) => {
         const file = await open(at, readFlags)
         try {
-          checkFile(await file.stat(), path, mostBytes)
-          return await file.readFile()
+          const stat = await file.stat()
+          checkFile(stat, path, mostBytes)
+          return await readInto(file, buffers?.take(stat.size) ?? new Uint8Array(stat.size), 0)
         } finally {
           await file.close()
         }
@@ -66,11 +78,7 @@ export function createNodeDisk(root: string): Disk {
         const file = await open(at, readFlags)
         try {
           checkFile(await file.stat(), path, Number.POSITIVE_INFINITY)
-          const bytes = new Uint8Array(length)
-          let done = 0
-          for (let read = 1; read > 0 && done < length; done += read)
-            read = (await file.read(bytes, done, length - done, offset + done)).bytesRead
-          return bytes.subarray(0, done)
+          return await readInto(file, new Uint8Array(length), offset)
         } finally {
           await file.close()
         }

@@ -3,16 +3,17 @@
  * processor than all else that is done with their bytes. See open(2), "O_DIRECT".
  */
 import * as fs from "node:fs"
+import { Semaphore } from "../pool.ts"
 import { hasProc } from "./folder.ts"
 
 /** What file systems want addresses, positions and lengths to be multiples of. */
 const blockBytes = 4096
-/** Enough for a disk to be busy; each file that is being written has as much. */
+/** Enough for a disk to be busy. */
 const scratchBytes = 2 * 1024 * 1024
+/** Pieces that are written at once, by as many threads as Node has for it; each has memory of its own. */
+const scratches = 4
 /** Less is not worth a copy. */
 const leastBytes = 512 * 1024
-const mostIdle = 4
-
 /** What a file system says that has no such way. */
 const refusals: ReadonlySet<unknown> = new Set(["EINVAL", "EOPNOTSUPP", "ENOTSUP"])
 
@@ -26,6 +27,7 @@ function newScratch(): Uint8Array {
 }
 
 const idle: Uint8Array[] = []
+const turns = new Semaphore(scratches)
 /** Devices whose file systems have no such way. */
 const without = new Set<number>()
 
@@ -43,7 +45,6 @@ export interface DirectFile {
 /** For the file that is open as `file`. Where there is no such way, it writes nothing. */
 export function openDirect(file: number): DirectFile {
   let descriptor: number | undefined
-  let scratch: Uint8Array | undefined
   let device: number | undefined
   let [hasWritten, isOff] = [false, false]
   /** The rest of this file goes the usual way, and where the file system has no other, all files there. */
@@ -51,20 +52,18 @@ export function openDirect(file: number): DirectFile {
     isOff = true
     if (!hasWritten && refusals.has((error as NodeJS.ErrnoException).code)) without.add(device!)
   }
-  return {
-    async write(bytes, position) {
-      if (!hasProc || isOff || bytes.length < leastBytes || position % blockBytes !== 0) return 0
-      device ??= fs.fstatSync(file).dev
-      if (without.has(device)) return 0
+  /** Writes `end` bytes from memory that no other file uses meanwhile; gives how many it could. */
+  const writePieces = async (bytes: Uint8Array, end: number, position: number): Promise<number> => {
+    let scratch: Uint8Array | undefined
+    try {
       try {
-        scratch ??= idle.pop() ?? newScratch()
+        scratch = idle.pop() ?? newScratch()
         // The file that is open, whatever its name leads to by now.
         descriptor ??= fs.openSync(`/proc/self/fd/${file}`, fs.constants.O_WRONLY | fs.constants.O_DIRECT)
       } catch (error) {
         stop(error) // no memory, or too many files are open: that is no reason to write nothing
         return 0
       }
-      const end = bytes.length - (bytes.length % blockBytes)
       for (let done = 0; done < end; done += scratchBytes) {
         const piece = bytes.subarray(done, Math.min(end, done + scratchBytes))
         scratch.set(piece)
@@ -78,12 +77,20 @@ export function openDirect(file: number): DirectFile {
         }
       }
       return end
+    } finally {
+      if (scratch) idle.push(scratch)
+    }
+  }
+  return {
+    async write(bytes, position) {
+      if (!hasProc || isOff || bytes.length < leastBytes || position % blockBytes !== 0) return 0
+      device ??= fs.fstatSync(file).dev
+      if (without.has(device)) return 0
+      return turns.run(() => writePieces(bytes, bytes.length - (bytes.length % blockBytes), position))
     },
     close() {
       if (descriptor !== undefined) fs.closeSync(descriptor)
       descriptor = undefined
-      if (scratch && idle.length < mostIdle) idle.push(scratch)
-      scratch = undefined
     },
   }
 }
