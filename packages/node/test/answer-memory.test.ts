@@ -36,7 +36,7 @@ test("large shares that are put and got one after another pass through the same 
   const port = await listen(server, { host: "127.0.0.1", port: 0 })
   const backend = connect(`127.0.0.1:${port}`, alice, { grant })
   t.after(async () => {
-    backend.close()
+    await backend.close()
     await closeServer(server, 100)
     await engine.close()
   })
