@@ -45,12 +45,34 @@ function pastCache(file: FileHandle): DiskFile {
   }
 }
 
-/** Reads a file from `offset` into `bytes`; gives what came before it ended. */
-async function readInto(file: FileHandle, bytes: Uint8Array, offset: number): Promise<Uint8Array> {
-  let done = 0
-  for (let read = 1; read > 0 && done < bytes.length; done += read)
-    read = (await file.read(bytes, done, bytes.length - done, offset + done)).bytesRead
-  return bytes.subarray(0, done)
+/**
+ * Opens a file for `work`. Only what may wait for the disk goes to the thread pool, since the way there costs more than asking an open
+ * file for its size, or closing one that was read.
+ */
+async function reading(path: string, work: (file: number) => Promise<Uint8Array>): Promise<Uint8Array> {
+  const file = await new Promise<number>((resolve, reject) => {
+    fs.open(path, readFlags, (error, opened) => (error ? reject(error) : resolve(opened)))
+  })
+  try {
+    return await work(file)
+  } finally {
+    fs.closeSync(file)
+  }
+}
+
+/** Reads an open file from `offset` into `bytes`; gives what came before it ended. */
+function readInto(file: number, bytes: Uint8Array, offset: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const step = (done: number) => {
+      if (done === bytes.length) return resolve(bytes)
+      fs.read(file, bytes, done, bytes.length - done, offset + done, (error, read) => {
+        if (error) reject(error)
+        else if (read === 0) resolve(bytes.subarray(0, done))
+        else step(done + read)
+      })
+    }
+    step(0)
+  })
 }
 
 /**
@@ -63,26 +85,20 @@ export function createNodeDisk(root: string, buffers?: BufferPool): Disk {
     mkdir: async (path) => folders.make(path),
     create: (path) => folders.within(path, async (at) => pastCache(await open(at, createFlags, 0o600))),
     readFile: (path, mostBytes) =>
-      folders.within(path, async (at) => {
-        const file = await open(at, readFlags)
-        try {
-          const stat = await file.stat()
+      folders.within(path, (at) =>
+        reading(at, async (file) => {
+          const stat = fs.fstatSync(file)
           checkFile(stat, path, mostBytes)
-          return await readInto(file, buffers?.take(stat.size) ?? new Uint8Array(stat.size), 0)
-        } finally {
-          await file.close()
-        }
-      }),
+          return readInto(file, buffers?.take(stat.size) ?? new Uint8Array(stat.size), 0)
+        }),
+      ),
     readPart: (path, offset, length) =>
-      folders.within(path, async (at) => {
-        const file = await open(at, readFlags)
-        try {
-          checkFile(await file.stat(), path, Number.POSITIVE_INFINITY)
-          return await readInto(file, new Uint8Array(length), offset)
-        } finally {
-          await file.close()
-        }
-      }),
+      folders.within(path, (at) =>
+        reading(at, async (file) => {
+          checkFile(fs.fstatSync(file), path, Number.POSITIVE_INFINITY)
+          return readInto(file, new Uint8Array(length), offset)
+        }),
+      ),
     readdir: (path, kind) =>
       folders.use(path, async (folder) => {
         const entries = folder.entries().filter((entry) => (kind === "files" ? entry.isFile() : entry.isDirectory()))
