@@ -9,9 +9,9 @@ import { openBucket } from "@holdfast/backends/s3"
 import { credentialLines, makeBucket } from "../e2e/bucket.ts"
 import { missingCephPrograms, startCeph } from "../e2e/ceph.ts"
 import { createClient } from "../e2e/client.ts"
-import { isInstalled, measure } from "./command.ts"
+import { isInstalled } from "./command.ts"
 import { gib, makeFile, makeFiles } from "./data.ts"
-import { compareKeepers, type Keeper } from "./keepers.ts"
+import { compareKeepers, holdfastKeeper, type Keeper } from "./keepers.ts"
 import { rcloneKeeper, resticKeeper } from "./peers.ts"
 
 const smallFiles = 1000
@@ -35,11 +35,7 @@ async function holdfast(): Promise<Keeper> {
   fs.writeFileSync(at("keys"), credentialLines(keys), { mode: 0o600 })
   const places = clouds.map((cloud) => `s3://${cloud}?endpoint=${ceph.endpoint}&credentials=${at("keys")}`)
   await client.run(["volume", "create", "clouds", "--coding", "2/3/4", "--backend", ...places])
-  return {
-    name: "holdfast, 2 of 4 buckets",
-    put: (source, name) => measure(client.start(["put", source, `clouds:${name}`])),
-    get: async (name, target) => ({ ...(await measure(client.start(["get", `clouds:${name}`, target]))), at: target }),
-  }
+  return holdfastKeeper("holdfast, 2 of 4 buckets", "clouds:", (args) => ({ child: client.start(args) }))
 }
 
 async function rclone(): Promise<Keeper> {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as paths from "node:path"
+import { gib } from "./data.ts"
 
 /** What a command took. */
 export interface Measured {
@@ -13,7 +14,6 @@ export interface Measured {
   readonly cpuSeconds: number | undefined
 }
 
-const gib = 1024 ** 3
 const ticksPerSecond = 100
 
 /** Fields of /proc/…/stat after the name, of which the first is the state. Undefined where the process or /proc is not there. */

@@ -5,10 +5,10 @@
  */
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
-import { type Grid, startGrid } from "../e2e/grid.ts"
+import { startGrid } from "../e2e/grid.ts"
 import { type Measured, measure, measureProgram, report } from "./command.ts"
 import { gib, makeFile, makeFiles } from "./data.ts"
-import { compareKeepers, type Keeper, medianOf } from "./keepers.ts"
+import { compareKeepers, holdfastKeeper, type Keeper, medianOf } from "./keepers.ts"
 import { peersIn } from "./peers.ts"
 
 const smallFiles = 10_000
@@ -19,15 +19,6 @@ const rounds = 3
 const grid = await startGrid()
 const at = (name: string) => `${grid.folder}/${name}`
 const holdfast = (...args: string[]) => measure(grid.start(args), grid.pids("all"))
-
-function ours({ start, pids }: Grid): Keeper {
-  const run = (...args: string[]) => measure(start(args), pids("all"))
-  return {
-    name: "holdfast, 3 of 5 over TLS, fsync",
-    put: (source, name) => run("put", source, `home:/${name}`),
-    get: async (name, target) => ({ ...(await run("get", `home:/${name}`, target)), at: target }),
-  }
-}
 
 /** Writes and reads the same bytes with nothing in between. */
 async function disk(): Promise<void> {
@@ -86,7 +77,11 @@ async function repair(): Promise<void> {
   )
 }
 
-const keepers = [ours(grid)]
+const ours = holdfastKeeper("holdfast, 3 of 5 over TLS, fsync", "home:/", (args) => ({
+  child: grid.start(args),
+  servers: grid.pids("all"),
+}))
+const keepers: Keeper[] = [ours]
 try {
   await disk()
   keepers.push(...(await peersIn(grid.folder)))

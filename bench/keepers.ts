@@ -1,7 +1,7 @@
 /** Programs that keep files and bring them back, compared: each does the same work in turn. */
-import { execFileSync } from "node:child_process"
+import { type ChildProcess, execFileSync } from "node:child_process"
 import * as fs from "node:fs"
-import { type Measured, record } from "./command.ts"
+import { type Measured, measure, record } from "./command.ts"
 
 /** A program that keeps files. What it keeps has the names that `put` gave. */
 export interface Keeper {
@@ -17,6 +17,25 @@ export interface Keeper {
   forget?(name: string): void
   /** Ends what serves it. */
   close?(): Promise<void> | void
+}
+
+/** A command under way, and the processes that work for it. */
+export interface Running {
+  readonly child: ChildProcess
+  readonly servers?: readonly number[]
+}
+
+/** Holdfast itself, in the volume that `root` begins paths in, such as `home:/`. */
+export function holdfastKeeper(name: string, root: string, start: (args: readonly string[]) => Running): Keeper {
+  const run = (...args: string[]) => {
+    const { child, servers } = start(args)
+    return measure(child, servers)
+  }
+  return {
+    name,
+    put: (source, kept) => run("put", source, `${root}${kept}`),
+    get: async (kept, target) => ({ ...(await run("get", `${root}${kept}`, target)), at: target }),
+  }
 }
 
 /** Data that all keepers are given: makes fresh ones at `source` that nobody can have yet. */

@@ -7,8 +7,9 @@ import { join } from "node:path"
 import * as tls from "node:tls"
 import { createAuthority, createKeyAndRequest } from "@holdfast/network"
 import { record } from "./command.ts"
+import { gib } from "./data.ts"
 
-const totalBytes = 1024 ** 3
+const totalBytes = gib
 const piece = Buffer.alloc(256 * 1024, 7)
 
 /** Sends `totalBytes` and resolves when the other side has read them all. */

@@ -18,9 +18,10 @@ import {
   TransportClient,
 } from "@holdfast/network"
 import { record } from "./command.ts"
+import { gib } from "./data.ts"
 
 const bodyBytes = 1_400_000
-const totalBytes = 1024 ** 3
+const totalBytes = gib
 const parallel = 6
 const share = new Uint8Array(bodyBytes).fill(7)
 
