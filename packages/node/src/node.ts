@@ -122,11 +122,7 @@ export async function startNode(given: NodeOptions): Promise<StorageNode> {
   const administration = createAdministration(engine, { given: administrators, optionsOf, log })
   const outside = sparingLogger(log, { nowMs: () => clock.nowMs() })
   const service = storageService({
-    engine,
-    dir: options.dir,
-    metrics,
-    isWitness,
-    buffers,
+    ...{ engine, dir: options.dir, metrics, isWitness, buffers },
     log: outside,
     nowMs: () => clock.nowMs(),
     memoryBytes: options.limits?.memoryBytes,

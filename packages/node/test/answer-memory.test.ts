@@ -26,7 +26,7 @@ test("large shares that are put and got one after another pass through the same 
   const engine = await openEngine({ dir: `${grid.dir}/read`, crypto, clock, reservedBytes: 0, buffers })
   const identity = await loadIdentity(grid.nodeIdentityDir)
   const onExchange = storageService({
-    ...{ engine, buffers, isWitness: false, nowMs: () => clock.nowMs() },
+    ...{ engine, dir: `${grid.dir}/read`, buffers, isWitness: false, nowMs: () => clock.nowMs() },
     log: createLogger({ stream: { write: () => undefined } }),
     metrics: createNodeMetrics(engine, identity.notAfterMs),
     stopped: new AbortController().signal,
