@@ -1,6 +1,6 @@
 /**
  * A volume over four buckets at 2-of-4 beside rclone crypt and restic, each writing one copy to one bucket, all at one
- * local Ceph gateway that keeps objects in memory: 1 GiB, and 1,000 small files. The others run with as many requests at
+ * local Ceph gateway that keeps objects in memory: 512 MiB, and 1,000 small files. The others run with as many requests at
  * a time as a bucket of ours has. The gateway shares the processor with them all.
  */
 import * as fs from "node:fs"
@@ -15,8 +15,9 @@ import { compareKeepers, holdfastKeeper, type Keeper } from "./keepers.ts"
 import { rcloneKeeper, resticKeeper } from "./peers.ts"
 
 const smallFiles = 1000
-/** The gateway keeps 4 GiB for each round in memory. */
-const bigRounds = os.totalmem() > 20 * gib ? 3 : 1
+const largeBytes = gib / 2
+/** The gateway keeps 2 GiB for each round in memory, and takes twice as much for it. */
+const largeRounds = os.totalmem() > 20 * gib ? 3 : 1
 const clouds = ["cloud1", "cloud2", "cloud3", "cloud4"]
 const keys = { accessKey: "KEYOFBENCH", secretKey: "secret-of-bench" }
 
@@ -27,7 +28,7 @@ if (missing.length > 0) {
 }
 
 const client = createClient()
-const ceph = await startCeph({ sizeGib: 5 * bigRounds })
+const ceph = await startCeph({ sizeGib: 3 * largeRounds + 1 })
 const at = (name: string) => `${client.folder}/${name}`
 
 async function holdfast(): Promise<Keeper> {
@@ -91,7 +92,7 @@ try {
   await compareKeepers(keepers, small, client.folder)
   await compareKeepers(
     keepers,
-    { name: "1 GiB", bytes: gib, rounds: bigRounds, make: (path) => makeFile(path, gib) },
+    { name: "512 MiB", bytes: largeBytes, rounds: largeRounds, make: (path) => makeFile(path, largeBytes) },
     client.folder,
   )
   for (const bucket of [...clouds, "rclone", "restic"])
