@@ -24,18 +24,16 @@ const payloadsAtOnceBytes = 16 * 1024 * 1024
  */
 export async function isCodeword(deps: CodewordDeps, shares: readonly Share[]): Promise<boolean> {
   const { descriptor, payload } = shares[0]!
-  const held = new Map(shares.map((share) => [share.index, share.payload]))
-  const basis = new Map([...held].sort(([a], [b]) => a - b).slice(0, descriptor.k))
+  const held = shares.map((share) => [share.index, share.payload] as const)
+  const basis = new Map(held.sort(([a], [b]) => a - b).slice(0, descriptor.k))
   const others = Array.from({ length: descriptor.n }, (_, index) => index).filter((index) => !basis.has(index))
   const atOnce = Math.max(1, Math.floor(payloadsAtOnceBytes / payload.length))
   for (let at = 0; at < others.length; at += atOnce) {
     const group = others.slice(at, at + atOnce)
     const made = deps.erasure.reconstruct(basis, descriptor, group)
-    for (const [i, index] of group.entries()) {
-      const own = held.get(index)
-      const fits = own ? equal(own, made[i]!) : await hasHashOf(deps.crypto, shares[0]!, index, made[i]!)
-      if (!fits) return false
-    }
+    // Those that are held have the hash that they must have: hashing is quicker than comparing.
+    for (const [i, index] of group.entries())
+      if (!(await hasHashOf(deps.crypto, shares[0]!, index, made[i]!))) return false
   }
   return true
 }

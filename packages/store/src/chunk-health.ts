@@ -47,8 +47,16 @@ export async function checkChunk(
   if (!isRead && found.coding) return summary(deps, id, found)
   if (!isRead) {
     const read = await verifyHoldings(deps, id, found.holdings) // it is lost, or cannot be understood
+    for (const bytes of read.read) deps.buffers.give(bytes)
     return summary(deps, id, found, read.holdings)
   }
+  const health = await lookAt(deps, id, found, options)
+  for (const bytes of found.read) deps.buffers.give(bytes)
+  return health
+}
+
+/** Health of a chunk of which all shares that were found were read; repairs it when asked to. */
+async function lookAt(deps: HealthDeps, id: ChunkId, found: Found, options: CheckOptions): Promise<ChunkHealth> {
   if (found.shares.size === 0) return summary(deps, id, found)
   const inconsistent = await isInconsistent(deps, [...found.shares.values()])
   // What is made from some shares of such a chunk contradicts the others.
@@ -68,6 +76,8 @@ interface Found {
   /** Good shares, where they were read. */
   readonly shares: ReadonlyMap<number, Share>
   readonly corrupt: readonly DamagedShare[]
+  /** All that servers gave, good or not, in which the shares lie. */
+  readonly read: readonly Uint8Array[]
   /** Undefined when no server told it. */
   readonly coding?: { readonly k: number; readonly n: number } | undefined
 }
@@ -79,17 +89,18 @@ async function find(
   ranked: Ranking<Backend>,
   { isRead }: { readonly isRead: boolean },
 ): Promise<Found> {
-  let found: Found = { holdings: [], shares: new Map(), corrupt: [] }
+  let found: Found = { holdings: [], shares: new Map(), corrupt: [], read: [] }
   const ask = async (servers: readonly Backend[]): Promise<void> => {
     const claimed = await holdingsOf(id, servers.slice(found.holdings.length))
     const more: Found = isRead
       ? await verifyHoldings(deps, id, claimed)
-      : { holdings: claimed, shares: new Map(), corrupt: [] }
+      : { holdings: claimed, shares: new Map(), corrupt: [], read: [] }
     const shares = new Map([...found.shares, ...more.shares])
     found = {
       holdings: [...found.holdings, ...more.holdings],
       shares,
       corrupt: [...found.corrupt, ...more.corrupt],
+      read: [...found.read, ...more.read],
       coding: isRead ? shares.values().next().value?.descriptor : (found.coding ?? (await codingOf(deps, id, claimed))),
     }
   }
@@ -106,6 +117,7 @@ async function find(
 async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]): Promise<Found> {
   const shares = new Map<number, Share>()
   const corrupt: DamagedShare[] = []
+  const read: Uint8Array[] = []
   const verify = async ({ backend, indices, ...claim }: Holding): Promise<Holding> => {
     const good: number[] = []
     let { silence } = claim
@@ -113,6 +125,7 @@ async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly H
     const answers = await deps.line.shares(backend, queries).catch(() => [])
     for (const [position, index] of indices.entries()) {
       const bytes = answers[position]
+      if (bytes) read.push(bytes)
       const share = bytes && (await checkShare(deps.crypto, id, bytes))
       if (share && share.index === index) {
         good.push(index)
@@ -123,7 +136,7 @@ async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly H
     return { backend, indices: good, ...(silence !== undefined && { silence }) }
   }
   const holdings = await Promise.all(claimed.map(verify))
-  return { holdings, shares, corrupt }
+  return { holdings, shares, corrupt, read }
 }
 
 type Placed = Pick<ChunkHealth, "placed" | "refused">

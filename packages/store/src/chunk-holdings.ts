@@ -1,5 +1,5 @@
 /** What single servers hold of a chunk, and one share more or less of it: what checks, repairs and rebalances are made of. */
-import type { Clock, CryptoProvider } from "@holdfast/core"
+import type { BufferPool, Clock, CryptoProvider } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
 import { type Backend, type BlockAnswer, blockBytes, type ChunkId, isCodeword, type Share } from "@holdfast/protocol"
 import { type Answer, answerOf, refusalOf } from "./answers.ts"
@@ -24,6 +24,8 @@ export interface HealthDeps {
   readonly line: Line
   /** What was proven of chunks before. */
   readonly known: KnownChunks
+  /** Takes what was read back, once it was looked at: answers of servers lie in arrays of it. */
+  readonly buffers: BufferPool
   /**
    * Of a repair for a commit: only what is marked in the batch counts, wherever a good share lies, and nothing of these places,
    * which get shares last.

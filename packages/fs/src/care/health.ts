@@ -113,6 +113,7 @@ export async function checkHealth(
   for (const { name, keepsQuorum } of store.domains) report.domains[name] = { lost: 0, leastSpare: null, keepsQuorum }
   await checkChunks(joined(footing.chunks, more.chunks), {
     crypto,
+    ...((verify || isRepair) && { atOnce: readAtOnce }),
     check: async ({ id, holders }) =>
       store.checkChunk(id, {
         ...{ verify, repair: isRepair, dryRun },
@@ -214,7 +215,12 @@ export interface CheckChunksOptions {
   readonly onHealth: (health: ChunkHealth, chunk: StoredChunk) => void
   /** So many are checked once for sure; of more, some are checked twice. */
   readonly mostRemembered?: number
+  /** Chunks that are checked at the same time; 16 unless told. */
+  readonly atOnce?: number
 }
+
+/** Of chunks whose shares are read, fewer: each takes up to 8 MB. */
+const readAtOnce = 6
 
 /** In some 70 MB: 6 TB of data. */
 const mostRemembered = 1_500_000
@@ -222,10 +228,9 @@ const mostRemembered = 1_500_000
 /** Checks chunks as they come, each once, several at a time. */
 export async function checkChunks(
   chunks: AsyncIterable<StoredChunk>,
-  { crypto, check, onHealth, mostRemembered: most = mostRemembered }: CheckChunksOptions,
+  { crypto, check, onHealth, mostRemembered: most = mostRemembered, atOnce = 16 }: CheckChunksOptions,
 ): Promise<void> {
   const batchSize = 256
-  const atOnce = 16
   const seen = new RecentIds(crypto, most)
   let batch: StoredChunk[] = []
   const drain = async () => {
