@@ -45,6 +45,7 @@ const checks: Readonly<Record<string, Check>> = {
   crypto: (vectors) => checkCryptoVectors(webCrypto, vectors),
   erasure: async (vectors) => checkErasureVectors(await createErasure(), vectors),
   invite: checkInvitations,
+  "invite-2": checkInvitations,
   placement: checkPlacement,
   "placement-candidates": checkPlacement,
   "recovery-kit": (vectors) => checkRecoveryVectors(webCrypto, vectors),
