@@ -92,7 +92,8 @@ test("a read tells of shares that are damaged or gone, and the next round mends 
   const places = ["a", "b", "c", "d", "e"].map((name) => `${client.folder}/disks/${name}`)
   const volume = ["volume", "create", "disks", "--coding", "3/4/5", "--backend"]
   await client.run([...volume, ...places.map((place) => `dir:${place}`)])
-  fs.writeFileSync(`${client.folder}/large`, randomBytes(9_000_000))
+  // Of so many chunks each place has shares that are read first.
+  fs.writeFileSync(`${client.folder}/large`, randomBytes(50_000_000))
   await client.run(["put", "large", "disks:/large"])
   assert.ok((await client.json<Round>(["maintain", "--once"])).ok)
   for (const share of sharesIn(places[0]!)) {
