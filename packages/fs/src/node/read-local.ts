@@ -9,6 +9,8 @@ const readBytes = 4 * 1024 * 1024
 const hashedBytes = 1024 * 1024
 const sharedBytes = 1024 * 1024
 const mostSharing = 64 * 1024
+/** What is smaller may stay in memory until a commit, and must not keep large memory there with it. */
+const leastSharing = 2048
 
 /** A local file could not be read while it was being stored: the rest of the upload goes on. */
 export class LocalReadError extends Error {}
@@ -20,6 +22,10 @@ export class SharedMemory {
   /** An array of `bytes`, of any content. */
   take(bytes: number): Uint8Array {
     if (bytes > mostSharing) return new Uint8Array(bytes)
+    if (bytes < leastSharing) {
+      const { buffer, byteOffset } = Buffer.allocUnsafe(bytes) // of a few kilobytes that very small ones share
+      return new Uint8Array(buffer, byteOffset, bytes)
+    }
     if (this.#rest.length < bytes) this.#rest = new Uint8Array(sharedBytes)
     const taken = this.#rest.subarray(0, bytes)
     this.#rest = this.#rest.subarray(bytes)
