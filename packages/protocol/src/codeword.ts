@@ -3,7 +3,7 @@
  * A hash of each share does not say so, and whoever wrote the chunk may have lied; k verified shares tell, without a key.
  * Specification: docs/formats/chunk.md.
  */
-import { type CryptoProvider, equal, HoldfastError, toHex } from "@holdfast/core"
+import { type BufferPool, type CryptoProvider, equal, HoldfastError, toHex } from "@holdfast/core"
 import type { Erasure } from "@holdfast/core/erasure"
 import type { Share } from "./chunk.ts"
 import type { ChunkId } from "./ids.ts"
@@ -13,6 +13,8 @@ import { payloadHash } from "./share-check.ts"
 export interface CodewordDeps {
   readonly crypto: CryptoProvider
   readonly erasure: Erasure
+  /** For payloads that are made and looked at only. */
+  readonly buffers?: BufferPool
 }
 
 /** Payloads made at once at most take so much memory. */
@@ -20,21 +22,32 @@ const payloadsAtOnceBytes = 16 * 1024 * 1024
 
 /**
  * True when every share that the descriptor names follows from the same data. `shares` are verified, of one chunk, and at
- * least k with different indices.
+ * least k with different indices. Payloads come to lie in `places`, by their indices, where those are given.
  */
-export async function isCodeword(deps: CodewordDeps, shares: readonly Share[]): Promise<boolean> {
+export async function isCodeword(
+  deps: CodewordDeps,
+  shares: readonly Share[],
+  places: ReadonlyMap<number, Uint8Array> = new Map(),
+): Promise<boolean> {
   const { descriptor, payload } = shares[0]!
   const held = shares.map((share) => [share.index, share.payload] as const)
   const basis = new Map(held.sort(([a], [b]) => a - b).slice(0, descriptor.k))
   const others = Array.from({ length: descriptor.n }, (_, index) => index).filter((index) => !basis.has(index))
+  const take = (length: number) => deps.buffers?.take(length) ?? new Uint8Array(length)
   const atOnce = Math.max(1, Math.floor(payloadsAtOnceBytes / payload.length))
   for (let at = 0; at < others.length; at += atOnce) {
     const group = others.slice(at, at + atOnce)
-    const made = deps.erasure.reconstruct(basis, descriptor, group)
+    const scratch = new Map<number, Uint8Array>(
+      group.flatMap((index) => (places.has(index) ? [] : [[index, take(payload.length)] as const])),
+    )
+    const targets = group.map((index) => places.get(index) ?? scratch.get(index)!)
+    const made = deps.erasure.reconstruct(basis, descriptor, group, targets)
     // Those that are held have the hash that they must have: hashing is quicker than comparing.
     for (const [i, index] of group.entries())
       if (!(await hasHashOf(deps.crypto, shares[0]!, index, made[i]!))) return false
+    for (const bytes of scratch.values()) deps.buffers?.give(bytes)
   }
+  for (const [index, place] of places) if (basis.has(index)) place.set(basis.get(index)!)
   return true
 }
 

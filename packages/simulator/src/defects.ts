@@ -94,24 +94,19 @@ export const defects: readonly Defect[] = [
         "encoded.map((bytes) => checkPayload(deps.crypto, id, bytes))",
         "encoded.map(decodeShare)",
       ),
-      edit(
-        `${store}/pipeline.ts`,
-        "import { type Coding, markSealedHere }",
-        "import { type Coding, decodeShare, markSealedHere }",
-      ),
     ],
   },
   one(
     "a check believes rotten shares",
     `${store}/chunk-health.ts`,
-    "      const share = bytes && (await checkShare(deps.crypto, id, bytes))\n      if (share && share.index === index) {\n        good",
-    "      const share = bytes && decodeShare(bytes)\n      if (share && share.index === index) {\n        good",
+    "if (share?.isGood && decodeShare(share.bytes).index === index) {",
+    "if (share && decodeShare(share.bytes).index === index) {",
   ),
   one(
     "repair leaves shares that lie together",
     `${store}/chunk-health.ts`,
     "(index) => !own.includes(index))",
-    "(index) => !shares.has(index))",
+    "(index) => !holdings.some(({ indices }) => indices.includes(index)))",
     byTest("packages/store/test/chunks.test.ts", "repair gives every share a server of its own"),
   ),
   {

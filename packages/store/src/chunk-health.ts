@@ -1,19 +1,10 @@
 /** Looking after stored chunks without their keys: health and repair. */
 import { toHex } from "@holdfast/core"
-import { type Backend, type ChunkId, decodeShare, isNewerShare, type Share } from "@holdfast/protocol"
+import { type Backend, type ChunkId, decodeShare, isNewerShare } from "@holdfast/protocol"
 import type { Answer } from "./answers.ts"
-import {
-  codingOf,
-  goodShare,
-  type HealthDeps,
-  type Holding,
-  holdingsOf,
-  isInconsistent,
-  place,
-} from "./chunk-holdings.ts"
+import { codingOf, goodShare, type HealthDeps, type Holding, holdingsOf, place } from "./chunk-holdings.ts"
 import { overDomains } from "./domains.ts"
 import type { Ranking } from "./ranking.ts"
-import { checkShare, rebuildShares } from "./seal.ts"
 import { spreadOf } from "./spread.ts"
 import type { ChunkHealth } from "./types.ts"
 
@@ -47,21 +38,35 @@ export async function checkChunk(
   if (!isRead && found.coding) return summary(deps, id, found)
   if (!isRead) {
     const read = await verifyHoldings(deps, id, found.holdings) // it is lost, or cannot be understood
-    for (const bytes of read.read) deps.buffers.give(bytes)
+    giveBack(deps, [...read.shares.values(), ...read.rest])
     return summary(deps, id, found, read.holdings)
   }
-  const health = await lookAt(deps, id, found, options)
-  for (const bytes of found.read) deps.buffers.give(bytes)
-  return health
+  return lookAt(deps, id, found, options)
 }
 
-/** Health of a chunk of which all shares that were found were read; repairs it when asked to. */
+/** Health of a chunk of which all shares that were found were read, and are given back; repairs it when asked to. */
 async function lookAt(deps: HealthDeps, id: ChunkId, found: Found, options: CheckOptions): Promise<ChunkHealth> {
-  if (found.shares.size === 0) return summary(deps, id, found)
-  const inconsistent = await isInconsistent(deps, [...found.shares.values()])
-  // What is made from some shares of such a chunk contradicts the others.
-  const { placed, refused } = options.repair && !inconsistent ? await placeMissing(deps, found, options) : nothingPlaced
-  return { ...summary(deps, id, found), placed, refused, inconsistent }
+  const { coding, shares } = found
+  if (!coding || shares.size < coding.k) {
+    giveBack(deps, [...shares.values(), ...found.rest])
+    return summary(deps, id, found)
+  }
+  const plan = options.repair ? planOf(deps, id, found, options) : undefined
+  const isDry = options.dryRun === true
+  const wanted = plan && !isDry && plan.open.length > 0 ? plan.wanted : []
+  // What is made from some shares of a chunk that has no one content contradicts the others: nothing is made then.
+  const { shares: read, made, memory } = await deps.pipeline.rebuild([...shares.values()], wanted)
+  giveBack(deps, [...read, ...found.rest])
+  const inconsistent = made === undefined
+  const isPlaced = plan && !isDry && !inconsistent
+  const { placed, refused } = isPlaced ? await placeMissing(deps, id, found, { plan, made }) : nothingPlaced
+  deps.buffers.give(memory)
+  const likely = plan && isDry && !inconsistent ? Math.min(plan.wanted.length, plan.answering) : placed
+  return { ...summary(deps, id, found), placed: likely, refused, inconsistent }
+}
+
+function giveBack({ buffers }: HealthDeps, shares: Iterable<Uint8Array>): void {
+  for (const bytes of shares) buffers.give(bytes)
 }
 
 interface DamagedShare {
@@ -73,11 +78,11 @@ interface DamagedShare {
 interface Found {
   /** Of the servers that were asked, in their order; where shares were read, with the indices of good ones. */
   readonly holdings: readonly Holding[]
-  /** Good shares, where they were read. */
-  readonly shares: ReadonlyMap<number, Share>
+  /** Good shares, encoded, by their indices, where they were read. */
+  readonly shares: ReadonlyMap<number, Uint8Array>
   readonly corrupt: readonly DamagedShare[]
-  /** All that servers gave, good or not, in which the shares lie. */
-  readonly read: readonly Uint8Array[]
+  /** What else servers gave: bad shares, and second ones. */
+  readonly rest: readonly Uint8Array[]
   /** Undefined when no server told it. */
   readonly coding?: { readonly k: number; readonly n: number } | undefined
 }
@@ -89,19 +94,21 @@ async function find(
   ranked: Ranking<Backend>,
   { isRead }: { readonly isRead: boolean },
 ): Promise<Found> {
-  let found: Found = { holdings: [], shares: new Map(), corrupt: [], read: [] }
+  let found: Found = { holdings: [], shares: new Map(), corrupt: [], rest: [] }
   const ask = async (servers: readonly Backend[]): Promise<void> => {
     const claimed = await holdingsOf(id, servers.slice(found.holdings.length))
     const more: Found = isRead
       ? await verifyHoldings(deps, id, claimed)
-      : { holdings: claimed, shares: new Map(), corrupt: [], read: [] }
-    const shares = new Map([...found.shares, ...more.shares])
+      : { holdings: claimed, shares: new Map(), corrupt: [], rest: [] }
+    const again = [...more.shares].flatMap(([index, bytes]) => (found.shares.has(index) ? [bytes] : []))
+    const shares = new Map([...more.shares, ...found.shares])
+    const [first] = shares.values()
     found = {
       holdings: [...found.holdings, ...more.holdings],
       shares,
       corrupt: [...found.corrupt, ...more.corrupt],
-      read: [...found.read, ...more.read],
-      coding: isRead ? shares.values().next().value?.descriptor : (found.coding ?? (await codingOf(deps, id, claimed))),
+      rest: [...found.rest, ...more.rest, ...again],
+      coding: isRead ? first && decodeShare(first).descriptor : (found.coding ?? (await codingOf(deps, id, claimed))),
     }
   }
   await ask(ranked.around(deps.usualShares))
@@ -115,62 +122,82 @@ async function find(
 }
 
 async function verifyHoldings(deps: HealthDeps, id: ChunkId, claimed: readonly Holding[]): Promise<Found> {
-  const shares = new Map<number, Share>()
+  const shares = new Map<number, Uint8Array>()
   const corrupt: DamagedShare[] = []
-  const read: Uint8Array[] = []
+  const rest: Uint8Array[] = []
   const verify = async ({ backend, indices, ...claim }: Holding): Promise<Holding> => {
     const good: number[] = []
     let { silence } = claim
     const queries = indices.map((index) => ({ id, index }))
     const answers = await deps.line.shares(backend, queries).catch(() => [])
     for (const [position, index] of indices.entries()) {
-      const bytes = answers[position]
-      if (bytes) read.push(bytes)
-      const share = bytes && (await checkShare(deps.crypto, id, bytes))
-      if (share && share.index === index) {
+      const answer = answers[position]
+      const share = answer && (await deps.pipeline.check(id, answer))
+      if (share?.isGood && decodeShare(share.bytes).index === index) {
         good.push(index)
-        shares.set(index, share)
-      } else if (bytes && (await isNewerShare(deps.crypto, bytes))) silence = newer
+        if (shares.has(index)) rest.push(share.bytes)
+        else shares.set(index, share.bytes)
+        continue
+      }
+      if (share) rest.push(share.bytes)
+      if (share && (await isNewerShare(deps.crypto, share.bytes))) silence = newer
       else corrupt.push({ backend, index })
     }
     return { backend, indices: good, ...(silence !== undefined && { silence }) }
   }
   const holdings = await Promise.all(claimed.map(verify))
-  return { holdings, shares, corrupt, read }
+  return { holdings, shares, corrupt, rest }
 }
 
 type Placed = Pick<ChunkHealth, "placed" | "refused">
 
 const nothingPlaced: Placed = { placed: 0, refused: [] }
 
-/** Puts each share that has no server of its own on one that has no share of its own. */
-async function placeMissing(
-  deps: HealthDeps,
-  { holdings, shares, corrupt }: Found,
-  { dryRun = false, avoid = new Set() }: Pick<CheckOptions, "dryRun" | "avoid">,
-): Promise<Placed> {
-  const { id, descriptor } = shares.values().next().value!
-  const { k, n } = descriptor
-  if (shares.size < k) return nothingPlaced
-  const { batch, doubted } = deps
+/** What a repair puts where. */
+interface Plan {
+  /** Indices of shares that have no server of their own. */
+  readonly wanted: readonly number[]
+  /** Servers without a share of their own that may be sent one. */
+  readonly open: readonly Backend[]
+  /** How many of these answered. */
+  readonly answering: number
+  /** Those that have a share of their own. */
+  readonly holders: readonly Backend[]
+}
+
+/** What is to be put where, of a chunk that can be read. */
+function planOf(
+  { batch, doubted }: HealthDeps,
+  id: ChunkId,
+  { holdings, coding }: Found,
+  { avoid = new Set() }: Pick<CheckOptions, "avoid">,
+): Plan {
   const counts = (backend: Backend, index: number) =>
     doubted === undefined || (!doubted.has(backend) && batch.has(id, backend, index))
   const own = spreadOf(holdings.map(({ backend, indices }) => indices.filter((index) => counts(backend, index))))
-  const wanted = Array.from({ length: n }, (_, index) => index).filter((index) => !own.includes(index))
+  const open = holdings.filter(({ backend }, server) => own[server] === undefined && !avoid.has(backend.id))
+  return {
+    wanted: Array.from({ length: coding!.n }, (_, index) => index).filter((index) => !own.includes(index)),
+    open: open.map(({ backend }) => backend),
+    answering: open.filter(({ silence }) => silence === undefined).length,
+    holders: holdings.filter((_, server) => own[server] !== undefined).map(({ backend }) => backend),
+  }
+}
+
+/** Puts each share that has no server of its own, made anew, on one that has no share of its own. */
+async function placeMissing(
+  deps: HealthDeps,
+  id: ChunkId,
+  { holdings, corrupt }: Found,
+  { plan, made }: { readonly plan: Plan; readonly made: readonly Uint8Array[] },
+): Promise<Placed> {
+  const { doubted } = deps
+  const holders = [...plan.holders]
   // Empty servers come first; then those whose share another has too; who did not keep its word comes last.
-  const without = holdings.filter((_, server) => own[server] === undefined)
-  const isEmpty = (backend: Backend) => without.some((held) => held.backend === backend && held.indices.length === 0)
-  const isOpen = ({ backend }: Holding) => !avoid.has(backend.id)
-  const open = without.filter(isOpen).map(({ backend }) => backend)
-  const [late, good] = [
-    open.filter((backend) => doubted?.has(backend)),
-    open.filter((backend) => !doubted?.has(backend)),
-  ]
-  const holders = holdings.filter((_, server) => own[server] !== undefined).map(({ backend }) => backend)
+  const isEmpty = (backend: Backend) => holdings.some((held) => held.backend === backend && held.indices.length === 0)
+  const late = plan.open.filter((backend) => doubted?.has(backend))
+  const good = plan.open.filter((backend) => !doubted?.has(backend))
   const places = [good.filter(isEmpty), good.filter((backend) => !isEmpty(backend)), [...late]]
-  const answering = without.filter((held) => held.silence === undefined && isOpen(held))
-  if (dryRun) return { ...nothingPlaced, placed: Math.min(wanted.length, answering.length) }
-  const rebuilt = wanted.length > 0 && open.length > 0 ? await rebuildShares(deps, [...shares.values()], wanted) : []
   // What is there and does not count yet is put where it is.
   const uncounted = holdings.flatMap(({ backend, indices }) =>
     good.includes(backend) ? indices.map((index) => ({ backend, index })) : [],
@@ -180,7 +207,7 @@ async function placeMissing(
   const isSuspect = (target: Backend) => corrupt.some(({ backend }) => backend === target)
   let placed = 0
   const refused: Answer[] = []
-  for (const bytes of rebuilt) {
+  for (const bytes of made) {
     const index = decodeShare(bytes).index
     const take = () => takePlace(places, { replaced, index, holders, domainsOf: deps.domainsOf })
     for (let target = take(); target; target = take()) {

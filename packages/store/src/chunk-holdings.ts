@@ -6,6 +6,7 @@ import { type Answer, answerOf, refusalOf } from "./answers.ts"
 import type { Batch } from "./batch.ts"
 import type { Domains } from "./domains.ts"
 import type { KnownChunks } from "./known-chunks.ts"
+import type { ChunkPipeline } from "./pipeline.ts"
 import { checkShare } from "./seal.ts"
 import type { Line } from "./throttle.ts"
 
@@ -24,6 +25,8 @@ export interface HealthDeps {
   readonly line: Line
   /** What was proven of chunks before. */
   readonly known: KnownChunks
+  /** Does what takes the processor long. */
+  readonly pipeline: Pick<ChunkPipeline, "check" | "rebuild">
   /** Takes what was read back, once it was looked at: answers of servers lie in arrays of it. */
   readonly buffers: BufferPool
   /**

@@ -26,7 +26,7 @@ export {
   type SeenStore,
 } from "./register-seen.ts"
 export { createRegisterStore } from "./register-store.ts"
-export { checkShare, openChunk, type PipelineDeps, rebuildShares, type SealedChunk, sealChunk } from "./seal.ts"
+export { checkShare, openChunk, type PipelineDeps, type SealedChunk, sealChunk } from "./seal.ts"
 export type { PlaceShortfall, Shortfall } from "./shortfall.ts"
 export { stoppedChunks, stoppedRegisters } from "./stoppable.ts"
 export { createStore, type Held, type Store, type StoreDeps } from "./store.ts"

@@ -1,9 +1,11 @@
 /** Where the chunk pipeline runs: in this thread here, in worker threads in ./node/worker-pool.ts. */
 import { type BufferPool, type CryptoProvider, equal } from "@holdfast/core"
-import { type Coding, markSealedHere } from "@holdfast/protocol"
+import { type Coding, decodeShare, markSealedHere } from "@holdfast/protocol"
+import { rebuildShares, rebuiltBytes } from "./rebuild.ts"
 import {
   type ChunkKey,
   checkPayload,
+  checkShare,
   openChunk,
   type PipelineDeps,
   type SealedChunk,
@@ -29,7 +31,26 @@ export interface ChunkPipeline {
   seal(plaintext: Uint8Array, coding: Coding, key: ChunkKey): Promise<SealedChunk>
   /** Verifies k encoded shares of chunk `id` and opens them. A large plaintext may be given to `buffers` once nobody looks at it. */
   open(id: ChunkId, key: Uint8Array, shares: readonly Uint8Array[]): Promise<OpenResult>
+  /** Checks an encoded share, all of it, against chunk `id` and gives it back; see `checkShare`. */
+  check(id: ChunkId, share: Uint8Array): Promise<CheckResult>
+  /** Proves that encoded shares belong together and makes others from them; see `rebuildShares`. Gives back those that it was given. */
+  rebuild(shares: readonly Uint8Array[], wanted: readonly number[]): Promise<RebuildResult>
   close(): Promise<void>
+}
+
+/** A share that was checked. */
+export interface CheckResult {
+  readonly bytes: Uint8Array
+  readonly isGood: boolean
+}
+
+/** What was made of checked shares of a chunk. */
+export interface RebuildResult {
+  readonly shares: readonly Uint8Array[]
+  /** Undefined when not all shares of the chunk follow from the same data. */
+  readonly made: readonly Uint8Array[] | undefined
+  /** What these lie in; to be given to `buffers` once they are sent. */
+  readonly memory: Uint8Array
 }
 
 /** How a chunk is sealed. */
@@ -80,6 +101,11 @@ export function createLocalPipeline(deps: PipelineDeps): ChunkPipeline {
       const target = targetOf(deps.buffers, shares)
       const result = await openEncoded(deps, { id, key, encoded: shares, target })
       return settleOpened(deps.buffers, result, shares, target)
+    },
+    check: async (id, bytes) => ({ bytes, isGood: (await checkShare(deps.crypto, id, bytes)) !== undefined }),
+    async rebuild(shares, wanted) {
+      const memory = deps.buffers.take(rebuiltBytes(decodeShare(shares[0]!), wanted))
+      return { shares, made: await rebuildShares(deps, shares.map(decodeShare), wanted, memory), memory }
     },
     close: async () => undefined,
   }

@@ -163,25 +163,6 @@ function ignoreBadShare(error: unknown): undefined {
   if (!isHoldfastError(error)) throw error
 }
 
-/** Makes the encoded shares with the `wanted` indices anew from any k verified ones (`checkShare`); needs no key. */
-export async function rebuildShares(
-  { crypto, erasure }: Pick<PipelineDeps, "crypto" | "erasure">,
-  shares: readonly Share[],
-  wanted: readonly number[],
-): Promise<Uint8Array[]> {
-  const [first] = shares as [Share]
-  const { descriptor } = first
-  const payloads = erasure.reconstruct(payloadMap(shares), descriptor, [...wanted])
-  const encoded = encodeDescriptor(descriptor)
-  const slices = Array.from({ length: descriptor.k }, (_, slice) => leavesIn(first, slice)!)
-  const rebuild = async (payload: Uint8Array, index: number) => {
-    const hasOwn = index >= descriptor.k && leavesLength(descriptor, index) > 0
-    const own = hasOwn ? await leavesOf(crypto, payload) : new Uint8Array()
-    return concat(encodeShareHeader(index, encoded), ...slices, own, payload)
-  }
-  return Promise.all(payloads.map((payload, i) => rebuild(payload, wanted[i]!)))
-}
-
 async function disperse(
   deps: PipelineDeps,
   ciphertext: Uint8Array,

@@ -137,7 +137,7 @@ export async function createStore(deps: StoreDeps): Promise<Store> {
   const known = new KnownChunks(crypto)
   const { k, happy, n } = deps.coding
   const health = (batch: Batch) => ({
-    ...{ crypto, clock, erasure, batch, line, known, usualShares: n, buffers: pipeline.buffers },
+    ...{ crypto, clock, erasure, batch, line, known, pipeline, usualShares: n, buffers: pipeline.buffers },
     domainsOf: (backend: Backend) => places.domainsOf(backend),
   })
   const marking = {

@@ -29,8 +29,16 @@ export interface Erasure {
     length: number,
     target?: Uint8Array,
   ): Uint8Array
-  /** The payloads with the `wanted` indices, from any k payloads by index. */
-  reconstruct(payloads: ReadonlyMap<number, Uint8Array>, coding: ErasureCoding, wanted: readonly number[]): Uint8Array[]
+  /**
+   * The payloads with the `wanted` indices, from any k payloads by index; in `target` when that is given: an array of a payload's length
+   * for each.
+   */
+  reconstruct(
+    payloads: ReadonlyMap<number, Uint8Array>,
+    coding: ErasureCoding,
+    wanted: readonly number[],
+    target?: readonly Uint8Array[],
+  ): readonly Uint8Array[]
 }
 
 /** The fastest coding that this platform runs. */
@@ -83,11 +91,13 @@ function erasureOver(combine: Combine): Erasure {
         )
       return whole.subarray(0, length)
     },
-    reconstruct(payloads, coding, wanted) {
+    reconstruct(payloads, coding, wanted, target) {
       checkCoding(coding)
       const held = choose(payloads, coding.k)
       const payloadBytes = payloads.get(held[0]!)!.length
-      const outputs = wanted.map(() => new Uint8Array(payloadBytes))
+      const outputs = target ?? wanted.map(() => new Uint8Array(payloadBytes))
+      const isFit = outputs.length === wanted.length && outputs.every(({ length }) => length === payloadBytes)
+      assert(isFit, "arrays to reconstruct into")
       combine(
         held.map((i) => payloads.get(i)!),
         recoveryRows(held, wanted, coding.k),

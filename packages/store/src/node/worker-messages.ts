@@ -2,6 +2,7 @@
 import type { Coding } from "@holdfast/protocol"
 import type { OpenRequest } from "../pipeline.ts"
 import type { ChunkKey } from "../seal.ts"
+import type { ChunkId } from "../types.ts"
 
 /** Work for a worker. */
 export type WorkerRequest = { readonly ticket: number } & (
@@ -14,6 +15,14 @@ export type WorkerRequest = { readonly ticket: number } & (
       readonly target: Uint8Array
     }
   | ({ readonly kind: "open" } & OpenRequest)
+  | { readonly kind: "check"; readonly id: ChunkId; readonly share: Uint8Array }
+  | {
+      readonly kind: "rebuild"
+      readonly shares: readonly Uint8Array[]
+      readonly wanted: readonly number[]
+      /** Where what is made goes. */
+      readonly target: Uint8Array
+    }
 )
 
 /** Its answer: a result, or an error in parts (classes do not survive the way). */

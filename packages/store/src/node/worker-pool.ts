@@ -4,8 +4,9 @@ import { Worker } from "node:worker_threads"
 import { BufferPool, type ErrorCode, HoldfastError, Semaphore } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { mappedMemory, nodeCrypto } from "@holdfast/core/node"
-import { markSealedHere } from "@holdfast/protocol"
+import { decodeShare, markSealedHere } from "@holdfast/protocol"
 import { type ChunkPipeline, createLocalPipeline, type OpenResult, settleOpened, targetOf } from "../pipeline.ts"
+import { rebuiltBytes } from "../rebuild.ts"
 import { type SealedChunk, sealedBytes } from "../seal.ts"
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.ts"
 
@@ -23,6 +24,8 @@ export interface WorkerPoolOptions {
 const usualBeforeThreadsBytes = 1024 * 1024
 /** A larger piece would hold up the calling thread. */
 const smallBytes = 256 * 1024
+/** To check so little takes less time than to have another thread do it. */
+const tinyBytes = 32 * 1024
 
 /** Memory kept for the next chunks: that of four of the largest at 3 of 5, with what they are made of. */
 const maxIdleBytes = 48 * 1024 * 1024
@@ -63,12 +66,15 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
   const buffers = new BufferPool({ maxIdleBytes, allocate: mappedMemory })
   let hereBytes = 0
   let made: Promise<ChunkPipeline> | undefined
+  const localPipeline = () => {
+    made ??= createErasure().then((erasure) => createLocalPipeline({ crypto: nodeCrypto, erasure, buffers }))
+    return made
+  }
   /** The calling thread's pipeline for a piece that is small while there are no threads; undefined when it is work for those. */
   const here = (bytes: number): Promise<ChunkPipeline> | undefined => {
     if (all.length > 0 || bytes > smallBytes || hereBytes + bytes > beforeThreadsBytes) return undefined
     hereBytes += bytes
-    made ??= createErasure().then((erasure) => createLocalPipeline({ crypto: nodeCrypto, erasure, buffers }))
-    return made
+    return localPipeline()
   }
   /** The array itself when nobody else has a part of its memory, else a copy: only whole memory can be moved. */
   const movable = (bytes: Uint8Array): Uint8Array =>
@@ -100,6 +106,29 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
       const space = target && buffers.adopt(returned!.at(-1)!)
       const opened = result as OpenResult
       return settleOpened(buffers, "damaged" in opened ? { ...opened, shares: back } : opened, back, space)
+    },
+    async check(id, share) {
+      const local = share.length <= tinyBytes ? localPipeline() : here(share.length)
+      if (local) return (await local).check(id, share)
+      const isLent = buffers.isWhole(share)
+      const moved = movable(share)
+      const { result, returned } = await run({ kind: "check", id, share: moved }, [moved])
+      const [bytes] = returned as [Uint8Array]
+      return { bytes: isLent ? buffers.adopt(bytes) : bytes, isGood: result as boolean }
+    },
+    async rebuild(given, wanted) {
+      const bytes = given.reduce((sum, { length }) => sum + length, 0)
+      const local = bytes <= tinyBytes ? localPipeline() : here(bytes)
+      if (local) return (await local).rebuild(given, wanted)
+      const isLent = given.map((share) => buffers.isWhole(share))
+      const target = buffers.take(rebuiltBytes(decodeShare(given[0]!), wanted))
+      const shares = given.map(movable)
+      const { result, returned } = await run({ kind: "rebuild", shares, wanted, target }, [...shares, target])
+      return {
+        shares: returned!.slice(0, shares.length).map((share, i) => (isLent[i] ? buffers.adopt(share) : share)),
+        made: result as readonly Uint8Array[] | undefined,
+        memory: buffers.adopt(returned!.at(-1)!),
+      }
     },
     async close() {
       await Promise.all([...all].map((thread) => thread.close()))
