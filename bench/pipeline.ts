@@ -66,7 +66,7 @@ const {
   ...parts
 } = await secondsOf({
   "SHA-256 of the plaintext": () => nodeCrypto.sha256(plaintext),
-  "AES-256-GCM seal": () => nodeCrypto.seal(key, nonce, plaintext, nonce, target),
+  "AES-256-GCM seal": () => nodeCrypto.sealInto([target], key, nonce, plaintext, nonce),
   "erasure 3-of-5 split": () => erasure.split(plaintext, coding, payloads),
   "hash trees of the 5 shares": ofShares(async () => rootOf(nodeCrypto, await leavesOf(nodeCrypto, payload))),
   "SHA-256 of the 5 shares": ofShares(() => nodeCrypto.sha256(payload)),

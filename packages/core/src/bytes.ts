@@ -26,6 +26,21 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return whole
 }
 
+/** Writes `bytes` at `offset` of `targets`, as if these were one array with room for it. */
+export function scatter(targets: readonly Uint8Array[], bytes: Uint8Array, offset: number): void {
+  let start = offset // in the array at hand
+  let rest = bytes
+  for (const target of targets) {
+    if (rest.length === 0) return
+    if (start < target.length) {
+      const piece = rest.subarray(0, target.length - start)
+      target.set(piece, start)
+      rest = rest.subarray(piece.length)
+      start = 0
+    } else start -= target.length
+  }
+}
+
 /** True when both arrays hold the same bytes. Not constant time: never use it on secrets. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false

@@ -21,6 +21,7 @@ import {
   type ChunkId,
   type Coding,
   chunkIdOf,
+  type Descriptor,
   decodeShare,
   encodeDescriptor,
   encodeShareHeader,
@@ -80,11 +81,20 @@ export async function sealChunk(
   assert(plaintext.length >= 1 && plaintext.length <= limits.chunkBytes, `a chunk of ${plaintext.length} bytes`)
   const key = from instanceof Uint8Array ? from : await uploadKey(deps.crypto, plaintext, from)
   const content = padded(plaintext)
-  const scratch = deps.buffers.take(content.length + tagBytes)
-  const ciphertext = await deps.crypto.seal(key, zeroNonce, content, associated[2], scratch)
-  const dispersed = await disperse(deps, ciphertext, coding, key, target)
-  deps.buffers.give(scratch)
-  return { key, ...dispersed }
+  const ciphertextBytes = content.length + tagBytes
+  const shares = sharesIn(target, ciphertextBytes, coding)
+  const payloadLength = payloadBytes(ciphertextBytes, coding.k)
+  const payloads = shares.map((share) => share.subarray(share.length - payloadLength))
+  await deps.crypto.sealInto(payloads, key, zeroNonce, content, associated[2])
+  for (const [i, payload] of payloads.slice(0, coding.k).entries())
+    payload.fill(0, Math.max(0, ciphertextBytes - i * payloadLength))
+  deps.erasure.addParity(payloads, coding)
+  const id = await describe(
+    deps.crypto,
+    { shares, payloads },
+    { ...coding, ciphertextBytes, keyCheck: keyCheckOf(key) },
+  )
+  return { id, key, shares, memory: target }
 }
 
 /**
@@ -122,10 +132,13 @@ export async function openChunk(
   if (keyCheck && !equal(keyCheck, keyCheckOf(key))) throw wrongKey(first.id)
   const slicesBytes = first.payload.length * first.descriptor.k
   const slices = target?.subarray(0, slicesBytes) ?? new Uint8Array(slicesBytes)
-  const ciphertext = joinShares(deps.erasure, shares, slices)
-  if (!(await hasNamedSlices(deps.crypto, shares, slices))) throw inconsistentError(first.id)
+  let ciphertext = dataOf(shares)
+  if (!ciphertext) {
+    ciphertext = [joinShares(deps.erasure, shares, slices)]
+    if (!(await hasNamedSlices(deps.crypto, shares, slices))) throw inconsistentError(first.id)
+  }
   const version = versionOf(first.descriptor)
-  const plaintext = await deps.crypto.open(key, zeroNonce, ciphertext, associated[version], ciphertext)
+  const plaintext = await deps.crypto.openInto(slices, key, zeroNonce, ciphertext, associated[version])
   if (!plaintext) throw wrongKey(first.id)
   return plaintext
 }
@@ -163,37 +176,36 @@ function ignoreBadShare(error: unknown): undefined {
   if (!isHoldfastError(error)) throw error
 }
 
-async function disperse(
-  deps: PipelineDeps,
-  ciphertext: Uint8Array,
-  coding: Coding,
-  key: Uint8Array,
-  target: Uint8Array,
-): Promise<Omit<SealedChunk, "key">> {
-  const { crypto, erasure } = deps
-  const payloadLength = payloadBytes(ciphertext.length, coding.k)
-  const lengths = shareLengths(ciphertext.length, coding)
+/** The encoded shares that lie one after another in `target`. */
+function sharesIn(target: Uint8Array, ciphertextBytes: number, coding: Coding): Uint8Array[] {
   let end = 0
-  const shares = lengths.map((length) => {
+  const shares = shareLengths(ciphertextBytes, coding).map((length) => {
     end += length
     return target.subarray(end - length, end)
   })
   assert(end === target.length, "the array for a sealed chunk")
-  const places = shares.map((share) => share.subarray(share.length - payloadLength))
-  const payloads = erasure.split(ciphertext, coding, places)
+  return shares
+}
+
+/** Writes what comes before the payloads, which are there; gives the chunk's id. */
+async function describe(
+  crypto: CryptoProvider,
+  { shares, payloads }: { readonly shares: readonly Uint8Array[]; readonly payloads: readonly Uint8Array[] },
+  chunk: Omit<Descriptor, "shareHashes">,
+): Promise<ChunkId> {
   const leaves = await Promise.all(payloads.map((payload) => leavesOf(crypto, payload)))
   const shareHashes = await Promise.all(leaves.map((list) => rootOf(crypto, list)))
-  const descriptor = { ...coding, ciphertextBytes: ciphertext.length, keyCheck: keyCheckOf(key), shareHashes }
+  const descriptor = { ...chunk, shareHashes }
   const encoded = encodeDescriptor(descriptor)
-  const slices = concat(...leaves.slice(0, coding.k))
+  const slices = concat(...leaves.slice(0, chunk.k))
   for (const [index, share] of shares.entries()) {
     const header = encodeShareHeader(index, encoded)
     share.set(header)
     if (leavesLength(descriptor, index) === 0) continue
     share.set(slices, header.length)
-    if (index >= coding.k) share.set(leaves[index]!, header.length + slices.length)
+    if (index >= chunk.k) share.set(leaves[index]!, header.length + slices.length)
   }
-  return { id: chunkIdOf(encoded), shares, memory: target }
+  return chunkIdOf(encoded)
 }
 
 /** Bytes before the payload of share `index` of a chunk that this version would write. */
@@ -208,6 +220,19 @@ function shareLengths(ciphertextBytes: number, coding: Coding): number[] {
   const descriptor = { ...coding, ciphertextBytes, keyCheck: hash, shareHashes }
   const rest = encodeShareHeader(0, encodeDescriptor(descriptor)).length + payloadBytes(ciphertextBytes, coding.k)
   return shareHashes.map((_, index) => rest + leavesLength(descriptor, index))
+}
+
+/** The ciphertext where it lies, in the payloads of all data shares; undefined when one of these is missing. */
+function dataOf(shares: readonly Share[]): Uint8Array[] | undefined {
+  const { descriptor, payload } = shares[0]!
+  const payloads = payloadMap(shares)
+  const parts: Uint8Array[] = []
+  for (let index = 0; index < descriptor.k; index++) {
+    const part = payloads.get(index)
+    if (!part) return undefined
+    parts.push(part.subarray(0, Math.max(0, descriptor.ciphertextBytes - index * payload.length)))
+  }
+  return parts
 }
 
 function joinShares(erasure: Erasure, shares: readonly Share[], target: Uint8Array): Uint8Array {

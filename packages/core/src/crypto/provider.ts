@@ -17,27 +17,30 @@ export interface CryptoProvider {
   sha256(...parts: readonly Uint8Array[]): Promise<Uint8Array>
   /** SHA-256 of `prefix`, the number where there is one, and each piece of `bytes`: 32 bytes each, one after another. */
   sha256Blocks(prefix: Uint8Array, bytes: Uint8Array, options: BlockOptions): Promise<Uint8Array>
+  /** AES-256-GCM: ciphertext followed by the 16-byte tag. `key` 32 bytes, `nonce` 12 bytes. */
+  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Promise<Uint8Array>
   /**
-   * AES-256-GCM: ciphertext followed by the 16-byte tag. `key` 32 bytes, `nonce` 12 bytes. The result is in `target`
-   * when that is given: 16 bytes more than `plaintext`, and no part of it.
+   * The same, at the start of `targets` as if these were one array: 16 bytes more than `plaintext` together, or more, and no part of it.
    */
-  seal(
+  sealInto(
+    targets: readonly Uint8Array[],
     key: Uint8Array,
     nonce: Uint8Array,
     plaintext: Uint8Array,
     associated: Uint8Array,
-    target?: Uint8Array,
-  ): Promise<Uint8Array>
+  ): Promise<void>
+  /** Inverse of seal; undefined when the tag does not verify. */
+  open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Promise<Uint8Array | undefined>
   /**
-   * Inverse of seal; undefined when the tag does not verify. The result is in `target` when that is given, at its start: it may be
-   * `sealed` itself, and has arbitrary content when the tag does not verify.
+   * The same of what lies in several arrays one after another. The result is at the start of `target`, which may be the one array that
+   * is opened, and has arbitrary content when the tag does not verify.
    */
-  open(
+  openInto(
+    target: Uint8Array,
     key: Uint8Array,
     nonce: Uint8Array,
-    sealed: Uint8Array,
+    sealed: readonly Uint8Array[],
     associated: Uint8Array,
-    target?: Uint8Array,
   ): Promise<Uint8Array | undefined>
   /**
    * The plaintext of some bytes from the middle of what `seal` made, the first of which is at `offset`: the keystream of AES-256-GCM

@@ -19,6 +19,8 @@ export interface Erasure {
    * are in `target` when that is given: n arrays of that length.
    */
   split(data: Uint8Array, coding: ErasureCoding, target?: readonly Uint8Array[]): readonly Uint8Array[]
+  /** Makes the parity of payloads of which the first k are there, in the n - k others; all have one length. */
+  addParity(payloads: readonly Uint8Array[], coding: ErasureCoding): void
   /**
    * The first `length` bytes of what was split, from any k payloads by index; in `target` when that is given: an array of
    * k payloads' length.
@@ -52,7 +54,17 @@ export function createScalarErasure(): Erasure {
 }
 
 function erasureOver(combine: Combine): Erasure {
+  const addParity = (payloads: readonly Uint8Array[], coding: ErasureCoding): void => {
+    checkCoding(coding)
+    const { k, n } = coding
+    const [first] = payloads as [Uint8Array]
+    assert(payloads.length === n && payloads.every(({ length }) => length === first.length), "arrays for parity")
+    const parity = payloads.slice(k)
+    const rows = parity.map((_, i) => codingRow(k + i, k))
+    if (n > k) combine(payloads.slice(0, k), rows, parity)
+  }
   return {
+    addParity,
     split(data, coding, target) {
       checkCoding(coding)
       const { k, n } = coding
@@ -64,9 +76,7 @@ function erasureOver(combine: Combine): Erasure {
         payloads[index]!.set(slice)
         payloads[index]!.fill(0, slice.length)
       }
-      const parity = payloads.slice(k)
-      const rows = parity.map((_, i) => codingRow(k + i, k))
-      if (n > k) combine(payloads.slice(0, k), rows, parity)
+      addParity(payloads, coding)
       return payloads
     },
     join(payloads, coding, length, target) {

@@ -2,6 +2,7 @@
 import * as crypto from "node:crypto"
 import { setTimeout as delay } from "node:timers/promises"
 import { discard } from "../buffer-pool.ts"
+import { scatter } from "../bytes.ts"
 import type { CryptoProvider } from "../crypto/provider.ts"
 import { rangeCounter } from "../crypto/range.ts"
 import { isStrictSignature } from "../crypto/signature.ts"
@@ -51,29 +52,46 @@ export const nodeCrypto: CryptoProvider = {
     }
     return hashes
   },
-  async seal(key, nonce, plaintext, associated, target = new Uint8Array(plaintext.length + tagBytes)) {
+  async seal(key, nonce, plaintext, associated) {
+    const target = new Uint8Array(plaintext.length + tagBytes)
+    await nodeCrypto.sealInto([target], key, nonce, plaintext, associated)
+    return target
+  },
+  async sealInto(targets, key, nonce, plaintext, associated) {
     const cipher = crypto.createCipheriv("aes-256-gcm", key, nonce)
     cipher.setAAD(associated)
     for (let at = 0; at < plaintext.length; at += stepBytes) {
       const piece = cipher.update(plaintext.subarray(at, at + stepBytes))
-      target.set(piece, at)
+      scatter(targets, piece, at)
       discard(piece)
     }
     cipher.final()
-    target.set(cipher.getAuthTag(), plaintext.length)
-    return target
+    scatter(targets, cipher.getAuthTag(), plaintext.length)
   },
-  async open(key, nonce, sealed, associated, target = new Uint8Array(Math.max(0, sealed.length - tagBytes))) {
-    const length = sealed.length - tagBytes
+  async open(key, nonce, sealed, associated) {
+    return nodeCrypto.openInto(new Uint8Array(sealed.length), key, nonce, [sealed], associated)
+  },
+  async openInto(target, key, nonce, sealed, associated) {
+    const length = sealed.reduce((sum, part) => sum + part.length, -tagBytes)
     if (length < 0) return undefined
     const decipher = crypto.createDecipheriv("aes-256-gcm", key, nonce)
     decipher.setAAD(associated)
-    decipher.setAuthTag(sealed.subarray(length))
-    for (let at = 0; at < length; at += stepBytes) {
-      const piece = decipher.update(sealed.subarray(at, Math.min(length, at + stepBytes)))
-      target.set(piece, at)
-      discard(piece)
-    }
+    const tag = new Uint8Array(tagBytes)
+    let done = 0 // of what is sealed
+    for (const part of sealed)
+      for (let at = 0; at < part.length; ) {
+        const step = part.subarray(at, at + stepBytes)
+        const text = step.subarray(0, Math.max(0, length - done))
+        tag.set(step.subarray(text.length), Math.max(0, done - length))
+        if (text.length > 0) {
+          const piece = decipher.update(text)
+          target.set(piece, done)
+          discard(piece)
+        }
+        at += step.length
+        done += step.length
+      }
+    decipher.setAuthTag(tag)
     try {
       decipher.final()
     } catch {

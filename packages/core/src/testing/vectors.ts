@@ -122,15 +122,28 @@ async function checkAead(crypto: CryptoProvider, vector: CryptoVectors["aead"][n
   const opened = await crypto.open(key, nonce, fromHex(vector.sealed), associated)
   same(opened ? toHex(opened) : null, vector.plaintext, "AES-256-GCM, opened")
   const place = fromHex(vector.sealed)
-  const inPlace = await crypto.open(key, nonce, place, associated, place)
+  const inPlace = await crypto.openInto(place, key, nonce, [place], associated)
   same(inPlace ? toHex(inPlace) : null, vector.plaintext, "AES-256-GCM, opened where it lies")
   same(inPlace === undefined || inPlace.buffer === place.buffer, true, "AES-256-GCM, opened where it lies")
+  for (const cut of [1, 7, 16, 17]) {
+    const parts = pieces(fromHex(vector.sealed), cut)
+    const joined = await crypto.openInto(new Uint8Array(vector.sealed.length), key, nonce, parts, associated)
+    same(joined ? toHex(joined) : null, vector.plaintext, `AES-256-GCM, opened from pieces of ${cut}`)
+  }
   if (vector.plaintext === null) return
   const plaintext = fromHex(vector.plaintext)
   same(toHex(await crypto.seal(key, nonce, plaintext, associated)), vector.sealed, "AES-256-GCM")
-  const target = new Uint8Array(plaintext.length + 16)
-  await crypto.seal(key, nonce, plaintext, associated, target)
-  same(toHex(target), vector.sealed, "AES-256-GCM into an array")
+  for (const cut of [1, 7, 16, 17]) {
+    const targets = pieces(new Uint8Array(plaintext.length + 16), cut)
+    await crypto.sealInto(targets, key, nonce, plaintext, associated)
+    same(targets.map(toHex).join(""), vector.sealed, `AES-256-GCM into pieces of ${cut}`)
+  }
+}
+
+/** Views of `bytes`, of `length` each but the last. */
+function pieces(bytes: Uint8Array, length: number): Uint8Array[] {
+  const count = Math.ceil(bytes.length / length)
+  return Array.from({ length: count }, (_, i) => bytes.subarray(i * length, (i + 1) * length))
 }
 
 async function checkSignature(crypto: CryptoProvider, vector: CryptoVectors["signature"][number]): Promise<void> {

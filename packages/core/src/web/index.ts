@@ -1,7 +1,7 @@
 /** The browser side of core: WebCrypto for hashes and AES, noble for Ed25519 (not in every browser yet). */
 import { ed25519 } from "@noble/curves/ed25519.js"
 import { sha256, sha512 } from "@noble/hashes/sha2.js"
-import { concat, equal } from "../bytes.ts"
+import { concat, equal, scatter } from "../bytes.ts"
 import type { CryptoProvider } from "../crypto/provider.ts"
 import { rangeCounter } from "../crypto/range.ts"
 import { isStrictSignature } from "../crypto/signature.ts"
@@ -68,22 +68,26 @@ export const webCrypto: CryptoProvider = {
     await Promise.all(Array.from({ length: count }, (_, i) => hash(i)))
     return hashes
   },
-  async seal(key, nonce, plaintext, associated, target) {
+  async seal(key, nonce, plaintext, associated) {
     const algorithm = { name: "AES-GCM", iv: nonce as Owned, additionalData: associated as Owned }
-    const sealed = new Uint8Array(await subtle().encrypt(algorithm, await aesKey(key, "encrypt"), plaintext as Owned))
-    target?.set(sealed)
-    return target ?? sealed
+    return new Uint8Array(await subtle().encrypt(algorithm, await aesKey(key, "encrypt"), plaintext as Owned))
   },
-  async open(key, nonce, sealed, associated, target) {
+  async sealInto(targets, key, nonce, plaintext, associated) {
+    scatter(targets, await webCrypto.seal(key, nonce, plaintext, associated), 0)
+  },
+  async open(key, nonce, sealed, associated) {
     const algorithm = { name: "AES-GCM", iv: nonce as Owned, additionalData: associated as Owned }
-    let plaintext: Uint8Array
     try {
-      plaintext = new Uint8Array(await subtle().decrypt(algorithm, await aesKey(key, "decrypt"), sealed as Owned))
+      return new Uint8Array(await subtle().decrypt(algorithm, await aesKey(key, "decrypt"), sealed as Owned))
     } catch {
       return undefined
     }
-    target?.set(plaintext)
-    return target ? target.subarray(0, plaintext.length) : plaintext
+  },
+  async openInto(target, key, nonce, sealed, associated) {
+    const plaintext = await webCrypto.open(key, nonce, concat(...sealed), associated)
+    if (!plaintext) return undefined
+    target.set(plaintext)
+    return target.subarray(0, plaintext.length)
   },
   async openRange(key, nonce, offset, bytes) {
     const skipped = offset % 16 // WebCrypto begins at whole blocks
