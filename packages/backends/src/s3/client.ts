@@ -109,6 +109,8 @@ export function createS3Client(location: S3Location, options: S3ClientOptions): 
         sent.on("error", reject) // more than one may come, such as when an answer is given up
         sent.once("response", (answer) => {
           answer.on("error", () => undefined) // whoever reads it hears of it
+          // Before its reader goes on: what is still to be sent lies in memory that serves for something else from then on.
+          answer.once("end", () => sent.writableFinished || sent.destroy())
           resolve(answer)
         })
         sent.end(body)
