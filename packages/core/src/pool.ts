@@ -23,7 +23,10 @@ export class Semaphore {
   }
 }
 
-/** Applies `work` to each item, at most `limit` at once; results in the items' order. Stops at the first error. */
+/**
+ * Applies `work` to each item, at most `limit` at once; results in the items' order. Begins nothing more after the first error, which it
+ * throws once nothing is under way: what was given may then be used for something else.
+ */
 export async function mapPool<T, R>(
   items: readonly T[],
   limit: number,
@@ -31,19 +34,19 @@ export async function mapPool<T, R>(
 ): Promise<R[]> {
   const results = new Array<R>(items.length)
   let next = 0
-  let failed = false
+  let failure: { readonly error: unknown } | undefined
   const lane = async () => {
-    while (!failed && next < items.length) {
+    while (!failure && next < items.length) {
       const index = next++
       try {
         results[index] = await work(items[index]!, index)
       } catch (error) {
-        failed = true
-        throw error
+        failure ??= { error }
       }
     }
   }
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane))
+  if (failure) throw failure.error
   return results
 }
 
