@@ -64,26 +64,36 @@ export class SharePutter {
   }
 
   async #attempt(shares: readonly Uint8Array[], caller: Caller): Promise<(PutOutcome | undefined)[]> {
-    const staged = await mapPool(shares, parallelChecks, (bytes) => this.#stage(bytes, caller))
-    const ready = staged.filter((item): item is Staged => !("ok" in item))
     const { files } = this.#parts
-    const committed: Committed[] = []
+    const { name } = this.#tenant
+    const written: Staged[] = []
     try {
+      const stage = async (bytes: Uint8Array) => {
+        const item = await this.#stage(bytes, caller)
+        if (!("ok" in item) && typeof item.place === "string") written.push(item)
+        return item
+      }
+      const staged = await mapPool(shares, parallelChecks, stage).catch(async (error: unknown) => {
+        await files.remove(name, filesOf(written)).catch(() => undefined) // left to the next start
+        throw error
+      })
+      const ready = staged.filter((item): item is Staged => !("ok" in item))
+      const committed: Committed[] = []
       for (const some of inParts(ready, sharesAtOnce(caller))) committed.push(...(await this.#commitAll(some, caller)))
+      const unused = committed.flatMap((result) => (result.unused === undefined ? [] : [result.unused]))
+      await files.remove(name, unused).catch(() => undefined) // no row names them
+      let next = 0
+      return staged.map((item) => ("ok" in item ? item : committed[next++]!.outcome))
     } finally {
-      for (const { place, bytes } of ready) if (typeof place === "string") this.#pendingBytes -= bytes.length
+      for (const { bytes } of written) this.#pendingBytes -= bytes.length
     }
-    const unused = committed.flatMap((result) => (result.unused === undefined ? [] : [result.unused]))
-    await files.remove(this.#tenant.name, unused).catch(() => undefined) // no row names them
-    let next = 0
-    return staged.map((item) => ("ok" in item ? item : committed[next++]!.outcome))
   }
 
   /** In one transaction, after which each share is there or refused. */
   async #commitAll(ready: readonly Staged[], caller: Caller): Promise<Committed[]> {
     const { files, committer, stamps } = this.#parts
     const { name } = this.#tenant
-    const written = ready.flatMap(({ place }) => (typeof place === "string" ? [place] : []))
+    const written = filesOf(ready)
     try {
       await files.syncDirectories(name, written)
       return await committer.run(() => {
@@ -154,6 +164,10 @@ export class SharePutter {
     const added = index.addShare(tenant, share.id, share.index, bytes.length, place)
     return { outcome: markShare(this.#parts, this.#tenant, added, { ...caller, stamp }) }
   }
+}
+
+function filesOf(staged: readonly Staged[]): string[] {
+  return staged.flatMap(({ place }) => (typeof place === "string" ? [place] : []))
 }
 
 function equalIfThere(held: Uint8Array | undefined, bytes: Uint8Array): boolean {
