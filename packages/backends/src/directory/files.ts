@@ -7,6 +7,7 @@
  */
 import { basename, dirname, join } from "node:path"
 import { fromHex, HoldfastError, limits, Semaphore, toHex, utf8 } from "@holdfast/core"
+import { isDenied } from "@holdfast/core/node"
 import { type ChunkId, isNewerShareHead, newerHeadBytes, shareName } from "@holdfast/protocol"
 import type { Disk } from "./disk.ts"
 
@@ -23,6 +24,7 @@ export interface FileName {
 /** The files of a storage directory. */
 export class ShareFiles {
   readonly #disk: Disk
+  readonly #dir: string
   readonly #root: string
   readonly #quarantine: string
   readonly #writes = new Semaphore(parallelWrites)
@@ -34,6 +36,7 @@ export class ShareFiles {
   constructor(disk: Disk, dir: string) {
     this.#disk = disk
     this.#root = join(dir, "shares")
+    this.#dir = dirname(this.#root)
     this.#quarantine = join(dir, "quarantine")
   }
 
@@ -136,14 +139,22 @@ export class ShareFiles {
     })
   }
 
+  /** Makes a folder below the directory and those above it, whose names are durable then, whoever made them. */
   #makeDirectory(path: string): Promise<void> {
     let made = this.#made.get(path)
     if (!made) {
-      made = makeDurableDirectory(this.#disk, path)
+      made = this.#makeBelow(dirname(path), path)
       this.#made.set(path, made)
       made.catch(() => this.#made.delete(path))
     }
     return made
+  }
+
+  /** Who made it before may have been killed, or failed, before its name was on the disk: so that is not believed but seen to, once. */
+  async #makeBelow(above: string, path: string): Promise<void> {
+    if (above !== this.#dir) await this.#makeDirectory(above)
+    await this.#disk.mkdir(path)
+    await this.#syncFolder(above)
   }
 
   async #names(path: string, kind: "files" | "folders"): Promise<string[]> {
@@ -238,10 +249,13 @@ async function writeNew(disk: Disk, path: string, bytes: Uint8Array): Promise<vo
   }
 }
 
-/** Makes a folder and those above it, durably. */
+/**
+ * Makes a folder and those above it, durably. Of one that is there already the name is made durable, as whoever made it may have been
+ * killed before; unless we may not look into the folder above.
+ */
 export async function makeDurableDirectory(disk: Disk, path: string): Promise<void> {
   const first = await disk.mkdir(path)
-  if (first === undefined) return
+  if (first === undefined) return disk.syncDirectory(dirname(path)).catch(ignoreDenied)
   for (let made = path; ; made = dirname(made)) {
     await disk.syncDirectory(dirname(made))
     if (made === first) return
@@ -267,6 +281,10 @@ function isMissing(error: unknown): boolean {
 
 function ignoreMissing(error: unknown): void {
   if (!isMissing(error)) throw error
+}
+
+function ignoreDenied(error: unknown): void {
+  if (!isDenied(error)) throw error
 }
 
 /** True for what reading fails with whatever lies there: too many files are open, memory is short, rights were taken away. */
