@@ -81,7 +81,7 @@ export const defects: readonly Defect[] = [
       edit(
         `${store}/chunk-writer.ts`,
         "        held.set(index, server.backend.id)\n        batch",
-        "        held.set(index, server.backend.id)\n        free.push(server)\n        batch",
+        "        held.set(index, server.backend.id)\n        free.add(server)\n        batch",
       ),
     ],
     ...byTest("packages/store/test/chunks.test.ts", "do not bring others a second share"),

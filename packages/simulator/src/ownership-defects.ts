@@ -72,6 +72,20 @@ export const ownershipDefects: readonly Defect[] = [
     byTest("packages/store/test/marks.test.ts", "a writer that was stopped for a day"),
   ),
   one(
+    "O6: a writer asleep between two chunks shows its value to who has marked the second alone",
+    `${store}/register-confirm.ts`,
+    "one.marksWithAnswer && marked.every((places) => places.has(one))",
+    "one.marksWithAnswer && marked.some((places) => places.has(one))",
+    byTest("packages/store/test/marks.test.ts", "a writer that was stopped between two chunks"),
+  ),
+  one(
+    "O6: a command that slept, and marks more, is as one that was awake",
+    `${directory}/marking.ts`,
+    "  if (batch.stamp > 0 && isUnheard(batch, caller.stamp)) marks.breakBatch(batch.batch)\n",
+    "  if (batch.stamp < 0 && isUnheard(batch, caller.stamp)) marks.breakBatch(batch.batch)\n",
+    byTest("packages/backends/test/directory.test.ts", "marks more after it was not heard of"),
+  ),
+  one(
     "O7: who vouches is not counted",
     `${store}/register-quorum.ts`,
     "    accepted >= needed && patterns.every((pattern) => distinct(pattern, (backend) => vouching.has(backend)) >= happy)\n",
