@@ -35,7 +35,7 @@ async function setUpWithout(t: TestContext) {
   }
   let told = 0
   const more = { ...options, onWithoutXattrs: () => void told++ }
-  return { to, from, options: more, problems, store, told: () => told }
+  return { to, from, home, options: more, problems, store, told: () => told }
 }
 
 test("where a file system keeps no attributes files come without those of users, which is no problem of any", {
@@ -69,4 +69,27 @@ test("where a file system keeps no attributes, an ACL and a program's capabiliti
     ["f", "system.posix_acl_access (ENOTSUP)"],
     ["g", "security.capability (ENOTSUP)"],
   ])
+})
+
+test("what comes back from a file system that keeps no attributes has those that it had when it was stored", {
+  skip,
+}, async (t) => {
+  const place = await setUpWithout(t)
+  if (!place) return
+  const { to, from, options, problems, store, home } = place
+  set(`${from}/f`, "security.capability", "0100000200200000000000000000000000000000")
+  const item = await store()
+  await download(item, `${to}/x`, options)
+  const back = await upload(home.writer(), `${to}/x`, ["x"], options)
+  assert.deepEqual([back.files, back.unchanged], [0, 2], "nothing is stored again")
+  const namesOf = async (...path: string[]) => [...((await home.lookup(["x", ...path]))!.entry.xattrs?.keys() ?? [])]
+  assert.deepEqual([await namesOf("f"), await namesOf("d")], [["security.capability", "user.mine"], ["user.mine"]])
+
+  fs.writeFileSync(`${to}/x/f`, "another program")
+  fs.writeFileSync(`${to}/x/d/g`, "changed")
+  fs.writeFileSync(`${to}/x/d/new`, "new")
+  assert.equal((await upload(home.writer(), `${to}/x`, ["x"], options)).files, 3)
+  assert.deepEqual(await namesOf("f"), ["user.mine"], "a program's capabilities are not another's")
+  assert.deepEqual([await namesOf("d"), await namesOf("d", "g"), await namesOf("d", "new")], [["user.mine"], [], []])
+  assert.deepEqual(problems, [])
 })

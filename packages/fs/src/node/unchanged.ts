@@ -1,7 +1,7 @@
 /** When an upload takes a file for the one that is stored. */
 import type { Item } from "../file-system.ts"
 import { type LocalItem, sameTime } from "./local.ts"
-import { sameAsStored } from "./xattrs.ts"
+import { sameAsStored, withUnholdable } from "./xattrs.ts"
 
 /** True for what is stored already, as far as can be seen without reading it. */
 export function isSame(item: LocalItem, existing: Item | undefined): boolean {
@@ -21,6 +21,16 @@ export function isSame(item: LocalItem, existing: Item | undefined): boolean {
 /** A file of the same size and time is taken for the same. */
 export function hasSameContent(item: LocalItem, { entry }: Item): boolean {
   return entry.kind === "file" && entry.size === item.sizeBytes && sameTime(entry.mtimeNs, item.mtimeNs)
+}
+
+/** The item as it is to be stored over `existing`: attributes that its file system cannot hold are those of before. */
+export function keepingUnholdable<T extends LocalItem>(item: T, existing: Item | undefined): T {
+  const stored = existing?.entry
+  if (item.xattrs === undefined) return item // nobody knows: what is stored stays
+  if (!stored?.xattrs || stored.kind !== item.kind) return item
+  const isSameContent = item.kind === "directory" || hasSameContent(item, existing!)
+  const xattrs = withUnholdable(item.xattrs, stored.xattrs, { path: item.at, hasSameContent: isSameContent })
+  return xattrs === item.xattrs ? item : { ...item, xattrs }
 }
 
 /** What is known of a file that is read again. */

@@ -21,7 +21,7 @@ import {
 } from "./read-local.ts"
 import type { Known, StoredFiles } from "./stored-files.ts"
 import { noTotals } from "./totals.ts"
-import { attributesOf, type Before, hasSameContent, isSame } from "./unchanged.ts"
+import { attributesOf, type Before, hasSameContent, isSame, keepingUnholdable } from "./unchanged.ts"
 import { withoutXattrs } from "./xattrs.ts"
 
 /** How an upload is done. */
@@ -79,7 +79,8 @@ export class UploadJob {
   }
 
   /** Takes an item; gives a promise only when the caller must wait before the next one. */
-  add(item: LocalItem, path: readonly string[], existing: Item | undefined): Promise<void> | undefined {
+  add(found: LocalItem, path: readonly string[], existing: Item | undefined): Promise<void> | undefined {
+    const item = keepingUnholdable(found, existing)
     if (item.xattrProblem) this.#options.onProblem(withoutXattrs(item, item.xattrProblem))
     if (existing && item.kind !== "directory" && holdsEntries(existing)) {
       // What the user named is no mirror of a directory when it is a file.
@@ -237,6 +238,7 @@ export class UploadJob {
     let read = item
     try {
       ;({ file, item: read } = openLocal(item)) // while the walk is at it
+      read = keepingUnholdable(read, existing)
       const whole = read.sizeBytes <= smallBytes ? readWhole(read, file, this.#memory) : undefined
       source = file
       if (whole) [read, source] = whole

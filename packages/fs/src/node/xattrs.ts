@@ -3,7 +3,7 @@
  * file system's own (`trusted.`) and of labels that its policy gives (`security.selinux`) nothing is.
  */
 import { equal } from "@holdfast/core"
-import { PosixError, posix, type XattrsOf } from "@holdfast/core/node"
+import { type Posix, PosixError, posix, type XattrsOf } from "@holdfast/core/node"
 import { type Attributes, maxXattrBytes, sameXattrs } from "@holdfast/tree"
 import { accessAcl, aclWithMode } from "./acl.ts"
 import type { Problem } from "./problem.ts"
@@ -61,6 +61,35 @@ export function readXattrs(of: XattrsOf): ReadXattrs {
     if (!(error instanceof PosixError)) throw error
     if (unknown.has(error.code)) return { xattrs: null }
     return changed.has(error.code) ? {} : { problem: `, as they cannot be read: ${error.message}` }
+  }
+}
+
+/**
+ * What was read of the file at `path`, with those of `stored` that its file system cannot hold for it: that says nothing of these, so they
+ * stay. Capabilities are of a program's very content, and stay with that alone, as the system takes them away from a file that is
+ * written.
+ */
+export function withUnholdable(
+  read: Xattrs,
+  stored: Xattrs,
+  { path, hasSameContent }: { readonly path: string; readonly hasSameContent: boolean },
+): Xattrs {
+  const calls = posix()
+  const missing = [...(stored ?? [])].filter(([name]) => !read?.has(name))
+  const kept = missing.filter(
+    ([name]) => (hasSameContent || name !== capability) && calls && !canHold(calls, path, name),
+  )
+  return kept.length > 0 ? new Map([...(read ?? []), ...kept]) : read
+}
+
+/** False only where the system says that no file like this can have an attribute of this name. */
+function canHold({ getxattr }: Posix, path: string, name: string): boolean {
+  try {
+    getxattr({ followed: path }, name)
+    return true
+  } catch (error) {
+    if (!(error instanceof PosixError)) throw error
+    return !unknown.has(error.code)
   }
 }
 
