@@ -148,6 +148,35 @@ test("what nobody expects of one tree keeps no other from being looked after, an
   assert.equal(rounds, 2)
 })
 
+test("requests that others gave up, as with a session that is opened anew, end neither rounds nor what is left of one", async (t) => {
+  const { folder } = await folderFor(t)
+  const world = await createWorld()
+  await fill(world, 2)
+  const stop = new AbortController()
+  const cutOff = [new HoldfastError("ERR_ABORTED", "The request was cancelled."), new DOMException("cut", "AbortError")]
+  const [told, problems]: [string[], (string | undefined)[]] = [[], []]
+  let rounds = 0
+  const held: HeldVolumes = {
+    async open() {
+      const { trees, ...volume } = await volumeOf(world)
+      const footing = async () => {
+        if (rounds > 0 && cutOff.length > 0) throw cutOff.shift()
+        return trees[0]!.footing()
+      }
+      return [{ ...volume, trees: [{ key: "volume/v/cut", label: "cut:", footing }, ...trees] }]
+    },
+    settle: async () => undefined,
+  }
+  const deps = depsOf({ clock: movedClock(), folder, more: { isAll: true, signal: stop.signal } })
+  const onRound = ({ trees }: RoundReport) => {
+    problems.push(trees[0]!.error?.message)
+    if (++rounds === 4) stop.abort(stopped)
+  }
+  const onFailure = ({ message }: Error) => void told.push(message)
+  await assert.rejects(maintain(held, deps, { onRound, onFailure }), isStopped)
+  assert.deepEqual([told, problems], [["cut"], [undefined, "The request was cancelled.", undefined, undefined]])
+})
+
 test("by itself a process ends with what keeps its first round from beginning", async (t) => {
   const { folder } = await folderFor(t)
   const held = {

@@ -2,7 +2,6 @@
  * Rounds of maintenance, one after another, beside whatever else a process does: for months, over volumes that stay open. Processes of one
  * profile share the rounds by what it remembers of the last one, and run one at a time.
  */
-import { isAbort } from "@holdfast/core"
 import { maintainVolumes } from "./maintain.ts"
 import type { HeldVolumes, MaintenanceDeps, RoundReport } from "./ports.ts"
 import { untilHoursMs } from "./schedule.ts"
@@ -57,7 +56,8 @@ export async function maintain(
       failures = 0
       await onRound(report)
     } catch (error) {
-      if (isOnce || (isFirst && !isBeside) || isAbort(error)) throw error
+      deps.signal?.throwIfAborted() // what somebody else gave up, as a session that is opened anew, ends no rounds
+      if (isOnce || (isFirst && !isBeside)) throw error
       onFailure?.(error instanceof Error ? error : new Error(String(error)))
       await clock.sleep(Math.min(firstRetryMs * 2 ** failures++, deps.schedule.roundMs), deps.signal)
     }

@@ -2,7 +2,7 @@
  * A round of maintenance: checks by sampling and in full over days, mends, rebalances after places came or went, and collects; it begins
  * where the last one ended, however that was. Decision 0019 says what is done when.
  */
-import { isAbort, isHoldfastError } from "@holdfast/core"
+import { isHoldfastError } from "@holdfast/core"
 import type { Backend } from "@holdfast/protocol"
 import type { Answer } from "@holdfast/store"
 import type { MaintenanceMemory, TreeMemory, VolumeMemory } from "./memory.ts"
@@ -217,9 +217,9 @@ class VolumeRound {
     }
   }
 
-  /** An error as it is told; what is none of the product is remembered besides. Throws what stops the round. */
+  /** An error as it is told; what is none of the product is remembered besides. Throws the reason for which the round is stopped. */
   #told(error: unknown): Error {
-    if (isAbort(error)) throw error
+    this.#deps.signal?.throwIfAborted()
     if (!isHoldfastError(error)) this.unexpected.push(error)
     return error instanceof Error ? error : new Error(String(error))
   }
