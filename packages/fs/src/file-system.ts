@@ -101,8 +101,8 @@ export interface Writer {
   /** What is in the directory at `path` now, in order, read while it is consumed; nothing when there is no such directory. */
   list(path: readonly string[]): AsyncGenerator<readonly [name: string, item: Item], void, void>
   /**
-   * Stores bytes that go to `target`, which are the writer's from now on; resolves when their content can be named, which may need a
-   * `flush`: small files wait for company.
+   * Stores bytes that go to `target`, which are the writer's from now on, but for an array of at most `packedFileBytes`, which is copied
+   * before this returns; resolves when their content can be named, which may need a `flush`: small files wait for company.
    */
   add(source: Uint8Array | AsyncIterable<Uint8Array>, target: WriteTarget): Promise<FileContent>
   /** Sends what was added and still waits for company. It is durable when the commit is made that names it. */

@@ -31,11 +31,12 @@ export interface AddOptions {
 /** Writes many files. */
 export interface FileWriter {
   /**
-   * Stores the bytes of `source`; the writer owns them from now on. The promise resolves when they are durable, which
-   * for a small file is when its pack is full or `flush` is called: so do not wait for it before going on adding.
+   * Stores the bytes of `source`; the writer owns them from now on, but for those of an array of at most `packedFileBytes`, which it
+   * copies before it returns. The promise resolves when they are durable, which for a small file is when its pack is full or `flush` is
+   * called: so do not wait for it before going on adding.
    */
   add(source: Uint8Array | AsyncIterable<Uint8Array>, options?: AddOptions): Promise<FileContent>
-  /** Resolves when another file may be added without piling up sources that wait to be read. */
+  /** Resolves when another file may be added without piling up sources that wait to be read, or packs that wait to be stored. */
   ready(): Promise<void>
   /** Waits for all files being read and stores the pack begun. Throws what went wrong with any pack. */
   flush(): Promise<void>
@@ -66,19 +67,23 @@ class PackingFileWriter implements FileWriter {
   readonly #io: TreeIo
   readonly #readers: Semaphore
   readonly #room = new Semaphore(chunksInFlight)
-  readonly #turn = new Semaphore(1)
   readonly #concurrency: number
   readonly #reading = new Set<Promise<unknown>>()
-  #pack = new SharedPack()
+  #pack: SharedPack
+  /** Resolves when the pack that was filled last has room to be stored. */
+  #begun = Promise.resolve()
   readonly #sealing = new Map<Promise<unknown>, SharedPack>()
 
   constructor(io: TreeIo, concurrency: number) {
     this.#io = io
+    this.#pack = new SharedPack(io)
     this.#concurrency = concurrency
     this.#readers = new Semaphore(concurrency)
   }
 
   async add(source: Uint8Array | AsyncIterable<Uint8Array>, options: AddOptions = {}): Promise<FileContent> {
+    // Of thousands of small files each step that waits would be felt.
+    if (source instanceof Uint8Array && source.length <= packedFileBytes) return this.#addSmall(source)
     const reading = this.#readers.run(() => this.#read(source, options))
     this.#reading.add(reading)
     const content = await reading.finally(() => this.#reading.delete(reading))
@@ -87,6 +92,7 @@ class PackingFileWriter implements FileWriter {
 
   async ready(): Promise<void> {
     while (this.#reading.size >= 2 * this.#concurrency) await Promise.race([...this.#reading].map(settled))
+    await this.#begun
   }
 
   async flush(): Promise<void> {
@@ -103,7 +109,14 @@ class PackingFileWriter implements FileWriter {
 
   async #sealAll(): Promise<void> {
     await Promise.all([...this.#reading].map(settled))
-    await this.#turn.run(() => this.#startSealing())
+    this.#startSealing()
+  }
+
+  async #addSmall(bytes: Uint8Array): Promise<FileContent> {
+    const size = bytes.length
+    if (size <= writerInlineBytes) return { form: "inline", size, bytes: bytes.slice() }
+    const reference = await this.#append(bytes)()
+    return { form: "single", size, reference }
   }
 
   /** Reads a source to its end; what it gives resolves when all is durable. */
@@ -116,7 +129,8 @@ class PackingFileWriter implements FileWriter {
     if (!isEnd) return this.#writeLarge(iterator, parts, options)
     const bytes = parts.length === 1 ? parts[0]! : concat(...parts)
     if (size <= writerInlineBytes) return async () => ({ form: "inline", size, bytes })
-    const stored = await this.#append(bytes)
+    const stored = this.#append(bytes)
+    await this.#begun
     return async () => ({ form: "single", size, reference: await stored() })
   }
 
@@ -136,7 +150,8 @@ class PackingFileWriter implements FileWriter {
       return async () => content
     }
     if (pieces.length <= maxManifestItems) {
-      const stored = await this.#append(encodeManifestNode(0, pieces), { isList: true })
+      const stored = this.#append(encodeManifestNode(0, pieces), { isList: true })
+      await this.#begun
       return async () => ({ form: "manifest", size, reference: await stored() })
     }
     const pack = this.#io.newPack()
@@ -198,51 +213,52 @@ class PackingFileWriter implements FileWriter {
     return { length, reference, isKept: held !== undefined && sameReference(held, reference) }
   }
 
-  /** Adds an item to the shared pack; what it gives resolves when that pack is named. A list is read again for the commit. */
-  async #append(bytes: Uint8Array, { isList = false } = {}): Promise<() => Promise<Reference>> {
-    return this.#turn.run(async () => {
-      if (!this.#pack.items.hasRoom(bytes.length)) await this.#startSealing()
-      const pack = this.#pack
-      const reference: PackedReference = pack.items.append(bytes)
-      pack.hasLists ||= isList
-      return async () => {
-        await pack.named
-        return settle(reference)
-      }
-    })
+  /** Copies an item into the shared pack; what it gives resolves when that pack is named. A list is read again for the commit. */
+  #append(bytes: Uint8Array, { isList = false } = {}): () => Promise<Reference> {
+    if (!this.#pack.items.hasRoom(bytes.length)) this.#startSealing()
+    const pack = this.#pack
+    const reference: PackedReference = pack.items.append(bytes)
+    pack.hasLists ||= isList
+    return async () => {
+      await pack.named
+      return settle(reference)
+    }
   }
 
-  /** Begins to store the pack; resolves when that has room, not when it is done. */
-  async #startSealing(): Promise<void> {
+  /** Stores the pack as soon as that has room, and begins another one. */
+  #startSealing(): void {
     const pack = this.#pack
     if (pack.items.bytes === 0) return
-    this.#pack = new SharedPack()
+    this.#pack = new SharedPack(this.#io)
     const { promise: begun, resolve } = Promise.withResolvers<void>()
+    this.#begun = begun
     const sealing = this.#room.run(async () => {
       resolve()
-      await pack.seal(this.#io)
+      await pack.seal()
     })
     this.#sealing.set(sealing, pack)
     sealing.then(
       () => this.#sealing.delete(sealing),
       () => undefined, // kept for flush, and told to those whose files are in it
     )
-    await begun
   }
 }
 
 /** A pack that many files wait for. */
 class SharedPack {
-  readonly items = new Pack()
+  readonly items: Pack
   /** Resolves when it is stored; once somebody asked for that, as soon as its references can be written. */
   readonly named: Promise<void>
   hasLists = false
   #isKnown = false
   #isEarly = false
+  readonly #io: TreeIo
   readonly #resolve: () => void
   readonly #reject: (error: unknown) => void
 
-  constructor() {
+  constructor(io: TreeIo) {
+    this.#io = io
+    this.items = new Pack(io.chunks)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => undefined)
     this.named = promise
@@ -255,10 +271,10 @@ class SharedPack {
     if (this.#isKnown) this.#resolve()
   }
 
-  async seal(io: TreeIo): Promise<void> {
-    const keep = this.hasLists ? io.keepPack.bind(io) : undefined
+  async seal(): Promise<void> {
+    const keep = this.hasLists ? this.#io.keepPack.bind(this.#io) : undefined
     try {
-      await this.items.seal(io.chunks, keep, () => {
+      await this.items.seal(keep, () => {
         this.#isKnown = true
         if (this.#isEarly) this.#resolve()
       })

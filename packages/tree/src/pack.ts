@@ -13,11 +13,21 @@ type WrittenNode = readonly [reference: Reference, node: DirectoryNode]
 /** Hears of a pack that was stored, and of the directory nodes in it. */
 export type OnSealed = (chunk: ChunkRef, bytes: Uint8Array, nodes: readonly WrittenNode[]) => void
 
+/** A pack that becomes full has this memory three times: most begin and end small. */
+const leastPackBytes = 64 * 1024
+const growth = 8
+
 /** One chunk being filled. */
 export class Pack implements OpenPack {
-  readonly #parts: Uint8Array[] = []
+  readonly #chunks: ChunkStore
+  #memory: Uint8Array<ArrayBufferLike> = new Uint8Array()
   #bytes = 0
   #chunk: ChunkRef | undefined
+
+  /** `chunks` is where it is stored. */
+  constructor(chunks: ChunkStore) {
+    this.#chunks = chunks
+  }
 
   get chunk(): ChunkRef | undefined {
     return this.#chunk
@@ -33,30 +43,26 @@ export class Pack implements OpenPack {
     return this.#bytes + length <= limits.chunkBytes
   }
 
-  /** Appends an item, which is not copied before the pack is sealed. */
+  /** Appends a copy of an item. */
   append(bytes: Uint8Array): PackedReference {
     assert(!this.#chunk && bytes.length > 0 && this.hasRoom(bytes.length), "an item does not fit its pack")
     const reference = new PackedReference(this, this.#bytes, bytes.length)
-    this.#parts.push(bytes)
+    this.#makeRoom(bytes.length)
+    this.#memory.set(bytes, this.#bytes)
     this.#bytes += bytes.length
     return reference
   }
 
   /** Stores the pack, after which its references are valid; they can be written from `onKnown` on. */
   async seal(
-    chunks: ChunkStore,
     onSealed?: (chunk: ChunkRef, bytes: Uint8Array) => void,
     onKnown?: () => void,
   ): Promise<ChunkRef> {
-    const whole = chunks.buffers.take(this.#bytes)
-    let offset = 0
-    for (const part of this.#parts) {
-      whole.set(part, offset)
-      offset += part.length
-    }
-    this.#parts.length = 0
+    const { buffers } = this.#chunks
+    const whole = buffers.adopt(this.#memory.subarray(0, this.#bytes))
+    this.#memory = new Uint8Array()
     const copy = onSealed && whole.slice() // the store owns what it is given
-    const { id, key } = await chunks.putChunk(whole, {
+    const { id, key } = await this.#chunks.putChunk(whole, {
       onSealed: (chunk) => {
         this.#chunk = chunk
         onKnown?.()
@@ -65,6 +71,16 @@ export class Pack implements OpenPack {
     this.#chunk = { id, key }
     if (copy) onSealed(this.#chunk, copy)
     return this.#chunk
+  }
+
+  #makeRoom(bytes: number): void {
+    const before = this.#memory
+    const needed = this.#bytes + bytes
+    if (needed <= before.length) return
+    const { buffers } = this.#chunks
+    this.#memory = buffers.take(Math.min(limits.chunkBytes, Math.max(needed, leastPackBytes, growth * before.length)))
+    this.#memory.set(before.subarray(0, this.#bytes))
+    buffers.give(before)
   }
 }
 
@@ -75,11 +91,12 @@ const unknownChunk: ChunkRef = { id: new Uint8Array(32), key: new Uint8Array(32)
 export class NodePack {
   readonly #chunks: ChunkStore
   readonly #onSealed: OnSealed | undefined
-  #open = new Pack()
+  #open: Pack
   #nodes: WrittenNode[] = []
 
   constructor(chunks: ChunkStore, onSealed?: OnSealed) {
     this.#chunks = chunks
+    this.#open = new Pack(chunks)
     this.#onSealed = onSealed
   }
 
@@ -108,8 +125,8 @@ export class NodePack {
     if (this.#open.bytes === 0) return
     const nodes = this.#nodes
     const onSealed = this.#onSealed
-    await this.#open.seal(this.#chunks, onSealed && ((chunk, bytes) => onSealed(chunk, bytes, nodes)))
-    this.#open = new Pack()
+    await this.#open.seal(onSealed && ((chunk, bytes) => onSealed(chunk, bytes, nodes)))
+    this.#open = new Pack(this.#chunks)
     this.#nodes = []
   }
 }

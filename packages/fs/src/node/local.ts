@@ -238,10 +238,15 @@ export function inspect(
  * The same item as what is open in its place. Another one may have come there since it was looked at: attributes that let a program act
  * as another user must not go to a file that somebody puts in between.
  */
-export function asOpened({ xattrs, xattrProblem, ...item }: LocalItem, file: number): LocalItem {
-  const attributes = attributesOf(fs.fstatSync(file, { bigint: true }))
-  const isAsSeen = isUntouched(item, attributes)
-  return { ...item, ...attributes, ...(isAsSeen ? told({ xattrs, problem: xattrProblem }) : told(readXattrs(file))) }
+export function asOpened(
+  item: LocalItem,
+  file: number,
+  stat: fs.BigIntStats = fs.fstatSync(file, { bigint: true }),
+): LocalItem {
+  const attributes = attributesOf(stat)
+  if (isUntouched(item, attributes)) return { ...item, ...attributes }
+  const { xattrs: _, xattrProblem: __, ...rest } = item
+  return { ...rest, ...attributes, ...told(readXattrs(file)) }
 }
 
 /** Of what was looked at; nobody knows where another one came in between. */

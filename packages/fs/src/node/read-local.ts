@@ -7,31 +7,9 @@ import type { ContentHash } from "./stored-files.ts"
 
 const readBytes = 4 * 1024 * 1024
 const hashedBytes = 1024 * 1024
-const sharedBytes = 1024 * 1024
-const mostSharing = 64 * 1024
-/** What is smaller may stay in memory until a commit, and must not keep large memory there with it. */
-const leastSharing = 2048
 
 /** A local file could not be read while it was being stored: the rest of the upload goes on. */
 export class LocalReadError extends Error {}
-
-/** Memory for small files, which lie in it one after another: for each alone it costs more than reading the file. */
-export class SharedMemory {
-  #rest = new Uint8Array(0)
-
-  /** An array of `bytes`, of any content. */
-  take(bytes: number): Uint8Array {
-    if (bytes > mostSharing) return new Uint8Array(bytes)
-    if (bytes < leastSharing) {
-      const { buffer, byteOffset } = Buffer.allocUnsafe(bytes) // of a few kilobytes that very small ones share
-      return new Uint8Array(buffer, byteOffset, bytes)
-    }
-    if (this.#rest.length < bytes) this.#rest = new Uint8Array(sharedBytes)
-    const taken = this.#rest.subarray(0, bytes)
-    this.#rest = this.#rest.subarray(bytes)
-    return taken
-  }
-}
 
 /**
  * Opens a file that was looked at, and looks again at what is open: another one may lie there by now, which is stored as what it is. A
@@ -41,8 +19,9 @@ export function openLocal(item: LocalItem): { readonly file: number; readonly it
   const isNamed = item.path.length === 0
   const file = fs.openSync(item.at, isNamed ? fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) : readFlags)
   try {
-    if (!fs.fstatSync(file).isFile()) throw specialError(item.local)
-    return { file, item: asOpened(item, file) }
+    const stat = fs.fstatSync(file, { bigint: true })
+    if (!stat.isFile()) throw specialError(item.local)
+    return { file, item: asOpened(item, file, stat) }
   } catch (error) {
     fs.closeSync(file)
     throw error
@@ -50,21 +29,23 @@ export function openLocal(item: LocalItem): { readonly file: number; readonly it
 }
 
 /**
- * Reads a small file that is open, again when it changed meanwhile, so that content and attributes belong together. Undefined for one
- * that is longer than is said, again and again, as files of /proc and of some network file systems are: it is to be read to its end.
+ * Reads a small file that is open into `memory`, which has at least a byte more than it, again when it changed meanwhile, so that content
+ * and attributes belong together. Undefined for one that is longer than is said, again and again, as files of /proc and of some network
+ * file systems are, or too long by now: it is to be read to its end.
  */
-export function readWhole(opened: LocalItem, file: number, memory: SharedMemory): [LocalItem, Uint8Array] | undefined {
+export function readWhole(opened: LocalItem, file: number, memory: Uint8Array): [LocalItem, Uint8Array] | undefined {
   let expected = opened
   for (let attempt = 0; ; attempt++) {
-    const content = readUpTo(file, expected.sizeBytes + 1, memory)
+    if (expected.sizeBytes >= memory.length) return undefined
+    const content = readUpTo(file, memory.subarray(0, expected.sizeBytes + 1))
     if (content.length === expected.sizeBytes) return [expected, content]
     if (attempt === 3) return content.length > expected.sizeBytes ? undefined : [expected, content]
     expected = { ...expected, ...attributesOf(fs.fstatSync(file, { bigint: true })) }
   }
 }
 
-function readUpTo(file: number, limit: number, memory: SharedMemory): Uint8Array {
-  const content = memory.take(limit)
+function readUpTo(file: number, content: Uint8Array): Uint8Array {
+  const limit = content.length
   let filled = 0
   while (filled < limit) {
     const bytes = fs.readSync(file, content, filled, limit - filled, filled)

@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
 import { equal } from "@holdfast/core"
 import { localError } from "@holdfast/core/node"
-import type { FileContent } from "@holdfast/tree"
+import { type FileContent, packedFileBytes } from "@holdfast/tree"
 import type { Change, Item, Writer, WriteTarget } from "../file-system.ts"
 import { holdsEntries } from "../items.ts"
 import { commitRest } from "./barred.ts"
@@ -15,7 +15,6 @@ import {
   LocalReadError,
   openLocal,
   readWhole,
-  SharedMemory,
   streamLocal,
   whenEnded,
 } from "./read-local.ts"
@@ -45,8 +44,8 @@ export interface UploadOptions extends WalkOptions {
   readonly commitChanges?: number
 }
 
-/** Files up to this size are read in one go. */
-const smallBytes = 1024 * 1024
+/** Files up to this size are read in one go; the writer copies them at once. */
+const smallBytes = packedFileBytes
 /** Most bytes read and not yet stored; several packs of small files, so that packs fill. */
 const flightBytes = 24 * 1024 * 1024
 const itemBytes = 1024 // of a small file in memory, besides its content
@@ -70,7 +69,8 @@ export class UploadJob {
   readonly #links = new LinkedFiles<FileContent>()
   /** Where a directory gives way, and only to what is stored: a file that cannot be read leaves it. */
   readonly #givesWay = new Set<string>()
-  readonly #memory = new SharedMemory()
+  /** Where a small file lies until the writer has copied it: memory that is new costs more than reading a file. */
+  #memory: Uint8Array | undefined
   #room: (() => void) | undefined
 
   constructor(writer: Writer, options: UploadOptions) {
@@ -239,6 +239,7 @@ export class UploadJob {
     try {
       ;({ file, item: read } = openLocal(item)) // while the walk is at it
       read = keepingUnholdable(read, existing)
+      this.#memory ??= new Uint8Array(smallBytes + 1)
       const whole = read.sizeBytes <= smallBytes ? readWhole(read, file, this.#memory) : undefined
       source = file
       if (whole) [read, source] = whole
