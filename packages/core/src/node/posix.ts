@@ -1,7 +1,7 @@
 /**
- * What Linux can do with a file and Node has no call for, by the C library: extended attributes, and times to the nanosecond. The bridge
- * to it (koffi) is an optional dependency; where it is missing, or the system is another, all of this is missing and whoever needs it
- * says what could not be kept.
+ * What Linux can do with files and memory and Node has no call for, by the C library: extended attributes, times to the nanosecond, large
+ * pages. The bridge to it (koffi) is an optional dependency; where it is missing, or the system is another, all of this is missing and
+ * whoever needs it says what could not be kept.
  */
 import { isUtf8 } from "node:buffer"
 import { createRequire } from "node:module"
@@ -33,11 +33,14 @@ export interface Posix {
   fremovexattr(file: number, name: string): void
   /** Sets the times of last access and last change of an open file, in nanoseconds since 1970. */
   futimens(file: number, accessedNs: bigint, changedNs: bigint): void
+  /** Asks for large pages by `madvise`, before memory is touched that has pages of its own. Whether it gets them is the system's to say. */
+  adviseLargePages(memory: ArrayBuffer): void
 }
 
 /** The most that Linux has for a list of names, and for one value. */
 const mostBytes = 65_536
 const nanoseconds = 1_000_000_000n
+const MADV_HUGEPAGE = 14
 
 let found: Posix | null | undefined
 
@@ -83,6 +86,7 @@ function bind({ load, errno, os }: Koffi): Posix {
   const fsetxattr = c.func("int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)")
   const fremovexattr = c.func("int fremovexattr(int fd, const char *name)")
   const futimens = c.func("int futimens(int fd, const void *times)")
+  const madvise = c.func("int madvise(void *addr, size_t length, int advice)")
   const buffer = Buffer.alloc(mostBytes)
   const checked = (call: string, result: number): number => {
     if (result >= 0) return result
@@ -120,6 +124,9 @@ function bind({ load, errno, os }: Koffi): Posix {
         return [(ns - rest) / nanoseconds, rest]
       })
       checked("futimens", futimens(file, new BigInt64Array(times)))
+    },
+    adviseLargePages(memory) {
+      madvise(memory, memory.byteLength, MADV_HUGEPAGE) // a kernel without them refuses, which changes nothing
     },
   }
 }

@@ -54,7 +54,8 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
       ),
     )
   const pick = (): PoolThread => {
-    const free = all.find((thread) => thread.load === 0)
+    // Who hands over less than one thread can do, as many small files, needs no second one: to start it costs more than it would do.
+    const free = all.find((thread) => thread.load < (all.length < threads ? 2 : 1))
     if (free) return free
     if (all.length < threads) {
       const thread = new PoolThread(url, () => void all.splice(all.indexOf(thread), 1))
