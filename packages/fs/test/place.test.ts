@@ -62,7 +62,7 @@ test("names that lead elsewhere are refused", (t) => {
 test("a symlink in the place of a directory is replaced, not followed", (t) => {
   const { inside, outside, at } = temporaryFolders(t)
   fs.symlinkSync(outside, `${inside}/dir`)
-  const dir = placeDirectory(at("dir"))
+  const { folder: dir } = placeDirectory(at("dir"))
   t.after(() => dir.close())
   placeSmallFile(targetIn(dir, "file"), bytes("x"), attributes)
   assert.deepEqual(fs.readdirSync(outside), [])
@@ -116,7 +116,7 @@ test("a directory that stands where a file should go is an error and stays", (t)
 
 test("a directory gets its mode and time last, and set-user-id never comes out of a tree", (t) => {
   const { inside, at } = temporaryFolders(t)
-  const d = placeDirectory(at("d"))
+  const { folder: d } = placeDirectory(at("d"))
   t.after(() => d.close())
   finishDirectory(d, { ...attributes, mode: 0o4755, mtimeNs: 1_000_000_000n })
   const stat = fs.statSync(`${inside}/d`)
@@ -125,7 +125,7 @@ test("a directory gets its mode and time last, and set-user-id never comes out o
 
 test("a folder that is swapped for a link while files are placed leads nowhere else", async (t) => {
   const { inside, outside, at } = temporaryFolders(t)
-  const dir = placeDirectory(at("dir"))
+  const { folder: dir } = placeDirectory(at("dir"))
   t.after(() => dir.close())
   async function* swapping() {
     yield bytes("before ")
@@ -136,7 +136,7 @@ test("a folder that is swapped for a link while files are placed leads nowhere e
   await placeFile(targetIn(dir, "large"), swapping(), attributes)
   placeSmallFile(targetIn(dir, "small"), bytes("x"), attributes)
   placeSymlink(targetIn(dir, "link"), "large", attributes)
-  placeDirectory(targetIn(dir, "below")).close()
+  placeDirectory(targetIn(dir, "below")).folder.close()
   finishDirectory(dir, attributes)
   assert.deepEqual(fs.readdirSync(outside), [])
   assert.deepEqual(fs.readdirSync(`${inside}/moved`).sort(), ["below", "large", "link", "small"])

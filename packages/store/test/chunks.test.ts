@@ -263,6 +263,27 @@ test("threads of the worker pool start with the first piece that is worth one", 
   }
 })
 
+test("a second thread of the worker pool starts when the first one has two pieces to do", async () => {
+  const pool = createWorkerPool({ threads: 2, beforeThreadsBytes: 0 })
+  let started = 0
+  const count = () => void started++
+  process.on("worker", count)
+  const seal = () => pool.seal(sample(300_000), { k: 3, n: 5 }, new Uint8Array(32).fill(9))
+  try {
+    for (const [pieces, threads] of [
+      [1, 1],
+      [2, 1],
+      [3, 2],
+    ] as const) {
+      await Promise.all(Array.from({ length: pieces }, seal))
+      assert.equal(started, threads, `after ${pieces} pieces at once`)
+    }
+  } finally {
+    process.off("worker", count)
+    await pool.close()
+  }
+})
+
 for (const beforeThreadsBytes of [0, 1024 * 1024])
   test(`the worker pool makes the same chunk as the calling thread and opens it again, with ${beforeThreadsBytes} bytes before threads`, async () => {
     const buffers = new BufferPool({ maxIdleBytes: 0 })

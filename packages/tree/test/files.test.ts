@@ -32,6 +32,21 @@ test("files of any size come back byte for byte", async () => {
   }
 })
 
+test("the memory of a small file may be used again as soon as it was added", async () => {
+  const { io } = memoryIo()
+  const writer = createFileWriter(io)
+  const memory = new Uint8Array(mib)
+  const sizes = [1, 512, 513, 4096, mib, mib, mib, mib, mib - 1, 7] // more than one pack
+  const adding = sizes.map((size, i) => {
+    memory.set(noise(size, i + 1))
+    return writer.add(memory.subarray(0, size))
+  })
+  memory.fill(0)
+  await writer.flush()
+  for (const [i, content] of (await Promise.all(adding)).entries())
+    assert.ok(Buffer.from(noise(sizes[i]!, i + 1)).equals(await bytesOf(readFile(io, content))), `file ${i}`)
+})
+
 test("any range of a file is what a slice of it is", async () => {
   const { io } = memoryIo()
   const whole = noise(13 * mib + 5)

@@ -115,7 +115,7 @@ async function* rootSteps(job: Download, item: Item, local: string): AsyncGenera
   // A folder that was there is whose it is: it may be one for many things.
   job.isFound = fs.existsSync(local)
   const folder = await orReport(local, options, async () => openDirectory(local))
-  if (folder) yield* directorySteps(job, item, folder, [])
+  if (folder) yield* directorySteps(job, item, { folder, isNew: false }, [])
 }
 
 function nowOf({ owner }: Item): number {
@@ -126,11 +126,11 @@ function nowOf({ owner }: Item): number {
 async function* directorySteps(
   job: Download,
   item: Item,
-  folder: Folder,
+  { folder, isNew }: { readonly folder: Folder; readonly isNew: boolean },
   path: readonly string[],
 ): AsyncGenerator<Step, void, void> {
   const { options, totals, guard, open, exclusion } = job
-  removeOldParts(folder, nowOf(item))
+  if (!isNew) removeOldParts(folder, nowOf(item))
   open.add(folder)
   totals.directories++
   const tell = guard.enter(identityOf(item))
@@ -147,7 +147,7 @@ async function* directorySteps(
       continue
     }
     const shown = `${folder.path}/${name}`
-    const target = await orReport(shown, options, async () => targetIn(folder, name))
+    const target = await orReport(shown, options, async () => targetIn(folder, name, { isInNew: isNew }))
     if (!target) continue
     if (isFile) {
       yield { end: false, target, item: child }
@@ -161,7 +161,7 @@ async function* directorySteps(
 
 async function place({ totals, large, options }: Download, item: Item, target: Target): Promise<void> {
   const { entry, owner } = item
-  const there = options.overwrite ? "other" : compareWith(entry, target.folder.at(target.name), options)
+  const there = options.overwrite || target.isInNew ? "other" : compareWith(entry, target.folder.at(target.name), options)
   const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
   // Where a file system takes none of them, it is not written anew each time.
   const placed = there === "lacks xattrs" && entry.kind === "file" && placeXattrs(target, entry, restored)

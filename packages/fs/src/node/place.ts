@@ -53,6 +53,8 @@ export interface Restored {
 export interface Target {
   readonly folder: Folder
   readonly name: string
+  /** The folder was made for this and is its owner's alone, so what is in it was placed by this process. */
+  readonly isInNew?: boolean
 }
 
 /**
@@ -69,11 +71,11 @@ export function restoredMode(
 }
 
 /** A name in a folder; throws ERR_INVALID_NAME for one that could lead elsewhere. */
-export function targetIn(folder: Folder, name: string): Target {
+export function targetIn(folder: Folder, name: string, { isInNew = false } = {}): Target {
   checkName(name)
   if (paths.sep !== "/" && name.includes(paths.sep))
     throw new HoldfastError("ERR_INVALID_NAME", `The name "${name}" cannot be used on this system.`)
-  return { folder, name }
+  return { folder, name, isInNew }
 }
 
 /** Where a target is, for people. */
@@ -104,16 +106,16 @@ export function openDirectory(local: string): Folder {
   })
 }
 
-/** Opens a folder below another: made when it is not there, in the place of a symlink too. The caller closes it. */
-export function placeDirectory(target: Target): Folder {
+/** Opens a folder below another: made when it is not there, in the place of a symlink too, which `isNew` tells. The caller closes it. */
+export function placeDirectory(target: Target): { readonly folder: Folder; readonly isNew: boolean } {
   const local = pathOf(target)
   return guarded(local, () => {
     const { folder, name } = target
     const stat = folder.stat(name)
     if (stat?.isSymbolicLink()) fs.unlinkSync(folder.at(name))
     else if (stat && !stat.isDirectory()) throw notADirectory(local)
-    folder.makeFolder(name)
-    return folder.folder(name)
+    const isNew = folder.makeFolder(name)
+    return { folder: folder.folder(name), isNew }
   })
 }
 
@@ -235,7 +237,7 @@ export function giveXattrs(file: number, attributes: Pick<Attributes, "mode" | "
 
 function renameOver(temporary: string, target: Target): void {
   try {
-    const stat = target.folder.stat(target.name)
+    const stat = target.isInNew ? undefined : target.folder.stat(target.name)
     // A folder makes the rename fail, which says so.
     if (stat && !stat.isFile() && !stat.isSymbolicLink() && !stat.isDirectory()) throw notReplaced(pathOf(target))
     fs.renameSync(temporary, target.folder.at(target.name))

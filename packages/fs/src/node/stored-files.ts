@@ -63,7 +63,8 @@ export class StoredFiles {
   readonly #salt: string
   readonly #hashKey: crypto.KeyObject
   #table: Buffer
-  #count = 0
+  /** Slots that are taken; unknown until something is noted, since nothing else asks. */
+  #count: number | undefined
   #pending: { readonly key: bigint; readonly state: bigint; readonly hash: Uint8Array | undefined }[] = []
   #isChanged = false
 
@@ -73,7 +74,6 @@ export class StoredFiles {
     this.#salt = table.toString("latin1", magic.length, headerBytes)
     const key = crypto.hash("sha256", `holdfast/stored-content\0${this.#salt}`, "buffer")
     this.#hashKey = crypto.createSecretKey(key) // given as bytes, it is taken in anew for each file
-    this.#count = this.#countTaken()
   }
 
   /** Reads it; one that is not there, or not whole, is empty. */
@@ -157,6 +157,7 @@ export class StoredFiles {
 
   #set(key: bigint, state: bigint, hash: Uint8Array | undefined): void {
     this.#isChanged = true
+    this.#count ??= this.#countTaken()
     if (this.#count * 2 >= this.#slots && this.#slots < mostSlots) this.#grow()
     let slot = this.#find(key)
     for (let i = 0; slot === undefined && i < probes; i++) {

@@ -16,14 +16,14 @@ export interface WorkerPoolOptions {
   readonly workerUrl?: URL
   /** Threads; one a core (at most 8) when absent. */
   readonly threads?: number
-  /** Bytes that are worked on in the calling thread before any thread starts; 1 MiB when absent. */
+  /** Bytes that are worked on in the calling thread before any thread starts; 4 MiB when absent. */
   readonly beforeThreadsBytes?: number
 }
 
-/** Work on this much is done sooner than a thread has started, which takes the processor some 30 ms. */
-const usualBeforeThreadsBytes = 1024 * 1024
-/** A larger piece would hold up the calling thread. */
-const smallBytes = 256 * 1024
+/** Work on this much is done sooner than a thread has started, which takes the processor 30 to 100 ms. */
+const usualBeforeThreadsBytes = 4 * 1024 * 1024
+/** A larger piece would hold up the calling thread for more than some 10 ms. */
+const smallBytes = 2 * 1024 * 1024
 /** To check so little takes less time than to have another thread do it. */
 const tinyBytes = 32 * 1024
 
