@@ -54,10 +54,7 @@ export class Pack implements OpenPack {
   }
 
   /** Stores the pack, after which its references are valid; they can be written from `onKnown` on. */
-  async seal(
-    onSealed?: (chunk: ChunkRef, bytes: Uint8Array) => void,
-    onKnown?: () => void,
-  ): Promise<ChunkRef> {
+  async seal(onSealed?: (chunk: ChunkRef, bytes: Uint8Array) => void, onKnown?: () => void): Promise<ChunkRef> {
     const { buffers } = this.#chunks
     const whole = buffers.adopt(this.#memory.subarray(0, this.#bytes))
     this.#memory = new Uint8Array()

@@ -161,7 +161,8 @@ async function* directorySteps(
 
 async function place({ totals, large, options }: Download, item: Item, target: Target): Promise<void> {
   const { entry, owner } = item
-  const there = options.overwrite || target.isInNew ? "other" : compareWith(entry, target.folder.at(target.name), options)
+  const there =
+    options.overwrite || target.isInNew ? "other" : compareWith(entry, target.folder.at(target.name), options)
   const restored = { ...options, onLacking: lackingAt(options, pathOf(target)) }
   // Where a file system takes none of them, it is not written anew each time.
   const placed = there === "lacks xattrs" && entry.kind === "file" && placeXattrs(target, entry, restored)

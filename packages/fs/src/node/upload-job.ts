@@ -9,15 +9,7 @@ import { holdsEntries } from "../items.ts"
 import { commitRest } from "./barred.ts"
 import { type Linked, LinkedFiles } from "./linked-files.ts"
 import type { LocalItem, WalkOptions } from "./local.ts"
-import {
-  count,
-  hashFile,
-  LocalReadError,
-  openLocal,
-  readWhole,
-  streamLocal,
-  whenEnded,
-} from "./read-local.ts"
+import { count, hashFile, LocalReadError, openLocal, readWhole, streamLocal, whenEnded } from "./read-local.ts"
 import type { Known, StoredFiles } from "./stored-files.ts"
 import { noTotals } from "./totals.ts"
 import { attributesOf, type Before, hasSameContent, isSame, keepingUnholdable } from "./unchanged.ts"
