@@ -57,8 +57,13 @@ export class ItemList {
 
   /** One more item: what it is with --json, and what it is without. Gives a promise only when the caller must wait for who reads it. */
   add({ value, line }: { readonly value?: () => unknown; readonly line?: () => Line }): Promise<void> | undefined {
-    if (this.#context.json && value) this.#values.push(value())
-    if (!this.#context.json && line) this.#lines.push(line())
+    return this.addAll({ ...(value && { values: () => [value()] }), ...(line && { lines: () => [line()] }) })
+  }
+
+  /** The same of several. */
+  addAll(items: { readonly values?: () => unknown[]; readonly lines?: () => Line[] }): Promise<void> | undefined {
+    if (this.#context.json) for (const value of items.values?.() ?? []) this.#values.push(value)
+    else for (const line of items.lines?.() ?? []) this.#lines.push(line)
     return this.#values.length + this.#lines.length >= heldItems ? this.#print() : undefined
   }
 

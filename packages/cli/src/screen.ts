@@ -2,7 +2,7 @@
  * Where the command line's words come out: results on standard output, warnings and questions on standard error. All text
  * passes here on its way to people, so that nothing from elsewhere drives their terminal or shows a secret.
  */
-import { shownJson, shownLine, shownNote } from "@holdfast/core"
+import { shownEach, shownJson, shownLine, shownNote } from "@holdfast/core"
 
 /** A line of text, or the cells of one, with tabs between. Line ends and tabs within are data, and made visible. */
 export type Line = string | readonly string[]
@@ -46,7 +46,7 @@ export function createScreen({ stdout, stderr, json }: Streams): Screen {
     else if (text !== "") stdout.write(text.endsWith("\n") ? text : `${text}\n`)
   }
   const verbosity: Verbosity = { quiet: false, verbose: false }
-  const output: Screen["output"] = (value, text) => result(value, json ? "" : linesOf(text).map(shownCells).join("\n"))
+  const output: Screen["output"] = (value, text) => result(value, json ? "" : shownText(text))
   return {
     verbosity,
     output,
@@ -59,8 +59,13 @@ export function createScreen({ stdout, stderr, json }: Streams): Screen {
   }
 }
 
-function linesOf(text: string | readonly Line[]): readonly Line[] {
-  return typeof text === "string" ? [text] : text
+function shownText(text: string | readonly Line[]): string {
+  if (typeof text === "string") return shownLine(text)
+  return (isOneCellEach(text) ? shownEach(text) : text.map(shownCells)).join("\n")
+}
+
+function isOneCellEach(lines: readonly Line[]): lines is readonly string[] {
+  return lines.every((line) => typeof line === "string")
 }
 
 function shownCells(line: Line): string {

@@ -167,6 +167,8 @@ export interface FileSystem {
   lookup(path: readonly string[]): Promise<Item | undefined>
   /** What is in a directory, or in a tree that is linked in, in the tree's order; nothing for anything else. */
   list(item: Item): AsyncIterable<readonly [name: string, item: Item]>
+  /** The same, many at a time as they are stored: faster where there are very many. */
+  listPages(item: Item): AsyncIterable<readonly (readonly [name: string, item: Item])[]>
   /** The bytes of a file, or a range of them. Throws ERR_IS_A_DIRECTORY for what is no file. */
   read(item: Item, range?: ReadFileOptions): AsyncIterable<Uint8Array>
   /** The bytes of a file for who reads here and there: through pages that are kept, and ahead. Throws ERR_IS_A_DIRECTORY. */

@@ -187,23 +187,36 @@ export class View implements FileSystem {
   }
 
   async *list(item: Item): AsyncGenerator<readonly [string, Item], void, void> {
+    for await (const page of this.listPages(item)) for (const named of page) yield named
+  }
+
+  async *listPages(item: Item): AsyncGenerator<readonly (readonly [string, Item])[], void, void> {
     const { entry, owner, path } = item
-    if (owner !== this) yield* owner.list(item)
+    if (owner !== this) yield* owner.listPages(item)
     else if (entry.kind === "junction") {
       const inner = await this.enter(entry, [entry.name])
-      yield* inner.list(inner.item(inner.root, []))
+      yield* inner.listPages(inner.item(inner.root, []))
     } else if (entry.kind === "directory")
       try {
-        for await (const page of listPages(this.io, entry.reference))
-          for (const child of page) {
-            const place = path && [...path, child.name]
-            // A linked file that cannot be opened is still listed, as what it is here.
-            const linked = () => this.#resolved(child, place ?? [child.name]).catch(() => this.item(child, place))
-            yield [child.name, child.kind === "junction" ? await linked() : this.item(child, place)]
-          }
+        for await (const page of listPages(this.io, entry.reference)) {
+          const named: (readonly [string, Item])[] = []
+          for (const child of page)
+            named.push([child.name, child.kind === "junction" ? await this.#linkedOrNot(child, path) : this.#below(child, path)])
+          yield named
+        }
       } catch (error) {
         throw damageAt(error, this.label, path)
       }
+  }
+
+  #below(child: Entry, path: readonly string[] | undefined): Item {
+    return this.item(child, path && [...path, child.name])
+  }
+
+  /** A linked file that cannot be opened is still listed, as what it is here. */
+  #linkedOrNot(child: Entry, path: readonly string[] | undefined): Promise<Item> {
+    const item = this.#below(child, path)
+    return this.#resolved(child, item.path ?? [child.name]).catch(() => item)
   }
 
   async *copies(): AsyncGenerator<readonly [string, Item], void, void> {

@@ -1,5 +1,5 @@
 /** Reading a directory: one name, a page of entries, the number of entries. */
-
+import { equal } from "@holdfast/core"
 import { childIndex } from "./directory-cursor.ts"
 import type { ChildNode, DirectoryNode } from "./directory-node.ts"
 import type { Entry } from "./entry.ts"
@@ -7,6 +7,9 @@ import type { TreeIo } from "./io.ts"
 import { compareNames } from "./name.ts"
 import { entriesBelow, type NodePlace, placeBelow } from "./node-place.ts"
 import type { DirectoryRef } from "./reference.ts"
+
+/** Leaves of a directory of more entries are not kept when it is listed: they would go again before anyone asks for them. */
+const mostKept = 10_000
 
 /** Where a listing begins. */
 export interface ListOptions {
@@ -39,14 +42,16 @@ export async function* listDirectory(
   for await (const page of listPages(io, directory, { ...(after === undefined ? {} : { after }) })) yield* page
 }
 
-/** As listDirectory, one node's entries at a time: faster for many entries. */
+/** As listDirectory, one node's entries at a time: faster for many entries. The next chunk with nodes is read ahead. */
 export async function* listPages(
   io: TreeIo,
   directory: DirectoryRef,
   { after }: ListOptions = {},
 ): AsyncGenerator<readonly Entry[], void, void> {
   if (!directory) return
-  yield* pagesBelow(io, await io.readNode(directory), undefined, after)
+  const root = await io.readNode(directory)
+  const isKept = entriesBelow(root) <= mostKept
+  yield* pagesBelow({ io, isKept }, root, undefined, after)
 }
 
 /** How many entries the directory has. */
@@ -55,8 +60,14 @@ export async function countEntries(io: TreeIo, directory: DirectoryRef): Promise
   return entriesBelow(await io.readNode(directory))
 }
 
+/** How leaves are read. */
+interface Reading {
+  readonly io: TreeIo
+  readonly isKept: boolean
+}
+
 async function* pagesBelow(
-  io: TreeIo,
+  reading: Reading,
   node: DirectoryNode,
   place: NodePlace | undefined,
   after: string | undefined,
@@ -67,10 +78,23 @@ async function* pagesBelow(
     if (page.length > 0) yield page
     return
   }
+  const { io, isKept } = reading
   const items = node.items as readonly ChildNode[]
   const first = after === undefined ? 0 : childIndex(items, after)
+  let aheadOf = first
   for (let i = first; i < items.length; i++) {
     const below = placeBelow(node, i, place)
-    yield* pagesBelow(io, await io.readNode(items[i]!.reference, below), below, i === first ? after : undefined)
+    const child = await io.readNode(items[i]!.reference, below, { isKept: isKept || below.level > 0 })
+    yield* pagesBelow(reading, child, below, i === first ? after : undefined)
+    if (i >= aheadOf) aheadOf = readNextChunk(io, items, i) // now that the reader is known to want more than one
   }
+}
+
+/** Begins to read the next chunk that holds one of `items` after the `index`-th; gives which one, or how many there are. */
+function readNextChunk(io: TreeIo, items: readonly ChildNode[], index: number): number {
+  const { chunk } = items[index]!.reference
+  let next = index + 1
+  while (next < items.length && equal(items[next]!.reference.chunk.id, chunk.id)) next++
+  if (next < items.length) io.readAhead(items[next]!.reference, Promise.resolve(true))
+  return next
 }

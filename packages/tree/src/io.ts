@@ -144,13 +144,16 @@ export class TreeIo {
     return isPacked ? (await this.readSlice(reference)).subarray(start, end) : this.#readPages(reference, start, end)
   }
 
-  /** A node of a directory: its root, or one that must stand at `place`. Throws ERR_BAD_FORMAT when it does not. */
-  async readNode(reference: Reference, place?: NodePlace): Promise<DirectoryNode> {
+  /**
+   * A node of a directory: its root, or one that must stand at `place`. Throws ERR_BAD_FORMAT when it does not. Unless `isKept`, it does
+   * not take the place of nodes in the cache.
+   */
+  async readNode(reference: Reference, place?: NodePlace, { isKept = true } = {}): Promise<DirectoryNode> {
     const key = nodeKey(reference)
     let node = this.#shared.nodes.get(key)
     if (!node) {
       node = decodeDirectoryNode(await this.readSlice(reference), reference)
-      this.#shared.nodes.set(key, node, reference.length)
+      if (isKept) this.#shared.nodes.set(key, node, reference.length)
     }
     if (place) checkPlace(node, place)
     return node

@@ -31,6 +31,8 @@ const two32 = 2 ** 32
 const maxUint64 = 2n ** 64n - 1n
 const maxSafe = BigInt(Number.MAX_SAFE_INTEGER)
 
+/** There is nothing in it to be changed: one serves all. */
+const nothing = new Uint8Array(0)
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -208,7 +210,7 @@ class Reader {
       case type.negative:
         return negative(this.#argument(head))
       case type.bytes:
-        return this.#take(this.#argument(head)).slice()
+        return this.#copy(this.#argument(head))
       case type.text:
         return this.#text(head)
       case type.array:
@@ -227,8 +229,8 @@ class Reader {
 
   #array(head: number, depth: number): CborValue[] {
     const length = this.#count(head, 1)
-    const items: CborValue[] = []
-    for (let i = 0; i < length; i++) items.push(this.value(depth + 1))
+    const items = new Array<CborValue>(length) // which does not grow in steps
+    for (let i = 0; i < length; i++) items[i] = this.value(depth + 1)
     return items
   }
 
@@ -259,22 +261,31 @@ class Reader {
   }
 
   #text(head: number): string {
-    const bytes = this.#take(this.#argument(head))
-    if (bytes.length <= shortText) {
-      let text = ""
-      let i = 0
-      for (; i < bytes.length; i++) {
-        const byte = bytes[i]!
-        if (byte > 0x7f) break
-        text += String.fromCharCode(byte)
-      }
-      if (i === bytes.length) return text
+    const start = this.#skip(this.#argument(head))
+    const end = this.#at
+    if (end - start <= shortText) {
+      const text = this.#ascii(start, end)
+      if (text !== undefined) return text
     }
     try {
-      return decoder.decode(bytes)
+      return decoder.decode(this.#bytes.subarray(start, end))
     } catch (cause) {
       throw this.#malformed(cause)
     }
+  }
+
+  /** The text between, when it is ASCII. Four letters at a time: each step makes a text that nobody keeps. */
+  #ascii(start: number, end: number): string | undefined {
+    const bytes = this.#bytes
+    let all = 0
+    for (let i = start; i < end; i++) all |= bytes[i]!
+    if (all > 0x7f) return undefined
+    let text = ""
+    let i = start
+    for (; i + 4 <= end; i += 4)
+      text += String.fromCharCode(bytes[i]!, bytes[i + 1]!, bytes[i + 2]!, bytes[i + 3]!)
+    for (; i < end; i++) text += String.fromCharCode(bytes[i]!)
+    return text
   }
 
   /** The argument of a head that was read: a bigint where a number cannot hold it. */
@@ -282,7 +293,7 @@ class Reader {
     const info = head & 31
     if (info < 24) return info
     const at = this.#at
-    this.#take(headBytes(head))
+    this.#skip(headBytes(head))
     switch (info) {
       case 24:
         return this.#atLeast(24, this.#bytes[at]!)
@@ -309,11 +320,17 @@ class Reader {
     return this.#bytes[this.#at++]!
   }
 
-  #take(length: number | bigint): Uint8Array {
+  /** Goes beyond so many bytes, which are there; gives where they begin. */
+  #skip(length: number | bigint): number {
     if (length > this.#bytes.length - this.#at) throw this.#malformed()
     const start = this.#at
     this.#at += Number(length)
-    return this.#bytes.subarray(start, this.#at)
+    return start
+  }
+
+  #copy(length: number | bigint): Uint8Array {
+    const start = this.#skip(length)
+    return start === this.#at ? nothing : this.#bytes.slice(start, this.#at)
   }
 
   #tooManyItems(): HoldfastError {

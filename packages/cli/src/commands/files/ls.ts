@@ -94,7 +94,7 @@ async function ls(context: Context, paths: readonly string[], flags: LsFlags): P
       const found = await find(open, text)
       if (context.json && places.length > 1) {
         const entries: unknown[] = []
-        for await (const listed of listedIn(found)) entries.push(asJson(listed))
+        for await (const page of listedIn(found)) entries.push(...page.map(asJson))
         await list.add({ value: () => ({ path: formatPath(found.path), entries }) })
       } else {
         if (places.length > 1) await list.add({ line: () => `${show(found)}:` })
@@ -105,30 +105,34 @@ async function ls(context: Context, paths: readonly string[], flags: LsFlags): P
   })
 }
 
-/** What `ls` shows of a place. */
-async function* listedIn(found: Found): AsyncGenerator<Listed, void, void> {
+/** What `ls` shows of a place, many at a time. */
+async function* listedIn(found: Found): AsyncGenerator<readonly Listed[], void, void> {
   const { files, item, path } = found
-  const isDirectory = holdsEntries(item)
-  if (!isDirectory) yield listedOf(item, nameAt(found) ?? "/")
-  if (!isDirectory && path.length > 0) return
-  for await (const [name, child] of isDirectory ? files.list(item) : files.copies()) yield listedOf(child, name)
+  if (holdsEntries(item)) {
+    for await (const page of files.listPages(item)) yield page.map(([name, child]) => listedOf(child, name))
+    return
+  }
+  yield [listedOf(item, nameAt(found) ?? "/")]
+  if (path.length > 0) return
+  for await (const [name, child] of files.copies()) yield [listedOf(child, name)]
 }
 
 /** Entries whose columns are lined up, as far as so many are shown at once. */
 const linedUp = 1000
 
-async function addListed(list: ItemList, entries: AsyncIterable<Listed>, columns: ListingLines): Promise<void> {
+async function addListed(
+  list: ItemList,
+  pages: AsyncIterable<readonly Listed[]>,
+  columns: ListingLines,
+): Promise<void> {
   let block: Listed[] = []
   const add = async () => {
-    const lines = columns.of(block)
-    for (const [i, listed] of block.entries()) {
-      const printed = list.add({ value: () => asJson(listed), line: () => lines[i]! })
-      if (printed) await printed
-    }
+    const shown = block
     block = []
+    await list.addAll({ values: () => shown.map(asJson), lines: () => columns.of(shown) })
   }
-  for await (const listed of entries) {
-    block.push(listed)
+  for await (const page of pages) {
+    for (const listed of page) block.push(listed)
     if (block.length >= linedUp) await add()
   }
   await add()
