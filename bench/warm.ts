@@ -51,8 +51,10 @@ const { connect } = openedGrid(profile.identityDir, identity, {
   grant: await grantFor(await profile.account(), identity),
 })
 const pipeline = createWorkerPool()
+const { id: account } = await profile.account()
 const store = await createStore({
   env: nodeEnv,
+  account,
   servers: description.servers.map((server) => ({
     backend: slowed(connect(server, pipeline.buffers)),
     weight: Math.max(1, server.capacityBytes),
@@ -75,11 +77,12 @@ async function cat(tree: Tree, path: readonly string[]): Promise<number> {
 
 async function add(tree: Tree, path: readonly string[], bytes: Uint8Array): Promise<void> {
   const writer = createFileWriter(tree.io)
-  const stored = writer.add(bytes)
-  await writer.flush()
-  const content = await stored
+  const added = writer.add(bytes)
+  await writer.name()
+  const content = await added
+  const stored = writer.flush() // beside the nodes that name it, as every door does
   const entry: Entry = { name: path.at(-1)!, kind: "file", ...plainAttributes(0o644, 0), size: content.size, content }
-  await tree.commit(async (session) => session.set(path, entry))
+  await tree.commit(async (session) => session.set(path, entry), stored)
 }
 
 /** Median time of an operation, bytes sent, and its round trips one after another. */

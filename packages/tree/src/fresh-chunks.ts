@@ -42,10 +42,13 @@ interface Located<Place> {
   readonly place: Place
 }
 
-/** Reads a node, and tells what is below it. */
-type ReadNode<Place> = (
-  node: Located<Place>,
-) => Promise<{ readonly level: number; readonly below: readonly Located<Place>[] }>
+/** How nodes are read. */
+interface NodeReader<Place> {
+  /** Reads a node, and tells what is below it. */
+  read(node: Located<Place>): Promise<{ readonly level: number; readonly below: readonly Located<Place>[] }>
+  /** True when nodes of one level may be the same; those of a directory each begin with another name. */
+  readonly mayRepeat: boolean
+}
 
 type DirectoryPlace = NodePlace | undefined
 
@@ -70,16 +73,19 @@ class FreshWalk {
     const pair = `${before && referenceKey(before)} ${referenceKey(after)}`
     if (this.#seen.has(pair)) return
     this.#seen.add(pair)
-    const read: ReadNode<DirectoryPlace> = async ({ reference, place }) => {
-      const node = await this.#io.readNode(reference, place)
-      const children = node.level === 0 ? [] : (node.items as readonly ChildNode[])
-      return {
-        level: node.level,
-        below: children.map((child, i) => ({ reference: child.reference, place: placeBelow(node, i, place) })),
-      }
+    const reader: NodeReader<DirectoryPlace> = {
+      read: async ({ reference, place }) => {
+        const node = await this.#io.readNode(reference, place)
+        const children = node.level === 0 ? [] : (node.items as readonly ChildNode[])
+        return {
+          level: node.level,
+          below: children.map((child, i) => ({ reference: child.reference, place: placeBelow(node, i, place) })),
+        }
+      },
+      mayRepeat: false,
     }
     const old = before && { reference: before, place: undefined }
-    const [oldLeaves, freshLeaves] = await this.#leaves(read, old, { reference: after, place: undefined })
+    const [oldLeaves, freshLeaves] = await this.#leaves(reader, old, { reference: after, place: undefined })
     await this.#entries(new EntryRun(this.#io, oldLeaves.nodes), freshLeaves.nodes)
   }
 
@@ -98,22 +104,22 @@ class FreshWalk {
 
   /** The leaves that only one side has; ids of the nodes passed are added. */
   async #leaves<Place>(
-    read: ReadNode<Place>,
+    reader: NodeReader<Place>,
     before: Located<Place> | null,
     after: Located<Place>,
   ): Promise<[old: Level<Place>, fresh: Level<Place>]> {
-    let old = await topLevel(read, before)
-    let fresh = await topLevel(read, after)
+    let old = await topLevel(reader, before)
+    let fresh = await topLevel(reader, after)
     for (;;) {
       if (old.level > fresh.level) {
-        old = await below(read, old)
+        old = await below(reader, old)
         continue
       }
       if (old.level === fresh.level) [old, fresh] = difference(old, fresh)
       for (const { reference } of fresh.nodes) this.#add(reference.chunk.id)
       if (fresh.level === 0) return [old, fresh]
-      if (old.level === fresh.level) old = await below(read, old)
-      fresh = await below(read, fresh)
+      if (old.level === fresh.level) old = await below(reader, old)
+      fresh = await below(reader, fresh)
     }
   }
 
@@ -152,24 +158,27 @@ class FreshWalk {
   }
 
   async #manifest(before: FileContent | undefined, after: FileContent & { readonly form: "manifest" }): Promise<void> {
-    const read: ReadNode<ManifestPlace> = async ({ reference, place }) => {
-      const { level, items } = await this.#io.readManifest(reference, place)
-      // Each once: a few nodes that name each other a thousand times have more pieces than can be gone through.
-      const below = new Map<string, Located<ManifestPlace>>()
-      for (const item of items)
-        if (item.reference)
-          below.set(`${referenceKey(item.reference)} ${item.length}`, {
-            reference: item.reference,
-            place: { length: item.length, level: level - 1 },
-          })
-      return { level, below: [...below.values()] }
+    const reader: NodeReader<ManifestPlace> = {
+      read: async ({ reference, place }) => {
+        const { level, items } = await this.#io.readManifest(reference, place)
+        // Each once: a few nodes that name each other a thousand times have more pieces than can be gone through.
+        const below = new Map<string, Located<ManifestPlace>>()
+        for (const item of items)
+          if (item.reference)
+            below.set(`${referenceKey(item.reference)} ${item.length}`, {
+              reference: item.reference,
+              place: { length: item.length, level: level - 1 },
+            })
+        return { level, below: [...below.values()] }
+      },
+      mayRepeat: true,
     }
     const rootOf = ({ reference, size }: typeof after) => ({ reference, place: { length: size } })
     const old = before?.form === "manifest" ? rootOf(before) : null
-    const [oldLeaves, freshLeaves] = await this.#leaves(read, old, rootOf(after))
+    const [oldLeaves, freshLeaves] = await this.#leaves(reader, old, rootOf(after))
     // By chunk: what a patch left of a piece lies where the piece lay.
-    const held = new Set((await below(read, oldLeaves)).nodes.map(({ reference }) => toHex(reference.chunk.id)))
-    for (const { reference } of (await below(read, freshLeaves)).nodes)
+    const held = new Set((await below(reader, oldLeaves)).nodes.map(({ reference }) => toHex(reference.chunk.id)))
+    for (const { reference } of (await below(reader, freshLeaves)).nodes)
       if (!held.has(toHex(reference.chunk.id))) this.#add(reference.chunk.id)
   }
 
@@ -216,18 +225,18 @@ class EntryRun {
   }
 }
 
-async function topLevel<Place>(read: ReadNode<Place>, root: Located<Place> | null): Promise<Level<Place>> {
-  return root ? { level: (await read(root)).level, nodes: [root] } : { level: -1, nodes: [] }
+async function topLevel<Place>(reader: NodeReader<Place>, root: Located<Place> | null): Promise<Level<Place>> {
+  return root ? { level: (await reader.read(root)).level, nodes: [root] } : { level: -1, nodes: [] }
 }
 
 /** What the nodes of a level refer to. */
-async function below<Place>(read: ReadNode<Place>, { level, nodes }: Level<Place>): Promise<Level<Place>> {
+async function below<Place>(reader: NodeReader<Place>, { level, nodes }: Level<Place>): Promise<Level<Place>> {
   const children: Located<Place>[] = []
-  for (const node of nodes) for (const child of (await read(node)).below) children.push(child)
-  return { level: level - 1, nodes: level > 0 ? eachOnce(children) : children }
+  for (const node of nodes) for (const child of (await reader.read(node)).below) children.push(child)
+  return { level: level - 1, nodes: level > 0 && reader.mayRepeat ? eachOnce(children) : children }
 }
 
-/** What is named several times with the same place; of a directory nothing may be. */
+/** Each once of what is named several times with the same place. */
 function eachOnce<Place>(nodes: readonly Located<Place>[]): readonly Located<Place>[] {
   const keyOf = ({ reference, place }: Located<Place>) => `${referenceKey(reference)} ${JSON.stringify(place)}`
   const known = new Map<string, Located<Place>>()
@@ -237,11 +246,22 @@ function eachOnce<Place>(nodes: readonly Located<Place>[]): readonly Located<Pla
 
 /** Both without the nodes that they share. */
 function difference<Place>(a: Level<Place>, b: Level<Place>): [Level<Place>, Level<Place>] {
+  const [restA, restB] = withoutSameEnds(a.nodes, b.nodes)
   const keyOf = ({ reference }: Located<Place>) => referenceKey(reference)
-  const keysOf = ({ nodes }: Level<Place>) => new Set(nodes.map(keyOf))
-  const [inA, inB] = [keysOf(a), keysOf(b)]
+  const [inA, inB] = [new Set(restA.map(keyOf)), new Set(restB.map(keyOf))]
   return [
-    { ...a, nodes: a.nodes.filter((node) => !inB.has(keyOf(node))) },
-    { ...b, nodes: b.nodes.filter((node) => !inA.has(keyOf(node))) },
+    { ...a, nodes: restA.filter((node) => !inB.has(keyOf(node))) },
+    { ...b, nodes: restB.filter((node) => !inA.has(keyOf(node))) },
   ]
+}
+
+/** What is between the nodes that both begin with and those that both end with: mostly few of many, found without naming each. */
+function withoutSameEnds<Place>(a: readonly Located<Place>[], b: readonly Located<Place>[]) {
+  const shortest = Math.min(a.length, b.length)
+  const isSame = (i: number, j: number) => sameReference(a[i]!.reference, b[j]!.reference)
+  let first = 0
+  while (first < shortest && isSame(first, first)) first++
+  let last = 0
+  while (last < shortest - first && isSame(a.length - 1 - last, b.length - 1 - last)) last++
+  return [a.slice(first, a.length - last), b.slice(first, b.length - last)] as const
 }

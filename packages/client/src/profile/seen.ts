@@ -3,7 +3,7 @@
  * is done. Commands that run at once merge what they saw. Nothing here is secret. Specification: docs/formats/profile.md.
  */
 import { existsSync } from "node:fs"
-import { readdir, readFile, rm } from "node:fs/promises"
+import { readdir, readFile, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
   fromHex,
@@ -45,6 +45,9 @@ const exportSchema = v.union([
   }),
 ])
 
+/** So many registers are kept decoded. */
+const mostFiles = 16
+
 /** What `holdfast seen export` prints. */
 export interface SeenExport {
   readonly version: 2
@@ -70,9 +73,11 @@ export function openSeen(folder: string, name: string): ProfileSeen {
   const old = { sequences: join(folder, `${name}.json`), values: join(folder, `${name}.values`) }
   const oldSequences = () => readWhole(old.sequences, oldSchema)
 
+  const files = new RememberedFiles(fileSchema, decodeSeen)
+
   async function get(id: string): Promise<Seen | undefined> {
-    const held = await readWhole(join(dir, id), fileSchema)
-    if (held) return decodeSeen(held)
+    const held = await files.read(join(dir, id))
+    if (held) return held
     const sequence = (await oldSequences())?.[id]
     if (sequence === undefined) return undefined
     const stable = await readIfThere(join(old.values, id))
@@ -188,6 +193,44 @@ async function readWhole<T>(path: string, schema: Schema<T>): Promise<T | undefi
       { path },
       { cause },
     )
+  }
+}
+
+/** Files that were decoded last: one that is the same still, as each write makes a new one, is not read again. */
+class RememberedFiles<Stored, Decoded> {
+  readonly #schema: Schema<Stored>
+  readonly #decode: (stored: Stored) => Decoded
+  readonly #last = new Map<string, { readonly state: string; readonly decoded: Decoded }>()
+
+  constructor(schema: Schema<Stored>, decode: (stored: Stored) => Decoded) {
+    this.#schema = schema
+    this.#decode = decode
+  }
+
+  /** What the file at `path` holds; undefined when there is none. Throws ERR_BAD_FORMAT. */
+  async read(path: string): Promise<Decoded | undefined> {
+    const state = await stateOf(path)
+    const last = this.#last.get(path)
+    if (last && last.state === state) return last.decoded
+    this.#last.delete(path)
+    const stored = await readWhole(path, this.#schema)
+    if (!stored) return undefined
+    const decoded = this.#decode(stored)
+    // Only of what was the same before it was read and after it.
+    if (state !== undefined && state === (await stateOf(path))) this.#last.set(path, { state, decoded })
+    if (this.#last.size > mostFiles) this.#last.delete(this.#last.keys().next().value!)
+    return decoded
+  }
+}
+
+/** Which file is at `path`, and as of when; undefined when none is. */
+async function stateOf(path: string): Promise<string | undefined> {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
+    return `${ino} ${size} ${mtimeNs} ${ctimeNs}`
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined
+    throw ioError(`Could not read ${path}`, error)
   }
 }
 
