@@ -5,7 +5,6 @@
  */
 import * as fs from "node:fs"
 import { join } from "node:path"
-import { parseEnv } from "node:util"
 import { HoldfastError } from "@holdfast/core"
 import { localError, othersMayChange } from "@holdfast/core/node"
 import { Command, type Option } from "commander"
@@ -48,6 +47,7 @@ export function readDefaults(config: string, env: NodeJS.ProcessEnv): void {
   } catch (error) {
     throw localError(error, path)
   }
+  const { parseEnv } = process.getBuiltinModule("node:util") // an import of it loads a dozen modules more, for who has no such file too
   for (const [name, value] of Object.entries(parseEnv(text))) {
     if (!/^HOLDFAST_[A-Z0-9_]+$/.test(name))
       throw new HoldfastError(

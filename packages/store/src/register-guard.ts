@@ -91,6 +91,7 @@ export class SeenGuard {
         return { rollback: { ...rollback, evidence: [evidenceOf(known), evidenceOf(other)] }, followed: nothing }
       for (const held of values) {
         const relation = await this.#relate(known, held, openHistory)
+        if (relation === "follows") continue
         const evidence = [evidenceOf(known), evidenceOf(held)] as const
         if (relation === "fork") return { rollback: { ...rollback, evidence }, followed: nothing }
         if (relation === "unproven") unproven ??= { ...rollback, evidence, unproven: true }

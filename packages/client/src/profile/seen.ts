@@ -90,6 +90,7 @@ export function openSeen(folder: string, name: string): ProfileSeen {
         const seen = await change(await get(id))
         const text = JSON.stringify({ version: 1, ...encodeSeen(seen) }, null, 1)
         await writeSecretFile(join(dir, id), `${text}\n`)
+        await files.keep(join(dir, id), seen) // nobody else writes it meanwhile
       }),
     )
 
@@ -216,10 +217,16 @@ class RememberedFiles<Stored, Decoded> {
     const stored = await readWhole(path, this.#schema)
     if (!stored) return undefined
     const decoded = this.#decode(stored)
-    // Only of what was the same before it was read and after it.
-    if (state !== undefined && state === (await stateOf(path))) this.#last.set(path, { state, decoded })
-    if (this.#last.size > mostFiles) this.#last.delete(this.#last.keys().next().value!)
+    await this.keep(path, decoded, state)
     return decoded
+  }
+
+  /** Takes what a file holds that is there now; when it was read, only if it is the same as before that. */
+  async keep(path: string, decoded: Decoded, before?: string): Promise<void> {
+    const state = await stateOf(path)
+    if (state === undefined || (before !== undefined && state !== before)) return
+    this.#last.set(path, { state, decoded })
+    if (this.#last.size > mostFiles) this.#last.delete(this.#last.keys().next().value!)
   }
 }
 

@@ -3,7 +3,7 @@
  * id in its certificate, so its address may change. Socket errors become ERR_SERVER_UNREACHABLE or ERR_REFUSED.
  */
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http"
-import { Agent, request } from "node:https"
+import type { Agent } from "node:https"
 import { type PeerCertificate, TLSSocket } from "node:tls"
 import { concat, discard, HoldfastError } from "@holdfast/core"
 import { codeOf } from "@holdfast/core/node"
@@ -12,6 +12,9 @@ import { type Pace, startPace } from "./pace.ts"
 import { throwIfRefused } from "./refusal.ts"
 import { keyIdOf, type RevokedKeys } from "./revoked.ts"
 import { type Address, aborted, explain, formatAddress, unreachable } from "./unreachable.ts"
+
+/** Loaded when it is needed: most commands speak frames over TLS alone. */
+const https = () => process.getBuiltinModule("node:https")
 
 /** A request with its bounds. */
 export interface RequestOptions extends Address {
@@ -41,7 +44,7 @@ export interface BytesResponse {
 /** An agent that keeps connections to one server open and accepts no other server in its place. */
 export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
   const { revoked } = options
-  const agent = new Agent({
+  const agent = new (https().Agent)({
     keepAlive: true,
     maxSockets: options.maxSockets ?? 8,
     maxFreeSockets: options.maxSockets ?? 8,
@@ -83,7 +86,7 @@ export async function requestBytes(agent: Agent, options: RequestOptions): Promi
 
 /** The other connections that the agent has kept are as old: a server that was started again knows none of them. */
 async function attemptAnew(agent: Agent, options: RequestOptions): Promise<BytesResponse | "stale"> {
-  const once = new Agent({ ...agent.options, keepAlive: false })
+  const once = new (https().Agent)({ ...agent.options, keepAlive: false })
   once.createConnection = agent.createConnection.bind(agent) // with its checks of who the server is
   try {
     return await attempt(once, options)
@@ -117,7 +120,7 @@ function attempt(agent: Agent, options: RequestOptions): Promise<BytesResponse |
         if (closed && call?.reusedSocket && !answered) resolve("stale")
         else reject(explain(options, cause))
       })
-    call = request(
+    call = https().request(
       { agent, host, port, method, path, timeout: timeoutMs, headers: { ...headers, "content-length": `${length}` } },
       (response) => {
         readBody(response, { maxBytes, onBytes: (bytes) => pace?.add(bytes) }).then(

@@ -4,7 +4,7 @@
  */
 import { constants } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { createServer, type Server } from "node:https"
+import type { Server } from "node:https"
 import type { Socket } from "node:net"
 import { type SecureContextOptions, TLSSocket } from "node:tls"
 import { HoldfastError } from "@holdfast/core"
@@ -47,6 +47,7 @@ export function createTlsServer(
 ): Server {
   const working = new Map<ServerResponse, number>()
   const times = timesOf(options)
+  const { createServer } = process.getBuiltinModule("node:https") // who only asks servers does not load it
   const server = createServer(
     {
       ...contextOf(identity),

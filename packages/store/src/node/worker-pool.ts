@@ -1,6 +1,6 @@
 /** The chunk pipeline in worker threads: as many as asked for, a bounded queue in front of each. */
 import { availableParallelism } from "node:os"
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { BufferPool, type ErrorCode, HoldfastError, Semaphore } from "@holdfast/core"
 import { createErasure } from "@holdfast/core/erasure"
 import { mappedMemory, nodeCrypto } from "@holdfast/core/node"
@@ -143,6 +143,7 @@ class PoolThread {
   #nextTicket = 1
 
   constructor(url: URL, onExit: () => void) {
+    const { Worker } = process.getBuiltinModule("node:worker_threads") // a command that starts none does not load it
     this.#worker = new Worker(url, { resourceLimits: { maxYoungGenerationSizeMb: nurseryMib } })
     this.#worker.unref()
     this.#worker.on("message", (answer: WorkerAnswer) => this.#settle(answer))
