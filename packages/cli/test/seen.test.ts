@@ -57,6 +57,22 @@ test("of two commands at once the newest that either has seen stays, and what is
   assert.deepEqual(await open().seen.get(register), { sequence: 5, stable: await value(5), others: [await value(3)] })
 })
 
+test("what another command has seen is known to one that has read before", async (t) => {
+  const { folder, open } = setUp(t)
+  const [mine, other] = [open(), open()]
+  for (let version = 1; version <= 5; version++) {
+    await note(other, { sequence: version })
+    assert.equal((await mine.seen.get(register))?.sequence, version)
+    assert.deepEqual(await mine.seen.get(register), await open().seen.get(register))
+  }
+  await note(mine, { sequence: 6 })
+  assert.equal((await mine.seen.get(register))?.sequence, 6)
+  fs.writeFileSync(join(folder, "default", register), "not what was written")
+  await assert.rejects(mine.seen.get(register), { code: "ERR_BAD_FORMAT" })
+  assert.ok(await other.forgetSeen(register))
+  assert.equal(await mine.seen.get(register), undefined)
+})
+
 test("of commands at once, in processes of their own, none loses what another has seen", async (t) => {
   const { folder } = setUp(t)
   const script = `

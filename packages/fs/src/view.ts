@@ -201,7 +201,10 @@ export class View implements FileSystem {
         for await (const page of listPages(this.io, entry.reference)) {
           const named: (readonly [string, Item])[] = []
           for (const child of page)
-            named.push([child.name, child.kind === "junction" ? await this.#linkedOrNot(child, path) : this.#below(child, path)])
+            named.push([
+              child.name,
+              child.kind === "junction" ? await this.#linkedOrNot(child, path) : this.#below(child, path),
+            ])
           yield named
         }
       } catch (error) {

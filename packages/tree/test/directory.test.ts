@@ -5,16 +5,18 @@ import fc from "fast-check"
 import {
   compareNames,
   countEntries,
+  createTreeIo,
   type DirectoryRef,
   type Entry,
   type FileEntry,
   listDirectory,
+  listPages,
   lookupEntry,
   plainAttributes,
   type TreeIo,
 } from "../src/index.ts"
 import { nameBytes, nameHash } from "../src/name.ts"
-import { collect, directoryOf, file, memoryIo, update } from "./grid.ts"
+import { collect, directoryOf, env, file, memoryIo, update } from "./grid.ts"
 
 const textOf = (entry: Entry) =>
   entry.kind === "file" && entry.content.form === "inline" ? fromUtf8(entry.content.bytes) : undefined
@@ -188,4 +190,41 @@ test("names that no directory may hold are refused", async () => {
   ] as const)
     await assert.rejects(directoryOf(io, [file(name, "x")]), { code: "ERR_INVALID_NAME", message: new RegExp(why) })
   assert.ok(await directoryOf(io, [file("ä".repeat(127), "x")]))
+})
+
+test("a long listing fetches one chunk ahead for who goes on, and none for who only looks", async () => {
+  const { io: writing, chunks } = memoryIo()
+  const xattrs = new Map([["user.large", new Uint8Array(40_000)]]) // so that one node above the leaves spans several chunks
+  const all = Array.from({ length: 250 }, (_, i) => ({ ...file(`${1000 + i}`), xattrs }))
+  const directory = await directoryOf(writing, all)
+  const io = createTreeIo({ chunks, env })
+  assert.ok(chunks.stored.size > 2, "the directory has several chunks of nodes")
+  const fetched = () => chunks.gets - before
+  const before = chunks.gets
+  const pages = listPages(io, directory)
+  const first = (await pages.next()).value!
+  const looked = fetched()
+  const second = (await pages.next()).value!
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(fetched(), looked + 1)
+  const names = [...first, ...second].map(({ name }) => name)
+  for await (const page of pages) for (const { name } of page) names.push(name)
+  assert.deepEqual(
+    names,
+    all.map(({ name }) => name),
+  )
+  assert.ok(fetched() <= chunks.stored.size, "no chunk is fetched twice")
+})
+
+test("listing a directory of very many entries leaves what was read before in the cache", async () => {
+  const { io: writing, chunks } = memoryIo()
+  const directory = await directoryOf(
+    writing,
+    Array.from({ length: 60_000 }, (_, i) => file(`${100_000 + i}`, "")),
+  )
+  const small = await directoryOf(writing, [file("a")])
+  const io = createTreeIo({ chunks, env })
+  const before = await io.readNode(small!)
+  assert.equal((await collect(listDirectory(io, directory))).length, 60_000)
+  assert.equal(await io.readNode(small!), before)
 })

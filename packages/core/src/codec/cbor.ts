@@ -282,8 +282,7 @@ class Reader {
     if (all > 0x7f) return undefined
     let text = ""
     let i = start
-    for (; i + 4 <= end; i += 4)
-      text += String.fromCharCode(bytes[i]!, bytes[i + 1]!, bytes[i + 2]!, bytes[i + 3]!)
+    for (; i + 4 <= end; i += 4) text += String.fromCharCode(bytes[i]!, bytes[i + 1]!, bytes[i + 2]!, bytes[i + 3]!)
     for (; i < end; i++) text += String.fromCharCode(bytes[i]!)
     return text
   }
