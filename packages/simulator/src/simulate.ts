@@ -176,8 +176,8 @@ class Run {
   async #reclaim(clients: readonly SimulatedClient[], random: Random): Promise<void> {
     const world = this.#world
     await this.#pass(Math.max(...world.servers.map(({ behindMs }) => behindMs)))
-    // Where lists lag a collection takes two runs.
-    for (let round = 1; round <= (happens(world.shape, "lag") ? 8 : 4); round++) {
+    // Where lists lag a collection takes two runs, and one more each time that a list still shows a word that has done its work.
+    for (let round = 1; round <= (happens(world.shape, "lag") ? 12 : 4); round++) {
       await this.#pass(2 * world.shape.graceMs + hourMs)
       for (const client of clients) {
         const tree = world.trees[0]!
