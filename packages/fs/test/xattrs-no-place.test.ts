@@ -85,6 +85,12 @@ test("what comes back from a file system that keeps no attributes has those that
   const namesOf = async (...path: string[]) => [...((await home.lookup(["x", ...path]))!.entry.xattrs?.keys() ?? [])]
   assert.deepEqual([await namesOf("f"), await namesOf("d")], [["security.capability", "user.mine"], ["user.mine"]])
 
+  const { atime, mtime } = fs.statSync(`${to}/x/f`)
+  fs.writeFileSync(`${to}/x/f`, "g") // as long as before, and as old
+  fs.utimesSync(`${to}/x/f`, atime, mtime)
+  await upload(home.writer(), `${to}/x`, ["x"], { ...options, overwrite: true })
+  assert.deepEqual(await namesOf("f"), ["user.mine"], "nor what only looks like the program")
+
   fs.writeFileSync(`${to}/x/f`, "another program")
   fs.writeFileSync(`${to}/x/d/g`, "changed")
   fs.writeFileSync(`${to}/x/d/new`, "new")

@@ -60,7 +60,7 @@ async function lookAt(deps: HealthDeps, id: ChunkId, found: Found, options: Chec
   const inconsistent = made === undefined
   const isPlaced = plan && !isDry && !inconsistent
   const { placed, refused } = isPlaced ? await placeMissing(deps, id, found, { plan, made }) : nothingPlaced
-  deps.buffers.give(memory)
+  deps.buffers.give(memory) // a put that failed has ended: nothing of it is being sent any more
   const likely = plan && isDry && !inconsistent ? Math.min(plan.wanted.length, plan.answering) : placed
   return { ...summary(deps, id, found), placed: likely, refused, inconsistent }
 }

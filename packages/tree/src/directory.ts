@@ -94,7 +94,8 @@ async function* pagesBelow(
 function readNextChunk(io: TreeIo, items: readonly ChildNode[], index: number): number {
   const { chunk } = items[index]!.reference
   let next = index + 1
-  while (next < items.length && equal(items[next]!.reference.chunk.id, chunk.id)) next++
+  const isHere = ({ reference }: ChildNode) => equal(reference.chunk.id, chunk.id) || io.hasNode(reference)
+  while (next < items.length && isHere(items[next]!)) next++
   if (next < items.length) io.readAhead(items[next]!.reference, Promise.resolve(true))
   return next
 }

@@ -68,8 +68,11 @@ export async function* readFile(
   const all = slicesOf(io, content.reference, content.size, { start, end: stop })
   const isAsClaimed = end === undefined // else somebody else says how much it is
   const pieces = mapOrdered(inSteps(isAsClaimed ? withinBounds(all) : all), prefetch, async (slice) => {
-    if (!slice.reference) return zerosOf(slice.end - slice.start)
-    return io.readPart(slice.reference, slice.start, slice.end)
+    const { reference, start, end } = slice
+    if (!reference) return zerosOf(end - start)
+    const isShared = io.isShared(reference) // before it is read, which adds nothing large
+    const piece = await io.readPart(reference, start, end)
+    return transient && isShared && piece.length >= uncachedBytes ? piece.slice() : piece
   })
   for await (const piece of pieces) {
     yield piece

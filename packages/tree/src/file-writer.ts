@@ -127,8 +127,8 @@ class PackingFileWriter implements FileWriter {
     const iterator = iterate(source)[Symbol.asyncIterator]()
     const { parts, size, isEnd } = await readHead(iterator)
     if (!isEnd) return this.#writeLarge(iterator, parts, options)
-    const bytes = parts.length === 1 ? parts[0]! : concat(...parts)
-    if (size <= writerInlineBytes) return async () => ({ form: "inline", size, bytes })
+    const bytes = concat(...parts)
+    if (size <= writerInlineBytes) return async () => ({ form: "inline", size, bytes }) // it stays until a commit, and alone
     const stored = this.#append(bytes)
     await this.#begun
     return async () => ({ form: "single", size, reference: await stored() })

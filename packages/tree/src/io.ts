@@ -112,6 +112,16 @@ export class TreeIo {
     void this.#shared.readPack(chunk, { isNeeded }).catch(() => undefined)
   }
 
+  /** True when what is referred to lies in memory that others read too: nobody may give that back. */
+  isShared({ chunk }: Reference): boolean {
+    return this.#shared.hasPack(chunk)
+  }
+
+  /** True when a node of a directory need not be read. */
+  hasNode(reference: Reference): boolean {
+    return this.#shared.nodes.get(nodeKey(reference)) !== undefined
+  }
+
   /** The bytes referred to; never change them. Throws ERR_CORRUPT when the chunk is shorter, and what the store throws. */
   async readSlice(reference: Reference): Promise<Uint8Array> {
     const { chunk, offset, length } = reference

@@ -161,6 +161,24 @@ test("a transient read gives the same pieces and frees the whole ones when the n
   }
 })
 
+test("a transient read leaves alone what others read too", async () => {
+  const { io } = memoryIo()
+  const whole = noise(9 * mib)
+  const writer = createFileWriter(io)
+  const adding = writer.add(slices(whole))
+  await writer.flush()
+  const content = (await adding) as FileContent & { form: "manifest" }
+  const { items } = await io.readManifest(content.reference, { length: content.size })
+  const little = { ...items[0]!.reference!, length: 1000 } // as of a patched file, whose pieces share a chunk
+  const before = (await io.readSlice(little)).slice()
+  for (let round = 0; round < 2; round++) {
+    const copies: Uint8Array[] = []
+    for await (const piece of readFile(io, content, { transient: true })) copies.push(piece.slice())
+    assert.ok(Buffer.concat(copies).equals(whole))
+  }
+  assert.deepEqual(await io.readSlice(little), before)
+})
+
 test("small files share chunks", async () => {
   const { io, chunks } = memoryIo()
   const writer = createFileWriter(io)

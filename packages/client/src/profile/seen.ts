@@ -3,7 +3,7 @@
  * is done. Commands that run at once merge what they saw. Nothing here is secret. Specification: docs/formats/profile.md.
  */
 import { existsSync } from "node:fs"
-import { readdir, readFile, rm, stat } from "node:fs/promises"
+import { readdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import {
   fromHex,
@@ -73,7 +73,7 @@ export function openSeen(folder: string, name: string): ProfileSeen {
   const old = { sequences: join(folder, `${name}.json`), values: join(folder, `${name}.values`) }
   const oldSequences = () => readWhole(old.sequences, oldSchema)
 
-  const files = new RememberedFiles(fileSchema, decodeSeen)
+  const files = new DecodedFiles(fileSchema, decodeSeen)
 
   async function get(id: string): Promise<Seen | undefined> {
     const held = await files.read(join(dir, id))
@@ -88,9 +88,9 @@ export function openSeen(folder: string, name: string): ProfileSeen {
     guarded(dir, () =>
       holding(join(dir, `${id}.lock`), async () => {
         const seen = await change(await get(id))
-        const text = JSON.stringify({ version: 1, ...encodeSeen(seen) }, null, 1)
-        await writeSecretFile(join(dir, id), `${text}\n`)
-        await files.keep(join(dir, id), seen) // nobody else writes it meanwhile
+        const text = `${JSON.stringify({ version: 1, ...encodeSeen(seen) }, null, 1)}\n`
+        await writeSecretFile(join(dir, id), text)
+        files.keep(join(dir, id), text, seen)
       }),
     )
 
@@ -182,9 +182,13 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
 /** What a file of what was seen holds; undefined when there is none. Throws ERR_BAD_FORMAT. */
 async function readWhole<T>(path: string, schema: Schema<T>): Promise<T | undefined> {
   const bytes = await readIfThere(path)
-  if (!bytes) return undefined
+  return bytes && parseSeen(Buffer.from(bytes).toString("utf8"), path, schema)
+}
+
+/** What the text of the file at `path` means. Throws ERR_BAD_FORMAT. */
+function parseSeen<T>(text: string, path: string, schema: Schema<T>): T {
   try {
-    return v.parse(schema, JSON.parse(Buffer.from(bytes).toString("utf8")))
+    return v.parse(schema, JSON.parse(text))
   } catch (cause) {
     throw new HoldfastError(
       "ERR_BAD_FORMAT",
@@ -197,11 +201,11 @@ async function readWhole<T>(path: string, schema: Schema<T>): Promise<T | undefi
   }
 }
 
-/** Files that were decoded last: one that is the same still, as each write makes a new one, is not read again. */
-class RememberedFiles<Stored, Decoded> {
+/** What files held that were decoded last: decoding takes longer than reading them. */
+class DecodedFiles<Stored, Decoded> {
   readonly #schema: Schema<Stored>
   readonly #decode: (stored: Stored) => Decoded
-  readonly #last = new Map<string, { readonly state: string; readonly decoded: Decoded }>()
+  readonly #last = new Map<string, { readonly text: string; readonly decoded: Decoded }>()
 
   constructor(schema: Schema<Stored>, decode: (stored: Stored) => Decoded) {
     this.#schema = schema
@@ -210,34 +214,21 @@ class RememberedFiles<Stored, Decoded> {
 
   /** What the file at `path` holds; undefined when there is none. Throws ERR_BAD_FORMAT. */
   async read(path: string): Promise<Decoded | undefined> {
-    const state = await stateOf(path)
+    const bytes = await readIfThere(path)
+    if (!bytes) return undefined
+    const text = Buffer.from(bytes).toString("utf8")
     const last = this.#last.get(path)
-    if (last && last.state === state) return last.decoded
-    this.#last.delete(path)
-    const stored = await readWhole(path, this.#schema)
-    if (!stored) return undefined
-    const decoded = this.#decode(stored)
-    await this.keep(path, decoded, state)
+    if (last?.text === text) return last.decoded
+    const decoded = this.#decode(parseSeen(text, path, this.#schema))
+    this.keep(path, text, decoded)
     return decoded
   }
 
-  /** Takes what a file holds that is there now; when it was read, only if it is the same as before that. */
-  async keep(path: string, decoded: Decoded, before?: string): Promise<void> {
-    const state = await stateOf(path)
-    if (state === undefined || (before !== undefined && state !== before)) return
-    this.#last.set(path, { state, decoded })
+  /** Takes what `text` means, which the file at `path` holds. */
+  keep(path: string, text: string, decoded: Decoded): void {
+    this.#last.delete(path)
+    this.#last.set(path, { text, decoded })
     if (this.#last.size > mostFiles) this.#last.delete(this.#last.keys().next().value!)
-  }
-}
-
-/** Which file is at `path`, and as of when; undefined when none is. */
-async function stateOf(path: string): Promise<string | undefined> {
-  try {
-    const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
-    return `${ino} ${size} ${mtimeNs} ${ctimeNs}`
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined
-    throw ioError(`Could not read ${path}`, error)
   }
 }
 

@@ -20,6 +20,8 @@ export type CborValue =
 const maxDepth = 32
 /** Most items (arrays and maps, and all in them) unless the caller knows better: each costs up to a hundred times its byte. */
 const usualItems = 65_536
+/** Room for so many items of an array is made before they are there. */
+const mostAhead = 1024
 
 /** Major types of RFC 8949 section 3.1. */
 const type = { unsigned: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5 } as const
@@ -229,7 +231,7 @@ class Reader {
 
   #array(head: number, depth: number): CborValue[] {
     const length = this.#count(head, 1)
-    const items = new Array<CborValue>(length) // which does not grow in steps
+    const items = new Array<CborValue>(Math.min(length, mostAhead)) // which does not grow in steps
     for (let i = 0; i < length; i++) items[i] = this.value(depth + 1)
     return items
   }

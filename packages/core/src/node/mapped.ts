@@ -1,5 +1,4 @@
 /** Large memory that lies in pages of its own. */
-import { isMainThread } from "node:worker_threads"
 import { posix } from "./posix.ts"
 
 /** What is smaller hardly has a large page (2 MiB, at an even address) in it. */
@@ -13,6 +12,7 @@ const largeFromBytes = 4 * 1024 * 1024
 export function mappedMemory(bytes: number): ArrayBuffer {
   const memory = new ArrayBuffer(bytes, { maxByteLength: bytes }) // what may change its length is mapped, see V8's BackingStore
   // Another thread keeps so little memory that loading the bridge would cost it as much.
-  if (bytes >= largeFromBytes && isMainThread) posix()?.adviseLargePages(memory)
+  if (bytes >= largeFromBytes && process.getBuiltinModule("node:worker_threads").isMainThread)
+    posix()?.adviseLargePages(memory)
   return memory
 }

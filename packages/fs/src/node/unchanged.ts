@@ -23,13 +23,15 @@ export function hasSameContent(item: LocalItem, { entry }: Item): boolean {
   return entry.kind === "file" && entry.size === item.sizeBytes && sameTime(entry.mtimeNs, item.mtimeNs)
 }
 
-/** The item as it is to be stored over `existing`: attributes that its file system cannot hold are those of before. */
-export function keepingUnholdable<T extends LocalItem>(item: T, existing: Item | undefined): T {
+/**
+ * The item as it is to be stored over `existing`: attributes that its file system cannot hold are those of before. `isSameContent` says
+ * that its content is the one that is stored.
+ */
+export function keepingUnholdable(item: LocalItem, existing: Item | undefined, isSameContent: boolean): LocalItem {
   const stored = existing?.entry
   if (item.xattrs === undefined) return item // nobody knows: what is stored stays
   if (!stored?.xattrs || stored.kind !== item.kind) return item
-  const isSameContent = item.kind === "directory" || hasSameContent(item, existing!)
-  const xattrs = withUnholdable(item.xattrs, stored.xattrs, { path: item.at, hasSameContent: isSameContent })
+  const xattrs = withUnholdable(item.xattrs, stored.xattrs, { path: item.at, isSameContent })
   return xattrs === item.xattrs ? item : { ...item, xattrs }
 }
 

@@ -72,7 +72,7 @@ export class UploadJob {
 
   /** Takes an item; gives a promise only when the caller must wait before the next one. */
   add(found: LocalItem, path: readonly string[], existing: Item | undefined): Promise<void> | undefined {
-    const item = keepingUnholdable(found, existing)
+    const item = keepingUnholdable(found, existing, existing !== undefined && hasSameContent(found, existing))
     if (item.xattrProblem) this.#options.onProblem(withoutXattrs(item, item.xattrProblem))
     if (existing && item.kind !== "directory" && holdsEntries(existing)) {
       // What the user named is no mirror of a directory when it is a file.
@@ -93,7 +93,7 @@ export class UploadJob {
     } else if (item.kind === "symlink") {
       this.totals.symlinks++
       this.#change({ ...attributesOf(item), path, kind: "symlink", target: item.target! })
-    } else this.#addFile(item, path, existing)
+    } else this.#addFile({ found, item }, path, existing)
     if (this.#isDue) return this.#commitAll({ isPart: true })
     if (this.#flightBytes >= flightBytes || this.#failure) return this.#waitForRoom()
     return undefined
@@ -181,7 +181,12 @@ export class UploadJob {
     if (this.#givesWay.delete(path.join("/"))) this.#remove(path)
   }
 
-  #addFile(item: LocalItem, path: readonly string[], existing: Item | undefined): void {
+  /** `item` is as it is to be stored if its content is, what was `found` as it is here: whether that is so may show when it is read. */
+  #addFile(
+    { found, item }: { readonly found: LocalItem; readonly item: LocalItem },
+    path: readonly string[],
+    existing: Item | undefined,
+  ): void {
     const looksSame = !this.#options.overwrite && existing && hasSameContent(item, existing)
     const changed = looksSame ? this.#changedUnseen(item, path) : undefined
     // Without a hash, attributes that changed are what changed the ctime.
@@ -189,15 +194,16 @@ export class UploadJob {
     const content = looksSame && isTrusted ? this.#writer.contentOf(existing) : undefined
     if (content && changed) this.#options.storedFiles?.note(path, item, undefined)
     const link = this.#links.find(item)
-    if (changed?.hash) this.#readFile(item, path, { existing, before: changed.hash })
+    if (changed?.hash) this.#readFile(found, path, { existing, before: changed.hash })
     else if (content) this.#nameAgain(item, path, content)
     else if (this.#options.dryRun) this.#wouldStore(item, path)
-    else if (link) this.#keepInFlight(itemBytes, () => this.#addLink(item, path, link))
-    else this.#readFile(item, path, { existing })
+    else if (link) this.#keepInFlight(itemBytes, () => this.#addLink(found, { path, before: existing }, link))
+    else this.#readFile(found, path, { existing })
   }
 
   /** It was read, and is what is there, but perhaps for its attributes. */
-  #keepContent(item: LocalItem, path: readonly string[], { existing, before }: Before): void {
+  #keepContent(read: LocalItem, path: readonly string[], { existing, before }: Before): void {
+    const item = keepingUnholdable(read, existing, true)
     this.#options.storedFiles?.note(path, item, before)
     const content = existing && this.#writer.contentOf(existing)
     if (!content || isSame(item, existing)) this.#isUnchanged(item)
@@ -230,7 +236,6 @@ export class UploadJob {
     let read = item
     try {
       ;({ file, item: read } = openLocal(item)) // while the walk is at it
-      read = keepingUnholdable(read, existing)
       this.#memory ??= new Uint8Array(smallBytes + 1)
       const whole = read.sizeBytes <= smallBytes ? readWhole(read, file, this.#memory) : undefined
       source = file
@@ -325,20 +330,22 @@ export class UploadJob {
   }
 
   /** Another name of a file that is being stored: its content is not read again. */
-  async #addLink(item: LocalItem, path: readonly string[], link: Linked<FileContent>): Promise<void> {
+  async #addLink(item: LocalItem, { path, before }: WriteTarget, link: Linked<FileContent>): Promise<void> {
     const content = await link
     if (!content) {
       const message = `"${item.local}" was left out, as it is one with a file that could not be read.`
       return this.#options.onProblem({ path: item.local, code: "ERR_IO", message })
     }
-    this.#nameAgain(item, path, content)
+    this.#nameAgain(keepingUnholdable(item, before, false), path, content)
   }
 
+  /** Stores content that is not what is there. */
   async #store(
     source: Uint8Array | AsyncIterable<Uint8Array>,
-    item: LocalItem,
+    read: LocalItem,
     target: WriteTarget,
   ): Promise<FileContent | undefined> {
+    const item = keepingUnholdable(read, target.before, false)
     try {
       let sizeBytes = 0
       const tally = (bytes: number) => {

@@ -72,12 +72,12 @@ export function readXattrs(of: XattrsOf): ReadXattrs {
 export function withUnholdable(
   read: Xattrs,
   stored: Xattrs,
-  { path, hasSameContent }: { readonly path: string; readonly hasSameContent: boolean },
+  { path, isSameContent }: { readonly path: string; readonly isSameContent: boolean },
 ): Xattrs {
   const calls = posix()
   const missing = [...(stored ?? [])].filter(([name]) => !read?.has(name))
   const kept = missing.filter(
-    ([name]) => (hasSameContent || name !== capability) && calls && !canHold(calls, path, name),
+    ([name]) => (isSameContent || name !== capability) && calls && !canHold(calls, path, name),
   )
   return kept.length > 0 ? new Map([...(read ?? []), ...kept]) : read
 }

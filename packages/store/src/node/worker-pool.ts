@@ -118,11 +118,12 @@ export function createWorkerPool(options: WorkerPoolOptions = {}): ChunkPipeline
       return { bytes: isLent ? buffers.adopt(bytes) : bytes, isGood: result as boolean }
     },
     async rebuild(given, wanted) {
-      const bytes = given.reduce((sum, { length }) => sum + length, 0)
+      const madeBytes = rebuiltBytes(decodeShare(given[0]!), wanted)
+      const bytes = given.reduce((sum, { length }) => sum + length, madeBytes)
       const local = bytes <= tinyBytes ? localPipeline() : here(bytes)
       if (local) return (await local).rebuild(given, wanted)
       const isLent = given.map((share) => buffers.isWhole(share))
-      const target = buffers.take(rebuiltBytes(decodeShare(given[0]!), wanted))
+      const target = buffers.take(madeBytes)
       const shares = given.map(movable)
       const { result, returned } = await run({ kind: "rebuild", shares, wanted, target }, [...shares, target])
       return {
