@@ -56,6 +56,7 @@ and capabilities of programs are kept of files and folders. \`get\` brings back 
 is no help for that (other systems than Linux, the single executable and the image, or without the optional package \`koffi\`), \`put\` and \`get\` say so, and what is stored stays.
 Where the place of a \`get\` keeps none (FAT, some network file systems) it says once how many files and folders came without those of users, counts them as \`withoutXattrs\` with \`--json\`, and
 ends with 0, as \`cp -a\` does. An ACL that cannot be set is told of each file, and ends with 8, since it says who may do what; so are capabilities, which only who asks for them gets.
+A \`put\` from such a place leaves those that are stored of a file or folder as they are, since nothing was said of them; of a file with other content all but capabilities, which were another program's.
 A file counts as unchanged when size, time, permissions, owner and these are the same; when only they differ, its content is not sent again.
 
 \`put\` leaves out sockets, pipes and devices, and the folders in which Holdfast itself keeps keys, grid and volumes, unless they are what was

@@ -12,7 +12,7 @@ export type { Clock, Env } from "./env.ts"
 export { assert, type ErrorCode, type ErrorDetails, HoldfastError, isHoldfastError } from "./errors.ts"
 export { limits } from "./limits.ts"
 export { ownValue } from "./own-value.ts"
-export { mapOrdered, mapPool, Semaphore } from "./pool.ts"
+export { mapOrdered, mapPool, mapPoolToEnd, Semaphore } from "./pool.ts"
 export {
   finiteNumber,
   fit,

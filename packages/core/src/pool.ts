@@ -25,7 +25,7 @@ export class Semaphore {
 
 /**
  * Applies `work` to each item, at most `limit` at once; results in the items' order. Begins nothing more after the first error, which it
- * throws once nothing is under way: what was given may then be used for something else.
+ * throws at once: what is under way then goes on, and nobody hears of it.
  */
 export async function mapPool<T, R>(
   items: readonly T[],
@@ -34,20 +34,40 @@ export async function mapPool<T, R>(
 ): Promise<R[]> {
   const results = new Array<R>(items.length)
   let next = 0
-  let failure: { readonly error: unknown } | undefined
+  let failed = false
   const lane = async () => {
-    while (!failure && next < items.length) {
+    while (!failed && next < items.length) {
       const index = next++
       try {
         results[index] = await work(items[index]!, index)
       } catch (error) {
-        failure ??= { error }
+        failed = true
+        throw error
       }
     }
   }
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane))
-  if (failure) throw failure.error
   return results
+}
+
+/** The same, but throws once nothing is under way: what was given may then be used for something else. */
+export async function mapPoolToEnd<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  let failure: { readonly error: unknown } | undefined
+  const results = await mapPool(items, limit, async (item, index) => {
+    if (failure) return undefined
+    try {
+      return await work(item, index)
+    } catch (error) {
+      failure ??= { error }
+      return undefined
+    }
+  })
+  if (failure) throw failure.error
+  return results as R[]
 }
 
 /**

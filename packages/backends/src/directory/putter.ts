@@ -2,7 +2,7 @@
  * Storing shares: check, write what is large to files, then name and mark all of a batch in one transaction. Until that commits
  * nothing of it is visible; a crash leaves at most files that no row names, which the next start looks through.
  */
-import { HoldfastError, isHoldfastError, mapPool } from "@holdfast/core"
+import { HoldfastError, isHoldfastError, mapPoolToEnd } from "@holdfast/core"
 import { type PutOutcome, type Share, verifyShare } from "@holdfast/protocol"
 import { markBytes, rowBytes, smallShareBytes } from "../rules.ts"
 import { isDiskFull } from "./database.ts"
@@ -73,7 +73,7 @@ export class SharePutter {
         if (!("ok" in item) && typeof item.place === "string") written.push(item)
         return item
       }
-      const staged = await mapPool(shares, parallelChecks, stage).catch(async (error: unknown) => {
+      const staged = await mapPoolToEnd(shares, parallelChecks, stage).catch(async (error: unknown) => {
         await files.remove(name, filesOf(written)).catch(() => undefined) // left to the next start
         throw error
       })

@@ -2,7 +2,7 @@
  * Shares as objects of a bucket: one object each, written only where there is none. A share that is condemned is stored again
  * under the next generation, so that no late deletion takes it.
  */
-import { equal, HoldfastError, isHoldfastError, limits, mapPool } from "@holdfast/core"
+import { equal, HoldfastError, isHoldfastError, limits, mapPool, mapPoolToEnd } from "@holdfast/core"
 import {
   type AccountId,
   type BlockQuery,
@@ -148,7 +148,7 @@ export function shareCalls(place: Place, { batches, fence, voucher }: Marking) {
   return {
     async putShares(shares: readonly Uint8Array[], options: MarkOptions): Promise<PutOutcome[]> {
       const { batch, accounts } = begin(options)
-      const outcomes = await mapPool(shares, parallel, (bytes) => put(batch, accounts, bytes, options.signal))
+      const outcomes = await mapPoolToEnd(shares, parallel, (bytes) => put(batch, accounts, bytes, options.signal))
       await writeOld(batch, options.signal)
       return outcomes
     },

@@ -3,7 +3,7 @@
  * and checks the form of every answer; that shares and values are genuine is for the caller to verify.
  * How requests travel (TLS, connections kept open) is the caller's: nothing here knows a key.
  */
-import { compare, decodeCbor, HoldfastError, limits, mapPool } from "@holdfast/core"
+import { compare, decodeCbor, HoldfastError, limits, mapPoolToEnd } from "@holdfast/core"
 import {
   type AccountInfo,
   type Backend,
@@ -314,7 +314,7 @@ function malformed(why: string): HoldfastError {
 }
 
 async function inBatches<T, R>(batches: readonly T[][], work: (batch: T[]) => Promise<R[]>): Promise<R[]> {
-  return (await mapPool(batches, parallelRequests, work)).flat()
+  return (await mapPoolToEnd(batches, parallelRequests, work)).flat()
 }
 
 function split<T>(items: readonly T[], size: number): T[][] {
